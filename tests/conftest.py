@@ -1,0 +1,63 @@
+"""Shared pieces: a pinned environment, and the proof that a trace leaves nothing behind."""
+
+import os
+import sys
+
+os.environ["COLUMNS"] = "100"
+for name in ("NO_COLOR", "FORCE_COLOR", "PYTHONNODEBUGRANGES"):
+    os.environ.pop(name, None)
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.modules import module as hooks
+
+PATCHING = {"transformers", "transformers.modeling_utils", "torchvision", "timm", "vit_pytorch"}
+"""Libraries that may patch torch's classes for good when they are imported."""
+
+GLOBAL_HOOKS = ("_global_forward_hooks", "_global_forward_pre_hooks", "_global_backward_hooks")
+
+
+def process_state() -> dict[str, object]:
+    """All that a trace could leave changed in the process."""
+    return {
+        "function modes": torch._C._len_torch_function_stack(),
+        "dispatch modes": torch._C._len_torch_dispatch_stack(),
+        "trace function": sys.gettrace(),
+        "profile function": sys.getprofile(),
+        "grad": torch.is_grad_enabled(),
+        "default dtype": torch.get_default_dtype(),
+        "default device": str(torch.get_default_device()),
+        "functional": hash(tuple((name, id(value)) for name, value in sorted(vars(F).items()) if callable(value))),
+        "torch": hash(tuple((name, id(value)) for name, value in sorted(vars(torch).items()) if callable(value))),
+        "Tensor": hash(tuple((name, id(value)) for name, value in sorted(vars(torch.Tensor).items()))),
+        "Module": hash(tuple((name, id(value)) for name, value in sorted(vars(nn.Module).items()))),
+        **{name: len(getattr(hooks, name)) for name in GLOBAL_HOOKS},
+    }
+
+
+def model_state(model: nn.Module) -> dict[str, object]:
+    """All that a trace could leave changed on a model: attributes, hooks, training flags, values."""
+    return {
+        path: (
+            module.training,
+            sorted(vars(module)),
+            [len(value) for name, value in sorted(vars(module).items()) if "hooks" in name and value is not None],
+        )
+        for path, module in model.named_modules()
+    }
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind():
+    """Every test, crashing traces included, ends with the process as it was."""
+    torch._C._len_torch_function_stack()
+    hasattr(torch, "compiler"), hasattr(torch, "_dynamo")  # lazily bound by torch itself
+    before, libraries = process_state(), PATCHING & sys.modules.keys()
+    yield
+    after = process_state()
+    changed = {name for name in before if before[name] != after[name]} - {"torch"}
+    if libraries != PATCHING & sys.modules.keys():
+        changed -= {"Module", "Tensor", "functional"}
+    assert not changed, f"left changed: {changed}"

@@ -1,0 +1,228 @@
+"""Broken models and inputs, as Markdown pages of what was run and what is said of it; each remedy is applied for real.
+
+A page has a section per case: a `python` block that defines `model` and `args` (built on CPU) or a `console` block with
+a command line, then a block of `key: value` lines that must hold. `requires: timm` names a library.
+"""
+
+import contextlib
+import importlib
+import importlib.util
+import json
+import re
+import shlex
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import model_state
+from torch import nn
+
+import vit_trace
+from vit_trace import cli
+from vit_trace.tracing.schema import Trace
+from vit_trace.vit import ViT
+
+PAGES = Path(__file__).parent / "failures"
+KEYS = {"requires", "code", "stage", "producer", "remedy", "note", "message", "meta", "label", "output", "exit", "help"}
+
+
+@dataclass
+class Page:
+    """One case of a page."""
+
+    name: str
+    language: str
+    code: str
+    expected: dict[str, list[str]] = field(default_factory=dict)
+
+    def one(self, key: str, default: str = "") -> str:
+        return self.expected.get(key, [default])[0]
+
+
+def pages() -> list[Page]:
+    found = []
+    for path in sorted(PAGES.glob("*.md")):
+        for section in re.split(r"^## ", path.read_text(), flags=re.M)[1:]:
+            title, _, body = section.partition("\n")
+            blocks = re.findall(r"^```(\w*)\n(.*?)^```", body, flags=re.M | re.S)
+            assert len(blocks) == 2, f"{path.name}: {title} has {len(blocks)} blocks"
+            page = Page(f"{path.stem}: {title}", blocks[0][0], blocks[0][1])
+            for line in blocks[1][1].strip().splitlines():
+                key, _, value = line.partition(": ")
+                assert key in KEYS, f"{path.name}: {title}: {key}"
+                page.expected.setdefault(key, []).append(value.strip())
+            found.append(page)
+    return found
+
+
+CASES = pages()
+LIBRARIES = sorted({name for page in CASES for name in page.expected.get("requires", [])})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def libraries():
+    """Imported once and first: some of them change torch when they are imported."""
+    for name in LIBRARIES:
+        with contextlib.suppress(ImportError):  # not there, or there without what it needs
+            importlib.import_module(name)
+    if "transformers" in sys.modules:
+        made = sys.modules["transformers"]  # the first model that is made changes torch's Module
+        made.ViTModel(made.ViTConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8))
+
+
+def run_python(page: Page, directory: Path) -> dict:
+    """The names that the block defines. It runs from a file, so that its lines can be pointed at."""
+    path = directory / "case.py"
+    path.write_text(f"import torch\nfrom torch import nn\nimport torch.nn.functional as F\n{page.code}")
+    spec = importlib.util.spec_from_file_location("case", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return vars(module)
+
+
+def skip_unless_there(page: Page) -> None:
+    for library in page.expected.get("requires", []):
+        if library not in sys.modules:
+            pytest.skip(f"{library} cannot be imported")
+
+
+@pytest.mark.parametrize("page", [page for page in CASES if page.language == "python"], ids=lambda page: page.name)
+def test_python_page(page, tmp_path):
+    skip_unless_there(page)
+    torch.manual_seed(0)
+    names = run_python(page, tmp_path)
+    model, args = names["model"].eval(), names["args"]
+    before = model_state(model)
+    if page.one("meta") == "only":
+        model, args = model.to("meta"), tuple(arg.to("meta") for arg in args)
+    trace = vit_trace.trace(model, *args)
+    assert model_state(model) == before
+    hold(page, trace)
+    with torch.no_grad(), pytest.raises(Exception):  # noqa: B017  # whatever it is that it raises without us
+        run_python(page, tmp_path)["model"].eval()(*(args if page.one("meta") != "only" else names["args"]))
+    for remedy in trace.failure.remedies:
+        fresh = run_python(page, tmp_path)
+        applied(remedy, fresh["model"].eval(), fresh["args"])
+
+
+@pytest.mark.parametrize("page", [page for page in CASES if page.language == "python"], ids=lambda page: page.name)
+def test_python_page_on_meta_says_the_same(page, tmp_path):
+    skip_unless_there(page)
+    names = run_python(page, tmp_path)
+    trace = vit_trace.trace(names["model"].eval().to("meta"), *(arg.to("meta") for arg in names["args"]))
+    hold(page, trace)
+
+
+@pytest.mark.parametrize("page", [page for page in CASES if page.language == "console"], ids=lambda page: page.name)
+def test_console_page(page, tmp_path, capsys):
+    skip_unless_there(page)
+    command = shlex.split(page.code.strip().removeprefix("$ vit-trace"))
+    command = [word.replace("DIRECTORY", str(PAGES)) for word in command]
+    assert cli.run(command) == int(page.one("exit", "1"))
+    screen = capsys.readouterr()
+    assert "Traceback" not in screen.err + screen.out
+    assert screen.err.startswith(f"{'warning' if page.one('exit') == '0' else 'error'}[{page.one('code')}]: ")
+    for line in page.expected.get("output", []):
+        assert line in " ".join(screen.err.split())
+    if page.one("exit", "1") != "1":
+        return
+    assert "✗" in screen.out
+    assert cli.run([*command, "--format", "json"]) == 1
+    trace = Trace.from_json(capsys.readouterr().out)
+    hold(page, trace)
+    for remedy in trace.failure.remedies:
+        if not trace.target.spec:
+            applied_to_builtin(remedy, trace)
+        if remedy.change.startswith("--") and remedy.kind == "hyperparameter":
+            assert cli.run([*command, *shlex.split(remedy.change)]) == 0
+            capsys.readouterr()
+
+
+@pytest.mark.parametrize("page", [page for page in CASES if page.language == "silent"], ids=lambda page: page.name)
+def test_silent_page(page, tmp_path):
+    """It runs; what is wrong all the same is a warning, or nothing is said."""
+    skip_unless_there(page)
+    names = run_python(page, tmp_path)
+    trace = vit_trace.trace(names["model"].eval(), *names["args"])
+    assert trace.failure is None
+    assert [one.code for one in trace.diagnostics] == page.expected.get("code", [])
+    for text in page.expected.get("message", []):
+        assert text in trace.diagnostics[0].message
+    for text in page.expected.get("help", []):
+        assert text in trace.diagnostics[0].help
+
+
+def hold(page: Page, trace: Trace) -> None:
+    """What the page says is so."""
+    failure = trace.failure
+    assert failure is not None, "it runs"
+    stage = trace.stages[failure.stage].name if failure.stage is not None else None
+    assert (failure.code, stage) == (page.one("code"), page.one("stage") or ""), failure.message
+    made = [f"{one.size} {one.name}" for one in failure.producers]
+    assert not set(page.expected.get("producer", [])) - set(made), made
+    changes = [one.change for one in failure.remedies]
+    assert not set(page.expected.get("remedy", [])) - set(changes), changes
+    assert [f"{one.change} (tried: runs, output {one.output})" for one in failure.remedies] == list(failure.help)
+    for text in page.expected.get("note", []):
+        assert any(text in note for note in failure.notes), failure.notes
+    for text in page.expected.get("message", []):
+        assert text in failure.message
+    for text in page.expected.get("label", []):
+        assert text in [f"{label.span.text} {label.text}" for label in failure.labels]
+    assert all(stage.index <= failure.stage or stage.parent is not None for stage in trace.stages)
+    assert Trace.from_json(trace.to_json()) == trace
+    json.loads(trace.to_json())
+
+
+# -- applying a remedy without the code that tried it ---------------------------------------------------------------
+
+
+def applied(remedy, model: nn.Module, args: tuple) -> None:
+    """The remedy on a real model with real inputs, run by torch alone; the output is the one that was promised."""
+    values, (x, *others) = remedy.values, args
+    if remedy.kind == "input":
+        for name, *numbers in values.get("steps", []):
+            x = getattr(x, name)(*numbers)
+        x = torch.zeros(values["shape"]) if "shape" in values else x
+        x = x.to(getattr(torch, values["dtype"])) if "dtype" in values else x
+    if remedy.kind == "model":
+        model.to(getattr(torch, values["dtype"]))
+    if remedy.kind in ("parameter", "attribute"):
+        for name, value in values.items():
+            path, _, attribute = name.rpartition(".")
+            module = model.get_submodule(path)
+            if not isinstance(value, list):
+                setattr(module, attribute, value)
+                continue
+            new = torch.zeros(value)
+            if attribute in module._buffers:
+                module._buffers[attribute] = new
+            else:
+                setattr(module, attribute, nn.Parameter(new))
+            if isinstance(module, nn.LayerNorm):
+                module.normalized_shape = tuple(value)
+            if isinstance(module, nn.GroupNorm):
+                module.num_channels = value[0]
+    with torch.no_grad():
+        output = model(x, *others)
+    first = next(iter(output.values())) if isinstance(output, dict) else output
+    first = first[0] if isinstance(first, tuple) else first
+    assert "×".join(map(str, first.shape)) == remedy.output.split(" ")[0], remedy.change
+
+
+def applied_to_builtin(remedy, trace: Trace) -> None:
+    values = dict(trace.target.hyperparameters)
+    values |= remedy.values if remedy.kind == "hyperparameter" else remedy.values.get("hyperparameters", {})
+    del values["batch_size"]
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    given = trace.stages[0].outputs[0]
+    x = torch.zeros(given.shape, dtype=getattr(torch, given.dtype))
+    model = ViT(**values).eval()
+    applied(remedy, model.to(x.dtype) if remedy.kind == "model" else model, (x,))
+
+
+def test_there_are_enough_pages():
+    others = [page for page in CASES if "requires" in page.expected]
+    assert len(CASES) >= 40 and 3 * len(others) >= len(CASES), (len(CASES), len(others))

@@ -1,0 +1,116 @@
+"""Formulas as data: what is parsed is what is printed, evaluated and compared; Python itself is the oracle."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vit_trace.dims.formula import (
+    FormulaError,
+    Number,
+    Product,
+    Quotient,
+    Sum,
+    Symbol,
+    equal,
+    evaluate,
+    on_screen,
+    parse,
+    substitute,
+    symbols,
+    written,
+)
+
+NAMES = ("b", "n", "heads", "dim_head", "p1")
+atoms = st.one_of(st.integers(-9, 99).map(Number), st.sampled_from(NAMES).map(Symbol))
+formulas = st.recursive(
+    atoms,
+    lambda inner: st.one_of(
+        st.lists(inner, min_size=2, max_size=3).map(lambda parts: Sum(tuple(parts))),
+        st.lists(inner, min_size=2, max_size=3).map(lambda parts: Product(tuple(parts))),
+        st.tuples(inner, inner).map(lambda parts: Quotient(*parts)),
+    ),
+    max_leaves=6,
+)
+values = st.fixed_dictionaries({name: st.integers(1, 50) for name in NAMES})
+
+
+def in_python(formula, bindings):
+    try:
+        return eval(written(formula), {}, dict(bindings))
+    except ZeroDivisionError:
+        return None
+
+
+def ours(formula, bindings):
+    try:
+        return evaluate(formula, bindings)
+    except FormulaError:
+        return None
+
+
+@given(formulas, values)
+def test_what_is_written_means_the_same_to_python_and_to_us(formula, bindings):
+    assert ours(formula, bindings) == in_python(formula, bindings)
+    assert ours(parse(written(formula)), bindings) == ours(formula, bindings)
+
+
+@given(formulas, formulas, values)
+def test_substituting_is_evaluating_with_the_substitute_first(formula, inner, bindings):
+    value = ours(inner, bindings)
+    if value is not None:
+        replaced = substitute(formula, {"n": inner})
+        assert ours(replaced, bindings) == ours(formula, bindings | {"n": value})
+        assert "n" not in symbols(replaced) or "n" in symbols(inner)
+
+
+@given(formulas, formulas, values)
+def test_equal_formulas_are_equal_everywhere(one, two, bindings):
+    both = Sum((one, two)), Sum((two, one))
+    assert equal(*both) and ours(both[0], bindings) == ours(both[1], bindings)
+
+
+EQUAL = [
+    ("h*w + 1", "1 + w*h", True),
+    ("3*heads*dim_head", "heads*3*dim_head", True),
+    ("2*(a + b)", "2*a + 2*b", True),
+    ("(a + b)*(a - b)", "a*a - b*b", True),
+    ("n + 1", "n + 2", False),
+    ("a//2*2", "a", False),
+    ("a - a", "0", True),
+]
+
+
+@pytest.mark.parametrize(("one", "two", "same"), EQUAL)
+def test_comparison(one, two, same):
+    assert equal(parse(one), parse(two)) is same
+
+
+WRITTEN = [
+    ("h*w+1", "h*w + 1", "h·w+1"),
+    ("3 * heads * dim_head", "3*heads*dim_head", "3·heads·dim_head"),
+    ("(H + 2*pad - p1)//s + 1", "(H + 2*pad - p1)//s + 1", "(H+2·pad-p1)÷s+1"),
+    ("a - (b + c)", "a - b - c", "a-b-c"),
+    ("a//(b*c)", "a//(b*c)", "a÷(b·c)"),
+    ("2*(a//2)", "2*(a//2)", "2·(a÷2)"),
+]
+
+
+@pytest.mark.parametrize(("text", "python", "screen"), WRITTEN)
+def test_writing(text, python, screen):
+    assert written(parse(text)) == python
+    assert on_screen(python) == screen
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a +", "a / b", "a ** 2", "f(a)", "1.5", "True", "a.b", "'a'", "a if b else c", "(" * 500]
+)
+def test_what_is_no_formula(text):
+    with pytest.raises(FormulaError):
+        parse(text)
+
+
+def test_missing_values_and_division_by_zero():
+    with pytest.raises(FormulaError, match="n has no value"):
+        evaluate(parse("n + 1"), {})
+    with pytest.raises(FormulaError, match="0"):
+        evaluate(parse("a//(b - b)"), {"a": 1, "b": 2})

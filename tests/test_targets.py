@@ -1,0 +1,202 @@
+"""Other people's ViTs: each traced as the command line does it, against plain hooks on a real CPU forward.
+
+The first rows run always, the rest in the slow sweep. A row is a spec with assignments that keep a real forward small.
+"""
+
+import pytest
+import torch
+from oracle import module_calls, traced_calls
+
+from vit_trace.dims.formula import evaluate, parse
+from vit_trace.output import Refused
+from vit_trace.targets.run import run
+from vit_trace.targets.spec import foreign_target
+from vit_trace.tracing.schema import Trace
+
+pytest.importorskip("timm")
+pytest.importorskip("transformers")
+pytest.importorskip("torchvision")
+pytest.importorskip("vit_pytorch")
+
+HF_SMALL = ("num_hidden_layers=2",)
+QUICK = {
+    "timm:vit_tiny_patch16_224": ("depth=2",),
+    "timm:vit_small_patch14_reg4_dinov2": ("depth=2", "img_size=126"),
+    "timm:swin_tiny_patch4_window7_224": (),
+    "hf:ViTForImageClassification": HF_SMALL,
+    "hf:SwinModel": (),
+    "torchvision:vit_b_16": (),
+    "vit_pytorch.simple_vit:SimpleViT": (
+        *("image_size=64", "patch_size=16", "num_classes=10", "dim=64", "depth=2", "heads=4", "mlp_dim=96"),
+    ),
+}
+SLOW = {
+    "timm:deit3_small_patch16_224": ("depth=2",),
+    "timm:beit_base_patch16_224": ("depth=2",),
+    "timm:eva02_tiny_patch14_224": ("depth=2",),
+    "timm:swinv2_tiny_window8_256": (),
+    "timm:cait_xxs24_224": ("depth=2",),
+    "timm:xcit_nano_12_p16_224": ("depth=2",),
+    "timm:maxvit_tiny_tf_224": (),
+    "timm:pvt_v2_b0": (),
+    "timm:hiera_tiny_224": (),
+    "timm:vit_base_patch14_reg4_dinov2": ("depth=2", "img_size=126"),
+    "timm:vit_base_patch16_siglip_224": ("depth=2",),
+    "timm:naflexvit_base_patch16_gap": ("depth=2",),
+    "timm:mvitv2_tiny": (),
+    "timm:convit_tiny": (),
+    "timm:crossvit_9_240": (),
+    "timm:levit_128s": (),
+    "timm:pit_ti_224": (),
+    "timm:tnt_s_patch16_224": (),
+    "timm:twins_pcpvt_small": (),
+    "timm:mobilevit_xxs": (),
+    "timm:efficientformer_l1": (),
+    "timm:volo_d1_224": (),
+    "hf:ViTModel": HF_SMALL,
+    "hf:DeiTModel": HF_SMALL,
+    "hf:BeitModel": HF_SMALL,
+    "hf:Dinov2Model": HF_SMALL,
+    "hf:Dinov2WithRegistersModel": HF_SMALL,
+    "hf:CLIPVisionModel": HF_SMALL,
+    "hf:SiglipVisionModel": HF_SMALL,
+    "hf:VideoMAEModel": HF_SMALL,
+    "hf:SegformerModel": (),
+    "torchvision:swin_t": (),
+    "torchvision:maxvit_t": (),
+    "vit_pytorch.vit:ViT": QUICK["vit_pytorch.simple_vit:SimpleViT"],
+    "vit_pytorch.deepvit:DeepViT": QUICK["vit_pytorch.simple_vit:SimpleViT"],
+}
+
+
+def on_cpu(value):
+    """The same arguments with real zeros instead of meta tensors."""
+    if isinstance(value, torch.Tensor):
+        return torch.zeros(value.shape, dtype=value.dtype)
+    if isinstance(value, tuple | list):
+        return type(value)(map(on_cpu, value))
+    return {name: on_cpu(inner) for name, inner in value.items()} if isinstance(value, dict) else value
+
+
+def check(spec: str, assignments: tuple[str, ...]) -> Trace:
+    """Shapes are those of a real forward, and every formula gives its size."""
+    target = foreign_target(spec, assignments)
+    trace = run(target)
+    assert trace.failure is None, trace.failure
+    args, kwargs = on_cpu(target.inputs())
+    torch.manual_seed(0)
+    assert traced_calls(trace) == module_calls(target.build(), *args, **kwargs)
+    values = {name: symbol.value for name, symbol in trace.symbols.items()}
+    axes = [(dim, size) for s in trace.stages for t in s.outputs for dim, size in zip(t.dims, t.shape, strict=True)]
+    assert all(evaluate(parse(dim), values) == size for dim, size in axes)
+    return trace
+
+
+def covered(trace: Trace) -> float:
+    """Share of dimensions that have a formula."""
+    known = [
+        not dim.isdigit() or axis in tensor.constant
+        for stage in trace.stages
+        for tensor in stage.outputs
+        for axis, dim in enumerate(tensor.dims)
+    ]
+    return sum(known) / len(known)
+
+
+@pytest.mark.parametrize("spec", QUICK)
+def test_quick(spec):
+    assert covered(check(spec, QUICK[spec])) >= 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", SLOW)
+def test_sweep(spec):
+    check(spec, SLOW[spec])
+
+
+FULL = ["timm:vit_base_patch16_224", "timm:deit3_base_patch16_224", "timm:vit_base_patch14_reg4_dinov2"]
+
+
+@pytest.mark.parametrize("spec", FULL[:1])
+def test_every_dimension_of_a_plain_vit_has_a_formula(spec):
+    every_dimension(spec)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", [*FULL[1:], "timm:eva02_base_patch14_224"])
+def test_every_dimension_of_its_kin_has_a_formula(spec):
+    every_dimension(spec)
+
+
+def every_dimension(spec: str) -> None:
+    trace = run(foreign_target(spec))
+    assert "n + 1" in {dim for s in trace.stages for t in s.outputs for dim in t.dims} or "reg4" in spec
+    for stage in trace.stages:
+        for tensor in stage.outputs:
+            for axis, dim in enumerate(tensor.dims):
+                assert not dim.isdigit() or axis in tensor.constant, f"{stage.name}: {tensor.dims}"
+
+
+@pytest.mark.parametrize(
+    ("spec", "assignments", "others"),
+    [
+        ("timm:vit_tiny_patch16_224", ("depth=1",), ("depth=1", "img_size=160", "embed_dim=144", "num_heads=4")),
+        ("hf:ViTModel", ("num_hidden_layers=1",), ("num_hidden_layers=1", "hidden_size=96", "num_attention_heads=6")),
+    ],
+)
+def test_formulas_predict_another_setting(spec, assignments, others):
+    """Evaluated with the symbols of another setting, the formulas give that setting's trace."""
+    named, real = run(foreign_target(spec, assignments)), run(foreign_target(spec, others))
+    values = {name: symbol.value for name, symbol in real.symbols.items()}
+    checked = 0
+    for one, other in zip(named.stages, real.stages, strict=True):
+        for ours, theirs in zip(one.outputs, other.outputs, strict=True):
+            for axis, (dim, size) in enumerate(zip(ours.dims, theirs.shape, strict=True)):
+                if not dim.isdigit() or axis in ours.constant:
+                    assert evaluate(parse(dim), values) == size, f"{one.name} {dim}"
+                    checked += 1
+    assert checked > 50
+
+
+FILES = {
+    "broken.py": "def build(:\n",
+    "raises.py": "def build(dim=3):\n    raise ValueError(f'no {dim}')\n",
+    "none.py": "def build():\n    return 3\n",
+    "loop_a.py": "import loop_b\nfrom loop_b import late\n",
+    "loop_b.py": "import loop_a\nfrom loop_a import late\n",
+    "config.json": '{"model_type": "bert", "architectures": ["BertModel"]}',
+    "empty.json": "{}",
+    "bad.json": "{",
+    "exits.py": "import sys\nsys.exit(3)\n",
+}
+BAD = [
+    ("timm:vit_bas_patch16_224", "vit_base_patch16"),
+    ("hf:ViTConfg", "ViTConfig"),
+    ("torchvision:vit_b_61", "vit_b_16"),
+    ("no_such_module_here:build", "no_such_module_here"),
+    ("broken.py:build", "broken.py"),
+    ("raises.py:build", "no 3"),
+    ("none.py:build", "none.py"),
+    ("raises.py:biuld", "build"),
+    ("missing.py:build", "missing.py"),
+    ("loop_a:build", "loop_"),
+    ("config.json", "Bert"),
+    ("empty.json", "empty.json"),
+    ("bad.json", "bad.json"),
+    ("exits.py:build", "exits.py"),
+]
+
+
+@pytest.mark.parametrize(("spec", "says"), BAD, ids=[spec for spec, _ in BAD])
+def test_bad_specs_are_refused_in_their_own_words(spec, says, tmp_path, monkeypatch):
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Refused) as refused:
+        run(foreign_target(spec))
+    text = " ".join(
+        part
+        for d in refused.value.diagnostics
+        for part in (d.message, *d.notes, *d.help, d.span.file if d.span else "")
+    )
+    assert says in text

@@ -1,0 +1,39 @@
+"""`vit-trace` and `python -m vit_trace`: run the command line, and turn every way out into an exit code.
+
+0 all is well, 1 it ran and found something, 2 it could not start, 3 a defect of vit-trace, 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+from types import FrameType
+
+
+def interrupted(number: int, frame: FrameType | None) -> None:
+    """End at once. As an exception, Ctrl-C could get lost in some import that catches everything."""
+    output = sys.modules.get("vit_trace.output")
+    for path in getattr(output, "UNFINISHED", ()):
+        os.unlink(path)
+    os._exit(130)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    signal.signal(signal.SIGINT, interrupted)
+    gc.disable()  # importing torch makes half a million objects and no garbage: looking through them costs 100 ms
+    try:
+        from vit_trace.cli import run
+
+        code = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

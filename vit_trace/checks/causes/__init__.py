@@ -1,0 +1,51 @@
+"""Causes of a failing call: small functions from a Scene to a Cause, or None where they do not apply. No torch.
+
+They look at shapes, dtypes and numbers, never at the text of torch's message, which differs between devices and
+releases. The first that finds a disagreement says what happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from vit_trace.checks.causes import arrange, combine, layers, python
+from vit_trace.checks.causes import einops as patterns
+from vit_trace.checks.scene import Cause, Scene
+
+Finder = Callable[[Scene], Cause | None]
+
+FINDERS: tuple[Finder, ...] = (
+    python.wrong_call,
+    patterns.pattern,
+    python.unpacked,
+    layers.dtypes,
+    layers.linear,
+    layers.convolution,
+    layers.attention_width,
+    layers.normalisation,
+    layers.embedding,
+    combine.matrix_product,
+    combine.einsum,
+    combine.attention,
+    combine.concatenation,
+    arrange.reshaping,
+    arrange.splitting,
+    arrange.expansion,
+    arrange.axes_named,
+    arrange.indexing,
+    combine.broadcasting,
+    python.assertion,
+    python.unknown,
+)
+
+
+def cause_of(scene: Scene) -> Cause:
+    """What went wrong in the failing call."""
+    return next(causes(scene))
+
+
+def causes(scene: Scene) -> Iterator[Cause]:
+    for finder in FINDERS:
+        found = finder(scene)
+        if found is not None:
+            yield found

@@ -1,0 +1,99 @@
+"""Dtypes that a real run refuses and meta lets through: half images into float weights, images of whole numbers.
+
+Works on a trace that ran; no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from vit_trace.checks.causes.layers import CONTRACTIONS, FLOATS, dtype_clash
+from vit_trace.checks.scene import Cause
+from vit_trace.tracing.schema import Failure, Operand, Stage, TensorSpec, Trace
+
+LAYERS = {"Linear": "linear", "Embedding": ""} | {f"Conv{n}d": f"conv{n}d" for n in (1, 2, 3)}
+LAYERS |= {"LayerNorm": "layer_norm", "BatchNorm2d": "batch_norm", "GroupNorm": "group_norm"}
+
+
+def refused(trace: Trace) -> Trace:
+    """The trace; cut off with a failure at the first stage whose dtypes a real run would refuse."""
+    if trace.failure is not None or trace.target.device != "meta" or not mixed(trace):
+        return trace
+    for stage, cause, operands in clashes(trace):
+        failure = Failure(
+            code=cause.code,
+            severity="error",
+            message=cause.message,
+            span=stage.source,
+            notes=("shapes alone would do: this stops a real forward, on CPU or GPU, but not one on meta",),
+            stage=stage.index,
+            exception=f"RuntimeError: {cause.message}",
+            call=LAYERS.get(stage.operation, stage.operation),
+            operands=operands,
+            modules=stack(trace, stage),
+        )
+        stages = (*trace.stages[: stage.index], replace(stage, outputs=(), flops=0))
+        open_now = set(around(trace, stage))
+        stages = tuple(replace(one, outputs=()) if one.index in open_now else one for one in stages)
+        totals = replace(trace.totals, stages=len(stages), flops=sum(one.flops for one in stages))
+        return replace(trace, stages=stages, outputs=(), failure=failure, totals=totals)
+    return trace
+
+
+def mixed(trace: Trace) -> bool:
+    """Whether more than one dtype takes part, which is the only way to clash."""
+    inputs = {spec.dtype for stage in trace.stages if stage.kind == "input" for spec in stage.outputs}
+    return len({parameter.dtype for parameter in trace.parameters} | inputs) > 1
+
+
+def clashes(trace: Trace) -> Iterator[tuple[Stage, Cause, tuple[Operand, ...]]]:
+    """Stages whose operands' dtypes do not go together, in order."""
+    held: dict[str, list[Operand]] = {}
+    for parameter in trace.parameters:
+        path, _, name = parameter.name.rpartition(".")
+        if name in ("weight", "bias"):
+            held.setdefault(path, []).append(
+                Operand(parameter.name, parameter.shape, parameter.dims, parameter.dtype, parameter.name)
+            )
+    for stage in trace.stages:
+        call = LAYERS.get(stage.operation, stage.operation)
+        if not stage.inputs or not call:
+            continue
+        given = tuple(map(as_operand, stage.inputs))
+        if stage.kind == "module" and stage.operation in LAYERS:
+            given = (*given[:1], *held.get(stage.module, ()))
+        elif stage.kind != "function" or call not in CONTRACTIONS or not floating(given):
+            continue
+        cause = dtype_clash(call, stage.module or stage.name, given)
+        if cause is not None and (stage.kind == "module" or attention_masks_apart(call, given)):
+            yield stage, cause, given
+
+
+def floating(given: tuple[Operand, ...]) -> bool:
+    return any(operand.dtype in FLOATS for operand in given)
+
+
+def attention_masks_apart(call: str, given: tuple[Operand, ...]) -> bool:
+    """A mask of attention may be of another dtype than what it masks."""
+    tensors = given[:3] if call == "scaled_dot_product_attention" else given
+    return len({operand.dtype for operand in tensors}) > 1
+
+
+def as_operand(spec: TensorSpec) -> Operand:
+    return Operand("input", spec.shape, spec.dims, spec.dtype)
+
+
+def around(trace: Trace, stage: Stage) -> Iterator[int]:
+    """Indices of the stages that a stage is inside of."""
+    while stage.parent is not None:
+        stage = trace.stages[stage.parent]
+        yield stage.index
+
+
+def stack(trace: Trace, stage: Stage) -> tuple[str, ...]:
+    """The modules a stage was called through, outermost first."""
+    found = [trace.stages[index] for index in around(trace, stage)]
+    found = [*reversed(found), *([stage] if stage.kind == "module" else [])]
+    return tuple(f"{one.module or '(root)'} ({one.operation})" for one in found if one.kind == "module")

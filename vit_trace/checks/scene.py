@@ -1,0 +1,138 @@
+"""The failing call as the causes see it: its operands, sizes and numbers, and what a cause is. No torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from vit_trace.tracing.schema import Failure, Operand, Parameter, Stage, Trace, Value
+
+Shape = tuple[int, ...]
+
+REFLECTED = re.compile(r"^[ir](?=(add|sub|mul|truediv|div|floordiv|pow|mod|and|or|xor|matmul)$)")
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the sizes that disagree: axis `axis` of an operand, or a number that the code or the model wants."""
+
+    operand: Operand | None
+    axis: int | None
+    size: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why a call failed: a code, one sentence that makes sense alone, further numbers, the sizes that disagree.
+
+    `rank` is how many axes the first operand should have had; `divisor` what a size should be a multiple of.
+    """
+
+    code: str
+    message: str
+    notes: tuple[str, ...] = ()
+    sides: tuple[Side, ...] = ()
+    rank: int | None = None
+    divisor: int | None = None
+    labels: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A failed trace and shortcuts into it."""
+
+    trace: Trace
+    failure: Failure
+
+    @cached_property
+    def stage(self) -> Stage | None:
+        index = self.failure.stage
+        return self.trace.stages[index] if index is not None else None
+
+    @cached_property
+    def call(self) -> str:
+        """The failing function's plain name: add for iadd, __radd__ and add_."""
+        return REFLECTED.sub("", self.failure.call.strip("_"))
+
+    @property
+    def operands(self) -> tuple[Operand, ...]:
+        return self.failure.operands
+
+    @cached_property
+    def name(self) -> str:
+        """How to call the failing stage in a sentence."""
+        stage = self.stage
+        return (stage.name or "the model") if stage is not None else "the model"
+
+    @cached_property
+    def layer(self) -> str:
+        """The path of the failing layer, or what the failing step is called."""
+        stage = self.stage
+        if stage is not None and stage.kind == "module" and stage.module:
+            return stage.module
+        return self.call
+
+    @cached_property
+    def parameters(self) -> dict[str, Parameter]:
+        return {parameter.name: parameter for parameter in self.trace.parameters}
+
+    @cached_property
+    def inputs(self) -> list[Stage]:
+        return [stage for stage in self.trace.stages if stage.kind == "input"]
+
+    def tensor(self, place: int) -> Operand | None:
+        return self.operands[place] if place < len(self.operands) else None
+
+    def argument(self, *names: str) -> Value:
+        """A plain argument by position ("[1]") or name."""
+        return next((self.failure.arguments[name] for name in names if name in self.failure.arguments), None)
+
+    def integer(self, *names: str, default: int) -> int:
+        value = self.argument(*names)
+        return value if type(value) is int else default
+
+    def sizes(self, *names: str) -> tuple[int, ...]:
+        """Sizes given as one list or one by one from position 1 on."""
+        value = self.argument(*names, "[1]")
+        if isinstance(value, list):
+            return tuple(item for item in value if type(item) is int)
+        found = []
+        for place in range(1, 32):
+            size = self.failure.arguments.get(f"[{place}]")
+            if type(size) is not int:
+                break
+            found.append(size)
+        return tuple(found)
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """5×65×1024"""
+    return "×".join(map(str, shape)) if shape else "no axes"
+
+
+def product_text(sizes: Sequence[int]) -> str:
+    return "·".join(map(str, sizes))
+
+
+def called(operand: Operand) -> str:
+    """What an operand is called in a sentence: its parameter, its variable, its expression if it is short."""
+    if operand.parameter:
+        return operand.parameter
+    name = operand.name.removeprefix("self.")
+    if name in ("", "input"):
+        return "its input"
+    if len(name) > 32 or "\n" in name:  # the variable that a long expression starts from
+        start = re.match(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*(?![\w(]))*(?=[.\[])", name)
+        return start[0] if start else "the tensor"
+    return name
+
+
+def side(operand: Operand, axis: int, name: str = "") -> Side:
+    return Side(operand, axis % len(operand.shape), operand.shape[axis], name or called(operand))
+
+
+def axes_text(count: int) -> str:
+    return f"{count} ax{'i' if count == 1 else 'e'}s"

@@ -1,0 +1,271 @@
+"""The doorman: parse, call the library, render, exit. Nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from vit_trace.flags import Model, Screen, with_model, with_screen
+from vit_trace.version import __version__
+
+if TYPE_CHECKING:
+    from vit_trace.targets.target import Target
+    from vit_trace.tracing.schema import Diagnostic, Trace
+
+GROUP_OPTIONS = {"-h", "--help", "--version", "--install-completion", "--show-completion"}
+SPEC_HELP = (
+    "timm:NAME, hf:CONFIG, torchvision:NAME, a config.json, package.module:factory, file.py:factory or a YAML file; "
+    "without it the reference ViT."
+)
+FOUND, CANNOT_START, DEFECT = 1, 2, 3
+
+
+class DefaultTrace(TyperGroup):
+    """A group whose default verb is `trace`: what is no verb is a spec or a flag of it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] not in GROUP_OPTIONS):
+            args = ["trace", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=DefaultTrace,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help="Follow a tensor's shape through any Vision Transformer. Without a verb, trace.",
+)
+
+
+def version(wanted: bool) -> None:
+    if wanted:
+        print(f"vit-trace {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def group(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """The options before the verb."""
+
+
+@app.command()
+@with_screen
+@with_model
+def trace(
+    spec: Annotated[str | None, typer.Argument(help=SPEC_HELP)] = None,
+    *,
+    model: Model,
+    screen: Screen,
+) -> int:
+    """Trace a model: every stage of one forward with its shapes. The default verb."""
+    from vit_trace.output import check
+
+    check(screen)
+    return deliver(traced(spec, model, screen.listing), screen)
+
+
+@app.command()
+@with_screen
+def show(
+    file: Annotated[Path, typer.Argument(help="A trace saved with -o trace.json or --format json; - for stdin.")],
+    what_if: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="NAME=VALUE", help="Sizes at other values: image_size=384, b=1."),
+    ] = None,
+    *,
+    screen: Screen,
+) -> int:
+    """Show a saved trace, without torch."""
+    from vit_trace.output import check, read, reevaluated, require_listing
+
+    check(screen)
+    saved = read(file)
+    if screen.listing:
+        require_listing(saved, file)
+    deliver(reevaluated(saved, what_if) if what_if else saved, screen)
+    return 0
+
+
+@app.command()
+@with_model
+def explain(
+    spec_or_what: Annotated[str, typer.Argument(metavar="[SPEC]", help="As for trace; may be left out.")],
+    what: Annotated[
+        str | None, typer.Argument(metavar="SIZE|STAGE|CODE", help="A size such as 3072, a stage, a diagnostic's code.")
+    ] = None,
+    *,
+    model: Model,
+) -> int:
+    """Say what a size is and where it stands, what a stage's sizes depend on, or what a diagnostic's code means."""
+    from vit_trace.checks.codes import documented, explained
+    from vit_trace.output import explanation
+    from vit_trace.render.console import console_for
+    from vit_trace.render.explain import print_explanation
+
+    spec, subject = (None, spec_or_what) if what is None else (spec_or_what, what)
+    if spec is None and documented(subject):
+        print(explained(subject))
+        return 0
+    named = traced(spec, model._replace(formulas=True))
+    print_explanation(explanation(named, subject), console_for(sys.stdout))
+    return 0
+
+
+@app.command()
+def models(
+    pattern: Annotated[
+        str, typer.Argument(metavar="[GLOB]", help="Only specs that fit, such as 'timm:*dinov2*'.")
+    ] = "*",
+) -> int:
+    """List the models of timm, Hugging Face and torchvision that there are to trace."""
+    from vit_trace.targets.models import listed
+
+    specs, complaints = listed(pattern)
+    sys.stdout.writelines(f"{spec}\n" for spec in specs)
+    report(complaints)
+    return 0 if specs else FOUND
+
+
+def traced(spec: str | None, model: Model, listing: bool = False) -> Trace:
+    """The trace of what the command line names. Imports torch once all is known to be well."""
+    if listing:
+        from vit_trace.listing import listed
+
+        return listed(lambda: traced(spec, model))
+    target = targeted(spec, model)
+    import_torch()
+    from vit_trace.checks.diagnose import diagnosed
+
+    if target.trace is None:
+        return diagnosed(target, model.rules, model.formulas)
+    from vit_trace.targets.complaints import contained
+
+    with contained():  # somebody else's code runs, and may print
+        return diagnosed(target, model.rules, model.formulas)
+
+
+def targeted(spec: str | None, model: Model) -> Target:
+    """The target of a spec: the built-in ViT, or somebody else's model."""
+    from vit_trace.targets.spec import foreign_target, is_foreign
+
+    if spec is not None and is_foreign(spec):
+        from vit_trace.output import Refused
+
+        asked = (model.flags, model.inputs, model.train, model.rules, model.config)
+        try:
+            return foreign_target(spec, model.assignments, *asked)
+        except Refused as refused:
+            from vit_trace.checks.construct import what_builds
+
+            kept = {text.partition("=")[0]: text for text in model.assignments}
+
+            def build(values: Mapping[str, int]) -> Target:
+                changed = {name: f"{name}={value}" for name, value in values.items()}
+                return foreign_target(spec, tuple((kept | changed).values()), *asked)
+
+            raise what_builds(refused, build) from refused
+    from vit_trace.config import load
+    from vit_trace.targets.builtin import builtin, only_input
+
+    if spec is not None:
+        yaml_spec(spec, model.config)
+    file = model.config if spec is None else Path(spec)
+    values = load(file, model.flags, model.assignments)
+    return builtin(values, spec=str(file or ""), given=only_input(model.inputs), train=model.train)
+
+
+def yaml_spec(spec: str, config: Path | None) -> None:
+    """Refuse a spec that is no YAML file, or one beside another. Raises Refused."""
+    from vit_trace.output import refuse
+
+    if config is not None:
+        message = f"two YAML files are given, {spec} and --config {config}"
+        raise refuse("two-configs", message, help=(f"vit-trace {spec}, with flags for what differs",))
+    path = Path(spec)
+    if path.suffix == ".py":
+        message = f"{spec} does not say which of its classes or functions builds the model"
+        raise refuse("no-factory", message, help=(f"vit-trace {spec}:NAME",))
+    if not path.exists() and not path.suffix:
+        forms = "FILE.yaml, timm:NAME, hf:NAME, torchvision:NAME, config.json, FILE.py:NAME or package.module:NAME"
+        raise refuse("unknown-target", f"{spec} is no file and names no model", help=(f"a spec is {forms}",))
+
+
+def import_torch() -> None:
+    """Import torch, and let the garbage collector, off since the start, never look at what came with it."""
+    import gc
+
+    import torch  # noqa: F401
+
+    gc.freeze()
+    gc.enable()
+
+
+def deliver(trace: Trace, screen: Screen) -> int:
+    """Write the trace where it is wanted, its diagnostics to stderr; the exit code."""
+    from vit_trace.output import write
+
+    for path in write(trace, screen):
+        print(f"wrote {path}", file=sys.stderr)
+    found = [*trace.diagnostics, *([trace.failure] if trace.failure else [])]
+    report(found)
+    if trace.failure is None:
+        return 0
+    defect = trace.failure.code == "internal-defect"
+    if screen.traceback or defect:
+        print("\n".join(trace.failure.traceback), file=sys.stderr)
+    return DEFECT if defect else FOUND
+
+
+def report(diagnostics: list[Diagnostic]) -> None:
+    """Print diagnostics to stderr."""
+    if not diagnostics:
+        return
+    from vit_trace.render.console import console_for
+    from vit_trace.render.diagnostics import print_diagnostic
+
+    sys.stdout.flush()
+    console = console_for(sys.stderr)
+    for diagnostic in diagnostics:
+        print_diagnostic(console, diagnostic)
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line; the exit code. Raises BrokenPipeError only."""
+    try:
+        code = app(arguments, prog_name="vit-trace", standalone_mode=False)
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        return refused(error)
+    return code if isinstance(code, int) else 0
+
+
+def refused(error: Exception) -> int:
+    """Say what was wrong with the call, or own up to a defect."""
+    diagnostics = getattr(error, "diagnostics", None)
+    if diagnostics is not None:
+        report(list(diagnostics))
+        return CANNOT_START
+    show: Callable[[], None] | None = getattr(error, "show", None)
+    if show is not None:  # the parser's own: an unknown option, a missing argument
+        show()
+        return CANNOT_START
+    import traceback
+
+    traceback.print_exc()
+    print(
+        "vit-trace: this is a defect of vit-trace, not of your model. "
+        "Please report it with the command, the lines above and `vit-trace --version`.",
+        file=sys.stderr,
+    )
+    return DEFECT

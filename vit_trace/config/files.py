@@ -1,0 +1,95 @@
+"""Reading a file safely: a small regular one, UTF-8, or a diagnostic that says what it is and what else is there.
+
+Knows nothing of YAML but its line breaks and file endings.
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+from pathlib import Path
+
+from vit_trace.config.places import line_span, split_lines
+from vit_trace.config.words import cut, fail
+
+MAX_BYTES = 64 * 1024  # thirteen keys and their comments are a hundredth of this
+
+
+def file_name(path: Path) -> str:
+    """The path as text that can be written as UTF-8."""
+    return _writable(str(path))
+
+
+def file_text(path: Path) -> str:
+    """The text of a small regular UTF-8 file, without its byte order mark."""
+    file, raw = file_name(path), _file_bytes(path)
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        fail("not-utf8", f"{file} is UTF-16, not UTF-8: it starts with a UTF-16 byte order mark",
+             line_span(file, 1), help=("save it as UTF-8",))  # fmt: skip
+    raw = raw.removeprefix(b"\xef\xbb\xbf")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        before = split_lines(raw[: error.start].decode())
+        line, column = len(before), len(before[-1])
+        text = split_lines(raw.decode(errors="replace"))[line - 1]
+        fail("not-utf8", f"{file} is not UTF-8: byte 0x{raw[error.start]:02x} on line {line}",
+             line_span(file, line, text, column, column + 1), help=("save it as UTF-8",))  # fmt: skip
+
+
+def _file_bytes(path: Path) -> bytes:
+    """The bytes, refused before they are read if they would never end or never come."""
+    file = file_name(path)
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            fail("not-a-file", f"{file} is {_file_kind(status.st_mode)}, not a YAML file", line_span(file, 1),
+                 help=_yaml_files_in(path))  # fmt: skip
+        with path.open("rb") as stream:
+            raw = stream.read(MAX_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        fail("config-not-found", f"there is no file {file}", line_span(file, 1), *_nearest_files(path))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        fail("config-unreadable", f"{cut(file, 200)} cannot be read: {reason}", line_span(file, 1))
+    if len(raw) > MAX_BYTES:
+        size = f"{max(status.st_size, len(raw)):,} bytes"
+        note = f"a config is at most {MAX_BYTES:,} bytes; this one was not read"
+        fail("config-too-large", f"{file} is too large for a config: {size}", line_span(file, 1), (note,))
+    return raw
+
+
+def _file_kind(mode: int) -> str:
+    kinds = {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+    return kinds.get(stat.S_IFMT(mode), "a device")
+
+
+def _writable(name: str) -> str:
+    return re.sub("[\ud800-\udfff]", "\ufffd", name)
+
+
+def _names_in(directory: Path) -> list[str]:
+    from itertools import islice
+
+    try:
+        return sorted(_writable(path.name) for path in islice(directory.iterdir(), 1000))
+    except OSError:
+        return []
+
+
+def _yaml_files_in(directory: Path) -> tuple[str, ...]:
+    names = [name for name in _names_in(directory) if name.endswith((".yaml", ".yml"))]
+    return (f"for example {directory / names[0]}",) if names else ()
+
+
+def _nearest_files(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Notes and help for a path that leads nowhere: what else is in that directory, or that there is none."""
+    from difflib import get_close_matches
+
+    folder = path.parent
+    if not folder.is_dir():
+        return (f"there is no directory {folder}",), ()
+    names = {name.lower(): name for name in _names_in(folder)}
+    near = get_close_matches(path.name.lower()[:255], list(names), n=3, cutoff=0.6)
+    shown = " or ".join(str(folder / names[name]) for name in near)
+    return (), (f"did you mean {shown}?",) if near else ()

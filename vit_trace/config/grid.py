@@ -1,0 +1,75 @@
+"""Image and patch: whether patches tile the image, and the nearest sizes that would.
+
+The only check of two settings against each other; knows nothing of how they are read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from vit_trace.config.hyperparameters import MAX_COUNT, REFERENCE, Setting
+from vit_trace.config.places import axis_span, is_typed
+from vit_trace.config.words import cut, diagnostic, where, written
+from vit_trace.tracing.schema import Diagnostic
+
+
+def grid_problems(given: Mapping[str, Setting], rank: Mapping[str, int]) -> list[Diagnostic]:
+    """One problem an axis where patches do not tile the image; a square case is said once."""
+    image, patch = (_size(given, name) for name in ("image_size", "patch_size"))
+    axes = list(zip(("height", "width"), image, patch, strict=True))
+    if image[0] == image[1] and patch[0] == patch[1]:
+        axes = axes[:1]
+    # The later word is the one to doubt; of two in the same file it is the image, as patches come with the weights.
+    blamed = "image_size" if rank.get("image_size", -1) >= rank.get("patch_size", -1) else "patch_size"
+    return [_grid_problem(axis, i, p, blamed, given) for axis, i, p in axes if i % p]
+
+
+def _size(given: Mapping[str, Setting], name: str) -> tuple[int, int]:
+    value = given[name].value if name in given else getattr(REFERENCE, name)
+    assert isinstance(value, tuple)
+    return value
+
+
+def _grid_problem(axis: str, image: int, patch: int, blamed: str, given: Mapping[str, Setting]) -> Diagnostic:
+    other = "patch_size" if blamed == "image_size" else "image_size"
+    origin = f"{other} {_origin(other, given)}"
+    span = axis_span(given[blamed].span, axis)
+    if patch > image:
+        message = f"patch {axis} {patch} is larger than image {axis} {image}"
+        return diagnostic("patch-exceeds-image", message, span, (origin,), (_advice(image, patch),))
+    message = f"image {axis} {image} is not a multiple of patch {axis} {patch}"
+    sum_ = f"{image} = {image // patch} · {patch} + {image % patch}"
+    return diagnostic("patch-divides-image", message, span, (sum_, origin), (_advice(image, patch),))
+
+
+def _advice(image: int, patch: int) -> str:
+    """Values that work, the nearest first ones of either kind: multiples of the patch, divisors of the image."""
+    multiples, divisors = near_multiples(image, patch), near_divisors(image, patch)
+    many = "are the nearest multiples" if len(multiples) > 1 else "is the nearest multiple"
+    advice = f"{' and '.join(map(str, multiples))} {many} of {patch}"
+    if divisors:
+        advice += f"; or patch {' or '.join(map(str, divisors))} divides {image}"
+    return advice
+
+
+def near_multiples(image: int, patch: int) -> list[int]:
+    """The multiples of `patch` just below and just above `image` that are sizes."""
+    below = image // patch * patch
+    return [size for size in (below, below + patch) if 1 <= size <= MAX_COUNT]
+
+
+def near_divisors(image: int, patch: int) -> list[int]:
+    """The patches just below and just above `patch` that divide `image`, leaving out 1 and the whole image."""
+    small = [size for size in range(2, math.isqrt(image) + 1) if image % size == 0]
+    divisors = sorted({*small, *(image // size for size in small)})
+    below = [size for size in divisors if size < patch]
+    return below[-1:] + [size for size in divisors if size > patch][:1]
+
+
+def _origin(name: str, given: Mapping[str, Setting]) -> str:
+    if name not in given:
+        return f"{written(getattr(REFERENCE, name))} is the reference case's: it was not given"
+    setting = given[name]
+    place = cut(setting.span.text) if is_typed(setting.span) else where(setting.span)
+    return f"{written(setting.value)} comes from {place}"

@@ -1,0 +1,100 @@
+"""The ways in: settings from a YAML file, flags and --set, and the config that they make over the reference case.
+
+Knows where each source writes its keys and which source wins; every problem of all of them is in one `ConfigError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vit_trace.config.files import file_name, file_text
+from vit_trace.config.grid import grid_problems
+from vit_trace.config.hyperparameters import Setting, ViTConfig
+from vit_trace.config.layers import Layer, checked_layer, layer_of
+from vit_trace.config.page import Page, top_level
+from vit_trace.config.places import COMMAND_LINE, Node, line_span, one_line
+from vit_trace.config.words import ConfigError, diagnostic, in_quotes
+
+
+def read_yaml(path: Path) -> dict[str, Setting]:
+    """The settings of a YAML file. Raises ConfigError with every problem found in it."""
+    return _settings(_yaml_layer(path))
+
+
+def read_flags(raw: Mapping[str, str]) -> dict[str, Setting]:
+    """The settings of `--image-size 250` given as {"image_size": "250"}, the value as it was typed."""
+    return _settings(_flag_layer(raw))
+
+
+def read_assignments(assignments: Sequence[str]) -> dict[str, Setting]:
+    """The settings of `--set dim=512` given as ["dim=512"]; of two for the same key the later one counts."""
+    return _settings(_assignment_layer(assignments))
+
+
+def resolve(*layers: Mapping[str, Setting]) -> ViTConfig:
+    """The reference case overridden by each layer in turn. Raises ConfigError with every problem of the result."""
+    return _resolved([checked_layer(layer) for layer in layers])
+
+
+def load(path: Path | None = None, flags: Mapping[str, str] = {}, assignments: Sequence[str] = ()) -> ViTConfig:
+    """Everything at once: file under flags under assignments. Raises ConfigError with the problems of all three."""
+    layers = [_yaml_layer(path)] if path is not None else []
+    return _resolved([*layers, _flag_layer(flags), _assignment_layer(assignments)])
+
+
+def _settings(layer: Layer) -> dict[str, Setting]:
+    if layer.problems:
+        raise ConfigError(*layer.problems)
+    return layer.settings
+
+
+def _resolved(layers: Sequence[Layer]) -> ViTConfig:
+    given = {name: setting for layer in layers for name, setting in layer.settings.items()}
+    rank = {name: index for index, layer in enumerate(layers) for name in layer.settings}
+    problems = [problem for layer in layers for problem in layer.problems]
+    if not {"image_size", "patch_size"} & {name for layer in layers for name in layer.refused}:
+        problems += grid_problems(given, rank)
+    if problems:
+        raise ConfigError(*problems)
+    values: dict[str, Any] = {name: setting.value for name, setting in given.items()}
+    return ViTConfig(**values)
+
+
+def _yaml_layer(path: Path) -> Layer:
+    try:
+        entries = top_level(Page(file_name(path), file_text(path)))
+    except ConfigError as error:
+        return Layer({}, list(error.diagnostics), set())
+    return layer_of(entries)
+
+
+def _flag_layer(raw: Mapping[str, str]) -> Layer:
+    entries = []
+    for name, value in raw.items():
+        flag = one_line(f"--{name.replace('_', '-')} ")
+        line = flag + one_line(value)
+        entries.append((_typed(name, line, 0, len(flag) - 1), _typed(value, line, len(flag), len(line))))
+    return layer_of(entries)
+
+
+def _assignment_layer(assignments: Sequence[str]) -> Layer:
+    entries, malformed = [], []
+    start = len("--set ")
+    for assignment in assignments:
+        line = "--set " + one_line(assignment)
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            span = line_span(COMMAND_LINE, 1, line, start, len(line))
+            message = f"--set takes KEY=VALUE, not {in_quotes(assignment)}"
+            malformed.append(diagnostic("assignment", message, span, help=("for example --set dim=512",)))
+            continue
+        middle = start + len(name)
+        entries.append((_typed(name, line, start, middle), _typed(value, line, middle + 1, len(line))))
+    layer = layer_of(entries, repeatable=True)
+    return layer._replace(problems=[*malformed, *layer.problems])
+
+
+def _typed(text: str, line: str, start: int, end: int) -> Node:
+    return Node("text", line_span(COMMAND_LINE, 1, line, start, end), text)

@@ -1,0 +1,189 @@
+"""From the text of a value to a typed one in its range, or the reason why not and what to write instead.
+
+Takes each value alone: that an image and its patches fit is `grid`'s business. Raises `Refused`, without the name and
+the place of the setting, which its caller knows.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+from vit_trace.config.hyperparameters import MAX_COUNT, MAX_DEPTH, REFERENCE, Value
+from vit_trace.config.places import NO_VALUE, Node, axis_span
+from vit_trace.config.words import cut, in_quotes
+from vit_trace.tracing.schema import Source
+
+_POOLINGS = {"avg": "mean", "average": "mean", "gap": "mean", "global": "mean", "token": "cls", "class": "cls"}
+_INTEGER = re.compile("[+-]?[0-9]+")
+_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[+-]?\.?(inf|infinity|nan)", re.IGNORECASE)
+_PAIR = re.compile(r"([+-]?[0-9]+)\s*[x×X]\s*([+-]?[0-9]+)")
+_YES_NO = {"true", "false", "yes", "no", "on", "off", "y", "n"}
+
+
+class Refused(Exception):
+    """Why a value is refused, without its name and place; `works` is a value to write instead."""
+
+    def __init__(self, code: str, why: str, works: str = "", notes: tuple[str, ...] = (), at: Source | None = None):
+        super().__init__(why)
+        self.code, self.why, self.works, self.notes, self.at = code, why, works, notes, at
+
+
+def typed_value(name: str, node: Node) -> Value:
+    """The value of the hyperparameter `name` that is written in the node. Raises Refused."""
+    match getattr(REFERENCE, name):
+        case tuple():
+            value: Value = _size(node)
+        case str():
+            value = _pool(node)
+        case float():
+            value = _rate(node)
+        case _:
+            value = _count(node)
+    check_range(name, value, node)
+    return value
+
+
+def _size(node: Node) -> tuple[int, int]:
+    takes = "takes a size such as 256 or 256x320 (height x width)"
+    if node.kind == "list":
+        if len(node.items) != 2:
+            raise Refused("wrong-type", f"{takes}, not a list of {len(node.items)}", "[256, 320]")
+        height, width = (_count(item, takes) for item in node.items)
+        return height, width
+    pair = _PAIR.fullmatch(node.text.strip()) if node.kind == "text" else None
+    if pair:
+        return _integer(pair[1], takes), _integer(pair[2], takes)
+    side = _count(node._replace(quoted=False), takes)
+    return side, side
+
+
+def _count(node: Node, takes: str = "takes a whole number") -> int:
+    try:
+        if node.kind == "text" and not node.quoted and _INTEGER.fullmatch(node.text):
+            return _integer(node.text, takes)
+        raise _wrong_type(node, takes, whole=True)
+    except Refused as refused:
+        refused.at = node.span
+        raise
+
+
+def _integer(text: str, takes: str) -> int:
+    digits = text.lstrip("+-")
+    if len(digits) > 1 and digits.startswith("0"):
+        # YAML 1.1 reads 010 as 8 and YAML 1.2 as 10: either choice would be wrong for half of the readers.
+        octal = f" and octal {int(digits, 8)} to others" if len(digits) < 12 and not set(digits) & set("89") else ""
+        plain = digits.lstrip("0") or "0"
+        note = f"{cut(text)} is {cut(plain)} to some YAML readers{octal}"
+        raise Refused("wrong-type", f"{takes}, not {cut(text)} with its leading zero", cut(plain), (note,))
+    # Python refuses to convert thousands of digits; so many are out of range anyway.
+    return int(text[:20])
+
+
+def _rate(node: Node) -> float:
+    if node.kind == "text" and not node.quoted:
+        if _NOT_FINITE.fullmatch(node.text):
+            raise Refused("impossible-value", f"is {node.text}, but it takes a number from 0 to 1", "0.1")
+        if _DECIMAL.fullmatch(node.text):
+            return float(node.text)
+    raise _wrong_type(node, "takes a number from 0 to 1", whole=False)
+
+
+def _pool(node: Node) -> str:
+    takes = "takes cls or mean"
+    if node.kind != "text" or node.text.lower() in NO_VALUE:
+        raise _wrong_type(node, takes, whole=False)
+    if node.text not in ("cls", "mean"):
+        lower = node.text.lower()
+        works = lower if lower in ("cls", "mean") else _POOLINGS.get(lower, "")
+        raise Refused("impossible-value", f"{takes}, not {in_quotes(node.text)}", works)
+    return node.text
+
+
+def check_range(name: str, value: object, node: Node | None = None) -> None:
+    """Raises Refused for a value that cannot be built, or has another type than the reference value."""
+    match getattr(REFERENCE, name), value:
+        case tuple(), (int() as height, int() as width):
+            for axis, size in (("height", height), ("width", width)):
+                _check_count(f"has {axis} {_whole(size)}", size, MAX_COUNT, _side_span(node, axis))
+        case str(), "cls" | "mean":
+            pass
+        case float(), int() | float() if not isinstance(value, bool):
+            if not 0 <= value <= 1:
+                works = f"{value / 100:g}" if 5 <= value <= 100 else "0.1"  # 10 may be meant as percent
+                raise Refused("impossible-value", f"is {value:g}, but it takes a number from 0 to 1", works)
+        case int(), int() if not isinstance(value, bool):
+            _check_count(f"is {_whole(value)}", value, MAX_DEPTH if name == "depth" else MAX_COUNT)
+        case _:
+            raise Refused("wrong-type", f"cannot be {in_quotes(repr(value))}")
+
+
+def _check_count(what: str, value: int, most: int, at: Source | None = None) -> None:
+    if not 1 <= value <= most:
+        raise Refused("impossible-value", f"{what}, but it takes a whole number from 1 to {most}", at=at)
+
+
+def _side_span(node: Node | None, axis: str) -> Source | None:
+    if node is None:
+        return None
+    return node.items[axis == "width"].span if node.kind == "list" else axis_span(node.span, axis)
+
+
+def _whole(value: int) -> str:
+    return str(value) if abs(value) <= 10**12 else f"about {'-' * (value < 0)}10^{int(math.log10(abs(value)))}"
+
+
+def _wrong_type(node: Node, takes: str, whole: bool) -> Refused:
+    if node.kind != "text":
+        return Refused("wrong-type", f"{takes}, not a {node.kind}")
+    what, works, *notes = _described(node.text, node.quoted, whole)
+    return Refused("wrong-type", f"{takes}, not {what}", works, tuple(notes))
+
+
+def _described(text: str, quoted: bool, whole: bool) -> tuple[str, ...]:
+    """What a text is that is not the number wanted, what to write instead ("" if unknown), and notes."""
+    number = _as_number(text)
+    works = _nearest_written(number, whole) if number is not None else ""
+    lower = text.lower()
+    if quoted and text:
+        return f"the text {in_quotes(text)}", works, *(["without the quotes it is a number"] if works else [])
+    if lower in NO_VALUE:
+        return "an empty value", ""
+    if lower in _YES_NO:
+        return f"the yes-or-no value {text}", "", f"YAML 1.1 reads {text} as yes or no"
+    if re.fullmatch(r"[+-]?[0-9]+(:[0-9]+)+(\.[0-9]*)?", text):
+        return f"the base-60 number {cut(text)}", "", "YAML 1.1 reads digits between colons in base 60, as a time"
+    if number is not None:
+        return f"{_number_kind(text)} {cut(text)}", works
+    if _PAIR.fullmatch(text):
+        return f"the size {cut(text)}", ""
+    return f"the text {in_quotes(text)}", ""
+
+
+def _number_kind(text: str) -> str:
+    if re.match("[+-]?0[xob]", text.lower()):
+        return "the number in another base"
+    return "the number with underscores" if "_" in text else "the decimal"
+
+
+def _as_number(text: str) -> float | None:
+    """The number that a reader might see in the text: 10.5, 1e3, 1_000, 0x10, 50%."""
+    plain = text[:40].replace("_", "") if re.fullmatch("[+-]?[0-9][0-9_.]*", text) else text[:40]
+    try:
+        if re.fullmatch("[+-]?0(x[0-9a-f]+|o[0-7]+|b[01]+)", plain.lower()):
+            return float(int(plain, 0))
+        if plain.endswith("%") and _DECIMAL.fullmatch(plain[:-1]):
+            return float(plain[:-1]) / 100
+        return float(plain) if _DECIMAL.fullmatch(plain) else None
+    except ValueError:
+        return None
+
+
+def _nearest_written(number: float, whole: bool) -> str:
+    if not math.isfinite(number):
+        return ""
+    if not whole:
+        return f"{number:g}" if 0 <= number <= 1 else ""
+    nearest = round(number)
+    return str(nearest) if 1 <= nearest <= MAX_COUNT else ""

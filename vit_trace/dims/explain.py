@@ -1,0 +1,140 @@
+"""Where a size stands and what it is; what a stage would be if each hyperparameter doubled. Works on a named trace."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from vit_trace.dims.formula import Formula, Number, Product, Sum, Symbol, evaluate, symbols, terms
+from vit_trace.dims.values import ValuesError, bindings, parsed
+from vit_trace.tracing.schema import Stage, Trace
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """One formula that a size follows from, how the number comes out, and the places where it stands."""
+
+    formula: str
+    numbers: str
+    places: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Doubled:
+    """What becomes of sizes when one hyperparameter is doubled: formula -> new size, for those that change."""
+
+    hyperparameter: str
+    sizes: dict[str, int]
+
+
+def meanings(trace: Trace, size: int) -> tuple[Meaning, ...]:
+    """What a size is in this model, one Meaning per formula, in the order data meets them."""
+    found: dict[str, list[str]] = {}
+    for formula, place in stands(trace, size):
+        places = found.setdefault(formula, [])
+        if place not in places:
+            places.append(place)
+    values = {name: symbol.value for name, symbol in trace.symbols.items()}
+    return tuple(
+        Meaning(formula, with_numbers(parsed(formula), values), tuple(merged(places)))
+        for formula, places in found.items()
+    )
+
+
+def stands(trace: Trace, size: int) -> Iterator[tuple[str, str]]:
+    """(formula, place) for every axis of that size: constructor, parameters, then what stages give."""
+    for record in trace.construction:
+        if record.value == size:
+            name = f"{record.module}.{record.name}" if record.module else record.name
+            yield record.formula or str(size), f"{name} (constructor)"
+    for stage in trace.stages:
+        for spec in stage.outputs:
+            yield from (
+                (dim, stage.name or "the model")
+                for dim, axis in zip(spec.dims, spec.shape, strict=True)
+                if axis == size
+            )
+    for parameter in trace.parameters:
+        for dim, axis in zip(parameter.dims, parameter.shape, strict=True):
+            if axis == size:
+                yield dim, parameter.name
+
+
+def sizes(trace: Trace) -> list[int]:
+    """All sizes that stand anywhere in the trace."""
+    found = {size for stage in trace.stages for spec in stage.outputs for size in spec.shape}
+    found |= {size for parameter in trace.parameters for size in parameter.shape}
+    return sorted(found | {record.value for record in trace.construction if isinstance(record.value, int)})
+
+
+def merged(places: list[str]) -> list[str]:
+    """Places that differ only in one number, as one: layers.0…5.fn.to_qkv."""
+    groups: dict[str, list[str]] = {}
+    for place in places:
+        groups.setdefault(re.sub(r"\d+|#\d+", "*", re.sub(r"#\d+", "", place)), []).append(place)
+    return [span(group) for group in groups.values()]
+
+
+def span(names: list[str]) -> str:
+    """The names from first to last, written once."""
+    first, last = (re.split(r"(\d+)", re.sub(r"#\d+", "", name)) for name in (names[0], names[-1]))
+    return "".join(one if one == two else f"{one}…{two}" for one, two in zip(first, last, strict=False))
+
+
+def with_numbers(formula: Formula, values: Mapping[str, int]) -> str:
+    """3·heads·dim_head as 3·16·64."""
+    match formula:
+        case Number(value):
+            return str(value)
+        case Symbol(name):
+            return str(values[name])
+        case Sum():
+            return " + ".join(with_numbers(term, values) for term in terms(formula)).replace("+ -", "- ")
+        case Product(parts):
+            return "·".join(bracketed(part, values) for part in parts)
+        case _:
+            return str(evaluate(formula, values))
+
+
+def bracketed(formula: Formula, values: Mapping[str, int]) -> str:
+    """with_numbers, in brackets where the formula is a sum."""
+    text = with_numbers(formula, values)
+    return f"({text})" if isinstance(formula, Sum) else text
+
+
+def doublings(trace: Trace, formulas: list[str]) -> tuple[Doubled, ...]:
+    """For each hyperparameter the formulas that change when it doubles, pairs doubled together."""
+    knobs: dict[str, list[str]] = {}
+    for name, symbol in trace.symbols.items():
+        if symbol.formula is None:
+            knobs.setdefault((symbol.hyperparameter or name).split("[")[0], []).append(name)
+    values = {name: symbol.value for name, symbol in trace.symbols.items()}
+    found = []
+    for knob, names in knobs.items():
+        try:
+            doubled = bindings(trace, {name: 2 * values[name] for name in names})
+        except ValuesError:
+            continue
+        sizes = {text: evaluate(parsed(text), doubled) for text in formulas}
+        changed = {text: size for text, size in sizes.items() if size != evaluate(parsed(text), values)}
+        found.append(Doubled(knob, changed))
+    return tuple(found)
+
+
+def stages_named(trace: Trace, name: str) -> list[Stage]:
+    """The stages of that name, or that end in it: of equal ones in several blocks the first."""
+    plain = [stage for stage in trace.stages if stage.name.split("#")[0] == name]
+    exact = [stage for stage in trace.stages if stage.name == name and "#" in name]
+    found = exact or plain or [stage for stage in trace.stages if stage.name.split("#")[0].endswith(f".{name}")]
+    kept: dict[object, Stage] = {}
+    for stage in found:
+        shapes = tuple((spec.shape, spec.dims) for spec in (*stage.inputs, *stage.outputs))
+        kept.setdefault((re.sub(r"\d+", "*", stage.module), stage.operation, stage.source, shapes), stage)
+    return list(kept.values())
+
+
+def formulas_of(stage: Stage) -> list[str]:
+    """Formulas with symbols that a stage's tensors have, each once."""
+    dims = dict.fromkeys(dim for spec in (*stage.inputs, *stage.outputs) for dim in spec.dims)
+    return [dim for dim in dims if symbols(parsed(dim))]

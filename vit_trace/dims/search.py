@@ -1,0 +1,146 @@
+"""Which formula gives these sizes? The simplest one over the symbols that is right in every setting, or none.
+
+A setting gives each symbol a value; a vector holds one size per setting. The search is small and exact: constants,
+products of symbols with a coefficient and a summand, sums of two such products. It takes no part in choosing settings.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from itertools import combinations_with_replacement
+from math import prod
+from typing import NamedTuple
+
+from vit_trace.dims.formula import Formula, Number, Product, Sum, Symbol
+from vit_trace.dims.wide import Wide
+
+Vector = tuple[int, ...]
+
+DEGREE = 3
+"""Symbols in one product at the most."""
+
+MOST_SEARCHED = 6.0
+"""Seconds that may be spent on sizes that no single product gives."""
+
+SUMMANDS = range(-4, 17)
+COEFFICIENTS = range(1, 17)
+LONE_COEFFICIENTS = {*COEFFICIENTS, *range(20, 65, 4)}
+"""Coefficients of a product that nothing is added to: there one number less is free to fit."""
+PAIR_COEFFICIENTS = (1, 2, 3, 4)
+
+
+class Monomial(NamedTuple):
+    """A product of symbols, with its value in each setting."""
+
+    names: tuple[str, ...]
+    values: Vector
+
+
+class Search:
+    """The formulas over the symbols of the given settings; the last setting only confirms."""
+
+    def __init__(self, settings: Sequence[Mapping[str, int]]) -> None:
+        self.settings = settings
+        common = set(settings[0]).intersection(*settings[1:])
+        self.names = [name for name in settings[0] if name in common and self.varied(name)]
+        self.found: dict[Vector, Formula | None] = {}
+        self.monomials = self.products()
+        self.spent = 0.0
+        self.exact = {monomial.values[:-1]: monomial for monomial in reversed(self.monomials)}
+
+    def varied(self, name: str) -> bool:
+        """Whether every probe has its own value of a symbol; one that stayed the same would pass for a coefficient."""
+        values = [setting[name] for setting in self.settings[1:]]
+        return len(set(values)) == len(values)
+
+    def products(self) -> list[Monomial]:
+        """All products of up to DEGREE symbols, simplest first."""
+        columns = {name: tuple(setting[name] for setting in self.settings) for name in self.names}
+        return [
+            Monomial(names, tuple(map(prod, zip(*(columns[name] for name in names), strict=True))))
+            for degree in range(1, DEGREE + 1)
+            for names in combinations_with_replacement(self.names, degree)
+        ]
+
+    def formula(self, vector: Vector) -> Formula | None:
+        """The simplest formula that gives `vector`, one size per setting; None where there is none to be sure of."""
+        if vector not in self.found:
+            self.found[vector] = self.search(vector)
+        return self.found[vector]
+
+    def search(self, vector: Vector) -> Formula | None:
+        if len(set(vector)) == 1:
+            return Number(vector[0])
+        if min(vector) < 0:  # the ragged axis of a nested tensor
+            return None
+        if len(set(vector[1:])) == 1:  # the probes agree, so what varies was not varied there
+            return None
+        known, last = vector[:-1], vector[-1]
+        monomial = self.exact.get(known)
+        if monomial is not None:
+            return product_of(1, monomial) if monomial.values[-1] == last else None
+        found = self.scaled(known, last)
+        if found is not None or self.spent > MOST_SEARCHED:
+            return found
+        begun = time.process_time()
+        found = self.pair(known, last) or self.wide.formula(vector)
+        self.spent += time.process_time() - begun
+        return found
+
+    @cached_property
+    def wide(self) -> Wide:
+        """The search through quotients, made when the first size needs it."""
+        products = [(monomial.names, monomial.values) for monomial in self.monomials]
+        return Wide(self.settings, self.names, products)
+
+    def scaled(self, known: Vector, last: int) -> Formula | None:
+        """coefficient · product + summand."""
+        best: tuple[int, int, int, Monomial] | None = None
+        for monomial in self.monomials:
+            values = monomial.values
+            span = values[1] - values[2]
+            if span == 0 or (known[1] - known[2]) % span:
+                continue
+            coefficient = (known[1] - known[2]) // span
+            summand = known[1] - coefficient * values[1]
+            allowed = COEFFICIENTS if summand else LONE_COEFFICIENTS
+            if coefficient not in allowed or summand not in SUMMANDS:
+                continue
+            if any(coefficient * value + summand != size for value, size in zip(values, known, strict=False)):
+                continue
+            cost = 2 * len(monomial.names) + (coefficient > 1) + (summand != 0)
+            if best is None or cost < best[0]:
+                best = (cost, coefficient, summand, monomial)
+        if best is None:
+            return None
+        _, coefficient, summand, monomial = best
+        if coefficient * monomial.values[-1] + summand != last:
+            return None
+        scaled = product_of(coefficient, monomial)
+        return Sum((scaled, Number(summand))) if summand else scaled
+
+    def pair(self, known: Vector, last: int) -> Formula | None:
+        """coefficient · product + coefficient · product, of up to two symbols each."""
+        for second in self.monomials:
+            if len(second.names) > 2:
+                break
+            for coefficient in PAIR_COEFFICIENTS:
+                rest = tuple(size - coefficient * value for size, value in zip(known, second.values, strict=False))
+                for factor in PAIR_COEFFICIENTS:
+                    if min(rest) <= 0 or any(size % factor for size in rest):
+                        continue
+                    first = self.exact.get(tuple(size // factor for size in rest))
+                    if first is None or len(first.names) > 2:
+                        continue
+                    if factor * first.values[-1] + coefficient * second.values[-1] == last:
+                        return Sum((product_of(factor, first), product_of(coefficient, second)))
+        return None
+
+
+def product_of(coefficient: int, monomial: Monomial) -> Formula:
+    symbols = tuple(Symbol(name) for name in monomial.names)
+    if coefficient == 1 and len(symbols) == 1:
+        return symbols[0]
+    return Product((Number(coefficient), *symbols) if coefficient != 1 else symbols)

@@ -1,0 +1,278 @@
+"""Formulas that the simple search does not reach: strides that round down or up, windows, shares of a width.
+
+`H//4`, `(H + 31)//32`, `b*(H//28)*(W//28)`, `8*dim//3`, `(2*window - 1)*(2*window - 1)`. Built only when needed.
+The more formulas there are to choose from, the more a vector has to say before one of them is believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import gcd, log2
+
+from vit_trace.dims.formula import Formula, FormulaError, Number, Product, Quotient, Sum, Symbol, evaluate, factors
+
+Vector = tuple[int, ...]
+
+SIDES = (("H", "p1"), ("W", "p2"), ("T", "pt"))
+STRIDES = (2, 4, 8, 16, 32, 64)
+WINDOWS = (7, 8, 12, 14, 16)
+"""Sides of windows that are tried where no symbol is one."""
+
+COEFFICIENTS = (1, 2, 3, 4, 6, 8, 9, 16)
+SUMMANDS = (0, 1, 2, 3, -1, 4, 5)
+MARGIN = 8
+"""Bits that a vector must say beyond those it takes to choose the formula."""
+
+
+class Ambiguous(Exception):
+    """Formulas that differ elsewhere give the same sizes in every setting."""
+
+
+class Wide:
+    """Quotients over the symbols of some settings, by the sizes they give; the last setting only confirms."""
+
+    def __init__(
+        self,
+        settings: Sequence[Mapping[str, int]],
+        names: Sequence[str],
+        products: Sequence[tuple[tuple[str, ...], Vector]],
+    ) -> None:
+        self.settings = settings
+        self.names = names
+        self.products = [(names, values) for names, values in products if not {"H", "W"} & set(names)]
+        self.elsewhere = list(elsewhere(settings))
+        self.agreed: dict[tuple[Formula, Formula], bool] = {}
+        self.atoms: dict[Vector, list[tuple[Formula, int]]] = {}
+        self.ranks: dict[Vector, int] = {}
+        for formula in self.quotients():
+            self.add(formula)
+
+    def add(self, formula: Formula) -> None:
+        """Note a formula under the sizes it gives."""
+        try:
+            values = tuple(evaluate(formula, setting) for setting in self.settings)
+        except FormulaError:
+            return
+        if min(values) > 0 and len(set(values[1:])) > 1:
+            self.ranks.setdefault(values[:-1], len(self.ranks) + 2)
+            self.atoms.setdefault(values[:-1], []).append((formula, values[-1]))
+
+    # -- what there is to choose from ------------------------------------------------------------------------------
+
+    def quotients(self) -> Iterator[Formula]:
+        sides = [list(self.grids(side, patch)) for side, patch in SIDES]
+        rows, columns, _ = windowed = [[*grids, *self.windowed(grids)] for grids in sides]
+        for grids in (*sides, [*self.spans(), *self.volumes(), *self.shares()]):
+            yield from grids
+        for grids, more in zip(sides, windowed, strict=True):
+            yield from more[len(grids) :]
+        for row, column in zip(rows, columns, strict=False):
+            yield Product((*factors(row), *factors(column)))
+
+    def windowed(self, grids: Sequence[Formula]) -> Iterator[Formula]:
+        """Grids divided into windows and padded to whole windows."""
+        windows: list[Formula] = [Symbol(name) for name in self.names if "window" in name]
+        for window in windows or [Number(side) for side in WINDOWS]:
+            for grid in grids:
+                down, up = rounded(grid, window)
+                yield from (down, up, Product((window, up)), Product((window, down)))
+
+    def grids(self, side: str, patch: str) -> Iterator[Formula]:
+        """The side divided by a patch and then by strides, each rounded down or up."""
+        if side not in self.names:
+            return
+        patches = [name for name in (patch, "p") if name in self.names][:1]
+        strides: list[Formula] = [*map(Symbol, patches), Number(4)]
+        for stride in strides:
+            down, up = rounded(Symbol(side), stride)
+            yield from (down, up)
+            for more in (2, 4, 8):
+                whole = Product((Number(more), stride)) if isinstance(stride, Symbol) else Number(4 * more)
+                yield rounded(Symbol(side), whole)[0]
+                yield rounded(down, Number(more))[1]
+                yield rounded(up, Number(more))[0]
+                yield rounded(Symbol(side), whole)[1]
+        for more in (1, 2):  # a convolution that reaches over the edge, wider than its stride
+            reaching = Quotient(Sum((Symbol(side), Number(more))), Number(4))
+            yield reaching
+            for further in (2, 4, 8):
+                yield from rounded(reaching, Number(further))
+        for name in patches:
+            half = Quotient(Symbol(name), Number(2))
+            lapped = Sum((Quotient(Sum((Symbol(side), Product((Number(-1), Symbol(name))))), half), Number(1)))
+            yield lapped
+            for more in (2, 4, 8):
+                yield from rounded(lapped, Number(more))
+        for number in STRIDES:
+            yield from rounded(Symbol(side), Number(number))
+
+    def spans(self) -> Iterator[Formula]:
+        """How many relative positions a side has, and an area: 2*window - 1."""
+        sides = [name for name in self.names if "window" in name or name in ("h", "w")]
+        spans: dict[str, Formula] = {name: Sum((Product((Number(2), Symbol(name))), Number(-1))) for name in sides}
+        for name, span in spans.items():
+            yield span
+            if name not in ("h", "w"):
+                yield Product((span, span))
+                yield Product((Symbol(name),) * 4)
+        if "h" in spans and "w" in spans:
+            yield Product((spans["h"], spans["w"]))
+
+    def volumes(self) -> Iterator[Formula]:
+        """What one patch holds, where that is a product of four."""
+        for patch in ("p", "p1"):
+            if patch in self.names and "pt" in self.names:
+                sides = (Symbol(patch), Symbol("p2" if patch == "p1" else "p"), Symbol("pt"))
+                yield Product(sides)
+                yield from (Product((Symbol(name), *sides)) for name in self.names if name == "c")
+
+    def shares(self) -> Iterator[Formula]:
+        """A part of a symbol, rounded down: dim//heads, dim//2, 8*dim//3."""
+        heads = [name for name in self.names if "head" in name]
+        yield from (Quotient(Symbol(one), Symbol(other)) for other in heads for one in self.names if one not in heads)
+        for name in self.names:
+            if name in ("b", "H", "W", "h", "w", "T"):
+                continue
+            for bottom in (2, 4, 8, 16, 3, 6, 32, 12, 24, 5):
+                for top in (1, 2, 4, 8, 3, 5, 16):
+                    if top < bottom * 16 and (bottom % top or top == 1):
+                        yield Quotient(scaled(top, Symbol(name)), Number(bottom))
+
+    # -- choosing --------------------------------------------------------------------------------------------------
+
+    def formula(self, vector: Vector) -> Formula | None:
+        """The simplest of these formulas that gives `vector`; None where there is none to be sure of."""
+        if min(vector) <= 0:
+            return None
+        known, last = vector[:-1], vector[-1]
+        said = sum(map(log2, vector))
+        ways = (self.shifted, self.multiple, self.counted, self.sum)
+        try:
+            return next((found for way in ways if (found := way(known, last, said)) is not None), None)
+        except Ambiguous:
+            return None
+
+    def found(self, known: Vector) -> tuple[Formula, int] | None:
+        """The first of the formulas that give these sizes. Raises Ambiguous where they part at another setting."""
+        hits = self.atoms.get(known)
+        if hits is None:
+            return None
+        if any(not self.agree(hits[0][0], other) for other, _ in hits[1:]):
+            raise Ambiguous
+        return hits[0]
+
+    def agree(self, one: Formula, other: Formula) -> bool:
+        """Whether two formulas that cannot be told apart here are the same at sizes nobody traced."""
+        key = (one, other)
+        if key not in self.agreed:
+            self.agreed[key] = all(evaluate(one, setting) == evaluate(other, setting) for setting in self.elsewhere)
+        return self.agreed[key]
+
+    def multiple(self, known: Vector, last: int, said: float) -> Formula | None:
+        """coefficient · product of symbols · quotient."""
+        one = [((), (1,) * (len(known) + 1)), *self.products]
+        for place, (names, values) in enumerate(one):
+            if any(size % value for size, value in zip(known, values, strict=False)):
+                continue
+            rest = tuple(size // value for size, value in zip(known, values, strict=False))
+            for coefficient in COEFFICIENTS:
+                if any(size % coefficient for size in rest):
+                    continue
+                hit = self.found(tuple(size // coefficient for size in rest))
+                if hit is None:
+                    continue
+                formula, at_last = hit
+                if said < log2(len(self.atoms) * (place + 1) * (1 if coefficient == 1 else 4)) + MARGIN:
+                    return None
+                if coefficient * values[-1] * at_last == last:
+                    head = ((Number(coefficient),) if coefficient > 1 else ()) + tuple(map(Symbol, names))
+                    return Product((*head, *factors(formula))) if head else formula
+        return None
+
+    def counted(self, known: Vector, last: int, said: float) -> Formula | None:
+        """A larger number times one or two symbols."""
+        for place, (names, values) in enumerate(self.products):
+            if len(names) > 2:
+                break
+            coefficient, rest = divmod(known[0], values[0])
+            if rest or any(coefficient * value != size for value, size in zip(values, known, strict=False)):
+                continue
+            if coefficient * values[-1] == last and said >= log2(coefficient * coefficient * (place + 1)) + MARGIN:
+                return scaled(coefficient, product(names))
+        return None
+
+    def shifted(self, known: Vector, last: int, said: float) -> Formula | None:
+        """quotient + number; of several that fit, all have to say the same elsewhere."""
+        fitting: list[tuple[Formula, float]] = []
+        for place, summand in enumerate(SUMMANDS):
+            rest = tuple(size - summand for size in known)
+            hit = self.found(rest)
+            if hit and hit[1] + summand == last:
+                cost = log2(self.ranks[rest] * (place + 1)) + MARGIN
+                fitting.append((Sum((hit[0], Number(summand))) if summand else hit[0], cost))
+        if not fitting:
+            return None
+        if any(not self.agree(fitting[0][0], other) for other, _ in fitting[1:]):
+            raise Ambiguous
+        return fitting[0][0] if said >= fitting[0][1] else None
+
+    def sum(self, known: Vector, last: int, said: float) -> Formula | None:
+        """(coefficient · product or quotient) + coefficient · product of up to two symbols + number."""
+        exact = {values[:-1]: (product(names), values[-1]) for names, values in reversed(self.products)}
+        for place, (names, values) in enumerate(self.products):
+            if len(names) > 2:
+                break
+            for coefficient in (1, 2, 3, -1):
+                for summand in (0, 1, 2, 3):
+                    rest = tuple(s - coefficient * v - summand for s, v in zip(known, values, strict=False))
+                    if min(rest) <= 0:
+                        continue
+                    hit = exact.get(rest) or self.found(rest)
+                    if hit is None or hit[1] + coefficient * values[-1] + summand != last:
+                        continue
+                    if said < log2((len(self.atoms) + len(exact)) * 16 * (place + 1)) + MARGIN:
+                        return None
+                    added = (Number(summand),) if summand else ()
+                    return Sum((hit[0], scaled(coefficient, product(names)), *added))
+        return None
+
+
+def elsewhere(settings: Sequence[Mapping[str, int]]) -> Iterator[dict[str, int]]:
+    """Settings near the probes, at image sizes that were not traced but keep to what all probes have in common."""
+    probes = settings[1:]
+    grains = {side: common(probes, side, patch) for side, patch in SIDES}
+    for place, probe in enumerate(probes):
+        for steps in (1, 2, 5, 11, 23):
+            moved = {side: probe[side] + grain[place] * (steps + 2 * place) for side, grain in grains.items() if grain}
+            yield {**probe, **moved}
+
+
+def common(probes: Sequence[Mapping[str, int]], side: str, patch: str) -> list[int]:
+    """What a side was a multiple of in every probe: of the patch there, of the window there, of a number."""
+    if any(side not in probe for probe in probes):
+        return []
+    grains = [1] * len(probes)
+    names = [name for name in probes[0] if name in (patch, "p") or "window" in name]
+    for name in names:
+        finer = [grain * probe.get(name, 1) for grain, probe in zip(grains, probes, strict=True)]
+        if all(probe[side] % grain == 0 for probe, grain in zip(probes, finer, strict=True)):
+            grains = finer
+    shared = gcd(*(probe[side] // grain for probe, grain in zip(probes, grains, strict=True)))
+    return [grain * shared for grain in grains]
+
+
+def rounded(top: Formula, bottom: Formula) -> tuple[Formula, Formula]:
+    """top over bottom, rounded down and rounded up."""
+    more: tuple[Formula, ...]
+    more = (Number(bottom.value - 1),) if isinstance(bottom, Number) else (bottom, Number(-1))
+    terms = top.terms if isinstance(top, Sum) else (top,)
+    return Quotient(top, bottom), Quotient(Sum((*terms, *more)), bottom)
+
+
+def product(names: Sequence[str]) -> Formula:
+    symbols = tuple(map(Symbol, names))
+    return symbols[0] if len(symbols) == 1 else Product(symbols)
+
+
+def scaled(coefficient: int, formula: Formula) -> Formula:
+    return formula if coefficient == 1 else Product((Number(coefficient), *factors(formula)))

@@ -1,0 +1,197 @@
+"""The listing as Python: the code with the notes as comments. A Markdown page, or the model's whole file.
+
+What is written parses as Python: a comment stands at the end of its line, or below it where the line would grow long,
+and never within a string or behind a backslash.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import os
+import re
+import tokenize
+from collections.abc import Iterator, Mapping, Sequence
+
+from vit_trace.render.notes import kept, places, relative, words
+from vit_trace.tracing.schema import Line, Listed, Trace
+from vit_trace.views import title
+
+WIDEST = 110
+"""Characters of a line with its comment."""
+
+
+class FileChanged(Exception):
+    """The model's file is not there, or no longer what ran; the text says which."""
+
+
+# -- Markdown ------------------------------------------------------------------------------------------------------
+
+
+def markdown(trace: Trace, listing: Sequence[Listed], ran_only: bool = False) -> str:
+    """A page: what the model is, and its listing as one block of Python."""
+    name, *phrases = title(trace)
+    code = "\n".join(blocks(listing, ran_only)) or "# no code of the model's own ran here"
+    fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", code)), 0)
+    about = f"{' · '.join(phrases)}\n\n" if phrases else ""
+    return f"# {name}\n\n{about}{fence}python\n{code}\n{fence}\n"
+
+
+def blocks(listing: Sequence[Listed], ran_only: bool) -> Iterator[str]:
+    """Each function as lines of Python, under the head of its class; files and modules as comments."""
+    file, scope, margin = "", "", 0
+    for listed in listing:
+        if listed.file != file:
+            yield from (["", "", ""] if file else [])
+            yield f"# {relative(listed.file)}"
+            file, scope = listed.file, ""
+        if (listed.class_ or listed.function) != scope and not (listed.class_ and listed.class_ == scope):
+            yield from ("", "")
+        if listed.class_ and listed.class_ != scope:
+            margin = indent_of(listed) if not listed.function else max(0, indent_of(listed) - 4)
+            if listed.function:
+                yield f"class {listed.class_.rpartition('.')[2]}:"
+        if not listed.function:
+            yield from (line.text[margin:] for line in listed.lines)
+            scope = listed.class_
+            continue
+        margin = margin if listed.class_ else indent_of(listed)
+        if listed.class_:
+            yield ""
+        scope = listed.class_ or listed.function
+        where = places([module for module in listed.modules if module])
+        if where:
+            yield f"{' ' * (indent_of(listed) - margin)}# {where}" + (f"  ×{listed.calls}" if listed.calls > 1 else "")
+        yield from function(listed, margin, ran_only)
+
+
+def indent_of(listed: Listed) -> int:
+    text = listed.lines[0].text
+    return len(text) - len(text.lstrip())
+
+
+def function(listed: Listed, margin: int, ran_only: bool) -> Iterator[str]:
+    """The function with its comments; whole, where leaving out what did not run would break it."""
+    if listed.problem:
+        inner = "    " if listed.class_ else ""
+        yield f"{inner}# {listed.function}: {listed.problem}"
+        for line in listed.lines:
+            yield from (f"{inner}# line {line.line}: {words(note, listed.modules)}" for note in line.notes)
+        yield f"{inner}pass"
+        return
+    whole = [text for texts in commented(listed) for text in texts]
+    if ran_only:
+        short = list(without_idle(listed))
+        whole = short if parses(short) else whole
+    yield from (line[margin:] if line[:margin].isspace() else line for line in whole)
+
+
+def without_idle(listed: Listed) -> Iterator[str]:
+    """The lines that ran, with `...` for each stretch of those that did not."""
+    idle = False
+    ran = {line.line for line in kept(listed, True)}
+    lines = dict(zip((line.line for line in listed.lines), commented(listed), strict=True))
+    for line in listed.lines:
+        if line.line in ran:
+            yield from lines[line.line]
+        elif not idle and line.text.strip():
+            yield f"{line.text[: len(line.text) - len(line.text.lstrip())]}..."
+        idle = line.line not in ran and (idle or bool(line.text.strip()))
+
+
+def parses(lines: Sequence[str]) -> bool:
+    try:
+        ast.parse("\n".join(["if 1:", *lines]) if lines and lines[0][:1].isspace() else "\n".join(lines))
+    except SyntaxError:
+        return False
+    return True
+
+
+# -- the whole file ------------------------------------------------------------------------------------------------
+
+
+def python(trace: Trace) -> str:
+    """The file of the traced class, runnable, with comments. Raises FileChanged."""
+    if not trace.listing:
+        raise FileChanged("no code of the model's own ran")
+    file = trace.listing[0].file
+    own = [listed for listed in trace.listing if listed.file == file]
+    known = {line.line: line.text for listed in own for line in listed.lines}
+    try:
+        with tokenize.open(file) as stream:
+            texts = stream.read().splitlines()
+    except (OSError, SyntaxError, UnicodeDecodeError):
+        raise FileChanged(f"{file} cannot be read") from None
+    if any(number > len(texts) or texts[number - 1] != text for number, text in known.items()):
+        raise FileChanged(f"{file} has changed since it was traced")
+    absolute = absolute_imports(texts, file)
+    lines = [Line(number, absolute.get(number, text)) for number, text in enumerate(texts, 1)]
+    notes = {line.line: [str(words(note, one.modules)) for note in line.notes] for one in own for line in one.lines}
+    others = sorted({relative(listed.file) for listed in trace.listing if listed.file != file})
+    also = [f"# code of these files ran too: {', '.join(others)}"] if others else []
+    return "\n".join([*(text for each in with_comments(lines, notes) for text in each), *also, ""])
+
+
+def absolute_imports(texts: Sequence[str], file: str) -> dict[int, str]:
+    """Lines with `from .layers import ...` as they are written outside of the package."""
+    parts: list[str] = []
+    directory = os.path.dirname(os.path.abspath(file))
+    while os.path.exists(os.path.join(directory, "__init__.py")):
+        directory, name = os.path.split(directory)
+        parts.insert(0, name)
+    found = {}
+    for node in ast.walk(ast.parse("\n".join(texts))):
+        if isinstance(node, ast.ImportFrom) and 0 < node.level <= len(parts):
+            package = ".".join(parts[: len(parts) - node.level + 1])
+            name = f"{package}.{node.module}" if node.module else package
+            text = texts[node.lineno - 1]
+            found[node.lineno] = re.sub(r"from\s*\.[.\s]*[\w.]*", f"from {name}", text, count=1)
+    return found
+
+
+# -- comments ------------------------------------------------------------------------------------------------------
+
+
+def commented(listed: Listed) -> Iterator[list[str]]:
+    """For each line of the function, the line with its comment and the comments below it."""
+    notes = {line.line: [str(words(note, listed.modules)) for note in line.notes] for line in listed.lines}
+    return with_comments(listed.lines, notes)
+
+
+def with_comments(lines: Sequence[Line], notes: Mapping[int, Sequence[str]]) -> Iterator[list[str]]:
+    closed = unsafe([line.text for line in lines])
+    waiting: list[str] = []
+    for place, line in enumerate(lines):
+        waiting += notes.get(line.line, ())
+        if place in closed or not waiting:
+            yield [line.text]
+            continue
+        text = line.text.rstrip()
+        joined = f"{text}  # {'; '.join(waiting)}"
+        if len(joined) <= WIDEST:
+            yield [joined]
+        else:
+            indent = text[: len(text) - len(text.lstrip())] + ("    " if text.endswith(":") else "")
+            yield [text, *(f"{indent}# {each}" for each in waiting)]
+        waiting = []
+
+
+def unsafe(texts: Sequence[str]) -> set[int]:
+    """Places of lines that a comment cannot follow: they end within a string, or in a backslash."""
+    found = {place for place, text in enumerate(texts) if text.rstrip().endswith("\\")}
+    indented = bool(texts) and texts[0][:1].isspace()
+    source = "\n".join(["if 1:", *texts] if indented else texts)
+    first = 1 + indented
+    opened: list[int] = []
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(source).readline):
+            kind = tokenize.tok_name[token.type]
+            if kind in ("FSTRING_START", "TSTRING_START"):
+                opened.append(token.start[0])
+            elif kind in ("FSTRING_END", "TSTRING_END"):
+                found |= set(range(opened.pop() - first, token.end[0] - first))
+            elif kind == "STRING":
+                found |= set(range(token.start[0] - first, token.end[0] - first))
+    except (tokenize.TokenError, IndentationError):
+        return set(range(len(texts) - 1))
+    return found

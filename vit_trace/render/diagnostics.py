@@ -1,0 +1,252 @@
+"""How a diagnostic looks: headline, place, the line with carets under the span, notes, help.
+
+Knows rich's `Text` and the width to wrap at; knows nothing of what diagnostics there are. What comes from the user
+is shown and never obeyed: it is no markup, and control characters are written out as escapes.
+"""
+
+from __future__ import annotations
+
+import linecache
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from vit_trace.tracing.schema import Diagnostic, Label, Source
+
+COMMAND_LINE = "command line"  # the file of a span that points at what was typed: it has no line to go to
+STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan"}
+GUTTER_STYLE = "dim"
+HELP_STYLE = "cyan"
+TAB = "    "
+LABEL_WIDTH = 40  # a first note no longer than this stands beside the caret
+WIDEST_SOURCE = 160  # of a longer source line the part around the span is shown, also where nothing limits the width
+NARROWEST_SOURCE = 20
+MOST_LINES = 6
+
+
+class _Line(NamedTuple):
+    """One source line as shown, and where its carets start and end, in terminal cells."""
+
+    number: int
+    text: str
+    start: int
+    end: int
+
+
+def print_diagnostic(console: Console, diagnostic: Diagnostic) -> None:
+    """Print, wrapped on words where there is a width to keep: a terminal's, or COLUMNS. Nothing is ever cut off."""
+    wraps = console.is_terminal or os.environ.get("COLUMNS", "").isdigit()
+    for line in diagnostic_lines(diagnostic, console.width if wraps else None):
+        console.print(line, soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+
+def concise(diagnostic: Diagnostic) -> str:
+    """`file:line:col: error[code]: message` on one line, counted from 1 as editors do."""
+    span = diagnostic.span
+    place = f"{span.file}:{span.line}:{span.column + 1}: " if span else ""
+    return _visible(f"{place}{diagnostic.severity}[{diagnostic.code}]: {diagnostic.message}")
+
+
+def diagnostic_lines(diagnostic: Diagnostic, width: int | None = None) -> list[Text]:
+    """The lines of a diagnostic, without line ends; notes, help and headline wrapped if there is a width."""
+    style = STYLES[diagnostic.severity]
+    head = f"{diagnostic.severity}[{_visible(diagnostic.code)}]: "
+    lines = _wrapped(head, _visible(diagnostic.message), style, "bold", width, hang=2)
+    notes = list(diagnostic.notes)
+    if diagnostic.span:
+        label = notes.pop(0) if notes and not diagnostic.labels and _is_label(diagnostic.span, notes[0], width) else ""
+        lines += _source_lines(diagnostic.span, label, style, width, diagnostic.labels)
+    for prefix, texts, prefix_style in (("note: ", notes, "bold"), ("help: ", diagnostic.help, HELP_STYLE)):
+        for text in texts:
+            lines += _paragraphs(prefix, text, prefix_style, width)
+    return lines
+
+
+def _paragraphs(prefix: str, text: str, style: str, width: int | None) -> list[Text]:
+    first, *others = text.split("\n")
+    lines = _wrapped(prefix, _visible(first), style, "", width, hang=len(prefix))
+    for other in others:
+        lines += _wrapped(" " * len(prefix), _visible(other), "", "", width, hang=len(prefix))
+    return lines
+
+
+def _wrapped(prefix: str, text: str, prefix_style: str, style: str, width: int | None, hang: int) -> list[Text]:
+    """Break at spaces only: a word that is wider than the line stays whole, so that it can be copied."""
+    from rich.text import Text
+
+    first, *others = _broken(text, width, len(prefix), hang)
+    lines = [Text.assemble((prefix, prefix_style), (first, style))]
+    return lines + [Text.assemble(" " * hang, (other, style)) for other in others]
+
+
+def _broken(text: str, width: int | None, taken: int, hang: int) -> list[str]:
+    from rich.cells import cell_len
+
+    if width is None or taken + cell_len(text) <= width:
+        return [text]
+    lines, line, room = [], "", width - taken
+    for word in text.split(" "):
+        if line and cell_len(line) + 1 + cell_len(word) > room:
+            lines.append(line)
+            line, room = word, width - hang
+        else:
+            line = f"{line} {word}" if line else word
+    return [*lines, line]
+
+
+def _is_label(span: Source, note: str, width: int | None) -> bool:
+    from rich.cells import cell_len
+
+    if not span.text or span.line != span.end_line or "\n" in note or len(note) > LABEL_WIDTH:
+        return False
+    room = _source_width(_gutter(span), width)
+    return _shown(span, room)[-1].end + 1 + cell_len(_visible(note)) <= room
+
+
+def _source_lines(span: Source, label: str, style: str, width: int | None, labels: Sequence[Label] = ()) -> list[Text]:
+    from rich.text import Text
+
+    gutter = _gutter(span)
+    place = span.file if span.file == COMMAND_LINE else f"{near_here(span.file)}:{span.line}:{span.column + 1}"
+    lines = [Text.assemble((" " * gutter + "--> ", GUTTER_STYLE), _visible(place))]
+    if not span.text:
+        return lines
+    bar = " " * (gutter + 1) + "|"
+    lines.append(Text(bar, GUTTER_STYLE))
+    before = span.line - 1
+    for line in _shown(span, _source_width(gutter, width)):
+        if line.number > before + 1:
+            lines.append(Text("...", GUTTER_STYLE))
+        before = line.number
+        number = "" if span.file == COMMAND_LINE else str(line.number)
+        lines.append(Text.assemble((f"{number:>{gutter}} | ", GUTTER_STYLE), line.text))
+        if labels and (marks := _labelled(span, labels, _source_width(gutter, width))):
+            lines += [Text.assemble((bar + " ", GUTTER_STYLE), (mark, style)) for mark in marks]
+            continue
+        carets = "^" * max(1, line.end - line.start)
+        lines.append(Text.assemble((bar + " ", GUTTER_STYLE), " " * line.start, (carets, style)))
+    if label:
+        lines[-1].append(f" {_visible(label)}", style)
+    return lines
+
+
+def _labelled(span: Source, labels: Sequence[Label], room: int) -> list[str]:
+    """Carets under each label's own span, its text beside them or, where there is no room, on a line below."""
+    places: list[tuple[int, int, str]] = []
+    text = _full_lines(span)[0]
+    for label in sorted(labels, key=lambda label: label.span.column):
+        shown = _windowed(span.line, text, label.span.column, min(label.span.end_column, len(text)), room)
+        inside = span.line == span.end_line == label.span.line and not shown.text.startswith("…")
+        if not inside or shown.end > room or (places and shown.start < places[-1][1]):
+            return []
+        places.append((shown.start, max(shown.end, shown.start + 1), _visible(label.text)))
+    return _beside(places, room) or _below(places, room)
+
+
+def _beside(places: list[tuple[int, int, str]], room: int) -> list[str]:
+    """All texts on the line of the carets; nothing where one does not fit before the next carets."""
+    line = ""
+    for start, end, text in places:
+        if len(line) > start:
+            return []
+        line = line.ljust(start) + "^" * (end - start) + f" {text}  "
+    return [line.rstrip()] if len(line.rstrip()) <= room else []
+
+
+def _below(places: list[tuple[int, int, str]], room: int) -> list[str]:
+    """The carets with the last text beside them, then each other text under its own carets, from the right."""
+    carets = ""
+    for start, end, _ in places:
+        carets = carets.ljust(start) + "^" * (end - start)
+    *others, (_, _, last) = places
+    if len(carets) + 1 + len(last) > room:
+        others = places
+    else:
+        carets += f" {last}"
+    return [carets, *(" " * min(start, max(0, room - len(text))) + text for start, _, text in reversed(others))]
+
+
+def _gutter(span: Source) -> int:
+    return 1 if span.file == COMMAND_LINE else len(str(span.end_line))
+
+
+def _source_width(gutter: int, width: int | None) -> int:
+    return WIDEST_SOURCE if width is None else max(NARROWEST_SOURCE, min(WIDEST_SOURCE, width - gutter - 3))
+
+
+def _shown(span: Source, room: int = WIDEST_SOURCE) -> list[_Line]:
+    """The lines of the span, the middle of a long one left out, each with its part of the span."""
+    texts = _full_lines(span)
+    last = len(texts) - 1
+    shown = []
+    for index, text in enumerate(texts):
+        if last >= MOST_LINES and MOST_LINES - 2 <= index < last:
+            continue
+        start = span.column if index == 0 else len(text) - len(text.lstrip())
+        end = span.end_column if index == last else len(text)
+        shown.append(_windowed(span.line + index, text, min(start, len(text)), min(max(start, end), len(text)), room))
+    return shown
+
+
+def _full_lines(span: Source) -> list[str]:
+    """Whole lines. A span may hold just its own text (as a recorded call does): then it is moved to its column."""
+    texts = _lines_in_file(span) or span.text.split("\n")
+    alone = texts[0] == span.text and len(texts) == 1 and len(span.text) == span.end_column - span.column
+    if span.column and (alone or len(texts[0]) < span.column):
+        texts[0] = " " * span.column + texts[0]
+    return texts
+
+
+def near_here(file: str) -> str:
+    """The path as one would type it from here, if the file is below the current directory."""
+    here = os.path.join(os.getcwd(), "")
+    return file[len(here) :] if file.startswith(here) else file
+
+
+def _lines_in_file(span: Source) -> list[str]:
+    """The lines as the file has them, if it still says what the span does."""
+    if span.file == COMMAND_LINE or not span.text or "\0" in span.file:
+        return []
+    lines = [linecache.getline(span.file, number).rstrip("\n") for number in range(span.line, span.end_line + 1)]
+    text = "\n".join(lines)
+    end = len(text) - len(lines[-1]) + span.end_column
+    return lines if text[span.column : end].rstrip("\n") == span.text.rstrip("\n") else []
+
+
+def _windowed(number: int, text: str, start: int, end: int, room: int) -> _Line:
+    """The line in at most `room` cells, the start of the span in sight, `…` for what is left out."""
+    from rich.cells import cell_len
+
+    left = 0 if _fits(text[:end], room) else start
+    while left and _fits(text[left - 1 : start], room // 4):
+        left -= 1
+    pieces = ["…" if left else "", *map(_glyph, text[left : left + room])]
+    cut = left + room < len(text)
+    while cell_len("".join(pieces)) > room - cut:
+        pieces.pop()
+        cut = True
+    first, final = (cell_len("".join(pieces[: column - left + 1])) for column in (start, end))
+    return _Line(number, "".join(pieces) + "…" * cut, first, final)
+
+
+def _fits(text: str, room: int) -> bool:
+    from rich.cells import cell_len
+
+    return len(text) < room and cell_len(_visible(text)) < room
+
+
+def _glyph(character: str) -> str:
+    if character == "\t":
+        return TAB
+    if character.isprintable():
+        return character
+    # As in Python source: \x1b, \u202e. Written out, an escape sequence cannot reach the terminal.
+    return character.encode("unicode_escape", "surrogatepass").decode()
+
+
+def _visible(text: str) -> str:
+    return "".join(map(_glyph, text))

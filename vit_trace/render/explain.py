@@ -1,0 +1,83 @@
+"""The answer to `explain`: what a size is and where it stands, or what a stage's sizes depend on."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from vit_trace.dims.explain import Meaning, bracketed, doublings, formulas_of, meanings
+from vit_trace.dims.formula import on_screen
+from vit_trace.dims.values import parsed
+from vit_trace.render import cells, theme
+from vit_trace.tracing.schema import Stage, Trace
+
+COUNTS = {1: "one thing", 2: "two things", 3: "three things", 4: "four things"}
+
+
+def print_explanation(subject: tuple[Trace, int | list[Stage]], console: Console) -> None:
+    """Write what `output.explanation` found."""
+    trace, what = subject
+    if isinstance(what, int):
+        print_size(trace, what, console)
+    else:
+        for place, stage in enumerate(what):
+            if place:
+                console.print()
+            print_stage(trace, stage, console)
+
+
+def print_size(trace: Trace, size: int, console: Console) -> None:
+    """3072 is two things in this model: … and what doubling each hyperparameter makes of them."""
+    found = meanings(trace, size)
+    count = COUNTS.get(len(found), f"{len(found)} things")
+    console.print(Text(f"{size} is {count} in this model", theme.TITLE))
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for meaning in found:
+        table.add_row(head(meaning, size), Text(", ".join(meaning.places)))
+    console.print(table)
+    formulas = [meaning.formula for meaning in found if meaning.formula != str(size)]
+    if not formulas:
+        console.print(Text("no formula is established for it; it may be a constant of the code", theme.SAME))
+        return
+    console.print()
+    knobs = doublings(trace, formulas)
+    for knob in knobs:
+        made = [f"{on_screen(formula)} {value}" for formula, value in knob.sizes.items()]
+        if made:
+            console.print(Text(f"doubling {knob.hyperparameter} makes {', '.join(made)}"))
+    idle = [knob.hyperparameter for knob in knobs if not knob.sizes]
+    if idle:
+        none = {1: "it", 2: "either"}.get(len(formulas), "any of them")
+        console.print(Text(f"doubling {', '.join(idle)} does not change {none}", theme.SAME))
+
+
+def head(meaning: Meaning, size: int) -> Text:
+    """3·heads·dim_head = 3·16·64"""
+    formula = on_screen(meaning.formula)
+    text = Text(formula, theme.CHANGED)
+    if meaning.numbers not in (formula, str(size)):
+        text.append(f" = {meaning.numbers}")
+    return text
+
+
+def print_stage(trace: Trace, stage: Stage, console: Console) -> None:
+    """A stage's tensors with their formulas, and its output with each hyperparameter doubled."""
+    console.print(Text(f"{stage.name or 'the model'}  ", theme.TITLE).append(stage.pattern or stage.operation))
+    if stage.source:
+        console.print(Text(f"  {cells.place(stage.source)}  {stage.source.text}", theme.SAME))
+    values = {name: symbol.value for name, symbol in trace.symbols.items()}
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 2))
+    for title, specs in (("in", stage.inputs), ("out", stage.outputs)):
+        for spec in specs:
+            numbers = " × ".join(bracketed(parsed(dim), values) for dim in spec.dims)
+            table.add_row(Text(title, theme.SAME), cells.shape(spec, None), cells.formula(spec, None), Text(numbers))
+    console.print(table)
+    formulas = formulas_of(stage)
+    for knob in doublings(trace, formulas):
+        changed = [spec for spec in stage.outputs if any(dim in knob.sizes for dim in spec.dims)]
+        for spec in changed[:1]:
+            sizes = [str(knob.sizes.get(dim, size)) for dim, size in zip(spec.dims, spec.shape, strict=True)]
+            console.print(Text(f"  doubling {knob.hyperparameter}: {'×'.join(sizes)}"))

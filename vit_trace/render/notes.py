@@ -1,0 +1,132 @@
+"""The notes beside a source line as text: `q, k, v 5×16×65×64  b × heads × n+1 × dim_head`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from vit_trace.render.cells import has_formula, on_screen, printable
+from vit_trace.tracing.schema import Line, Listed, Note, TensorSpec
+
+
+class Words(NamedTuple):
+    """A note in pieces: what it is of, its shapes or value, their formula, what else there is to say."""
+
+    name: str
+    shape: str
+    formula: str
+    more: str = ""
+
+    def __str__(self) -> str:
+        return "  ".join(filter(None, (" ".join(filter(None, self[:2])), self.formula, self.more)))
+
+
+LEADS = {"return": "returns", "yield": "yields", "raise": "raises", "branch": "took"}
+
+
+def words(note: Note, modules: Sequence[str] = ()) -> Words:
+    """The note in pieces; `modules` are all those the function ran in."""
+    lead = " ".join(filter(None, ("→" if note.follows else "", LEADS.get(note.kind, ""))))
+    name = " ".join(filter(None, (lead, printable(note.name))))
+    shape, formula = tensors(note.tensors)
+    if note.value:
+        shape, formula = note.value, ", ".join(map(on_screen, note.formula.split(", ")))
+    if formula.replace(" ", "") == shape.replace(" ", ""):
+        formula = ""
+    times = f"×{note.times}" if note.times > 1 else ""
+    where = f"in {places(telling(note.modules, modules))}" if note.modules else ""
+    return Words(name, shape, formula, "  ".join(filter(None, (times, where))))
+
+
+def tensors(specs: Sequence[TensorSpec]) -> tuple[str, str]:
+    """(shapes, formulas) of tensors; neighbours of one shape together with how many there are."""
+    runs: list[tuple[TensorSpec, int]] = []
+    for spec in specs:
+        if runs and runs[-1][0] == spec:
+            runs[-1] = spec, runs[-1][1] + 1
+        else:
+            runs.append((spec, 1))
+    shapes = [f"{spec.path} {f'{count} of ' if count > 1 else ''}{shape(spec)}".lstrip() for spec, count in runs]
+    formulas = [" × ".join(map(on_screen, spec.dims)) for spec, _ in runs if has_formula(spec)]
+    return ", ".join(shapes), ", ".join(dict.fromkeys(formulas))
+
+
+def shape(spec: TensorSpec) -> str:
+    return "×".join(str(size) if size >= 0 else "?" for size in spec.shape) or "scalar"
+
+
+def places(modules: Sequence[str]) -> str:
+    """layers.0.fn, layers.1.fn, layers.2.fn as layers.0…2.fn."""
+    groups: dict[str, list[list[int]]] = {}
+    for module in modules:
+        groups.setdefault(re.sub(r"\d+", "*", module), []).append([int(one) for one in re.findall(r"\d+", module)])
+    return ", ".join(place(template, numbers) or "the root" for template, numbers in groups.items())
+
+
+def telling(some: Sequence[str], modules: Sequence[str]) -> Sequence[str]:
+    """The shortest beginnings of the paths that tell them from all others: layers.0 for layers.0.blocks.0.attn."""
+    split = [module.split(".") for module in some]
+    others = [module.split(".") for module in modules if module not in some]
+    for length in range(1, max(map(len, split), default=0)):
+        starts = {tuple(parts[:length]) for parts in split}
+        if others and not starts & {tuple(parts[:length]) for parts in others}:
+            return list(dict.fromkeys(".".join(parts[:length]) for parts in split))
+    return some
+
+
+def place(template: str, rows: list[list[int]]) -> str:
+    """One pattern of paths with its numbers: ranges where they are all there, else each path's numbers."""
+    columns = [sorted(set(column)) for column in zip(*rows, strict=True)]
+    count = 1
+    for column in columns:
+        count *= len(column)
+    if count == len(set(map(tuple, rows))):
+        return filled(template, [ranges(column) for column in columns])
+    inside: dict[int, list[list[int]]] = {}
+    for row in rows:
+        inside.setdefault(row[0], []).append(row[1:])
+    same: dict[str, list[int]] = {}
+    head, _, tail = template.partition("*")
+    for number, rest in inside.items():
+        same.setdefault(place(tail, rest), []).append(number)
+    return ", ".join(f"{head}{ranges(numbers)}{rest}" for rest, numbers in same.items())
+
+
+def filled(template: str, texts: Sequence[str]) -> str:
+    pieces = template.split("*")
+    return "".join(piece + text for piece, text in zip(pieces, [*texts, ""], strict=True))
+
+
+def ranges(numbers: list[int]) -> str:
+    """0, 1, 2, 5 as 0…2,5."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    return ",".join(f"{part[0]}…{part[-1]}" if len(part) > 1 else str(part[0]) for part in parts)
+
+
+def kept(listed: Listed, ran_only: bool) -> list[Line]:
+    """The lines of a function to show; where lines are left out, no two blank ones in a row."""
+    if not ran_only:
+        return list(listed.lines)
+    lines: list[Line] = []
+    for line in listed.lines:
+        if line.ran and (line.text.strip() or line.notes or (lines and lines[-1].text.strip())):
+            lines.append(line)
+    return lines
+
+
+def relative(file: str) -> str:
+    """The file as seen from where its package lies: timm/layers/mlp.py; one without a package as seen from here."""
+    top = os.path.dirname(file)
+    while os.path.exists(os.path.join(top, "__init__.py")):
+        top = os.path.dirname(top)
+    if not os.path.isabs(file) or top != os.path.dirname(file):
+        return os.path.relpath(file, top) if os.path.isabs(file) else file
+    here = os.path.relpath(file)
+    return file if here.startswith("..") else here

@@ -1,0 +1,168 @@
+"""The listing on a screen: line numbers, coloured code, notes beside the code or, where it is narrow, under it.
+
+Code is never cut: a line wider than the screen goes on below. Lines that did not run are dim and marked.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.syntax import Syntax
+from rich.text import Text
+
+from vit_trace.render import theme
+from vit_trace.render.cells import printable
+from vit_trace.render.notes import Words, kept, places, relative, words
+from vit_trace.tracing.schema import Line, Listed, Trace
+
+SIDE_BY_SIDE = 100
+"""Columns from which notes stand beside the code."""
+
+NOTES = 46
+"""Columns that notes get at least."""
+
+WIDEST_CODE = 100
+"""Columns of code beside which notes stand where nothing limits the width."""
+
+COLOURS = "ansi_dark"
+IDLE = "╎"
+BAR = "│"
+
+
+def print_source(trace: Trace, listing: Sequence[Listed], console: Console, ran_only: bool = False) -> None:
+    """Write the functions of a listing, each class under its own heading."""
+    if not listing:
+        console.print(Text("no code of the model's own ran here: nothing to list"))
+        return
+    gutter = max((len(str(line.line)) for listed in listing for line in listed.lines), default=1)
+    side = side_column(listing, console.width, gutter)
+    before: Listed | None = None
+    for listed in listing:
+        if before is not None:
+            console.print()
+        if before is None or (before.file, before.class_) != (listed.file, listed.class_):
+            same_file = before is not None and before.file == listed.file
+            console.print(heading(listed, same_file), overflow="fold")
+        if listed.function:
+            console.print(subheading(listed), overflow="fold")
+        texts = coloured([line.text for line in listed.lines])
+        for line in kept(listed, ran_only):
+            notes = [words(note, listed.modules) for note in line.notes]
+            for row in rows(line, texts[line.line - listed.lines[0].line], notes, gutter, side, console.width):
+                console.print(row, soft_wrap=True)
+        before = listed
+
+
+def coloured(lines: Sequence[str]) -> list[Text]:
+    """The lines in syntax colours; a function is coloured as a whole, for strings over several lines."""
+    visible = [printable(line.expandtabs(4)) for line in lines]
+    whole = Syntax("", "python", theme=COLOURS, background_color="default").highlight("\n".join(visible))
+    found = list(whole.split("\n", allow_blank=True))[: len(visible)]
+    return [text if text.plain == line else Text(line) for text, line in zip(found, visible, strict=True)]
+
+
+def heading(listed: Listed, same_file: bool) -> Text:
+    """What is listed, and in which file."""
+    text = Text()
+    if listed.class_:
+        text.append(listed.class_.rpartition("<locals>.")[2], theme.HEADING)
+        text.append("  ")
+    file = relative(listed.file)
+    return text.append(printable(file.rpartition(os.sep)[2] if same_file else file), theme.QUIET)
+
+
+def subheading(listed: Listed) -> Text:
+    """The function's name, in which modules it ran and how often."""
+    text = Text().append(listed.function, theme.TITLE)
+    where = places([module for module in listed.modules if module])
+    text.append(f"  {where}" if where else "", theme.QUIET)
+    if listed.calls > 1:
+        text.append(f"  ×{listed.calls}", theme.FOLDED)
+    if listed.problem:
+        text.append(f"  {listed.problem}: lines by number", theme.FAILED)
+    return text
+
+
+# -- rows ----------------------------------------------------------------------------------------------------------
+
+
+def side_column(listing: Sequence[Listed], width: int, gutter: int) -> int:
+    """Columns of code beside which notes stand; 0 where they stand below."""
+    if width < SIDE_BY_SIDE:
+        return 0
+    noted = [len(line.text) for listed in listing for line in listed.lines if line.notes]
+    longest = max(noted, default=0)
+    return min(longest, WIDEST_CODE, width - gutter - 5 - NOTES)
+
+
+def rows(line: Line, code: Text, notes: Sequence[Words], gutter: int, side: int, width: int) -> Iterator[Text]:
+    """The line and its notes: beside it if it leaves room, else under it."""
+    left = Text().append(f"{line.line:>{gutter}} ", theme.QUIET)
+    left.append(" " if line.ran or not code.plain.strip() else IDLE, theme.QUIET).append(" ")
+    indent = gutter + 3
+    if not line.ran:
+        code = Text(code.plain, theme.QUIET)
+    beside = side and code.cell_len <= side
+    pieces = folded(code, (side if beside else width - indent) or 1)
+    room = width - indent - side - 3 if beside else 0
+    texts = [text for note in notes for text in wrapped(note, room)] if beside else []
+    for place in range(max(len(pieces), len(texts))):
+        row = left.copy() if place == 0 else Text(" " * indent)
+        row.append_text(pieces[place] if place < len(pieces) else Text(""))
+        row.rstrip()
+        if place < len(texts):
+            row.append(" " * (indent + side - row.cell_len + 1))
+            row.append(f"{BAR} ", theme.QUIET).append_text(texts[place])
+        yield row
+    if not beside:
+        margin = indent + min(len(line.text) - len(line.text.lstrip()), width // 4)
+        if side:
+            margin = indent + side + 1
+        for note in notes:
+            for text in wrapped(note, width - margin - 2):
+                yield Text(" " * margin).append(f"{BAR} ", theme.QUIET).append_text(text)
+
+
+def folded(code: Text, width: int) -> list[Text]:
+    """The code in pieces that fit the width, broken after a space where there is one; nothing is left out."""
+    lead = " " * min(len(code.plain) - len(code.plain.lstrip()) + 4, width // 2)
+    pieces, rest = [], code
+    while rest.cell_len > width:
+        cut = rest.plain.rfind(" ", len(lead) + 1, width) + 1 or width
+        pieces.append(rest[:cut])
+        rest = Text(lead).append_text(rest[cut:])
+    return [*pieces, rest]
+
+
+def wrapped(note: Words, width: int) -> list[Text]:
+    """The note on as few lines as the width allows, broken between its pieces, then between words."""
+    pieces = [styled(note), Text(note.formula, theme.SAME), Text(note.more, theme.FOLDED)]
+    lines: list[Text] = []
+    for piece in pieces:
+        if not piece.plain:
+            continue
+        if lines and lines[-1].cell_len + 2 + piece.cell_len <= width:
+            lines[-1].append("  ").append_text(piece)
+        else:
+            lines += broken(piece, width, bool(lines))
+    return lines
+
+
+def styled(note: Words) -> Text:
+    text = Text(note.name)
+    return text.append(" " if note.name and note.shape else "").append(note.shape, theme.CHANGED)
+
+
+def broken(piece: Text, width: int, hang: bool) -> list[Text]:
+    """The piece broken at spaces; a word wider than the width stays whole."""
+    lead = "  " if hang else ""
+    lines = [Text(lead)]
+    for place, word in enumerate(piece.split(" ")):
+        if place and lines[-1].cell_len + 1 + word.cell_len > max(width, 8) and lines[-1].plain.strip():
+            lines.append(Text("  "))
+        elif place and lines[-1].plain.strip():
+            lines[-1].append(" ")
+        lines[-1].append_text(word)
+    return lines

@@ -1,0 +1,10 @@
+"""How pieces of a screen look. Colour only repeats what the text says."""
+
+TITLE = "bold"
+HEADING = "bold cyan"
+QUIET = "dim"
+CHANGED = "bold"
+SAME = "dim"
+FAILED = "bold red"
+COLUMN = "underline"
+FOLDED = "magenta"

@@ -1,0 +1,136 @@
+"""`--set KEY=VALUE` and model flags for other people's models: names checked, values typed by what they replace."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from vit_trace.output import Refused, refuse
+from vit_trace.targets.complaints import nearest
+from vit_trace.targets.knobs import ROLES
+
+WORDS = {"true": True, "false": False, "none": None, "null": None, "yes": True, "no": False}
+
+
+def assignments_of(texts: Sequence[str]) -> dict[str, str]:
+    """KEY=VALUE pairs as typed. Raises Refused."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise refuse("assignment", f"--set takes KEY=VALUE, not {text!r}", help=("for example --set depth=2",))
+        found[name.strip()] = value.strip()
+    return found
+
+
+def literal(text: str) -> Any:
+    """The value a text stands for: a Python literal, true, none; 224x224 as a pair; else the text itself."""
+    if text.lower() in WORDS:
+        return WORDS[text.lower()]
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        pass
+    sides = text.replace("×", "x").split("x")
+    if len(sides) > 1 and all(side.isdigit() for side in sides):
+        return tuple(map(int, sides))
+    return text
+
+
+def typed(name: str, text: str, like: Any = inspect.Parameter.empty, annotation: Any = "") -> Any:
+    """The text as the type of what it replaces. Raises Refused where it is none of that type."""
+    value = literal(text)
+    wants = wanted(like, annotation)
+    if wants is str:
+        return text
+    if wants is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if wants is bool and value in (0, 1):
+        return bool(value)
+    fits = {int: isinstance(value, int), float: isinstance(value, (int, float)), bool: isinstance(value, bool)}
+    if wants is not None and (not fits[wants] or (wants is not bool and isinstance(value, bool))):
+        article = {int: "a whole number", float: "a number", bool: "true or false"}[wants]
+        shown = "" if like is inspect.Parameter.empty else f" (it is {like!r})"
+        raise refuse("bad-value", f"--set {name}={text}: {name} takes {article}{shown}")
+    if isinstance(like, list) and isinstance(value, tuple):
+        return list(value)
+    if isinstance(like, tuple) and isinstance(value, list):
+        return tuple(value)
+    return value
+
+
+def wanted(like: Any, annotation: Any) -> type | None:
+    """int, float, bool or str where that is what a parameter takes; None where it may be several things."""
+    plain: dict[object, type] = {int: int, float: float, bool: bool, str: str}
+    plain |= {kind.__name__: kind for kind in (int, float, bool, str)}
+    if isinstance(annotation, (str, type)) and annotation in plain:
+        return plain[annotation]
+    if annotation in ("", inspect.Parameter.empty, None) and type(like) in (int, float, bool):
+        return type(like) if type(like) is not int else None
+    return None
+
+
+def call_values(given: Mapping[str, str], function: Callable[..., Any]) -> dict[str, Any]:
+    """--set values for a call, typed by its signature; an unknown name is refused with the nearest ones."""
+    parameters = signature_of(function)
+    if parameters is None:
+        return {name: literal(text) for name, text in given.items()}
+    open_ended = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
+    values = {}
+    for name, text in given.items():
+        parameter = parameters.get(name)
+        if parameter is None or parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            if not open_ended:
+                raise unknown(name, named(parameters), getattr(function, "__name__", "it"))
+            values[name] = literal(text)
+        else:
+            values[name] = typed(name, text, parameter.default, parameter.annotation)
+    return values
+
+
+def signature_of(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter] | None:
+    try:
+        return inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return None
+
+
+def named(parameters: Mapping[str, inspect.Parameter]) -> list[str]:
+    """Names that can be given by name."""
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [name for name, parameter in parameters.items() if parameter.kind in kinds]
+
+
+def missing(parameters: Mapping[str, inspect.Parameter], values: Mapping[str, Any]) -> list[str]:
+    """Parameters that have to be given and are not."""
+    empty = inspect.Parameter.empty
+    return [name for name in named(parameters) if parameters[name].default is empty and name not in values]
+
+
+def unknown(name: str, names: Sequence[str], owner: str) -> Refused:
+    """The diagnostic of a hyperparameter that is none."""
+    near = nearest(name, names) or aliases(name, names)
+    help = (f"did you mean {', '.join(near)}?",) if near else (f"it takes {', '.join(list(names)[:20])}",)
+    return refuse("unknown-hyperparameter", f"{owner} takes no {name}", help=help)
+
+
+def aliases(name: str, names: Sequence[str]) -> list[str]:
+    """What the library calls a thing of this name: dim is embed_dim, or hidden_size."""
+    return [one for words in ROLES.values() if name in words for one in names if one in words]
+
+
+def from_flags(flags: Mapping[str, str], names: Sequence[str], spec: str) -> dict[str, str]:
+    """--image-size under the library's name for it; flags of the built-in ViT that say nothing here are refused."""
+    found = {}
+    for flag, text in flags.items():
+        if flag == "batch_size":
+            continue
+        if flag != "image_size":
+            near = [flag] if flag in names else aliases(flag, names)
+            help = (f"--set {near[0]}={text}",) if near else ("--set NAME=VALUE with the model's own name for it",)
+            message = f"--{flag.replace('_', '-')} is for the built-in ViT, not for {spec}"
+            raise refuse("flag-of-the-builtin", message, help=help)
+        found.update(dict.fromkeys(aliases("image_size", names)[:1], text))
+    return found

@@ -1,0 +1,98 @@
+"""Exceptions of other people's code as one diagnostic each: what was asked, what it raised, and where in their file."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import warnings
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from types import TracebackType
+
+from vit_trace.output import Refused
+from vit_trace.tracing import frames
+from vit_trace.tracing.schema import Diagnostic, Source
+
+INSTALLED = ("site-packages", "dist-packages")
+
+
+@contextlib.contextmanager
+def contained() -> Iterator[None]:
+    """Other people's prints go to stderr, their warnings nowhere, their SystemExit becomes an exception."""
+    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except SystemExit as leaving:
+            raise Exited(f"SystemExit: {leaving}").with_traceback(leaving.__traceback__) from leaving
+
+
+class Exited(Exception):
+    """The code called sys.exit."""
+
+
+def refusal(
+    code: str, message: str, error: BaseException | None = None, help: Iterable[str] = (), notes: Iterable[str] = ()
+) -> Refused:
+    """One error, with the place in the user's own file that `error` was raised at and its words."""
+    span = raised_at(error) if error is not None else None
+    said = [words(error)] if error is not None else []
+    return Refused(Diagnostic(code, "error", message, span, (*said, *notes), tuple(help)))
+
+
+def words(error: BaseException) -> str:
+    """`ValueError: dim must divide`, in its first lines."""
+    try:
+        text = str(error).strip()
+    except Exception:
+        text = "(its text could not be read)"
+    lines = text.splitlines() or [""]
+    kind = "" if isinstance(error, Exited) else type(error).__name__
+    first = " ".join(lines[:3])[:400]
+    return f"{kind}: {first}" if kind and first else kind or first
+
+
+def raised_at(error: BaseException) -> Source | None:
+    """The innermost expression of the user's own files on the traceback, else of any library but torch."""
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        return syntax_span(error)
+    own, installed = None, None
+    traceback: TracebackType | None = error.__traceback__
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if frames.owner(code.co_filename) == frames.OWN and not code.co_filename.startswith("<"):
+            span = frames.span(code, traceback.tb_lasti)
+            if any(part in code.co_filename for part in INSTALLED):
+                installed = span
+            else:
+                own = span
+        traceback = traceback.tb_next
+    return own or installed
+
+
+def syntax_span(error: SyntaxError) -> Source:
+    text = (error.text or "").rstrip("\n")
+    start = max((error.offset or 1) - 1, 0)
+    end = (error.end_offset or 0) - 1 if error.end_lineno == error.lineno else len(text)
+    line = error.lineno or 1
+    return Source(str(error.filename), line, line, start, max(end, start + 1), text[start : max(end, start + 1)])
+
+
+def nearest(name: str, names: Iterable[str], count: int = 3, likeness: float = 0.5) -> list[str]:
+    """The names most like this one, upper and lower case alike; else those that contain it."""
+    known = {one.lower(): one for one in names}
+    found = get_close_matches(name.lower(), known, count, likeness) if name else []
+    return [known[one] for one in found or [one for one in known if name.lower() in one][:count]]
+
+
+def did_you_mean(name: str, names: Iterable[str], prefix: str = "") -> tuple[str, ...]:
+    near = nearest(name, names)
+    return (f"did you mean {', '.join(prefix + one for one in near)}?",) if near else ()
+
+
+def missing_library(library: str, extra: str, error: BaseException) -> Refused:
+    """The library is not installed, or it is and does not import."""
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == library:
+        return refusal("library-missing", f"{library} is not installed", help=(f"pip install 'vit-trace[{extra}]'",))
+    help = (f"python -c 'import {library}' shows the whole of it", f"pip install --upgrade 'vit-trace[{extra}]'")
+    return refusal("library-broken", f"{library} is installed but does not import", error, help)

@@ -1,0 +1,141 @@
+"""What a model is fed: given with --input, or worked out from what is known of it.
+
+A plan names the axes of every input (b, c, H, W …), so that the same plan feeds the model at other sizes.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from vit_trace.dims.formula import evaluate, parse
+from vit_trace.output import refuse
+from vit_trace.targets.target import Inputs
+
+Axis = str | int
+"""A size, or a formula over the sizes: "b", "H//p"."""
+
+Sizes = Mapping[str, int]
+
+DTYPES = {
+    **{name: name for name in ("float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8")},
+    "uint8": "uint8",
+    "bool": "bool",
+    "float": "float32",
+    "half": "float16",
+    "double": "float64",
+    "int": "int64",
+    "long": "int64",
+    "complex64": "complex64",
+}
+INPUT = re.compile(r"^(?:(?P<name>[A-Za-z_]\w*)=)?(?P<shape>\d+(?:[x×,*]\d+)*|scalar)(?::(?P<dtype>\w+))?$")
+EXAMPLES = ("--input 2x3x224x224", "--input pixel_values=2x3x224x224 --input mask=2x196:bool")
+INTEGERS = {"input_ids", "attention_mask", "token_type_ids", "position_ids", "labels"}
+
+
+class Given(NamedTuple):
+    """One --input: the argument of forward it is for (None: the next one in order), its shape, its dtype."""
+
+    name: str | None
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Feed:
+    """One input: the argument it is for, its axes, its dtype; `fill` makes a tensor whose values matter."""
+
+    name: str | None
+    axes: tuple[Axis, ...]
+    dtype: str = "float32"
+    fill: Callable[[tuple[int, ...]], Any] | None = None
+
+    def tensor(self, sizes: Sizes) -> Any:
+        import torch
+
+        shape = tuple(evaluate(parse(axis), sizes) if isinstance(axis, str) else axis for axis in self.axes)
+        if self.fill is not None:
+            return self.fill(shape)
+        dtype = getattr(torch, self.dtype)
+        if dtype.is_floating_point or dtype.is_complex:
+            return torch.empty(shape, dtype=dtype, device="meta")
+        return torch.ones(shape, dtype=dtype, device="cpu")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The inputs of a forward, with the sizes they have; `make` where they are more than tensors by name."""
+
+    feeds: tuple[Feed, ...] = ()
+    sizes: Sizes = field(default_factory=dict)
+    make: Callable[[Sizes], Inputs] | None = None
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+
+    def inputs(self, changed: Sizes) -> Inputs:
+        """(args, kwargs) with some sizes changed; floats on meta, what has values on CPU."""
+        sizes = {**self.sizes, **changed}
+        if self.make is not None:
+            return self.make(sizes)
+        args = tuple(feed.tensor(sizes) for feed in self.feeds if feed.name is None)
+        kwargs = {feed.name: feed.tensor(sizes) for feed in self.feeds if feed.name is not None}
+        return args, {**self.fixed, **kwargs}
+
+
+def parse_inputs(texts: Sequence[str]) -> tuple[Given, ...]:
+    """What --input says. Raises Refused."""
+    given: list[Given] = []
+    for text in texts:
+        found = INPUT.match(text.strip())
+        if not found:
+            raise refuse("bad-input", f"--input {text}: not a shape", help=(f"for example {EXAMPLES[0]}", EXAMPLES[1]))
+        name = found["name"]
+        dtype = found["dtype"] or ("int64" if name in INTEGERS else "float32")
+        if dtype not in DTYPES:
+            raise refuse("bad-input", f"--input {text}: there is no dtype {dtype}", help=(", ".join(DTYPES),))
+        shape = () if found["shape"] == "scalar" else tuple(map(int, re.split(r"[x×,*]", found["shape"])))
+        if math.prod(shape) >= 2**62:
+            raise refuse("bad-input", f"--input {text}: a tensor has fewer than 2^62 values", help=EXAMPLES[:1])
+        if name is not None and name in [one.name for one in given]:
+            raise refuse("bad-input", f"--input {name} is given twice")
+        given.append(Given(name, shape, DTYPES[dtype]))
+    return tuple(given)
+
+
+def given_plan(given: Sequence[Given], channels: int | None) -> Plan:
+    """The plan of what --input says: the batch is the first axis they share, images are known by their channels."""
+    batch = given[0].shape[0] if given[0].shape else 0
+    feeds, sizes = [], {"b": batch} if batch else {}
+    for one in given:
+        axes: list[Axis] = list(one.shape)
+        if axes and axes[0] == batch:
+            axes[0] = "b"
+        if len(axes) == 4 and one.dtype.startswith(("float", "bfloat")) and "H" not in sizes:
+            axes[2:] = ["H", "W"]
+            sizes["H"], sizes["W"] = one.shape[2:]
+            if channels == one.shape[1]:
+                axes[1], sizes["c"] = "c", channels
+        feeds.append(Feed(one.name, tuple(axes), one.dtype))
+    return Plan(tuple(feeds), sizes)
+
+
+def image_plan(batch: int, channels: int, height: int, width: int, name: str | None = None) -> Plan:
+    """One batch of images."""
+    return Plan((Feed(name, ("b", "c", "H", "W")),), {"b": batch, "c": channels, "H": height, "W": width})
+
+
+def pair(value: Any) -> tuple[int, int] | None:
+    """(height, width) of an image size as libraries write it: 224, (224, 224), (16, 224, 224), {"height": …}."""
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, int):
+        return value, value
+    if isinstance(value, Mapping):
+        side = value.get("shortest_edge")
+        height, width = value.get("height", side), value.get("width", side)
+        return (height, width) if isinstance(height, int) and isinstance(width, int) else None
+    if isinstance(value, (tuple, list)) and value and all(isinstance(item, int) for item in value):
+        return (value[-2], value[-1]) if len(value) > 1 else (value[0], value[0])
+    return None

@@ -1,0 +1,79 @@
+"""What the user typed as a spec -> its Target. Decides by form alone; libraries are imported by their own files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vit_trace.output import refuse
+from vit_trace.targets.target import Target
+
+if TYPE_CHECKING:
+    from vit_trace.targets.foreign import Foreign
+    from vit_trace.targets.request import Request
+
+LIBRARIES = ("timm", "hf", "torchvision")
+
+
+def is_foreign(spec: str) -> bool:
+    """Whether a spec is somebody else's model: anything but the built-in ViT's YAML."""
+    path = Path(spec)
+    if path.suffix.lower() in (".yaml", ".yml"):
+        return False
+    return ":" in spec or path.suffix.lower() == ".json" or path.is_dir()
+
+
+def foreign_target(
+    spec: str,
+    assignments: Sequence[str] = (),
+    flags: Mapping[str, str] | None = None,
+    inputs: Sequence[str] = (),
+    train: bool = False,
+    rules: bool = True,
+    config: Path | None = None,
+) -> Target:
+    """The target of a model of a library, of a config.json or of the user's own code. Raises Refused."""
+    if config is not None:
+        message = f"--config is for the built-in ViT, not for {spec}"
+        raise refuse("flag-of-the-builtin", message, help=("--set NAME=VALUE",))
+    from vit_trace.targets.request import request_of
+
+    request = request_of(assignments, flags or {}, inputs, train, rules)
+    library, colon, name = spec.partition(":")
+    if library in LIBRARIES and colon:
+        if not name:
+            raise refuse("unknown-target", f"{spec} names no model", help=(f"vit-trace models '{library}:*'",))
+        return reader(library)(name, request).target()
+    path = Path(spec)
+    if path.suffix.lower() == ".json" or path.is_dir():
+        return config_target(path, request)
+    from vit_trace.targets.python_models import python_model
+
+    return python_model(spec, request).target()
+
+
+def reader(library: str) -> Callable[[str, Request], Foreign]:
+    """The function that reads what stands after the colon."""
+    if library == "timm":
+        from vit_trace.targets.timm_models import timm_model
+
+        return timm_model
+    if library == "hf":
+        from vit_trace.targets.hf_models import hf_class
+
+        return hf_class
+    from vit_trace.targets.torchvision_models import torchvision_model
+
+    return torchvision_model
+
+
+def config_target(path: Path, request: Request) -> Target:
+    """A config.json, or a directory with one."""
+    file = path / "config.json" if path.is_dir() else path
+    if not file.is_file():
+        what = f"{path} has no config.json" if path.is_dir() else f"there is no file {path}"
+        raise refuse("no-such-file", what)
+    from vit_trace.targets.hf_models import hf_file
+
+    return hf_file(path, request).target()

@@ -1,0 +1,275 @@
+"""Build and run what meta alone cannot: each rung gives up as little as it can, and nobody has to ask for it.
+
+Building: on meta; on meta with linspace, arange and the like on CPU; on CPU without initialising, then moved to meta.
+Running: on meta; integers on CPU and the rest on meta; under FakeTensorMode; on CPU for real, if the model is small.
+The next rung is taken only where the exception is meta's and not the model's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves, tree_map_only
+
+from vit_trace.tracing.build import Lean
+from vit_trace.tracing.construction import Call, Watch
+from vit_trace.tracing.record import GUESSED, record
+from vit_trace.tracing.schema import Construction, Trace
+
+SMALL = 400_000_000
+"""Parameters up to which a model may run for real."""
+
+VALUED = {torch.linspace, torch.arange, torch.rand, torch.randint, torch.randperm, torch.logspace, torch.tensor}
+"""Factories whose values constructors ask for."""
+
+METAS_WORDS = ("meta", "Meta", "DataDependent", "FakeTensor", "unbacked", "data-dependent", "DynamicOutputShape")
+"""Words of exceptions that speak of what meta or fake tensors cannot do."""
+
+BUILD_RUNGS = 3
+FILLS = {"normal_", "uniform_", "trunc_normal_", "erfinv_", "bernoulli_", "exponential_", "log_normal_", "cauchy_"}
+
+
+class NotAModel(Exception):
+    """The factory returned something that is no torch.nn.Module; `value` is what it was."""
+
+    def __init__(self, value: object) -> None:
+        super().__init__(f"got {type(value).__name__}")
+        self.value = value
+
+
+Given = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Built:
+    """A model without memory, what its constructors worked out and were called with, and what it was built on."""
+
+    model: nn.Module
+    construction: tuple[Construction, ...]
+    call: Call | None
+    rung: int = 0
+
+
+class Values(TorchFunctionMode):
+    """Makes tensors that constructors read values of on CPU."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in VALUED and kwargs.get("device") is None:
+            kwargs = {**kwargs, "device": "cpu"}
+        return func(*args, **kwargs)
+
+
+class Empty(TorchFunctionMode):
+    """Leaves parameters as they were allocated: memory that nobody touches is never taken."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        target = args[0] if args else kwargs.get("tensor")
+        named = getattr(func, "__module__", None) == "torch.nn.init" or getattr(func, "__name__", "") in FILLS
+        if named and isinstance(target, nn.Parameter):
+            return target
+        return func(*args, **kwargs)
+
+
+def build_anyhow(factory: Callable[[], object], rules: bool = True) -> Built:
+    """factory(), on the first rung that carries it. Raises what the factory raises on CPU, and NotAModel."""
+    first: Exception | None = None
+    for rung in range(BUILD_RUNGS):
+        try:
+            return build_at(rung, factory, rules)
+        except NotAModel:
+            raise
+        except Exception as error:
+            if rung == BUILD_RUNGS - 1:
+                raise
+            first = first or error
+    raise AssertionError("no rung") from first
+
+
+def build_at(rung: int, factory: Callable[[], object], rules: bool = True) -> Built:
+    """factory() on one rung: on meta, on meta with some values on CPU, on CPU and then moved. Raises what it raises."""
+    if rung == 0:
+        return build_on(factory, *([Lean()] if rules else []))
+    built = build_on(factory, Values()) if rung == 1 else build_on_cpu(factory)
+    return replace(moved(built, keep_integers=False), rung=rung)
+
+
+def build_on(factory: Callable[[], object], *modes: TorchFunctionMode) -> Built:
+    """factory() on meta under the given modes."""
+    with ExitStack() as stack:
+        stack.enter_context(torch.device("meta"))
+        for mode in modes:
+            stack.enter_context(mode)
+        return watched(factory)
+
+
+def build_on_cpu(factory: Callable[[], object], real: bool = False) -> Built:
+    """factory() on CPU, its parameters initialised only if they are to be `real`."""
+    with ExitStack() as stack:
+        stack.enter_context(torch.device("cpu"))
+        if not real:
+            stack.enter_context(Empty())
+        return watched(factory)
+
+
+def watched(factory: Callable[[], object]) -> Built:
+    watch = Watch()
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        model = watch.run(factory)  # type: ignore[arg-type]  # checked on the next line
+    if not isinstance(model, nn.Module):
+        raise NotAModel(model)
+    return Built(model, watch.construction(model), watch.call(model))
+
+
+def tensors_of(model: nn.Module) -> Iterator[Tensor]:
+    yield from model.parameters()
+    yield from model.buffers()
+
+
+def moved(built: Built, keep_integers: bool) -> Built:
+    """The same model with its tensors on meta; ties between parameters stay. Integers may keep their values."""
+    done: dict[int, Tensor] = {}
+
+    def to_meta(tensor: Tensor) -> Tensor:
+        if tensor.is_meta or (keep_integers and not tensor.is_floating_point() and not tensor.is_complex()):
+            return tensor
+        if id(tensor) not in done:
+            bare = tensor.detach().to("meta")
+            done[id(tensor)] = nn.Parameter(bare, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else bare
+        return done[id(tensor)]
+
+    for module in built.model.modules():
+        change(module._parameters, to_meta)
+        change(module._buffers, to_meta)
+        for name, value in list(vars(module).items()):
+            if isinstance(value, Tensor):
+                vars(module)[name] = to_meta(value)
+    return built
+
+
+def change(held: dict[str, Any], how: Callable[[Any], Any]) -> None:
+    """Replace the tensors that a module holds."""
+    held.update({name: how(tensor) for name, tensor in held.items() if tensor is not None})
+
+
+def trace_anyhow(
+    built: Built,
+    inputs: Callable[[], Given],
+    rebuild: Callable[[], object],
+    rules: bool = True,
+    rungs: Sequence[int] = range(5),
+    **about: Any,
+) -> tuple[Trace, int]:
+    """(trace, rung) of one forward on the first rung that carries it.
+
+    Args:
+        built: the model to start with.
+        inputs: gives (args, kwargs): floats on meta, integers on CPU with the values they should have.
+        rebuild: makes the model again, for the rungs that need values.
+        rungs: which to try; a forward that none carries gives the trace on the first.
+        about: what else `record` takes.
+    """
+    args, kwargs = inputs()
+    first: Trace | None = None
+    for rung in rungs:
+        try:
+            trace = RUNGS[rung](built, rebuild, args, kwargs, {"rules": rules, **about})
+        except Exception:  # a rung that breaks is one that does not carry
+            if first is None:
+                raise
+            continue
+        if trace is not None and not stopped_by_meta(trace):
+            return trace, rung
+        first = first or trace
+    assert first is not None
+    return first, rungs[0]
+
+
+def stopped_by_meta(trace: Trace) -> bool:
+    """Whether a forward failed for what meta or fake tensors cannot do; torch's own words are in the failure."""
+    return trace.failure is not None and any(word in trace.failure.exception for word in METAS_WORDS)
+
+
+About = Mapping[str, Any]
+Rebuild = Callable[[], object]
+
+
+def on_meta(built: Built, rebuild: Rebuild, args: tuple[Any, ...], kwargs: dict[str, Any], about: About) -> Trace:
+    """All on meta; where a guess at a condition led to an exception, the other guess."""
+    args, kwargs = placed(args, kwargs, "meta")
+    trace = record(built.model, args, kwargs, **about)
+    if trace.failure is not None and any(note.code == GUESSED for note in trace.diagnostics):
+        other = record(built.model, args, kwargs, truth=False, **about)
+        return other if other.failure is None else trace
+    return trace
+
+
+def with_inputs(
+    built: Built, rebuild: Rebuild, args: tuple[Any, ...], kwargs: dict[str, Any], about: About
+) -> Trace | None:
+    """The model on meta, integer and boolean inputs, whose values may decide shapes, on CPU."""
+    if not any(not tensor.is_meta for tensor in tree_leaves((args, kwargs)) if isinstance(tensor, Tensor)):
+        return None
+    return record(built.model, args, kwargs, **about)
+
+
+def with_integers(built: Built, rebuild: Rebuild, args: tuple[Any, ...], kwargs: dict[str, Any], about: About) -> Trace:
+    """Floats on meta; all integers and booleans, the model's own among them, on CPU."""
+    return record(moved(build_on_cpu(rebuild), keep_integers=True).model, args, kwargs, **about)
+
+
+def under_fake(built: Built, rebuild: Rebuild, args: tuple[Any, ...], kwargs: dict[str, Any], about: About) -> Trace:
+    """Tensors that say they are on CPU and hold nothing."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    model = build_on_cpu(rebuild).model
+    with FakeTensorMode(allow_non_fake_inputs=True) as fake:
+        for module in model.modules():
+            change(module._parameters, fake.from_tensor)
+            change(module._buffers, fake.from_tensor)
+        args, kwargs = tree_map_only(Tensor, lambda tensor: fake.from_tensor(real(tensor)), (args, kwargs))
+        return record(model, args, kwargs, **{**about, "rules": False})
+
+
+def for_real(
+    built: Built, rebuild: Rebuild, args: tuple[Any, ...], kwargs: dict[str, Any], about: About
+) -> Trace | None:
+    """Everything on CPU, if the model is small enough."""
+    if sum(tensor.numel() for tensor in tensors_of(built.model)) > SMALL:
+        return None
+    model = build_on_cpu(rebuild, real=True).model
+    args, kwargs = tree_map_only(Tensor, real, (args, kwargs))
+    return record(model, args, kwargs, **{**about, "rules": False})
+
+
+RUNGS = (on_meta, with_inputs, with_integers, under_fake, for_real)
+DEVICES = ("meta", "meta", "meta", "fake", "cpu")
+FAKE = 3
+"""The first rung on which a forward takes as long as a real one, or nearly."""
+
+
+def real(tensor: Tensor) -> Tensor:
+    """The tensor with values: its own, or random ones in place of meta's."""
+    if not tensor.is_meta:
+        return tensor
+    if tensor.is_floating_point():
+        return torch.rand(tensor.shape, dtype=tensor.dtype)
+    return torch.ones(tensor.shape, dtype=tensor.dtype)
+
+
+def placed(args: tuple[Any, ...], kwargs: dict[str, Any], device: str) -> Given:
+    """The inputs with all their tensors on one device."""
+    moved_args, moved_kwargs = tree_map_only(Tensor, lambda tensor: tensor.to(device), (args, kwargs))
+    return moved_args, moved_kwargs
