@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +14,6 @@ from vit_trace.flags import Model, Screen, with_model, with_screen
 from vit_trace.version import __version__
 
 if TYPE_CHECKING:
-    from vit_trace.targets.target import Target
     from vit_trace.tracing.schema import Diagnostic, Trace
 
 GROUP_OPTIONS = {"-h", "--help", "--version", "--install-completion", "--show-completion"}
@@ -142,6 +141,8 @@ def traced(spec: str | None, model: Model, listing: bool = False) -> Trace:
         from vit_trace.listing import listed
 
         return listed(lambda: traced(spec, model))
+    from vit_trace.checks.asked import targeted
+
     target = targeted(spec, model)
     import_torch()
     from vit_trace.checks.diagnose import diagnosed
@@ -152,52 +153,6 @@ def traced(spec: str | None, model: Model, listing: bool = False) -> Trace:
 
     with contained():  # somebody else's code runs, and may print
         return diagnosed(target, model.rules, model.formulas)
-
-
-def targeted(spec: str | None, model: Model) -> Target:
-    """The target of a spec: the built-in ViT, or somebody else's model."""
-    from vit_trace.targets.spec import foreign_target, is_foreign
-
-    if spec is not None and is_foreign(spec):
-        from vit_trace.output import Refused
-
-        asked = (model.flags, model.inputs, model.train, model.rules, model.config)
-        try:
-            return foreign_target(spec, model.assignments, *asked)
-        except Refused as refused:
-            from vit_trace.checks.construct import what_builds
-
-            kept = {text.partition("=")[0]: text for text in model.assignments}
-
-            def build(values: Mapping[str, int]) -> Target:
-                changed = {name: f"{name}={value}" for name, value in values.items()}
-                return foreign_target(spec, tuple((kept | changed).values()), *asked)
-
-            raise what_builds(refused, build) from refused
-    from vit_trace.config import load
-    from vit_trace.targets.builtin import builtin, only_input
-
-    if spec is not None:
-        yaml_spec(spec, model.config)
-    file = model.config if spec is None else Path(spec)
-    values = load(file, model.flags, model.assignments)
-    return builtin(values, spec=str(file or ""), given=only_input(model.inputs), train=model.train)
-
-
-def yaml_spec(spec: str, config: Path | None) -> None:
-    """Refuse a spec that is no YAML file, or one beside another. Raises Refused."""
-    from vit_trace.output import refuse
-
-    if config is not None:
-        message = f"two YAML files are given, {spec} and --config {config}"
-        raise refuse("two-configs", message, help=(f"vit-trace {spec}, with flags for what differs",))
-    path = Path(spec)
-    if path.suffix == ".py":
-        message = f"{spec} does not say which of its classes or functions builds the model"
-        raise refuse("no-factory", message, help=(f"vit-trace {spec}:NAME",))
-    if not path.exists() and not path.suffix:
-        forms = "FILE.yaml, timm:NAME, hf:NAME, torchvision:NAME, config.json, FILE.py:NAME or package.module:NAME"
-        raise refuse("unknown-target", f"{spec} is no file and names no model", help=(f"a spec is {forms}",))
 
 
 def import_torch() -> None:

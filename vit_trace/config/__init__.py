@@ -14,7 +14,7 @@ from vit_trace.config.hyperparameters import KEYS, MAX_COUNT, MAX_DEPTH, REFEREN
 from vit_trace.config.layers import MAX_PROBLEMS
 from vit_trace.config.page import MAX_NESTING
 from vit_trace.config.places import COMMAND_LINE
-from vit_trace.config.settings import load, read_assignments, read_flags, read_yaml, resolve
+from vit_trace.config.settings import Settled, load, read_assignments, read_flags, read_yaml, resolve, settle
 from vit_trace.config.words import ConfigError
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "SYNONYMS",
     "ConfigError",
     "Setting",
+    "Settled",
     "ViTConfig",
     "load",
     "near_divisors",
@@ -37,4 +38,5 @@ __all__ = [
     "read_flags",
     "read_yaml",
     "resolve",
+    "settle",
 ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vit_trace.config.files import file_name, file_text
 from vit_trace.config.grid import grid_problems
@@ -35,11 +35,23 @@ def read_assignments(assignments: Sequence[str]) -> dict[str, Setting]:
 
 def resolve(*layers: Mapping[str, Setting]) -> ViTConfig:
     """The reference case overridden by each layer in turn. Raises ConfigError with every problem of the result."""
-    return _resolved([checked_layer(layer) for layer in layers])
+    return _resolved([checked_layer(layer) for layer in layers]).config
 
 
 def load(path: Path | None = None, flags: Mapping[str, str] = {}, assignments: Sequence[str] = ()) -> ViTConfig:
     """Everything at once: file under flags under assignments. Raises ConfigError with the problems of all three."""
+    return settle(path, flags, assignments).config
+
+
+class Settled(NamedTuple):
+    """The config, and the settings of it that somebody gave, each with its place."""
+
+    config: ViTConfig
+    given: Mapping[str, Setting]
+
+
+def settle(path: Path | None = None, flags: Mapping[str, str] = {}, assignments: Sequence[str] = ()) -> Settled:
+    """As `load`, with what was given where. Raises ConfigError with the problems of all three."""
     layers = [_yaml_layer(path)] if path is not None else []
     return _resolved([*layers, _flag_layer(flags), _assignment_layer(assignments)])
 
@@ -50,7 +62,7 @@ def _settings(layer: Layer) -> dict[str, Setting]:
     return layer.settings
 
 
-def _resolved(layers: Sequence[Layer]) -> ViTConfig:
+def _resolved(layers: Sequence[Layer]) -> Settled:
     given = {name: setting for layer in layers for name, setting in layer.settings.items()}
     rank = {name: index for index, layer in enumerate(layers) for name in layer.settings}
     problems = [problem for layer in layers for problem in layer.problems]
@@ -59,7 +71,7 @@ def _resolved(layers: Sequence[Layer]) -> ViTConfig:
     if problems:
         raise ConfigError(*problems)
     values: dict[str, Any] = {name: setting.value for name, setting in given.items()}
-    return ViTConfig(**values)
+    return Settled(ViTConfig(**values), given)
 
 
 def _yaml_layer(path: Path) -> Layer:

@@ -1,0 +1,68 @@
+"""What the command line names -> its target, a failed build explained. Imports no torch for the built-in ViT."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vit_trace.config import Settled, settle
+from vit_trace.output import Refused, refuse
+from vit_trace.targets.spec import foreign_target, is_foreign
+from vit_trace.targets.target import Target
+
+if TYPE_CHECKING:
+    from vit_trace.flags import Model
+
+
+def targeted(spec: str | None, model: Model) -> Target:
+    """The target of a spec: the built-in ViT, or somebody else's model. Raises Refused and ConfigError."""
+    if spec is not None and is_foreign(spec):
+        return foreign(spec, model)
+    return of_settings(spec, settings(spec, model), model)
+
+
+def foreign(spec: str, model: Model) -> Target:
+    """The target of somebody else's model. Raises Refused, with what would build where it does not."""
+    asked = (model.flags, model.inputs, model.train, model.rules, model.config)
+    try:
+        return foreign_target(spec, model.assignments, *asked)
+    except Refused as refused:
+        from vit_trace.checks.construct import what_builds
+
+        kept = {text.partition("=")[0]: text for text in model.assignments}
+
+        def build(values: Mapping[str, int]) -> Target:
+            changed = {name: f"{name}={value}" for name, value in values.items()}
+            return foreign_target(spec, tuple((kept | changed).values()), *asked)
+
+        raise what_builds(refused, build) from refused
+
+
+def settings(spec: str | None, model: Model) -> Settled:
+    """The built-in ViT's settings: the YAML file, flags and --set. Raises Refused and ConfigError."""
+    if spec is not None:
+        require_yaml(spec, model.config)
+    return settle(model.config if spec is None else Path(spec), model.flags, model.assignments)
+
+
+def of_settings(spec: str | None, settled: Settled, model: Model) -> Target:
+    """The built-in ViT as a target. Raises Refused."""
+    from vit_trace.targets.builtin import builtin, only_input
+
+    file = model.config if spec is None else Path(spec)
+    return builtin(settled.config, spec=str(file or ""), given=only_input(model.inputs), train=model.train)
+
+
+def require_yaml(spec: str, config: Path | None) -> None:
+    """Refuse a spec that is no YAML file, or one beside another. Raises Refused."""
+    if config is not None:
+        message = f"two YAML files are given, {spec} and --config {config}"
+        raise refuse("two-configs", message, help=(f"vit-trace {spec}, with flags for what differs",))
+    path = Path(spec)
+    if path.suffix == ".py":
+        message = f"{spec} does not say which of its classes or functions builds the model"
+        raise refuse("no-factory", message, help=(f"vit-trace {spec}:NAME",))
+    if not path.exists() and not path.suffix:
+        forms = "FILE.yaml, timm:NAME, hf:NAME, torchvision:NAME, config.json, FILE.py:NAME or package.module:NAME"
+        raise refuse("unknown-target", f"{spec} is no file and names no model", help=(f"a spec is {forms}",))
