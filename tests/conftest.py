@@ -16,6 +16,8 @@ from torch.nn.modules import module as hooks
 PATCHING = {"transformers", "transformers.modeling_utils", "torchvision", "timm", "vit_pytorch"}
 """Libraries that may patch torch's classes for good when they are imported."""
 
+LIBRARIES = ("transformers", "torchvision", "timm", "vit_pytorch")
+
 GLOBAL_HOOKS = ("_global_forward_hooks", "_global_forward_pre_hooks", "_global_backward_hooks")
 
 
@@ -31,9 +33,21 @@ def process_state() -> dict[str, object]:
         "default device": str(torch.get_default_device()),
         "functional": hash(tuple((name, id(value)) for name, value in sorted(vars(F).items()) if callable(value))),
         "torch": hash(tuple((name, id(value)) for name, value in sorted(vars(torch).items()) if callable(value))),
-        "Tensor": hash(tuple((name, id(value)) for name, value in sorted(vars(torch.Tensor).items()))),
-        "Module": hash(tuple((name, id(value)) for name, value in sorted(vars(nn.Module).items()))),
+        "Tensor": attributes(torch.Tensor),
+        "Module": attributes(nn.Module),
         **{name: len(getattr(hooks, name)) for name in GLOBAL_HOOKS},
+    }
+
+
+def attributes(owner: type) -> dict[str, int]:
+    """What a class of torch's holds, but for functions that a library hangs on it under a name of its own.
+
+    transformers gives nn.Module a `smart_apply` when it first initialises a model, and leaves it there.
+    """
+    return {
+        name: id(value)
+        for name, value in vars(owner).items()
+        if (getattr(value, "__module__", None) or "").partition(".")[0] not in LIBRARIES
     }
 
 

@@ -5,6 +5,7 @@ The first rows run always, the rest in the slow sweep. A row is a spec with assi
 
 import pytest
 import torch
+from conftest import attributes
 from oracle import module_calls, traced_calls
 
 from vit_trace.dims.formula import evaluate, parse
@@ -200,3 +201,18 @@ def test_bad_specs_are_refused_in_their_own_words(spec, says, tmp_path, monkeypa
         for part in (d.message, *d.notes, *d.help, d.span.file if d.span else "")
     )
     assert says in text
+
+
+def test_what_a_library_hangs_on_torch_is_told_from_what_we_leave(monkeypatch):
+    """transformers leaves nn.Module.smart_apply; a function of ours, or one of theirs over torch's own, is seen."""
+    from transformers.modeling_utils import PreTrainedModel
+
+    before = attributes(torch.nn.Module)
+    with monkeypatch.context() as patched:
+        patched.setattr(torch.nn.Module, "planted_by_a_library", PreTrainedModel.init_weights, raising=False)
+        assert attributes(torch.nn.Module) == before
+        patched.setattr(torch.nn.Module, "apply", PreTrainedModel.init_weights)
+        assert attributes(torch.nn.Module) != before
+    with monkeypatch.context() as patched:
+        patched.setattr(torch.nn.Module, "planted_by_us", run, raising=False)
+        assert attributes(torch.nn.Module) != before
