@@ -255,6 +255,11 @@ def test_nothing_hostile_reaches_the_terminal(
     assert concise(diagnostic).isprintable()
 
 
+@pytest.mark.parametrize("name", ["\ud800", "a\ud800b.py", "a\0b.py"])
+def test_a_file_name_that_no_file_system_takes_is_shown_without_its_lines(name: str) -> None:
+    assert "it is wrong" in page(found(span("x = 1", 0, 1, file=name)))
+
+
 def test_a_real_flag_and_a_real_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("# mine\nimage_size: 250\n", encoding="utf-8")

@@ -211,7 +211,10 @@ def _lines_in_file(span: Source) -> list[str]:
     """The lines as the file has them, if it still says what the span does."""
     if span.file == COMMAND_LINE or not span.text or "\0" in span.file:
         return []
-    lines = [linecache.getline(span.file, number).rstrip("\n") for number in range(span.line, span.end_line + 1)]
+    try:
+        lines = [linecache.getline(span.file, number).rstrip("\n") for number in range(span.line, span.end_line + 1)]
+    except ValueError:  # a name that no file system takes
+        return []
     text = "\n".join(lines)
     end = len(text) - len(lines[-1]) + span.end_column
     return lines if text[span.column : end].rstrip("\n") == span.text.rstrip("\n") else []
