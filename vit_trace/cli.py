@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from vit_trace.flags import Model, Screen, with_model, with_screen
+from vit_trace.flags import Check, Model, Screen, with_check, with_model, with_screen
 from vit_trace.version import __version__
 
 if TYPE_CHECKING:
@@ -67,9 +67,9 @@ def trace(
     screen: Screen,
 ) -> int:
     """Trace a model: every stage of one forward with its shapes. The default verb."""
-    from vit_trace.output import check
+    from vit_trace.output import require_writable
 
-    check(screen)
+    require_writable(screen)
     return deliver(traced(spec, model, screen.listing), screen)
 
 
@@ -85,9 +85,9 @@ def show(
     screen: Screen,
 ) -> int:
     """Show a saved trace, without torch."""
-    from vit_trace.output import check, read, reevaluated, require_listing
+    from vit_trace.output import read, reevaluated, require_listing, require_writable
 
-    check(screen)
+    require_writable(screen)
     saved = read(file)
     if screen.listing:
         require_listing(saved, file)
@@ -118,6 +118,33 @@ def explain(
     named = traced(spec, model._replace(formulas=True))
     print_explanation(explanation(named, subject), console_for(sys.stdout))
     return 0
+
+
+@app.command()
+@with_check
+@with_model
+def check(
+    specs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SPEC]...", help="YAML files, directories, globs, config.json, timm:NAME, FILE.py:NAME."
+        ),
+    ] = None,
+    *,
+    model: Model,
+    asked: Check,
+) -> int:
+    """Say what is wrong with configs before a training run is paid for: what cannot run, what is hardly meant."""
+    from vit_trace.checks.many import expanded, verdicts
+    from vit_trace.render.findings.progress import watched
+    from vit_trace.report import exit_code, require_formats, write
+
+    require_formats(asked)
+    wanted = expanded(specs) if specs else [None]
+    found = list(watched(verdicts(wanted, model, asked.suggest, asked.jobs), len(wanted)))
+    for path in write(found, asked):
+        print(f"wrote {path}", file=sys.stderr)
+    return exit_code(found, asked.strict)
 
 
 @app.command()

@@ -42,6 +42,16 @@ class Screen(NamedTuple):
         return self.view == "source" or self.format == "python" or any(path.suffix == ".py" for path in self.output)
 
 
+class Check(NamedTuple):
+    """What the command line says of a check: the formats, what counts, what is looked at besides the config."""
+
+    format: str
+    output: tuple[Path, ...]
+    strict: bool
+    jobs: int | None
+    suggest: tuple[str, ...]
+
+
 def option(*names: str, metavar: str | None, help: str | None = None, **more: Any) -> Any:
     return typer.Option(*names, metavar=metavar, help=help, show_default=False, **more)
 
@@ -97,8 +107,25 @@ SCREEN: dict[str, Any] = {
     "ran": Annotated[bool, typer.Option("--ran", help="Of the source only lines that ran.")],
     "traceback": Annotated[bool, typer.Option("--traceback", help="Of a crash show Python's traceback too.")],
 }
+CHECK: dict[str, Any] = {
+    "format": Annotated[
+        str | None, option("--format", metavar="FORMAT", help="rich (the default), concise, json, github or sarif.")
+    ],
+    "output": Annotated[
+        list[Path] | None,
+        option("-o", "--output", metavar="FILE", help="Write to FILE: .json, .sarif, .txt. May be given twice."),
+    ],
+    "strict": Annotated[bool, typer.Option("--strict", help="Exit with 1 on a warning too.")],
+    "jobs": Annotated[
+        int | None, option("--jobs", metavar="N", min=1, help="Processes; all cores where many are checked.")
+    ],
+    "suggest": Annotated[
+        list[str] | None,
+        option("--suggest", metavar="KEY", help="Values of a hyperparameter near its own that build and run."),
+    ],
+}
 SWITCHES = {"train": False, "rules": True, "formulas": True, "fold": True, "ran": False, "traceback": False}
-DEFAULTS = {**SWITCHES, "view": "table"}
+DEFAULTS = {**SWITCHES, "view": "table", "strict": False}
 
 
 def with_model(verb: Verb) -> Verb:
@@ -109,6 +136,11 @@ def with_model(verb: Verb) -> Verb:
 def with_screen(verb: Verb) -> Verb:
     """A verb's `screen: Screen` parameter as the flags it is made of."""
     return spread(verb, "screen", SCREEN, screen_of)
+
+
+def with_check(verb: Verb) -> Verb:
+    """A verb's `asked: Check` parameter as the flags it is made of."""
+    return spread(verb, "asked", CHECK, check_of)
 
 
 def spread(verb: Verb, name: str, flags: dict[str, Any], gather: Callable[[dict[str, Any]], Any]) -> Verb:
@@ -138,3 +170,8 @@ def model_of(values: dict[str, Any]) -> Model:
 
 def screen_of(values: dict[str, Any]) -> Screen:
     return Screen(**{**values, "output": tuple(values["output"] or ())})
+
+
+def check_of(values: dict[str, Any]) -> Check:
+    lists = {name: tuple(values[name] or ()) for name in ("output", "suggest")}
+    return Check(**{**values, **lists, "format": values["format"] or ""})

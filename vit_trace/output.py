@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -37,16 +37,21 @@ def refuse(code: str, message: str, *, help: tuple[str, ...] = (), notes: tuple[
     return Refused(Diagnostic(code, "error", message, None, notes, help))
 
 
-def check(screen: Screen) -> None:
+def require_writable(screen: Screen) -> None:
     """Refuse an output that cannot be written, before anything is traced. Raises Refused."""
     known("--view", screen.view, VIEWS)
     if screen.format is not None:
         known("--format", screen.format, FORMATS)
     if "markdown" in (screen.format, *(SUFFIXES.get(path.suffix.lower()) for path in screen.output)):
         known_with("markdown", screen.view)
-    for path in screen.output:
-        if path.suffix.lower() not in SUFFIXES:
-            help = (f"end it in {' or '.join(SUFFIXES)}",)
+    require_suffixes(screen.output, SUFFIXES)
+
+
+def require_suffixes(paths: Sequence[Path], suffixes: Mapping[str, str]) -> None:
+    """Refuse files whose ending names no format, or that cannot be made where they are to be. Raises Refused."""
+    for path in paths:
+        if path.suffix.lower() not in suffixes:
+            help = (f"end it in {' or '.join(suffixes)}",)
             raise refuse("unknown-suffix", f"-o {path}: its ending does not name a format", help=help)
         if path.is_dir() or not path.parent.is_dir():
             what = "is a directory" if path.is_dir() else f"there is no directory {path.parent}"

@@ -14,7 +14,16 @@ from vit_trace.config.hyperparameters import KEYS, MAX_COUNT, MAX_DEPTH, REFEREN
 from vit_trace.config.layers import MAX_PROBLEMS
 from vit_trace.config.page import MAX_NESTING
 from vit_trace.config.places import COMMAND_LINE
-from vit_trace.config.settings import Settled, load, read_assignments, read_flags, read_yaml, resolve, settle
+from vit_trace.config.settings import (
+    Settled,
+    given_anyway,
+    load,
+    read_assignments,
+    read_flags,
+    read_yaml,
+    resolve,
+    settle,
+)
 from vit_trace.config.words import ConfigError
 
 __all__ = [
@@ -31,6 +40,7 @@ __all__ = [
     "Setting",
     "Settled",
     "ViTConfig",
+    "given_anyway",
     "load",
     "near_divisors",
     "near_multiples",

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from vit_trace.config.files import file_name, file_text
 from vit_trace.config.grid import grid_problems
-from vit_trace.config.hyperparameters import Setting, ViTConfig
+from vit_trace.config.hyperparameters import Setting, Value, ViTConfig
 from vit_trace.config.layers import Layer, checked_layer, layer_of
 from vit_trace.config.page import Page, top_level
 from vit_trace.config.places import COMMAND_LINE, Node, line_span, one_line
@@ -54,6 +54,15 @@ def settle(path: Path | None = None, flags: Mapping[str, str] = {}, assignments:
     """As `load`, with what was given where. Raises ConfigError with the problems of all three."""
     layers = [_yaml_layer(path)] if path is not None else []
     return _resolved([*layers, _flag_layer(flags), _assignment_layer(assignments)])
+
+
+def given_anyway(
+    path: Path | None = None, flags: Mapping[str, str] = {}, assignments: Sequence[str] = ()
+) -> dict[str, Value]:
+    """The values that can be read of all three, whatever is wrong with the rest."""
+    layers = [_yaml_layer(path)] if path is not None else []
+    layers += [_flag_layer(flags), _assignment_layer(assignments)]
+    return {name: setting.value for layer in layers for name, setting in layer.settings.items()}
 
 
 def _settings(layer: Layer) -> dict[str, Setting]:

@@ -63,6 +63,7 @@ class Foreign:
             train=self.train,
             variant=self.variant if self.again is not None else None,
             expected=self.expected(),
+            arguments=self.arguments,
         )
 
     def variant(self, values: Mapping[str, Value]) -> Target:

@@ -197,6 +197,17 @@ def classifies(model_class: type) -> bool:
     return "Classification" in model_class.__name__ or "Segmentation" in model_class.__name__
 
 
+def known_fields(file: Path) -> tuple[str, ...]:
+    """The fields that the config class of a config.json reads; nothing where that cannot be told."""
+    try:
+        kind = config_class_of(read(file), file)
+        with contained():
+            config = kind()
+    except Exception:
+        return ()
+    return tuple(known(config))
+
+
 def numbers_of(config: Any) -> dict[Any, Any]:
     from vit_trace.targets.knobs import numbers
 

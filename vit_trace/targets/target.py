@@ -36,7 +36,8 @@ class Target:
     a target for which that is not all there is to it: (rules, formulas) -> Trace.
 
     `variant` is the target with some hyperparameters changed and all else the same, `words` how a user would say such
-    a change; `expected` is the shape of the images that the model was made for.
+    a change; `expected` is the shape of the images that the model was made for; `arguments` are what somebody else's
+    model was made of, under its library's names, whatever they hold.
     """
 
     spec: str
@@ -52,6 +53,7 @@ class Target:
     variant: Callable[[Mapping[str, Value]], Target] | None = None
     words: Callable[[str, Value], str] = set_words
     expected: tuple[int, ...] | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def record(self, device: str = "meta") -> schema.Target:
         """What the trace says of it."""

@@ -1,0 +1,42 @@
+"""GitHub's workflow commands: each finding becomes an annotation beside the line it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import IO
+
+from vit_trace.checks.verdict import Verdict, summary
+from vit_trace.render.diagnostics import near_here
+from vit_trace.render.findings.places import place, summary_line
+from vit_trace.tracing.schema import Diagnostic
+
+COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
+
+
+def write_github(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
+    for verdict in verdicts:
+        for diagnostic in verdict.diagnostics:
+            stream.write(annotation(verdict, diagnostic) + "\n")
+    stream.write(summary_line(summary(verdicts)) + "\n")
+
+
+def annotation(verdict: Verdict, diagnostic: Diagnostic) -> str:
+    """::error file=…,line=…,col=…,endLine=…,endColumn=…,title=…::message"""
+    found = place(verdict, diagnostic)
+    properties: dict[str, object] = {}
+    if found is not None:
+        properties = {"file": near_here(found.file), "line": found.line, "endLine": found.end_line}
+        if found.end_column:
+            properties |= {"col": found.column + 1, "endColumn": found.end_column}
+    properties["title"] = f"{diagnostic.code}" if found is not None else f"{verdict.spec}: {diagnostic.code}"
+    listed = ",".join(f"{name}={escaped(str(value), ':,')}" for name, value in properties.items())
+    helped = (f"help: {one}" for one in diagnostic.help)
+    text = "\n".join((diagnostic.message, *diagnostic.notes, *helped))
+    return f"::{COMMANDS[diagnostic.severity]} {listed}::{escaped(text)}"
+
+
+def escaped(text: str, more: str = "") -> str:
+    """The text with what would end a command or a property written as %0A and the like."""
+    for sign in "%\r\n" + more:
+        text = text.replace(sign, f"%{ord(sign):02X}")
+    return text

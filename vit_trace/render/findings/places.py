@@ -1,0 +1,33 @@
+"""Where a finding is to be shown: a place in the user's own files, as a path from here where that is shorter."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from vit_trace.checks.verdict import Summary, Verdict
+from vit_trace.render.diagnostics import COMMAND_LINE, near_here
+from vit_trace.tracing.schema import Diagnostic, Source
+
+
+def place(verdict: Verdict, diagnostic: Diagnostic) -> Source | None:
+    """The span if it lies in a file of the user's; else the start of the config; None where there is no file."""
+    span = diagnostic.span
+    if span is not None and span.file != COMMAND_LINE and (own(span.file) or not Path(verdict.spec).is_file()):
+        return span
+    if Path(verdict.spec).is_file():
+        return Source(verdict.spec, 1, 1, 0, 0, "")
+    return None
+
+
+def own(file: str) -> bool:
+    """Whether a file is below the current directory, or given by a path of the user's, and not an installed one."""
+    return not os.path.isabs(file) or (near_here(file) != file and "site-packages" not in file)
+
+
+def summary_line(summary: Summary) -> str:
+    """2 configs · 1 error · 1 warning"""
+    counts = ((summary.errors, "error"), (summary.warnings, "warning"), (summary.notes, "note"))
+    found = [f"{count} {word}{'s' * (count != 1)}" for count, word in counts if count]
+    well = [] if summary.errors or summary.warnings else ["all well"]
+    return " · ".join([f"{summary.configs} config{'s' * (summary.configs != 1)}", *well, *found])

@@ -1,0 +1,35 @@
+"""A bar on stderr while many configs are checked: on a terminal, and only where it takes more than a second."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from threading import Timer
+
+from vit_trace.checks.verdict import Verdict
+from vit_trace.render.console import console_for
+
+DELAY = 1.0
+
+
+def watched(verdicts: Iterable[Verdict], total: int) -> Iterator[Verdict]:
+    """The verdicts as they come."""
+    console = console_for(sys.stderr)
+    if not console.is_terminal or total < 2:
+        yield from verdicts
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("checking"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    progress = Progress(*columns, console=console, transient=True)
+    task = progress.add_task("", total=total)
+    timer = Timer(DELAY, progress.start)
+    timer.daemon = True
+    timer.start()
+    try:
+        for verdict in verdicts:
+            progress.advance(task)
+            yield verdict
+    finally:
+        timer.cancel()
+        progress.stop()

@@ -1,0 +1,59 @@
+"""SARIF 2.1.0 (OASIS, https://docs.oasis-open.org/sarif/sarif/v2.1.0/), which code scanners read."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import quote
+
+from vit_trace.checks.codes import CODES
+from vit_trace.checks.verdict import Verdict
+from vit_trace.render.diagnostics import near_here
+from vit_trace.render.findings.places import place
+from vit_trace.tracing.schema import Diagnostic, Source
+from vit_trace.version import __version__
+
+SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
+
+
+def write_sarif(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
+    codes = list(dict.fromkeys(one.code for verdict in verdicts for one in verdict.diagnostics))
+    results = [result(verdict, one, codes) for verdict in verdicts for one in verdict.diagnostics]
+    driver = {"name": "vit-trace", "semanticVersion": __version__, "rules": [described(code) for code in codes]}
+    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
+    json.dump({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, stream, indent=1, ensure_ascii=False)
+    stream.write("\n")
+
+
+def described(code: str) -> dict[str, Any]:
+    """A rule: its code and what `vit-trace explain` says of it."""
+    text = CODES.get(code, "").strip()
+    if not text:
+        return {"id": code}
+    first = text.split(". ")[0].replace("\n", " ").rstrip(".") + "."
+    return {"id": code, "shortDescription": {"text": first}, "fullDescription": {"text": text.replace("\n", " ")}}
+
+
+def result(verdict: Verdict, diagnostic: Diagnostic, codes: list[str]) -> dict[str, Any]:
+    helped = (f"help: {one}" for one in diagnostic.help)
+    found = place(verdict, diagnostic)
+    return {
+        "ruleId": diagnostic.code,
+        "ruleIndex": codes.index(diagnostic.code),
+        "level": diagnostic.severity,
+        "message": {"text": "\n".join((diagnostic.message, *diagnostic.notes, *helped))},
+        "locations": [{"physicalLocation": physical(found)}] if found is not None else [],
+        "properties": {"spec": verdict.spec},
+    }
+
+
+def physical(span: Source) -> dict[str, Any]:
+    file = near_here(span.file)
+    uri = Path(file).as_uri() if os.path.isabs(file) else quote(Path(file).as_posix())
+    region: dict[str, int] = {"startLine": span.line, "endLine": span.end_line}
+    if span.end_column:
+        region |= {"startColumn": span.column + 1, "endColumn": span.end_column + 1}
+    return {"artifactLocation": {"uri": uri}, "region": region}

@@ -1,0 +1,97 @@
+"""For a person: each error and warning with its line, then one row a config, then the counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import IO
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from vit_trace.checks.verdict import SEVERITIES, Suggestion, Verdict, summary
+from vit_trace.render import theme
+from vit_trace.render.console import console_for
+from vit_trace.render.diagnostics import STYLES, print_diagnostic
+from vit_trace.render.findings.places import summary_line
+from vit_trace.views import compact
+
+TRIED = "(tried: builds and runs)"
+MOST_ROWS = 40
+"""Configs beyond which those without a finding get no row."""
+
+
+def write_screen(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
+    console = console_for(stream)
+    grave = [one for verdict in verdicts for one in verdict.diagnostics if one.severity != "note"]
+    for diagnostic in grave:
+        print_diagnostic(console, diagnostic)
+        console.print()
+    shown = [one for one in verdicts if len(verdicts) <= MOST_ROWS or one.count("error") or one.count("warning")]
+    if shown:
+        console.print(rows(shown))
+    if len(shown) < len(verdicts):
+        console.print(Text(f"and {len(verdicts) - len(shown)} without error or warning", theme.SAME))
+    notes(shown, console)
+    for verdict in verdicts:
+        for one in verdict.suggestions:
+            console.print()
+            console.print(Text(f"{verdict.spec} · {one.name} {one.present}", theme.TITLE))
+            console.print(suggested(one))
+    console.print()
+    console.print(Text(summary_line(summary(verdicts)), theme.TITLE))
+
+
+def rows(verdicts: Sequence[Verdict]) -> Table:
+    """Spec, what was found, parameters, FLOPs an image."""
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(overflow="fold")
+    table.add_column()
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    for verdict in verdicts:
+        table.add_row(Text(verdict.spec), outcome(verdict), *map(Text, costs(verdict)))
+    return table
+
+
+def outcome(verdict: Verdict) -> Text:
+    """ok, or 1 error, 2 warnings."""
+    text = Text()
+    for severity in SEVERITIES[:2]:
+        if count := verdict.count(severity):
+            text.append(", " if text else "").append(f"{count} {severity}{'s' * (count > 1)}", STYLES[severity])
+    return text or Text("ok")
+
+
+def costs(verdict: Verdict) -> tuple[str, str]:
+    if verdict.parameters is None or verdict.flops is None:
+        return "", ""
+    flops = f"{compact(verdict.flops // (verdict.batch_size or 1))}FLOPs{' an image' * bool(verdict.batch_size)}"
+    return f"{compact(verdict.parameters)} parameters", flops
+
+
+def notes(verdicts: Sequence[Verdict], console: Console) -> None:
+    """One line for each note: what it says, and the first remedy."""
+    found = [(verdict.spec, one) for verdict in verdicts for one in verdict.diagnostics if one.severity == "note"]
+    if found:
+        console.print()
+    for spec, diagnostic in found:
+        helped = f"; {diagnostic.help[0].replace(TRIED, '(tried)')}" if diagnostic.help else ""
+        head = Text(f"note[{diagnostic.code}]", STYLES["note"])
+        console.print(Text.assemble(f"{spec}: ", head, f": {diagnostic.message}{helped}"), soft_wrap=False)
+
+
+def suggested(suggestion: Suggestion) -> Table:
+    """One row a value: what it costs and what is to be said against it."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=theme.COLUMN)
+    table.add_column(suggestion.name, justify="right")
+    table.add_column("parameters", justify="right")
+    table.add_column("FLOPs a forward", justify="right")
+    table.add_column("")
+    for one in suggestion.values:
+        said = [*(["now"] if one.present else []), *one.warnings]
+        style = theme.CHANGED if one.present else ""
+        table.add_row(
+            one.value, f"{one.parameters:,}", compact(one.flops), Text(", ".join(said), theme.SAME), style=style
+        )
+    return table
