@@ -141,7 +141,7 @@ def check(
 
     require_formats(asked)
     wanted = expanded(specs) if specs else [None]
-    found = list(watched(verdicts(wanted, model, asked.suggest, asked.jobs), len(wanted)))
+    found = list(watched(verdicts(wanted, model, asked), len(wanted)))
     for path in write(found, asked):
         print(f"wrote {path}", file=sys.stderr)
     return exit_code(found, asked.strict)

@@ -19,7 +19,7 @@ from vit_trace.output import Refused, refuse
 from vit_trace.tracing.schema import Diagnostic
 
 if TYPE_CHECKING:
-    from vit_trace.flags import Model
+    from vit_trace.flags import Check, Model
 
 LIBRARIES = ("timm:", "hf:", "torchvision:")
 MANY = 64
@@ -69,12 +69,11 @@ def in_directory(spec: str) -> list[str]:
     return shown
 
 
-def verdicts(
-    specs: Sequence[str | None], model: Model, suggest: Sequence[str] = (), jobs: int | None = None
-) -> Iterator[Verdict]:
-    """One verdict for each spec, in their order, as they come; with values to `suggest` for some hyperparameters."""
-    count = min(jobs if jobs is not None else (os.cpu_count() or 1) if len(specs) >= MANY else 1, len(specs))
-    judge = partial(safely, model=model, suggest=tuple(suggest))
+def verdicts(specs: Sequence[str | None], model: Model, asked: Check) -> Iterator[Verdict]:
+    """One verdict for each spec, in their order, as they come."""
+    cores = (os.cpu_count() or 1) if len(specs) >= MANY else 1
+    count = min(asked.jobs or cores, len(specs))
+    judge = partial(safely, model=model, asked=asked)
     if count <= 1:
         yield from map(judge, specs)
         return
@@ -104,24 +103,26 @@ def begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def safely(spec: str | None, model: Model, suggest: Sequence[str]) -> Verdict:
+def safely(spec: str | None, model: Model, asked: Check) -> Verdict:
     """The verdict; where vit-trace itself fails, one that says so."""
     from vit_trace.checks.judge import judged
 
     try:
         verdict = judged(spec, model)
-        return suggesting(verdict, spec, model, suggest) if suggest and verdict.started else verdict
+        for more in (suggesting,):
+            verdict = more(verdict, spec, model, asked) if verdict.started else verdict
+        return verdict
     except Exception as error:
         message = f"vit-trace failed while it checked: {type(error).__name__}: {error}"
         note = "this is a defect of vit-trace, not of the config: please report it"
         return Verdict(str(spec), (Diagnostic("internal-defect", "error", message, None, (note,)),))
 
 
-def suggesting(verdict: Verdict, spec: str | None, model: Model, names: Sequence[str]) -> Verdict:
-    """The verdict with values that work, or with the reason why none can be given."""
-    from vit_trace.checks.suggest import suggestion
+def suggesting(verdict: Verdict, spec: str | None, model: Model, asked: Check) -> Verdict:
+    """The verdict with values that work for what --suggest names, or with the reason why none can be given."""
+    for name in asked.suggest:
+        from vit_trace.checks.suggest import suggestion
 
-    for name in names:
         try:
             verdict = replace(verdict, suggestions=(*verdict.suggestions, suggestion(spec, model, name)))
         except (Refused, ConfigError) as refused:
