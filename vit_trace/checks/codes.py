@@ -2,152 +2,38 @@
 
 from __future__ import annotations
 
-CODES: dict[str, str] = {
-    "broadcast": """
-Two tensors meet in one operation (x + pos_embedding) and on some axis have different sizes, neither of them 1.
-Example: x is 2×82×1024, pos_embedding is 1×65×1024: 82 tokens against 65 positions.
-The notes say what each size is made of and who made it. Most often a position embedding was made for another image
-size: build the model for the size of the input, feed it the size it was built for, or interpolate the embedding.
-""",
-    "linear": """
-A linear layer is given another number of features than it was built for: the last axis of its input is not in_features.
-Example: blocks.1.mlp.2 takes 700 features, its input 2×197×768 has 768.
-One of the two layers was built with another width, or axes were exchanged or not flattened on the way. The notes name
-the layer that made the features, and what the same layers of the other blocks have.
-""",
-    "matmul": """
-A matrix product (matmul, @, bmm, einsum, attention) of tensors whose inner sizes differ.
-Example: q 2×5×6 @ k 2×8×5: 6 is not 8. The last size of the first has to be the last but one of the second.
-A transpose is missing, or the two sides were projected to different widths.
-""",
-    "cat": """
-Tensors that are joined by cat have to agree on every axis but the joined one, and have the same number of axes.
-Example: cls_token 2×1×10 and x 2×5×8 along axis 1: 10 is not 8.
-""",
-    "stack": """
-Tensors that are stacked have to have one shape.
-""",
-    "reshape": """
-view, reshape or unflatten to sizes that do not multiply to the number of values there are.
-Example: 2×7×576 to 2×7×3×5×38: 576 is not 3·5·38 = 570, since C = 192 is no multiple of heads = 5.
-The sizes that stay are left out; the note names the number that was divided with a remainder.
-""",
-    "window": """
-A window that does not tile the grid it is laid over: the grid has to be a multiple of the window.
-Example: h = 64 is no multiple of window_size = 7.
-Take a window that divides the grid, or an image whose grid it divides.
-""",
-    "split": """
-split with parts that do not add up to the axis that is split.
-""",
-    "chunk": """
-chunk, split or unbind gave another number of parts than names to take them.
-Example: chunk(3) of an axis of 2 gives 2 parts. chunk gives fewer parts, not smaller ones, where an axis is too short.
-""",
-    "unpack": """
-An assignment to several names from something that has another number of values.
-""",
-    "expand": """
-expand and broadcast_to can only make axes of size 1 larger.
-Example: tokens has 2 on axis 0 and cannot be expanded to 4: made for one batch size, used with another.
-""",
-    "einops-rank": """
-An einops pattern names another number of axes than the tensor has.
-Example: b c h w for a tensor 3×224×224: the batch axis is missing.
-""",
-    "einops-divide": """
-An axis that an einops pattern takes apart is no multiple of what is known of its parts.
-Example: (h p1) of size 250 with p1 = 32. The image has to be a multiple of the patch, the width one of the heads.
-""",
-    "einops-length": """
-An einops pattern gives an axis a length that it does not have, or one name two lengths.
-""",
-    "conv-channels": """
-A convolution is given another number of channels than it was built for.
-Example: patch_embed.proj takes 3 channels, its input 1×1×224×224 has 1.
-Feed images with those channels, or build the model with in_channels of the images. If the channels stand last
-(batch, height, width, channels), permute the input.
-""",
-    "kernel": """
-A convolution's kernel is larger than the image that it slides over: a patch larger than the image, or an image that
-has been halved too often on the way.
-""",
-    "norm-size": """
-A normalisation was built for another width (LayerNorm, RMSNorm) or other channels (BatchNorm, GroupNorm) than its input
-has, or has groups that do not divide the channels.
-""",
-    "attention-width": """
-nn.MultiheadAttention is given tokens of another width than its embed_dim.
-""",
-    "missing-batch-axis": """
-The input has one axis less than the model takes: one image without the batch axis in front.
-Example: 3×224×224 for a model that takes b×3×224×224. x.unsqueeze(0) makes a batch of one.
-""",
-    "extra-batch-axis": """
-The input has one axis more than the model takes: a batch of batches, often from a data loader that adds its own.
-""",
-    "channels-last": """
-The image's channels stand last (batch, height, width, channels), as most image libraries keep them; torch's models
-take them behind the batch. x.permute(0, 3, 1, 2) moves them.
-""",
-    "mixed-axes": """
-The input's axes stand in another order than the model takes them; with them exchanged it runs.
-""",
-    "wrong-rank": """
-A tensor has another number of axes than the code takes: b, c, h, w = x.shape of a tensor with three axes, an axis named
-that is not there, a layer given a tensor without batch or with one axis too many.
-""",
-    "index": """
-A place is asked for that a tensor does not have.
-""",
-    "dtype": """
-Two dtypes meet in one layer or product: half precision images in float weights, images of whole numbers, token ids that
-are not whole. torch converts neither. On the meta device this passes, a real run stops: so it is reported all the same.
-Convert the input (x.float()) or the model (model.half()).
-""",
-    "assertion": """
-The model's own code refused: an assert or raise of its author. The text is theirs; the notes add the numbers that the
-line speaks of, and what was tried shows which inputs it takes.
-""",
-    "wrong-call": """
-forward was called with arguments that it does not take, or without some that it needs.
-""",
-    "forward-failed": """
-forward raised, and no cause is known that would say more than Python does. The stages up to there, the operands and the
-numbers of the frame are shown. If the sizes explain it, please report it: it is a cause worth having.
-""",
-    "build-failed": """
-The constructor raised, so there is no model to trace. The notes give the numbers that met in the line that raised, the
-help values that were tried and do build.
-""",
-    "internal-defect": """
-vit-trace itself failed while it recorded. The model is not to blame. The stages recorded so far are shown; please
-report it with the traceback.
-""",
-    "pixels-dropped": """
-The image is no multiple of the patch, and the rows or columns that are left over at its edge are never looked at.
-Example: 225 = 14·16 + 1: one row is dropped.
-Resize or crop to a multiple of the patch, so that you decide what is lost.
-""",
-    "positions-cut": """
-Only some of the positions of a position embedding are used, since the image has fewer patches than it was made for. The
-first ones are taken, in rows of the other grid: patch (1, 0) of a 7×7 grid gets the position of (0, 7) of an 8×8 grid.
-Nothing fails, the result is wrong. Interpolate the embedding to the new grid.
-""",
-    "broadcast-one": """
-An axis of size 1 is broadcast where the same parameter of the sibling blocks has its full size.
-""",
-    "height-width-exchanged": """
-Height and width change places on the way: tokens laid out in rows of w are read as rows of h. On square images nothing
-shows; on others the image is scrambled. Found by tracing with an image that is not square.
-""",
+from vit_trace.checks.meanings import forward, rules, silent
+
+AREAS = {
+    "A forward or a constructor that fails": forward.MEANINGS,
+    "Silent mistakes": silent.MEANINGS,
+    "What `check` says of a config": rules.MEANINGS,
 }
+"""Meanings by area, in the order of the page."""
+
+CODES: dict[str, str] = {code: text for area in AREAS.values() for code, text in area.items()}
+ALL = "codes"
+"""The word that stands for every code."""
 
 
 def documented(code: str) -> bool:
-    return code in CODES
+    return code in CODES or code == ALL
 
 
 def explained(code: str) -> str:
-    """What a code means, as lines of text."""
-    return f"{code}\n{CODES[code].rstrip()}"
+    """What a code means, as lines of text; for `codes` the page of all of them, in Markdown."""
+    return page() if code == ALL else f"{code}\n{CODES[code].rstrip()}"
+
+
+def page() -> str:
+    """Every code with its meaning: docs/diagnostics.md."""
+    parts = ["# Diagnostics", "Made by `vit-trace explain codes`; `vit-trace explain CODE` shows one of them."]
+    for title, meanings in AREAS.items():
+        parts.append(f"## {title}")
+        parts += [f"### {code}\n\n{paragraphs(text)}" for code, text in sorted(meanings.items())]
+    return "\n\n".join(parts)
+
+
+def paragraphs(text: str) -> str:
+    """The text with the example on a line of its own."""
+    return text.strip().replace("\nExample:", "\n\nExample:")

@@ -1,0 +1,1 @@
+"""What each code means, by where it comes from; `codes` reads them as one."""
