@@ -257,3 +257,58 @@ def test_a_defect_is_owned_up_to(capfd, monkeypatch):
     monkeypatch.setattr(output, "render", broken)
     code, _, err = call(capfd, *SMALL)
     assert code == 3 and "defect of vit-trace" in err
+
+
+# -- the words of a command ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        ("--img-size 256", "unknown-flag", ["--img-size", "did you mean --image-size?"]),
+        ("--hidden-size 64", "unknown-flag", ["did you mean --dim?"]),
+        ("--vieww tree", "unknown-flag", ["did you mean --view?"]),
+        ("--foo 3", "unknown-flag", ["vit-trace trace --help"]),
+        ("show --dim 3 x.json", "unknown-flag", ["vit-trace show has no flag --dim"]),
+        ("--dim", "usage", ["--dim"]),
+        ("--dim --depth 4", "missing-value", ["--dim has no value: --depth follows it"]),
+        ("--levels 0", "usage", ["--levels"]),
+        ("--image-size 256 320", "unknown-target", ["--image-size 256x320"]),
+        ("traec", "unknown-target", ["did you mean vit-trace trace?"]),
+        ("", "unknown-target", ["'' is no file"]),
+        ("x" * 5000, "unknown-target", ["xxx"]),
+        ("configs", "no-such-file", ["configs is a directory", "configs/reference.yaml"]),
+        ("explain", "usage", ["vit-trace explain 3072"]),
+        ("show", "usage", ["file"]),
+    ],
+)
+def test_misused_words_get_one_diagnostic_without_torch(words, code, says):
+    script = (
+        "import sys\nfrom vit_trace.cli import run\n"
+        "code = run(sys.argv[1:])\nassert 'torch' not in sys.modules\nsys.exit(code)"
+    )
+    arguments = words.split() or [""]
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert done.stderr.startswith(f"error[{code}]: ") and done.stderr.count("error[") == 1
+    assert all(text in done.stderr for text in says)
+
+
+def test_an_empty_glob_fits_nothing(capfd):
+    code, _, err = call(capfd, *SMALL, "--stage", "")
+    assert code == 2 and "no-such-stage" in err and "did you mean ?" not in err
+
+
+def test_torch_without_numpy_says_nothing_of_it(tmp_path):
+    """What torch prints where numpy is missing; other warnings stay."""
+    (tmp_path / "numpy.py").write_text("raise ModuleNotFoundError(\"No module named 'numpy'\", name='numpy')\n")
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    naive = [sys.executable, "-c", "import torch"]
+    environment = {**os.environ, "PYTHONPATH": path}
+    oracle = subprocess.run(naive, capture_output=True, text=True, env=environment)
+    assert "Failed to initialize NumPy" in oracle.stderr
+    done = process(*SMALL, PYTHONPATH=path)
+    assert (done.returncode, done.stderr) == (0, "")
+    code = "import warnings, vit_trace.cli as cli; cli.import_torch(); warnings.warn('Failed to do something else')"
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert "something else" in other.stderr and "NumPy" not in other.stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -98,7 +97,9 @@ def show(
 @app.command()
 @with_model
 def explain(
-    spec_or_what: Annotated[str, typer.Argument(metavar="[SPEC]", help="As for trace; may be left out.")],
+    spec_or_what: Annotated[
+        str | None, typer.Argument(metavar="[SPEC]", help="As for trace; may be left out.", show_default=False)
+    ] = None,
     what: Annotated[
         str | None, typer.Argument(metavar="SIZE|STAGE|CODE", help="A size such as 3072, a stage, a diagnostic's code.")
     ] = None,
@@ -111,6 +112,11 @@ def explain(
     from vit_trace.render.console import console_for
     from vit_trace.render.explain import print_explanation
 
+    if spec_or_what is None:
+        from vit_trace.output import refuse
+
+        help = ("vit-trace explain 3072", "vit-trace explain mlp_head", "vit-trace explain broadcast")
+        raise refuse("usage", "explain what? A size, a stage, or the code of a diagnostic", help=help)
     spec, subject = (None, spec_or_what) if what is None else (spec_or_what, what)
     if spec is None and documented(subject):
         print(explained(subject))
@@ -183,10 +189,16 @@ def traced(spec: str | None, model: Model, listing: bool = False) -> Trace:
 
 
 def import_torch() -> None:
-    """Import torch, and let the garbage collector, off since the start, never look at what came with it."""
-    import gc
+    """Import torch, and let the garbage collector, off since the start, never look at what came with it.
 
-    import torch  # noqa: F401
+    Without numpy torch says so on stderr at each import; nothing here needs numpy, so that nobody has to know.
+    """
+    import gc
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Failed to initialize NumPy", UserWarning)
+        import torch  # noqa: F401
 
     gc.freeze()
     gc.enable()
@@ -238,9 +250,10 @@ def refused(error: Exception) -> int:
     if diagnostics is not None:
         report(list(diagnostics))
         return CANNOT_START
-    show: Callable[[], None] | None = getattr(error, "show", None)
-    if show is not None:  # the parser's own: an unknown option, a missing argument
-        show()
+    if hasattr(error, "format_message"):  # the parser's own: an unknown flag, a missing value
+        from vit_trace.usage import misused
+
+        report([misused(error)])
         return CANNOT_START
     import traceback
 

@@ -53,8 +53,8 @@ def require_suffixes(paths: Sequence[Path], suffixes: Mapping[str, str]) -> None
         if path.suffix.lower() not in suffixes:
             help = (f"end it in {' or '.join(suffixes)}",)
             raise refuse("unknown-suffix", f"-o {path}: its ending does not name a format", help=help)
-        if path.is_dir() or not path.parent.is_dir():
-            what = "is a directory" if path.is_dir() else f"there is no directory {path.parent}"
+        if os.path.isdir(path) or not os.path.isdir(path.parent):
+            what = "is a directory" if os.path.isdir(path) else f"there is no directory {path.parent}"
             raise refuse("cannot-write", f"-o {path}: {what}")
 
 
@@ -175,8 +175,9 @@ def require_stage(trace: Trace, pattern: str) -> None:
 
     names = [stage.name for stage in trace.stages]
     known_words = [*names, *(stage.operation for stage in trace.stages)]
-    if not any(fnmatchcase(word, glob) for glob in (pattern, f"*.{pattern}") for word in known_words):
-        near = get_close_matches(pattern, [*names, *(name.rpartition(".")[2] for name in names)], 3, 0.5)
+    fits = any(fnmatchcase(word, glob) for glob in (pattern, f"*.{pattern}") for word in known_words)
+    if not pattern or not fits:
+        near = get_close_matches(pattern or "*", [*names, *(name.rpartition(".")[2] for name in names)], 3, 0.5)
         help = (f"did you mean {', '.join(dict.fromkeys(near))}?",) if near else ("--stage '*norm*' fits names",)
         raise refuse("no-such-stage", f"--stage {pattern}: no stage has such a name", help=help)
 

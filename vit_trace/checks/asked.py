@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from vit_trace.config import Settled, settle
 from vit_trace.output import Refused, refuse
 from vit_trace.targets.spec import foreign_target, is_foreign
 from vit_trace.targets.target import Target
+from vit_trace.usage import no_spec, require_values
 
 if TYPE_CHECKING:
     from vit_trace.flags import Model
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 def targeted(spec: str | None, model: Model) -> Target:
     """The target of a spec: the built-in ViT, or somebody else's model. Raises Refused and ConfigError."""
+    require_values(model)
     if spec is not None and is_foreign(spec):
         return foreign(spec, model)
     return of_settings(spec, settings(spec, model), model)
@@ -28,6 +31,8 @@ def foreign(spec: str, model: Model) -> Target:
     try:
         return foreign_target(spec, model.assignments, *asked)
     except Refused as refused:
+        if not any(diagnostic.code == "build-failed" for diagnostic in refused.diagnostics):
+            raise  # what follows imports torch
         from vit_trace.checks.construct import what_builds
 
         kept = {text.partition("=")[0]: text for text in model.assignments}
@@ -63,6 +68,5 @@ def require_yaml(spec: str, config: Path | None) -> None:
     if path.suffix == ".py":
         message = f"{spec} does not say which of its classes or functions builds the model"
         raise refuse("no-factory", message, help=(f"vit-trace {spec}:NAME",))
-    if not path.exists() and not path.suffix:
-        forms = "FILE.yaml, timm:NAME, hf:NAME, torchvision:NAME, config.json, FILE.py:NAME or package.module:NAME"
-        raise refuse("unknown-target", f"{spec} is no file and names no model", help=(f"a spec is {forms}",))
+    if not os.path.exists(spec) and not path.suffix:
+        raise no_spec(spec)

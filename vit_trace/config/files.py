@@ -5,6 +5,7 @@ Knows nothing of YAML but its line breaks and file endings.
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 from pathlib import Path
@@ -44,7 +45,7 @@ def _file_bytes(path: Path) -> bytes:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             fail("not-a-file", f"{file} is {_file_kind(status.st_mode)}, not a YAML file", line_span(file, 1),
-                 help=_yaml_files_in(path))  # fmt: skip
+                 help=tuple(f"for example {name}" for name in yaml_files_in(path)[:1]))  # fmt: skip
         with path.open("rb") as stream:
             raw = stream.read(MAX_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
@@ -77,9 +78,9 @@ def _names_in(directory: Path) -> list[str]:
         return []
 
 
-def _yaml_files_in(directory: Path) -> tuple[str, ...]:
-    names = [name for name in _names_in(directory) if name.endswith((".yaml", ".yml"))]
-    return (f"for example {directory / names[0]}",) if names else ()
+def yaml_files_in(directory: Path) -> list[str]:
+    """The YAML files of a directory, with it in front; none of what is no directory."""
+    return [str(directory / name) for name in _names_in(directory) if name.endswith((".yaml", ".yml"))]
 
 
 def _nearest_files(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -89,6 +90,8 @@ def _nearest_files(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     folder = path.parent
     if not folder.is_dir():
         return (f"there is no directory {folder}",), ()
+    if path.is_symlink():
+        return (f"it is a link to {_writable(os.readlink(path))}, which leads nowhere",), ()
     names = {name.lower(): name for name in _names_in(folder)}
     near = get_close_matches(path.name.lower()[:255], list(names), n=3, cutoff=0.6)
     shown = " or ".join(str(folder / names[name]) for name in near)

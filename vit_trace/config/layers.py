@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from vit_trace.config.hyperparameters import KEYS, REFERENCE, Setting, nearest_key
-from vit_trace.config.places import Entry, Node, is_flag
+from vit_trace.config.places import Entry, Node, is_flag, is_typed
 from vit_trace.config.values import Refused, check_range, typed_value
 from vit_trace.config.words import as_flag, as_typed, cut, diagnostic, in_quotes, label, where, written
 from vit_trace.tracing.schema import Diagnostic, Source
@@ -96,9 +96,9 @@ def _known_keys(span: Source) -> str:
 
 def _duplicate(name: str, spans: Sequence[Source]) -> Diagnostic:
     first, second = spans[:2]
-    lines = " and ".join(str(line) for line in sorted({first.line, second.line}))
-    also = f", and {len(spans) - 2} times more" if len(spans) > 2 else ""
-    message = f"{name} is given twice, on line{'s' * (first.line != second.line)} {lines}{also}"
+    *lines, last = (str(line) for line in sorted({span.line for span in spans}))
+    places = f"lines {', '.join(lines[:3])}{' …' * (len(lines) > 3)} and {last}" if lines else f"line {last}"
+    message = f"{name} is given {'twice' if len(spans) == 2 else f'{len(spans)} times'}, on {places}"
     note = f"it stands first at {where(first)}: {cut(first.text.strip())}"
     return diagnostic("duplicate-key", message, second, (note,), ("keep one of them",))
 
@@ -107,4 +107,5 @@ def _refusal(name: str, span: Source, refused: Refused) -> Diagnostic:
     works = refused.works or written(getattr(REFERENCE, name))
     help = f"for example {as_typed(name, works, span)}"
     message = f"{label(name, span)} {refused.why}"
-    return diagnostic(refused.code, message, refused.at or span, refused.notes, (help,))
+    notes = () if is_typed(span) else refused.notes  # which tell how YAML is read
+    return diagnostic(refused.code, message, refused.at or span, notes, (help,))

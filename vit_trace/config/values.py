@@ -152,6 +152,8 @@ def _described(text: str, quoted: bool, whole: bool) -> tuple[str, ...]:
         return "an empty value", ""
     if lower in _YES_NO:
         return f"the yes-or-no value {text}", "", f"YAML 1.1 reads {text} as yes or no"
+    if _NOT_FINITE.fullmatch(text):
+        return text, ""
     if re.fullmatch(r"[+-]?[0-9]+(:[0-9]+)+(\.[0-9]*)?", text):
         return f"the base-60 number {cut(text)}", "", "YAML 1.1 reads digits between colons in base 60, as a time"
     if number is not None:

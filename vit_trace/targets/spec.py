@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vit_trace.config.files import yaml_files_in
+from vit_trace.config.words import cut
 from vit_trace.output import refuse
 from vit_trace.targets.target import Target
 
@@ -21,7 +24,7 @@ def is_foreign(spec: str) -> bool:
     path = Path(spec)
     if path.suffix.lower() in (".yaml", ".yml"):
         return False
-    return ":" in spec or path.suffix.lower() == ".json" or path.is_dir()
+    return ":" in spec or path.suffix.lower() == ".json" or (spec != "" and os.path.isdir(spec))
 
 
 def foreign_target(
@@ -70,10 +73,13 @@ def reader(library: str) -> Callable[[str, Request], Foreign]:
 
 def config_target(path: Path, request: Request) -> Target:
     """A config.json, or a directory with one."""
-    file = path / "config.json" if path.is_dir() else path
-    if not file.is_file():
-        what = f"{path} has no config.json" if path.is_dir() else f"there is no file {path}"
-        raise refuse("no-such-file", what)
+    folder = os.path.isdir(path)
+    file = path / "config.json" if folder else path
+    if not os.path.isfile(file):
+        if not folder:
+            raise refuse("no-such-file", f"there is no file {cut(str(path))}")
+        help = tuple(f"for example {name}" for name in yaml_files_in(path)[:1])
+        raise refuse("no-such-file", f"{path} is a directory without a config.json", help=help)
     from vit_trace.targets.hf_models import hf_file
 
     return hf_file(path, request).target()
