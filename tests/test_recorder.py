@@ -243,6 +243,7 @@ def test_names_bound_to_results():
         ("p", "sum"),
         ("q", "sum"),
         ("chained", "mul"),
+        ("mT", "mT"),
         ("é", "matmul"),
         ("z", "mean"),
     ]

@@ -24,6 +24,8 @@ PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MODEL_FILE = os.path.join(PACKAGE, "vit.py")
 MACHINERY = (os.path.join(PACKAGE, ""),)
 """Where torch and the recorder hand calls on to each other."""
+OVERRIDES = os.path.join("torch", "overrides.py")
+"""Where torch's functions in Python hand themselves on to a function mode."""
 STORES = {"STORE_FAST", "STORE_NAME", "STORE_GLOBAL", "STORE_DEREF", "STORE_ATTR"}
 DOUBLE_STORES = {"STORE_FAST_STORE_FAST", "STORE_FAST_LOAD_FAST", "STORE_FAST_MAYBE_NULL"}
 JUMPS = {"JUMP_FORWARD", "JUMP_ABSOLUTE"}
@@ -77,7 +79,7 @@ def find_site(frame: FrameType | None, boundary: CodeType, root: CodeType) -> Si
 
     `boundary` is the code of `nn.Module._call_impl`: passing it means that the innermost module's library code called.
     """
-    inside, einops, library = True, None, None
+    inside, einops, library, handed_on = True, None, None, False
     while frame is not None:
         code = frame.f_code
         if code is root:
@@ -90,6 +92,10 @@ def find_site(frame: FrameType | None, boundary: CodeType, root: CodeType) -> Si
         elif inside:
             if whose == EINOPS:
                 einops = frame
+            elif code.co_filename.endswith(OVERRIDES):
+                handed_on = True
+            elif handed_on:  # torch's relu hands itself on to the mode: who called it is wanted
+                handed_on = False
             elif library is None and not code.co_filename.startswith(MACHINERY):
                 library = frame
         frame = frame.f_back

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import platform
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -97,9 +98,15 @@ def prepared(model: nn.Module, recorder: Recorder, train: bool, lines: Lines | N
             model.train(train)
         stack.enter_context(torch.random.fork_rng(devices=[]))
         torch.default_generator.manual_seed(SEED)
+        stack.callback(recorder.forget)
         for module in recorder.modules:
-            stack.callback(module.register_forward_pre_hook(recorder.enter, prepend=True, with_kwargs=True).remove)
-            stack.callback(module.register_forward_hook(recorder.leave, with_kwargs=True, always_call=True).remove)
+            # by the class: a scripted module refuses its own, though its outermost call does ask for hooks
+            before = nn.Module.register_forward_pre_hook(module, recorder.enter, prepend=True, with_kwargs=True)
+            stack.callback(before.remove)
+            after = nn.Module.register_forward_hook(module, recorder.leave, with_kwargs=True, always_call=True)
+            stack.callback(after.remove)
+        if "torch._dynamo" in sys.modules:  # a compiled module runs as it was written: a compiler hears no steps
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
         stack.enter_context(torch.no_grad())
         stack.enter_context(recorder)
         if lines is not None:
@@ -183,6 +190,8 @@ def count_uncalled(recorder: Recorder) -> None:
     """
     called = {step.module: step for step in reversed(recorder.steps) if step.kind == "module"}
     for known in recorder.known.values():
+        held = (known.module._parameters.get(name) for name in known.lazy)
+        known.parameters += sum(numel(parameter) for parameter in held if parameter is not None)
         path = known.path
         while known.parameters and path not in called and path:
             path = path.rpartition(".")[0]

@@ -47,9 +47,13 @@ UNLESS_CHANGED = {
     *("__getitem__", "view", "reshape", "expand", "expand_as", "view_as", "flatten", "squeeze", "unsqueeze"),
     *("to", "type", "float", "half", "bfloat16", "double", "int", "long", "bool", "dropout", "type_as", "as_tensor"),
     *("alpha_dropout", "feature_dropout", "dropout1d", "dropout2d", "dropout3d", "narrow", "select", "broadcast_to"),
-    *("pad", "_pad_circular", "interpolate"),
+    *("pad", "_pad_circular", "interpolate", "real", "imag"),
 }
 """Functions that are a step only where the shape or dtype they give differs from what they were given."""
+
+
+VIEWING = {"T", "mT", "H", "mH", "real", "imag"}
+"""Attributes of a tensor that are another tensor."""
 
 
 @dataclass(slots=True)
@@ -96,11 +100,13 @@ class Known:
     pattern: str | None
     opaque: bool  # the inside is a library's own business: no functional stages
     parameters: int  # held by the module itself, not counted at an earlier module
+    lazy: tuple[str, ...] = ()  # names of its parameters that get a shape in the first forward
 
 
 def is_library(module: nn.Module) -> bool:
     """Whether the code that runs in `forward` is torch's or einops'."""
-    return (getattr(type(module).forward, "__module__", None) or "").startswith(LIBRARY_MODULES)
+    forward = vars(module).get("forward") or getattr(type(module), "forward", None)
+    return (getattr(forward, "__module__", None) or "").startswith(LIBRARY_MODULES)
 
 
 def pattern_of(module: nn.Module) -> str | None:
@@ -115,13 +121,15 @@ def know(model: nn.Module) -> dict[int, Known]:
     known: dict[int, Known] = {}
     counted: set[int] = set()
     for path, module in model.named_modules():
-        own = 0
-        for parameter in module._parameters.values():
+        own, lazy = 0, []
+        for name, parameter in module._parameters.items():
             if parameter is not None and id(parameter) not in counted:
                 counted.add(id(parameter))
                 own += numel(parameter)
+                if is_lazy(parameter):
+                    lazy.append(name)
         opaque = not module._modules and is_library(module)
-        known[id(module)] = Known(module, path, type(module).__name__, pattern_of(module), opaque, own)
+        known[id(module)] = Known(module, path, type(module).__name__, pattern_of(module), opaque, own, tuple(lazy))
     return known
 
 
@@ -153,6 +161,18 @@ class Recorder(TorchFunctionMode):
         self.guesses = 0
         self.links: Links | None = None  # where to note which stage made a tensor; what a line bound is told by it
 
+    def __deepcopy__(self, memo: object) -> Recorder:
+        """Itself, when a forward copies a module with our hooks on it."""
+        return self
+
+    def forget(self) -> None:
+        """Take our hooks off copies that the forward made and put into the model."""
+        for module in self.model.modules():
+            if id(module) not in self.known:
+                for hooks in (module._forward_pre_hooks, module._forward_hooks):
+                    for number in [number for number, hook in hooks.items() if hook in (self.enter, self.leave)]:
+                        del hooks[number]
+
     # -- stages ----------------------------------------------------------------------------------------------------
 
     def add(
@@ -177,8 +197,10 @@ class Recorder(TorchFunctionMode):
 
     def enter(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Forward pre-hook."""
+        known = self.known.get(id(module))
+        if known is None:  # a copy that the forward made, hooks and all: it has no name, what it runs is the caller's
+            return
         self.close_einops()
-        known = self.known[id(module)]
         site = frames.find_site(sys._getframe(1), CALL_IMPL, self.root)
         source = frames.span(site.frame.f_code, site.frame.f_lasti) if site.frame else None
         with UNHEARD():
@@ -190,12 +212,14 @@ class Recorder(TorchFunctionMode):
 
     def leave(self, module: nn.Module, args: Any, kwargs: Any = None, output: Any = None) -> None:
         """Forward hook, called also when the module raised: then there is no output."""
+        known = self.known.get(id(module))
+        if known is None:
+            return
         self.close_einops()
-        path = self.known[id(module)].path
         while self.open:
             step = self.open.pop()
-            self.opaque -= self.known[id(module)].opaque if step.module == path else 0
-            if step.module == path:
+            self.opaque -= known.opaque if step.module == known.path else 0
+            if step.module == known.path:
                 with UNHEARD():
                     step.outputs = specs(output)
                     if self.links is not None:
@@ -219,7 +243,9 @@ class Recorder(TorchFunctionMode):
             caller = sys._getframe(1)
             if frames.owner(caller.f_code.co_filename) == frames.EINOPS and not self.opaque:
                 self.einops_stage(frames.find_site(caller, CALL_IMPL, self.root))
-            return func(*args, **kwargs)
+            name = getattr(getattr(func, "__self__", None), "__name__", "")
+            if name not in VIEWING or self.opaque or not self.open:
+                return func(*args, **kwargs)
         if func is MULTI_HEAD_ATTENTION and self.open and not self.opaque:
             return self.inside(func, args, kwargs)
         if self.opaque or not self.open or name in QUIET:
