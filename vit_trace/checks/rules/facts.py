@@ -12,7 +12,7 @@ from vit_trace.targets.knobs import ROLES, Path, nested, whole
 from vit_trace.targets.target import Target
 from vit_trace.tracing.schema import Diagnostic, Source, Trace, Value
 
-RATES = re.compile(r"drop(?!_?(mode|layer|type|kind))")
+RATES = re.compile(r"drop(?!.*(mode|layer|type|kind|size|block|last))")
 """Names of what is dropped at random, as a share."""
 
 PREFIX = re.compile(r"^(decoder|encoder|sm|lg|text|predictor|pred)_")
@@ -129,9 +129,26 @@ def of_foreign(target: Target, trace: Trace | None, places: Mapping[Path, Source
         if role and (whole(sizes) or (isinstance(sizes, tuple) and sizes and all(map(whole, sizes)))):
             assert isinstance(sizes, (int, tuple))
             networks.setdefault(key_of(path), {}).setdefault(role, Quantity(role, dotted, sizes, span))
+    held = [confirmed(network, trace) for network in networks.values()]
     image = target.expected[2:] if target.expected is not None else None
     fed = (image[0], image[1]) if image is not None and len(image) == 2 else None
-    return Facts(target, tuple(networks.values()), tuple(rates), fed, attended(trace), trace)
+    return Facts(target, tuple(held), tuple(rates), fed, attended(trace), trace)
+
+
+WIDTHS = ("dim", "mlp_dim")
+
+
+def confirmed(network: Network, trace: Trace | None) -> Network:
+    """The network without widths that no layer of the trace has: some take a name for another thing."""
+    if trace is None:
+        return network
+    modules = [stage for stage in trace.stages if stage.kind == "module"]
+    sizes = {size for stage in modules for spec in stage.outputs for size in spec.shape[1:]}
+
+    def seen(one: Quantity) -> bool:
+        return one.role not in WIDTHS or bool(sizes & set(one.value if isinstance(one.value, tuple) else (one.value,)))
+
+    return {role: one for role, one in network.items() if seen(one)}
 
 
 def role_of(name: str) -> str:
