@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from vit_trace.checks.rules.book import RULES
-from vit_trace.checks.rules.facts import Change, Finding, Rule
+from vit_trace.checks.rules.facts import Change, Finding, Rule, role_of
 from vit_trace.checks.subject import Subject, examined, json_places
 from vit_trace.checks.verdict import SEVERITIES, Verdict
 from vit_trace.config import ConfigError
 from vit_trace.output import Refused
-from vit_trace.tracing.schema import Diagnostic
+from vit_trace.tracing.schema import Diagnostic, Source
 
 if TYPE_CHECKING:
     from vit_trace.flags import Model
@@ -125,16 +125,36 @@ def file_kind(spec: str | None, model: Model) -> str:
 
 
 def aimed(diagnostic: Diagnostic, spec: str | None) -> Diagnostic:
-    """A complaint about a model that does not build or run, pointed at the value in the config.json that it names."""
+    """A complaint about a model that does not build or run, pointed at the value of the config.json that it means."""
     found = json_places(spec) if spec is not None and diagnostic.code not in NOTHING_TO_CHECK else None
     if found is None or (diagnostic.span is not None and diagnostic.span.file == spec):
         return diagnostic
-    text = " ".join((diagnostic.message, *diagnostic.notes, *diagnostic.help))
-    for path, span in found.values.items():
-        value = span.text[span.column : span.end_column]
-        named = rf"\b{re.escape(str(path[-1]))}(\s*=\s*{re.escape(value)}\b|={value}\b)"
-        if re.search(named, text) or f"--set {'.'.join(map(str, path))}=" in text:
-            where = diagnostic.span
-            notes = (f"raised at {where.file}:{where.line}: {where.text.strip()}",) if where else ()
-            return replace(diagnostic, span=span, notes=(*diagnostic.notes, *notes), labels=())
-    return diagnostic
+    span = blamed(diagnostic, {".".join(map(str, path)): one for path, one in found.values.items()})
+    if span is None:
+        return diagnostic
+    where = diagnostic.span
+    notes = (f"raised at {where.file}:{where.line}: {where.text.strip()}",) if where else ()
+    return replace(diagnostic, span=span, notes=(*diagnostic.notes, *notes), labels=())
+
+
+def blamed(diagnostic: Diagnostic, values: Mapping[str, Source]) -> Source | None:
+    """The value of a config that a complaint is about: it names it, would set it, or has its number."""
+    text = " ".join((diagnostic.message, *diagnostic.notes))
+    helped = " ".join(diagnostic.help)
+    numbers = re.findall(r"\d+", diagnostic.message)
+    best: tuple[int, Source] | None = None
+    for path, span in values.items():
+        name, value = path.rpartition(".")[2], span.text[span.column : span.end_column]
+        if re.search(rf"\b{re.escape(name)}\b\s*=\s*{re.escape(value)}(?!\w)", text):
+            rank = 0
+        elif f"--set {path}=" in helped:
+            rank = 1
+        elif len(name) > 3 and re.search(rf"\b{re.escape(name)}\b", text):
+            rank = 2
+        elif role_of(name) and value in numbers:
+            rank = 3 + numbers.index(value)
+        else:
+            continue
+        if best is None or rank < best[0]:
+            best = rank, span
+    return best[1] if best else None

@@ -178,7 +178,10 @@ def attended(trace: Trace | None) -> int | None:
 
 
 def pairs(one: Quantity | None, two: Quantity | None) -> Iterator[tuple[int, int]]:
-    """The values of two quantities that belong together: both numbers, or both lists of one length."""
+    """The values of two quantities that belong together: both numbers, or both lists of one length.
+
+    A number beside a list is its first stage's, as in models whose widths double from stage to stage.
+    """
     if one is None or two is None:
         return
     first, second = one.value, two.value
@@ -186,6 +189,8 @@ def pairs(one: Quantity | None, two: Quantity | None) -> Iterator[tuple[int, int
         yield first, second
     elif isinstance(first, tuple) and isinstance(second, tuple) and len(first) == len(second):
         yield from zip(first, second, strict=True)
+    elif isinstance(first, int) and isinstance(second, tuple) and second:
+        yield first, second[0]
 
 
 def number(quantity: Quantity | None) -> int | None:
