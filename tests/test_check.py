@@ -7,6 +7,10 @@ A page has a section per config: its text (or a command line), then one line for
 import json
 import re
 import shlex
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -279,3 +283,26 @@ def test_suggested_costs_are_those_of_the_whole_model(capfd):
     for one in values:
         totals = run(builtin(load(None, {"depth": one["value"]})), formulas=False).totals
         assert (one["parameters"], one["flops"]) == (totals.parameters, totals.flops)
+
+
+def test_ctrl_c_ends_all_processes_at_once_and_quietly(tmp_path):
+    for place in range(3000):
+        (tmp_path / f"{place}.yaml").write_text("depth: 2")
+    words = [sys.executable, "-m", "vit_trace", "check", str(tmp_path), "--jobs", "2"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as process:
+        deadline = time.monotonic() + 30
+        while len(members(process.pid)) < 3 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert len(members(process.pid)) >= 3, "the workers never came"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+        while len(members(process.pid)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    assert (process.returncode, out, err) == (130, b"", b"")
+    assert not members(process.pid)
+
+
+def members(session: int) -> list[str]:
+    """Processes of a session that still run."""
+    found = subprocess.run(["ps", "-o", "stat=", "-s", str(session)], capture_output=True, text=True).stdout.split()
+    return [state for state in found if not state.startswith("Z")]

@@ -17,6 +17,9 @@ def interrupted(number: int, frame: FrameType | None) -> None:
     output = sys.modules.get("vit_trace.output")
     for path in getattr(output, "UNFINISHED", ()):
         os.unlink(path)
+    if (processes := sys.modules.get("multiprocessing")) is not None:
+        for child in processes.active_children():
+            child.kill()
     os._exit(130)
 
 

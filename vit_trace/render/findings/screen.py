@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import IO
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from vit_trace.checks.verdict import SEVERITIES, Suggestion, Verdict, summary
 from vit_trace.render import theme
+from vit_trace.render.cells import printable
 from vit_trace.render.console import console_for
 from vit_trace.render.diagnostics import STYLES, print_diagnostic
 from vit_trace.render.findings.places import summary_line
@@ -29,7 +31,7 @@ def write_screen(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
         console.print()
     shown = [one for one in verdicts if len(verdicts) <= MOST_ROWS or one.count("error") or one.count("warning")]
     if shown:
-        console.print(rows(shown))
+        console.print(rows(shown, console.width))
     if len(shown) < len(verdicts):
         console.print(Text(f"and {len(verdicts) - len(shown)} without error or warning", theme.SAME))
     notes(shown, console)
@@ -42,15 +44,20 @@ def write_screen(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
     console.print(Text(summary_line(summary(verdicts)), theme.TITLE))
 
 
-def rows(verdicts: Sequence[Verdict]) -> Table:
-    """Spec, what was found, parameters, FLOPs an image."""
+COSTS = 60
+"""Columns that the outcome and the costs take."""
+
+
+def rows(verdicts: Sequence[Verdict], width: int) -> Table:
+    """Spec, what was found and, where there is room, parameters and FLOPs an image."""
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(overflow="fold")
-    table.add_column()
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(justify="right", no_wrap=True)
+    table.add_column(no_wrap=True)
+    room = max(cell_len(verdict.spec) for verdict in verdicts) + COSTS <= width
+    for _ in range(2 if room else 0):
+        table.add_column(justify="right", no_wrap=True)
     for verdict in verdicts:
-        table.add_row(Text(verdict.spec), outcome(verdict), *map(Text, costs(verdict)))
+        table.add_row(Text(printable(verdict.spec)), outcome(verdict), *(map(Text, costs(verdict)) if room else ()))
     return table
 
 
