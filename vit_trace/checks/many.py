@@ -6,6 +6,7 @@ import glob
 import os
 import signal
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -80,12 +81,28 @@ def verdicts(specs: Sequence[str | None], model: Model, asked: Check) -> Iterato
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    with ProcessPoolExecutor(count, get_context("spawn"), begin) as pool:
+    with quiet_tracker():
+        executor = ProcessPoolExecutor(count, get_context("spawn"), begin)
+    with executor as pool:
         ahead = iter(specs)
         waiting = [pool.submit(judge_all, chunk, judge) for chunk in chunks(ahead, 2 * count)]
         while waiting:  # a few chunks at a time: neither specs nor verdicts pile up
             yield from waiting.pop(0).result()
             waiting += [pool.submit(judge_all, chunk, judge) for chunk in chunks(ahead, 1)]
+
+
+@contextmanager
+def quiet_tracker() -> Iterator[None]:
+    """Python's tracker of semaphores, started in here, does not count them aloud when Ctrl-C ends us at once."""
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (before, "ignore:resource_tracker:UserWarning")))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 def chunks(specs: Iterator[str | None], count: int) -> Iterator[list[str | None]]:
