@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from vit_trace.flags import Check, Model, Screen, with_check, with_model, with_screen
+from vit_trace.flags import Check, Model, Screen, with_bare_model, with_check, with_model, with_screen
 from vit_trace.version import __version__
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def show(
 
 
 @app.command()
-@with_model
+@with_bare_model
 def explain(
     spec_or_what: Annotated[
         str | None, typer.Argument(metavar="[SPEC]", help="As for trace; may be left out.", show_default=False)
@@ -106,7 +106,11 @@ def explain(
     *,
     model: Model,
 ) -> int:
-    """Say what a size is and where it stands, what a stage's sizes depend on, or what a diagnostic's code means."""
+    """Say what a size is, what a stage depends on, what a code means.
+
+    A size: where it stands and which formula it is there. A stage: its sizes with each hyperparameter doubled. The code
+    of a diagnostic: what it means; `codes` shows all of them.
+    """
     from vit_trace.checks.codes import documented, explained
     from vit_trace.output import explanation
     from vit_trace.render.console import console_for
@@ -121,14 +125,14 @@ def explain(
     if spec is None and documented(subject):
         print(explained(subject))
         return 0
-    named = traced(spec, model._replace(formulas=True))
+    named = traced(spec, model)
     print_explanation(explanation(named, subject), console_for(sys.stdout))
     return 0
 
 
 @app.command()
 @with_check
-@with_model
+@with_bare_model
 def check(
     specs: Annotated[
         list[str] | None,
@@ -140,7 +144,7 @@ def check(
     model: Model,
     asked: Check,
 ) -> int:
-    """Say what is wrong with configs before a training run is paid for: what cannot run, what is hardly meant."""
+    """Say what is wrong with configs, before a run is paid for."""
     from vit_trace.checks.many import expanded, verdicts
     from vit_trace.render.findings.progress import watched
     from vit_trace.report import exit_code, require_formats, write
@@ -159,7 +163,7 @@ def models(
         str, typer.Argument(metavar="[GLOB]", help="Only specs that fit, such as 'timm:*dinov2*'.")
     ] = "*",
 ) -> int:
-    """List the models of timm, Hugging Face and torchvision that there are to trace."""
+    """List what timm, Hugging Face and torchvision have to trace."""
     from vit_trace.targets.models import listed
 
     specs, complaints = listed(pattern)

@@ -133,6 +133,12 @@ def with_model(verb: Verb) -> Verb:
     return spread(verb, "model", MODEL, model_of)
 
 
+def with_bare_model(verb: Verb) -> Verb:
+    """The same for a verb that has no choice of formulas."""
+    bare = {name: annotation for name, annotation in MODEL.items() if name != "formulas"}
+    return spread(verb, "model", bare, lambda values: model_of({**values, "formulas": True}))
+
+
 def with_screen(verb: Verb) -> Verb:
     """A verb's `screen: Screen` parameter as the flags it is made of."""
     return spread(verb, "screen", SCREEN, screen_of)
