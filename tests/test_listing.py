@@ -458,7 +458,7 @@ def test_a_crash_is_listed_up_to_its_line():
 
     trace = listing_of(Crashes(), torch.zeros(2, 4))
     assert notes_of(trace, "Crashes.forward", "y =") == ["y 8"]
-    assert notes_of(trace, "Crashes.forward", "z =") == ["torch.zeros(9, 9) 9×9", "raises RuntimeError"]
+    assert notes_of(trace, "Crashes.forward", "z =") == ["torch.zeros(9, 9) 9×9", "✗ raises RuntimeError"]
     assert [line.text.strip() for each in trace.listing for line in each.lines if not line.ran] == ["return z"]
 
 

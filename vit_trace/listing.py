@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from vit_trace.steps import Steps, plain
-from vit_trace.tracing.schema import Line, Listed, Note, NoteKind, Parameter, TensorSpec, Trace
-from vit_trace.tracing.statements import Choice, Function, class_header
+from vit_trace.steps import Steps, one_line, plain
+from vit_trace.tracing.schema import Line, Listed, Note, NoteKind, Parameter, Stage, TensorSpec, Trace
+from vit_trace.tracing.statements import Choice, Function, Range, class_header
 
 if TYPE_CHECKING:
     from vit_trace.tracing.heard import Bound, Call, Execution, Heard, Made, Value
@@ -41,19 +41,23 @@ def listed(trace_it: Callable[[], Trace]) -> Trace:
 
 
 def narrowed(trace: Trace, pattern: str | None) -> tuple[Listed, ...]:
-    """The code of the modules that have, or that run, the stages whose name fits the glob."""
+    """The code of the modules that have, or that run, the stages whose name or operation fits the glob."""
     if pattern is None:
         return trace.listing
     known = {module for listed in trace.listing for module in listed.modules}
     modules: set[str] = set()
-    for stage in trace.stages:
-        if fnmatchcase(stage.name.split("#")[0], pattern):
-            while stage.module not in known and stage.parent is not None:
-                stage = trace.stages[stage.parent]
-            modules.add(stage.module)
+    for stage in fitting(trace, pattern) or fitting(trace, f"*.{pattern}"):
+        while stage.module not in known and stage.parent is not None:
+            stage = trace.stages[stage.parent]
+        modules.add(stage.module)
     kept = [within(listed, modules) for listed in trace.listing]
     heads = {listed.class_ for listed in kept if listed.modules}
     return tuple(listed for listed in kept if listed.modules or (not listed.function and listed.class_ in heads))
+
+
+def fitting(trace: Trace, pattern: str) -> list[Stage]:
+    names = ((stage, (stage.name, stage.name.split("#")[0], stage.operation)) for stage in trace.stages)
+    return [stage for stage, words in names if any(fnmatchcase(word, pattern) for word in words)]
 
 
 def within(listed: Listed, modules: set[str]) -> Listed:
@@ -134,7 +138,7 @@ class Lister:
         lines = []
         for number in range(function.first, function.last + 1):
             text = function.lines[number - function.first] if function.lines else ""
-            if function.lines or number in ran:
+            if function.lines or number in notes or number == function.first:
                 lines.append(Line(number, text, number in ran, tuple(notes.get(number, ()))))
         modules = tuple(dict.fromkeys(call.module or "" for call in calls))
         owner, _, name = function.name.rpartition(".")
@@ -158,6 +162,7 @@ class Lister:
     def bound_notes(self, call: Call, run: Execution, follows: bool) -> Iterator[tuple[int, Note]]:
         """The notes of what one run of a statement bound; neighbours that are alike share one."""
         for group in alike([bound for bound in run.bound if bound.name != "_"]):
+            group = list({(plain(each.name), each.value): each for each in group}.values())
             bound = group[0]
             name = ", ".join(plain(each.name) for each in group)
             kind: NoteKind = bound.kind  # type: ignore[assignment]  # the kinds of Bound are kinds of Note
@@ -246,7 +251,7 @@ def is_tensors(value: Value | None) -> bool:
 
 def number(value: Value | None) -> str:
     if isinstance(value, tuple):
-        return f"({', '.join(map(str, value))})"
+        return str(tuple(value))
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
@@ -301,8 +306,22 @@ def merged(calls: list[tuple[str, Placed]]) -> dict[int, list[Note]]:
         for line, made in placed.items():
             for note, times in made.items():
                 found.setdefault(line, {}).setdefault((note, times), []).append(module)
+    found = {line: joined(notes) for line, notes in found.items()}
     everywhere = {module for module, _ in calls}
     return {line: list(variants(notes, everywhere, len(calls))) for line, notes in found.items()}
+
+
+def joined(notes: dict[tuple[Note, int], list[str]]) -> dict[tuple[Note, int], list[str]]:
+    """Notes that differ only in whether a step came before them, as one, behind the steps."""
+    together: dict[tuple[Note, int], list[str]] = {}
+    for (note, times), modules in notes.items():
+        bare = replace(note, follows=False), times
+        other = replace(note, follows=not note.follows), times
+        if other not in notes:
+            together[note, times] = modules
+        else:
+            together[bare] = [*together.pop(bare, ()), *modules]
+    return together
 
 
 def variants(notes: dict[tuple[Note, int], list[str]], everywhere: set[str], calls: int) -> Iterator[Note]:
@@ -362,8 +381,15 @@ def branches(call: Call) -> Iterator[tuple[int, Note]]:
     """Which side of each conditional expression on one line was taken."""
     for place, choice in enumerate(call.function.choices):
         taken = [side for side in (True, False) if (place, side) in call.sides]
-        if len(taken) == 1 and choice.yes[0] == choice.no[2]:
-            line, start, _, end = choice.yes if taken[0] else choice.no
-            text = call.function.lines[line - call.function.first].encode()[start:end].decode()
-            short = text if len(text) <= LONGEST_SIDE else text[: LONGEST_SIDE - 1] + "…"
-            yield line, Note("branch", plain(short))
+        if len(taken) == 1:
+            text = plain(one_line(source_of(call.function, choice.yes if taken[0] else choice.no)))
+            yield choice.no[2], Note("branch", text if len(text) <= LONGEST_SIDE else text[: LONGEST_SIDE - 1] + "…")
+
+
+def source_of(function: Function, part: Range) -> str:
+    """The text of a part of the function."""
+    first, start, last, end = part
+    lines = [line.encode() for line in function.lines[first - function.first : last - function.first + 1]]
+    lines[-1] = lines[-1][:end]
+    lines[0] = lines[0][start:]
+    return b"\n".join(lines).decode()

@@ -132,6 +132,8 @@ def write(trace: Trace, screen: Screen) -> Iterator[Path]:
 
 def render(trace: Trace, screen: Screen, format: str, stream: IO[str]) -> None:
     """One rendering of the trace into a text stream."""
+    if screen.stage is not None and format not in ("json", "python"):
+        require_stage(trace, screen.stage)
     if format == "json":
         for chunk in trace.json_chunks():
             stream.write(chunk.decode())
@@ -143,8 +145,6 @@ def render(trace: Trace, screen: Screen, format: str, stream: IO[str]) -> None:
     from vit_trace.views import outline
 
     printer = printer_of(screen.view)
-    if screen.stage is not None:
-        require_stage(trace, screen.stage)
     console = console_for(stream)
     printer(outline(trace, screen.stage, screen.levels, screen.fold), console)
 

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from vit_trace.tracing.schema import Note, Source, Stage, TensorSpec, Trace
 from vit_trace.views import SIGNS
 
@@ -28,6 +30,11 @@ def plain(text: str) -> str:
     return re.sub(r"\bself\.", "", text)
 
 
+def one_line(text: str) -> str:
+    """Source over several lines on one."""
+    return re.sub(r"\s*\n\s*", " ", re.sub(r"(?<=[(\[{])\s*\n\s*|,?\s*\n\s*(?=[)\]}])|\s*\n\s*(?=\.)", "", text))
+
+
 class Steps:
     """The stages of a trace by the stage they are in."""
 
@@ -42,9 +49,10 @@ class Steps:
         steps = [inner for stage in self.of(call, run) for inner in self.expanded(stage)]
         runs = in_runs(steps)
         operands = [note for stage in steps for note in operands_of(stage, steps)]
-        if runs and bound and shapes(bound) <= shapes(runs[-1][-1].outputs):
-            runs.pop()
-        return [*told(runs), *operands]
+        last = last_runs(runs)
+        if last and bound and shapes(bound) <= {shape for run in last for shape in shapes(run[-1].outputs)}:
+            runs = runs[: -len(last)]
+        return [*told(runs, call.stage), *operands]
 
     def of(self, call: Call, run: Execution) -> Iterator[Stage]:
         """The stages opened by the statement itself, not within what it calls."""
@@ -54,7 +62,7 @@ class Steps:
             if stage.parent != call.stage or source is None or not stage.outputs:
                 continue
             if source.file == call.function.file and unit.first <= source.line <= unit.last:
-                yield stage
+                yield replace(stage, source=replace(source, text="")) if call.function.problem else stage
 
     def expanded(self, stage: Stage) -> Iterator[Stage]:
         """What a library's container runs on the same line, in its place."""
@@ -81,9 +89,24 @@ def in_runs(steps: Sequence[Stage]) -> list[Run]:
     return runs
 
 
-def told(runs: Sequence[Run]) -> Iterator[Note]:
+def last_runs(runs: Sequence[Run]) -> Sequence[Run]:
+    """The last run, with those before it that the same expression made, for one element of several after the other."""
+    first = len(runs) - 1
+    while first > 0 and all(is_element(stage, runs[-1][-1]) for stage in runs[first - 1]):
+        first -= 1
+    return runs[max(first, 0) :]
+
+
+def is_element(stage: Stage, other: Stage) -> bool:
+    return stage.source == other.source and stage.parent == other.parent and stage.kind != "module"
+
+
+def told(runs: Sequence[Run], around: int) -> Iterator[Note]:
+    """The notes of the steps; `around` is the stage that the statement itself runs in."""
     for place, run in enumerate(runs):
-        follows = bool(place) and inside(runs[place - 1][-1].source, run[0].source)
+        before, first = runs[place - 1][-1], run[0]
+        again = before.source == first.source and around in (before.parent, first.parent)
+        follows = bool(place) and not again and inside(before.source, first.source)
         last = run[-1]
         outputs = tuple(TensorSpec("", spec.shape, spec.dims, spec.dtype, spec.constant) for spec in last.outputs)
         yield Note("step", ", ".join(counted([name(stage) for stage in run])), outputs, follows=follows)
@@ -108,12 +131,12 @@ def name(stage: Stage) -> str:
     """A step in a few words: the call as it is written if that is short, a module inside a container by its class."""
     if stage.pattern and stage.kind == "module":
         return stage.pattern.replace("->", "→")
-    text = plain(stage.source.text) if stage.source else ""
-    short = "\n" not in text and len(text) <= LONGEST_NAME
+    text = plain(one_line(stage.source.text)) if stage.source else ""
+    short = len(text) <= LONGEST_NAME
     if stage.kind == "module":
         called = text.partition("(")[0].rpartition(".")[2]
         return text if short and called and called == stage.module.rpartition(".")[2] else stage.operation
-    if short and text.count("(") <= 1 + text.count("()"):
+    if text and short and text.count("(") <= 1 + text.count("()"):
         return text
     return stage.operation
 
@@ -147,7 +170,7 @@ def operand_texts(text: str) -> tuple[str, str] | None:
             sides = left, right
         case _:
             return None
-    one, other = (short(plain(ast.get_source_segment(source, side) or "")) for side in sides)
+    one, other = (short(plain(one_line(ast.get_source_segment(source, side) or ""))) for side in sides)
     return one, other
 
 

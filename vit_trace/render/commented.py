@@ -21,6 +21,13 @@ WIDEST = 110
 """Characters of a line with its comment."""
 
 
+RELATIVE = re.compile(r"\bfrom\s*\.[.\s]*(?:(?!import\b)[\w.]+)?\s*")
+"""`from ..layers `, `from . `"""
+
+COOKIE = re.compile(r"^([ \t\f]*#.*?coding[:=][ \t]*)[-\w.]+")
+"""What a file says of its encoding (PEP 263); what we write is UTF-8."""
+
+
 class FileChanged(Exception):
     """The model's file is not there, or no longer what ran; the text says which."""
 
@@ -119,13 +126,14 @@ def python(trace: Trace) -> str:
     known = {line.line: line.text for listed in own for line in listed.lines}
     try:
         with tokenize.open(file) as stream:
-            texts = stream.read().splitlines()
+            texts = stream.read().removesuffix("\n").split("\n")  # not at form feeds, as Python counts lines
     except (OSError, SyntaxError, UnicodeDecodeError):
         raise FileChanged(f"{file} cannot be read") from None
     if any(number > len(texts) or texts[number - 1] != text for number, text in known.items()):
         raise FileChanged(f"{file} has changed since it was traced")
-    absolute = absolute_imports(texts, file)
-    lines = [Line(number, absolute.get(number, text)) for number, text in enumerate(texts, 1)]
+    changed = absolute_imports(texts, file) | without_registering(texts, file)
+    changed |= {number: COOKIE.sub(r"\1utf-8", text) for number, text in enumerate(texts[:2], 1) if COOKIE.match(text)}
+    lines = [Line(number, changed.get(number, text)) for number, text in enumerate(texts, 1)]
     notes = {line.line: [str(words(note, one.modules)) for note in line.notes] for one in own for line in one.lines}
     others = sorted({relative(listed.file) for listed in trace.listing if listed.file != file})
     also = [f"# code of these files ran too: {', '.join(others)}"] if others else []
@@ -134,19 +142,48 @@ def python(trace: Trace) -> str:
 
 def absolute_imports(texts: Sequence[str], file: str) -> dict[int, str]:
     """Lines with `from .layers import ...` as they are written outside of the package."""
+    parts = package_of(file)
+    found: dict[int, str] = {}
+    for node in ast.walk(ast.parse("\n".join(texts))):
+        if isinstance(node, ast.ImportFrom) and 0 < node.level <= len(parts):
+            package = ".".join(parts[: len(parts) - node.level + 1])
+            name = f"{package}.{node.module}" if node.module else package
+            text = found.get(node.lineno, texts[node.lineno - 1])
+            found[node.lineno] = RELATIVE.sub(f"from {name} ", text, count=1)
+    return found
+
+
+def without_registering(texts: Sequence[str], file: str) -> dict[int, str]:
+    """Lines with `@register_model`, of the package's own register, as comments: the package has put its own there.
+
+    A copy would take the name from the original, or be refused.
+    """
+    package = package_of(file)
+    tree = ast.parse("\n".join(texts))
+    imported = {
+        alias.asname or alias.name
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom) and package and (node.level or (node.module or "").startswith(package[0]))
+        for alias in node.names
+    }
+    found = {}
+    for node in tree.body:
+        for decorator in node.decorator_list if isinstance(node, ast.FunctionDef | ast.ClassDef) else ():
+            called = decorator.func if isinstance(decorator, ast.Call) else decorator
+            if isinstance(called, ast.Name) and called.id.startswith("register") and called.id in imported:
+                for number in range(decorator.lineno, (decorator.end_lineno or decorator.lineno) + 1):
+                    found[number] = f"# {texts[number - 1]}"
+    return found
+
+
+def package_of(file: str) -> list[str]:
+    """Names of the packages that the file is in, the outermost first; [] for a file of its own."""
     parts: list[str] = []
     directory = os.path.dirname(os.path.abspath(file))
     while os.path.exists(os.path.join(directory, "__init__.py")):
         directory, name = os.path.split(directory)
         parts.insert(0, name)
-    found = {}
-    for node in ast.walk(ast.parse("\n".join(texts))):
-        if isinstance(node, ast.ImportFrom) and 0 < node.level <= len(parts):
-            package = ".".join(parts[: len(parts) - node.level + 1])
-            name = f"{package}.{node.module}" if node.module else package
-            text = texts[node.lineno - 1]
-            found[node.lineno] = re.sub(r"from\s*\.[.\s]*[\w.]*", f"from {name}", text, count=1)
-    return found
+    return parts
 
 
 # -- comments ------------------------------------------------------------------------------------------------------

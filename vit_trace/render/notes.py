@@ -23,7 +23,7 @@ class Words(NamedTuple):
         return "  ".join(filter(None, (" ".join(filter(None, self[:2])), self.formula, self.more)))
 
 
-LEADS = {"return": "returns", "yield": "yields", "raise": "raises", "branch": "took"}
+LEADS = {"return": "returns", "yield": "yields", "raise": "✗ raises", "branch": "took"}
 
 
 def words(note: Note, modules: Sequence[str] = ()) -> Words:
@@ -33,7 +33,7 @@ def words(note: Note, modules: Sequence[str] = ()) -> Words:
     shape, formula = tensors(note.tensors)
     if note.value:
         shape, formula = note.value, ", ".join(map(on_screen, note.formula.split(", ")))
-    if formula.replace(" ", "") == shape.replace(" ", ""):
+    if formula.replace(" ", "") == re.sub(r"[ ()]", "", shape):
         formula = ""
     times = f"×{note.times}" if note.times > 1 else ""
     where = f"in {places(telling(note.modules, modules))}" if note.modules else ""

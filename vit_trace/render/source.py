@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.syntax import Syntax
 from rich.text import Text
@@ -47,20 +48,25 @@ def print_source(trace: Trace, listing: Sequence[Listed], console: Console, ran_
             console.print(heading(listed, same_file), overflow="fold")
         if listed.function:
             console.print(subheading(listed), overflow="fold")
-        texts = coloured([line.text for line in listed.lines])
+        texts = dict(zip(listed.lines, coloured([line.text for line in listed.lines]), strict=True))
         for line in kept(listed, ran_only):
             notes = [words(note, listed.modules) for note in line.notes]
-            for row in rows(line, texts[line.line - listed.lines[0].line], notes, gutter, side, console.width):
+            for row in rows(line, texts[line], notes, gutter, side, console.width):
                 console.print(row, soft_wrap=True)
         before = listed
 
 
 def coloured(lines: Sequence[str]) -> list[Text]:
     """The lines in syntax colours; a function is coloured as a whole, for strings over several lines."""
-    visible = [printable(line.expandtabs(4)) for line in lines]
+    visible = [seen(line) for line in lines]
     whole = Syntax("", "python", theme=COLOURS, background_color="default").highlight("\n".join(visible))
     found = list(whole.split("\n", allow_blank=True))[: len(visible)]
     return [text if text.plain == line else Text(line) for text, line in zip(found, visible, strict=True)]
+
+
+def seen(line: str) -> str:
+    """A line of source as it stands on a screen."""
+    return printable(line.expandtabs(4))
 
 
 def heading(listed: Listed, same_file: bool) -> Text:
@@ -92,7 +98,7 @@ def side_column(listing: Sequence[Listed], width: int, gutter: int) -> int:
     """Columns of code beside which notes stand; 0 where they stand below."""
     if width < SIDE_BY_SIDE:
         return 0
-    noted = [len(line.text) for listed in listing for line in listed.lines if line.notes]
+    noted = [cell_len(seen(line.text)) for listed in listing for line in listed.lines if line.notes]
     longest = max(noted, default=0)
     return min(longest, WIDEST_CODE, width - gutter - 5 - NOTES)
 
@@ -104,7 +110,7 @@ def rows(line: Line, code: Text, notes: Sequence[Words], gutter: int, side: int,
     indent = gutter + 3
     if not line.ran:
         code = Text(code.plain, theme.QUIET)
-    beside = side and code.cell_len <= side
+    beside = code.cell_len <= side
     pieces = folded(code, (side if beside else width - indent) or 1)
     room = width - indent - side - 3 if beside else 0
     texts = [text for note in notes for text in wrapped(note, room)] if beside else []
@@ -117,7 +123,7 @@ def rows(line: Line, code: Text, notes: Sequence[Words], gutter: int, side: int,
             row.append(f"{BAR} ", theme.QUIET).append_text(texts[place])
         yield row
     if not beside:
-        margin = indent + min(len(line.text) - len(line.text.lstrip()), width // 4)
+        margin = indent + min(len(code.plain) - len(code.plain.lstrip()), width // 4)
         if side:
             margin = indent + side + 1
         for note in notes:
@@ -130,10 +136,21 @@ def folded(code: Text, width: int) -> list[Text]:
     lead = " " * min(len(code.plain) - len(code.plain.lstrip()) + 4, width // 2)
     pieces, rest = [], code
     while rest.cell_len > width:
-        cut = rest.plain.rfind(" ", len(lead) + 1, width) + 1 or width
+        fits = fitting(rest.plain, width, len(lead) + 1)
+        cut = rest.plain.rfind(" ", len(lead) + 1, fits) + 1 or fits
         pieces.append(rest[:cut])
         rest = Text(lead).append_text(rest[cut:])
     return [*pieces, rest]
+
+
+def fitting(text: str, width: int, least: int) -> int:
+    """How many characters of the text fit the width, and no fewer than `least`."""
+    used = 0
+    for place, character in enumerate(text):
+        used += cell_len(character)
+        if used > width:
+            return max(place, least)
+    return len(text)
 
 
 def wrapped(note: Words, width: int) -> list[Text]:
@@ -151,7 +168,7 @@ def wrapped(note: Words, width: int) -> list[Text]:
 
 
 def styled(note: Words) -> Text:
-    text = Text(note.name)
+    text = Text(note.name, theme.FAILED if note.name.startswith("✗") else "")
     return text.append(" " if note.name and note.shape else "").append(note.shape, theme.CHANGED)
 
 

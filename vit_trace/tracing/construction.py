@@ -86,7 +86,7 @@ class Watch:
         if self.depth == 0 and (call := call_of(frame)) is not None:
             self.calls.setdefault(id(call[0]), call)
         self.depth += 1
-        return self.on_return if inner is None else both(inner, self.on_return)
+        return self.on_return if inner is None else also_on_return(inner, self.on_return)
 
     def on_return(self, frame: FrameType, event: str, argument: Any) -> Any:
         if event == "return":
@@ -110,12 +110,13 @@ class Watch:
         return tuple(record for path in paths.values() for record in found.get(path, []))
 
 
-def both(first: Tracer, second: Tracer) -> Tracer:
-    """The trace function that asks two; each of them goes on as itself."""
+def also_on_return(first: Tracer, second: Tracer) -> Tracer:
+    """The trace function that tells one everything, the other when the frame returns."""
 
     def on_event(frame: FrameType, event: str, argument: Any) -> Any:
         first(frame, event, argument)
-        second(frame, event, argument)
+        if event == "return":
+            second(frame, event, argument)
         return on_event
 
     return on_event

@@ -27,6 +27,7 @@ from vit_trace.tracing.schema import Trace
 from vit_trace.tracing.statements import Bind, Function, Unit, entry_name, function, marks
 from vit_trace.tracing.tensors import leaves, spec
 
+State = tuple[object, int]
 Tracer = Callable[[FrameType, str, Any], Any]
 MODULE_INIT = nn.Module.__init__.__code__
 UNHEARD = torch._C.DisableTorchFunction
@@ -158,7 +159,11 @@ class Lines:
         return plan
 
     def listen(self, frame: FrameType, plan: Plan) -> Tracer | None:
-        """The trace function of a frame that is listed."""
+        """The trace function of a frame that is listed; a generator that goes on keeps the one it had."""
+        before = getattr(frame.f_trace, "__self__", None)
+        if isinstance(before, Listener) and before.lines is self:
+            before.resume()
+            return before.on_event
         call = self.call(frame, plan)
         if call is None:
             return None
@@ -265,7 +270,7 @@ def listening(lines: Lines) -> Iterator[None]:
 class Listener:
     """The trace function of one frame: closes a statement when the next one begins."""
 
-    __slots__ = ("call", "lines", "marks", "part", "raised", "returning", "start", "unit", "units")
+    __slots__ = ("before", "call", "lines", "marks", "part", "raised", "returning", "start", "unit", "units")
 
     def __init__(self, lines: Lines, call: Call, plan: Plan, frame: FrameType) -> None:
         self.lines = lines
@@ -273,6 +278,7 @@ class Listener:
         self.marks = plan.marks
         self.units = call.function.units
         self.unit: Unit | None = None
+        self.before: list[State] = []
         self.start = 0
         self.raised = ""
         self.returning: Unit | None = None
@@ -288,6 +294,12 @@ class Listener:
         head = Unit(call.function.first, call.function.head, kind="head")
         call.runs.append(Execution(head, tuple(given), 0, 0))
 
+    def resume(self) -> None:
+        """The frame goes on after a `yield`; what ran meanwhile is not its own."""
+        if not self.part:
+            self.lines.active.append(self.call)
+        self.start = len(self.lines.steps)
+
     def on_event(self, frame: FrameType, event: str, argument: Any) -> Any:
         if event == "opcode":
             hits = self.marks.get(frame.f_lasti)
@@ -298,9 +310,11 @@ class Listener:
             self.call.ran.add(line)
             self.raised = ""
             unit = self.units.get(line)
-            if unit is not self.unit:
+            if unit is not self.unit or (unit is not None and unit.optional and unit.first == unit.last):
                 self.close(frame, unit)
                 self.unit, self.start = unit, len(self.lines.steps)
+                optional = unit.binds if unit is not None and unit.optional else ()
+                self.before = [state(frame.f_locals, bind) for bind in optional]
         elif event == "exception":
             self.raised = argument[0].__name__
         elif event == "return":
@@ -310,7 +324,7 @@ class Listener:
     def close(self, frame: FrameType, following: Unit | None) -> None:
         """The statement that ran is over: note what it has bound."""
         unit = self.unit
-        if unit is None or left(unit, following):
+        if unit is None or (left(unit, following) and not unit.optional):
             return
         if unit.kind == "return":  # a `finally` or the end of a `with` comes before the frame is left
             self.returning = unit
@@ -320,7 +334,9 @@ class Listener:
         found: list[Bound] = []
         constructor = self.call.function.is_constructor
         values = frame.f_locals if unit.binds else {}
-        for bind in unit.binds:
+        for place, bind in enumerate(unit.binds):
+            if unit.optional and place < len(self.before) and alike(self.before[place], state(values, bind)):
+                continue
             value = self.lines.read(values, bind)
             if value is not None and (constructor or not isinstance(value, float)):
                 name = f"{bind.name}.{bind.attribute}" if bind.attribute else bind.name
@@ -340,7 +356,7 @@ class Listener:
         if self.returning is not None:
             self.close(frame, None)
             unit, self.start = self.returning, len(self.lines.steps)
-        bound = self.bound(frame, unit) if self.returning is None and not left(unit, None) else []
+        bound = self.bound(frame, unit) if self.returning is None and (unit.optional or not left(unit, None)) else []
         value = None if self.call.function.is_constructor else self.lines.noted(argument)
         if value is not None and not isinstance(value, float):
             kind = "yield" if frame.f_code.co_flags & inspect.CO_GENERATOR else "return"
@@ -352,6 +368,18 @@ class Listener:
         if bound or end > self.start:
             self.call.runs.append(Execution(unit, tuple(bound), self.start, end))
         self.start = end
+
+
+def state(values: Any, bind: Bind) -> State:
+    """What tells whether a statement that may not run has bound anything: the object, how often it was written to."""
+    value = values.get(bind.name)
+    if bind.attribute:
+        value = getattr(value, "__dict__", {}).get(bind.attribute)
+    return value, value._version if isinstance(value, Tensor) and not value.is_inference() else 0
+
+
+def alike(one: State, other: State) -> bool:
+    return one[0] is other[0] and one[1] == other[1]
 
 
 def left(unit: Unit, following: Unit | None) -> bool:

@@ -7,7 +7,6 @@ its bytecode.
 from __future__ import annotations
 
 import ast
-import inspect
 import linecache
 import re
 from collections.abc import Iterator
@@ -17,9 +16,9 @@ from types import CodeType
 from typing import NamedTuple
 
 from vit_trace.tracing import frames
+from vit_trace.tracing.definitions import Definition, NoSource, definition
 
 NESTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
-Definition = ast.FunctionDef | ast.AsyncFunctionDef
 Range = tuple[int, int, int, int]
 """First line, byte column, last line, end byte column, as the bytecode counts them."""
 
@@ -51,6 +50,8 @@ class Unit:
     kind: str = ""
     body: tuple[int, int] = (0, 0)
     """Of a `for` or `with`: the lines inside it."""
+    optional: bool = False
+    """Whether it may run without binding anything: `if wide: x = y` on one line."""
 
 
 @dataclass(slots=True)
@@ -82,11 +83,10 @@ def function(code: CodeType, name: str) -> Function:
 @cache
 def function_in(file: str, code: CodeType, name: str) -> Function:
     """The same, once per file: Python takes equal code of two files for equal."""
-    text = source_lines(code)
-    tree = parsed(text, code) if text else None
-    if tree is None:
-        why = "its file has changed since it was imported" if text else "its source is not available"
-        return without_source(code, name, why)
+    try:
+        text, tree = definition(code, name)
+    except NoSource as error:
+        return without_source(code, name, str(error))
     last = tree.end_lineno or tree.lineno
     first = min([tree.lineno, *(node.lineno for node in tree.decorator_list)])
     found = Function(file, name, first, last, head_of(tree), tuple(text[: last - first + 1]))
@@ -97,45 +97,6 @@ def function_in(file: str, code: CodeType, name: str) -> Function:
     conditionals = [node for node in ast.walk(tree) if isinstance(node, ast.IfExp)]
     found.choices = tuple(choice(found, node) for node in conditionals)
     return found
-
-
-def source_lines(code: CodeType) -> list[str]:
-    """The function's lines as they stand in the file; [] where there is no source."""
-    lines = linecache.getlines(code.co_filename)
-    first = code.co_firstlineno - 1
-    if first >= len(lines):
-        return []
-    last = max(last_lines(code), default=0)
-    if not last:
-        try:
-            return inspect.getblock(lines[first:])
-        except (SyntaxError, IndentationError):
-            return []
-    return [line.rstrip("\n") for line in lines[first:last]]
-
-
-def last_lines(code: CodeType) -> Iterator[int]:
-    """The last line of every expression of the code and of what is nested in it."""
-    for position in frames.positions(code):
-        if position[1]:
-            yield position[1]
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from last_lines(constant)
-
-
-def parsed(text: list[str], code: CodeType) -> Definition | None:
-    """The definition that `text` is, with the file's line numbers."""
-    indented = text[0][:1].isspace()
-    joined = "\n".join(["if 1:", *text] if indented else text)
-    try:
-        body = ast.parse(joined).body
-    except (SyntaxError, ValueError):
-        return None
-    node = body[0].body[0] if indented and isinstance(body[0], ast.If) else body[0]
-    if not isinstance(node, Definition) or node.name != code.co_name:
-        return None
-    return ast.increment_lineno(node, code.co_firstlineno - 1 - indented)
 
 
 def head_of(node: Definition) -> int:
@@ -158,7 +119,8 @@ def choice(found: Function, node: ast.IfExp) -> Choice:
 def add_units(units: dict[int, Unit], body: list[ast.stmt]) -> None:
     """Enter each statement under each of its lines."""
     for node in body:
-        add(units, unit_of(node))
+        if not says_nothing(node):
+            add(units, unit_of(node))
         for inner in blocks(node):
             add_units(units, inner)
 
@@ -166,11 +128,17 @@ def add_units(units: dict[int, Unit], body: list[ast.stmt]) -> None:
 def add(units: dict[int, Unit], unit: Unit) -> None:
     shared = next((units[line] for line in range(unit.first, unit.last + 1) if line in units), None)
     if shared is not None:
+        shared.optional |= shared.kind in ("if", "for", "match") or unit.kind in ("if", "for", "match")
         shared.binds += unit.binds
         shared.last = max(shared.last, unit.last)
         unit = shared
     for line in range(unit.first, unit.last + 1):
         units[line] = unit
+
+
+def says_nothing(node: ast.stmt) -> bool:
+    """Whether Python makes no instruction of a statement: it counts as run with what comes after it."""
+    return isinstance(node, ast.Global | ast.Nonlocal) or (isinstance(node, ast.AnnAssign) and node.value is None)
 
 
 def blocks(node: ast.stmt) -> Iterator[list[ast.stmt]]:
@@ -253,20 +221,35 @@ def walruses(node: ast.AST) -> tuple[Bind, ...]:
 def without_source(code: CodeType, name: str, problem: str) -> Function:
     """The lines that the bytecode knows, each with the variables it stores."""
     stores: dict[int, list[Bind]] = {}
+    jumps: set[int] = set()
     listing, _ = frames.instructions(code)
-    for step in listing:
+    for place, step in enumerate(listing):
         line = frames.positions(code)[step.offset // 2][0]
         if line and line > code.co_firstlineno:
             held = stores.setdefault(line, [])
-            if step.opname in frames.STORES and step.opname != "STORE_ATTR":
+            if "JUMP" in step.opname:
+                jumps.add(line)
+            if step.opname == "STORE_ATTR":
+                held += attribute_of(listing[place - 1].argval, step.argval)
+            elif step.opname in frames.STORES:
                 held.append(Bind(str(step.argval)))
             elif step.opname in frames.DOUBLE_STORES and isinstance(step.argval, tuple):
                 held += map(Bind, step.argval if step.opname == "STORE_FAST_STORE_FAST" else step.argval[:1])
     first = code.co_firstlineno
-    units = {line: Unit(line, line, tuple(dict.fromkeys(binds))) for line, binds in sorted(stores.items())}
+    units = {
+        line: Unit(line, line, tuple(dict.fromkeys(binds)), optional=line in jumps)
+        for line, binds in sorted(stores.items())
+    }
     count = code.co_argcount + code.co_kwonlyargcount
     arguments = dict.fromkeys(code.co_varnames[:count], first)
     return Function(code.co_filename, name, first, max([first, *units]), first, (), arguments, units, (), problem)
+
+
+def attribute_of(owner: object, attribute: object) -> Iterator[Bind]:
+    """What `self.attribute = …` binds, where the instruction before it loads a variable."""
+    name = owner[-1] if isinstance(owner, tuple) else owner
+    if isinstance(name, str) and name.isidentifier():
+        yield Bind(name, str(attribute))
 
 
 # -- names and conditional expressions -----------------------------------------------------------------------------
