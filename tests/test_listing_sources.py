@@ -51,7 +51,7 @@ LAID_OUT = {
     ),
     "an operand over lines": (
         forward("b = x.new_ones(1, 9)", "x = x + b[", "    :,", "    :4,", "]", "return x"),
-        {"Net.forward": {"]": ["b[:, :4] 1×4", "x 2×4"]}},
+        {"Net.forward": {"]": ["b[:, :4] 1×4", "→ x 2×4"]}},
     ),
     "a name bound twice is told once": (
         f"{HEAD}class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
