@@ -312,3 +312,87 @@ def test_torch_without_numpy_says_nothing_of_it(tmp_path):
     code = "import warnings, vit_trace.cli as cli; cli.import_torch(); warnings.warn('Failed to do something else')"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert "something else" in other.stderr and "NumPy" not in other.stderr
+
+
+# -- terminals and streams of all kinds ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "ascii:strict"])
+def test_a_stream_without_our_characters_gets_others_of_the_same_width(encoding):
+    code = "import sys; from vit_trace.__main__ import main; main()"
+    arguments = [sys.executable, "-c", code, *SMALL]
+    environment = {**os.environ, "COLUMNS": "80", "PYTHONIOENCODING": encoding}
+    done = subprocess.run(arguments, capture_output=True, cwd=ROOT, env=environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    lines = done.stdout.decode(encoding.partition(":")[0]).splitlines()
+    assert [len(line) for line in lines] == [len(line) for line in process(*SMALL, COLUMNS="80").stdout.splitlines()]
+    assert encoding == "latin-1" or encoding == "cp1252" or any("5x3x64x64" in line for line in lines)
+    asked = [*arguments, "--format", "json"]
+    document = subprocess.run(asked, capture_output=True, cwd=ROOT, env=environment).stdout
+    assert json.loads(document.decode())["totals"]["parameters"] > 0
+    refused = subprocess.run([*arguments, "--set", "größe=3"], capture_output=True, cwd=ROOT, env=environment)
+    assert refused.returncode == 2 and b"Traceback" not in refused.stderr
+
+
+def test_no_columns_are_not_taken_for_zero():
+    assert process(*SMALL, COLUMNS="0").stdout == process(*SMALL).stdout
+
+
+def test_a_file_name_that_is_no_text(tmp_path):
+    file = os.fsencode(tmp_path) + b"/a\xff.yaml"
+    Path(os.fsdecode(file)).write_text("dim: 32\n")
+    command = [sys.executable, "-m", "vit_trace", file]
+    done = subprocess.run([*command, "--format", "json"], capture_output=True, cwd=ROOT)
+    assert done.returncode == 0 and json.loads(done.stdout.decode())["target"]["hyperparameters"]["dim"] == 32
+    assert subprocess.run([*command], capture_output=True, cwd=ROOT).returncode == 0
+
+
+def shell(script: str) -> subprocess.CompletedProcess:
+    command = f"{sys.executable} -m vit_trace"
+    environment = {**os.environ, "SMALL": " ".join(SMALL)}
+    script = script.replace("vit-trace", command)
+    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=ROOT, env=environment)
+
+
+@pytest.mark.parametrize("more", ["", "--format json", "--view source", "--help"])
+def test_an_early_closed_pipe_ends_quietly_and_well(more):
+    done = shell(f"vit-trace $SMALL --no-fold {more} | head -c 1 >/dev/null; echo ${{PIPESTATUS[0]}}")
+    assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize("more", ["", "--format json", "--view source", "--help"])
+def test_a_full_output_is_a_diagnostic(more):
+    done = shell(f"vit-trace $SMALL {more} >/dev/full")
+    assert done.returncode == 2 and done.stderr.startswith(
+        "error[cannot-write]: the output cannot be written: No space"
+    )
+    assert done.stderr.count("\n") == 1
+
+
+def test_closed_streams_are_no_defect():
+    assert (shell("vit-trace $SMALL >&-").returncode, shell("vit-trace $SMALL 2>&-").returncode) == (0, 0)
+    assert shell("vit-trace --dim x 2>&-").returncode == 2
+    done = shell("vit-trace show - <&-")
+    assert done.returncode == 2 and "not-a-trace" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda text: text.replace("vit-trace/1", "vit-trace/2"), "its schema is vit-trace/2, this vit-trace reads"),
+        (lambda text: text.replace('"shape":[5,3,64,64]', '"shape":[5,3]'), "img has 2 axes and 4 dims"),
+        (lambda text: text[:3000], "truncated"),
+        (lambda text: "[" * 100_000, "Expected `object`, got `array`"),
+        (
+            lambda text: text.replace('"flops":0', '"flops":"x"', 1),
+            "Expected `int`, got `str` - at `$.stages[0].flops`",
+        ),
+    ],
+)
+def test_a_broken_trace_is_a_diagnostic(capfd, tmp_path, change, says):
+    file = tmp_path / "trace.json"
+    _, out, _ = call(capfd, *SMALL, "--format", "json")
+    file.write_text(change(out))
+    code, out, err = call(capfd, "show", str(file))
+    assert (code, out) == (2, "") and "error[not-a-trace]" in err and says.lower() in err.lower()

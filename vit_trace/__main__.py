@@ -26,15 +26,25 @@ def interrupted(number: int, frame: FrameType | None) -> None:
 def main() -> None:
     """Entry point of the console script."""
     signal.signal(signal.SIGINT, interrupted)
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115  # for good
     gc.disable()  # importing torch makes half a million objects and no garbage: looking through them costs 100 ms
     try:
         from vit_trace.cli import run
+        from vit_trace.render.legible import make_legible
 
+        make_legible(sys.stdout, sys.stderr)
         code = run(sys.argv[1:])
-        sys.stdout.flush()
     except BrokenPipeError:  # the reader of our output has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except OSError:  # stderr is full: nobody can be told
+        code = 2
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # and what is left goes nowhere, or Python would complain of it when it ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(code)
 
 

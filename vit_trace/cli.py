@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +23,7 @@ SPEC_HELP = (
     "without it the reference ViT."
 )
 FOUND, CANNOT_START, DEFECT = 1, 2, 3
+STREAM_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class DefaultTrace(TyperGroup):
@@ -241,14 +244,17 @@ def run(arguments: list[str]) -> int:
     """Run the command line; the exit code. Raises BrokenPipeError only."""
     try:
         code = app(arguments, prog_name="vit-trace", standalone_mode=False)
+        sys.stdout.flush()
     except BrokenPipeError:
         raise
+    except SystemExit as leaving:  # typer and rich leave with 1 where the reader of our output has had enough
+        raise leaving.__context__ if isinstance(leaving.__context__, BrokenPipeError) else leaving from None
     except Exception as error:
         return refused(error)
     return code if isinstance(code, int) else 0
 
 
-def refused(error: Exception) -> int:
+def refused(error: Any) -> int:
     """Say what was wrong with the call, or own up to a defect."""
     diagnostics = getattr(error, "diagnostics", None)
     if diagnostics is not None:
@@ -258,6 +264,11 @@ def refused(error: Exception) -> int:
         from vit_trace.usage import misused
 
         report([misused(error)])
+        return CANNOT_START
+    if getattr(error, "errno", None) in STREAM_FULL:  # files that are written have said so themselves
+        from vit_trace.output import refuse
+
+        report(list(refuse("cannot-write", f"the output cannot be written: {os.strerror(error.errno)}").diagnostics))
         return CANNOT_START
     import traceback
 

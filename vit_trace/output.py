@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import tempfile
@@ -134,6 +135,8 @@ def render(trace: Trace, screen: Screen, format: str, stream: IO[str]) -> None:
     """One rendering of the trace into a text stream."""
     if screen.stage is not None and format not in ("json", "python"):
         require_stage(trace, screen.stage)
+    if format != "rich" and isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(encoding="utf-8")  # a file, whatever the terminal can show
     if format == "json":
         for chunk in trace.json_chunks():
             stream.write(chunk.decode())

@@ -56,7 +56,7 @@ class Run(NamedTuple):
 
 def command(peer: str, case: Case) -> list[str]:
     """What to run for one peer."""
-    ours = [sys.executable, "-m", "vit_trace", case.config, "--batch-size", str(case.batch)]
+    ours = [sys.executable, "-P", "-m", "vit_trace", case.config, "--batch-size", str(case.batch)]
     if peer == "vit-trace":
         return ours
     if peer == "no formulas":

@@ -16,7 +16,10 @@ UNLIMITED = 100_000
 
 def console_for(stream: IO[str], width: int | None = None) -> Console:
     """A console that writes to `stream`. `width` wins over COLUMNS, COLUMNS over the terminal."""
+    asked = os.environ.get("COLUMNS", "")
+    if width is None and asked.isdecimal():
+        width = int(asked) or None  # 0 says nothing, as for a shell
     console = Console(file=stream, markup=False, highlight=False, emoji=False, soft_wrap=False, width=width)
-    if width is None and not console.is_terminal and not os.environ.get("COLUMNS", "").isdigit():
-        console.width = UNLIMITED
+    if width is None and (not console.is_terminal or console.width <= 0):
+        console.width = 80 if console.is_terminal else UNLIMITED
     return console

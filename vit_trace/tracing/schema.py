@@ -277,7 +277,16 @@ class Trace(Struct, frozen=True):
 
     def json_chunks(self) -> Iterator[bytes]:
         """The same document piece by piece, so that a long trace is written without a second copy in memory."""
-        encode = msgspec.json.Encoder().encode
+        encoder = msgspec.json.Encoder().encode
+
+        def encode(value: object) -> bytes:
+            try:
+                return encoder(value)
+            except UnicodeEncodeError:  # the name of a file that is no UTF-8
+                import json
+
+                return json.dumps(msgspec.to_builtins(value), ensure_ascii=False).encode(errors="replace")
+
         separator = b"{"
         for name in self.__struct_fields__:
             value = getattr(self, name)
@@ -298,12 +307,39 @@ class Trace(Struct, frozen=True):
         """Read a saved trace. Raises TraceFormatError when the text is not JSON or not of this schema."""
         try:
             trace = msgspec.json.decode(text, type=Trace)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise TraceFormatError(str(error)) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise TraceFormatError(other_schema(text) or str(error)) from None
         for place, stage in enumerate(trace.stages):
             if stage.index != place or (stage.parent is not None and not 0 <= stage.parent < place):
                 raise TraceFormatError(f"stage {place} has index {stage.index} and parent {stage.parent}")
+            for spec in (*stage.inputs, *stage.outputs):
+                require_dims(spec, stage.name)
+        for parameter in trace.parameters:
+            require_dims(parameter, parameter.name)
         return trace
+
+
+class Named(Struct):
+    """Of a document only what it says it is."""
+
+    schema: str
+
+
+def other_schema(text: str | bytes) -> str:
+    """That the document is of another version of this schema; "" where it is of this one or of none."""
+    try:
+        name = msgspec.json.decode(text, type=Named).schema
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+    if name == SCHEMA or not name.startswith(SCHEMA.partition("/")[0]):
+        return ""
+    return f"its schema is {name[:40]}, this vit-trace reads {SCHEMA}: the version that saved it can show it"
+
+
+def require_dims(record: TensorSpec | Parameter, name: str) -> None:
+    """One formula for each axis. Raises TraceFormatError."""
+    if len(record.dims) != len(record.shape):
+        raise TraceFormatError(f"{name} has {len(record.shape)} axes and {len(record.dims)} dims")
 
 
 def json_schema() -> dict[str, Any]:
