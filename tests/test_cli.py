@@ -396,3 +396,8 @@ def test_a_broken_trace_is_a_diagnostic(capfd, tmp_path, change, says):
     file.write_text(change(out))
     code, out, err = call(capfd, "show", str(file))
     assert (code, out) == (2, "") and "error[not-a-trace]" in err and says.lower() in err.lower()
+
+
+def test_the_screen_in_the_readme_is_what_is_printed():
+    screen = (ROOT / "README.md").read_text().split("```\n")[1]
+    assert process("--image-size", "256", "--patch-size", "32", COLUMNS="80").stdout.strip("\n") == screen.strip("\n")
