@@ -64,8 +64,9 @@ def command(peer: str, case: Case) -> list[str]:
     if peer == "import torch":
         return [sys.executable, "-c", "import torch"]
     if peer == "torchtyc":
-        os.environ["BENCHMARK_MODEL"] = f"{case.config},{case.batch}"
-        return ["torchtyc", "run", f"{HERE / 'peers.py'}::forward"]
+        os.environ["BENCHMARK_MODEL"] = f"{ROOT / case.config},{case.batch}"  # it runs in a directory of its own choice
+        program = str(Path(sys.executable).parent / "torchtyc")
+        return [program, "run", f"{HERE / 'peers.py'}::forward", "--python", sys.executable]
     return [sys.executable, str(HERE / "peers.py"), peer, case.config, str(case.batch)]
 
 
