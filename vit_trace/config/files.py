@@ -44,12 +44,12 @@ def _file_bytes(path: Path) -> bytes:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            fail("not-a-file", f"{file} is {_file_kind(status.st_mode)}, not a YAML file", line_span(file, 1),
+            fail("not-a-file", f"{file} is {file_kind(status.st_mode)}, not a YAML file", line_span(file, 1),
                  help=tuple(f"for example {name}" for name in yaml_files_in(path)[:1]))  # fmt: skip
         with path.open("rb") as stream:
             raw = stream.read(MAX_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
-        fail("config-not-found", f"there is no file {file}", line_span(file, 1), *_nearest_files(path))
+        fail("config-not-found", f"there is no file {file}", line_span(file, 1), *nearest_files(path))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         fail("config-unreadable", f"{cut(file, 200)} cannot be read: {reason}", line_span(file, 1))
@@ -60,7 +60,7 @@ def _file_bytes(path: Path) -> bytes:
     return raw
 
 
-def _file_kind(mode: int) -> str:
+def file_kind(mode: int) -> str:
     kinds = {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
     return kinds.get(stat.S_IFMT(mode), "a device")
 
@@ -83,7 +83,7 @@ def yaml_files_in(directory: Path) -> list[str]:
     return [str(directory / name) for name in _names_in(directory) if name.endswith((".yaml", ".yml"))]
 
 
-def _nearest_files(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def nearest_files(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Notes and help for a path that leads nowhere: what else is in that directory, or that there is none."""
     from difflib import get_close_matches
 
