@@ -13,6 +13,7 @@ FORBIDDEN = {
     "dims": {"torch", "rich", "typer", "vit_trace.render", "vit_trace.views", "vit_trace.cli", "vit_trace.targets"},
     "targets": {"rich", "typer", "vit_trace.render", "vit_trace.views", "vit_trace.cli"},
     "checks": {"rich", "typer", "vit_trace.render", "vit_trace.cli"},
+    "checkpoint": {"rich", "typer", "vit_trace.render.findings", "vit_trace.cli"},
     "render": {"torch", "typer", "vit_trace.cli"},
     "views.py": {"torch", "rich", "typer", "vit_trace.render", "vit_trace.cli"},
     "vit.py": {"vit_trace", "rich", "typer"},

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from vit_trace.flags import Check, Model, Screen, with_bare_model, with_check, with_model, with_screen
+from vit_trace.flags import NO_MODEL, Check, Model, Screen, with_bare_model, with_check, with_model, with_screen
 from vit_trace.version import __version__
 
 if TYPE_CHECKING:
@@ -152,12 +152,23 @@ def check(
     from vit_trace.render.findings.progress import watched
     from vit_trace.report import exit_code, require_formats, write
 
+    if asked.checkpoint is not None and not specs and model == NO_MODEL:
+        return held(asked)
     require_formats(asked)
     wanted = expanded(specs) if specs else [None]
     found = list(watched(verdicts(wanted, model, asked), len(wanted)))
     for path in write(found, asked):
         print(f"wrote {path}", file=sys.stderr)
     return exit_code(found, asked.strict)
+
+
+def held(asked: Check) -> int:
+    """Say which model the checkpoint is of, or write it as a config."""
+    from vit_trace.checkpoint.check import write
+
+    for path in write(asked):
+        print(f"wrote {path}", file=sys.stderr)
+    return 0
 
 
 @app.command()

@@ -24,6 +24,10 @@ class Model(NamedTuple):
     train: bool = False
 
 
+NO_MODEL = Model({}, None, (), True, True)
+"""What the command line says where it says nothing of the model."""
+
+
 class Screen(NamedTuple):
     """What the command line says of the output."""
 
@@ -50,6 +54,7 @@ class Check(NamedTuple):
     strict: bool
     jobs: int | None
     suggest: tuple[str, ...]
+    checkpoint: Path | None = None
 
 
 def option(*names: str, metavar: str | None, help: str | None = None, **more: Any) -> Any:
@@ -108,6 +113,12 @@ SCREEN: dict[str, Any] = {
     "traceback": Annotated[bool, typer.Option("--traceback", help="Of a crash show Python's traceback too.")],
 }
 CHECK: dict[str, Any] = {
+    "checkpoint": Annotated[
+        Path | None,
+        option(
+            "--checkpoint", metavar="FILE", help="Whether these weights fit; without a SPEC which model they are of."
+        ),
+    ],
     "format": Annotated[
         str | None, option("--format", metavar="FORMAT", help="rich (the default), concise, json, github or sarif.")
     ],

@@ -1,4 +1,4 @@
-"""Which model a set of tensors is: library, patch, width, depth, tokens, classes; heads only where shapes tell. No torch."""
+"""Which model a set of tensors is: library, patch, width, depth, classes; heads only where shapes tell. No torch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class Description(Struct, frozen=True):
     """A plain Vision Transformer by its sizes; None where its tensors do not tell.
 
     `positions` are rows of the position embedding, `extra` those of them that are no patches; `how` says for some of
-    the fields where they are from, or why they are not known. `assumed` names fields that are likely, not certain.
+    the fields where they are from, or why they are not known. `assumed` names fields that are likely, not certain;
+    `projected` is whether attention ends in a projection.
     """
 
     library: str
@@ -45,6 +46,7 @@ class Description(Struct, frozen=True):
     classes: int | None = None
     heads: int | None = None
     fused: bool = False
+    projected: bool = True
     how: dict[str, str] = {}
     assumed: tuple[str, ...] = ()
 
@@ -94,6 +96,7 @@ def description(named: Named, config: Mapping[str, Any] | None = None) -> Descri
         classes=classes,
         heads=heads_of(named, sizes, config, how),
         fused=named.fused,
+        projected=has(named, "out.weight"),
         how=how,
         assumed=tuple(assumed),
     )
@@ -178,10 +181,10 @@ def heads_of(named: Named, sizes: Mapping[str, int], config: Mapping[str, Any], 
     if "heads" in sizes:
         how["heads"] = "from the relative position table"
         return sizes["heads"]
-    if has(named, "q_norm") and sizes.get("dim_head") and sizes["inner"] % sizes["dim_head"] == 0:
-        if sizes["dim_head"] != sizes["inner"]:
-            how["heads"] = f"queries are normalised {sizes['dim_head']} wide: {sizes['inner']} / {sizes['dim_head']}"
-            return sizes["inner"] // sizes["dim_head"]
+    normed = sizes.get("dim_head") if has(named, "q_norm") else None
+    if normed and normed != sizes["inner"] and sizes["inner"] % normed == 0:
+        how["heads"] = f"queries are normalised {normed} wide: {sizes['inner']} / {normed}"
+        return sizes["inner"] // normed
     for key in HEADS_KEYS:
         if isinstance(config.get(key), int) and config[key] > 0:
             how["heads"] = f"from {key} of the config.json beside it"

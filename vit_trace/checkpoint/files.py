@@ -1,4 +1,4 @@
-"""A path -> the checkpoint in it: what kind of file it is, told by its first bytes. Raises Refused, and nothing else."""
+"""A path -> the checkpoint in it: what kind of file it is, told by its first bytes. Raises Refused only."""
 
 from __future__ import annotations
 

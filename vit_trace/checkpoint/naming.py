@@ -29,7 +29,7 @@ class Piece(Struct, frozen=True):
 
 
 class Named(Struct, frozen=True):
-    """The tensors of a Vision Transformer by role; `heads` where their shapes tell, `rest` what no role is known for."""
+    """The tensors of a Vision Transformer by role; `heads` where shapes tell, `rest` what no role is known for."""
 
     layout: Layout
     prefix: str
@@ -62,7 +62,10 @@ def numberings(name: str) -> Iterator[tuple[str, int | None]]:
         yield f"{name[: found.start()]}#{name[found.end() :]}", int(found[0][:9])
         before = numbers[place - 1] if place else None
         if before is not None and before.end() + 1 == found.start():  # blocks of several blocks, as DINOv2 saves
-            yield f"{name[: before.start()]}@{name[before.end() : found.start()]}#{name[found.end() :]}", int(found[0][:9])
+            yield (
+                f"{name[: before.start()]}@{name[before.end() : found.start()]}#{name[found.end() :]}",
+                int(found[0][:9]),
+            )
 
 
 def places(name: str) -> Iterator[tuple[str, str, str, int | None]]:
@@ -126,9 +129,7 @@ def normal_pieces(role: str, name: str, shape: tuple[int, ...]) -> Iterator[tupl
             yield f"{base.removesuffix('qkv')}{part}.{leaf}", Piece(name, third, True)
     elif leaf == "kernel":
         yield f"{base}.weight", Piece(name, transposed(base, shape))
-    elif leaf == "bias" and re.search(r"\.[qkv]$", base):
-        yield role, Piece(name, (prod(shape),))
-    elif role in TOKENS:
+    elif (leaf == "bias" and re.search(r"\.[qkv]$", base)) or role in TOKENS:
         yield role, Piece(name, (prod(shape),))
     elif role in ("pos", "registers") and len(shape) >= 2:
         yield role, Piece(name, (prod(shape[:-1]), shape[-1]))

@@ -31,16 +31,22 @@ def state_of(path: str, value: Any, check: Callable[[Storage], None]) -> Checkpo
         key = best(value)
         if key is None:
             break
-        others = [cut(str(other), 30) for other in value if other != key and isinstance(value[other], (dict, Tensor, list))]
+        others = [
+            cut(str(other), 30) for other in value if other != key and isinstance(value[other], (dict, Tensor, list))
+        ]
         if others:
             notes.append(f"took [{key!r}] and left {', '.join(others[:4])}{', …' if len(others) > 4 else ''} aside")
         taken.append(str(key))
         value = value[key]
     tensors = found(value)
     if not tensors:
-        what = "one tensor" if isinstance(value, Tensor) else f"a {type(value).__name__}" if value is not None else "None"
+        what = (
+            "one tensor" if isinstance(value, Tensor) else f"a {type(value).__name__}" if value is not None else "None"
+        )
         if isinstance(value, dict):
-            what = f"a dictionary of {cut(', '.join(map(str, list(value)[:4])), 80)}" if value else "an empty dictionary"
+            what = (
+                f"a dictionary of {cut(', '.join(map(str, list(value)[:4])), 80)}" if value else "an empty dictionary"
+            )
         help = ("torch.save(model.state_dict(), FILE)",)
         raise refuse("not-a-checkpoint", f"{path} holds no state dict, but {what}", help=help)
     if len(tensors) > MAX_TENSORS:

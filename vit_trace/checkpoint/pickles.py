@@ -43,7 +43,7 @@ class Storage(NamedTuple):
 
     key: str
     dtype: str
-    count: int
+    numel: int
 
 
 class Tensor(NamedTuple):
@@ -66,21 +66,74 @@ LEGACY_STORAGES = {
     "ComplexFloat": "complex64", "ComplexDouble": "complex128",
     "QInt8": "qint8", "QUInt8": "quint8", "QInt32": "qint32", "QUInt4x2": "quint4x2", "QUInt2x4": "quint2x4",
 }  # fmt: skip
-DTYPES = set(
-    "bfloat16 bool complex32 complex64 complex128 float16 float32 float64 float4_e2m1fn_x2 float8_e4m3fn "
-    "float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz float8_e8m0fnu int8 int16 int32 int64 uint8 uint16 uint32 uint64 "
-    "qint8 qint32 quint8 quint2x4 quint4x2 bits8 bits16 bits1x8 bits2x4 bits4x2 "
-    "int1 int2 int3 int4 int5 int6 int7 uint1 uint2 uint3 uint4 uint5 uint6 uint7".split()
-)
-SCHEMES = set(
-    "per_channel_affine per_channel_affine_float_qparams per_channel_symmetric per_tensor_affine "
-    "per_tensor_symmetric".split()
-)
-REBUILDERS = set(
-    "_rebuild_tensor _rebuild_tensor_v2 _rebuild_tensor_v3 _rebuild_parameter _rebuild_parameter_with_state "
-    "_rebuild_meta_tensor_no_storage _rebuild_device_tensor_from_cpu_tensor _rebuild_qtensor _rebuild_sparse_tensor "
-    "_rebuild_nested_tensor _rebuild_wrapper_subclass".split()
-)
+DTYPES = {
+    "bfloat16",
+    "bool",
+    "complex32",
+    "complex64",
+    "complex128",
+    "float16",
+    "float32",
+    "float64",
+    "float4_e2m1fn_x2",
+    "float8_e4m3fn",
+    "float8_e4m3fnuz",
+    "float8_e5m2",
+    "float8_e5m2fnuz",
+    "float8_e8m0fnu",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "qint8",
+    "qint32",
+    "quint8",
+    "quint2x4",
+    "quint4x2",
+    "bits8",
+    "bits16",
+    "bits1x8",
+    "bits2x4",
+    "bits4x2",
+    "int1",
+    "int2",
+    "int3",
+    "int4",
+    "int5",
+    "int6",
+    "int7",
+    "uint1",
+    "uint2",
+    "uint3",
+    "uint4",
+    "uint5",
+    "uint6",
+    "uint7",
+}
+SCHEMES = {
+    "per_channel_affine",
+    "per_channel_affine_float_qparams",
+    "per_channel_symmetric",
+    "per_tensor_affine",
+    "per_tensor_symmetric",
+}
+REBUILDERS = {
+    "_rebuild_tensor",
+    "_rebuild_tensor_v2",
+    "_rebuild_tensor_v3",
+    "_rebuild_parameter",
+    "_rebuild_parameter_with_state",
+    "_rebuild_meta_tensor_no_storage",
+    "_rebuild_device_tensor_from_cpu_tensor",
+    "_rebuild_qtensor",
+    "_rebuild_sparse_tensor",
+    "_rebuild_nested_tensor",
+    "_rebuild_wrapper_subclass",
+}
 ALLOWED = {
     *(f"torch.{prefix}{name}Storage" for name in LEGACY_STORAGES for prefix in ("", "cuda.")),
     *(f"torch.{name}" for name in (*DTYPES, *SCHEMES, "Size", "Tensor", "device")),
@@ -183,10 +236,28 @@ class Machine:
 
 PLAIN = {str, int, float, bool, bytes, type(None)}
 CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
-ARGUMENTS = set(
-    "INT BININT BININT1 BININT2 LONG LONG1 LONG4 STRING BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES BINBYTES8 "
-    "BYTEARRAY8 UNICODE SHORT_BINUNICODE BINUNICODE BINUNICODE8 FLOAT BINFLOAT".split()
-)
+ARGUMENTS = {
+    "INT",
+    "BININT",
+    "BININT1",
+    "BININT2",
+    "LONG",
+    "LONG1",
+    "LONG4",
+    "STRING",
+    "BINSTRING",
+    "SHORT_BINSTRING",
+    "BINBYTES",
+    "SHORT_BINBYTES",
+    "BINBYTES8",
+    "BYTEARRAY8",
+    "UNICODE",
+    "SHORT_BINUNICODE",
+    "BINUNICODE",
+    "BINUNICODE8",
+    "FLOAT",
+    "BINFLOAT",
+}
 REFUSED = {
     "INST": "INST", "OBJ": "OBJ", "EXT1": "EXT1", "EXT2": "EXT2", "EXT4": "EXT4",
 }  # fmt: skip
@@ -202,6 +273,10 @@ def stack_global(machine: Machine, _: Any) -> None:
     if not isinstance(name, str) or not isinstance(module, str):
         raise Broken("a name that is no text")
     machine.named(module, name)
+
+
+def drop(value: Any) -> None:
+    """Nothing is done with it."""
 
 
 def tuple_of(count: int) -> Callable[[Machine, Any], None]:
@@ -230,8 +305,8 @@ def dictionary(machine: Machine, _: Any) -> None:
 
 STEPS: dict[str, Callable[[Machine, Any], None]] = {
     "MARK": lambda machine, _: machine.stack.append(MARK),
-    "POP": lambda machine, _: machine.stack.pop() and None,
-    "POP_MARK": lambda machine, _: machine.marked() and None,
+    "POP": lambda machine, _: drop(machine.stack.pop()),
+    "POP_MARK": lambda machine, _: drop(machine.marked()),
     "DUP": lambda machine, _: machine.stack.append(machine.stack[-1]),
     "EMPTY_LIST": lambda machine, _: machine.stack.append([]),
     "EMPTY_DICT": lambda machine, _: machine.stack.append({}),
@@ -278,7 +353,8 @@ def called(function: Any, arguments: Any) -> Any:
     if short in ("_rebuild_parameter", "_rebuild_parameter_with_state", "Parameter"):
         return arguments[0] if arguments else OPAQUE
     if short in ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3", "_rebuild_qtensor"):
-        return viewed(*arguments[:3], dtype=arguments[6] if short.endswith("v3") else None)
+        storage, offset, size, *rest = arguments
+        return viewed(storage, offset, size, rest[3] if short.endswith("v3") else None)
     if short == "_rebuild_meta_tensor_no_storage":
         dtype, size, *_ = arguments
         return Tensor(Entry(sizes(size), dtype_of(dtype)))

@@ -28,7 +28,9 @@ def torch_zip(path: str, archive: zipfile.ZipFile, size: int) -> Checkpoint:
     pickles = [name for name in members if name.endswith("/data.pkl") and name.count("/") == 1]
     if not pickles:
         what = "it is a zip archive without a data.pkl, so not of torch.save"
-        raise refuse("not-a-checkpoint", f"{path}: {what}", notes=(f"it holds {cut(', '.join(list(members)[:4]), 150)}",))
+        raise refuse(
+            "not-a-checkpoint", f"{path}: {what}", notes=(f"it holds {cut(', '.join(list(members)[:4]), 150)}",)
+        )
     total = sum(member.file_size for member in members.values())
     if total > size:
         sizes = f"its {bytes_text(size)} unpack to {bytes_text(total)}"
@@ -48,7 +50,7 @@ def torch_zip(path: str, archive: zipfile.ZipFile, size: int) -> Checkpoint:
 
 def check_storage(path: str, storage: Storage, held: int | None) -> None:
     """Raise Refused unless the archive holds the bytes that the pickle speaks of."""
-    wanted = storage.count * BITS.get(storage.dtype, 8) // 8
+    wanted = storage.numel * BITS.get(storage.dtype, 8) // 8
     if held is None:
         raise malformed(path, f"the values of storage {cut(storage.key)} are not in it")
     if storage.dtype in BITS and held != wanted:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from vit_trace.checks.meanings import forward, rules, silent
+from vit_trace.checks.meanings import checkpoint, forward, rules, silent
 
 AREAS = {
     "A forward or a constructor that fails": forward.MEANINGS,
     "Silent mistakes": silent.MEANINGS,
     "What `check` says of a config": rules.MEANINGS,
+    "What `check` says of a checkpoint": checkpoint.MEANINGS,
 }
 """Meanings by area, in the order of the page."""
 

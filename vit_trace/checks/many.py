@@ -126,13 +126,26 @@ def safely(spec: str | None, model: Model, asked: Check) -> Verdict:
 
     try:
         verdict = judged(spec, model)
-        for more in (suggesting,):
+        for more in (fitting, suggesting):
             verdict = more(verdict, spec, model, asked) if verdict.started else verdict
         return verdict
     except Exception as error:
         message = f"vit-trace failed while it checked: {type(error).__name__}: {error}"
         note = "this is a defect of vit-trace, not of the config: please report it"
         return Verdict(str(spec), (Diagnostic("internal-defect", "error", message, None, (note,)),))
+
+
+def fitting(verdict: Verdict, spec: str | None, model: Model, asked: Check) -> Verdict:
+    """The verdict with what keeps --checkpoint from being loaded into the model, where that can be built."""
+    if asked.checkpoint is None or any(one.severity == "error" for one in verdict.diagnostics):
+        return verdict
+    from vit_trace.checkpoint.check import misfits
+
+    try:
+        found = misfits(asked.checkpoint, spec, model)
+    except Refused as refused:
+        return replace(verdict, diagnostics=(*verdict.diagnostics, *refused.diagnostics), started=False)
+    return replace(verdict, diagnostics=(*found, *verdict.diagnostics))
 
 
 def suggesting(verdict: Verdict, spec: str | None, model: Model, asked: Check) -> Verdict:

@@ -1,0 +1,80 @@
+"""What a checkpoint holds, for a person: one row a quantity, with where it is from or why it is not known."""
+
+from __future__ import annotations
+
+from typing import IO
+
+from rich.table import Table
+from rich.text import Text
+
+from vit_trace.checkpoint.describe import Description
+from vit_trace.checkpoint.holding import Holding, heads_of
+from vit_trace.render import theme
+from vit_trace.render.cells import printable
+from vit_trace.render.console import console_for
+from vit_trace.views import compact
+
+UNKNOWN = "not known"
+
+
+def print_holding(held: Holding, stream: IO[str]) -> None:
+    """Path and counts, the model's quantities, and how to build it."""
+    console = console_for(stream)
+    taken = "".join(f"[{name!r}]" for name in held.taken)
+    dtypes = ", ".join(f"{name} ×{count}" if len(held.dtypes) > 1 else name for name, count in held.dtypes.items())
+    counts = f"{held.tensors} tensors · {compact(held.parameters)} parameters"
+    head = f"{held.path}{taken} · {held.format} · {counts} · {dtypes}"
+    console.print(Text(printable(head), theme.TITLE), soft_wrap=True)
+    console.print()
+    if held.model is None:
+        console.print(
+            Text("no Vision Transformer in a layout that is known: only a comparison with a SPEC can tell more")
+        )
+    else:
+        console.print(table(held.model))
+    for note in held.notes:
+        console.print(Text.assemble(("note: ", "bold"), printable(note)))
+    if held.spec is not None and held.model is not None:
+        heads = "" if held.model.heads else f" ({heads_of(held.model)} heads assumed)"
+        console.print()
+        console.print(Text(f"to build it{heads}:", theme.SAME))
+        console.print(Text(f"vit-trace {' '.join(held.spec)}"), soft_wrap=True)
+
+
+def table(model: Description) -> Table:
+    rows = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    rows.add_column(no_wrap=True)
+    rows.add_column(justify="right", no_wrap=True)
+    rows.add_column(overflow="fold", style=theme.SAME)
+    for name, value, note in facts(model):
+        rows.add_row(Text(name), Text(value, theme.CHANGED if value != UNKNOWN else theme.SAME), Text(printable(note)))
+    return rows
+
+
+def facts(model: Description) -> list[tuple[str, str, str]]:
+    """(quantity, value, where it is from or why it is not known)."""
+    how = model.how
+
+    def size(pair: tuple[int, int] | None) -> str:
+        return f"{pair[0]}×{pair[1]}" if pair else UNKNOWN
+
+    grid = f"{size(model.grid)} patches" if model.grid else ""
+    first = f" and {model.extra} more" if model.extra else ""
+    tokens = [word for word, has in (("class", model.cls), ("distillation", model.dist)) if has]
+    tokens += [f"{model.registers} registers"] if model.registers else []
+    prefix = f"after the prefix {model.prefix}" if model.prefix else ""
+    channels = "assumed" if "channels" in model.assumed else ""
+    gated = "two inner projections, one of which gates" if model.gated else ""
+    return [
+        ("named as in", model.library, prefix),
+        ("image", size(model.image), how.get("image", "the patch grid times the patch")),
+        ("patch", size(model.patch), how.get("patch", "")),
+        ("channels", str(model.channels or UNKNOWN), channels),
+        ("positions", str(model.positions or "none"), f"{grid}{first}" if model.positions else ""),
+        ("tokens", ", ".join(tokens) or "patches only", ""),
+        ("dim", str(model.dim), ""),
+        ("depth", str(model.depth), ""),
+        ("heads", str(model.heads or UNKNOWN), how.get("heads", "")),
+        ("mlp_dim", str(model.mlp_dim or UNKNOWN), gated),
+        ("classes", str(model.classes or "none"), how.get("classes", "")),
+    ]
