@@ -33,7 +33,7 @@ NAMES = {
 """Names of what a cause would set, whatever the library."""
 
 PAIRS = ("image", "patch")
-STRANGERS = 0.1
+STRANGERS = 0.3
 """Share of a model's tensors below which a checkpoint is not of that model at all."""
 
 WHOLE = ("int", "uint", "qint", "quint", "float8", "float4", "float6", "bits")
