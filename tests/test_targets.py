@@ -3,11 +3,14 @@
 The first rows run always, the rest in the slow sweep. A row is a spec with assignments that keep a real forward small.
 """
 
+import json
+
 import pytest
 import torch
 from conftest import attributes
 from oracle import module_calls, traced_calls
 
+from vit_trace import cli, views
 from vit_trace.dims.formula import evaluate, parse
 from vit_trace.output import Refused
 from vit_trace.targets.run import run
@@ -19,6 +22,7 @@ pytest.importorskip("transformers")
 pytest.importorskip("torchvision")
 pytest.importorskip("vit_pytorch")
 
+VIT_PYTORCH = ("image_size=64", "patch_size=16", "num_classes=10", "dim=64", "depth=2", "heads=4", "mlp_dim=96")
 HF_SMALL = ("num_hidden_layers=2",)
 QUICK = {
     "timm:vit_tiny_patch16_224": ("depth=2",),
@@ -27,9 +31,7 @@ QUICK = {
     "hf:ViTForImageClassification": HF_SMALL,
     "hf:SwinModel": (),
     "torchvision:vit_b_16": (),
-    "vit_pytorch.simple_vit:SimpleViT": (
-        *("image_size=64", "patch_size=16", "num_classes=10", "dim=64", "depth=2", "heads=4", "mlp_dim=96"),
-    ),
+    "vit_pytorch.simple_vit:SimpleViT": VIT_PYTORCH,
 }
 SLOW = {
     "timm:deit3_small_patch16_224": ("depth=2",),
@@ -63,10 +65,17 @@ SLOW = {
     "hf:SiglipVisionModel": HF_SMALL,
     "hf:VideoMAEModel": HF_SMALL,
     "hf:SegformerModel": (),
+    "vit_pytorch.twins_svt:TwinsSVT": ("num_classes=10", *(f"s{stage}_depth=1" for stage in (1, 2, 3, 4))),
+    "vit_pytorch.xcit:XCiT": (*VIT_PYTORCH, "cls_depth=1"),
+    "vit_pytorch.vit_1d:ViT": ("seq_len=64", "patch_size=8", *VIT_PYTORCH[2:]),
+    "vit_pytorch.vit_3d:ViT": (
+        *("image_size=64", "frames=8", "image_patch_size=16", "frame_patch_size=2"),
+        *VIT_PYTORCH[2:],
+    ),
     "torchvision:swin_t": (),
     "torchvision:maxvit_t": (),
-    "vit_pytorch.vit:ViT": QUICK["vit_pytorch.simple_vit:SimpleViT"],
-    "vit_pytorch.deepvit:DeepViT": QUICK["vit_pytorch.simple_vit:SimpleViT"],
+    "vit_pytorch.vit:ViT": VIT_PYTORCH,
+    "vit_pytorch.deepvit:DeepViT": VIT_PYTORCH,
 }
 
 
@@ -169,6 +178,11 @@ FILES = {
     "empty.json": "{}",
     "bad.json": "{",
     "exits.py": "import sys\nsys.exit(3)\n",
+    "kind.json": '{"model_type": ["vit"]}',
+    "notes.txt": "hello",
+    "typed.py": "held = {}\ndef build(p: 'float | None' = None): return held\n",
+    "pack/__init__.py": "",
+    "pack/net.py": "def build(): return 3\n",
 }
 BAD = [
     ("timm:vit_bas_patch16_224", "vit_base_patch16"),
@@ -185,16 +199,31 @@ BAD = [
     ("empty.json", "empty.json"),
     ("bad.json", "bad.json"),
     ("exits.py:build", "exits.py"),
+    ("kind.json", "model_type"),
+    ("notes.txt:build", "no Python file"),
+    ("typed.py:held.missing", "missing"),
+    ("typed.py:build --set p=abc", "a number or none"),
+    ("typed.py:", "nothing after the colon"),
+    ("pack:build", "net"),
+    ("pack.nte:build", "did you mean pack.net?"),
+    ("timm:vit_base_patch16_224 --set depth=two", "depth takes a whole number"),
+    ("timm:vit_base_patch16_224 --set patchsize=8", "patch_size"),
+    ("timm:vit_base_patch16_224.nosuchtag", "no vit_base_patch16_224 of the tag nosuchtag"),
+    ("torchvision:vit_b_16 --set nope=3", "takes no nope"),
+    ("torchvision:vit_b_16 --set attention_dropuot=3", "attention_dropout"),
+    ("hf:CLIPConfig --set visioncfg.depth=3", "vision_config"),
 ]
 
 
 @pytest.mark.parametrize(("spec", "says"), BAD, ids=[spec for spec, _ in BAD])
 def test_bad_specs_are_refused_in_their_own_words(spec, says, tmp_path, monkeypatch):
     for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     monkeypatch.chdir(tmp_path)
+    spec, *assigned = spec.split(" --set ")
     with pytest.raises(Refused) as refused:
-        run(foreign_target(spec))
+        run(foreign_target(spec, assigned))
     text = " ".join(
         part
         for d in refused.value.diagnostics
@@ -216,3 +245,39 @@ def test_what_a_library_hangs_on_torch_is_told_from_what_we_leave(monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(torch.nn.Module, "planted_by_us", run, raising=False)
         assert attributes(torch.nn.Module) != before
+
+
+LOUD = """
+import os
+from torch import nn
+class Loud(nn.Linear):
+    def forward(self, x):
+        print("said")
+        os.write(1, b"written")
+        return super().forward(x)
+print("loading")
+def build(dim=8, image_size=8):
+    os.system("echo from a process")
+    return Loud(image_size, dim)
+"""
+
+
+def test_what_other_code_prints_is_kept_off_stdout(tmp_path, monkeypatch, capfd):
+    """Also what it writes past Python; and the runs that look for formulas say nothing again."""
+    (tmp_path / "loud.py").write_text(LOUD)
+    monkeypatch.chdir(tmp_path)
+    assert cli.run(["loud.py:build", "--format", "json"]) == 0
+    out, err = capfd.readouterr()
+    assert json.loads(out)["target"]["class"] == "Loud"
+    assert err.count("said") == err.count("written") == 1 and "from a process" in err
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("timm:vit_tiny_patch16_224", "image 224×224 · patch 16 · dim 192 · depth 12 · heads 3 · 1000 classes"),
+        ("hf:ViTModel", "image 224 · patch 16 · dim 768 · depth 12 · heads 12 · mlp 3072"),
+    ],
+)
+def test_the_title_speaks_of_a_library_s_model_in_our_words(spec, says):
+    assert " · ".join(views.title(run(foreign_target(spec), formulas=False))[1:]) == says

@@ -7,7 +7,7 @@ stands for, so that any renderer can lay the same rows out.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -494,20 +494,42 @@ TITLE = {
 }
 
 
+DEPTHS = {"depths", "num_layers", "num_hidden_layers", "n_layers", "num_blocks", "stages"}
+"""What libraries call the number of layers."""
+
+
 def title(trace: Trace) -> tuple[str, ...]:
     """The class and its hyperparameters, one phrase each."""
-    values = dict(trace.target.hyperparameters)
+    values = in_our_words(trace.target.hyperparameters)
     if "dim_head" in values and "heads" in values:
-        values["heads"] = f"{values['heads']}×{values['dim_head']}"
+        values["heads"] = f"{phrase(values['heads'])}×{phrase(values['dim_head'])}"
     known = [TITLE[name].format(phrase(values[name])) for name in TITLE if name in values]
     if not known:
-        known = [f"{name} {phrase(value)}" for name, value in list(values.items())[:8]]
+        named = {name: symbol.value for name, symbol in trace.symbols.items() if symbol.hyperparameter}
+        sizes = {name: value for name, value in values.items() if not isinstance(value, (bool, float))}
+        known = [f"{name} {phrase(value)}" for name, value in list((named or sizes).items())[:8]]
     return (trace.target.class_, *known)
 
 
+def in_our_words(hyperparameters: Mapping[str, Value]) -> dict[str, Value]:
+    """The hyperparameters, those that a library calls otherwise under the title's names too."""
+    from vit_trace.targets.knobs import ROLES
+
+    roles = {"image_size": "image", "patch_size": "patch", "num_classes": "classes", "mlp_dim": "mlp_dim"}
+    others = {ours: ROLES[roles.get(ours, ours)] for ours in (*roles, "dim", "heads", "dim_head")} | {"depth": DEPTHS}
+    found = dict(hyperparameters)
+    for ours, names in others.items():
+        theirs = next((one for one in hyperparameters if one in names and hyperparameters[one] not in (None, "")), None)
+        if ours not in found and theirs is not None:
+            found[ours] = hyperparameters[theirs]
+    return found
+
+
 def phrase(value: Value) -> str:
-    """A hyperparameter as the title shows it: sizes as 256×320."""
-    return "×".join(map(str, value)) if isinstance(value, list) else str(value)
+    """A hyperparameter as the title shows it: sizes as 256×320, one for each of several stages as 2, 2, 6, 2."""
+    if isinstance(value, list):
+        return ("×" if len(value) == 2 else ", ").join(map(str, value))
+    return str(value)
 
 
 def compact(number: int) -> str:

@@ -68,5 +68,18 @@ def require_yaml(spec: str, config: Path | None) -> None:
     if path.suffix == ".py":
         message = f"{spec} does not say which of its classes or functions builds the model"
         raise refuse("no-factory", message, help=(f"vit-trace {spec}:NAME",))
+    if not os.path.exists(spec) and path.suffix.lower() not in (".yaml", ".yml") and is_module(spec):
+        message = f"{spec} does not say what of that module builds the model"
+        raise refuse("no-factory", message, help=(f"vit-trace {spec}:NAME",))
     if not os.path.exists(spec) and not path.suffix:
         raise no_spec(spec)
+
+
+def is_module(spec: str) -> bool:
+    """Whether it is a dotted name that begins with a package that can be imported."""
+    from importlib.util import find_spec
+
+    first = spec.partition(".")[0]
+    if not all(part.isidentifier() for part in spec.split(".")):
+        return False
+    return os.path.isdir(first) or os.path.isfile(f"{first}.py") or find_spec(first) is not None

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from vit_trace.output import Refused, refuse
 from vit_trace.targets.complaints import nearest
 from vit_trace.targets.knobs import ROLES
+
+KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "none"}
+"""How the plain types are spoken of."""
 
 WORDS = {"true": True, "false": False, "none": None, "null": None, "yes": True, "no": False}
 
@@ -43,17 +47,19 @@ def typed(name: str, text: str, like: Any = inspect.Parameter.empty, annotation:
     """The text as the type of what it replaces. Raises Refused where it is none of that type."""
     value = literal(text)
     wants = wanted(like, annotation)
-    if wants is str:
+    if wants == {str}:
         return text
-    if wants is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if wants is bool and value in (0, 1):
-        return bool(value)
-    fits = {int: isinstance(value, int), float: isinstance(value, (int, float)), bool: isinstance(value, bool)}
-    if wants is not None and (not fits[wants] or (wants is not bool and isinstance(value, bool))):
-        article = {int: "a whole number", float: "a number", bool: "true or false"}[wants]
-        shown = "" if like is inspect.Parameter.empty else f" (it is {like!r})"
-        raise refuse("bad-value", f"--set {name}={text}: {name} takes {article}{shown}")
+    if wants:
+        if float in wants and int not in wants and type(value) is int:
+            value = float(value)
+        if bool in wants and not wants & {int, float} and type(value) is not bool and value in (0, 1):
+            value = bool(value)
+        if str in wants and type(value) not in wants:
+            return text
+        if type(value) not in wants:
+            takes = " or ".join(KINDS[kind] for kind in KINDS if kind in wants)
+            shown = "" if like is inspect.Parameter.empty else f" (it is {like!r})"
+            raise refuse("bad-value", f"--set {name}={text}: {name} takes {takes}{shown}")
     if isinstance(like, list) and isinstance(value, tuple):
         return list(value)
     if isinstance(like, tuple) and isinstance(value, list):
@@ -61,15 +67,23 @@ def typed(name: str, text: str, like: Any = inspect.Parameter.empty, annotation:
     return value
 
 
-def wanted(like: Any, annotation: Any) -> type | None:
-    """int, float, bool or str where that is what a parameter takes; None where it may be several things."""
-    plain: dict[object, type] = {int: int, float: float, bool: bool, str: str}
-    plain |= {kind.__name__: kind for kind in (int, float, bool, str)}
-    if isinstance(annotation, (str, type)) and annotation in plain:
-        return plain[annotation]
-    if annotation in ("", inspect.Parameter.empty, None) and type(like) in (int, float, bool):
-        return type(like) if type(like) is not int else None
-    return None
+def wanted(like: Any, annotation: Any) -> set[type]:
+    """The plain types that a parameter takes, by its annotation or else its default; none where it may be anything."""
+    if annotation in ("", inspect.Parameter.empty, None):
+        return {type(like)} if type(like) in (float, bool) else set()
+    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+    if not isinstance(annotation, (str, type)) or get_args(annotation):
+        text = str(annotation)
+    alternatives = re.sub(r"(typing\.)?(Optional|Union)\[(.*)\]$", r"\3|\2", text.replace(" ", "")).split("|")
+    if "Union" in alternatives:
+        alternatives = [one for part in alternatives[:-1] for one in part.split(",")]
+    plain = {kind.__name__: kind for kind in KINDS} | {"None": type(None), "NoneType": type(None)}
+    if "Optional" in alternatives:
+        alternatives = [*alternatives[:-1], "None"]
+    if not all(one in plain for one in alternatives):
+        return set()
+    found = {plain[one] for one in alternatives}
+    return found | ({type(None)} if like is None else set())
 
 
 def call_values(given: Mapping[str, str], function: Callable[..., Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
@@ -13,18 +14,49 @@ from vit_trace.output import Refused
 from vit_trace.tracing import frames
 from vit_trace.tracing.schema import Diagnostic, Source
 
+LIKE = 0.85
+"""How alike two names are of which one is a slip of the pen."""
+
 INSTALLED = ("site-packages", "dist-packages")
 
 
 @contextlib.contextmanager
 def contained() -> Iterator[None]:
     """Other people's prints go to stderr, their warnings nowhere, their SystemExit becomes an exception."""
-    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+    with contextlib.redirect_stdout(sys.stderr), descriptor_moved(2), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             yield
         except SystemExit as leaving:
             raise Exited(f"SystemExit: {leaving}").with_traceback(leaving.__traceback__) from leaving
+
+
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """As `contained`, and what is printed goes nowhere: it has been printed before."""
+    with contextlib.ExitStack() as stack:
+        nowhere = stack.enter_context(open(os.devnull, "w"))
+        stack.enter_context(contained())
+        stack.enter_context(contextlib.redirect_stdout(nowhere))
+        stack.enter_context(descriptor_moved(nowhere.fileno()))
+        yield
+
+
+@contextlib.contextmanager
+def descriptor_moved(to: int) -> Iterator[None]:
+    """What libraries in C and other programs write to standard output goes where Python's own prints go."""
+    try:
+        kept = os.dup(1)
+    except OSError:  # closed: nothing can reach it
+        yield
+        return
+    try:
+        with contextlib.suppress(OSError):
+            os.dup2(to, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 class Exited(Exception):
@@ -79,10 +111,13 @@ def syntax_span(error: SyntaxError) -> Source:
 
 
 def nearest(name: str, names: Iterable[str], count: int = 3, likeness: float = 0.5) -> list[str]:
-    """The names most like this one, upper and lower case alike; else those that contain it."""
+    """The names most like this one, upper and lower case alike; else those that begin with it, or contain it."""
     known = {one.lower(): one for one in names}
-    found = get_close_matches(name.lower(), known, count, likeness) if name else []
-    return [known[one] for one in found or [one for one in known if name.lower() in one][:count]]
+    asked = name.lower()
+    begun = sorted((one for one in known if asked and one.startswith(asked)), key=len)[:count]
+    like = get_close_matches(asked, known, count, likeness) if asked else []
+    twins = get_close_matches(asked, like, count, LIKE)
+    return [known[one] for one in twins or begun or like or [one for one in known if asked in one][:count]]
 
 
 def did_you_mean(name: str, names: Iterable[str], prefix: str = "") -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace as altered
 
-from vit_trace.targets.complaints import contained, refusal
+from vit_trace.targets.complaints import contained, refusal, silenced
 from vit_trace.targets.inputs import Plan, given_plan
 from vit_trace.targets.knobs import Changes, Knob, Path, changed, image_changes, image_places, knobs_of, number
 from vit_trace.targets.request import Request
@@ -51,6 +51,7 @@ class Foreign:
     plans: Sequence[Plan]
     hyperparameters: Mapping[str, Value] = field(default_factory=dict)
     train: bool = False
+    heard: bool = True  # what its code prints has not been printed before
 
     def target(self) -> Target:
         return Target(
@@ -73,10 +74,13 @@ class Foreign:
         arguments = {**self.arguments, **values}
         base: Changes = {(name,): tuple(value) if isinstance(value, list) else value for name, value in values.items()}
         make = partial(again, base)
+        with silenced():
+            built = build_first(self.spec, make)
         return replace(
             self,
             make=make,
-            built=build_first(self.spec, make),
+            built=built,
+            heard=False,
             arguments=arguments,
             again=lambda changes: again({**base, **changes}),
             hyperparameters={**self.hyperparameters, **values},
@@ -95,12 +99,13 @@ class Foreign:
 
     def trace(self, rules: bool = True, formulas: bool = True) -> Trace:
         """The trace of one forward, with formulas where they are wanted and can be had."""
-        with contained():
+        with contained() if self.heard else silenced():
             begun = time.process_time()
             trace, plan, rung = self.first(rules)
             seconds = time.process_time() - begun
-            if not formulas or trace.failure is not None:
-                return trace
+        if not formulas or trace.failure is not None:
+            return trace
+        with silenced():
             return self.named(trace, plan, rules, seconds, rung)
 
     def first(self, rules: bool) -> tuple[Trace, Plan, int]:

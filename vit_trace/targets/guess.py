@@ -23,6 +23,9 @@ OTHER_SIDES = (256, 384)
 
 FRAMES = 16
 
+CHANNELS, FEW_CHANNELS = 3, 4
+"""Channels of an image, and the most that one may have if the first convolution is to speak of images."""
+
 
 def guessed_plans(built: Built, request: Request, side: Any = None) -> list[Plan]:
     """Ways to feed the model, the likeliest first. Raises Refused where its forward needs more than an image."""
@@ -34,23 +37,51 @@ def guessed_plans(built: Built, request: Request, side: Any = None) -> list[Plan
             f"--input {name}={'2x3x224x224' if place == 0 else '2x196x768'}" for place, name in enumerate(needed)
         )
         raise refuse("needs-input", f"forward of {type(built.model).__name__} needs {what}", help=(" ".join(help),))
-    height, width = request.image or image_of(arguments) or pair(side) or (SIDE, SIDE)
-    channels, rank = first_layer(built.model)
-    channels = number(arguments, "channels") or channels
-    frames = number(arguments, "frames") or FRAMES
-    sizes = {"b": request.batch, "c": channels, "H": height, "W": width}
-    image = image_plan(request.batch, channels, height, width)
-    video = Plan((Feed(None, ("b", "c", "T", "H", "W")),), {**sizes, "T": frames})
-    frames_first = Plan((Feed(None, ("b", "T", "c", "H", "W")),), {**sizes, "T": frames})
-    listed = Plan((), sizes, list_of_images)
+    size = request.image or image_of(arguments) or pair(side)
+    guessed, rank = first_layer(built.model)
+    said = number(arguments, "channels")
+    if said is not None:
+        channels = [said]
+    else:  # the first convolution may well come after patches were cut out
+        channels = list(dict.fromkeys((guessed, CHANNELS) if guessed <= FEW_CHANNELS else (CHANNELS, guessed)))
+    if (axes := other_axes(arguments)) is not None:
+        return [Plan((Feed(None, ("b", "c", *axes)),), {"b": request.batch, "c": one}) for one in channels]
+    frames = number(arguments, "frames")
+    kinds = ["image", "listed", "video", "frames first"]
     if "list" in str(first).lower():
-        return [listed, image]
-    if rank == 3 or number(arguments, "frames"):
-        return [video, frames_first, image]
-    if request.image or image_of(arguments) or pair(side):
-        return [image, listed, video, frames_first]
-    others = [image_plan(request.batch, channels, side, side) for side in OTHER_SIDES]
-    return [image, *others, listed, video, frames_first]
+        kinds = ["listed volumes", "listed"] if frames else ["listed", "image"]
+    elif rank == 3 or frames:
+        kinds = ["video", "frames first", "listed volumes", "image"]
+    height, width = size or (SIDE, SIDE)
+    sizes = {"b": request.batch, "H": height, "W": width, "T": frames or FRAMES}
+    plans = [plan_of(kind, {**sizes, "c": one}) for one in channels for kind in kinds]
+    if size is None:
+        plans[1:1] = [image_plan(request.batch, channels[0], side, side) for side in OTHER_SIDES if kinds[0] == "image"]
+    return plans
+
+
+def plan_of(kind: str, sizes: Mapping[str, int]) -> Plan:
+    """A plan of the kind of input, with the sizes that it has."""
+    if kind == "video":
+        return Plan((Feed(None, ("b", "c", "T", "H", "W")),), sizes)
+    if kind == "frames first":
+        return Plan((Feed(None, ("b", "T", "c", "H", "W")),), sizes)
+    if kind == "listed volumes":
+        return Plan((), sizes, lambda at: listed(at, ("c", "T", "H", "W")))
+    flat = {axis: size for axis, size in sizes.items() if axis != "T"}
+    if kind == "listed":
+        return Plan((), flat, lambda at: listed(at, ("c", "H", "W")))
+    return image_plan(flat["b"], flat["c"], flat["H"], flat["W"])
+
+
+def other_axes(arguments: Mapping[str, Any]) -> tuple[int, ...] | None:
+    """The axes behind the channels where they are not those of an image: a series, a volume of any rank."""
+    shape, length = arguments.get("input_shape"), arguments.get("seq_len")
+    if isinstance(shape, (tuple, list)) and shape and all(isinstance(one, int) for one in shape):
+        return tuple(shape)
+    if isinstance(length, int) and not isinstance(length, bool) and image_of(arguments) is None:
+        return (length,)
+    return None
 
 
 def required(model: nn.Module) -> tuple[list[str], Any]:
@@ -83,9 +114,9 @@ def first_layer(model: nn.Module) -> tuple[int, int]:
     return 3, 2
 
 
-def list_of_images(sizes: Sizes) -> Inputs:
-    """Images one by one, without an axis for the batch."""
+def listed(sizes: Sizes, axes: tuple[str, ...]) -> Inputs:
+    """Images or volumes one by one, without an axis for the batch."""
     import torch
 
-    shape = sizes["c"], sizes["H"], sizes["W"]
+    shape = tuple(sizes[axis] for axis in axes)
     return ([torch.empty(shape, device="meta") for _ in range(sizes["b"])],), {}

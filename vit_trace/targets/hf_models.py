@@ -128,6 +128,8 @@ def config_class_of(values: Mapping[str, Any], file: Path) -> type:
 
     mapping = config_names()
     kind = values.get("model_type")
+    if kind is not None and not isinstance(kind, str):
+        raise refuse("not-a-config", f"{file}: model_type is the name of a kind of model, not {json.dumps(kind)[:40]}")
     if kind in mapping:
         return type_named(transformers, mapping[str(kind)])
     first = architecture(values)
@@ -231,7 +233,9 @@ def config_of(spec: str, config_class: type, values: Mapping[str, Any]) -> Any:
     except Exception as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
         raise refuse(
-            "bad-value", f"{spec}: {lines[-1].removeprefix('TypeError: ')}", notes=tuple(lines[:-1])
+            "bad-value",
+            f"{spec}: {lines[-1].removeprefix('TypeError: ')}",
+            notes=tuple(line for line in lines[:-1] if not line.endswith(":")),
         ) from error
 
 
@@ -244,7 +248,8 @@ def with_assignments(config: Any, values: Mapping[str, Any], assigned: Mapping[s
         for part in parts:
             inner = getattr(owner, part, None)
             if not is_config(inner):
-                raise assignments.unknown(name, known(owner), type(owner).__name__)
+                parts_of = [one for one, value in vars(owner).items() if is_config(value)]
+                raise assignments.unknown(part, parts_of or known(owner), type(owner).__name__)
             place[part] = dict(place.get(part) or {})
             owner, place = inner, place[part]
         if last not in known(owner):

@@ -19,7 +19,7 @@ ROLES = {
     "channels": {"in_chans", "in_channels", "num_channels", "channels", "n_input_channels", "image_channels"},
     "classes": {"num_classes", "num_labels", "n_classes"},
     "image": {"img_size", "image_size", "input_size", "crop_size", "image_height", "image_width"},
-    "frames": {"frames", "num_frames", "frames_per_clip"},
+    "frames": {"frames", "num_frames", "frames_per_clip", "max_frames"},
     "patch": {"patch_size", "image_patch_size", "patch_height", "patch_width", "local_patch_size"},
     "frame_patch": {"frame_patch_size", "tubelet_size"},
     "dim": {"dim", "embed_dim", "hidden_size", "hidden_dim", "d_model", "width"}

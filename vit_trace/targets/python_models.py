@@ -30,14 +30,15 @@ def python_model(spec: str, request: Request) -> Foreign:
     value = attribute(spec, module, name)
     make, values, takes = factory(spec, value, request)
     built = build_first(spec, make, request.rules)
-    recipe = Recipe(spec, make, built, plans=lambda one: plans(one, request))
+    recipe = Recipe(spec, make, built, plans=lambda one: plans(one, request, {**takes, **values}))
     return assemble(by_arguments(recipe, built, value, values, takes), request)
 
 
-def plans(built: Built, request: Request) -> Any:
-    from vit_trace.targets.guess import guessed_plans
+def plans(built: Built, request: Request, arguments: dict[str, Any]) -> Any:
+    """What the model's class was called with says what to feed it, else what the factory is called with."""
+    from vit_trace.targets.guess import guessed_plans, image_of
 
-    return guessed_plans(built, request)
+    return guessed_plans(built, request, image_of(arguments))
 
 
 def by_arguments(recipe: Recipe, built: Built, value: Any, values: dict[str, Any], takes: dict[str, Any]) -> Recipe:
@@ -70,7 +71,8 @@ def factory(spec: str, value: Any, request: Request) -> tuple[Callable[[], objec
     parameters = assignments.signature_of(value) or {}
     if lacking := assignments.missing(parameters, values):
         help = " ".join(f"--set {name}=…" for name in lacking)
-        raise refuse("missing-hyperparameter", f"{spec} needs {', '.join(lacking)}", help=(help,))
+        more = "or name a function of yours that calls it: FILE.py:NAME"
+        raise refuse("missing-hyperparameter", f"{spec} needs {', '.join(lacking)}", help=(help, more))
     kept = {name: one.default for name, one in parameters.items() if one.default is not inspect.Parameter.empty}
     return lambda: value(**values), values, kept
 
@@ -140,8 +142,10 @@ def taken(name: str, path: Path) -> bool:
 
 def named_module(name: str) -> ModuleType:
     """The module of that dotted name. Raises Refused."""
+    if name and Path(name).is_file():
+        raise refuse("not-python", f"{name} is no Python file: its name does not end in .py")
     if not name or not all(part.isidentifier() for part in name.split(".")):
-        raise refuse("unknown-target", f"{name or ':'} is no module", help=FORMS)
+        raise refuse("unknown-target", f"{name} is no module" if name else "no module before the colon", help=FORMS)
     importable(os.getcwd())
     return imported(name, name)
 
@@ -168,7 +172,7 @@ def unknown_module(name: str, missing: str) -> Exception:
     parent = missing.rpartition(".")[0]
     folders = list(getattr(sys.modules.get(parent), "__path__", [])) if parent else None
     known = [one.name for one in pkgutil.iter_modules(folders)]
-    near = nearest(missing.rpartition(".")[2], known, likeness=0.7)
+    near = nearest(missing.rpartition(".")[2], known, likeness=0.6)
     prefix = f"{parent}." if parent else ""
     help = (f"did you mean {', '.join(prefix + one for one in near)}?",) if near else FORMS
     return refuse("no-such-module", f"there is no module {missing}", help=help)
@@ -186,12 +190,23 @@ def failed(shown: str, error: Exception) -> Exception:
 def attribute(spec: str, module: ModuleType, name: str) -> Any:
     """What the module has under that name. Raises Refused."""
     value: Any = module
+    shown = module.__name__
     for part in name.split("."):
         if not hasattr(value, part):
-            public = [one for one in vars(value) if not one.startswith("_")]
-            own = [one for one in public if callable(getattr(value, one, None))]
-            makers = [one for one in own if getattr(getattr(value, one), "__module__", None) == module.__name__] or own
-            help = did_you_mean(part, own) or ((f"it has {', '.join(makers[:8])}",) if makers else ())
-            raise refuse("no-such-name", f"{spec}: {value.__name__} has no {part or 'name after the colon'}", help=help)
-        value = getattr(value, part)
+            message = f"{shown} has no {part}" if part else f"{spec} names nothing after the colon"
+            raise refuse("no-such-name", message, help=instead(value, part, module))
+        value, shown = getattr(value, part), f"{shown}.{part}"
     return value
+
+
+def instead(value: Any, part: str, module: ModuleType) -> tuple[str, ...]:
+    """What there is in place of a name that a module or class does not have."""
+    import pkgutil
+
+    own = [one for one in getattr(value, "__dict__", ()) if one[0] != "_" and callable(getattr(value, one, None))]
+    makers = [one for one in own if getattr(getattr(value, one), "__module__", None) == module.__name__] or own
+    if not own:
+        inner = [one.name for one in pkgutil.iter_modules(getattr(value, "__path__", []))]
+        return (f"its modules are {', '.join(inner[:8])}",) if inner else ()
+    near = did_you_mean(part, makers) or did_you_mean(part, own) if part else ()
+    return near or (f"it has {', '.join(makers[:8])}",)

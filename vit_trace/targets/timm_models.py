@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from types import TracebackType
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vit_trace.output import refuse
 from vit_trace.targets import assignments
-from vit_trace.targets.complaints import contained, did_you_mean, missing_library, refusal
+from vit_trace.targets.complaints import contained, did_you_mean, missing_library
 from vit_trace.targets.foreign import Foreign, Recipe, assemble, build_first
 from vit_trace.targets.inputs import Plan, image_plan, pair
+from vit_trace.targets.misfits import explained
 from vit_trace.targets.request import Request
 
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ def timm_model(name: str, request: Request) -> Foreign:
         known = timm.list_models()
         near = did_you_mean(name, known, "timm:") or did_you_mean(name.partition("_")[0], known, "timm:")
         raise refuse("unknown-model", f"timm has no model {name}", help=(*near, "vit-trace models 'timm:*vit*'"))
+    refuse_tag(timm, name)
     values = {key: assignments.literal(text) for key, text in request.assignments.items()}
     if fetched := FORBIDDEN & values.keys():
         raise refuse("no-weights", f"--set {min(fetched)}: a trace needs no weights and fetches none")
@@ -39,8 +39,22 @@ def timm_model(name: str, request: Request) -> Foreign:
     try:
         built = build_first(spec, make, request.rules)
     except Exception as error:
-        raise explained(spec, error) from error
+        plain = partial(timm.create_model, name, pretrained=False)
+        raise explained(spec, error, request.assignments, plain) from error
     return assemble(Recipe(spec, make, built, plans=lambda one: plans(one, request)), request)
+
+
+def refuse_tag(timm: Any, name: str) -> None:
+    """Refuse a name with a tag of weights that timm does not know, and says so only once it builds. Raises Refused."""
+    base, dot, tag = name.partition(".")
+    tags = timm.list_pretrained(f"{base}.*") if dot else []
+    if tag and name not in tags:
+        help = did_you_mean(name, tags, "timm:") or (f"timm:{base}",)
+        raise refuse(
+            "unknown-model",
+            f"timm has no {base} of the tag {tag}",
+            help=(*help, f"the tag changes no shape: timm:{base}"),
+        )
 
 
 def library() -> Any:
@@ -60,32 +74,6 @@ def plans(built: Built, request: Request) -> list[Plan]:
     given = arguments.get("img_size", arguments.get("input_size"))
     height, width = request.image or pair(given) or pair(sides) or (224, 224)
     return [image_plan(request.batch, arguments.get("in_chans", channels), height, width)]
-
-
-def explained(spec: str, error: Exception) -> Exception:
-    """A complaint about an argument that the class does not take, with the nearest that it takes."""
-    cause = error.__cause__
-    found = re.search(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(cause))
-    if cause is None or not found:
-        return error
-    made = class_on(cause.__traceback__, found[1])
-    parameters = assignments.signature_of(made) if made else None
-    names = assignments.named(parameters) if parameters else []
-    if names:
-        return assignments.unknown(found[2], names, f"{spec} ({found[1]})")
-    return refusal("unknown-hyperparameter", f"{spec} takes no {found[2]}")
-
-
-def class_on(traceback: TracebackType | None, name: str) -> type | None:
-    """The class of that name among the variables on a traceback."""
-    while traceback is not None:
-        scopes: tuple[Mapping[str, Any], ...] = (traceback.tb_frame.f_locals, traceback.tb_frame.f_globals)
-        for values in scopes:
-            for value in values.values():
-                if isinstance(value, type) and value.__name__ == name:
-                    return value
-        traceback = traceback.tb_next
-    return None
 
 
 def names() -> list[str]:

@@ -10,6 +10,7 @@ from vit_trace.targets.complaints import contained, did_you_mean, missing_librar
 from vit_trace.targets.foreign import Foreign, Recipe, assemble, build_first
 from vit_trace.targets.guess import guessed_plans
 from vit_trace.targets.inputs import Plan
+from vit_trace.targets.misfits import explained
 from vit_trace.targets.request import Request
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ def torchvision_model(name: str, request: Request) -> Foreign:
     def make() -> object:
         return builder(**nothing, **values)
 
-    built = build_first(spec, make, request.rules)
+    try:
+        built = build_first(spec, make, request.rules)
+    except Exception as error:
+        raise explained(spec, error, request.assignments, lambda: builder(**nothing)) from error
     return assemble(Recipe(spec, make, built, plans=lambda one: plans(models, name, one, request)), request)
 
 
