@@ -65,6 +65,11 @@ SLOW = {
     "hf:SiglipVisionModel": HF_SMALL,
     "hf:VideoMAEModel": HF_SMALL,
     "hf:SegformerModel": (),
+    "hf:BlipVisionConfig": HF_SMALL,
+    "hf:BridgeTowerVisionConfig": HF_SMALL,
+    "hf:Qwen2_5_VLVisionConfig": ("depth=2", "hidden_size=320", "intermediate_size=320"),
+    "hf:EfficientLoFTRConfig": (),
+    "hf:DepthAnythingConfig": ("backbone_config.image_size=126",),
     "vit_pytorch.twins_svt:TwinsSVT": ("num_classes=10", *(f"s{stage}_depth=1" for stage in (1, 2, 3, 4))),
     "vit_pytorch.xcit:XCiT": (*VIT_PYTORCH, "cls_depth=1"),
     "vit_pytorch.vit_1d:ViT": ("seq_len=64", "patch_size=8", *VIT_PYTORCH[2:]),
@@ -80,9 +85,9 @@ SLOW = {
 
 
 def on_cpu(value):
-    """The same arguments with real zeros instead of meta tensors."""
+    """The same arguments with real zeros instead of meta tensors; what has values keeps them."""
     if isinstance(value, torch.Tensor):
-        return torch.zeros(value.shape, dtype=value.dtype)
+        return torch.zeros(value.shape, dtype=value.dtype) if value.is_meta else value
     if isinstance(value, tuple | list):
         return type(value)(map(on_cpu, value))
     return {name: on_cpu(inner) for name, inner in value.items()} if isinstance(value, dict) else value

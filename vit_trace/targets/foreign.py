@@ -52,6 +52,7 @@ class Foreign:
     hyperparameters: Mapping[str, Value] = field(default_factory=dict)
     train: bool = False
     heard: bool = True  # what its code prints has not been printed before
+    fitting: list[Plan] = field(default_factory=list, compare=False)  # the plan that its forward took, once it ran
 
     def target(self) -> Target:
         return Target(
@@ -59,7 +60,7 @@ class Foreign:
             class_name=type(self.built.model).__name__,
             hyperparameters=self.hyperparameters,
             build=self.make,  # type: ignore[arg-type]  # known to give a module: it has been called
-            inputs=lambda: self.plans[0].inputs({}),
+            inputs=lambda: (self.fitting or self.plans)[0].inputs({}),
             trace=self.trace,
             train=self.train,
             variant=self.variant if self.again is not None else None,
@@ -81,6 +82,7 @@ class Foreign:
             make=make,
             built=built,
             heard=False,
+            fitting=[],
             arguments=arguments,
             again=lambda changes: again({**base, **changes}),
             hyperparameters={**self.hyperparameters, **values},
@@ -114,6 +116,7 @@ class Foreign:
         for plan in self.plans:
             trace, rung = self.run(self.built, plan, {}, rules, construction=self.built.construction)
             if trace.failure is None:
+                self.fitting[:] = [plan]
                 return trace, plan, rung
             first = first or (trace, plan, rung)
         assert first is not None

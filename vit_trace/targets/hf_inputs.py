@@ -19,6 +19,9 @@ OTHER_SIDES = (512, 1024, 1536)
 GRIDS = ("image_grid_thw", "grid_thw", "image_grid_hw")
 """Arguments with the grid of patches of each image, whose patches stand in one row."""
 
+PAIR = 2
+"""Images that are compared, where a model takes them so."""
+
 TOKENS = 8
 """Text tokens, where a model reads text too."""
 
@@ -86,7 +89,7 @@ def frames_of(config: Any) -> int:
 def image_feeds(model: Any, names: set[str], vision: Any, frames: int, channels: int) -> Iterator[Feed]:
     """The image itself, under the name and with the axes the model wants."""
     main = getattr(model, "main_input_name", "pixel_values")
-    order = [main, "pixel_values", "pixel_values_videos", "images", "pixel_values_images"]
+    order = [main, "pixel_values", "pixel_values_videos", "images", "pixel_values_images", "image"]
     name = next((one for one in order if one in names and one not in ("input_ids", "input_values")), None)
     if name is None:
         return
@@ -98,6 +101,8 @@ def image_feeds(model: Any, names: set[str], vision: Any, frames: int, channels:
     yield image
     if frames:
         yield Feed(name, ("b", "c", "T", "H", "W"))
+    else:
+        yield Feed(name, ("b", PAIR, "c", "H", "W"))
 
 
 def flat_patches(name: str, vision: Any, channels: int) -> Feed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -178,7 +179,7 @@ def model(
 
     model_class = model_class or mapped_class(spec, config)
     if not request.inputs:
-        refuse_text(spec, config)
+        refuse_text(spec, config, model_class)
     built = build_first(spec, lambda: of({}), request.rules)
     arguments = {name: value for name, value in vars(config).items() if not name.startswith("_")}
     if "num_labels" not in arguments and classifies(type(built.model)):
@@ -250,12 +251,17 @@ def with_assignments(config: Any, values: Mapping[str, Any], assigned: Mapping[s
             if not is_config(inner):
                 parts_of = [one for one, value in vars(owner).items() if is_config(value)]
                 raise assignments.unknown(part, parts_of or known(owner), type(owner).__name__)
-            place[part] = dict(place.get(part) or {})
+            place[part] = said_of(inner, place.get(part))
             owner, place = inner, place[part]
         if last not in known(owner):
             raise assignments.unknown(last, known(owner), type(owner).__name__)
         place[last] = assignments.typed(name, text, getattr(owner, last, None))
     return given
+
+
+def said_of(part: Any, given: Any) -> dict[str, Any]:
+    """What a part of a config was made of: what was given for it, else how it differs from its class's defaults."""
+    return dict(given) if isinstance(given, dict) else dict(part.to_diff_dict())
 
 
 def known(config: Any) -> list[str]:
@@ -274,8 +280,7 @@ def altered(config: Any, given: Mapping[str, Any], changes: Changes) -> dict[str
         if () in inner:
             made[name] = inner[()]
         elif is_config(value):
-            part = made.get(name)
-            made[name] = altered(value, part if isinstance(part, dict) else {}, inner)
+            made[name] = altered(value, said_of(value, made.get(name)), inner)
         else:
             made[name] = changed(value, inner)
     if "num_labels" in made:
@@ -293,20 +298,58 @@ def mapped_class(spec: str, config: Any) -> type | None:
     if kind in modeling_auto.MODEL_MAPPING_NAMES:
         return None
     for name, mapping in vars(modeling_auto).items():
-        if name.endswith("_MAPPING_NAMES") and isinstance(mapping, Mapping) and kind in mapping:
+        if name.startswith("MODEL_") and isinstance(mapping, Mapping) and kind in mapping:
             names = mapping[kind]
             found = getattr(transformers, names if isinstance(names, str) else names[0], None)
-            if isinstance(found, type):
+            if isinstance(found, type) and hasattr(found, "forward"):
                 return found
+    if (own := own_class(type(config))) is not None:
+        return own
     help = ("a config.json with `architectures`, or hf:ModelClass",)
     raise refuse("unknown-model", f"{spec}: AutoModel knows no model for {type(config).__name__}", help=help)
 
 
-def refuse_text(spec: str, config: Any) -> None:
+def own_class(config_class: type) -> type | None:
+    """The model class beside a config class, for a part of a larger model that no mapping lists."""
+    import importlib
+
+    try:
+        module = importlib.import_module(config_class.__module__.replace(".configuration_", ".modeling_"))
+    except ImportError:
+        return None
+    found = [
+        one
+        for name, one in vars(module).items()
+        if isinstance(one, type) and name[0] != "_" and one.__dict__.get("forward") is not None
+        if getattr(one, "config_class", None) is config_class or annotated(one) == config_class.__name__
+    ]
+    return min(found, key=lambda one: (not one.__name__.endswith("Model"), len(one.__name__)), default=None)
+
+
+def annotated(model_class: type) -> str:
+    """The name of the config class that a pretrained model's `config` is annotated with."""
+    if not hasattr(model_class, "from_pretrained"):
+        return ""
+    said = inspect.get_annotations(model_class).get("config", "")
+    return said if isinstance(said, str) else getattr(said, "__name__", "")
+
+
+def refuse_text(spec: str, config: Any, model_class: type | None) -> None:
     """Refuse a config of a model that sees no images. Raises Refused."""
+    if str(getattr(model_class or auto_class(config), "main_input_name", "")).startswith("pixel"):
+        return
     if not VISUAL & {name for owner in parts(config) for name in vars(owner)}:
         message = f"{spec} is no vision model: {type(config).__name__} says nothing of images"
         raise refuse("not-a-vision-model", message, help=("give what it takes: --input input_ids=2x16:int64",))
+
+
+def auto_class(config: Any) -> type | None:
+    """The class that AutoModel takes for a config."""
+    import transformers
+    from transformers.models.auto import modeling_auto
+
+    name = modeling_auto.MODEL_MAPPING_NAMES.get(str(getattr(config, "model_type", "")))
+    return getattr(transformers, name, None) if isinstance(name, str) else None
 
 
 def parts(config: Any) -> list[Any]:

@@ -82,6 +82,23 @@ class Empty(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
+class Meeting(TorchFunctionMode):
+    """Takes tensors that kept their values to meta where they meet one that has none: an index may keep them."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") not in INDEXING:
+            tensors = [one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
+            if len(tensors) > 1 and any(one.is_meta for one in tensors) and not all(one.is_meta for one in tensors):
+                args, kwargs = placed(args, kwargs, "meta")
+        return func(*args, **kwargs)
+
+
+INDEXING = {"__getitem__", "__setitem__", "index_put", "index_put_", "__get__"}
+
+
 def build_anyhow(factory: Callable[[], object], rules: bool = True) -> Built:
     """factory(), on the first rung that carries it. Raises what the factory raises on CPU, and NotAModel."""
     first: Exception | None = None
@@ -222,12 +239,15 @@ def with_inputs(
     """The model on meta, integer and boolean inputs, whose values may decide shapes, on CPU."""
     if not any(not tensor.is_meta for tensor in tree_leaves((args, kwargs)) if isinstance(tensor, Tensor)):
         return None
-    return record(built.model, args, kwargs, **about)
+    with Meeting():
+        return record(built.model, args, kwargs, **about)
 
 
 def with_integers(built: Built, rebuild: Rebuild, args: tuple[Any, ...], kwargs: dict[str, Any], about: About) -> Trace:
     """Floats on meta; all integers and booleans, the model's own among them, on CPU."""
-    return record(moved(build_on_cpu(rebuild), keep_integers=True).model, args, kwargs, **about)
+    model = moved(build_on_cpu(rebuild), keep_integers=True).model
+    with Meeting():
+        return record(model, args, kwargs, **about)
 
 
 def under_fake(built: Built, rebuild: Rebuild, args: tuple[Any, ...], kwargs: dict[str, Any], about: About) -> Trace:
