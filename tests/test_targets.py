@@ -286,3 +286,15 @@ def test_what_other_code_prints_is_kept_off_stdout(tmp_path, monkeypatch, capfd)
 )
 def test_the_title_speaks_of_a_library_s_model_in_our_words(spec, says):
     assert " · ".join(views.title(run(foreign_target(spec), formulas=False))[1:]) == says
+
+
+@pytest.mark.parametrize(("spec", "given"), [("hf:ViTModel", "pixel_value"), ("torchvision:vit_b_16", "img")])
+def test_an_input_of_a_name_that_forward_has_not_is_refused(spec, given):
+    with pytest.raises(Refused) as refused:
+        foreign_target(spec, inputs=(f"{given}=2x3x224x224",))
+    assert f"takes no {given}" in refused.value.diagnostics[0].message
+
+
+def test_a_glob_that_nothing_fits_is_said_to(capfd):
+    assert cli.run(["models", "torchvision:nosuchthing"]) == 1
+    assert "no model fits torchvision:nosuchthing" in capfd.readouterr().err

@@ -239,6 +239,9 @@ def assemble(recipe: Recipe, request: Request) -> Foreign:
     if recipe.follows is not None:
         turnable = independent(turnable, recipe.follows)
     if request.inputs:
+        from vit_trace.targets.guess import refuse_unknown_inputs
+
+        refuse_unknown_inputs(built.model, [one.name for one in request.inputs if one.name])
         plans: Sequence[Plan] = [given_plan(request.inputs, number(arguments, "channels"))]
     else:
         plans = recipe.plans(built)

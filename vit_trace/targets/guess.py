@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vit_trace.output import refuse
+from vit_trace.targets.assignments import named
+from vit_trace.targets.complaints import nearest
 from vit_trace.targets.inputs import Feed, Plan, Sizes, image_plan, pair
 from vit_trace.targets.knobs import image_places, number
 from vit_trace.targets.request import Request
@@ -94,6 +96,21 @@ def required(model: nn.Module) -> tuple[list[str], Any]:
     plain = [one for one in parameters if one.kind in kinds]
     needed = [one.name for one in plain if one.default is inspect.Parameter.empty]
     return needed, plain[0].annotation if plain else ""
+
+
+def refuse_unknown_inputs(model: nn.Module, names: Sequence[str]) -> None:
+    """Refuse --input for arguments that forward has not, unless it takes any and none is like them. Raises Refused."""
+    try:
+        parameters = inspect.signature(model.forward).parameters
+    except (TypeError, ValueError):
+        return
+    open_ended = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
+    known = named(parameters)
+    for name in names:
+        near = nearest(name, known)
+        if name not in known and (near or not open_ended):
+            help = (f"did you mean {', '.join(near)}?",) if near else (f"it takes {', '.join(known[:12])}",)
+            raise refuse("bad-input", f"--input {name}: forward of {type(model).__name__} takes no {name}", help=help)
 
 
 def image_of(arguments: Mapping[str, Any]) -> tuple[int, int] | None:

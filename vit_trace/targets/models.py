@@ -44,4 +44,7 @@ def listed(pattern: str = "*") -> tuple[list[str], list[Diagnostic]]:
             found += [f"{one}:{name}" for name in LIBRARIES[one]() if fnmatchcase(name.lower(), glob.lower())]
         except Refused as refused:
             complaints += refused.diagnostics
+    if not found and not complaints:
+        help = ("a glob, such as '*swin*' or 'hf:Dino*'",)
+        complaints.append(Diagnostic("no-such-model", "error", f"no model fits {pattern}", help=help))
     return found, complaints
