@@ -285,7 +285,7 @@ def test_what_is_said_to_be_tried_does_help(name):
 def test_interpolation_is_offered_with_both_grids():
     (one,) = found(timm_state(img_size=64), "timm")
     assert one.help == (
-        "interpolate pos_embed 8×8 → 4×4, its first 1 row kept",
+        "interpolate pos_embed 8×8 → 4×4, its first row kept",
         "set img_size 64 (tried: every tensor fits)",
     )
 

@@ -171,7 +171,8 @@ def image(items: Sequence[Item], ours: Description, theirs: Description) -> Iter
     )
     help: tuple[str, ...] = ()
     if ours.grid and theirs.grid and ours.grid != theirs.grid:
-        extra = f", its first {ours.extra} row{'s' * (ours.extra > 1)} kept" if ours.extra else ""
+        first = "row" if ours.extra == 1 else f"{ours.extra} rows"
+        extra = f", its first {first} kept" if ours.extra else ""
         if theirs.extra == ours.extra:
             help = (f"interpolate {name} {by_size(ours.grid)} → {by_size(theirs.grid)}{extra}",)
     yield Cause("checkpoint-image-size", message, found, {"image": list(ours.image)}, help)
