@@ -1,5 +1,6 @@
 """Whether weights fit: state dicts of the libraries themselves against targets, one diagnosis for each cause."""
 
+import copyreg
 import json
 import os
 import re
@@ -21,6 +22,8 @@ from vit_trace.config import ViTConfig
 from vit_trace.targets.builtin import builtin
 from vit_trace.targets.spec import foreign_target
 from vit_trace.vit import ViT
+
+copyreg._slotnames(torch.Tensor)  # kept on the class by whoever pickles the first tensor
 
 SMALL = dict(img_size=32, patch_size=8, embed_dim=24, depth=2, num_heads=3, num_classes=5)
 HF = dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=96, image_size=32, patch_size=8)
@@ -212,6 +215,18 @@ BAD = {
         "own",
         {"checkpoint-naming", "checkpoint-missing", "checkpoint-unexpected"},
         "vit-pytorch, this model as in the classic",
+    ),
+    "BEiT's image": (
+        lambda: timm_state("beit_base_patch16_224", img_size=64),
+        "beit",
+        {"checkpoint-image-size"},
+        "64×64 .* 8×8 patches.*4×4",
+    ),
+    "a position of the class token": (
+        lambda: timm_state(no_embed_class=True),
+        "timm",
+        {"checkpoint-tokens"},
+        "none besides those of the 4×4 patches, this model 1",
     ),
     "own image": (lambda: own_state(image_size=64), "own", {"checkpoint-image-size"}, "64×64"),
     "own heads": (lambda: own_state(heads=4), "own", {"checkpoint-inner"}, "32 wide"),

@@ -47,7 +47,7 @@ def causes(found: Comparison, ours: Description, theirs: Description) -> Iterato
     """The causes of all that differs between two Vision Transformers."""
     left = list(found.items)
     known: set[str] = set()
-    for find in (depth, width, inner, mlp, patch, channels, tokens, image, classes, head, pool):
+    for find in (depth, width, inner, mlp, patch, channels, tokens, places, image, table, classes, head, pool):
         for cause in find(left, ours, theirs):
             yield cause
             known |= KNOWN.get(cause.code, set())
@@ -63,7 +63,7 @@ KNOWN = {
     "checkpoint-patch": {"patch", "patch_dim", "positions"},
     "checkpoint-channels": {"channels", "patch_dim"},
     "checkpoint-tokens": {"positions", "registers"},
-    "checkpoint-image-size": {"positions"},
+    "checkpoint-image-size": {"positions", "window"},
     "checkpoint-classes": {"classes"},
 }
 """Axes that a cause explains; a tensor that differs on another one too is not done with."""
@@ -156,6 +156,15 @@ def tokens(items: Sequence[Item], ours: Description, theirs: Description) -> Ite
     yield Cause("checkpoint-tokens", f"checkpoint has {'; '.join(parts)}", found, dict(roles))
 
 
+def places(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Cause]:
+    """The same patches, but a position for the class token in one of the two only."""
+    found = differing(items, "positions")
+    if found and ours.grid is not None and ours.grid == theirs.grid and ours.extra != theirs.extra:
+        rows, other = ours.extra or "none", theirs.extra or "none"
+        more = f"{rows} besides those of the {by_size(ours.grid)} patches, this model {other}"
+        yield Cause("checkpoint-tokens", f"checkpoint's position embedding has {more}", found)
+
+
 def image(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Cause]:
     found = differing(items, "positions")
     if not found or ours.positions is None or theirs.positions is None:
@@ -176,6 +185,21 @@ def image(items: Sequence[Item], ours: Description, theirs: Description) -> Iter
         if theirs.extra == ours.extra:
             help = (f"interpolate {name} {by_size(ours.grid)} → {by_size(theirs.grid)}{extra}",)
     yield Cause("checkpoint-image-size", message, found, {"image": list(ours.image)}, help)
+
+
+def table(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Cause]:
+    """BEiT's tables of relative positions: (2·grid - 1)² rows and 3 for the class token, by layer."""
+    found = differing(items, "window")
+    if not found or ours.patch is None or found[0].have is None or found[0].want is None:
+        return
+    have, want = (window_side(rows - 3) for rows in (found[0].have[0], found[0].want[0]))
+    if have and want:
+        height, width = have * ours.patch[0], have * ours.patch[1]
+        message = (
+            f"checkpoint was made for {height}×{width} with patch {patch_words(ours.patch)} (relative positions on "
+            f"{have}×{have} patches), this model has {want}×{want} patches"
+        )
+        yield Cause("checkpoint-image-size", message, found, {"image": [height, width]})
 
 
 def classes(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Cause]:
