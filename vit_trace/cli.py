@@ -149,12 +149,14 @@ def check(
 ) -> int:
     """Say what is wrong with configs, before a run is paid for."""
     from vit_trace.checks.many import expanded, verdicts
+    from vit_trace.checks.weigh import wanted as require_training
     from vit_trace.render.findings.progress import watched
     from vit_trace.report import exit_code, require_formats, write
 
     if asked.checkpoint is not None and not specs and model == NO_MODEL:
         return held(asked)
     require_formats(asked)
+    require_training(asked)
     wanted = expanded(specs) if specs else [None]
     found = list(watched(verdicts(wanted, model, asked), len(wanted)))
     for path in write(found, asked):

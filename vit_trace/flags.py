@@ -55,6 +55,10 @@ class Check(NamedTuple):
     jobs: int | None
     suggest: tuple[str, ...]
     checkpoint: Path | None = None
+    memory: str | None = None
+    optimizer: str | None = None
+    precision: str | None = None
+    checkpointing: bool = False
 
 
 def option(*names: str, metavar: str | None, help: str | None = None, **more: Any) -> Any:
@@ -134,9 +138,23 @@ CHECK: dict[str, Any] = {
         list[str] | None,
         option("--suggest", metavar="KEY", help="Values of a hyperparameter near its own that build and run."),
     ],
+    "memory": Annotated[
+        str | None,
+        option("--memory", metavar="SIZE", help="Does a training step with --batch-size fit 24GiB? What takes most?"),
+    ],
+    "optimizer": Annotated[
+        str | None, option("--optimizer", metavar="NAME", help="With --memory: adamw (the default), sgd or none.")
+    ],
+    "precision": Annotated[
+        str | None,
+        option("--precision", metavar="NAME", help="With --memory: fp32 (the default), bf16-mixed or bf16."),
+    ],
+    "checkpointing": Annotated[
+        bool, typer.Option("--checkpointing", help="With --memory: repeated blocks are computed again in backward.")
+    ],
 }
 SWITCHES = {"train": False, "rules": True, "formulas": True, "fold": True, "ran": False, "traceback": False}
-DEFAULTS = {**SWITCHES, "view": "table", "strict": False}
+DEFAULTS = {**SWITCHES, "view": "table", "strict": False, "checkpointing": False}
 
 
 def with_model(verb: Verb) -> Verb:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from vit_trace.checks.meanings import checkpoint, forward, rules, silent
+from vit_trace.checks.meanings import checkpoint, forward, memory, rules, silent
 
 AREAS = {
     "A forward or a constructor that fails": forward.MEANINGS,
     "Silent mistakes": silent.MEANINGS,
     "What `check` says of a config": rules.MEANINGS,
     "What `check` says of a checkpoint": checkpoint.MEANINGS,
+    "What `check --memory` says of a training run": memory.MEANINGS,
 }
 """Meanings by area, in the order of the page."""
 

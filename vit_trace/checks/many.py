@@ -123,10 +123,11 @@ def begin() -> None:
 def safely(spec: str | None, model: Model, asked: Check) -> Verdict:
     """The verdict; where vit-trace itself fails, one that says so."""
     from vit_trace.checks.judge import judged
+    from vit_trace.checks.weigh import weighing
 
     try:
         verdict = judged(spec, model)
-        for more in (fitting, suggesting):
+        for more in (fitting, weighing, suggesting):
             verdict = more(verdict, spec, model, asked) if verdict.started else verdict
         return verdict
     except Exception as error:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from vit_trace.memory.report import MemoryReport
 from vit_trace.tracing.schema import Diagnostic, Severity
 
 SCHEMA = "vit-trace-check/1"
@@ -46,6 +47,7 @@ class Verdict(Struct, frozen=True, omit_defaults=True):
     batch_size: int | None = None
     started: bool = True
     suggestions: tuple[Suggestion, ...] = ()
+    memory: MemoryReport | None = None
 
     def count(self, severity: str) -> int:
         return sum(one.severity == severity for one in self.diagnostics)

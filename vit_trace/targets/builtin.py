@@ -36,6 +36,8 @@ def builtin(config: ViTConfig, spec: str = "", given: Given | None = None, train
         train=train,
         words=lambda name, value: f"--{name.replace('_', '-')} {value_words(value)}",
         expected=(config.batch_size, config.channels, *config.image_size),
+        batch=config.batch_size if given is None or len(given.shape) == 4 else None,
+        feeds=lambda batch: [lambda: batched(config, given, batch)],
     )
 
 
@@ -72,6 +74,13 @@ def given_inputs(given: Given) -> Inputs:
     import torch
 
     return (torch.empty(given.shape, dtype=getattr(torch, given.dtype), device="meta"),), {}
+
+
+def batched(config: ViTConfig, given: Given | None, batch: int) -> Inputs:
+    """What it is fed, with another number of images."""
+    if given is not None:
+        return given_inputs(given._replace(shape=(batch, *given.shape[1:])))
+    return inputs(msgspec.structs.replace(config, batch_size=batch))
 
 
 def build(config: ViTConfig) -> nn.Module:

@@ -65,6 +65,8 @@ class Foreign:
             train=self.train,
             variant=self.variant if self.again is not None else None,
             expected=self.expected(),
+            batch=self.plans[0].sizes.get("b"),
+            feeds=lambda batch: [partial(plan.inputs, {"b": batch}) for plan in self.plans],
             arguments=self.arguments,
         )
 

@@ -37,7 +37,8 @@ class Target:
 
     `variant` is the target with some hyperparameters changed and all else the same, `words` how a user would say such
     a change; `expected` is the shape of the images that the model was made for; `arguments` are what somebody else's
-    model was made of, under its library's names, whatever they hold.
+    model was made of, under its library's names, whatever they hold. `batch` is how many images it is fed, None where
+    that cannot be changed; `feeds` are the ways to feed it at another batch, of which the first that runs counts.
     """
 
     spec: str
@@ -54,6 +55,13 @@ class Target:
     words: Callable[[str, Value], str] = set_words
     expected: tuple[int, ...] | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    batch: int | None = None
+    feeds: Callable[[int], Sequence[Callable[[], Inputs]]] | None = None
+
+    def fed(self, batch: int | None) -> Sequence[Callable[[], Inputs]]:
+        """The ways to feed it at a batch, None being its own."""
+        batch = self.batch if batch is None else batch
+        return [self.inputs] if self.feeds is None or batch is None else self.feeds(batch)
 
     def record(self, device: str = "meta") -> schema.Target:
         """What the trace says of it."""

@@ -16,6 +16,7 @@ from vit_trace.render.cells import printable
 from vit_trace.render.console import console_for
 from vit_trace.render.diagnostics import STYLES, print_diagnostic
 from vit_trace.render.findings.places import summary_line
+from vit_trace.render.memory import print_memory
 from vit_trace.views import compact
 
 TRIED = "(tried: builds and runs)"
@@ -36,6 +37,9 @@ def write_screen(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
         console.print(Text(f"and {len(verdicts) - len(shown)} without error or warning", theme.SAME))
     notes(shown, console)
     for verdict in verdicts:
+        if verdict.memory is not None:
+            console.print()
+            print_memory(verdict.spec, verdict.memory, console)
         for one in verdict.suggestions:
             console.print()
             console.print(Text(f"{verdict.spec} · {one.name} {one.present}", theme.TITLE))

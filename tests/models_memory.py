@@ -1,0 +1,35 @@
+"""Models to be weighed: two inputs, no gradient, some parameters frozen."""
+
+import torch
+from torch import nn
+
+
+class TwoInputs(nn.Module):
+    def __init__(self, dim: int = 16, num_classes: int = 4) -> None:
+        super().__init__()
+        self.one = nn.Conv2d(3, dim, 16, 16)
+        self.head = nn.Linear(dim, num_classes)
+
+    def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+        tokens = self.one(image).flatten(2).transpose(1, 2)
+        return {"logits": self.head(tokens.mean(1)), "tokens": tokens}
+
+
+class Frozen(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Conv2d(3, 8, 16, 16)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.one(image).detach()
+
+
+class HalfFrozen(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Linear(16, 16, bias=False)
+        self.two = nn.Linear(16, 8, bias=False)
+        self.one.requires_grad_(False)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.two(self.one(image.flatten(1)[:, :16]))

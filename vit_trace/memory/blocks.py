@@ -1,0 +1,82 @@
+"""Activation checkpointing: which modules are computed again in backward, found in any model.
+
+A block is one of several equal neighbours in a ModuleList or Sequential: of one class, with parameters of the same
+names and shapes. Where a block is itself only a list, the modules in it are taken. Outer blocks win over inner ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from itertools import groupby
+from typing import Any
+
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+LISTS = (nn.ModuleList, nn.ModuleDict)
+"""Containers that are not called themselves."""
+
+
+def blocks(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """(path, module) of all that checkpointing wraps, in the model's order."""
+    return list(inside(model, ""))
+
+
+def inside(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
+    children = [(f"{path}.{name}" if path else name, child) for name, child in module.named_children()]
+    if not isinstance(module, (*LISTS, nn.Sequential)):
+        for name, child in children:
+            yield from inside(child, name)
+        return
+    for _, group in groupby(children, key=lambda item: signature(item[1])):
+        members = list(group)
+        repeated = len(members) > 1 and any(members[0][1].children())
+        for name, child in members:
+            yield from called(child, name) if repeated else inside(child, name)
+
+
+def called(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
+    """The module if it can be called, else those in it that have parameters."""
+    if not isinstance(module, LISTS):
+        yield path, module
+        return
+    for name, child in module.named_children():
+        if any(True for _ in child.parameters()):
+            yield from called(child, f"{path}.{name}")
+
+
+def signature(module: nn.Module) -> tuple[object, ...]:
+    return type(module), tuple((name, tuple(one.shape)) for name, one in module.named_parameters())
+
+
+@contextmanager
+def checkpointed(model: nn.Module, around: Callable[[], AbstractContextManager[Any]]) -> Iterator[None]:
+    """Compute the blocks again in backward, as torch.utils.checkpoint does with use_reentrant=False.
+
+    Args:
+        around: what a forward runs under, needed again when a block is computed in backward.
+    """
+    wrapped = [module for _, module in blocks(model)]
+    kept = [vars(module).get("forward") for module in wrapped]
+    try:
+        for module in wrapped:
+            module.forward = again(module.forward, around)
+        yield
+    finally:
+        for module, own in zip(wrapped, kept, strict=True):
+            if own is None:
+                vars(module).pop("forward", None)
+            else:
+                module.forward = own
+
+
+def again(forward: Callable[..., Any], around: Callable[[], AbstractContextManager[Any]]) -> Callable[..., Any]:
+    def within(*args: Any, **kwargs: Any) -> Any:
+        with around():
+            return forward(*args, **kwargs)
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        return checkpoint(within, *args, use_reentrant=False, **kwargs)
+
+    return run

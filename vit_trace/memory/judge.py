@@ -1,0 +1,195 @@
+"""Does a training run fit? Steps are run without memory at two batches; what is between and beyond follows from them.
+
+Every storage of a step is a straight line in the batch size; where two steps do not have the same events (a batch of
+one takes other paths in torch), batches are tried one by one. The largest batch that is reported has itself been run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from vit_trace.memory.optimizer import Needs, needs
+from vit_trace.memory.options import OPTIMIZERS, PRECISIONS, Training
+from vit_trace.memory.report import MemoryReport, Peak, Remedy, StageBytes
+from vit_trace.memory.subject import Subject, Unmeasured
+from vit_trace.memory.tape import Line, Tape, largest, lines
+from vit_trace.targets.target import Target
+
+MOST_BATCHES = 2**24
+"""Images in a batch beyond which nobody looks."""
+
+KEPT = ("parameters", "gradients", "buffers", "inputs", "activations")
+
+
+class Run:
+    """One way to train a target: what a step at a batch takes, each batch run once."""
+
+    def __init__(self, target: Target, training: Training, subject: Subject | None = None) -> None:
+        self.target, self.training = target, training
+        self.subject = subject or Subject(target, training.precision)
+        self.tapes: dict[int | None, Tape] = {}
+
+    def tape(self, batch: int | None) -> Tape:
+        """Raises Unmeasured."""
+        if batch not in self.tapes:
+            self.tapes[batch] = self.subject.tape(batch, self.training.checkpointing)
+        return self.tapes[batch]
+
+    def needs(self, tape: Tape) -> Needs:
+        return needs(self.training.optimizer, tape.trained)
+
+    def peak(self, batch: int | None) -> int:
+        """Bytes at the peak of a step that is not the first. Raises Unmeasured."""
+        tape = self.tape(batch)
+        wanted = self.needs(tape)
+        return wanted.state + max(tape.peak()[0], tape.end() + wanted.moment)
+
+    def floor(self, batch: int | None) -> int:
+        """Bytes that no batch goes below: parameters, buffers, gradients, and what the optimizer needs."""
+        tape = self.tape(batch)
+        wanted = self.needs(tape)
+        held = tape.trained + sum(bytes_of(tape, "parameters", "buffers"))
+        return held + wanted.state + wanted.moment
+
+    def bounds(self, batch: int, limit: int) -> list[tuple[Line, int]] | None:
+        """What is alive at each event as a line in the batch, with its limit; None where there are no lines."""
+        one = max(batch, 2)
+        found = lines(self.tape(one), self.tape(one + 1))
+        if found is None:
+            return None
+        wanted = self.needs(self.tape(one))
+        alive, end = found
+        return [*((line, limit - wanted.state) for line in set(alive)), (end, limit - wanted.state - wanted.moment)]
+
+    def largest(self, batch: int, limit: int) -> int:
+        """The largest batch whose peak is at most `limit`; it has been run. Raises Unmeasured."""
+        if self.floor(batch) > limit:
+            return 0
+        bounds = self.bounds(batch, limit)
+        if bounds is not None:
+            found = largest(bounds)
+            found = MOST_BATCHES if found is None else min(found, MOST_BATCHES)
+            if found > 1 and self.peak(found) <= limit and self.as_said(found, bounds):
+                return found
+            if found <= 1:
+                return 1 if self.peak(1) <= limit else 0
+        return self.searched(limit)
+
+    def as_said(self, batch: int, bounds: list[tuple[Line, int]]) -> bool:
+        """Whether the run at this batch has the peak that the lines say."""
+        wanted = self.needs(self.tape(batch))
+        said = max(line.at(batch) for line, _ in bounds[:-1]), bounds[-1][0].at(batch) + wanted.moment
+        return self.peak(batch) == wanted.state + max(said)
+
+    def searched(self, limit: int) -> int:
+        """The largest batch by trying: doubling, then halving the gap."""
+        low, high = 0, 1
+        while high <= MOST_BATCHES and self.peak(high) <= limit:
+            low, high = high, high * 2
+        while high - low > 1 and low < MOST_BATCHES:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self.peak(middle) <= limit else (low, middle)
+        return low
+
+
+def bytes_of(tape: Tape, *kinds: str) -> Iterable[int]:
+    return (size for size, kind in zip(tape.bytes, tape.kinds, strict=True) if kind in kinds)
+
+
+def memory_report(target: Target, training: Training, budget: int | None) -> MemoryReport:
+    """What a training step of the target takes, and whether it fits the budget.
+
+    Args:
+        budget: bytes; None only measures.
+
+    Raises:
+        Unmeasured: the model cannot be run in training without memory.
+    """
+    run = Run(target, training)
+    batch = training.batch_size or target.batch
+    report = measured(run, batch)
+    if budget is None:
+        return report
+    fits = report.peak.bytes <= budget
+    most = None if batch is None else run.largest(batch, budget)
+    report = replace(report, budget=budget, fits=fits, largest_batch=most, floor=run.floor(batch))
+    return report if fits else replace(report, remedies=tuple(remedies(run, batch, budget)))
+
+
+def measured(run: Run, batch: int | None) -> MemoryReport:
+    """The report without a budget."""
+    tape = run.tape(batch)
+    wanted = run.needs(tape)
+    subject = run.subject
+    return MemoryReport(
+        training=run.training,
+        optimizer=OPTIMIZERS[run.training.optimizer],
+        precision=PRECISIONS[run.training.precision],
+        batch_size=batch,
+        parameters=sum(bytes_of(tape, "parameters")),
+        buffers=sum(bytes_of(tape, "buffers")),
+        gradients=tape.trained,
+        optimizer_state=wanted.state,
+        inputs=sum(bytes_of(tape, "inputs")),
+        activations=tape.saved_bytes,
+        dropout_masks=tape.masks,
+        first_step=peak_of(tape, Needs(0, wanted.state + wanted.moment), wanted.state),
+        peak=peak_of(tape, wanted, 0),
+        stages=tuple(by_stage(tape)),
+        recomputed=subject.recomputed() if run.training.checkpointing else (),
+    )
+
+
+def peak_of(tape: Tape, wanted: Needs, new: int) -> Peak:
+    """The peak of a step with `wanted.state` there from the start; `new` state is made when the optimizer steps."""
+    most, at = tape.peak()
+    if tape.end() + wanted.moment > most:
+        parts = alive(tape, len(tape.events) - 1, wanted.state + new)
+        parts["optimizer's temporaries"] = wanted.moment - new
+        return Peak(tape.end() + wanted.state + wanted.moment, "optimizer step", "", kept(parts))
+    place = tape.places[tape.events[at]]
+    return Peak(most + wanted.state, place.phase, place.stage, kept(alive(tape, at, wanted.state)))
+
+
+def alive(tape: Tape, at: int, state: int) -> dict[str, int]:
+    found = tape.alive_at(at)
+    return {kind: found[kind] for kind in KEPT} | {"optimizer state": state}
+
+
+def kept(parts: dict[str, int]) -> dict[str, int]:
+    return {name: size for name, size in parts.items() if size}
+
+
+def by_stage(tape: Tape) -> list[StageBytes]:
+    """What is saved, the same places in the blocks of a list together, most first."""
+    groups: dict[str, dict[str, int]] = {}
+    for stage, size in tape.saved_by_stage().items():
+        groups.setdefault(re.sub(r"\d+", "*", stage, count=1), {})[stage] = size
+    found = [StageBytes(tuple(stages), sum(stages.values())) for stages in groups.values()]
+    return sorted(found, key=lambda one: -one.bytes)
+
+
+def remedies(run: Run, batch: int | None, budget: int) -> list[Remedy]:
+    """The same run with blocks computed again, with autocast, all in bfloat16: each measured."""
+    training, found = run.training, []
+    floor = run.floor(batch)
+    ways = []
+    if not training.checkpointing and floor <= budget and run.subject.recomputed():
+        ways.append(("--checkpointing", replace(training, checkpointing=True)))
+    if training.precision == "fp32" and floor <= budget:
+        ways.append(("--precision bf16-mixed", replace(training, precision="bf16-mixed")))
+    if training.precision != "bf16" and floor // 2 <= budget:  # bfloat16 halves what no batch goes below
+        ways.append(("--precision bf16", replace(training, precision="bf16")))
+    for flag, changed in ways:
+        same = changed.precision == training.precision
+        other = Run(run.target, changed, run.subject if same else None)
+        try:
+            peak = other.peak(batch)
+            most = 0 if batch is None else other.largest(batch, budget)
+        except Unmeasured:
+            continue
+        found.append(Remedy(flag, peak, peak <= budget, most))
+    return found

@@ -1,0 +1,175 @@
+"""Answers torch's kernels on meta tensors by rule, below autograd: the graph, and what it saves, stay torch's own.
+
+On the meta device mm, add, gelu, layer norm and their backward are Python whose first call imports torch's compiler, as
+long again as `import torch`. A rule here gives the result's shape, strides and dtype for tensors of one floating dtype;
+of anything else it is `Unsure`, and torch answers. Knows the kernels of plain transformers, forward and backward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vit_trace.tracing.rules import arrange, contract, reduce
+from vit_trace.tracing.rules.core import (
+    FLOATS,
+    HALVES,
+    NUMBERS,
+    Unsure,
+    broadcast,
+    elementwise,
+    fresh,
+    require,
+    sure_alike,
+    sure_float,
+)
+
+Kernel = Callable[..., Any]
+
+
+def addmm(bias: Any, a: Any, b: Any, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    return contract.addmm(bias, a, b, beta=beta, alpha=alpha)
+
+
+def added(a: Any, b: Any, *, alpha: float = 1) -> Tensor:
+    require(alpha == 1)
+    return multiplied(a, b)
+
+
+def multiplied(a: Any, b: Any) -> Tensor:
+    require(sure_float(a).dtype in FLOATS and (type(b) in NUMBERS or sure_float(b).dtype is a.dtype))
+    return elementwise((a,) if type(b) in NUMBERS else (a, b), a.dtype)
+
+
+def in_place(a: Any, *others: Any, **more: Any) -> Tensor:
+    """add_, mul_, bernoulli_ and the like: the first argument comes back."""
+    require(sure_float(a).numel() > 0)
+    for other in others:
+        if isinstance(other, Tensor):
+            require(broadcast(sure_alike(other, a.dtype).shape, a.shape) == tuple(a.shape))
+    return a  # type: ignore[no-any-return]
+
+
+def like(a: Any, **more: Any) -> Tensor:
+    """empty_like, zeros_like, ones_like without changes."""
+    require(all(value is None or value is False for name, value in more.items() if name != "memory_format"))
+    require(more.get("memory_format") in (None, torch.preserve_format))
+    return elementwise((sure_float(a),), a.dtype)
+
+
+def layer_norm(x: Any, last: Any, weight: Any, bias: Any, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    require(sure_float(x).numel() > 0)
+    out = reduce.layer_norm(x, last, weight, bias, eps)
+    moments = (*x.shape[: x.ndim - len(last)], *(1,) * len(last))
+    dtype = torch.float32 if x.dtype in HALVES else x.dtype  # as on a GPU; a CPU keeps halves
+    return out, fresh(moments, dtype), fresh(moments, dtype)
+
+
+def layer_norm_backward(
+    grad: Any, x: Any, last: Any, mean: Any, rstd: Any, weight: Any, bias: Any, mask: Sequence[bool]
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    require(sure_alike(grad, sure_float(x).dtype).shape == x.shape)
+    require(weight is not None and bias is not None)
+    wanted = zip(mask, (x.shape, weight.shape, bias.shape), strict=True)
+    made = [fresh(shape, x.dtype) if want else None for want, shape in wanted]
+    return made[0], made[1], made[2]
+
+
+def softmax(x: Any, dim: int, half_to_float: bool) -> Tensor:
+    require(not half_to_float and sure_float(x).is_contiguous())
+    return fresh(x.shape, x.dtype)
+
+
+def softmax_backward(grad: Any, out: Any, dim: int, dtype: torch.dtype) -> Tensor:
+    require(sure_float(out).dtype is dtype is sure_float(grad).dtype and grad.shape == out.shape)
+    require(grad.is_contiguous() and out.is_contiguous())
+    return fresh(out.shape, dtype)
+
+
+def gelu(x: Any, *, approximate: str = "none") -> Tensor:
+    return elementwise((sure_float(x),), x.dtype)
+
+
+def gelu_backward(grad: Any, x: Any, *, approximate: str = "none") -> Tensor:
+    require(sure_alike(grad, sure_float(x).dtype).shape == x.shape and grad.is_contiguous() and x.is_contiguous())
+    return fresh(x.shape, x.dtype)
+
+
+def summed(x: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    return reduce.total(sure_float(x), dim, keepdim, dtype=dtype)
+
+
+def averaged(x: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    return reduce.mean(sure_float(x), dim, keepdim, dtype=dtype)
+
+
+def select_backward(grad: Any, shape: Sequence[int], dim: int, index: int) -> Tensor:
+    return fresh(tuple(shape), sure_float(grad).dtype)
+
+
+def slice_backward(grad: Any, shape: Sequence[int], dim: int, start: int, end: int, step: int) -> Tensor:
+    return fresh(tuple(shape), sure_float(grad).dtype)
+
+
+def cast(x: Any, *, dtype: Any = None, **more: Any) -> Tensor:
+    require(dtype in FLOATS and not any(more.values()))
+    return elementwise((sure_float(x),), dtype)
+
+
+def kernels() -> dict[Any, Kernel]:
+    """Rule by kernel."""
+    aten: Any = torch.ops.aten
+    return {
+        aten._to_copy.default: cast,
+        aten.mm.default: contract.mm,
+        aten.bmm.default: contract.bmm,
+        aten.addmm.default: addmm,
+        aten.add.Tensor: added,
+        aten.mul.Tensor: multiplied,
+        aten.mul.Scalar: multiplied,
+        aten.div.Scalar: multiplied,
+        aten.add_.Tensor: in_place,
+        aten.mul_.Tensor: in_place,
+        aten.div_.Tensor: in_place,
+        aten.div_.Scalar: in_place,
+        aten.bernoulli_.float: in_place,
+        aten.empty_like.default: like,
+        aten.ones_like.default: like,
+        aten.native_layer_norm.default: layer_norm,
+        aten.native_layer_norm_backward.default: layer_norm_backward,
+        aten._softmax.default: softmax,
+        aten._softmax_backward_data.default: softmax_backward,
+        aten.gelu.default: gelu,
+        aten.gelu_backward.default: gelu_backward,
+        aten.sum.default: summed,
+        aten.sum.dim_IntList: summed,
+        aten.mean.dim: averaged,
+        aten.cat.default: arrange.cat,
+        aten.select_backward.default: select_backward,
+        aten.slice_backward.default: slice_backward,
+    }
+
+
+class Kernels:
+    """Runs kernels, by rule where there is one that is sure of the arguments."""
+
+    def __init__(self, rules: bool = True) -> None:
+        self.rule = kernels().get if rules else {}.get
+
+    def __call__(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        rule: Kernel | None = self.rule(func)
+        if rule is None:
+            return func(*args, **kwargs)
+        grad = torch.is_grad_enabled()
+        torch._C._set_grad_enabled(False)  # rules speak for tensors that need no grad: here autograd is already done
+        try:
+            return rule(*args, **kwargs)
+        except Unsure:
+            return func(*args, **kwargs)
+        except Exception:  # a rule that stumbles over its arguments is as unsure as one that says so
+            return func(*args, **kwargs)
+        finally:
+            torch._C._set_grad_enabled(grad)

@@ -1,0 +1,166 @@
+"""Hears one training step on tensors without memory: every storage made and dropped, and what autograd saves.
+
+One dispatch mode over torch's own autograd; hooks that know which module runs. Holds no tensor alive. Bytes are those
+of whole storages, each counted once, as torch.distributed's MemTracker counts them.
+"""
+
+from __future__ import annotations
+
+import weakref
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from vit_trace.memory.kernels import Kernels
+from vit_trace.memory.tape import Place, Tape
+
+LAST = chr(0x10FFFF)
+sequence_number: Any = torch.autograd._get_sequence_nr  # type: ignore[attr-defined]
+
+
+class Where:
+    """Which module runs: in backward, the one whose forward made the node that autograd is at."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.names = {id(module): name for name, module in model.named_modules()}
+        self.stack: list[str] = [""]
+        self.marks: list[tuple[int, str]] = []
+
+    def hook(self, stack: ExitStack) -> None:
+        stack.callback(register_module_forward_pre_hook(self.enter).remove)
+        stack.callback(register_module_forward_hook(self.leave, always_call=True).remove)
+
+    def enter(self, module: nn.Module, args: Any) -> None:
+        self.stack.append(self.names.get(id(module), self.stack[-1]))
+        self.mark()
+
+    def leave(self, module: nn.Module, args: Any, output: Any) -> None:
+        self.stack.pop()
+        self.mark()
+
+    def mark(self) -> None:
+        self.marks.append((sequence_number(), self.stack[-1]))
+
+    def now(self) -> tuple[str, str | int]:
+        """The phase, and the module or the number of autograd's node, which `place` resolves."""
+        if torch._C._current_graph_task_id() == -1:
+            return "forward", self.stack[-1]
+        if len(self.stack) > 1:
+            return "recomputation in backward", self.stack[-1]
+        node = torch._C._current_autograd_node()
+        return "backward", node._sequence_nr() if node is not None else 0
+
+    def place(self, phase: str, at: str | int) -> Place:
+        if isinstance(at, str):
+            return Place(phase, at)
+        found = bisect_right(self.marks, (at, LAST)) - 1
+        return Place(phase, self.marks[found][1] if found >= 0 else "")
+
+
+class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Every storage that lives while it is on."""
+
+    supports_higher_order_operators = True
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: torch would import its compiler only to keep it away from here."""
+        return False
+
+    def __init__(self, where: Where, run: Kernels) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.where, self.run = where, run
+        self.live: dict[int, int] = {}
+        self.events: list[int] = []
+        self.bytes: list[int] = []
+        self.kinds: list[str] = []
+        self.places: list[tuple[str, str | int]] = []
+        self.references: dict[int, Any] = {}
+        self.saved: dict[int, str] = {}
+        self.loose: dict[int, tuple[Any, str]] = {}
+        self.masks: set[int] = set()
+        self.bernoulli = torch.ops.aten.bernoulli_.float
+
+    def add(self, tensor: Tensor, kind: str) -> None:
+        """Count the tensor's storage, if it is a new one or has another size than before."""
+        if tensor.layout is not torch.strided:
+            return
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        number = self.live.get(key)
+        size = storage.nbytes()
+        if number is not None:
+            if self.bytes[number] == size:
+                return
+            self.drop(key, number)
+        number = len(self.bytes)
+        self.live[key] = number
+        self.references[number] = weakref.ref(storage, partial(self.gone, key, number))
+        self.bytes.append(size)
+        self.kinds.append(kind)
+        self.places.append(self.where.now())
+        self.events.append(number)
+
+    def add_all(self, tensors: Iterable[Tensor], kind: str) -> None:
+        for tensor in tensors:
+            self.add(tensor, kind)
+
+    def gone(self, key: int, number: int, reference: object) -> None:
+        self.drop(key, number)
+
+    def drop(self, key: int, number: int) -> None:
+        if self.live.get(key) == number:
+            del self.live[key]
+            self.references.pop(number, None)
+            self.events.append(~number)
+
+    def call_it(self, tensor: Tensor, kind: str) -> None:
+        """Give the tensor's storage another kind."""
+        number = self.live.get(tensor.untyped_storage()._cdata)
+        if number is not None:
+            self.kinds[number] = kind
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = self.run(func, args, kwargs or {})
+        if isinstance(out, Tensor):
+            self.add(out, "activations")
+            if func is self.bernoulli:
+                self.masks.add(self.live.get(out.untyped_storage()._cdata, -1))
+        elif isinstance(out, (tuple, list)):
+            self.add_all((one for one in out if isinstance(one, Tensor)), "activations")
+        return out
+
+    def save(self, tensor: Tensor) -> Tensor:
+        """autograd keeps the tensor for backward."""
+        if tensor.layout is torch.strided:
+            storage = tensor.untyped_storage()
+            number = self.live.get(storage._cdata)
+            if number is None:
+                self.loose.setdefault(storage._cdata, (storage, self.where.stack[-1]))
+            elif self.kinds[number] not in ("parameters", "buffers"):
+                self.saved.setdefault(number, self.where.stack[-1])
+        return tensor
+
+    def tape(self, batch: int, trained: int) -> Tape:
+        loose: Counter[str] = Counter()
+        for storage, stage in self.loose.values():
+            loose[stage] += storage.nbytes()
+        return Tape(
+            batch,
+            tuple(self.events),
+            tuple(self.bytes),
+            tuple(self.kinds),
+            tuple(self.where.place(*place) for place in self.places),
+            dict(self.saved),
+            dict(loose),
+            trained,
+            sum(self.bytes[number] for number in self.masks & self.saved.keys()),
+        )

@@ -1,0 +1,86 @@
+"""The memory of a training step as a table: what there is from the start, what is saved, where the peak stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from vit_trace.memory.report import MemoryReport
+from vit_trace.memory.verdict import budget_text, where
+from vit_trace.render import theme
+from vit_trace.render.diagnostics import STYLES
+from vit_trace.render.notes import places
+from vit_trace.views import bytes_text
+
+MOST_STAGES = 6
+"""Stages shown by name; the rest is summed."""
+
+Row = tuple[str, int, str]
+
+
+def print_memory(spec: str, report: MemoryReport, console: Console) -> None:
+    batch = f" · batch {report.batch_size}" if report.batch_size else ""
+    console.print(Text(f"{spec} · a training step in tensor bytes{batch}", theme.TITLE))
+    console.print(table([*rows(report), *peaks(report)]))
+    if len(report.stages) > 1:
+        console.print(Group(Text("  saved for backward by"), table(stages(report), report.activations, 4)))
+    if report.budget is not None:
+        console.print(outcome(report))
+    console.print(Text(f"not counted: {'; '.join(report.left_out)}", theme.SAME))
+
+
+def table(lines: Iterable[Row], whole: int = 0, indent: int = 2) -> Table:
+    """Name, bytes, remark."""
+    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    made.add_column(min_width=20, overflow="fold")
+    made.add_column(justify="right", no_wrap=True, min_width=10)
+    made.add_column(overflow="fold")
+    for name, size, remark in lines:
+        share = f"{100 * size / whole:.0f} %" if whole else remark
+        made.add_row(Text(f"{' ' * indent}{name}"), Text(bytes_text(size)), Text(share, theme.SAME))
+    return made
+
+
+def rows(report: MemoryReport) -> Iterator[Row]:
+    """What is there whatever runs, and what forward keeps."""
+    yield "parameters", report.parameters, report.precision
+    if report.buffers:
+        yield "buffers", report.buffers, ""
+    yield "gradients", report.gradients, ""
+    yield "optimizer state", report.optimizer_state, report.optimizer
+    yield "inputs", report.inputs, ""
+    yield "saved for backward", report.activations, remark(report)
+
+
+def remark(report: MemoryReport) -> str:
+    """What is to be said of the activations: recomputed blocks, dropout masks."""
+    said = [f"{places(report.recomputed)} computed again in backward"] if report.recomputed else []
+    if report.dropout_masks:
+        said.append(f"of it {bytes_text(report.dropout_masks)} dropout masks, a quarter of that on a GPU")
+    return "; ".join(said)
+
+
+def peaks(report: MemoryReport) -> Iterator[Row]:
+    yield "peak, first step", report.first_step.bytes, where(report.first_step)
+    yield "peak, later steps", report.peak.bytes, where(report.peak)
+
+
+def stages(report: MemoryReport) -> Iterator[Row]:
+    """The stages that save most, then the rest together."""
+    shown, rest = report.stages[:MOST_STAGES], report.stages[MOST_STAGES:]
+    yield from ((places(one.stages), one.bytes, "") for one in shown)
+    if rest:
+        yield "all others", sum(one.bytes for one in rest), ""
+
+
+def outcome(report: MemoryReport) -> Text:
+    """fits 24.0 GiB · largest batch 148"""
+    assert report.budget is not None
+    budget = budget_text(report.budget)
+    text = Text(f"fits {budget}" if report.fits else f"does not fit {budget}", "" if report.fits else STYLES["error"])
+    if report.largest_batch is not None:
+        text.append(f" · largest batch {report.largest_batch}" if report.largest_batch else " · no batch does")
+    return text
