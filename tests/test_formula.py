@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from vit_trace.dims.formula import (
     FormulaError,
+    Least,
     Number,
     Product,
     Quotient,
@@ -13,6 +14,7 @@ from vit_trace.dims.formula import (
     Symbol,
     equal,
     evaluate,
+    listed,
     on_screen,
     parse,
     substitute,
@@ -28,6 +30,7 @@ formulas = st.recursive(
         st.lists(inner, min_size=2, max_size=3).map(lambda parts: Sum(tuple(parts))),
         st.lists(inner, min_size=2, max_size=3).map(lambda parts: Product(tuple(parts))),
         st.tuples(inner, inner).map(lambda parts: Quotient(*parts)),
+        st.lists(inner, min_size=2, max_size=3).map(lambda parts: Least(tuple(parts))),
     ),
     max_leaves=6,
 )
@@ -46,6 +49,12 @@ def ours(formula, bindings):
         return evaluate(formula, bindings)
     except FormulaError:
         return None
+
+
+@given(st.lists(formulas, min_size=1, max_size=3))
+def test_several_formulas_in_one_text_come_apart_again(parts):
+    texts = [written(part) for part in parts]
+    assert listed(", ".join(texts)) == texts
 
 
 @given(formulas, values)

@@ -12,7 +12,10 @@ from oracle import module_calls, traced_calls
 
 from vit_trace import cli, views
 from vit_trace.dims.formula import evaluate, parse
+from vit_trace.dims.name import stage_keys
+from vit_trace.dims.values import bindings
 from vit_trace.output import Refused
+from vit_trace.targets import probing
 from vit_trace.targets.run import run
 from vit_trace.targets.spec import foreign_target
 from vit_trace.tracing.schema import Trace
@@ -171,6 +174,70 @@ def test_formulas_predict_another_setting(spec, assignments, others):
                     assert evaluate(parse(dim), values) == size, f"{one.name} {dim}"
                     checked += 1
     assert checked > 50
+
+
+@pytest.mark.parametrize(
+    ("spec", "assignments", "others"),
+    [  # a window as large as what it looks at, a patch that leaves less than a window, a side that rounds twice
+        ("timm:swin_tiny_patch4_window7_224", ("depths=(1,1,1,1)",), ("window_size=14",)),
+        ("timm:swin_tiny_patch4_window7_224", ("depths=(1,1,1,1)",), ("patch_size=8",)),
+        ("timm:levit_128s", (), ("img_size=(336,448)",)),
+    ],
+)
+def test_formulas_hold_where_sizes_are_clamped_or_rounded(spec, assignments, others):
+    named, real = run(foreign_target(spec, assignments)), run(foreign_target(spec, (*assignments, *others)))
+    assert covered(named) >= 0.9
+    given = {name: one.value for name, one in real.symbols.items() if one.formula is None}
+    values = bindings(named, {name: value for name, value in given.items() if name in named.symbols})
+    there = dict(zip(stage_keys(real.stages), real.stages, strict=True))
+    checked = 0
+    for key, stage in zip(stage_keys(named.stages), named.stages, strict=True):
+        for ours, theirs in zip(stage.outputs, there[key].outputs if key in there else (), strict=False):
+            for axis, (dim, size) in enumerate(zip(ours.dims, theirs.shape, strict=True)):
+                if not dim.isdigit() or axis in ours.constant:
+                    assert evaluate(parse(dim), values) == size, f"{stage.name} {dim}"
+                    checked += 1
+    assert checked > 200
+
+
+MINE = """
+import torch
+from torch import nn
+
+class Mine(nn.Module):
+    def __init__(self, resolution=(64, 96), patch=16, hidden=48, n_head=3, n_out=10, in_ch=3, repeat=0):
+        super().__init__()
+        for _ in range(repeat):
+            pass
+        self.proj = nn.Conv2d(in_ch, hidden, patch, patch)
+        self.pos = nn.Parameter(torch.zeros(1, resolution[0] // patch * (resolution[1] // patch), hidden))
+        self.attn = nn.MultiheadAttention(hidden, n_head, batch_first=True)
+        self.head = nn.Linear(hidden, n_out)
+
+    def forward(self, x):
+        x = self.proj(x).flatten(2).transpose(1, 2) + self.pos
+        return self.head(self.attn(x, x, x, need_weights=False)[0].mean(1))
+"""
+
+
+def test_hyperparameters_by_other_names_are_turned_too(tmp_path, monkeypatch):
+    (tmp_path / "mine_by_other_names.py").write_text(MINE)
+    monkeypatch.chdir(tmp_path)
+    trace = run(foreign_target("mine_by_other_names.py:Mine"))
+    assert covered(trace) == 1
+    assert {one.name: one.dims for one in trace.parameters}["proj.weight"] == ("dim", "c", "p", "p")
+    assert trace.outputs[0].dims == ("b", "classes")
+
+
+def test_a_model_that_takes_long_to_build_keeps_its_numbers_and_says_so(tmp_path, monkeypatch):
+    (tmp_path / "mine_slowly.py").write_text(MINE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(probing, "SECONDS", 0.01)
+    monkeypatch.setattr(probing, "LONGEST", 0.01)
+    trace = run(foreign_target("mine_slowly.py:Mine", ("repeat=1000000",)))
+    (note,) = [one.message for one in trace.diagnostics if one.code == "formulas"]
+    assert "traces at other sizes would take more than" in note
+    assert all(dim.isdigit() for stage in trace.stages for one in stage.outputs for dim in one.dims)
 
 
 FILES = {

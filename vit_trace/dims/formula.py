@@ -1,7 +1,8 @@
 """Formulas: integer expressions over named quantities, as data. `h*w + 1`, `3*heads*dim_head`, `(H + 2)//4`.
 
 They are parsed, printed in Python syntax and as people write them, evaluated, substituted into and compared. Knows
-nothing of torch or of where formulas come from. Integers only; division is `//` and rounds down, as in Python.
+nothing of torch or of where formulas come from. Integers only; division is `//` and rounds down, as in Python; what is
+never larger than something else is `min(window, h)`.
 """
 
 from __future__ import annotations
@@ -46,7 +47,14 @@ class Quotient:
     bottom: Formula
 
 
-Formula = Number | Symbol | Sum | Product | Quotient
+@dataclass(frozen=True, slots=True)
+class Least:
+    """`min(window, h)`: a window never larger than what it looks at."""
+
+    parts: tuple[Formula, ...]
+
+
+Formula = Number | Symbol | Sum | Product | Quotient | Least
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +95,21 @@ def of_node(node: ast.expr) -> Formula:
             return Product((*factors(of_node(left)), *factors(of_node(right))))
         case ast.BinOp(left=left, op=ast.FloorDiv(), right=right):
             return Quotient(of_node(left), of_node(right))
-    raise FormulaError(f"{ast.unparse(node)!r} is no sum, product or floor division of integers and names")
+        case ast.Call(func=ast.Name(id="min"), args=[_, _, *_] as parts, keywords=[]):
+            return Least(tuple(map(of_node, parts)))
+    raise FormulaError(f"{ast.unparse(node)!r} is no sum, product, floor division or min of integers and names")
+
+
+def listed(text: str) -> list[str]:
+    """The formulas of a text that holds several: `H//p, min(window, h)` is two."""
+    found, depth = [""], 0
+    for letter in text:
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and depth == 0:
+            found.append("")
+        else:
+            found[-1] += letter
+    return [one.strip() for one in found]
 
 
 def terms(formula: Formula) -> tuple[Formula, ...]:
@@ -125,6 +147,8 @@ def evaluate(formula: Formula, values: Mapping[str, int]) -> int:
             if divisor == 0:
                 raise FormulaError(f"{written(bottom)} is 0 in {written(formula)}")
             return evaluate(top, values) // divisor
+        case Least(parts):
+            return min(evaluate(part, values) for part in parts)
 
 
 def substitute(formula: Formula, replacements: Mapping[str, Formula]) -> Formula:
@@ -140,6 +164,8 @@ def substitute(formula: Formula, replacements: Mapping[str, Formula]) -> Formula
             return Product(tuple(inner for part in parts for inner in factors(substitute(part, replacements))))
         case Quotient(top, bottom):
             return Quotient(substitute(top, replacements), substitute(bottom, replacements))
+        case Least(parts):
+            return Least(tuple(substitute(part, replacements) for part in parts))
 
 
 def symbols(formula: Formula) -> frozenset[str]:
@@ -149,7 +175,7 @@ def symbols(formula: Formula) -> frozenset[str]:
             return frozenset()
         case Symbol(name):
             return frozenset((name,))
-        case Sum(parts) | Product(parts):
+        case Sum(parts) | Product(parts) | Least(parts):
             return frozenset().union(*map(symbols, parts))
         case Quotient(top, bottom):
             return symbols(top) | symbols(bottom)
@@ -163,7 +189,7 @@ def expanded(formula: Formula) -> Monomials:
     match formula:
         case Number(value):
             return {(): value} if value else {}
-        case Symbol() | Quotient():
+        case Symbol() | Quotient() | Least():
             return {(formula,): 1}
         case Sum(parts):
             found: Monomials = {}
@@ -215,6 +241,8 @@ def in_python(formula: Formula) -> tuple[str, int]:
             return "*".join(bracketed(part, PRODUCT, place) for place, part in enumerate(parts)) or "1", PRODUCT
         case Quotient(top, bottom):
             return f"{bracketed(top, PRODUCT, 0)}//{bracketed(bottom, ATOM, 1)}", PRODUCT
+        case Least(parts):
+            return f"min({', '.join(in_python(part)[0] for part in parts)})", ATOM
 
 
 def bracketed(formula: Formula, tightness: int, place: int) -> str:

@@ -24,22 +24,25 @@ Named = tuple[tuple[str, ...], tuple[int, ...]]
 Record = TypeVar("Record")
 
 
-def name_dims(trace: Trace, probes: Sequence[Trace], repeats: bool = False) -> Trace:
+def name_dims(trace: Trace, probes: Sequence[Trace], repeats: bool = False, checks: Sequence[Trace] = ()) -> Trace:
     """The trace with formulas for what the probes, traced with other values of the symbols, establish.
+
+    A formula has to hold in the `checks` too, which are traces near the real one; they establish nothing alone.
 
     `repeats` says that the target's blocks are made by one loop with the same arguments, so that probes with fewer of
     them will do: a stage of a block beyond them takes over the formulas of its equal in a block that they have.
     """
-    return Namer(trace, probes, repeats).named()
+    return Namer(trace, probes, repeats, checks).named()
 
 
 class Namer:
     """The real trace beside its probes, stage by stage."""
 
-    def __init__(self, trace: Trace, probes: Sequence[Trace], repeats: bool) -> None:
+    def __init__(self, trace: Trace, probes: Sequence[Trace], repeats: bool, checks: Sequence[Trace]) -> None:
         self.trace = trace
         self.repeats = repeats
-        self.probes = probes
+        self.independent = len(probes)
+        self.probes = probes = (*probes, *checks)
         self.searches: dict[tuple[int, ...], Search] = {}
         self.settings = [{name: symbol.value for name, symbol in one.symbols.items()} for one in (trace, *probes)]
         self.specs: dict[object, Named] = {}
@@ -115,11 +118,12 @@ class Namer:
     def construction(self, record: Construction, others: Sequence[Construction | None]) -> Construction:
         """A whole number or a tuple of them; a fraction has no formula."""
         values = [other.value if other else None for other in others]
-        if isinstance(record.value, float) or any(type(value) is not type(record.value) for value in values):
+        shape = whole(record.value)
+        first = values[: self.independent]
+        if shape is None or any(type(value) is not type(record.value) for value in first):
             return record
-        shape = record.value if isinstance(record.value, tuple) else (record.value,)
-        shapes = [value if isinstance(value, tuple) else (value,) for value in values]
-        dims, constant = self.dims(shape, shapes)  # type: ignore[arg-type]  # all of one type: int or tuple[int, ...]
+        shapes = [whole(value) if type(value) is type(record.value) else None for value in values]
+        dims, constant = self.dims(shape, shapes)
         known = [axis in constant or dim != str(shape[axis]) for axis, dim in enumerate(dims)]
         return replace(record, formula=", ".join(dims)) if all(known) else record
 
@@ -130,16 +134,26 @@ class Namer:
         key = (shape, aligned, used)
         if key not in self.specs:
             plain = tuple(map(str, shape)), ()
-            self.specs[key] = plain if len(used) < PROBES_NEEDED else self.solved(shape, aligned, used)
+            enough = sum(place < self.independent for place in used) >= PROBES_NEEDED
+            self.specs[key] = self.solved(shape, aligned, used) if enough else plain
         return self.specs[key]
 
     def solved(self, shape: tuple[int, ...], aligned: tuple[tuple[int, ...], ...], used: tuple[int, ...]) -> Named:
         if used not in self.searches:
-            self.searches[used] = Search([self.settings[0], *(self.settings[place + 1] for place in used)])
+            settings = [self.settings[place + 1] for place in used]
+            count = sum(place < self.independent for place in used)
+            self.searches[used] = Search([self.settings[0], *settings[:count]], settings[count:])
         search = self.searches[used]
         formulas = [search.formula(vector) for vector in zip(shape, *aligned, strict=True)]
         dims = tuple(written(formula or Number(size)) for formula, size in zip(formulas, shape, strict=True))
         return dims, tuple(axis for axis, formula in enumerate(formulas) if isinstance(formula, Number))
+
+
+def whole(value: int | float | tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """A number or a tuple of them as a tuple; None for a fraction."""
+    if isinstance(value, tuple):
+        return value
+    return (value,) if isinstance(value, int) else None
 
 
 def stage_keys(stages: Sequence[Stage]) -> list[Key]:

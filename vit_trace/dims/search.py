@@ -13,7 +13,7 @@ from itertools import combinations_with_replacement
 from math import prod
 from typing import NamedTuple
 
-from vit_trace.dims.formula import Formula, Number, Product, Sum, Symbol
+from vit_trace.dims.formula import Formula, Number, Product, Sum, Symbol, evaluate, factors
 from vit_trace.dims.wide import Wide
 
 Vector = tuple[int, ...]
@@ -39,16 +39,21 @@ class Monomial(NamedTuple):
 
 
 class Search:
-    """The formulas over the symbols of the given settings; the last setting only confirms."""
+    """The formulas over the symbols of the given settings; the last setting only confirms.
 
-    def __init__(self, settings: Sequence[Mapping[str, int]]) -> None:
+    A formula has to hold in the `checks` too: settings near the real one, at which symbols may share values.
+    """
+
+    def __init__(self, settings: Sequence[Mapping[str, int]], checks: Sequence[Mapping[str, int]] = ()) -> None:
         self.settings = settings
-        common = set(settings[0]).intersection(*settings[1:])
+        self.checks = checks
+        common = set(settings[0]).intersection(*settings[1:], *checks)
         self.names = [name for name in settings[0] if name in common and self.varied(name)]
         self.found: dict[Vector, Formula | None] = {}
         self.monomials = self.products()
         self.spent = 0.0
-        self.exact = {monomial.values[:-1]: monomial for monomial in reversed(self.monomials)}
+        self.last = len(settings) - 1
+        self.exact = {monomial.values[: self.last]: monomial for monomial in reversed(self.monomials)}
 
     def varied(self, name: str) -> bool:
         """Whether every probe has its own value of a symbol; one that stayed the same would pass for a coefficient."""
@@ -57,7 +62,7 @@ class Search:
 
     def products(self) -> list[Monomial]:
         """All products of up to DEGREE symbols, simplest first."""
-        columns = {name: tuple(setting[name] for setting in self.settings) for name in self.names}
+        columns = {name: tuple(setting[name] for setting in (*self.settings, *self.checks)) for name in self.names}
         return [
             Monomial(names, tuple(map(prod, zip(*(columns[name] for name in names), strict=True))))
             for degree in range(1, DEGREE + 1)
@@ -65,7 +70,7 @@ class Search:
         ]
 
     def formula(self, vector: Vector) -> Formula | None:
-        """The simplest formula that gives `vector`, one size per setting; None where there is none to be sure of."""
+        """The simplest formula that gives `vector`, a size per setting and check; None where none is sure."""
         if vector not in self.found:
             self.found[vector] = self.search(vector)
         return self.found[vector]
@@ -75,25 +80,49 @@ class Search:
             return Number(vector[0])
         if min(vector) < 0:  # the ragged axis of a nested tensor
             return None
-        if len(set(vector[1:])) == 1:  # the probes agree, so what varies was not varied there
+        if len(set(vector[1 : self.last + 1])) == 1:  # the probes agree, so what varies was not varied there
             return None
-        known, last = vector[:-1], vector[-1]
+        known, last = vector[: self.last], vector[self.last]
         monomial = self.exact.get(known)
-        if monomial is not None:
-            return product_of(1, monomial) if monomial.values[-1] == last else None
-        found = self.scaled(known, last)
-        if found is not None or self.spent > MOST_SEARCHED:
+        if monomial is not None and monomial.values[self.last] != last:
+            return None
+        found = product_of(1, monomial) if monomial is not None else self.scaled(known, last)
+        if found is not None and self.holds(found, vector):
             return found
+        if self.spent > MOST_SEARCHED:
+            return None
         begun = time.process_time()
-        found = self.pair(known, last) or self.wide.formula(vector)
+        found = self.pair(known, last)
+        if found is None or not self.holds(found, vector):
+            found = self.wide.formula(vector)
         self.spent += time.process_time() - begun
-        return found
+        return found if found is not None and self.holds(found, vector) else self.per_image(vector)
+
+    def per_image(self, vector: Vector) -> Formula | None:
+        """b · what one image has, where a batch is laid out as one row: b*(h*w + 1)."""
+        if "b" not in self.names:
+            return None
+        batch = [setting["b"] for setting in (*self.settings, *self.checks)]
+        if any(size % images for size, images in zip(vector, batch, strict=True)):
+            return None
+        each = tuple(size // images for size, images in zip(vector, batch, strict=True))
+        if each in self.found or len(set(each)) == 1:
+            found = self.found.get(each)
+        else:
+            self.found[vector] = None  # ends here where the batch divides again
+            found = self.formula(each)
+        return None if found is None or isinstance(found, Number) else Product((Symbol("b"), *factors(found)))
+
+    def holds(self, formula: Formula, vector: Vector) -> bool:
+        """Whether it gives the size in every check."""
+        sizes = vector[self.last + 1 :]
+        return all(evaluate(formula, setting) == size for setting, size in zip(self.checks, sizes, strict=True))
 
     @cached_property
     def wide(self) -> Wide:
         """The search through quotients, made when the first size needs it."""
         products = [(monomial.names, monomial.values) for monomial in self.monomials]
-        return Wide(self.settings, self.names, products)
+        return Wide((*self.settings, *self.checks), self.names, products, len(self.settings))
 
     def scaled(self, known: Vector, last: int) -> Formula | None:
         """coefficient · product + summand."""
@@ -116,7 +145,7 @@ class Search:
         if best is None:
             return None
         _, coefficient, summand, monomial = best
-        if coefficient * monomial.values[-1] + summand != last:
+        if coefficient * monomial.values[self.last] + summand != last:
             return None
         scaled = product_of(coefficient, monomial)
         return Sum((scaled, Number(summand))) if summand else scaled
@@ -134,7 +163,8 @@ class Search:
                     first = self.exact.get(tuple(size // factor for size in rest))
                     if first is None or len(first.names) > 2:
                         continue
-                    if factor * first.values[-1] + coefficient * second.values[-1] == last:
+                    values = first.values[self.last], second.values[self.last]
+                    if factor * values[0] + coefficient * values[1] == last:
                         return Sum((product_of(factor, first), product_of(coefficient, second)))
         return None
 

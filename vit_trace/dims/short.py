@@ -11,7 +11,19 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from vit_trace.dims.formula import Formula, Product, Quotient, Sum, evaluate, factors, parse, symbols, written
+from vit_trace.dims.formula import (
+    Formula,
+    Least,
+    Product,
+    Quotient,
+    Sum,
+    evaluate,
+    factors,
+    listed,
+    parse,
+    symbols,
+    written,
+)
 from vit_trace.tracing.schema import Construction, Stage, Symbol, TensorSpec, Trace
 
 OFTEN = 4
@@ -43,11 +55,13 @@ def shortened(trace: Trace) -> Trace:
 
 
 def quotients(formula: Formula) -> list[Formula]:
-    """The quotients of an image side in a formula, whole and within one another."""
+    """The quotients of an image side in a formula and the least of one, whole and within one another."""
     match formula:
-        case Quotient(top, _):
-            mine = [formula] if len(sides(formula)) == 1 else []
-            return [*mine, *quotients(top)]
+        case Quotient(top, bottom):
+            return [*([formula] if of_one_side(formula) else []), *quotients(top), *quotients(bottom)]
+        case Least(parts):
+            inner = [one for part in parts for one in quotients(part)]
+            return [*([formula] if of_one_side(formula) else []), *inner]
         case Sum(parts) | Product(parts):
             return [one for part in parts for one in quotients(part)]
     return []
@@ -57,25 +71,36 @@ def sides(formula: Formula) -> set[str]:
     return set(SIDES) & symbols(formula)
 
 
+def of_one_side(formula: Formula) -> bool:
+    return len(sides(formula)) == 1
+
+
 def windowed(formula: Formula) -> bool:
     """Whether a quotient counts windows: it divides by one, or divides a grid again by a number of its own."""
     return isinstance(formula, Quotient) and any("window" in name for name in symbols(formula.bottom))
 
 
+def prefix_of(formula: Formula) -> str:
+    if isinstance(formula, Least):
+        return "win"
+    return "n" if windowed(formula) else ""
+
+
 def names(values: Mapping[Formula, int], taken: set[str]) -> dict[Formula, str]:
-    """A name for each quotient: h, w, t with the number of the stage, nh and nw where it counts windows.
+    """A name for each quotient: h, w, t with the number of the stage, nh and nw where it counts windows, winh and winw
+    where it is the side of a window that fits.
 
     Rows and columns that are made alike get the same number.
     """
     found: dict[Formula, str] = {}
-    for counts_windows in (False, True):
-        mine = [one for one in values if windowed(one) is counts_windows]
+    for kind in ("", "win", "n"):
+        mine = [one for one in values if prefix_of(one) == kind]
         sizes: dict[str, int] = {}
         for one in mine:
             sizes[alike(one)] = max(values[one], sizes.get(alike(one), 0))
-        ranked = sorted(sizes, key=lambda kind: (-sizes[kind], len(kind), kind))
+        ranked = sorted(sizes, key=lambda text: (-sizes[text], len(text), text))
         for one in mine:
-            prefix = ("n" if counts_windows else "") + SIDES[next(iter(sides(one)))][0]
+            prefix = kind + SIDES[next(iter(sides(one)))][0]
             name = f"{prefix}{ranked.index(alike(one)) + (2 if prefix in taken else 1)}"
             while name in taken:
                 name += "_"
@@ -91,13 +116,17 @@ def alike(formula: Formula) -> str:
 def meaning(formula: Formula, named: Mapping[Formula, str]) -> str:
     side = next(iter(sides(formula)))
     what = SIDES[side][1]
+    if isinstance(formula, Least):
+        return f"{what} of a window of a stage"
     return f"{what} of windows" if windowed(formula) else f"{what} of a stage"
 
 
 def inside(formula: Formula, named: Mapping[Formula, str]) -> Formula:
     """A named quotient in terms of the other names."""
     if isinstance(formula, Quotient):
-        return Quotient(short(formula.top, named), formula.bottom)
+        return Quotient(short(formula.top, named), short(formula.bottom, named))
+    if isinstance(formula, Least):
+        return Least(tuple(short(part, named) for part in formula.parts))
     return formula
 
 
@@ -114,6 +143,8 @@ def short(formula: Formula, named: Mapping[Formula, str]) -> Formula:
             return Product(tuple(one for part in parts for one in factors(short(part, named))))
         case Quotient(top, bottom):
             return Quotient(short(top, named), short(bottom, named))
+        case Least(parts):
+            return Least(tuple(short(part, named) for part in parts))
     return formula
 
 
@@ -143,7 +174,7 @@ class Shortener:
     def construction(self, record: Construction) -> Construction:
         if record.formula is None or "//" not in record.formula:
             return record
-        return replace(record, formula=", ".join(self.dim(part.strip()) for part in record.formula.split(",")))
+        return replace(record, formula=", ".join(map(self.dim, listed(record.formula))))
 
     def trace(self, trace: Trace) -> Trace:
         return replace(

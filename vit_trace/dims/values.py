@@ -14,7 +14,7 @@ from math import prod
 
 from msgspec.structs import replace
 
-from vit_trace.dims.formula import Formula, FormulaError, Number, Quotient, evaluate, parse, symbols
+from vit_trace.dims.formula import Formula, FormulaError, Number, Quotient, evaluate, listed, parse, symbols
 from vit_trace.dims.formula import Symbol as Name
 from vit_trace.tracing.schema import Construction, Listed, Note, Parameter, Stage, Symbol, TensorSpec, Trace, Value
 
@@ -166,10 +166,10 @@ class Evaluation:
     def construction(self, record: Construction) -> Construction:
         if record.formula is None:
             return replace(record, value=UNKNOWN)
-        sizes = tuple(evaluate(parsed(part.strip()), self.values) for part in record.formula.split(","))
+        sizes = tuple(evaluate(parsed(part), self.values) for part in listed(record.formula))
         return replace(record, value=sizes if isinstance(record.value, tuple) else sizes[0])
 
-    def listed(self, listed: Listed) -> Listed:
+    def source(self, listed: Listed) -> Listed:
         """A function's lines with what they make at the new values; a number without a formula is not known."""
         lines = (replace(line, notes=tuple(map(self.note, line.notes))) for line in listed.lines)
         return replace(listed, lines=tuple(lines))
@@ -177,7 +177,7 @@ class Evaluation:
     def note(self, note: Note) -> Note:
         value = "?" if note.value else ""
         if note.value and note.formula:
-            value = ", ".join(str(evaluate(parsed(part), self.values)) for part in note.formula.split(", "))
+            value = ", ".join(str(evaluate(parsed(part), self.values)) for part in listed(note.formula))
         return replace(note, tensors=self.specs(note.tensors), value=value)
 
     def trace(self) -> Trace:
@@ -193,7 +193,7 @@ class Evaluation:
             parameters=parameters,
             stages=tuple(self.stage(stage, before, after) for stage in old.stages),
             outputs=self.specs(old.outputs),
-            listing=tuple(map(self.listed, old.listing)),
+            listing=tuple(map(self.source, old.listing)),
             totals=replace(old.totals, parameters=sum(after.values()), parameter_bytes=0, flops=0),
         )
 

@@ -6,10 +6,20 @@ The more formulas there are to choose from, the more a vector has to say before 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from math import gcd, log2
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import gcd, log2, prod
 
-from vit_trace.dims.formula import Formula, FormulaError, Number, Product, Quotient, Sum, Symbol, evaluate, factors
+from vit_trace.dims.formula import (
+    Formula,
+    Least,
+    Number,
+    Product,
+    Quotient,
+    Sum,
+    Symbol,
+    evaluate,
+    factors,
+)
 
 Vector = tuple[int, ...]
 
@@ -36,7 +46,10 @@ class Wide:
         settings: Sequence[Mapping[str, int]],
         names: Sequence[str],
         products: Sequence[tuple[tuple[str, ...], Vector]],
+        independent: int,
     ) -> None:
+        self.independent = independent
+        self.known: dict[Formula, Vector] = {}
         self.settings = settings
         self.names = names
         self.products = [(names, values) for names, values in products if not {"H", "W"} & set(names)]
@@ -49,13 +62,31 @@ class Wide:
 
     def add(self, formula: Formula) -> None:
         """Note a formula under the sizes it gives."""
-        try:
-            values = tuple(evaluate(formula, setting) for setting in self.settings)
-        except FormulaError:
-            return
+        values = self.sizes(formula)
         if min(values) > 0 and len(set(values[1:])) > 1:
             self.ranks.setdefault(values[:-1], len(self.ranks) + 2)
             self.atoms.setdefault(values[:-1], []).append((formula, values[-1]))
+
+    def sizes(self, formula: Formula) -> Vector:
+        """What a formula gives in each setting, from what its parts give there."""
+        if formula not in self.known:
+            columns: Iterable[Vector]
+            match formula:
+                case Sum(parts):
+                    columns = zip(*map(self.sizes, parts), strict=True)
+                    self.known[formula] = tuple(map(sum, columns))
+                case Product(parts):
+                    columns = zip(*map(self.sizes, parts), strict=True)
+                    self.known[formula] = tuple(map(prod, columns))
+                case Least(parts):
+                    columns = zip(*map(self.sizes, parts), strict=True)
+                    self.known[formula] = tuple(map(min, columns))
+                case Quotient(top, bottom):
+                    columns = zip(self.sizes(top), self.sizes(bottom), strict=True)
+                    self.known[formula] = tuple(over // under if under else 0 for over, under in columns)
+                case _:
+                    self.known[formula] = tuple(evaluate(formula, setting) for setting in self.settings)
+        return self.known[formula]
 
     # -- what there is to choose from ------------------------------------------------------------------------------
 
@@ -66,7 +97,10 @@ class Wide:
             yield from grids
         for grids, more in zip(sides, windowed, strict=True):
             yield from more[len(grids) :]
+        rows, columns = [*rows, *self.fitted("H", "p1")], [*columns, *self.fitted("W", "p2")]
         for row, column in zip(rows, columns, strict=False):
+            yield row
+            yield column
             yield Product((*factors(row), *factors(column)))
 
     def windowed(self, grids: Sequence[Formula]) -> Iterator[Formula]:
@@ -76,6 +110,21 @@ class Wide:
             for grid in grids:
                 down, up = rounded(grid, window)
                 yield from (down, up, Product((window, up)), Product((window, down)))
+
+    def fitted(self, side: str, patch: str) -> Iterator[Formula]:
+        """Windows no larger than the grid they lie on, their spans, how many there are, the grid they make up."""
+        windows = [Symbol(name) for name in self.names if "window" in name]
+        stride = next((Symbol(name) for name in (patch, "p") if name in self.names), None)
+        first = stride or Number(4)
+        for window in windows if side in self.names else ():
+            for more in (1, 2, 4, 8):
+                step = Number(4 * more) if stride is None else scaled(more, stride)
+                down, up = rounded(Symbol(side), step)[0], rounded(rounded(Symbol(side), first)[0], Number(more))[1]
+                for grid in (down, up) if more > 1 else (down,):
+                    fits = Least((window, grid))
+                    count = rounded(grid, fits)[1]
+                    yield from (fits, Product((fits, fits)), Sum((Product((Number(2), fits)), Number(-1))))
+                    yield from (count, Product((fits, count)))
 
     def grids(self, side: str, patch: str) -> Iterator[Formula]:
         """The side divided by a patch and then by strides, each rounded down or up."""
@@ -105,6 +154,10 @@ class Wide:
                 yield from rounded(lapped, Number(more))
         for number in STRIDES:
             yield from rounded(Symbol(side), Number(number))
+        for number in (2, 8, 16, 32):  # a grid that rounds one way, reduced in the other
+            for grid in rounded(Symbol(side), Number(number)):
+                for more in (2, 4, 8):
+                    yield from rounded(grid, Number(more))
 
     def spans(self) -> Iterator[Formula]:
         """How many relative positions a side has, and an area: 2*window - 1."""
@@ -129,7 +182,10 @@ class Wide:
     def shares(self) -> Iterator[Formula]:
         """A part of a symbol, rounded down: dim//heads, dim//2, 8*dim//3."""
         heads = [name for name in self.names if "head" in name]
-        yield from (Quotient(Symbol(one), Symbol(other)) for other in heads for one in self.names if one not in heads)
+        for other in heads:
+            for one in self.names:
+                if one not in heads:
+                    yield from (Quotient(scaled(factor, Symbol(one)), Symbol(other)) for factor in (1, 2, 4, 8))
         for name in self.names:
             if name in ("b", "H", "W", "h", "w", "T"):
                 continue
@@ -145,7 +201,7 @@ class Wide:
         if min(vector) <= 0:
             return None
         known, last = vector[:-1], vector[-1]
-        said = sum(map(log2, vector))
+        said = sum(map(log2, (*vector[: self.independent], *{*vector[self.independent :]} - {vector[0]})))
         ways = (self.shifted, self.multiple, self.counted, self.sum)
         try:
             return next((found for way in ways if (found := way(known, last, said)) is not None), None)

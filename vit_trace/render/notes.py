@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from vit_trace.dims.formula import listed
 from vit_trace.render.cells import has_formula, on_screen, printable
 from vit_trace.tracing.schema import Line, Listed, Note, TensorSpec
 
@@ -32,7 +33,7 @@ def words(note: Note, modules: Sequence[str] = ()) -> Words:
     name = " ".join(filter(None, (lead, printable(note.name))))
     shape, formula = tensors(note.tensors)
     if note.value:
-        shape, formula = note.value, ", ".join(map(on_screen, note.formula.split(", ")))
+        shape, formula = note.value, ", ".join(map(on_screen, listed(note.formula)))
     if formula.replace(" ", "") == re.sub(r"[ ()]", "", shape):
         formula = ""
     times = f"×{note.times}" if note.times > 1 else ""

@@ -6,8 +6,10 @@ turned gets no symbol, so that no formula speaks of it.
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from msgspec.structs import replace as altered
@@ -28,8 +30,8 @@ never longer than that."""
 COVERED = 0.9
 """Share of dimensions with a formula below which fewer knobs are tried."""
 
-ALIGNED = 0.9
-"""Share of the real trace's stages that a probe must have."""
+ALIGNED, LIKE = 0.9, 0.6
+"""Share of the real trace's stages that a probe must have, and a trace that formulas are only checked against."""
 
 Probe = Callable[[Mapping[str, int], Mapping[str, Symbol]], Trace | None]
 
@@ -46,22 +48,42 @@ class Prober:
         self.more = min(max(SECONDS, TIMES * seconds), LONGEST)  # to finish what has worked once
         self.until = time.process_time() + self.more
         self.late = False
+        self.longest = 0.0
         self.chosen: Style | None = None
+        self.free = free
         self.images = sizes.images_tried if free else ()  # a forward that computes is not made larger
+        self.checked: dict[tuple[tuple[str, int], ...], Trace | None] = {}
         self.tried: dict[tuple[Style, int], Trace | None] = {}
 
     def at(self, style: Style, turn: int) -> Trace | None:
         """The trace at one setting; None where it cannot be had or has other stages."""
         if (style, turn) not in self.tried:
-            if time.process_time() > self.until + (turn > 0) * self.more:
+            if self.hopeless() or time.process_time() > self.until + (turn > 0) * self.more:
                 self.late = True
                 return None
             values = self.sizes.setting(style, turn)
+            begun = time.process_time()
             found = self.probe(values, self.sizes.symbols(style, values))
-            self.tried[style, turn] = found if found is not None and self.aligned(found) else None
+            self.longest = max(self.longest, time.process_time() - begun)
+            self.tried[style, turn] = found if found is not None and self.aligned(found, ALIGNED) else None
         return self.tried[style, turn]
 
-    def aligned(self, probe: Trace) -> bool:
+    def hopeless(self) -> bool:
+        """Whether a trace takes so long that there is no time for as many as formulas need."""
+        return self.longest * ENOUGH > 2 * self.more
+
+    def checks(self, style: Style) -> list[Trace]:
+        """Traces near the real one that formulas have to hold in, as many as there is time for."""
+        until = time.process_time() + self.more / 2
+        for values in self.sizes.near(style, self.free):
+            key = tuple(sorted(values.items()))
+            if key not in self.checked and time.process_time() < until:
+                found = self.probe(values, self.sizes.symbols(style, values))
+                self.checked[key] = found if found is not None and self.aligned(found, LIKE) else None
+        keys = [tuple(sorted(values.items())) for values in self.sizes.near(style, self.free)]
+        return [found for key in keys if (found := self.checked.get(key)) is not None]
+
+    def aligned(self, probe: Trace, share: float) -> bool:
         if probe.failure is not None or len(probe.stages) > 1.5 * len(self.keys) + 20:
             return False
         theirs = dict(zip(stage_keys(probe.stages), probe.stages, strict=True))
@@ -69,7 +91,7 @@ class Prober:
             key in theirs and [len(spec.shape) for spec in theirs[key].outputs] == ranks
             for key, ranks in zip(self.keys, self.ranks, strict=True)
         )
-        return same >= ALIGNED * len(self.keys)
+        return same >= share * len(self.keys)
 
     def runs(self, style: Style, turns: Sequence[int] = (0,)) -> bool:
         return all(self.at(style, turn) is not None for turn in turns)
@@ -104,10 +126,17 @@ class Prober:
 
     def named(self) -> Trace:
         """The trace with the formulas that can be had, and a note on what could not."""
+        with uncollected():
+            return self.told()
+
+    def told(self) -> Trace:
         style = self.style()
         best = self.with_formulas(style)
         if best is None:
-            why = "no time was left for it" if self.late else "it does not run at other sizes"
+            why = "it does not run at other sizes"
+            if self.late:
+                budget = f"more than the {2 * self.more:.0f} s there are for it"
+                why = f"{ENOUGH} traces at other sizes would take {budget} (one took {self.longest:.1f} s)"
             return noted(self.trace, f"sizes have no formulas: {why}")
         for group in ("patch", "window", "other"):  # a model may take another way at another stride
             if group in style.groups and covered(best) < COVERED:
@@ -129,7 +158,19 @@ class Prober:
         if len(probes) < ENOUGH:
             return None
         symbols = self.sizes.symbols(style, self.sizes.here(style))
-        return name_dims(altered(self.trace, symbols=symbols), probes)
+        return name_dims(altered(self.trace, symbols=symbols), probes, checks=self.checks(style))
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """No garbage collection: one over all that torch and a library hold takes longer than several probes."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def covered(trace: Trace) -> float:

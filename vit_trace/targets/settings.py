@@ -100,6 +100,35 @@ class Sizes:
         self.add_extents(values, style, turn)
         return values
 
+    def near(self, style: Style, free: bool) -> Iterator[dict[str, int]]:
+        """Settings a user would ask for next: another image, one knob doubled, a window larger than what it looks at.
+
+        Sizes that are clamped, rounded or divided with a rest show it there and not at the primes of `setting`.
+        """
+        here, uneven = self.here(style), {}
+        if free and "H" in here:
+            high, wide = self.patch_sides(here)
+            rows, columns = here["H"] + high, here["W"] + 11 * wide  # an odd grid, rows and columns not alike
+            uneven = {"H": rows, "W": rows if style.square else columns}
+            moves = [(high, 3 * wide), (high // 2 + 1, 2 * wide - 1)]
+            if self.coarse:
+                moves += [(25, 36), (52, 27), (2 * here["H"] + 14, here["W"] + 49), (7, 58), (112, 224), (48, 80)]
+            for down, across in moves:
+                height = here["H"] + down
+                yield {**here, "H": height, "W": height if style.square else here["W"] + across}
+        for knob in self.turned(style):
+            if knob.role == "window":
+                yield {**here, **uneven, knob.symbol: 16 * knob.value}
+            yield {**here, knob.symbol: 2 * knob.value}
+        if free and self.coarse:
+            for turn, even in ((6, 3), (7, 1), (8, 5)):
+                yield self.setting(replace(style, even=even * style.even), turn)
+
+    @property
+    def coarse(self) -> bool:
+        """Whether the grid is made coarser on the way, or by a step that is no knob."""
+        return self.stages > 1 or not any(knob.role == "patch" for knob in self.knobs)
+
     def patch(self, knob: Knob, turn: int) -> int:
         """A patch of another size: doubled where it is a stage's stride, else prime."""
         first = knob.symbol != "p2"
@@ -134,7 +163,7 @@ class Sizes:
         """Height, width and frames of the input."""
         sides = self.patch_sides(values)
         if style.image != "fixed" and self.spatial:
-            coarse = self.stages > 1 or not any(knob.role == "patch" for knob in self.knobs)
+            coarse = self.coarse
             grid = (COARSE if coarse else GRIDS)[turn % 6]
             window = max([values.get(knob.symbol, knob.value) for knob in self.knobs if knob.role == "window"] or [1])
             stride = 2 ** (max(self.stages, 4) - 1) * window if coarse else 1
