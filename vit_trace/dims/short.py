@@ -47,8 +47,9 @@ def shortened(trace: Trace) -> Trace:
     named = names({part: evaluate(part, values) for part in common if written(part) not in known}, set(trace.symbols))
     if not named:
         return trace
+    grid = {parse(formula): name for formula, name in known.items() if "//" in formula}
     made = {
-        name: Symbol(evaluate(part, values), meaning(part, named), written(inside(part, named)))
+        name: Symbol(evaluate(part, values), meaning(part, named), written(inside(part, {**grid, **named})))
         for part, name in sorted(named.items(), key=lambda item: len(written(item[0])))
     }
     return Shortener(named).trace(replace(trace, symbols={**trace.symbols, **made}))
