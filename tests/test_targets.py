@@ -4,6 +4,7 @@ The first rows run always, the rest in the slow sweep. A row is a spec with assi
 """
 
 import json
+import re
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from vit_trace.targets import probing
 from vit_trace.targets.run import run
 from vit_trace.targets.spec import foreign_target
 from vit_trace.tracing.schema import Trace
+from vit_trace.views import outline
 
 pytest.importorskip("timm")
 pytest.importorskip("transformers")
@@ -365,3 +367,28 @@ def test_an_input_of_a_name_that_forward_has_not_is_refused(spec, given):
 def test_a_glob_that_nothing_fits_is_said_to(capfd):
     assert cli.run(["models", "torchvision:nosuchthing"]) == 1
     assert "no model fits torchvision:nosuchthing" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("spec", ["timm:swin_tiny_patch4_window7_224", "hf:SegformerModel", "torchvision:maxvit_t"])
+def test_blocks_like_one_above_are_closed_and_still_counted(spec):
+    """A closed row has the parameters of all inside it, and the operations of the block that it is said to be like."""
+    trace = run(foreign_target(spec), formulas=False)
+    rows = outline(trace).rows
+    closed = [row for row in rows if ", as " in row.operation]
+    assert len(closed) >= 4
+    assert len(rows) < len(outline(trace, fold=False).rows) / 2
+
+    def inside(module: str) -> list[tuple[int, str]]:
+        held = [stage for stage in trace.stages if f"{stage.module}.".startswith(f"{module}.")]
+        return [(stage.parameters, stage.operation) for stage in held]
+
+    def lasting(stages: list[tuple[int, str]]) -> list[str]:
+        return [name for _, name in stages if not re.search("drop|identity|stochastic", name.lower())]
+
+    for row in closed:
+        module = trace.stages[row.stage].module
+        other = row.operation.rpartition(", as ")[2]
+        own = inside(module)
+        assert row.parameters == sum(count for count, _ in own) * max(row.repeats, 1)
+        assert lasting(own) == lasting(inside(other))
+    assert not any(", as " in row.operation for row in outline(trace, fold=False).rows)
