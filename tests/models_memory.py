@@ -15,6 +15,16 @@ class TwoInputs(nn.Module):
         return {"logits": self.head(tokens.mean(1)), "tokens": tokens}
 
 
+class Normed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Linear(3, 8)
+        self.norm = nn.BatchNorm1d(8)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.norm(self.one(image.mean((2, 3))))
+
+
 class Frozen(nn.Module):
     def __init__(self) -> None:
         super().__init__()

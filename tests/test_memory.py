@@ -332,6 +332,13 @@ def test_any_target(spec):
     assert report.peak.bytes > report.parameters + report.gradients
 
 
+def test_a_batch_norm_takes_no_batch_of_one():
+    target = foreign_target("tests/models_memory.py:Normed", flags={"batch_size": "4"})
+    budget = Run(target, Training()).peak(2)
+    assert memory_report(target, Training(), budget).largest_batch == 2
+    assert memory_report(target, Training(), budget - 1).largest_batch == 0
+
+
 def test_a_model_without_gradients_is_not_measured():
     with pytest.raises(Unmeasured, match="gradient"):
         memory_report(foreign_target("tests/models_memory.py:Frozen"), Training(), None)
@@ -362,7 +369,9 @@ def test_amounts_of_memory(text, count):
     assert budget_of(text) == count
 
 
-@pytest.mark.parametrize("text", ["", "0", "-3GiB", "GiB", "24 GiBs", "1e9", "24GiB 3", "nan", "9999999999TiB", "0.1B"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "-3GiB", "GiB", "24 GiBs", "1e9", "24GiB 3", "nan", "9999999999TiB", "0.1B", "1.5"]
+)
 def test_what_is_no_amount_of_memory_is_refused(text):
     with pytest.raises(Refused):
         budget_of(text)

@@ -382,11 +382,11 @@ def compact(number: int) -> str:
 def bytes_text(count: int) -> str:
     """Bytes in binary units: 204.5 MiB."""
     size = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
         if size < 1024:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1024
-    return f"{size:.1f} TiB"
+    return f"{size:.1f} PiB"
 
 
 def totals(outline: Outline) -> tuple[str, ...]:

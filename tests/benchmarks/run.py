@@ -30,17 +30,22 @@ HERE = Path(__file__).parent
 
 
 class Case(NamedTuple):
-    """A model: our arguments, and the batch that peers get too. `real` is whether its weights fit in memory."""
+    """A model: our arguments, and the batch that peers get too. `real` is whether its weights fit in memory.
+
+    `memory` is the budget of a check that weighs a training step, which is then what is timed.
+    """
 
     config: str
     batch: int
     real: bool
+    memory: str = ""
 
 
 CASES = {
     "reference": Case("configs/reference.yaml", 5, True),
     "ViT-L/16": Case("configs/vit_l_16.yaml", 8, True),
     "ViT-22B": Case("configs/vit_22b_14.yaml", 1, False),
+    "ViT-22B, --memory": Case("configs/vit_22b_14.yaml", 1, False, "500GiB"),
 }
 PEERS = ("import torch", "no formulas", "bare meta", "torchinfo", "torchlens", "torchtyc")
 NEEDS_WEIGHTS = {"torchinfo", "torchlens", "torchtyc"}
@@ -57,6 +62,8 @@ class Run(NamedTuple):
 def command(peer: str, case: Case) -> list[str]:
     """What to run for one peer."""
     ours = [sys.executable, "-P", "-m", "vit_trace", case.config, "--batch-size", str(case.batch)]
+    if case.memory:
+        ours[4:4] = ["check", "--memory", case.memory]
     if peer == "vit-trace":
         return ours
     if peer == "no formulas":

@@ -65,17 +65,17 @@ class Run:
         return [*((line, limit - wanted.state) for line in set(alive)), (end, limit - wanted.state - wanted.moment)]
 
     def largest(self, batch: int, limit: int) -> int:
-        """The largest batch whose peak is at most `limit`; it has been run. Raises Unmeasured."""
+        """The largest batch whose peak is at most `limit`; it has been run. Raises Unmeasured where none runs."""
         if self.floor(batch) > limit:
             return 0
         bounds = self.bounds(batch, limit)
         if bounds is not None:
             found = largest(bounds)
             found = MOST_BATCHES if found is None else min(found, MOST_BATCHES)
-            if found > 1 and self.peak(found) <= limit and self.as_said(found, bounds):
+            if found > 1 and self.fits(found, limit) and self.as_said(found, bounds):
                 return found
             if found <= 1:
-                return 1 if self.peak(1) <= limit else 0
+                return int(self.fits(1, limit))
         return self.searched(limit)
 
     def as_said(self, batch: int, bounds: list[tuple[Line, int]]) -> bool:
@@ -86,13 +86,22 @@ class Run:
 
     def searched(self, limit: int) -> int:
         """The largest batch by trying: doubling, then halving the gap."""
-        low, high = 0, 1
-        while high <= MOST_BATCHES and self.peak(high) <= limit:
+        if not self.fits(2, limit):
+            return int(self.fits(1, limit))
+        low, high = 2, 4
+        while high <= MOST_BATCHES and self.fits(high, limit):
             low, high = high, high * 2
         while high - low > 1 and low < MOST_BATCHES:
             middle = (low + high) // 2
-            low, high = (middle, high) if self.peak(middle) <= limit else (low, middle)
+            low, high = (middle, high) if self.fits(middle, limit) else (low, middle)
         return low
+
+    def fits(self, batch: int, limit: int) -> bool:
+        """Whether a step at this batch runs (a batch norm takes no batch of one) and needs at most `limit`."""
+        try:
+            return self.peak(batch) <= limit
+        except Unmeasured:
+            return False
 
 
 def bytes_of(tape: Tape, *kinds: str) -> Iterable[int]:

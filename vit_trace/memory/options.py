@@ -58,7 +58,7 @@ def budget_of(text: str) -> int:
     """Bytes of 24GiB, 80GB, 24000MiB, 1.5TiB or a plain number. Raises Refused."""
     found = SIZE.match(text)
     unit = next((held for name, held in UNITS.items() if found and name.lower() == found[2].lower()), None)
-    if found is None or unit is None:
+    if found is None or unit is None or (unit == 1 and "." in found[1]):
         help = ("--memory 24GiB, 80GB, 24000MiB, or a number of bytes",)
         raise refuse("bad-value", f"--memory {text}: not an amount of memory", help=help)
     count = int(Fraction(found[1].replace("_", "")) * unit)

@@ -21,7 +21,7 @@ def diagnostics(report: MemoryReport) -> tuple[Diagnostic, ...]:
 
 
 def notes(report: MemoryReport) -> list[str]:
-    found = [f"the peak is in {where(report.peak)}: {parts(report.peak)}"]
+    found = [f"the peak is in {'' if report.peak.stage else 'the '}{where(report.peak)}: {parts(report.peak)}"]
     if report.budget is not None and report.floor > report.budget:
         held = "parameters, gradients and the optimizer" if report.optimizer_state else "parameters and gradients"
         found.append(f"{held} alone take {bytes_text(report.floor)}: no batch fits")
