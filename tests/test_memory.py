@@ -156,11 +156,11 @@ def test_saved_bytes_under_autocast_are_those_of_a_real_forward_under_it(name):
     assert without_memory(*MODELS[name], Casts(cpu())).saved_bytes == real
 
 
-def test_autocast_casts_a_weight_that_is_used_twice_once():
-    make = partial(torch.nn.Sequential, *[torch.nn.Linear(8, 8)] * 2)
+def test_autocast_casts_a_weight_that_is_used_again_once():
+    make = partial(torch.nn.Sequential, *[torch.nn.Linear(8, 8)] * 3)
     real = really_saved(make, (3, 8), around=lambda: torch.autocast("cpu", torch.bfloat16))
     with torch.device("meta"):
-        make = partial(torch.nn.Sequential, *[torch.nn.Linear(8, 8)] * 2)
+        make = partial(torch.nn.Sequential, *[torch.nn.Linear(8, 8)] * 3)
     assert without_memory(make, (3, 8), Casts(cpu())).saved_bytes == real
 
 
