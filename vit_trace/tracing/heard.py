@@ -57,13 +57,14 @@ class Call:
 
 
 class Plan(NamedTuple):
-    """What is known of a code object; it is held here so that its id stays its own."""
+    """What is known of a code object, held here so that its id stays its own. `watched` are the lines of `marks`."""
 
     code: CodeType
     entry: tuple[str, str]
     part: bool
     function: Function | None
     marks: dict[int, tuple[tuple[int, bool], ...]]
+    watched: frozenset[int | None] = frozenset()
 
 
 class Heard(NamedTuple):

@@ -154,7 +154,9 @@ class Lines:
 
                 linecache.lazycache(code.co_filename, frame.f_globals)
             found = function(code, name)
-            plan = plan._replace(function=found, marks=marks(code, found.choices) if found.choices else {})
+            marked = marks(code, found.choices) if found.choices else {}
+            watched = frozenset(frames.positions(code)[offset // 2][0] for offset in marked)
+            plan = plan._replace(function=found, marks=marked, watched=watched)
         self.plans[id(code)] = plan
         return plan
 
@@ -167,8 +169,6 @@ class Lines:
         call = self.call(frame, plan)
         if call is None:
             return None
-        if plan.marks:
-            frame.f_trace_opcodes = True
         return Listener(self, call, plan, frame).on_event
 
     def call(self, frame: FrameType, plan: Plan) -> Call | None:
@@ -270,12 +270,13 @@ def listening(lines: Lines) -> Iterator[None]:
 class Listener:
     """The trace function of one frame: closes a statement when the next one begins."""
 
-    __slots__ = ("before", "call", "lines", "marks", "part", "raised", "returning", "start", "unit", "units")
+    __slots__ = ("before", "call", "lines", "marks", "part", "raised", "returning", "start", "unit", "units", "watched")
 
     def __init__(self, lines: Lines, call: Call, plan: Plan, frame: FrameType) -> None:
         self.lines = lines
         self.call = call
         self.marks = plan.marks
+        self.watched = plan.watched
         self.units = call.function.units
         self.unit: Unit | None = None
         self.before: list[State] = []
@@ -307,6 +308,8 @@ class Listener:
                 self.call.sides.update(hits)
         elif event == "line":
             line = frame.f_lineno
+            if frame.f_trace_opcodes != (line in self.watched):  # each instruction heard costs as much as a line
+                frame.f_trace_opcodes = not frame.f_trace_opcodes
             self.call.ran.add(line)
             self.raised = ""
             unit = self.units.get(line)
