@@ -31,7 +31,8 @@ UNITS = {"": 1, "B": 1} | {
 """Bytes of a unit; GiB and G are 1024³, GB is 1000³."""
 
 SIZE = re.compile(r"^\s*(\d+(?:_\d{3})*(?:\.\d+)?)\s*([A-Za-z]*)\s*$")
-MOST = 2**63
+LEAST, MOST = 2**20, 2**63
+"""Bytes from which a bare number is taken for bytes, and beyond which there is no memory."""
 
 
 class Training(Struct, frozen=True):
@@ -62,6 +63,9 @@ def budget_of(text: str) -> int:
         help = ("--memory 24GiB, 80GB, 24000MiB, or a number of bytes",)
         raise refuse("bad-value", f"--memory {text}: not an amount of memory", help=help)
     count = int(Fraction(found[1].replace("_", "")) * unit)
+    if not found[2] and count < LEAST:
+        help = (f"--memory {found[1]}GiB",)
+        raise refuse("bad-value", f"--memory {text}: {count} bytes hold no model; a unit is missing", help=help)
     if not 0 < count < MOST:
         raise refuse("bad-value", f"--memory {text}: between 1 byte and 8 EiB is wanted", help=("--memory 24GiB",))
     return count
