@@ -153,11 +153,3 @@ def test_traceback_only_on_request(arguments, capsys):
 
     assert cli.run(["--depth", "1", "--input", "2x3x288x288", *arguments]) == 1
     assert ("Traceback (most recent call last)" in capsys.readouterr().err) == bool(arguments)
-
-
-def test_every_code_is_documented(capsys):
-    from vit_trace import cli
-
-    for code in CODES:
-        assert cli.run(["explain", code]) == 0
-        assert capsys.readouterr().out.startswith(code)

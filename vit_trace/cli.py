@@ -126,7 +126,7 @@ def explain(
         raise refuse("usage", "explain what? A size, a stage, or the code of a diagnostic", help=help)
     spec, subject = (None, spec_or_what) if what is None else (spec_or_what, what)
     if spec is None and documented(subject):
-        print(explained(subject))
+        print(explained(subject, console_for(sys.stdout).width))
         return 0
     named = traced(spec, model)
     print_explanation(explanation(named, subject), console_for(sys.stdout))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from vit_trace.checks.meanings import checkpoint, forward, memory, rules, silent
+from textwrap import fill
+
+from vit_trace.checks.meanings import checkpoint, config, forward, memory, rules, silent, targets, usage
 
 AREAS = {
     "A forward or a constructor that fails": forward.MEANINGS,
@@ -10,10 +12,16 @@ AREAS = {
     "What `check` says of a config": rules.MEANINGS,
     "What `check` says of a checkpoint": checkpoint.MEANINGS,
     "What `check --memory` says of a training run": memory.MEANINGS,
+    "Configs and settings that cannot be used": config.MEANINGS,
+    "Models that cannot be had or fed": targets.MEANINGS,
+    "Commands that cannot be followed": usage.MEANINGS,
 }
 """Meanings by area, in the order of the page."""
 
 CODES: dict[str, str] = {code: text for area in AREAS.values() for code, text in area.items()}
+WIDTH = 100
+"""Columns that a text is laid out for, where the screen has more."""
+
 ALL = "codes"
 """The word that stands for every code."""
 
@@ -22,9 +30,23 @@ def documented(code: str) -> bool:
     return code in CODES or code == ALL
 
 
-def explained(code: str) -> str:
-    """What a code means, as lines of text; for `codes` the page of all of them, in Markdown."""
-    return page() if code == ALL else f"{code}\n{CODES[code].rstrip()}"
+def explained(code: str, width: int = WIDTH) -> str:
+    """What a code means, as lines no longer than `width`; for `codes` the page of all of them, in Markdown."""
+    if code == ALL:
+        return page()
+    laid_out = (fill(text, min(width, WIDTH), break_on_hyphens=False) for text in sentences(CODES[code]))
+    return "\n".join([code, *laid_out])
+
+
+def sentences(text: str) -> list[str]:
+    """The text in the pieces that start a line of their own: lines are joined where a sentence goes on."""
+    pieces: list[str] = []
+    for line in text.strip().splitlines():
+        if pieces and not pieces[-1].endswith(".") and not (pieces[-1].startswith("Example") and line[0].isupper()):
+            pieces[-1] += f" {line}"
+        else:
+            pieces.append(line)
+    return pieces
 
 
 def page() -> str:

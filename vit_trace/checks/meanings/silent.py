@@ -18,4 +18,12 @@ An axis of size 1 is broadcast where the same parameter of the sibling blocks ha
 Height and width change places on the way: tokens laid out in rows of w are read as rows of h. On square images nothing
 shows; on others the image is scrambled. Found by tracing with an image that is not square.
 """,
+    "branch-on-values": """
+An `if` of the model asks for a value of a tensor, and a trace without memory has none: True was taken. A real run may
+go the other way, and other stages then follow.
+""",
+    "formulas": """
+Sizes stay numbers, or some do: the model could not be traced at enough other settings for a formula to be certain. The
+message says why. The shapes are right either way.
+""",
 }

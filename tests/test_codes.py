@@ -1,0 +1,84 @@
+"""Every code that a diagnostic can have is documented, and every documented code can come."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from vit_trace.checks import codes
+from vit_trace.checks.codes import CODES
+
+PACKAGE = Path(codes.__file__).parent.parent
+SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if "meanings" not in path.parts)
+
+MAKERS = {"Diagnostic", "Failure", "Cause", "Refused", "Rule", "refuse", "refusal", "refused_at", "fail", "diagnostic"}
+"""Calls whose first argument, or `code`, is a code."""
+
+WORDS = re.compile(r"[a-z]+(-[a-z0-9]+)*")
+KEBAB = re.compile(r"[a-z]+(-[a-z0-9]+)+")
+NO_CODE = {"site-packages", "dist-packages", "nearest-exact", "utf-8", "vit-trace", "data-dependent"}
+
+
+def texts(node: ast.AST) -> set[str]:
+    """The texts that an expression may be: itself, or the branches of a condition."""
+    if isinstance(node, ast.IfExp):
+        return texts(node.body) | texts(node.orelse)
+    if isinstance(node, ast.BoolOp):
+        return set().union(*map(texts, node.values))
+    return {node.value} if isinstance(node, ast.Constant) and WORDS.fullmatch(str(node.value)) else set()
+
+
+def emitted(source: str) -> set[str]:
+    """Codes that a file can give: what is handed to a maker, and every other text with dashes in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            given = [*node.args[:1], *(word.value for word in node.keywords if word.arg == "code")]
+            found |= set().union(*map(texts, given)) if name in MAKERS else set()
+        elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "").lower() == "code":
+            found |= texts(node.value)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and KEBAB.fullmatch(node.value):
+            found.add(node.value)
+    return found - NO_CODE
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_every_code_is_documented(path):
+    assert not emitted(path.read_text()) - CODES.keys(), "say what they mean, in vit_trace/checks/meanings/"
+
+
+def test_every_documented_code_can_come():
+    assert not set(CODES) - set().union(*(emitted(path.read_text()) for path in SOURCES))
+
+
+def test_an_area_does_not_overwrite_another():
+    assert sum(map(len, codes.AREAS.values())) == len(CODES)
+
+
+def test_the_page_is_the_one_that_was_made():
+    """docs/diagnostics.md: vit-trace explain codes > docs/diagnostics.md"""
+    assert (PACKAGE.parent / "docs" / "diagnostics.md").read_text() == codes.explained(codes.ALL) + "\n"
+
+
+def test_the_search_can_fail():
+    assert emitted("raise refuse('new' if x else 'no-such-thing', 'text')\nCODE = 'made-up'") == {
+        *("new", "no-such-thing", "made-up")
+    }
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_texts_keep_to_the_width(width, monkeypatch, capsys):
+    from vit_trace import cli
+
+    monkeypatch.setenv("COLUMNS", str(width))
+    for code, text in CODES.items():
+        assert cli.run(["explain", code]) == 0
+        title, *lines = capsys.readouterr().out.splitlines()
+        assert title == code and lines and all(len(line) <= min(width, 100) for line in lines), code
+        assert " ".join(lines).split() == text.split()
+
+
+def test_examples_stand_on_their_own_line():
+    assert codes.explained("assignment") == "assignment\n--set takes KEY=VALUE.\nExample: --set dim=512"
