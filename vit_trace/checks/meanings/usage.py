@@ -52,6 +52,15 @@ No stage of the trace has this name. A glob such as '*layers.3*' names several.
     "no-such-quantity": """
 The config has no whole number of that name to suggest values for. The help names those it has.
 """,
+    "needs-memory": """
+--optimizer, --precision and --checkpointing say how to train; they count only where --memory says on how large a GPU.
+Example: check SPEC --memory 24GiB --optimizer sgd
+""",
+    "no-such-model": """
+No model of timm, Hugging Face or torchvision has a name that fits the glob. A word without * fits where it stands in a
+name.
+Example: vit-trace models '*swin*'
+""",
     "no-match": """
 No file or model fits the pattern, or the directory holds no config.
 """,
