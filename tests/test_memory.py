@@ -406,6 +406,7 @@ def test_the_largest_batch_of_lines():
         (["--memory", "24GiB"], 0),
         (["--memory", "100MB"], 1),
         (["--memory", "much"], 2),
+        (["--memory", "24"], 2),
         (["--memory", "24GiB", "--optimizer", "adagrad"], 2),
         (["--memory", "24GiB", "--precision", "fp8"], 2),
         (["--precision", "bf16"], 2),

@@ -31,8 +31,8 @@ UNITS = {"": 1, "B": 1} | {
 """Bytes of a unit; GiB and G are 1024³, GB is 1000³."""
 
 SIZE = re.compile(r"^\s*(\d+(?:_\d{3})*(?:\.\d+)?)\s*([A-Za-z]*)\s*$")
-LEAST, MOST = 2**20, 2**63
-"""Bytes from which a bare number is taken for bytes, and beyond which there is no memory."""
+LEAST, MOST = 10_000, 2**63
+"""Bytes from which a bare number is taken for bytes (24 lacks its unit), and beyond which there is no memory."""
 
 
 class Training(Struct, frozen=True):
