@@ -279,7 +279,7 @@ def test_a_defect_is_owned_up_to(capfd, monkeypatch):
         ("x" * 5000, "unknown-target", ["xxx"]),
         ("configs", "no-such-file", ["configs is a directory", "configs/reference.yaml"]),
         ("explain", "usage", ["vit-trace explain 3072"]),
-        ("show", "usage", ["file"]),
+        ("show", "usage", ["Missing argument"]),
     ],
 )
 def test_misused_words_get_one_diagnostic_without_torch(words, code, says):
