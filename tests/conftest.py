@@ -1,5 +1,6 @@
 """Shared pieces: a pinned environment, and the proof that a trace leaves nothing behind."""
 
+import gc
 import os
 import sys
 
@@ -29,6 +30,7 @@ def process_state() -> dict[str, object]:
         "trace function": sys.gettrace(),
         "profile function": sys.getprofile(),
         "grad": torch.is_grad_enabled(),
+        "garbage collector": gc.isenabled(),
         "default dtype": torch.get_default_dtype(),
         "default device": str(torch.get_default_device()),
         "functional": hash(tuple((name, id(value)) for name, value in sorted(vars(F).items()) if callable(value))),

@@ -6,10 +6,8 @@ turned gets no symbol, so that no formula speaks of it.
 
 from __future__ import annotations
 
-import gc
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from msgspec.structs import replace as altered
@@ -17,6 +15,7 @@ from msgspec.structs import replace as altered
 from vit_trace.dims.name import name_dims, stage_keys
 from vit_trace.dims.short import shortened
 from vit_trace.targets.settings import GROUPS, Sizes, Style
+from vit_trace.tracing.collector import uncollected
 from vit_trace.tracing.schema import Diagnostic, Symbol, Trace
 
 PROBES = 5
@@ -159,18 +158,6 @@ class Prober:
             return None
         symbols = self.sizes.symbols(style, self.sizes.here(style))
         return name_dims(altered(self.trace, symbols=symbols), probes, checks=self.checks(style))
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """No garbage collection: one over all that torch and a library hold takes longer than several probes."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 def covered(trace: Trace) -> float:

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from vit_trace.tracing.collector import uncollected
 from vit_trace.tracing.failure import failing_step, failure_of
 from vit_trace.tracing.lines import Lines, current
 from vit_trace.tracing.recorder import Recorder, numel
@@ -72,7 +73,8 @@ def record(
     recorder.links = lines.links if lines else None
     error: BaseException | None = None
     add_inputs(recorder, model, args, kwargs)
-    with prepared(model, recorder, train, lines):
+    on_meta = all(parameter.is_meta for parameter in model.parameters())
+    with uncollected(on_meta), prepared(model, recorder, train, lines):
         try:
             output = model(*args, **kwargs)
         except (Exception, SystemExit) as raised:
