@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 
 from vit_trace.checks.scene import Cause, Scene, Side, axes_text, called, product_text, shape_text, side
-from vit_trace.tracing.schema import Operand
+from vit_trace.tracing.schema import Operand, Value
 
 VIEWS = {"view", "reshape", "unflatten", "reshape_as", "view_as", "_unsafe_view"}
 ONE_AXIS = {"softmax", "log_softmax", "flatten", "unbind", "chunk", "split", "squeeze", "select", "cumsum", "narrow"}
@@ -176,7 +176,31 @@ def indexing(scene: Scene) -> Cause | None:
     if count > len(tensor.shape):
         text = f"{count} axes are indexed, but {called(tensor)} {shape_text(tensor.shape)} has {len(tensor.shape)}"
         return Cause("wrong-rank", text, rank=count)
-    return Cause("index", f"{called(tensor)} {shape_text(tensor.shape)} has no place that is asked for here")
+    shown = f"{called(tensor)} {shape_text(tensor.shape)}"
+    for axis, place in places(scene.stage.source.text, scene.failure.values):
+        size = tensor.shape[axis] if axis < len(tensor.shape) else 0
+        if not -size <= place < size:
+            return Cause("index", f"{shown} has no place {place} on axis {axis}: there are 0…{size - 1}")
+    return Cause("index", f"{shown} has no place that is asked for here")
+
+
+def places(text: str, values: Mapping[str, Value]) -> Iterator[tuple[int, int]]:
+    """(axis, place) of the whole numbers in a subscript, written out or by a name whose value is known."""
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError:
+        return
+    if not isinstance(node, ast.Subscript):
+        return
+    parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    for axis, part in enumerate(parts):
+        if isinstance(part, ast.Constant) and (part.value is None or part.value is Ellipsis):
+            return  # from here on an axis is not where it is written
+        negative = isinstance(part, ast.UnaryOp) and isinstance(part.op, ast.USub)
+        inner = part.operand if isinstance(part, ast.UnaryOp) and negative else part
+        place = inner.value if isinstance(inner, ast.Constant) else values.get(ast.unparse(inner))
+        if type(place) is int:
+            yield axis, -place if negative else place
 
 
 def subscripts(text: str) -> int:
