@@ -60,7 +60,7 @@ class Case:
             self.left -= 1
             self.cache[key] = self.trial(remedy)
         trace = self.cache[key]
-        if trace is None or trace.failure is not None or not trace.outputs:
+        if trace is None or trace.failure is not None or not trace.outputs or loses_pixels(trace):
             return None
         return Remedy(remedy.change, remedy.kind, remedy.values, output_text(trace.outputs))
 
@@ -112,6 +112,13 @@ class Case:
         count = len(failed.stages)
         same = [stage.name for stage in again.stages[:count]] == [stage.name for stage in failed.stages]
         return listeners[0].sources if same and listeners else None
+
+
+def loses_pixels(trace: Trace) -> bool:
+    """Whether it runs by leaving out the edge of the image: no remedy."""
+    from vit_trace.checks.silent import pixels_dropped
+
+    return any(pixels_dropped(trace))
 
 
 def flow(listeners: list[Any]) -> Callable[..., Any]:
