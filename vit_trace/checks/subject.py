@@ -115,7 +115,10 @@ def json_places(spec: str) -> Places | None:
     file = path / "config.json" if path.is_dir() else path
     if file.suffix.lower() != ".json":
         return None
-    return places(file.read_text(encoding="utf-8"), str(file))
+    try:
+        return places(file.read_text(encoding="utf-8"), str(file))
+    except (OSError, ValueError, LookupError, RecursionError):  # whoever reads it for the model says what is wrong
+        return None
 
 
 def with_fields(facts: Facts, found: Places | None) -> Facts:
