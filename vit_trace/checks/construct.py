@@ -13,10 +13,11 @@ from types import FrameType, TracebackType
 
 from msgspec.structs import replace
 
-from vit_trace.checks.remedies import nearest
+from vit_trace.checks.changes.settings import nearest
 from vit_trace.output import Refused
 from vit_trace.tracing import frames
-from vit_trace.tracing.capture import Link, is_machinery, numbers
+from vit_trace.tracing.facts import Link, is_machinery
+from vit_trace.tracing.mishaps import numbers
 from vit_trace.tracing.schema import Diagnostic
 
 CODE = "build-failed"

@@ -6,15 +6,17 @@ is imported only to try things.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 
 from msgspec.structs import replace
 
 from vit_trace.checks.causes import cause_of
+from vit_trace.checks.changes.inputs import unbatched
 from vit_trace.checks.naming import formula_of, said
 from vit_trace.checks.producers import producer, siblings
-from vit_trace.checks.remedies import COLOURS, remedies
+from vit_trace.checks.remedies import remedies
 from vit_trace.checks.scene import Cause, Scene, Side, axes_text, shape_text
 from vit_trace.checks.trials import Case, steps_of
 from vit_trace.tracing.failure import DEFECT
@@ -38,7 +40,9 @@ def explain_failure(trace: Trace, case: Case | None = None) -> Failure:
     sources = None
     if case is not None:
         case.start()
-        sources = case.sources(trace) if cause.sides else None
+        again = case.again(trace)
+        sources = again.sources
+        cause = cause if again.fails else dataclasses.replace(cause, by_value=True)
     producers = tuple(made for side in cause.sides if (made := producer(scene, side, sources)) is not None)
     tried = remedies(scene, cause, producers, case) if case is not None else []
     cause = layout_cause(scene, cause, tried, case)
@@ -91,7 +95,8 @@ def layout_cause(scene: Scene, cause: Cause, tried: Sequence[Remedy], case: Case
     name = scene.inputs[0].name
     code, text = "mixed-axes", f"{name} {shape_text(shape)} has its axes in another order than the model takes them"
     if steps == ["unsqueeze"]:
-        if shape[0] not in COLOURS and (case is None or case.expected is None or len(case.expected) <= len(shape)):
+        longer = case is not None and case.expected is not None and len(case.expected) > len(shape)
+        if not longer and not (len(shape) == 3 and unbatched(shape)):
             return cause
         code = "missing-batch-axis"
         text = (
@@ -100,13 +105,16 @@ def layout_cause(scene: Scene, cause: Cause, tried: Sequence[Remedy], case: Case
     elif steps[0] in ("squeeze", "flatten"):
         code = "extra-batch-axis"
         text = f"{name} {shape_text(shape)} has {axes_text(len(shape))}, the model takes {len(shape) - 1}"
+    elif steps[0] == "transpose" and not any(side.operand and side.operand.parameter for side in cause.sides):
+        return cause
     elif steps[0] == "permute":
         code, text = "channels-last", f"{name} {shape_text(shape)} has its channels last, the model takes them first"
     return replace_cause(cause, code, text)
 
 
 def replace_cause(cause: Cause, code: str, text: str) -> Cause:
-    return Cause(code, text, (f"so {cause.message}", *cause.notes), cause.sides, cause.rank, cause.divisor)
+    notes = (f"so {cause.message}", *cause.notes)
+    return dataclasses.replace(cause, code=code, message=text, notes=notes)
 
 
 # -- notes and labels ----------------------------------------------------------------------------------------------

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import linecache
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
-from vit_trace.tracing.schema import Failure, Operand, Parameter, Stage, Trace, Value
+from vit_trace.tracing.schema import Failure, Operand, Parameter, Source, Stage, Trace, Value
 
 Shape = tuple[int, ...]
+
+NAMESPACES = {"torch", "F", "nn", "np", "numpy", "einops", "functional"}
+"""What a long expression may start with that is no variable of the model."""
 
 REFLECTED = re.compile(r"^[ir](?=(add|sub|mul|truediv|div|floordiv|pow|mod|and|or|xor|matmul)$)")
 
@@ -28,7 +32,8 @@ class Side:
 class Cause:
     """Why a call failed: a code, one sentence that makes sense alone, further numbers, the sizes that disagree.
 
-    `rank` is how many axes the first operand should have had; `divisor` what a size should be a multiple of.
+    `rank` is how many axes the first operand should have had; `divisor` what a size should be a multiple of; `by_value`
+    says that the values of an index decide, which are not there when something is tried without memory.
     """
 
     code: str
@@ -37,7 +42,7 @@ class Cause:
     sides: tuple[Side, ...] = ()
     rank: int | None = None
     divisor: int | None = None
-    labels: tuple[str, ...] = field(default=())
+    by_value: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,6 +131,9 @@ def called(operand: Operand) -> str:
         return "its input"
     if len(name) > 32 or "\n" in name:  # the variable that a long expression starts from
         start = re.match(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*(?![\w(]))*(?=[.\[])", name)
+        if start is not None and start[0].split(".")[0] in NAMESPACES:
+            function = re.match(r"[\w.]+(?=\()", name)
+            return f"{function[0]}(…)" if function else "the tensor"
         return start[0] if start else "the tensor"
     return name
 
@@ -136,3 +144,9 @@ def side(operand: Operand, axis: int, name: str = "") -> Side:
 
 def axes_text(count: int) -> str:
     return f"{count} ax{'i' if count == 1 else 'e'}s"
+
+
+def whole_lines(span: Source) -> str:
+    """The source lines of a span, as far as they can be read."""
+    lines = [linecache.getline(span.file, number) for number in range(span.line, span.end_line + 1)]
+    return "".join(lines) or span.text

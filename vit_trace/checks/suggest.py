@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from vit_trace.checks.changes.settings import nearest
 from vit_trace.checks.judge import alarms
-from vit_trace.checks.remedies import nearest
 from vit_trace.checks.rules.facts import role_of
 from vit_trace.checks.subject import Subject, examined, json_places
 from vit_trace.checks.verdict import Suggested, Suggestion

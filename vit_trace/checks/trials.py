@@ -78,15 +78,17 @@ class Case:
             return None
 
     def run(self, remedy: Remedy | None = None) -> Trace:
+        from vit_trace.checks.amended import amended
         from vit_trace.checks.dtypes import refused
         from vit_trace.tracing.record import record
 
-        model = self.copy if remedy is None or remedy.kind == "input" else self.model()
+        model = self.copy if remedy is None or remedy.kind in ("input", "call") else self.model()
         args, kwargs = self.inputs()
         if remedy is not None:
             apply_to_model(model, remedy)
             args, kwargs = apply_to_inputs(remedy, args, kwargs)
-        return refused(record(model, args, kwargs, rules=self.rules))
+        with amended(remedy, model):
+            return refused(record(model, args, kwargs, rules=self.rules))
 
     @cached_property
     def copy(self) -> nn.Module:
@@ -98,20 +100,33 @@ class Case:
 
         return build_anyhow(self.build, self.rules).model
 
-    def sources(self, failed: Trace) -> dict[int, tuple[int | str | None, ...]] | None:
-        """What made each stage's inputs, from the same forward run again; None where it did not go the same way."""
+    def again(self, failed: Trace) -> Repeat:
+        """The failing forward once more without memory: whether it fails there too, and what made each tensor."""
+        from vit_trace.checks.dtypes import refused
         from vit_trace.tracing.flow import FlowRecorder
         from vit_trace.tracing.record import record
 
         try:
             args, kwargs = self.inputs()
             listeners: list[FlowRecorder] = []
-            again = record(self.copy, args, kwargs, rules=self.rules, listener=flow(listeners))
+            again = refused(record(self.copy, args, kwargs, rules=self.rules, listener=flow(listeners)))
         except Exception:
-            return None
+            return Repeat(fails=True)
         count = len(failed.stages)
         same = [stage.name for stage in again.stages[:count]] == [stage.name for stage in failed.stages]
-        return listeners[0].sources if same and listeners else None
+        return Repeat(again.failure is not None, listeners[0].sources if same and listeners else None)
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """What came of running a failing forward again on meta.
+
+    It `fails` where shapes and dtypes are the reason; where values or devices are, it runs. `sources` is None where it
+    did not go the same way.
+    """
+
+    fails: bool
+    sources: Mapping[int, tuple[int | str | None, ...]] | None = None
 
 
 def loses_pixels(trace: Trace) -> bool:
@@ -229,6 +244,8 @@ ATTRIBUTES = {
     ("Conv", 1): ("in_channels",),
     ("BatchNorm", 0): ("num_features",),
     ("GroupNorm", 0): ("num_channels",),
+    ("Embedding", 0): ("num_embeddings",),
+    ("Embedding", 1): ("embedding_dim",),
 }
 
 

@@ -6,49 +6,25 @@ Reads attributes from instance dictionaries only, so that no code of the model r
 
 from __future__ import annotations
 
-import ast
-import linecache
-import re
 import traceback as tracebacks
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from itertools import islice
-from types import CodeType, FrameType, ModuleType, TracebackType
-from typing import Any
+from types import CodeType, FrameType, TracebackType
 
+import torch
+from msgspec.structs import replace
 from torch import Tensor, nn
 
 from vit_trace.tracing import frames
+from vit_trace.tracing.expressions import Expression, parameter_behind, written
+from vit_trace.tracing.facts import Captured, Link, is_machinery, is_own
+from vit_trace.tracing.mishaps import ASSERTIONS, capture_python, numbers
 from vit_trace.tracing.recorder import CALL_IMPL, Recorder
-from vit_trace.tracing.schema import Operand, Source, Value
+from vit_trace.tracing.schema import Operand, Value
 from vit_trace.tracing.tensors import DTYPES, SIZES, leaves, shape_of
 
-MOST_VALUES = 40
-LINES_BEFORE = 6
-"""Lines above a `raise` in which the numbers that led to it are looked for."""
-
-NUMBERED_ATTRIBUTE = re.compile(r"\bself\.(\w+)")
-
-
-@dataclass
-class Captured:
-    """The facts of one failing call; empty where the traceback does not tell."""
-
-    call: str = ""
-    operands: list[Operand] = field(default_factory=list)
-    arguments: dict[str, Value] = field(default_factory=dict)
-    modules: list[str] = field(default_factory=list)
-    values: dict[str, Value] = field(default_factory=dict)
-    traceback: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Link:
-    """One frame of a traceback: where it stands, and in which module call."""
-
-    frame: FrameType
-    lasti: int
-    module: nn.Module | None
+MOST_INDICES = 1 << 22
+"""Whole numbers of which the lowest and the highest are looked for."""
 
 
 def captured(error: BaseException, cause: BaseException, recorder: Recorder) -> Captured:
@@ -74,12 +50,11 @@ def captured(error: BaseException, cause: BaseException, recorder: Recorder) -> 
     elif torch_call is not None and inside and function_name(torch_call) not in ASSERTIONS:
         capture_function(found, torch_call, own, names)
     else:
-        capture_python(found, links[-1], own, names)
+        capture_python(found, cause, links[-1], own, names)
     return found
 
 
 FUNCTION: CodeType = Recorder.__torch_function__.__code__
-ASSERTIONS = {"_assert", "_assert_async"}
 
 
 def function_name(link: Link) -> str:
@@ -122,14 +97,6 @@ def account(error: BaseException) -> list[str]:
         return [f"{type(error).__name__}: its traceback could not be written"]
 
 
-def is_machinery(filename: str) -> bool:
-    return filename.startswith(frames.MACHINERY) and filename != frames.MODEL_FILE
-
-
-def is_own(frame: FrameType) -> bool:
-    return frames.owner(frame.f_code.co_filename) == frames.OWN
-
-
 def is_einops(frame: FrameType) -> bool:
     if frames.owner(frame.f_code.co_filename) != frames.EINOPS:
         return False
@@ -156,7 +123,9 @@ def capture_function(found: Captured, link: Link, own: Link | None, names: Mappi
         tensors = list(islice(leaves(value), 32))
         for inner, tensor in tensors:
             found.operands.append(operand(path + inner, tensor, own, expressions, names))
-        if not tensors and (plain := plain_value(value)) is not NOTHING:
+        if path == "[1]" and found.call in ("__getitem__", "__setitem__"):
+            found.arguments[path] = index_parts(value)
+        elif not tensors and (plain := plain_value(value)) is not NOTHING:
             found.arguments[path] = plain  # type: ignore[assignment]
     weight_names(found, link.module, names)
 
@@ -173,8 +142,7 @@ def weight_names(found: Captured, module: nn.Module | None, names: Mapping[int, 
     """In a layer of torch the first operand is its input."""
     if module is None or not found.operands or found.operands[0].name or found.operands[0].parameter:
         return
-    first = found.operands[0]
-    found.operands[0] = Operand("input", first.shape, first.dims, first.dtype, first.parameter, first.stage, first.span)
+    found.operands[0] = replace(found.operands[0], name="input")
 
 
 def operand(
@@ -188,11 +156,39 @@ def operand(
         parameter = names.get(id(base), "")
     if not parameter and expression is not None and own is not None:
         parameter = parameter_behind(expression.node, own, names)
-    name = expression.text if expression else parameter or ("" if path == "[0]" else path.strip("[]'"))
-    shape = shape_of(tensor)
-    return Operand(
-        name, shape, SIZES[shape], DTYPES[tensor.dtype], parameter, None, expression.span if expression else None
-    )
+    name = expression.text if expression else parameter or UNWRITTEN.get(path, path.strip("[]'"))
+    shape, span = shape_of(tensor), expression.span if expression else None
+    return Operand(name, shape, SIZES[shape], DTYPES[tensor.dtype], parameter, None, span, extent(tensor))
+
+
+UNWRITTEN = {"[0]": "", "[2]": "the value"}
+"""What stands for an argument that has no expression of its own: what is put into a place."""
+
+
+def extent(tensor: Tensor) -> tuple[int, int] | None:
+    """The lowest and the highest of whole numbers, where they can be read: not of a tensor without memory."""
+    dtype = tensor.dtype
+    if tensor.device.type != "cpu" or dtype.is_floating_point or dtype.is_complex or dtype is torch.bool:
+        return None
+    if type(tensor) not in (Tensor, nn.Parameter) or not 0 < tensor.numel() <= MOST_INDICES:
+        return None
+    lowest, highest = tensor.aminmax()
+    return int(lowest), int(highest)
+
+
+def index_parts(value: object) -> list[Value]:
+    """A subscript's parts: whole numbers, "None", "...", "start:stop:step", and "tensor" for each tensor in it."""
+    return [index_part(part) for part in (value if isinstance(value, tuple) else (value,))]
+
+
+def index_part(part: object) -> Value:
+    if isinstance(part, slice):
+        return ":".join("" if one is None else str(one) for one in (part.start, part.stop, part.step))
+    if part is None or part is Ellipsis:
+        return "None" if part is None else "..."
+    if isinstance(part, Tensor):
+        return "tensor"
+    return part if type(part) is int else type(part).__name__
 
 
 NOTHING = object()
@@ -230,233 +226,3 @@ def capture_einops(found: Captured, link: Link, own: Link | None, names: Mapping
     for place, value in enumerate(given):
         for inner, tensor in islice(leaves(value), 32):
             found.operands.append(operand(f"[{place}]{inner}", tensor, own, expressions, names))
-
-
-# -- Python's own --------------------------------------------------------------------------------------------------
-
-
-def capture_python(found: Captured, last: Link, own: Link | None, names: Mapping[int, str]) -> None:
-    """An unpacking that does not fit, a `raise` or `assert`, or any other error of the code itself."""
-    instruction = at(last)
-    if instruction == "UNPACK_SEQUENCE":
-        found.call = "unpack"
-        capture_unpacking(found, last, names)
-    elif raised_by_hand(last) or last.frame.f_code.co_name in ASSERTIONS:
-        found.call = "raise"
-    if found.call != "unpack" and own is not None:
-        capture_mentioned(found, own, names)
-
-
-def at(link: Link) -> str:
-    """The name of the instruction that raised."""
-    listing, places = frames.instructions(link.frame.f_code)
-    return listing[places.get(link.lasti, 0)].opname
-
-
-def raised_by_hand(last: Link) -> bool:
-    """Whether a `raise` or an `assert` of the model's code made the exception."""
-    return at(last) == "RAISE_VARARGS" and is_own(last.frame)
-
-
-def capture_unpacking(found: Captured, last: Link, names: Mapping[int, str]) -> None:
-    """`b, n, c = x.shape`: how many names there are, and the tensor."""
-    listing, places = frames.instructions(last.frame.f_code)
-    found.arguments["names"] = int(listing[places[last.lasti]].arg or 0)
-    targets = frames.span(last.frame.f_code, last.lasti)
-    statement = assignment(targets) if targets else None
-    if statement is None:
-        return
-    found.arguments["targets"] = ast.unparse(statement.targets[0]).strip("()")
-    found.arguments["value"] = ast.unparse(statement.value)
-    for node in ast.walk(statement.value):
-        for inner, tensor in islice(leaves(resolved(node, last.frame)), 8):
-            name = ast.unparse(node) + inner
-            shape = shape_of(tensor)
-            found.operands.append(Operand(name, shape, SIZES[shape], DTYPES[tensor.dtype], names.get(id(tensor), "")))
-
-
-def assignment(targets: Source) -> ast.Assign | None:
-    """The assignment whose targets these are."""
-    first = linecache.getline(targets.file, targets.line)[targets.column :]
-    for end in range(targets.end_line, targets.end_line + 6):
-        text = first + "".join(linecache.getline(targets.file, line) for line in range(targets.line + 1, end + 1))
-        try:
-            node = ast.parse(text.strip()).body[0]
-        except (SyntaxError, ValueError, IndexError):
-            continue
-        return node if isinstance(node, ast.Assign) else None
-    return None
-
-
-def capture_mentioned(found: Captured, own: Link, names: Mapping[int, str]) -> None:
-    """Tensors among the variables that the raising line names."""
-    source = frames.span(own.frame.f_code, own.lasti)
-    if source is None:
-        return
-    for name in dict.fromkeys(re.findall(r"[A-Za-z_]\w*", source.text)):
-        value = own.frame.f_locals.get(name)
-        if isinstance(value, Tensor):
-            shape = shape_of(value)
-            found.operands.append(Operand(name, shape, SIZES[shape], DTYPES[value.dtype], names.get(id(value), "")))
-
-
-def numbers(link: Link) -> dict[str, Value]:
-    """Whole numbers of a frame: its variables, and attributes of `self` that the lines up to the failure mention."""
-    frame = link.frame
-    found: dict[str, Value] = {}
-    for name, value in frame.f_locals.items():
-        if not name.startswith("__") and is_number(value):
-            found[name] = [*value] if isinstance(value, tuple) else value
-    line = frames.positions(frame.f_code)[link.lasti // 2][0] or 0
-    first = max(frame.f_code.co_firstlineno, line - LINES_BEFORE)
-    text = "".join(linecache.getline(frame.f_code.co_filename, number) for number in range(first, line + 1))
-    this = frame.f_locals.get("self")
-    for name in dict.fromkeys(NUMBERED_ATTRIBUTE.findall(text)):
-        value = vars(this).get(name) if hasattr(this, "__dict__") else None
-        if is_number(value):
-            found[f"self.{name}"] = [*value] if isinstance(value, tuple) else value
-    return dict(islice(found.items(), MOST_VALUES))
-
-
-def is_number(value: object) -> bool:
-    """A whole number or a few of them."""
-    if isinstance(value, tuple):
-        return 0 < len(value) <= 6 and all(type(item) is int for item in value)
-    return type(value) is int
-
-
-# -- expressions ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Expression:
-    """An argument as written, and where."""
-
-    node: ast.expr
-    text: str
-    span: Source | None
-
-
-def written(own: Link, func: Callable[..., Any] | None) -> dict[str, Expression]:
-    """The expressions of a call's arguments, by the path that the values have: [0], [1][2], dim."""
-    source = frames.span(own.frame.f_code, own.lasti)
-    node = parsed(source) if source else None
-    if source is None or node is None:
-        return {}
-    found: dict[str, ast.expr] = {}
-    if isinstance(node, ast.AugAssign):
-        found = {"[0]": node.target, "[1]": node.value}
-    elif isinstance(node, ast.BinOp):
-        pair = [node.left, node.right]
-        if getattr(func, "__name__", "").startswith("__r"):
-            pair.reverse()
-        found = {"[0]": pair[0], "[1]": pair[1]}
-    elif isinstance(node, ast.Call) and is_call_of(node, func):
-        found = call_arguments(node, own.frame)
-    elif isinstance(node, ast.Subscript):
-        found = {"[0]": node.value, "[1]": node.slice}
-    return {path: Expression(node, text_of(source, node), span_of(source, node)) for path, node in found.items()}
-
-
-def is_call_of(node: ast.Call, func: Callable[..., Any] | None) -> bool:
-    """Whether a call as written is of this function, not of a helper that uses it; einops' names are known already."""
-    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-    return func is None or name.strip("_") == str(getattr(func, "__name__", "")).strip("_")
-
-
-def parsed(source: Source) -> ast.AST | None:
-    """The expression or the `x += y` of a span; positions count from the span's start, one column further."""
-    for text in (f"({source.text}\n)", f" {source.text}"):
-        try:
-            body = ast.parse(text if text[0] == "(" else source.text).body
-        except (SyntaxError, ValueError):
-            continue
-        if len(body) == 1:
-            return body[0].value if isinstance(body[0], ast.Expr) else body[0]
-    return None
-
-
-def call_arguments(node: ast.Call, frame: FrameType) -> dict[str, ast.expr]:
-    """The arguments of a call; for a method of a tensor it comes first."""
-    values = list(node.args)
-    if isinstance(node.func, ast.Attribute) and not is_namespace(node.func.value, frame):
-        values.insert(0, node.func.value)
-    found: dict[str, ast.expr] = {}
-    for place, value in enumerate(values):
-        found[f"[{place}]"] = value
-        if isinstance(value, (ast.Tuple, ast.List)):
-            found |= {f"[{place}][{inner}]": element for inner, element in enumerate(value.elts)}
-    for keyword in node.keywords:
-        if keyword.arg:
-            found[keyword.arg] = keyword.value
-    return found
-
-
-def is_namespace(node: ast.expr, frame: FrameType) -> bool:
-    """Whether `torch.` in `torch.cat`, or `self` in `self.proj(x)`."""
-    root = node
-    while isinstance(root, ast.Attribute):
-        root = root.value
-    if not isinstance(root, ast.Name):
-        return False
-    value = frame.f_locals.get(root.id, frame.f_globals.get(root.id))
-    if isinstance(value, nn.Module):
-        return not isinstance(resolved(node, frame), Tensor)
-    return isinstance(value, ModuleType)
-
-
-def text_of(source: Source, node: ast.expr) -> str:
-    try:
-        return ast.unparse(node) if "\n" in source.text else exact(source, node)
-    except (ValueError, IndexError):
-        return ""
-
-
-def exact(source: Source, node: ast.expr) -> str:
-    start, stop = columns(source, node)
-    return source.text[start:stop]
-
-
-def columns(source: Source, node: ast.expr) -> tuple[int, int]:
-    """First and last column of a node within a span of one line, in characters."""
-    shift = 0 if isinstance(parsed(source), ast.AugAssign) else 1
-    text = source.text.encode()
-    start, stop = node.col_offset - shift, (node.end_col_offset or 0) - shift
-    return len(text[:start].decode(errors="ignore")), len(text[:stop].decode(errors="ignore"))
-
-
-def span_of(source: Source, node: ast.expr) -> Source | None:
-    """Where a node stands; None in a span of several lines."""
-    if "\n" in source.text or source.line != source.end_line or len(source.text) != source.end_column - source.column:
-        return None
-    start, stop = columns(source, node)
-    column = source.column
-    return Source(source.file, source.line, source.line, column + start, column + stop, source.text[start:stop])
-
-
-def resolved(node: ast.AST, frame: FrameType) -> object:
-    """The value of a variable, or of an attribute chain of one, without running code of the model."""
-    if isinstance(node, ast.Name):
-        return frame.f_locals.get(node.id)
-    if isinstance(node, ast.Attribute):
-        owner = resolved(node.value, frame)
-        if isinstance(owner, nn.Module):
-            values = vars(owner)
-            for table in (values, *(values.get(name) or {} for name in ("_parameters", "_buffers", "_modules"))):
-                if node.attr in table:
-                    return table[node.attr]
-    return None
-
-
-def parameter_behind(node: ast.expr, own: Link, names: Mapping[int, str]) -> str:
-    """The parameter that an expression such as `self.pos_embedding[:, :n].to(x)` starts from."""
-    while True:
-        value = resolved(node, own.frame)
-        if isinstance(value, Tensor):
-            return names.get(id(value), "")
-        if isinstance(node, ast.Subscript) or (isinstance(node, ast.Attribute) and value is None):
-            node = node.value
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            node = node.func.value
-        else:
-            return ""

@@ -131,7 +131,8 @@ class Diagnostic(Struct, frozen=True):
 class Operand(Struct, frozen=True, omit_defaults=True):
     """A tensor that the failing call was given: as written in the source, and its shape there.
 
-    `parameter` is the parameter or buffer that it is or was cut from; `stage` made it, where that is known.
+    `parameter` is the parameter or buffer that it is or was cut from; `stage` made it, where that is known; `extent`
+    is the lowest and the highest of whole numbers that have values.
     """
 
     name: str
@@ -141,6 +142,7 @@ class Operand(Struct, frozen=True, omit_defaults=True):
     parameter: str = ""
     stage: int | None = None
     span: Source | None = None
+    extent: tuple[int, int] | None = None
 
 
 class Producer(Struct, frozen=True, omit_defaults=True):
@@ -159,11 +161,12 @@ class Remedy(Struct, frozen=True, omit_defaults=True):
 
     `values` are hyperparameters; or the `steps` (methods with arguments), `shape` and `dtype` of the first input, with
     `hyperparameters` where it takes both; or shapes by parameter name; or values by the names of modules' attributes;
-    or the `dtype` of the model.
+    or the `dtype` of the model; or the `steps` on the first input of a `module`; or how the failing `call` in a
+    `line` of a `file` is changed: `arguments` by name, or `steps` on that of its tensors which `operand` counts to.
     """
 
     change: str
-    kind: Literal["hyperparameter", "input", "parameter", "attribute", "model"]
+    kind: Literal["hyperparameter", "input", "parameter", "attribute", "model", "call"]
     values: dict[str, Value]
     output: str = ""
 

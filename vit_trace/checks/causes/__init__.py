@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from vit_trace.checks.causes import arrange, combine, layers, python
+from vit_trace.checks.causes import arrange, combine, layers, lookups, python
 from vit_trace.checks.causes import einops as patterns
 from vit_trace.checks.scene import Cause, Scene
 
@@ -18,12 +18,18 @@ FINDERS: tuple[Finder, ...] = (
     python.wrong_call,
     patterns.pattern,
     python.unpacked,
+    python.not_a_tensor,
+    python.float_sizes,
+    lookups.subscript,
     layers.dtypes,
     layers.linear,
     layers.convolution,
     layers.attention_width,
     layers.normalisation,
-    layers.embedding,
+    lookups.embedding,
+    lookups.gathering,
+    lookups.selecting,
+    lookups.indexing,
     combine.matrix_product,
     combine.einsum,
     combine.attention,
@@ -32,7 +38,7 @@ FINDERS: tuple[Finder, ...] = (
     arrange.splitting,
     arrange.expansion,
     arrange.axes_named,
-    arrange.indexing,
+    arrange.strided,
     combine.broadcasting,
     python.assertion,
     python.unknown,

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Sequence
 from math import prod
 
-from vit_trace.checks.scene import Cause, Scene, Side, axes_text, called, product_text, shape_text, side
-from vit_trace.tracing.schema import Operand, Value
+from vit_trace.checks.scene import (
+    Cause,
+    Scene,
+    Side,
+    axes_text,
+    called,
+    product_text,
+    shape_text,
+    side,
+    whole_lines,
+)
+from vit_trace.tracing.schema import Operand
 
 VIEWS = {"view", "reshape", "unflatten", "reshape_as", "view_as", "_unsafe_view"}
 ONE_AXIS = {"softmax", "log_softmax", "flatten", "unbind", "chunk", "split", "squeeze", "select", "cumsum", "narrow"}
@@ -56,7 +66,7 @@ def undivided(scene: Scene, tensor: Operand, given: tuple[int, ...], wanted: tup
     else:
         text += f"{total(have)} is not {total(known)}"
     culprit = division(scene, wanted, prod(have)) or misfit(scene, want, prod(have))
-    notes = (culprit[0],) if culprit else ()
+    notes = (culprit[0],) if culprit else spoken(scene, want)
     sides = [side(tensor, start + place) for place in range(len(have)) if scene.call != "unflatten"]
     divisor = culprit[1] if culprit else (prod(known) if -1 in want else None)
     return Cause("window" if is_window(scene, want) else "reshape", text, notes, tuple(sides), divisor=divisor)
@@ -83,12 +93,26 @@ def misfit(scene: Scene, want: Sequence[int], have: int) -> tuple[str, int] | No
     """A number of the frame that, were it another, would make the sizes fit: self.num_heads = 5 would have to be 3."""
     if -1 in want or 0 in want:
         return None
+    text = whole_lines(scene.failure.span) if scene.failure.span else ""
     for name, value in scene.failure.values.items():
+        if not re.search(rf"(?<![\w.]){re.escape(name)}\b", text):
+            continue
         if name.startswith("self.") and type(value) is int and value > 1 and value in want:
             fitting, rest = divmod(have * value, prod(want))
             if not rest and fitting > 0:
                 return f"{name} = {value} would have to be {fitting} for the other sizes to fit", value
     return None
+
+
+def spoken(scene: Scene, want: Sequence[int]) -> tuple[str, ...]:
+    """What the line calls the sizes that it asks for: with self.width = 7."""
+    text = whole_lines(scene.failure.span) if scene.failure.span else ""
+    named = [
+        f"{name} = {value}"
+        for name, value in scene.failure.values.items()
+        if type(value) is int and value in want and re.search(rf"(?<![\w.]){re.escape(name)}\b", text)
+    ]
+    return (f"with {', '.join(named)}",) if named else ()
 
 
 def is_window(scene: Scene, sizes: Sequence[int]) -> bool:
@@ -167,50 +191,17 @@ def axes_named(scene: Scene) -> Cause | None:
     return Cause("wrong-rank", f"{scene.call} over axis {beyond}, but {text}", rank=wanted)
 
 
-def indexing(scene: Scene) -> Cause | None:
-    """x[:, 0, 0]: more axes than there are, or a place beyond the end."""
+def strided(scene: Scene) -> Cause | None:
+    """view of a tensor whose axes were exchanged: the sizes would do, the values do not lie in a row."""
     tensor = scene.tensor(0)
-    if scene.call not in ("getitem", "setitem") or tensor is None or scene.stage is None or scene.stage.source is None:
+    if scene.call not in ("view", "view_as", "_unsafe_view") or tensor is None:
         return None
-    count = subscripts(scene.stage.source.text)
-    if count > len(tensor.shape):
-        text = f"{count} axes are indexed, but {called(tensor)} {shape_text(tensor.shape)} has {len(tensor.shape)}"
-        return Cause("wrong-rank", text, rank=count)
-    shown = f"{called(tensor)} {shape_text(tensor.shape)}"
-    for axis, place in places(scene.stage.source.text, scene.failure.values):
-        size = tensor.shape[axis] if axis < len(tensor.shape) else 0
-        if not -size <= place < size:
-            return Cause("index", f"{shown} has no place {place} on axis {axis}: there are 0…{size - 1}")
-    return Cause("index", f"{shown} has no place that is asked for here")
-
-
-def places(text: str, values: Mapping[str, Value]) -> Iterator[tuple[int, int]]:
-    """(axis, place) of the whole numbers in a subscript, written out or by a name whose value is known."""
-    try:
-        node = ast.parse(text.strip(), mode="eval").body
-    except SyntaxError:
-        return
-    if not isinstance(node, ast.Subscript):
-        return
-    parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-    for axis, part in enumerate(parts):
-        if isinstance(part, ast.Constant) and (part.value is None or part.value is Ellipsis):
-            return  # from here on an axis is not where it is written
-        negative = isinstance(part, ast.UnaryOp) and isinstance(part.op, ast.USub)
-        inner = part.operand if isinstance(part, ast.UnaryOp) and negative else part
-        place = inner.value if isinstance(inner, ast.Constant) else values.get(ast.unparse(inner))
-        if type(place) is int:
-            yield axis, -place if negative else place
-
-
-def subscripts(text: str) -> int:
-    """How many axes a subscript names."""
-    try:
-        node = ast.parse(text.strip(), mode="eval").body
-    except SyntaxError:
-        return 0
-    if not isinstance(node, ast.Subscript):
-        return 0
-    parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-    constants = [part.value for part in parts if isinstance(part, ast.Constant)]
-    return len(parts) - sum(value is None or value is Ellipsis for value in constants)
+    wanted = scene.sizes("shape", "size")
+    if scene.call == "view_as" and len(scene.operands) > 1:
+        wanted = scene.operands[1].shape
+    if not wanted or not fits(tensor.shape, wanted):
+        return None
+    text = (
+        f"view of {called(tensor)} {shape_text(tensor.shape)} to {shape_text(wanted)}: the sizes would do, but after "
+    )
+    return Cause("view", f"{text}a transpose or permute the values do not lie in a row, as view needs them")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from math import prod
 
+from msgspec.structs import replace
+
 from vit_trace.checks.scene import Cause, Scene, Side, axes_text, called, product_text, shape_text, side
 from vit_trace.tracing.schema import Operand
 
@@ -63,12 +65,22 @@ def convolution(scene: Scene) -> Cause | None:
     groups = scene.integer("[7]" if transposed else "[6]", "groups", default=1)
     channels = weight.shape[0] if transposed else weight.shape[1] * groups
     if x.shape[-space - 1] != channels:
-        text = f"{layer} takes {channels} channels, {name} {shape_text(x.shape)} has {x.shape[-space - 1]}"
-        return Cause("conv-channels", text, sides=(side(x, -space - 1, name), side(weight, 1, layer)))
+        grouped = f" ({groups} groups of {channels // groups})" if groups > 1 else ""
+        text = f"{layer} takes {channels} channels{grouped}, {name} {shape_text(x.shape)} has {x.shape[-space - 1]}"
+        wants = side(weight, 0 if transposed else 1, layer) if groups == 1 else Side(None, None, channels, layer)
+        return Cause("conv-channels", text, sides=(side(x, -space - 1, name), wants))
     if not transposed and any(size < kernel for size, kernel in zip(x.shape[-space:], weight.shape[2:], strict=True)):
         text = f"the kernel {shape_text(weight.shape[2:])} of {layer} is larger than {name} {shape_text(x.shape)}"
         return Cause("kernel", text, sides=(side(x, -1, name), side(weight, -1, layer)))
     return None
+
+
+def as_given(scene: Scene, x: Operand) -> Operand:
+    """The input of a layer as it was handed in: inside, batch and tokens change places."""
+    given = scene.stage.inputs[0] if scene.stage is not None and scene.stage.inputs else None
+    if given is None or sorted(given.shape) != sorted(x.shape):
+        return x
+    return replace(x, shape=given.shape, dims=given.dims)
 
 
 def normalisation(scene: Scene) -> Cause | None:
@@ -103,7 +115,8 @@ def channelwise(scene: Scene, x: Operand, name: str, layer: str) -> Cause | None
     """batch_norm and group_norm: one number per channel."""
     if scene.call not in ("batch_norm", "group_norm", "instance_norm") or len(x.shape) < 2:
         return None
-    weight = next((operand for operand in scene.operands[1:] if len(operand.shape) == 1), None)
+    held = [operand for operand in scene.operands[1:] if len(operand.shape) == 1]
+    weight = next((operand for operand in held if operand.parameter.endswith("weight")), held[0] if held else None)
     groups = scene.integer("[1]", "num_groups", default=1) if scene.call == "group_norm" else 1
     if x.shape[1] % groups:
         text = f"{layer} has {groups} groups, which do not divide the {x.shape[1]} channels of {name}"
@@ -118,7 +131,7 @@ def attention_width(scene: Scene) -> Cause | None:
     """nn.MultiheadAttention: the width it was built for."""
     if scene.call != "multi_head_attention_forward" or len(scene.operands) < 3:
         return None
-    x = scene.operands[0]
+    x = as_given(scene, scene.operands[0])
     width = scene.integer("[3]", "embed_dim_to_check", default=0)
     if not x.shape or not width:
         return None
@@ -132,16 +145,6 @@ def attention_width(scene: Scene) -> Cause | None:
     other = side(weight, 1, layer) if weight else Side(None, None, width, layer)
     text = f"{layer} is built for width {width}, {input_name(scene, x)} {shape_text(x.shape)} has {x.shape[-1]}"
     return Cause("attention-width", text, sides=(side(x, -1, input_name(scene, x)), other))
-
-
-def embedding(scene: Scene) -> Cause | None:
-    """Indices must be whole numbers."""
-    if scene.call != "embedding" or len(scene.operands) < 2:
-        return None
-    index = next((operand for operand in scene.operands if not operand.parameter), scene.operands[0])
-    if index.dtype in ("int64", "int32"):
-        return None
-    return Cause("dtype", f"{scene.layer} looks up whole numbers, {called(index)} is {index.dtype}")
 
 
 def dtypes(scene: Scene) -> Cause | None:

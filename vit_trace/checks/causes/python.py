@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import linecache
 import re
 
-from vit_trace.checks.scene import Cause, Scene, axes_text, called, shape_text
-from vit_trace.tracing.schema import Source, Stage
+from vit_trace.checks.causes.lookups import made_by
+from vit_trace.checks.scene import Cause, Scene, axes_text, called, shape_text, side, whole_lines
 
+SIZED = {"view", "reshape", "expand", "repeat", "split", "chunk", "unflatten", "zeros", "empty", "ones", "arange"}
 PARTS = {"chunk", "split", "unbind", "split_with_sizes", "tensor_split"}
 MOST_NUMBERS = 8
+LONGEST = 60
+"""Characters of an assignment's right side that a sentence can hold."""
 
 
 def unpacked(scene: Scene) -> Cause | None:
@@ -18,24 +20,28 @@ def unpacked(scene: Scene) -> Cause | None:
         return None
     count = scene.integer("names", default=0)
     value, targets = str(scene.argument("value") or ""), str(scene.argument("targets") or "")
-    if re.search(r"\.(shape|size\(\))$", value):
-        base = value.removesuffix(".shape").removesuffix(".size()")
-        tensor = next((operand for operand in scene.operands if operand.name == base), None)
-        if tensor is not None:
-            text = f"`{targets} = {value}` needs {axes_text(count)}, {base} {shape_text(tensor.shape)} has "
-            return Cause("wrong-rank", text + str(len(tensor.shape)), rank=count)
-    stage = last_parts(scene)
-    if stage is not None and stage.inputs and len(stage.outputs) != count:
-        given = stage.inputs[0]
-        text = (
-            f"{stage.operation} of {shape_text(given.shape)} gave {len(stage.outputs)} parts, `{targets}` needs {count}"
-        )
-        return Cause("chunk", text)
-    return Cause("unpack", f"`{targets or 'an assignment'}` needs {count} values, the right side has another number")
-
-
-def last_parts(scene: Scene) -> Stage | None:
-    return next((stage for stage in reversed(scene.trace.stages) if stage.operation in PARTS), None)
+    given, number = scene.argument("count"), scene.argument("number")
+    whole = f"`{targets} = {value}`" if len(value) <= LONGEST and value else f"`{targets or 'an assignment'}`"
+    shaped = re.match(r"(.*)\.(?:shape|size\(\))(\[.*\])?$", value)
+    tensor = next((operand for operand in scene.operands if shaped and operand.name == shaped[1]), None)
+    if shaped and tensor is not None and type(given) is int:
+        rank = count + len(tensor.shape) - given
+        text = f"{whole} needs {axes_text(rank)}, {shaped[1]} {shape_text(tensor.shape)} has {len(tensor.shape)}"
+        return Cause("wrong-rank", text, rank=rank)
+    if number is not None:
+        return Cause("unpack", f"{whole} needs {count} values, the right side is one number, {number}")
+    stage = next(made_by(scene, value), None)
+    if stage is not None and stage.inputs and len(stage.outputs) != count and given in (None, len(stage.outputs)):
+        many = f"{len(stage.outputs)} part{'s' * (len(stage.outputs) != 1)}"
+        text = f"{stage.operation} of {shape_text(stage.inputs[0].shape)} gave {many}, `{targets}` needs {count}"
+        return Cause("chunk" if stage.operation in PARTS else "unpack", text)
+    tensor = next((operand for operand in scene.operands if operand.name == value and operand.shape), None)
+    if tensor is not None:
+        text = f"{whole} takes {value} {shape_text(tensor.shape)} apart along axis 0: "
+        return Cause("unpack", f"{text}{tensor.shape[0]} parts, {count} are needed", sides=(side(tensor, 0),))
+    more = "more" if scene.failure.exception.startswith("ValueError: too many") else "fewer"
+    there = f"has {given}" if type(given) is int else f"has {more}"
+    return Cause("unpack", f"{whole} needs {count} values, the right side {there}")
 
 
 def assertion(scene: Scene) -> Cause | None:
@@ -61,12 +67,6 @@ def numbers(scene: Scene) -> tuple[str, ...]:
     return (f"with {', '.join([*shapes, *texts])}",) if texts or shapes else ()
 
 
-def whole_lines(span: Source) -> str:
-    """The source lines of a span, as far as they can be read."""
-    lines = [linecache.getline(span.file, number) for number in range(span.line, span.end_line + 1)]
-    return "".join(lines) or span.text
-
-
 def wrong_call(scene: Scene) -> Cause | None:
     """forward was called with arguments that it does not take."""
     stage = scene.stage
@@ -80,12 +80,44 @@ def wrong_call(scene: Scene) -> Cause | None:
     return Cause("wrong-call", " ".join(text.split()))
 
 
+def not_a_tensor(scene: Scene) -> Cause | None:
+    """A layer that is given a tuple: the output of a layer that gives several tensors, handed on as it is."""
+    given = scene.argument("given")
+    if scene.call != "forward" or given is None:
+        return None
+    if given == "NoneType":
+        return Cause("wrong-call", f"{scene.layer} takes a tensor and is given None")
+    inside = [operand for operand in scene.operands if not operand.parameter]
+    shapes = ", ".join(shape_text(operand.shape) for operand in inside[:4])
+    which = f" {given}" if isinstance(given, str) and given else ""
+    text = f"{scene.layer} takes a tensor and is given a{which} of {len(inside)}: {shapes}"
+    note = "the layer before it gives several tensors: take the one that is meant, as in [0]"
+    return Cause("wrong-call", text, (note,) if inside else ())
+
+
+def float_sizes(scene: Scene) -> Cause | None:
+    """`x.view(b, n, c / heads)`: a size that is no whole number."""
+    if scene.call not in SIZED:
+        return None
+    numbers = [value for name, value in scene.failure.arguments.items() if name != "[0]"]
+    flat = [one for value in numbers for one in (value if isinstance(value, list) else [value])]
+    odd = next((one for one in flat if type(one) is float), None)
+    if odd is None:
+        return None
+    return Cause(
+        "wrong-call", f"{scene.call} takes whole numbers and is given {odd}: a / b is a float, a // b is whole"
+    )
+
+
 def unknown(scene: Scene) -> Cause:
     """No cause is known: what failed, with its shapes."""
     kind, _, said = scene.failure.exception.partition(": ")
     shapes = ", ".join(f"{called(operand)} {shape_text(operand.shape)}" for operand in scene.operands[:4])
-    what = scene.call if scene.call not in ("", "?", "raise") else scene.name
+    known = scene.call not in ("", "?", "raise", "subscript")
     first = " ".join(said.split())[:200]
-    notes = numbers(scene) if scene.call in ("", "raise") else ()
-    text = f"{what} raised {kind}" + (f" on {shapes}" if shapes and scene.call else "")
-    return Cause("forward-failed", text, tuple(filter(None, (first, *notes))))
+    text = f"{scene.call if known else scene.name} raised {kind}"
+    if known:
+        return Cause("forward-failed", text + (f" on {shapes}" if shapes else ""), (first,) if first else ())
+    short = first if len(first) <= LONGEST else ""
+    notes = () if short else (first,)
+    return Cause("forward-failed", f"{text}: {short}" if short else text, (*filter(None, notes), *numbers(scene)))

@@ -43,7 +43,8 @@ chunk, split or unbind gave another number of parts than names to take them.
 Example: chunk(3) of an axis of 2 gives 2 parts. chunk gives fewer parts, not smaller ones, where an axis is too short.
 """,
     "unpack": """
-An assignment to several names from something that has another number of values.
+An assignment to several names from something that has another number of values: h, w = self.grid of three numbers,
+h, w = x.shape[1] of one.
 """,
     "expand": """
 expand and broadcast_to can only make axes of size 1 larger.
@@ -89,14 +90,26 @@ The image's channels stand last (batch, height, width, channels), as most image 
 take them behind the batch. x.permute(0, 3, 1, 2) moves them.
 """,
     "mixed-axes": """
-The input's axes stand in another order than the model takes them; with them exchanged it runs.
+The input's axes stand in another order than the model takes them: the sizes of two of them are those that a layer and
+its input disagree about, and with them exchanged it runs.
 """,
     "wrong-rank": """
 A tensor has another number of axes than the code takes: b, c, h, w = x.shape of a tensor with three axes, an axis named
 that is not there, a layer given a tensor without batch or with one axis too many.
 """,
     "index": """
-A place is asked for that a tensor does not have.
+A place is asked for that is not there: x[:, 9] of an axis of 9, a row that an embedding does not have, a mask of
+another size, the fifth of a list of four. Where the values of an index decide, the notes give its lowest and highest.
+Example: pos has 196 rows and is asked for row 196: token ids and positions count from 0.
+""",
+    "gather": """
+gather and scatter take an index that is no longer than the tensor on any axis but the one it runs along; scatter's is
+no longer than what is scattered either.
+Example: the index 2×4×17 is longer than x 2×9×16 on axis 2.
+""",
+    "view": """
+view only gives a new shape to values that lie in a row. After a transpose or permute they do not, though the sizes
+would do: x.transpose(1, 2).view(2, -1). reshape copies where it has to; x.contiguous().view(…) does the same.
 """,
     "dtype": """
 Two dtypes meet in one layer or product: half precision images in float weights, images of whole numbers, token ids that
@@ -108,7 +121,8 @@ The model's own code refused: an assert or raise of its author. The text is thei
 line speaks of, and what was tried shows which inputs it takes.
 """,
     "wrong-call": """
-forward was called with arguments that it does not take, or without some that it needs.
+forward was called with arguments that it does not take, or without some that it needs; a layer was given a tuple of
+tensors instead of one of them; a size is no whole number (a / b, where a // b is meant).
 """,
     "forward-failed": """
 forward raised, and no cause is known that would say more than Python does. The stages up to there, the operands and the

@@ -1,0 +1,184 @@
+"""The failing call itself with another argument, or one of its tensors turned: what a person would change in that line.
+
+Applied to the call of that function in that line which raises, wherever else it is called. No torch.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from math import prod
+
+from vit_trace.checks.causes.combine import BIASED, JOINS, PRODUCTS, clash
+from vit_trace.checks.causes.lookups import GATHERS
+from vit_trace.checks.scene import Cause, Scene, Shape
+from vit_trace.tracing.schema import Operand, Remedy, Value
+
+Step = list[Value]
+WIDTHS = {"linear", "norm-size", "attention-width"}
+LONGEST = 40
+"""Characters of an expression that is repeated in a suggestion."""
+
+
+def calls(scene: Scene, cause: Cause) -> Iterator[Remedy]:
+    """Changes of the failing call whose shapes would do there; whether the rest goes well is for a trial to tell."""
+    if scene.failure.span is None or cause.by_value:
+        return
+    if scene.call in JOINS:
+        yield from joins(scene)
+    elif scene.call in PRODUCTS:
+        yield from products(scene)
+    elif scene.call in GATHERS:
+        yield from gathers(scene)
+    elif cause.code in WIDTHS:
+        yield from widths(scene, cause)
+    elif cause.code == "conv-channels":
+        yield from channels(scene, cause)
+    elif cause.code == "broadcast" and scene.call not in ("getitem", "setitem", "scaled_dot_product_attention"):
+        yield from broadcasts(scene)
+    elif cause.code == "view":
+        yield turned(scene, 0, [["contiguous"]])
+
+
+def joins(scene: Scene) -> Iterator[Remedy]:
+    """cat along the one axis that differs; a tensor of size 1 expanded, one with an axis less given it."""
+    shapes = [operand.shape for operand in scene.operands]
+    ndim = max(map(len, shapes))
+    if len({len(shape) for shape in shapes}) > 1:
+        yield from missing_axes(scene, ndim)
+        return
+    odd = [axis for axis in range(ndim) if len({shape[axis] for shape in shapes}) > 1]
+    joined = scene.integer("[1]", "dim", default=0)
+    if len(odd) == 1 and odd[0] != joined % ndim and scene.call in ("cat", "concat", "concatenate"):
+        yield changed(scene, f"{scene.call} with dim={odd[0]}", {"arguments": {"dim": odd[0]}})
+        return
+    for axis in odd:
+        full = max(shape[axis] for shape in shapes)
+        ones = [place for place, shape in enumerate(shapes) if shape[axis] == 1]
+        if axis != joined % ndim and len(ones) == 1 and full > 1:
+            yield turned(scene, ones[0], [["expand", *(full if at == axis else -1 for at in range(ndim))]])
+
+
+def missing_axes(scene: Scene, ndim: int) -> Iterator[Remedy]:
+    """The only tensor with one axis less, given an axis of size 1 where the joined one is."""
+    short = [place for place, operand in enumerate(scene.operands) if len(operand.shape) == ndim - 1]
+    if len(short) == 1 and scene.call in ("cat", "concat", "concatenate"):
+        yield turned(scene, short[0], [["unsqueeze", scene.integer("[1]", "dim", default=0) % ndim]])
+
+
+def products(scene: Scene) -> Iterator[Remedy]:
+    """a @ b with the last two axes of one of them exchanged."""
+    start = 1 if scene.call in BIASED else 0
+    if len(scene.operands) < start + 2:
+        return
+    first, second = (operand.shape for operand in scene.operands[start : start + 2])
+    if min(len(first), len(second)) < 2 or first[-1] == second[-2]:
+        return
+    if first[-1] == second[-1]:
+        yield turned(scene, start + 1, [["transpose", -2, -1]])
+    if first[-2] == second[-2]:
+        yield turned(scene, start, [["transpose", -2, -1]])
+
+
+def gathers(scene: Scene) -> Iterator[Remedy]:
+    """An index with an axis less, expanded over the last axis of what is gathered from."""
+    tensor, index = (operand.shape for operand in scene.operands[:2])
+    if len(index) == len(tensor) - 1:
+        yield turned(scene, 1, [["unsqueeze", -1], ["expand", *(-1 for _ in index), tensor[-1]]])
+
+
+def widths(scene: Scene, cause: Cause) -> Iterator[Remedy]:
+    """The features of a layer's input stand on another axis, or are not flattened."""
+    shape, wanted = sides_of(scene, cause)
+    if shape is None or taken_from_input(scene, shape):
+        return
+    if len(shape) == 4 and shape[1] == wanted:
+        yield turned(scene, 0, [["flatten", 2], ["transpose", 1, 2]])
+        yield turned(scene, 0, [["permute", 0, 2, 3, 1]])
+    elif len(shape) > 2 and shape[-2] == wanted:
+        yield turned(scene, 0, [["transpose", -2, -1]])
+    for start in range(1, len(shape) - 1):
+        if prod(shape[start:]) == wanted:
+            yield turned(scene, 0, [["flatten", start]])
+
+
+def channels(scene: Scene, cause: Cause) -> Iterator[Remedy]:
+    """A feature map whose channels stand last."""
+    shape, wanted = sides_of(scene, cause)
+    if shape is not None and len(shape) == 4 and shape[-1] == wanted and not taken_from_input(scene, shape):
+        yield turned(scene, 0, [["permute", 0, 3, 1, 2]])
+
+
+def sides_of(scene: Scene, cause: Cause) -> tuple[Shape | None, int]:
+    """(shape of a layer's input, the size that the layer wants)"""
+    first = scene.tensor(0)
+    if first is None or len(cause.sides) != 2 or first.parameter:
+        return None, 0
+    return first.shape, cause.sides[1].size
+
+
+def taken_from_input(scene: Scene, shape: Shape) -> bool:
+    """Whether it is the model's own input, as it is or turned, which has remedies of its own."""
+    return any(sorted(spec.shape) == sorted(shape) for stage in scene.inputs for spec in stage.outputs)
+
+
+def broadcasts(scene: Scene) -> Iterator[Remedy]:
+    """One of two tensors turned, or given an axis, so that it takes the shape of the other."""
+    for place, other in ((1, 0), (0, 1)) if len(scene.operands) > 1 else ():
+        operand, whole = scene.operands[place], scene.operands[other].shape
+        for steps in turns(operand.shape, whole):
+            yield turned(scene, place, steps)
+
+
+def turns(shape: Shape, whole: Shape) -> Iterator[list[Step]]:
+    """Ways to turn a shape so that it broadcasts to another."""
+    if len(shape) >= 2 and fits((*shape[:-2], shape[-1], shape[-2]), whole):
+        yield [["transpose", -2, -1]]
+    if len(shape) == len(whole) - 1:
+        for axis in range(len(shape), 0, -1):
+            if fits((*shape[:axis], 1, *shape[axis:]), whole):
+                yield [["unsqueeze", axis if axis < len(shape) else -1]]
+
+
+def fits(shape: Sequence[int], whole: Sequence[int]) -> bool:
+    """Whether one shape broadcasts to another without making that larger."""
+    one, two = (Operand("", tuple(sizes), (), "") for sizes in (shape, whole))
+    grows = any(size == 1 != length for size, length in zip(reversed(whole), reversed(shape), strict=False))
+    return len(shape) <= len(whole) and clash(one, two) is None and not grows
+
+
+# -- as data, and in words -----------------------------------------------------------------------------------------
+
+
+def turned(scene: Scene, place: int, steps: list[Step]) -> Remedy:
+    """A tensor of the call with methods applied to it."""
+    operand = scene.operands[place]
+    methods = "".join(f".{step[0]}({', '.join(map(str, step[1:]))})" for step in steps)
+    name = expression(operand)
+    if name:
+        text = f"{name}{methods} instead of {name}"
+    else:
+        what = f"the input of {scene.layer}" if place == 0 else f"tensor {place} of {scene.call}"
+        text = f"{what} as x{methods}"
+    stage = scene.stage
+    if place == 0 and stage is not None and stage.kind == "module" and stage.module:
+        return Remedy(text, "call", {"module": stage.module, "steps": [*steps]})
+    return changed(scene, text, {"operand": place, "steps": [*steps]})
+
+
+def changed(scene: Scene, text: str, values: dict[str, Value]) -> Remedy:
+    span = scene.failure.span
+    assert span is not None
+    return Remedy(text, "call", {"call": scene.failure.call, "file": span.file, "line": span.line, **values})
+
+
+def expression(operand: Operand) -> str:
+    """The operand as written, if it is short and can be called a method of; else ""."""
+    if operand.span is None or len(operand.name) > LONGEST or "\n" in operand.name:
+        return ""
+    try:
+        node = ast.parse(operand.name, mode="eval").body
+    except SyntaxError:
+        return ""
+    simple = isinstance(node, (ast.Name, ast.Attribute, ast.Call, ast.Subscript))
+    return operand.name if simple else f"({operand.name})"
