@@ -11,6 +11,7 @@ from vit_trace.config import Settled, settle
 from vit_trace.output import Refused, refuse
 from vit_trace.targets.spec import foreign_target, is_foreign
 from vit_trace.targets.target import Target
+from vit_trace.tracing.schema import Value
 from vit_trace.usage import no_spec, require_values
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def foreign(spec: str, model: Model) -> Target:
     except Refused as refused:
         if not any(diagnostic.code == "build-failed" for diagnostic in refused.diagnostics):
             raise  # what follows imports torch
-        from vit_trace.checks.construct import what_builds
+        from vit_trace.checks.construct import what_builds, without
 
         kept = {text.partition("=")[0]: text for text in model.assignments}
 
@@ -41,7 +42,11 @@ def foreign(spec: str, model: Model) -> Target:
             changed = {name: f"{name}={value}" for name, value in values.items()}
             return foreign_target(spec, tuple((kept | changed).values()), *asked)
 
-        raise what_builds(refused, build) from refused
+        def left_out(name: str) -> Value:
+            others = tuple(text for other, text in kept.items() if other != name)
+            return foreign_target(spec, others, *asked).hyperparameters.get(name)
+
+        raise without(what_builds(refused, build), kept, left_out) from refused
 
 
 def settings(spec: str | None, model: Model) -> Settled:

@@ -16,9 +16,9 @@ from msgspec.structs import replace
 from vit_trace.checks.changes.settings import nearest
 from vit_trace.output import Refused
 from vit_trace.tracing import frames
-from vit_trace.tracing.facts import Link, is_machinery
+from vit_trace.tracing.facts import Link, is_machinery, is_own
 from vit_trace.tracing.mishaps import numbers
-from vit_trace.tracing.schema import Diagnostic
+from vit_trace.tracing.schema import Diagnostic, Value
 
 CODE = "build-failed"
 SECONDS = 6.0
@@ -39,7 +39,7 @@ def build_failure(error: BaseException, known: Diagnostic, build: Callable[[Mapp
     links = [Link(frame, lasti, None) for frame, lasti in walk(error.__traceback__)]
     if not links:
         return known
-    met, text = spoken(links[-1])
+    met, text = spoken(next((link for link in reversed(links) if is_own(link.frame)), links[-1]))
     message, notes = known.message, list(known.notes)
     pair = indivisible(met, text)
     if pair is not None:
@@ -87,7 +87,7 @@ def working(links: list[Link], culprits: list[int], build: Callable[[Mapping[str
     for culprit in culprits:
         for name in knobs(links, culprit):
             found: list[int] = []
-            for value in nearest(culprit):
+            for value in sorted(nearest(culprit), key=lambda value: not divided(value, culprit, culprits)):
                 if len(found) >= ENOUGH or left <= 0 or time.perf_counter() > until:
                     break
                 left -= 1
@@ -98,6 +98,12 @@ def working(links: list[Link], culprits: list[int], build: Callable[[Mapping[str
                 words = " or ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
                 yield f"--set {name}={words} (tried: builds)"
                 return
+
+
+def divided(value: int, culprit: int, culprits: list[int]) -> bool:
+    """Whether a value in the place of a culprit divides the other one, or is a multiple of it."""
+    others = [other for other in culprits if other != culprit]
+    return len(culprits) == 2 and bool(value) and any(other and 0 in (value % other, other % value) for other in others)
 
 
 def knobs(links: list[Link], number: int) -> Iterator[str]:
@@ -125,6 +131,28 @@ def what_builds(refused: Refused, build: Callable[[Mapping[str, int]], object]) 
     if error is None or seen != [CODE]:
         return refused
     return Refused(build_failure(error, refused.diagnostics[0], build))
+
+
+def without(refused: Refused, given: Mapping[str, str], build: Callable[[str], Value]) -> Refused:
+    """The refusal with the settings that are to blame, where nothing else was found that helps.
+
+    Args:
+        refused: what the build came to.
+        given: what was typed, by the hyperparameter it sets.
+        build: builds without one of them and gives the value that it has then; raises where that does not work.
+    """
+    diagnostic = refused.diagnostics[0]
+    if diagnostic.help or diagnostic.code != CODE:
+        return refused
+    found = []
+    for name, text in given.items():
+        try:
+            value = build(name)
+        except Exception:  # whatever it raises: this one is not to blame alone
+            continue
+        usual = f" with {name}={value}" if isinstance(value, (int, float, str)) else ""
+        found.append(f"without --set {text} (tried: builds{usual})")
+    return Refused(replace(diagnostic, help=tuple(found))) if found else refused
 
 
 def first_cause(error: BaseException | None) -> BaseException | None:

@@ -129,13 +129,18 @@ def called(operand: Operand) -> str:
     name = operand.name.removeprefix("self.")
     if name in ("", "input"):
         return "its input"
-    if len(name) > 32 or "\n" in name:  # the variable that a long expression starts from
-        start = re.match(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*(?![\w(]))*(?=[.\[])", name)
-        if start is not None and start[0].split(".")[0] in NAMESPACES:
-            function = re.match(r"[\w.]+(?=\()", name)
-            return f"{function[0]}(…)" if function else "the tensor"
-        return start[0] if start else "the tensor"
+    if len(name) > 32 or "\n" in name:
+        return shortened(name)
     return name
+
+
+def shortened(name: str) -> str:
+    """A long expression by the variable that it starts from, or by the function that it calls last."""
+    start = re.match(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*(?![\w(]))*(?=[.\[])", name)
+    function = re.match(r"[A-Za-z_][\w.]*(?=\()", name)
+    if start is not None and start[0].split(".")[0] not in NAMESPACES:
+        return start[0]
+    return f"{function[0]}(…)" if function else "the tensor"
 
 
 def side(operand: Operand, axis: int, name: str = "") -> Side:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace as altered
 
+from vit_trace.output import Refused
 from vit_trace.targets.complaints import contained, refusal, silenced
 from vit_trace.targets.inputs import Plan, given_plan
 from vit_trace.targets.knobs import Changes, Knob, Path, changed, image_changes, image_places, knobs_of, number
@@ -39,7 +40,7 @@ class Foreign:
     """A model of a library or of the user, built once.
 
     `arguments` is what it was made of, under the library's names; `again` makes it with some of that changed; `plans`
-    are ways to feed it, the first that its forward takes counts.
+    are ways to feed it, the first that its forward takes counts; `usual` those it was made for, whatever it is given.
     """
 
     spec: str
@@ -52,6 +53,7 @@ class Foreign:
     hyperparameters: Mapping[str, Value] = field(default_factory=dict)
     train: bool = False
     heard: bool = True  # what its code prints has not been printed before
+    usual: Callable[[Built], Sequence[Plan]] = lambda _: ()
     fitting: list[Plan] = field(default_factory=list, compare=False)  # the plan that its forward took, once it ran
 
     def target(self) -> Target:
@@ -91,10 +93,13 @@ class Foreign:
         ).target()
 
     def expected(self) -> tuple[int, ...] | None:
-        """The shape of the images that the model was made for; None where it takes something else."""
-        plan = self.plans[0]
-        if len(plan.feeds) == 1 and plan.feeds[0].axes == ("b", "c", "H", "W"):
-            return tuple(plan.sizes[axis] for axis in ("b", "c", "H", "W"))
+        """The shape of the images or clips that the model was made for; None where it takes something else."""
+        try:
+            plan = self.usual(self.built)[0]
+        except (Refused, IndexError):
+            return None
+        if len(plan.feeds) == 1 and set(plan.feeds[0].axes) in (set("bcHW"), set("bcTHW")):
+            return tuple(plan.sizes[str(axis)] for axis in plan.feeds[0].axes)
         return None
 
     def about(self) -> dict[str, Any]:
@@ -210,7 +215,8 @@ class Recipe:
     """What a library's file knows of a model it has built: how it is made, made again and fed.
 
     `arguments` and `vary` are for a model that is not just a call of its class: what it was made of, and it with some
-    of that changed; `follows` gives all numbers that a change leads to, so that what follows is not turned itself.
+    of that changed; `follows` gives all numbers that a change leads to, so that what follows is not turned itself; it
+    is `sure` where the plans are known and not guessed.
     """
 
     spec: str
@@ -220,6 +226,7 @@ class Recipe:
     arguments: Mapping[str, Any] | None = None
     vary: Callable[[Changes], object] | None = None
     follows: Callable[[Changes], Mapping[Path, Any]] | None = None
+    sure: bool = True
 
 
 def assemble(recipe: Recipe, request: Request) -> Foreign:
@@ -247,7 +254,19 @@ def assemble(recipe: Recipe, request: Request) -> Foreign:
         plans: Sequence[Plan] = [given_plan(request.inputs, number(arguments, "channels"))]
     else:
         plans = recipe.plans(built)
-    return Foreign(recipe.spec, make, built, arguments, turnable, again, plans, plain(arguments), request.train)
+    hyperparameters = plain(arguments)
+    return Foreign(
+        recipe.spec,
+        make,
+        built,
+        arguments,
+        turnable,
+        again,
+        plans,
+        hyperparameters,
+        request.train,
+        usual=recipe.plans if recipe.sure else lambda _: (),
+    )
 
 
 def independent(knobs: Sequence[Knob], follows: Callable[[Changes], Mapping[Path, Any]]) -> tuple[Knob, ...]:

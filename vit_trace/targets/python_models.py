@@ -25,12 +25,21 @@ if TYPE_CHECKING:
 
 def python_model(spec: str, request: Request) -> Foreign:
     """The model that a function, a class or a variable of the user's code gives. Raises Refused."""
+    from vit_trace.targets.guess import image_of
+
     where, _, name = spec.rpartition(":")
     module = file_module(Path(where)) if where.endswith(".py") else named_module(where)
     value = attribute(spec, module, name)
     make, values, takes = factory(spec, value, request)
     built = build_first(spec, make, request.rules)
-    recipe = Recipe(spec, make, built, plans=lambda one: plans(one, request, {**takes, **values}))
+    arguments = {**takes, **values, **(built.call.arguments if built.call else {})}
+    recipe = Recipe(
+        spec,
+        make,
+        built,
+        plans=lambda one: plans(one, request, {**takes, **values}),
+        sure=not request.inputs or image_of(arguments) is not None,
+    )
     return assemble(by_arguments(recipe, built, value, values, takes), request)
 
 

@@ -199,9 +199,9 @@ def numbers(link: Link) -> dict[str, Value]:
     for name, value in frame.f_locals.items():
         if not name.startswith("__") and is_number(value):
             found[name] = [*value] if isinstance(value, tuple) else value
-    line = frames.positions(frame.f_code)[link.lasti // 2][0] or 0
-    first = max(frame.f_code.co_firstlineno, line - LINES_BEFORE)
-    text = "".join(linecache.getline(frame.f_code.co_filename, number) for number in range(first, line + 1))
+    line, last = frames.positions(frame.f_code)[link.lasti // 2][:2]
+    lines = range(max(frame.f_code.co_firstlineno, (line or 0) - LINES_BEFORE), (last or line or 0) + 1)
+    text = "".join(linecache.getline(frame.f_code.co_filename, number) for number in lines)
     found |= dict(attributes(frame.f_locals.get("self"), text))
     return dict(islice(found.items(), MOST_VALUES))
 

@@ -22,9 +22,18 @@ def broadcasting(scene: Scene) -> Cause | None:
         for first in shaped[:place]:
             axes = clash(first, second)
             if axes is not None:
-                one, two = side(first, axes[0]), side(second, axes[1])
+                names = [handed(scene, operand) for operand in (first, second)]
+                one, two = side(first, axes[0], names[0]), side(second, axes[1], names[1])
                 return Cause("broadcast", difference(scene, one, two), sides=(one, two))
     return in_place(scene)
+
+
+def handed(scene: Scene, operand: Operand) -> str:
+    """What an operand is called, or on which side of a + it stands where its expression is too long to repeat."""
+    name = called(operand)
+    if name != "the tensor" or len(scene.operands) != 2:
+        return name
+    return "the left side" if operand is scene.operands[0] else "the right side"
 
 
 def in_place(scene: Scene) -> Cause | None:

@@ -71,7 +71,7 @@ def convolution(scene: Scene) -> Cause | None:
         return Cause("conv-channels", text, sides=(side(x, -space - 1, name), wants))
     if not transposed and any(size < kernel for size, kernel in zip(x.shape[-space:], weight.shape[2:], strict=True)):
         text = f"the kernel {shape_text(weight.shape[2:])} of {layer} is larger than {name} {shape_text(x.shape)}"
-        return Cause("kernel", text, sides=(side(x, -1, name), side(weight, -1, layer)))
+        return Cause("kernel", text, sides=(side(x, -1, name), side(weight, -1, layer)), divisor=weight.shape[-1])
     return None
 
 

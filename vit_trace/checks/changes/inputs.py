@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from math import isqrt
@@ -16,6 +17,9 @@ COLOURS = (1, 3, 4)
 
 IMAGE_SIZES = ("image_size", "img_size", "input_size", "resolution")
 CHANNELS = ("channels", "in_chans", "in_channels", "num_channels", "in_chan")
+
+PART_OF_IMAGE = re.compile("patch|window|kernel|stride|head|dim|depth")
+"""Names of numbers that are no image's size."""
 
 UNSHAPED = {"index", "chunk", "unpack"}
 """Causes that another order of the input's axes is no answer to."""
@@ -79,7 +83,7 @@ def unbatched(shape: Sequence[int]) -> bool:
 
 def plausible(shape: Sequence[int], expected: Sequence[int]) -> bool:
     """Whether an input stands the way the model wants it: the channels are where they should be."""
-    return len(shape) < 4 or shape[1] == expected[1] or expected[1] not in (shape[0], shape[-1])
+    return len(shape) != 4 or shape[1] == expected[1] or expected[1] not in (shape[0], shape[-1])
 
 
 def built_for(shape: tuple[int, ...], case: Case) -> dict[str, Value]:
@@ -180,9 +184,11 @@ def image(shape: Sequence[int]) -> str:
 def input_sizes(scene: Scene, cause: Cause, case: Case) -> Iterator[Remedy]:
     """The size the model was made for, sizes that divide, a grid with the right number of patches."""
     shape = first_input(scene)
+    if case.expected is not None and len(case.expected) == 5 != len(shape):
+        yield from shaped(shape, [case.expected])
     if len(shape) != 4:
         if case.expected is not None and shape and len(case.expected) == len(shape):
-            yield from shaped(shape, [case.expected])
+            yield from shaped(shape, [(shape[0], *case.expected[1:])])
         return
     if case.expected is not None and len(case.expected) == 4:
         wanted = (shape[0], *case.expected[1:])
@@ -229,7 +235,9 @@ def asserted(scene: Scene, shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
     """Sizes that the raising code speaks of: self.img_size = (224, 224)."""
     if scene.failure.call != "raise":
         return
-    for value in scene.failure.values.values():
+    for name, value in scene.failure.values.items():
+        if PART_OF_IMAGE.search(name):
+            continue
         if isinstance(value, list) and len(value) == 2 and all(isinstance(one, int) and one >= 16 for one in value):
             yield value[0], value[1]
         elif type(value) is int and value >= 16 and value not in shape:

@@ -30,7 +30,7 @@ def dividing(scene: Scene, cause: Cause, case: Case) -> Iterator[Remedy]:
         value for value in scene.failure.values.values() if type(value) is int and value > divisor
     }
     knobs = [name for name, value in case.hyperparameters.items() if value in (divisor, [divisor, divisor])]
-    near = [value for value in nearest(divisor) if any(size % value == 0 for size in sizes)]
+    near = [value for value in nearest(divisor) if any(size % value == 0 for size in sizes - {divisor})]
     for value in near:
         for name in knobs:
             if case.variant is not None:

@@ -130,7 +130,7 @@ def of_foreign(target: Target, trace: Trace | None, places: Mapping[Path, Source
             assert isinstance(sizes, (int, tuple))
             networks.setdefault(key_of(path), {}).setdefault(role, Quantity(role, dotted, sizes, span))
     held = [confirmed(network, trace) for network in networks.values()]
-    image = target.expected[2:] if target.expected is not None else None
+    image = target.expected[-2:] if target.expected is not None else None
     fed = (image[0], image[1]) if image is not None and len(image) == 2 else None
     return Facts(target, tuple(held), tuple(rates), fed, attended(trace), trace)
 
