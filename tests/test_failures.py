@@ -174,6 +174,12 @@ def test_silent_page(page, tmp_path):
         assert text in trace.diagnostics[0].help
 
 
+@pytest.mark.parametrize("flags", [[], ["--no-formulas"]], ids=["formulas", "numbers"])
+def test_a_model_of_one_image_size_that_keeps_its_axes_is_not_warned_of(flags, capsys):
+    assert cli.run([f"{PAGES / 'exchanged.py'}:Kept", *flags]) == 0
+    assert "warning" not in capsys.readouterr().err
+
+
 def hold(page: Page, trace: Trace) -> None:
     """What the page says is so."""
     failure = trace.failure

@@ -26,7 +26,7 @@ def diagnosed(target: Target, rules: bool = True, formulas: bool = True) -> Trac
 
 def judged(trace: Trace, target: Target, rules: bool = True) -> Trace:
     """A trace with what the checks say of it."""
-    from vit_trace.checks.dtypes import refused
+    from vit_trace.checks.refusals import refused
     from vit_trace.checks.trials import case_of_target
 
     return checked(refused(trace), lambda: case_of_target(target, rules))
@@ -34,7 +34,7 @@ def judged(trace: Trace, target: Target, rules: bool = True) -> Trace:
 
 def of_model(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Trace:
     """The trace of a caller's own model, judged; what is tried is tried on copies."""
-    from vit_trace.checks.dtypes import refused
+    from vit_trace.checks.refusals import refused
     from vit_trace.checks.trials import case_of_model
     from vit_trace.tracing.record import record
 

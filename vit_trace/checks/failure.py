@@ -42,7 +42,7 @@ def explain_failure(trace: Trace, case: Case | None = None) -> Failure:
         case.start()
         again = case.again(trace)
         sources = again.sources
-        cause = cause if again.fails else dataclasses.replace(cause, by_value=True)
+        cause = dataclasses.replace(cause, by_value=not again.fails)
     producers = tuple(made for side in cause.sides if (made := producer(scene, side, sources)) is not None)
     tried = remedies(scene, cause, producers, case) if case is not None else []
     cause = layout_cause(scene, cause, tried, case)

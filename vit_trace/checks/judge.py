@@ -62,15 +62,14 @@ def batch_size(subject: Subject) -> int | None:
 
 def findings(subject: Subject, spec: str | None, model: Model) -> Iterator[Diagnostic]:
     """What the trace warns of, then what the rules find, each with what helps."""
-    rules = {rule.code for rule in RULES}
-    yield from (one for one in subject.said if one.code not in rules)
+    found = [(rule, *pair) for rule in RULES for pair in rule.diagnostics(subject.facts)]
+    codes = {rule.code for rule, _, _ in found}
+    yield from (one for one in subject.said if one.code not in codes)
     until = time.perf_counter() + SECONDS
     before = alarms(subject)
-    for rule in RULES:
-        for diagnostic, finding in rule.diagnostics(subject.facts):
-            yield replace(
-                diagnostic, help=tuple(remedies(subject, rule, finding, before, until, file_kind(spec, model)))
-            )
+    for rule, diagnostic, finding in found:
+        tried = remedies(subject, rule, finding, before, until, file_kind(spec, model))
+        yield replace(diagnostic, help=tuple(tried))
 
 
 def alarms(subject: Subject) -> set[str]:

@@ -79,7 +79,7 @@ class Case:
 
     def run(self, remedy: Remedy | None = None) -> Trace:
         from vit_trace.checks.amended import amended
-        from vit_trace.checks.dtypes import refused
+        from vit_trace.checks.refusals import refused
         from vit_trace.tracing.record import record
 
         model = self.copy if remedy is None or remedy.kind in ("input", "call") else self.model()
@@ -102,7 +102,7 @@ class Case:
 
     def again(self, failed: Trace) -> Repeat:
         """The failing forward once more without memory: whether it fails there too, and what made each tensor."""
-        from vit_trace.checks.dtypes import refused
+        from vit_trace.checks.refusals import refused
         from vit_trace.tracing.flow import FlowRecorder
         from vit_trace.tracing.record import record
 
@@ -131,7 +131,7 @@ class Repeat:
 
 def loses_pixels(trace: Trace) -> bool:
     """Whether it runs by leaving out the edge of the image: no remedy."""
-    from vit_trace.checks.silent import pixels_dropped
+    from vit_trace.checks.silent.pixels import pixels_dropped
 
     return any(pixels_dropped(trace))
 

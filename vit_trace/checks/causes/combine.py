@@ -65,8 +65,19 @@ def difference(scene: Scene, one: Side, two: Side) -> str:
     noun = tokens(one) or tokens(two)
     if noun:
         return f"{one.name} has {one.size} {noun}, {two.name} has {two.size}"
-    where = f" on axis {one.axis}" if one.axis == two.axis else f" on axis {one.axis}, axis {two.axis}"
-    return f"{one.name} has {one.size}, {two.name} has {two.size}{where if one.axis == two.axis else ''}"
+    return f"{one.name} has {one.size}, {two.name} has {two.size}{common_axis(one, two)}"
+
+
+def common_axis(one: Side, two: Side) -> str:
+    """ "on axis 1", or counted from the end where the two have different numbers of axes."""
+    if one.axis == two.axis:
+        return f" on axis {one.axis}"
+    if one.operand is None or two.operand is None or one.axis is None or two.axis is None:
+        return ""
+    back = len(one.operand.shape) - one.axis
+    if back != len(two.operand.shape) - two.axis:
+        return ""
+    return " on the last axis" if back == 1 else f" on axis -{back}"
 
 
 def tokens(side: Side) -> str:

@@ -1,4 +1,4 @@
-"""Dtypes that a real run refuses and meta lets through: half images into float weights, images of whole numbers.
+"""What a real run refuses and meta lets through: dtypes that do not go together, rows that a table does not have.
 
 Works on a trace that ran; no torch.
 """
@@ -6,40 +6,67 @@ Works on a trace that ran; no torch.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from msgspec.structs import replace
 
 from vit_trace.checks.causes.layers import CONTRACTIONS, FLOATS, dtype_clash
-from vit_trace.checks.scene import Cause
-from vit_trace.tracing.schema import Failure, Operand, Stage, TensorSpec, Trace
+from vit_trace.checks.rows import lookups
+from vit_trace.tracing.schema import Failure, Operand, Stage, TensorSpec, Trace, Value
 
 LAYERS = {"Linear": "linear", "Embedding": ""} | {f"Conv{n}d": f"conv{n}d" for n in (1, 2, 3)}
 LAYERS |= {"LayerNorm": "layer_norm", "BatchNorm2d": "batch_norm", "GroupNorm": "group_norm"}
 
 
 def refused(trace: Trace) -> Trace:
-    """The trace; cut off with a failure at the first stage whose dtypes a real run would refuse."""
-    if trace.failure is not None or trace.target.device != "meta" or not mixed(trace):
+    """The trace; cut off with a failure at the first stage that a real run would refuse."""
+    if trace.failure is not None or trace.target.device != "meta":
         return trace
-    for stage, cause, operands in clashes(trace):
-        failure = Failure(
-            code=cause.code,
-            severity="error",
-            message=cause.message,
-            span=stage.source,
-            notes=("shapes alone would do: this stops a real forward, on CPU or GPU, but not one on meta",),
-            stage=stage.index,
-            exception=f"RuntimeError: {cause.message}",
-            call=LAYERS.get(stage.operation, stage.operation),
-            operands=operands,
-            modules=stack(trace, stage),
-        )
-        stages = (*trace.stages[: stage.index], replace(stage, outputs=(), flops=0))
-        open_now = set(around(trace, stage))
-        stages = tuple(replace(one, outputs=()) if one.index in open_now else one for one in stages)
-        totals = replace(trace.totals, stages=len(stages), flops=sum(one.flops for one in stages))
-        return replace(trace, stages=stages, outputs=(), failure=failure, totals=totals)
-    return trace
+    found = [one for one in (next(clashes(trace), None), next(missing_rows(trace), None)) if one is not None]
+    return cut_off(trace, min(found, key=lambda one: one.stage.index)) if found else trace
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A stage that a real run stops at, with the call that raises there."""
+
+    stage: Stage
+    code: str
+    message: str
+    kind: str
+    call: str
+    operands: tuple[Operand, ...]
+    arguments: dict[str, Value]
+
+
+def cut_off(trace: Trace, refusal: Refusal) -> Trace:
+    """The trace up to a stage, which failed."""
+    stage = refusal.stage
+    failure = Failure(
+        code=refusal.code,
+        severity="error",
+        message=refusal.message,
+        span=stage.source,
+        notes=("shapes alone would do: this stops a real forward, on CPU or GPU, but not one on meta",),
+        stage=stage.index,
+        exception=f"{refusal.kind}: {refusal.message}",
+        call=refusal.call,
+        operands=refusal.operands,
+        arguments=refusal.arguments,
+        modules=stack(trace, stage),
+    )
+    stages = (*trace.stages[: stage.index], replace(stage, outputs=(), flops=0))
+    open_now = set(around(trace, stage))
+    stages = tuple(replace(one, outputs=()) if one.index in open_now else one for one in stages)
+    totals = replace(trace.totals, stages=len(stages), flops=sum(one.flops for one in stages))
+    return replace(trace, stages=stages, outputs=(), failure=failure, totals=totals)
+
+
+def missing_rows(trace: Trace) -> Iterator[Refusal]:
+    """Stages that look up more rows than their table has."""
+    for found in lookups(trace):
+        text = f"{found.table.name} has {found.rows} rows and is asked for {found.count}"
+        yield Refusal(found.stage, "index", text, "IndexError", found.call, found.operands, found.arguments)
 
 
 def mixed(trace: Trace) -> bool:
@@ -48,8 +75,10 @@ def mixed(trace: Trace) -> bool:
     return len({parameter.dtype for parameter in trace.parameters} | inputs) > 1
 
 
-def clashes(trace: Trace) -> Iterator[tuple[Stage, Cause, tuple[Operand, ...]]]:
+def clashes(trace: Trace) -> Iterator[Refusal]:
     """Stages whose operands' dtypes do not go together, in order."""
+    if not mixed(trace):
+        return
     held: dict[str, list[Operand]] = {}
     for parameter in trace.parameters:
         path, _, name = parameter.name.rpartition(".")
@@ -68,7 +97,8 @@ def clashes(trace: Trace) -> Iterator[tuple[Stage, Cause, tuple[Operand, ...]]]:
             continue
         cause = dtype_clash(call, stage.module or stage.name, given)
         if cause is not None and (stage.kind == "module" or attention_masks_apart(call, given)):
-            yield stage, cause, given
+            named = LAYERS.get(stage.operation, stage.operation)
+            yield Refusal(stage, cause.code, cause.message, "RuntimeError", named, given, {})
 
 
 def floating(given: tuple[Operand, ...]) -> bool:
