@@ -208,7 +208,7 @@ def says_nothing_new(node: Node) -> bool:
     if len(node.children) != 1 or node.children[0].children:
         return False
     inner = node.children[0].stage
-    return inner.kind == "function" and inner.outputs == node.stage.outputs
+    return inner.kind == "function" and bool(inner.outputs) and inner.outputs == node.stage.outputs
 
 
 def node_label(node: Node, prefix: str) -> str:

@@ -70,7 +70,9 @@ def subscripted(trace: Trace, stage: Stage) -> Iterator[Lookup]:
 
 def index(stage: Stage, place: int, count: int) -> Operand:
     spec = stage.inputs[place]
-    return Operand("the index", spec.shape, spec.dims, spec.dtype, extent=(0, count - 1))
+    return Operand(
+        "input" if stage.kind == "module" else "the index", spec.shape, spec.dims, spec.dtype, extent=(0, count - 1)
+    )
 
 
 def counted(trace: Trace, stage: Stage, spec: TensorSpec, rows: int) -> int | None:

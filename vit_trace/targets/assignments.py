@@ -60,11 +60,19 @@ def typed(name: str, text: str, like: Any = inspect.Parameter.empty, annotation:
             takes = " or ".join(KINDS[kind] for kind in KINDS if kind in wants)
             shown = "" if like is inspect.Parameter.empty else f" (it is {like!r})"
             raise refuse("bad-value", f"--set {name}={text}: {name} takes {takes}{shown}")
+    if type(value) is int and is_square(like):
+        return type(like)((value, value))
     if isinstance(like, list) and isinstance(value, tuple):
         return list(value)
     if isinstance(like, tuple) and isinstance(value, list):
         return tuple(value)
     return value
+
+
+def is_square(like: Any) -> bool:
+    """Whether a default is a pair of equal sizes, of which one may be given for both."""
+    pair = type(like) in (list, tuple) and len(like) == 2 and all(type(one) is int for one in like)
+    return pair and like[0] == like[1]
 
 
 def wanted(like: Any, annotation: Any) -> set[type]:

@@ -21,6 +21,8 @@ CHANNELS = ("channels", "in_chans", "in_channels", "num_channels", "in_chan")
 PART_OF_IMAGE = re.compile("patch|window|kernel|stride|head|dim|depth")
 """Names of numbers that are no image's size."""
 
+WHOLE = {"uint8", "int8", "int16", "int32", "int64"}
+
 UNSHAPED = {"index", "chunk", "unpack"}
 """Causes that another order of the input's axes is no answer to."""
 
@@ -64,6 +66,9 @@ def layouts(scene: Scene, cause: Cause, case: Case) -> Iterator[Remedy]:
             continue
         text = f"{words}: x.{'.'.join(step_text(step) for step in steps)}"
         yield Remedy(text, "input", {"steps": steps})
+        held = next((one.dtype for one in scene.trace.parameters), "float32")
+        if dtype_of_input(scene) in WHOLE:  # images as they are read from a file
+            yield Remedy(f"{text}.to(torch.{held})", "input", {"steps": steps, "dtype": held})
         for name, value in built_for(moved, case).items() if len(moved) == 4 else ():
             both: dict[str, Value] = {"steps": steps, "hyperparameters": {name: value}}
             yield Remedy(f"{text} and {case.words(name, value)}", "input", both)

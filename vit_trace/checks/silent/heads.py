@@ -21,25 +21,26 @@ def heads_left_over(trace: Trace) -> Iterator[Found]:
         weight = weights.get(f"{stage.module}.weight" if stage.module else "weight", ())
         if stage.operation != "Linear" or len(weight) != 2 or not stage.outputs:
             continue
-        heads = next((count for count in split_into(trace, stage) if rounded_down(weight, count)), None)
+        pairs = split_into(trace, stage)
+        heads = next((heads for heads, each in pairs if rounded_down(weight, heads, each)), None)
         if heads is not None:
             yield left_over(trace, stage, weight[1], heads)
             return
 
 
-def split_into(trace: Trace, stage: Stage) -> list[int]:
-    """The sizes that the features of a layer's output are taken apart into by what comes next."""
+def split_into(trace: Trace, stage: Stage) -> list[tuple[int, int]]:
+    """Neighbouring sizes that the features of a layer's output are taken apart into by what comes next."""
     made = stage.outputs[0].shape
     for step in trace.stages[stage.index + 1 : stage.index + 8]:
         if step.operation in FLATTENING and step.inputs and step.outputs and step.inputs[0].shape == made:
-            return [one for pair in pairwise(step.outputs[0].shape) for one in pair if one > 1]
+            return [pair for pair in pairwise(step.outputs[0].shape) if pair[0] > 1]
     return []
 
 
-def rounded_down(weight: tuple[int, ...], heads: int) -> bool:
+def rounded_down(weight: tuple[int, ...], heads: int, each: int) -> bool:
     """Whether a layer projects its whole width but what is left over after a division by the heads."""
     made, width = weight
-    return width % heads > 0 and any(made == times * (width // heads) * heads for times in PROJECTED)
+    return each == width // heads and width % heads > 0 and any(made == times * each * heads for times in PROJECTED)
 
 
 def left_over(trace: Trace, stage: Stage, width: int, heads: int) -> Found:
