@@ -233,11 +233,11 @@ def applied(remedy, model: nn.Module, args: tuple) -> None:
                 module.num_channels = value[0]
             if isinstance(module, nn.Embedding):
                 module.num_embeddings = value[0]
-    if "module" in values:
-        model.get_submodule(values["module"]).register_forward_pre_hook(
+    for path in values.get("modules", []):
+        model.get_submodule(path).register_forward_pre_hook(
             lambda _, given: (stepped(given[0], values["steps"]), *given[1:])
         )
-    with torch.no_grad(), Edited(values) if "line" in values else contextlib.nullcontext():
+    with torch.no_grad(), Edited(values) if "span" in values else contextlib.nullcontext():
         output = model(x, *others)
     first = next(iter(output.values())) if isinstance(output, dict) else output
     first = first[0] if isinstance(first, tuple) else first
@@ -251,8 +251,19 @@ def stepped(tensor: torch.Tensor, steps: list) -> torch.Tensor:
     return tensor
 
 
+def callers() -> list:
+    """The frames that are running, the innermost first."""
+    return [frame for frame, _ in traceback.walk_stack(None)]
+
+
+def place_of(frame) -> list:
+    """[line, column, end line, end column] of the expression that a frame evaluates."""
+    line, end_line, column, end_column = list(frame.f_code.co_positions())[frame.f_lasti // 2]
+    return [line, column, end_line, end_column]
+
+
 class Edited(TorchFunctionMode):
-    """The failing call as if its line had been edited: every call of that function that the line makes."""
+    """The failing call as if it had been edited, by the place that its expression has in the source."""
 
     def __init__(self, values: dict) -> None:
         super().__init__()
@@ -260,7 +271,9 @@ class Edited(TorchFunctionMode):
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs, values = dict(kwargs or {}), self.values
-        here = any((one.filename, one.lineno) == (values["file"], values["line"]) for one in traceback.extract_stack())
+        here = any(
+            (frame.f_code.co_filename, place_of(frame)) == (values["file"], values["span"]) for frame in callers()
+        )
         if func.__name__ != values["call"] or not here:
             return func(*args, **kwargs)
         if "arguments" in values:

@@ -1,4 +1,4 @@
-"""A forward run with one call of it changed: a layer's input, or a function in a line of the model's source.
+"""A forward run with one call of it changed: a layer's input, or a function that the model's source calls.
 
 Of a function, the call that raises is the one that is changed.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any
 
@@ -27,14 +27,14 @@ def amended(remedy: Remedy | None, model: nn.Module) -> Iterator[None]:
     """While it lasts, a remedy of kind "call" is applied; nothing is for any other."""
     if remedy is None or remedy.kind != "call":
         yield
-    elif "module" in remedy.values:
-        layer = model.get_submodule(str(remedy.values["module"]))
+    elif isinstance(paths := remedy.values.get("modules"), list):
         steps = remedy.values["steps"]
-        hook = layer.register_forward_pre_hook(lambda _, args: (turned(args[0], steps), *args[1:]))
-        try:
+        with ExitStack() as stack:
+            for path in paths:
+                layer = model.get_submodule(path)
+                hook = layer.register_forward_pre_hook(lambda _, args: (turned(args[0], steps), *args[1:]))
+                stack.callback(hook.remove)
             yield
-        finally:
-            hook.remove()
     else:
         with Amended(remedy.values):
             yield
@@ -62,19 +62,20 @@ class Amended(TorchFunctionMode):
         try:
             return func(*args, **kwargs)
         except Exception:
-            if getattr(func, "__name__", "") != self.values["call"] or not self.on_line(sys._getframe(1)):
+            if getattr(func, "__name__", "") != self.values["call"] or not self.made_there(sys._getframe(1)):
                 raise
             args, kwargs = change(self.values, args, kwargs)
             return func(*args, **kwargs)
 
-    def on_line(self, frame: FrameType | None) -> bool:
-        """Whether the call was made by the line that is meant: the first of an expression that goes over several."""
+    def made_there(self, frame: FrameType | None) -> bool:
+        """Whether the call was made by the expression that is meant."""
         for _ in range(FRAMES):
             if frame is None:
                 return False
-            line = frames.positions(frame.f_code)[frame.f_lasti // 2][0]
-            if (frame.f_code.co_filename, line) == (self.values["file"], self.values["line"]):
-                return True
+            if frame.f_code.co_filename == self.values["file"]:
+                at = frames.span(frame.f_code, frame.f_lasti)
+                if at is not None and [at.line, at.column, at.end_line, at.end_column] == self.values["span"]:
+                    return True
             frame = frame.f_back
         return False
 

@@ -131,9 +131,24 @@ def side_notes(scene: Scene, cause: Cause, producers: Sequence[Producer]) -> lis
         origin = maker_text(scene, side, made)
         if words or origin:
             notes.append(f"{words or side.size}{(', ' if words else ' ') + origin if origin else ''}")
+        notes += sliced(scene, side)
     if len(cause.sides) == 2:
         notes += witness(scene, cause.sides, producers)
     return notes
+
+
+def sliced(scene: Scene, side: Side) -> list[str]:
+    """pos_embed 1×17×24 has 17 there, of which 16 are taken."""
+    operand, axis = side.operand, side.axis
+    held = scene.parameters.get(operand.parameter) if operand is not None else None
+    if operand is None or held is None or axis is None or len(held.shape) != len(operand.shape):
+        return []
+    size = held.shape[axis]
+    return (
+        [f"{held.name} {shape_text(held.shape)} has {size} there, {side.size} are taken"]
+        if size > side.size > 1
+        else []
+    )
 
 
 def maker_text(scene: Scene, side: Side, made: Producer | None) -> str:

@@ -171,7 +171,15 @@ class Siblings:
 
 
 def siblings(parameters: Mapping[str, Parameter], name: str, axis: int) -> Siblings | None:
-    """The parameter's namesakes in other blocks, or None where it has none."""
+    """The sizes of the parameter's namesakes in other blocks, or None where it has none."""
+    here = parameters.get(name)
+    found = namesakes(parameters, name)
+    alike = {number: one for number, one in found.items() if here and len(one.shape) == len(here.shape) > axis}
+    return Siblings({number: one.shape[axis] for number, one in alike.items()}) if alike else None
+
+
+def namesakes(parameters: Mapping[str, Parameter], name: str) -> dict[str, Parameter]:
+    """The same parameter of the other blocks, by the block's number."""
     parts = name.split(".")
     here = parameters.get(name)
     for place, part in enumerate(parts[:-2]):  # a block holds modules, not parameters of its own
@@ -182,7 +190,6 @@ def siblings(parameters: Mapping[str, Parameter], name: str, axis: int) -> Sibli
         end = "." + ".".join(parts[place + 1 :])
         shape = re.compile(re.escape(start) + r"(\d+)" + re.escape(end) + "$")
         found = {match[1]: one for one in parameters.values() if (match := shape.match(one.name)) and one is not here}
-        alike = {number: one for number, one in found.items() if len(one.shape) == len(here.shape) > axis}
-        if alike:
-            return Siblings({number: one.shape[axis] for number, one in alike.items()})
-    return None
+        if any(len(one.shape) == len(here.shape) for one in found.values()):
+            return found
+    return {}

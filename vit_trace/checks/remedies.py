@@ -7,16 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from vit_trace.checks.causes.lookups import GATHERS, SCATTERS, SELECTS
 from vit_trace.checks.changes.calls import calls
 from vit_trace.checks.changes.inputs import conversions, input_sizes, input_width, layouts, swapped
-from vit_trace.checks.changes.parameters import resized
+from vit_trace.checks.changes.parameters import everywhere, following, resized
 from vit_trace.checks.changes.settings import dividing, matching_hyperparameters
 from vit_trace.checks.scene import Cause, Scene
 from vit_trace.checks.trials import Case
-from vit_trace.tracing.schema import Producer, Remedy
+from vit_trace.tracing.schema import Producer, Remedy, Trace
 
 MOST = 4
 """Remedies that are offered."""
+
+LOOKUPS = {"Embedding", "embedding", "getitem", "setitem", "one_hot"} | GATHERS | SCATTERS | SELECTS
+"""Steps that the values of an index decide about."""
+
+FOLLOWING = 3
+"""Changes that may follow from one."""
 
 
 def remedies(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Case) -> list[Remedy]:
@@ -31,13 +38,42 @@ def remedies(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Ca
             continue  # a line that can be mended is no reason to resize what it is given
         if kinds.get(group, 0) >= (4 if group == "divisors" else 1 if group == "layout" else 2):
             continue
-        worked = case.attempt(candidate)
+        worked = attempted(candidate, scene, case)
+        if cause.by_value and looks_up_again(scene, case.outcome(candidate)):
+            continue
         if worked is not None and worked.change not in [one.change for one in found]:
             found.append(worked)
             kinds[group] = kinds.get(group, 0) + 1
             if group == "layout":
                 break
     return found
+
+
+def looks_up_again(scene: Scene, after: Trace | None) -> bool:
+    """Whether values decide further on too, where there are none to try with."""
+    start = scene.failure.stage
+    if after is None or start is None:
+        return True
+    return any(
+        stage.operation in LOOKUPS and (len(stage.inputs) > 1 or stage.kind == "module")
+        for stage in after.stages[start + 1 :]
+    )
+
+
+def attempted(candidate: Remedy, scene: Scene, case: Case) -> Remedy | None:
+    """The change, or it with those that have to follow from it; None where that does not run."""
+    worked = case.attempt(candidate)
+    shared = candidate.kind == "parameter" and everywhere(scene, candidate) is not candidate  # that one comes next
+    for _ in range(FOLLOWING):
+        after = case.outcome(candidate)
+        if worked is not None or after is None or shared:
+            break
+        longer = following(candidate, scene, after)
+        if longer is None:
+            break
+        candidate = longer
+        worked = case.attempt(candidate)
+    return worked
 
 
 def group_of(remedy: Remedy) -> str:

@@ -53,7 +53,7 @@ class Case:
 
     def attempt(self, remedy: Remedy) -> Remedy | None:
         """The remedy with the output it gave; None where it does not run, or no time is left."""
-        key = f"{remedy.kind} {remedy.values}"
+        key = key_of(remedy)
         if key not in self.cache:
             if self.spent:
                 return None
@@ -63,6 +63,10 @@ class Case:
         if trace is None or trace.failure is not None or not trace.outputs or loses_pixels(trace):
             return None
         return Remedy(remedy.change, remedy.kind, remedy.values, output_text(trace.outputs))
+
+    def outcome(self, remedy: Remedy) -> Trace | None:
+        """The trace that a change led to, once it was tried."""
+        return self.cache.get(key_of(remedy))
 
     def trial(self, remedy: Remedy) -> Trace | None:
         """The trace once the remedy is applied; None where that breaks."""
@@ -127,6 +131,10 @@ class Repeat:
 
     fails: bool
     sources: Mapping[int, tuple[int | str | None, ...]] | None = None
+
+
+def key_of(remedy: Remedy) -> str:
+    return f"{remedy.kind} {remedy.values}"
 
 
 def loses_pixels(trace: Trace) -> bool:

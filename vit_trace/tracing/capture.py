@@ -156,13 +156,17 @@ def operand(
         parameter = names.get(id(base), "")
     if not parameter and expression is not None and own is not None:
         parameter = parameter_behind(expression.node, own, names)
-    name = expression.text if expression else parameter or UNWRITTEN.get(path, path.strip("[]'"))
+    name = expression.text if expression else parameter or unwritten(path)
     shape, span = shape_of(tensor), expression.span if expression else None
     return Operand(name, shape, SIZES[shape], DTYPES[tensor.dtype], parameter, None, span, extent(tensor))
 
 
-UNWRITTEN = {"[0]": "", "[2]": "the value"}
-"""What stands for an argument that has no expression of its own: what is put into a place."""
+def unwritten(path: str) -> str:
+    """What stands for an argument that has no expression of its own: the second of a list is "tensor 1"."""
+    if path in ("[0]", "[2]"):
+        return "" if path == "[0]" else "the value"
+    first, *inner = path.strip("[]'").split("][")
+    return f"tensor {inner[-1]}" if inner else first
 
 
 def extent(tensor: Tensor) -> tuple[int, int] | None:

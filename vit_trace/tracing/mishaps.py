@@ -75,7 +75,10 @@ def capture_unpacking(found: Captured, error: BaseException, last: Link, names: 
         return
     found.arguments["targets"] = ast.unparse(statement.targets[0]).strip("()")
     found.arguments["value"] = ast.unparse(statement.value)
-    held = unpackable(statement.value, last.frame)
+    source = gone_through(statement.value)
+    if source is not statement.value:
+        found.arguments["source"] = ast.unparse(source)
+    held = unpackable(source, last.frame)
     if isinstance(held, Tensor):
         found.arguments["count"] = shape_of(held)[0] if held.ndim else 0
     elif isinstance(held, Sized):
@@ -85,6 +88,15 @@ def capture_unpacking(found: Captured, error: BaseException, last: Link, names: 
     for node in ast.walk(statement.value):
         for inner, tensor in islice(leaves(resolved(node, last.frame)), 8):
             found.operands.append(plain_operand(ast.unparse(node) + inner, tensor, names))
+
+
+def gone_through(node: ast.expr) -> ast.expr:
+    """What a `map(f, parts)` or `(f(part) for part in parts)` goes through one by one; else the expression itself."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "map" and len(node.args) == 2:
+        return node.args[1]
+    if isinstance(node, (ast.GeneratorExp, ast.ListComp)) and len(node.generators) == 1 and not node.generators[0].ifs:
+        return node.generators[0].iter
+    return node
 
 
 def unpackable(node: ast.expr, frame: FrameType) -> object:

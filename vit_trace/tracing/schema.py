@@ -161,8 +161,9 @@ class Remedy(Struct, frozen=True, omit_defaults=True):
 
     `values` are hyperparameters; or the `steps` (methods with arguments), `shape` and `dtype` of the first input, with
     `hyperparameters` where it takes both; or shapes by parameter name; or values by the names of modules' attributes;
-    or the `dtype` of the model; or the `steps` on the first input of a `module`; or how the failing `call` in a
-    `line` of a `file` is changed: `arguments` by name, or `steps` on that of its tensors which `operand` counts to.
+    or the `dtype` of the model; or the `steps` on the first input of `modules`; or how the failing `call` at a `span`
+    (line, column, end line, end column) of a `file` is changed: `arguments` by name, or `steps` on the tensor that
+    `operand` counts to.
     """
 
     change: str

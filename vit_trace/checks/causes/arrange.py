@@ -39,6 +39,9 @@ def reshaping(scene: Scene) -> Cause | None:
         wanted, given = tuple(size for size in sizes if type(size) is int), (given[axis],)
     if scene.call in ("view_as", "reshape_as") and len(scene.operands) > 1:
         wanted = scene.operands[1].shape
+    if wanted and min(wanted) < -1:
+        text = f"{scene.call} of {called(tensor)} {shape_text(given)} to {shape_text(wanted)}: {min(wanted)} is no size"
+        return Cause("reshape", text)
     return None if not wanted or fits(given, wanted) else undivided(scene, tensor, given, wanted)
 
 
@@ -149,6 +152,9 @@ def expansion(scene: Scene) -> Cause | None:
         return None
     wanted = scene.operands[1].shape if scene.call == "expand_as" and len(scene.operands) > 1 else ()
     wanted = wanted or scene.sizes("size", "sizes", "repeats")
+    if wanted and min(wanted) < -1:
+        text = f"{scene.call} of {called(tensor)} {shape_text(tensor.shape)} to {shape_text(wanted)}: "
+        return Cause("expand", f"{text}{min(wanted)} is no size")
     if len(wanted) < len(tensor.shape):
         text = f"{scene.call} to {axes_text(len(wanted))}, but {called(tensor)} {shape_text(tensor.shape)} has "
         return Cause("wrong-rank", text + str(len(tensor.shape)), rank=len(wanted))
@@ -172,11 +178,18 @@ def axes_named(scene: Scene) -> Cause | None:
         dims = scene.sizes("dims")
         if dims and len(dims) != ndim:
             return Cause("wrong-rank", f"permute names {axes_text(len(dims))}, but {text}", rank=len(dims))
+        places = [axis % ndim for axis in dims if -ndim <= axis < ndim]
+        twice = next((axis for axis in places if places.count(axis) > 1), None)
+        if twice is not None and len(places) == ndim:
+            left = ", ".join(str(axis) for axis in range(ndim) if axis not in places)
+            return Cause(
+                "permute", f"permute({', '.join(map(str, dims))}) names axis {twice} twice, and {left} not at all"
+            )
     named: list[int] = []
     if scene.call in ("permute", "transpose", "swapaxes", "swapdims", "movedim", "moveaxis"):
         named = [*scene.sizes("dims"), *(scene.integer(f"dim{place}", default=0) for place in (0, 1))]
     elif scene.call in ONE_AXIS:
-        names = ("dim", "axis", "start_dim", "end_dim")
+        names = ("dim", "axis", "dims", "start_dim", "end_dim")
         values = [
             scene.argument(name) for name in (*names, *(("[1]",) if scene.call not in ("chunk", "split") else ("[2]",)))
         ]

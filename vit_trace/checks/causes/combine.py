@@ -150,16 +150,20 @@ def attention(scene: Scene) -> Cause | None:
     q, k, v = scene.operands[:3]
     if min(len(q.shape), len(k.shape), len(v.shape)) < 2:
         return Cause("wrong-rank", f"attention needs 2 axes or more; q is {shape_text(q.shape)}")
+    names = [called(one) for one in (q, k, v)]
+    names = names if len(set(names)) == 3 else ["query", "key", "value"]
+    shapes = ", ".join(f"{name} {shape_text(one.shape)}" for name, one in zip(names, (q, k, v), strict=True))
     for first, second, axis, word in ((q, k, -1, "width"), (k, v, -2, "length")):
         if first.shape[axis] != second.shape[axis]:
             one, two = side(first, axis), side(second, axis)
             text = f"attention: {one.name} has {word} {one.size}, {two.name} has {two.size}"
-            return Cause("matmul", text, sides=(one, two))
+            return Cause("matmul", text, (f"of {shapes}",), sides=(one, two))
     for first, second in ((q, k), (k, v)):
         for back in range(3, min(len(first.shape), len(second.shape)) + 1):
             if first.shape[-back] != second.shape[-back] and 1 not in (first.shape[-back], second.shape[-back]):
                 one, two = side(first, -back), side(second, -back)
-                return Cause("broadcast", f"attention: {difference(scene, one, two)}", sides=(one, two))
+                text = f"attention: {difference(scene, one, two)}"
+                return Cause("broadcast", text, (f"of {shapes}",), sides=(one, two))
     mask = scene.tensor(3)
     if mask is None:
         return None

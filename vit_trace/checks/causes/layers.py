@@ -61,6 +61,11 @@ def convolution(scene: Scene) -> Cause | None:
     if len(x.shape) not in (space + 1, space + 2):
         text = f"{layer} takes {axes_text(space + 2)} (batch, channels, space), {name} {shape_text(x.shape)} has "
         return Cause("wrong-rank", text + str(len(x.shape)), rank=space + 2)
+    if 0 in weight.shape[2:]:
+        return Cause("kernel", f"{layer} has a kernel of {shape_text(weight.shape[2:])}: it sees nothing")
+    strides = scene.argument("[3]", "stride")
+    if any(step == 0 for step in (strides if isinstance(strides, list) else [strides])):
+        return Cause("kernel", f"{layer} has a stride of 0: its kernel never moves")
     transposed = "transpose" in scene.call
     groups = scene.integer("[7]" if transposed else "[6]", "groups", default=1)
     channels = weight.shape[0] if transposed else weight.shape[1] * groups

@@ -16,6 +16,9 @@ from vit_trace.tracing.schema import Operand, Stage, Value
 WHOLE = ("int64", "int32", "int16", "int8", "uint8")
 GATHERS = {"gather", "take_along_dim"}
 SCATTERS = {"scatter", "scatter_add", "scatter_reduce"}
+NEAR = 40
+"""Lines above a failure in which what it takes apart may have been made."""
+
 SELECTS = {"index_select", "index_add", "index_fill", "index_copy"}
 
 
@@ -310,11 +313,16 @@ def subscript(scene: Scene) -> Cause | None:
 def made_by(scene: Scene, value: str) -> Iterator[Stage]:
     """Stages that gave an expression's value: its own call, or the one that a variable is named after."""
     span = scene.failure.span
-    text = "".join(value.split())
+    text = plain(value)
     for stage in reversed(scene.trace.stages):
         source = stage.source
         if source is None or stage.kind == "input":
             continue
-        near = span is not None and source.file == span.file and 0 <= span.line - source.line <= 8
-        if (near and "".join(source.text.split()).replace('"', "'") == text) or stage.name.split("#")[0] == value:
+        near = span is not None and source.file == span.file and 0 <= span.line - source.line <= NEAR
+        if near and (plain(source.text) == text or stage.name.split("#")[0].rpartition(".")[2] == value):
             yield stage
+
+
+def plain(text: str) -> str:
+    """An expression without what its spelling may differ in."""
+    return "".join(text.split()).replace('"', "'")

@@ -6,6 +6,7 @@ import re
 
 from vit_trace.checks.causes.lookups import made_by
 from vit_trace.checks.scene import Cause, Scene, axes_text, called, shape_text, side, whole_lines
+from vit_trace.tracing.schema import Stage
 
 SIZED = {"view", "reshape", "expand", "repeat", "split", "chunk", "unflatten", "zeros", "empty", "ones", "arange"}
 PARTS = {"chunk", "split", "unbind", "split_with_sizes", "tensor_split"}
@@ -22,7 +23,7 @@ def unpacked(scene: Scene) -> Cause | None:
     value, targets = str(scene.argument("value") or ""), str(scene.argument("targets") or "")
     given, number = scene.argument("count"), scene.argument("number")
     whole = f"`{targets} = {value}`" if len(value) <= LONGEST and value else f"`{targets or 'an assignment'}`"
-    shaped = re.match(r"(.*)\.(?:shape|size\(\))(\[.*\])?$", value)
+    shaped = re.match(r"(.*)\.(?:shape|size\(\))(\[\d+:\])?$", value)
     tensor = next((operand for operand in scene.operands if shaped and operand.name == shaped[1]), None)
     if shaped and tensor is not None and type(given) is int:
         rank = count + len(tensor.shape) - given
@@ -30,10 +31,12 @@ def unpacked(scene: Scene) -> Cause | None:
         return Cause("wrong-rank", text, rank=rank)
     if number is not None:
         return Cause("unpack", f"{whole} needs {count} values, the right side is one number, {number}")
-    stage = next(made_by(scene, value), None)
+    source = str(scene.argument("source") or value)
+    stage = next(made_by(scene, source), None)
     if stage is not None and stage.inputs and len(stage.outputs) != count and given in (None, len(stage.outputs)):
         many = f"{len(stage.outputs)} part{'s' * (len(stage.outputs) != 1)}"
-        text = f"{stage.operation} of {shape_text(stage.inputs[0].shape)} gave {many}, `{targets}` needs {count}"
+        given_shape = f"{shape_text(stage.inputs[0].shape)}{along(stage)}"
+        text = f"{stage.operation} of {given_shape} gave {many}, `{targets}` needs {count}"
         return Cause("chunk" if stage.operation in PARTS else "unpack", text)
     tensor = next((operand for operand in scene.operands if operand.name == value and operand.shape), None)
     if tensor is not None:
@@ -41,7 +44,19 @@ def unpacked(scene: Scene) -> Cause | None:
         return Cause("unpack", f"{text}{tensor.shape[0]} parts, {count} are needed", sides=(side(tensor, 0),))
     more = "more" if scene.failure.exception.startswith("ValueError: too many") else "fewer"
     there = f"has {given}" if type(given) is int else f"has {more}"
-    return Cause("unpack", f"{whole} needs {count} values, the right side {there}")
+    side_of = "the right side" if source == value or len(source) > LONGEST else source
+    return Cause("unpack", f"{whole} needs {count} values, {side_of} {there}")
+
+
+def along(stage: Stage) -> str:
+    """ " along axis 1": the one that a chunk or split has taken apart."""
+    if stage.operation not in PARTS or not stage.inputs or not stage.outputs:
+        return ""
+    whole, part = stage.inputs[0].shape, stage.outputs[0].shape
+    if len(whole) != len(part):
+        return ""
+    axes = [axis for axis, (one, two) in enumerate(zip(whole, part, strict=True)) if one != two]
+    return f" along axis {axes[0]}" if len(axes) == 1 else ""
 
 
 def assertion(scene: Scene) -> Cause | None:

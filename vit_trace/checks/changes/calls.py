@@ -11,11 +11,13 @@ from math import prod
 
 from vit_trace.checks.causes.combine import BIASED, JOINS, PRODUCTS, clash
 from vit_trace.checks.causes.lookups import GATHERS
+from vit_trace.checks.changes.parameters import LIKEWISE, other_blocks
 from vit_trace.checks.scene import Cause, Scene, Shape
 from vit_trace.tracing.schema import Operand, Remedy, Value
 
 Step = list[Value]
 WIDTHS = {"linear", "norm-size", "attention-width"}
+ATTENTION = "scaled_dot_product_attention"
 LONGEST = 40
 """Characters of an expression that is repeated in a suggestion."""
 
@@ -34,10 +36,14 @@ def calls(scene: Scene, cause: Cause) -> Iterator[Remedy]:
         yield from widths(scene, cause)
     elif cause.code == "conv-channels":
         yield from channels(scene, cause)
-    elif cause.code == "broadcast" and scene.call not in ("getitem", "setitem", "scaled_dot_product_attention"):
+    elif cause.code == "broadcast" and scene.call not in ("getitem", "setitem", ATTENTION):
         yield from broadcasts(scene)
+    elif cause.code == "permute":
+        yield from permuted(scene)
+    elif scene.call == ATTENTION:
+        yield from attended(scene)
     elif cause.code == "view":
-        yield turned(scene, 0, [["contiguous"]])
+        yield from turned(scene, 0, [["contiguous"]])
 
 
 def joins(scene: Scene) -> Iterator[Remedy]:
@@ -52,18 +58,47 @@ def joins(scene: Scene) -> Iterator[Remedy]:
     if len(odd) == 1 and odd[0] != joined % ndim and scene.call in ("cat", "concat", "concatenate"):
         yield changed(scene, f"{scene.call} with dim={odd[0]}", {"arguments": {"dim": odd[0]}})
         return
+    for place, shape in enumerate(shapes if ndim == 3 else ()):
+        if agree([*shapes[:place], (shape[0], shape[2], shape[1]), *shapes[place + 1 :]], joined % ndim):
+            yield from turned(scene, place, [["transpose", 1, 2]])
     for axis in odd:
         full = max(shape[axis] for shape in shapes)
         ones = [place for place, shape in enumerate(shapes) if shape[axis] == 1]
         if axis != joined % ndim and len(ones) == 1 and full > 1:
-            yield turned(scene, ones[0], [["expand", *(full if at == axis else -1 for at in range(ndim))]])
+            yield from turned(scene, ones[0], [["expand", *(full if at == axis else -1 for at in range(ndim))]])
+
+
+def agree(shapes: Sequence[Shape], joined: int) -> bool:
+    """Whether shapes can be joined along an axis."""
+    return len({(*shape[:joined], *shape[joined + 1 :]) for shape in shapes}) == 1
+
+
+def permuted(scene: Scene) -> Iterator[Remedy]:
+    """An axis that is named twice, in one of its places the one that is missing."""
+    ndim, dims = len(scene.operands[0].shape), scene.sizes("dims")
+    left = [axis for axis in range(ndim) if axis not in [one % ndim for one in dims]]
+    before = f"permute({', '.join(map(str, dims))})"
+    for place in range(ndim) if len(left) == 1 else ():
+        after = [*dims[:place], left[0], *dims[place + 1 :]]
+        if len({axis % ndim for axis in after}) == ndim:
+            text = f"permute({', '.join(map(str, after))}) instead of {before}"
+            yield changed(scene, text, {"arguments": {"dims": [*after]}})
+
+
+def attended(scene: Scene) -> Iterator[Remedy]:
+    """Queries, keys or values with heads and tokens exchanged, where the other two agree without."""
+    shapes = [operand.shape for operand in scene.operands[:3]]
+    for place, shape in enumerate(shapes if all(len(one) == 4 for one in shapes) else ()):
+        others = {one[:2] for at, one in enumerate(shapes) if at != place}
+        if others == {(shape[0], shape[2])}:
+            yield from turned(scene, place, [["transpose", 1, 2]])
 
 
 def missing_axes(scene: Scene, ndim: int) -> Iterator[Remedy]:
     """The only tensor with one axis less, given an axis of size 1 where the joined one is."""
     short = [place for place, operand in enumerate(scene.operands) if len(operand.shape) == ndim - 1]
     if len(short) == 1 and scene.call in ("cat", "concat", "concatenate"):
-        yield turned(scene, short[0], [["unsqueeze", scene.integer("[1]", "dim", default=0) % ndim]])
+        yield from turned(scene, short[0], [["unsqueeze", scene.integer("[1]", "dim", default=0) % ndim]])
 
 
 def products(scene: Scene) -> Iterator[Remedy]:
@@ -75,16 +110,16 @@ def products(scene: Scene) -> Iterator[Remedy]:
     if min(len(first), len(second)) < 2 or first[-1] == second[-2]:
         return
     if first[-1] == second[-1]:
-        yield turned(scene, start + 1, [["transpose", -2, -1]])
+        yield from turned(scene, start + 1, [["transpose", -2, -1]])
     if first[-2] == second[-2]:
-        yield turned(scene, start, [["transpose", -2, -1]])
+        yield from turned(scene, start, [["transpose", -2, -1]])
 
 
 def gathers(scene: Scene) -> Iterator[Remedy]:
     """An index with an axis less, expanded over the last axis of what is gathered from."""
     tensor, index = (operand.shape for operand in scene.operands[:2])
     if len(index) == len(tensor) - 1:
-        yield turned(scene, 1, [["unsqueeze", -1], ["expand", *(-1 for _ in index), tensor[-1]]])
+        yield from turned(scene, 1, [["unsqueeze", -1], ["expand", *(-1 for _ in index), tensor[-1]]])
 
 
 def widths(scene: Scene, cause: Cause) -> Iterator[Remedy]:
@@ -93,20 +128,20 @@ def widths(scene: Scene, cause: Cause) -> Iterator[Remedy]:
     if shape is None or taken_from_input(scene, shape):
         return
     if len(shape) == 4 and shape[1] == wanted:
-        yield turned(scene, 0, [["flatten", 2], ["transpose", 1, 2]])
-        yield turned(scene, 0, [["permute", 0, 2, 3, 1]])
+        yield from turned(scene, 0, [["flatten", 2], ["transpose", 1, 2]])
+        yield from turned(scene, 0, [["permute", 0, 2, 3, 1]])
     elif len(shape) > 2 and shape[-2] == wanted:
-        yield turned(scene, 0, [["transpose", -2, -1]])
+        yield from turned(scene, 0, [["transpose", -2, -1]])
     for start in range(1, len(shape) - 1):
         if prod(shape[start:]) == wanted:
-            yield turned(scene, 0, [["flatten", start]])
+            yield from turned(scene, 0, [["flatten", start]])
 
 
 def channels(scene: Scene, cause: Cause) -> Iterator[Remedy]:
     """A feature map whose channels stand last."""
     shape, wanted = sides_of(scene, cause)
     if shape is not None and len(shape) == 4 and shape[-1] == wanted and not taken_from_input(scene, shape):
-        yield turned(scene, 0, [["permute", 0, 3, 1, 2]])
+        yield from turned(scene, 0, [["permute", 0, 3, 1, 2]])
 
 
 def sides_of(scene: Scene, cause: Cause) -> tuple[Shape | None, int]:
@@ -127,7 +162,7 @@ def broadcasts(scene: Scene) -> Iterator[Remedy]:
     for place, other in ((1, 0), (0, 1)) if len(scene.operands) > 1 else ():
         operand, whole = scene.operands[place], scene.operands[other].shape
         for steps in turns(operand.shape, whole):
-            yield turned(scene, place, steps)
+            yield from turned(scene, place, steps)
 
 
 def turns(shape: Shape, whole: Shape) -> Iterator[list[Step]]:
@@ -150,30 +185,33 @@ def fits(shape: Sequence[int], whole: Sequence[int]) -> bool:
 # -- as data, and in words -----------------------------------------------------------------------------------------
 
 
-def turned(scene: Scene, place: int, steps: list[Step]) -> Remedy:
-    """A tensor of the call with methods applied to it."""
+def turned(scene: Scene, place: int, steps: list[Step]) -> Iterator[Remedy]:
+    """A tensor of the call with methods applied to it; of a layer, also that of its namesakes in the other blocks."""
     operand = scene.operands[place]
     methods = "".join(f".{step[0]}({', '.join(map(str, step[1:]))})" for step in steps)
     name = expression(operand)
-    if name:
-        text = f"{name}{methods} instead of {name}"
-    else:
-        what = f"the input of {scene.layer}" if place == 0 else f"tensor {place} of {scene.call}"
-        text = f"{what} as x{methods}"
     stage = scene.stage
     if place == 0 and stage is not None and stage.kind == "module" and stage.module:
-        return Remedy(text, "call", {"module": stage.module, "steps": [*steps]})
-    return changed(scene, text, {"operand": place, "steps": [*steps]})
+        text = f"the input of {stage.module} as x{methods}"
+        yield Remedy(text, "call", {"modules": [stage.module], "steps": [*steps]})
+        if others := other_blocks(scene, stage.module):
+            yield Remedy(f"{text}{LIKEWISE}", "call", {"modules": [stage.module, *others], "steps": [*steps]})
+        return
+    text = f"{name}{methods} instead of {name}" if name else f"tensor {place} of {scene.call} as x{methods}"
+    yield changed(scene, text, {"operand": place, "steps": [*steps]})
 
 
 def changed(scene: Scene, text: str, values: dict[str, Value]) -> Remedy:
     span = scene.failure.span
     assert span is not None
-    return Remedy(text, "call", {"call": scene.failure.call, "file": span.file, "line": span.line, **values})
+    place: list[Value] = [span.line, span.column, span.end_line, span.end_column]
+    return Remedy(text, "call", {"call": scene.failure.call, "file": span.file, "span": place, **values})
 
 
 def expression(operand: Operand) -> str:
     """The operand as written, if it is short and can be called a method of; else ""."""
+    if operand.span is None and operand.parameter:
+        return operand.parameter
     if operand.span is None or len(operand.name) > LONGEST or "\n" in operand.name:
         return ""
     try:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from vit_trace.checks.producers import siblings
+from vit_trace.checks.causes import cause_of
+from vit_trace.checks.producers import namesakes, siblings
 from vit_trace.checks.scene import Cause, Scene, Side, shape_text
-from vit_trace.tracing.schema import Producer, Remedy, Value
+from vit_trace.tracing.schema import Producer, Remedy, Trace, Value
+
+LIKEWISE = ", likewise in the other blocks"
 
 
 def resized(scene: Scene, cause: Cause, producers: Sequence[Producer]) -> Iterator[Remedy]:
@@ -21,6 +24,56 @@ def resized(scene: Scene, cause: Cause, producers: Sequence[Producer]) -> Iterat
     options.sort(key=lambda option: option[0])
     for _, remedy in options:
         yield remedy
+        if (wider := everywhere(scene, remedy)) is not remedy:
+            yield wider
+
+
+def everywhere(scene: Scene, remedy: Remedy) -> Remedy:
+    """The change made in the other blocks too, where they have the size that it changes; itself where none has."""
+    values = dict(remedy.values)
+    for name, shape in remedy.values.items():
+        held = scene.parameters.get(name)
+        path = name.rpartition(".")[0]
+        if held is None or not isinstance(shape, list) or not name.startswith(f"{path}."):
+            continue
+        for one in namesakes(scene.parameters, name).values():
+            other = one.name.rpartition(".")[0]
+            if one.shape == held.shape:
+                inside = [(key, value) for key, value in remedy.values.items() if key.startswith(f"{path}.")]
+                values |= {f"{other}{key.removeprefix(path)}": value for key, value in inside}
+    if len(values) == len(remedy.values):
+        return remedy
+    return Remedy(f"{remedy.change}{LIKEWISE}", "parameter", values)
+
+
+def following(remedy: Remedy, scene: Scene, after: Trace) -> Remedy | None:
+    """The change together with the next one, where with it the forward fails further on, for the same size again."""
+    if after.failure is None or remedy.kind != "parameter":
+        return None
+    then = Scene(after, after.failure)
+    for option in resized(then, cause_of(then), ()):
+        if sizes(option, then) & sizes(remedy, scene) and not option.values.keys() & remedy.values.keys():
+            text = f"{remedy.change.removesuffix(LIKEWISE)} and {option.change}"
+            return Remedy(text, "parameter", {**remedy.values, **everywhere(then, option).values})
+    return None
+
+
+def other_blocks(scene: Scene, path: str) -> list[str]:
+    """The paths of a module's namesakes in the other blocks."""
+    inside = next((name for name in scene.parameters if name.startswith(f"{path}.")), "")
+    ending = inside.removeprefix(path)
+    names = [one.name for one in namesakes(scene.parameters, inside).values()] if inside else []
+    return [name.removesuffix(ending) for name in names if name.endswith(ending)]
+
+
+def sizes(remedy: Remedy, scene: Scene) -> set[tuple[int, int]]:
+    """(from, to) of the sizes that a change changes."""
+    found = set()
+    for name, shape in remedy.values.items():
+        held = scene.parameters.get(name)
+        if held is not None and isinstance(shape, list):
+            found |= {pair for pair in zip(held.shape, shape, strict=True) if pair[0] != pair[1]}
+    return found
 
 
 def options_of(scene: Scene, side: Side, size: int, producers: Sequence[Producer]) -> Iterator[tuple[int, Remedy]]:
@@ -28,6 +81,9 @@ def options_of(scene: Scene, side: Side, size: int, producers: Sequence[Producer
     operand = side.operand
     if operand is not None and operand.parameter and side.axis is not None:
         held = scene.parameters.get(operand.parameter)
+        if held is not None and len(held.shape) != len(operand.shape):
+            yield from made_by_parameter(scene, operand.parameter, side.size, size)
+            return
         cut = held is not None and held.shape != operand.shape
         if held is None or len(held.shape) <= side.axis or (cut and held.shape[side.axis] != side.size):
             return
@@ -38,13 +94,25 @@ def options_of(scene: Scene, side: Side, size: int, producers: Sequence[Producer
         )
         return
     for made in producers:
-        if made.operand != side.name or made.size != side.size or made.stage is None:
+        if made.operand != side.name or made.size != side.size:
+            continue
+        if made.stage is None:
+            yield from made_by_parameter(scene, made.name, made.size, size)
             continue
         stage = scene.trace.stages[made.stage]
         weight = scene.parameters.get(f"{stage.module}.weight" if stage.module else "weight")
         if stage.kind == "module" and weight is not None and weight.shape and weight.shape[0] == side.size:
             shape = [size, *weight.shape[1:]]
             yield rank(scene, weight.name, 0, size), parameter_change(scene, weight.name, 0, shape)
+
+
+def made_by_parameter(scene: Scene, name: str, old: int, size: int) -> Iterator[tuple[int, Remedy]]:
+    """A parameter that was repeated or turned on the way: the only axis of it that has the size."""
+    held = scene.parameters.get(name)
+    axes = [axis for axis, length in enumerate(held.shape) if length == old] if held is not None else []
+    if held is not None and len(axes) == 1:
+        shape = [*held.shape[: axes[0]], size, *held.shape[axes[0] + 1 :]]
+        yield rank(scene, held.name, axes[0], size), parameter_change(scene, held.name, axes[0], shape)
 
 
 def rank(scene: Scene, name: str, axis: int, size: int) -> int:
@@ -81,7 +149,7 @@ def parameter_change(scene: Scene, name: str, axis: int, shape: list[int]) -> Re
         word = next((word for (start, at), word in SIZES_OF.items() if kind.startswith(start) and at == axis), "")
         words = f"{path} with {word} {shape[axis]}" if word else f"{name} as {shape_text(shape)}"
         return Remedy(words, "parameter", values)
-    if "pos" in name:
+    if "pos" in name and axis == max(len(shape) - 2, 0) and old > 1:
         return Remedy(f"{name} interpolated from {grid_text(old)} to {grid_text(shape[axis])}", "parameter", values)
     return Remedy(f"{name} as {shape_text(shape)}", "parameter", values)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vit_trace.checks.changes.inputs import built_for, first_input
+from vit_trace.checks.changes.parameters import LIKEWISE, other_blocks
 from vit_trace.checks.scene import Cause, Scene
 from vit_trace.checks.trials import Case
 from vit_trace.tracing.schema import Remedy, Value
@@ -51,6 +52,10 @@ def dividing(scene: Scene, cause: Cause, case: Case) -> Iterator[Remedy]:
                     values[f"{module}.{other.removeprefix('self.')}" if module else other[5:]] = whole[0] // value
             words = ", ".join(f"{key} = {held}" for key, held in values.items())
             yield Remedy(words, "attribute", values)
+            others = other_blocks(scene, module) if module else []
+            if others:
+                alike = {f"{other}{key.removeprefix(module)}": held for other in others for key, held in values.items()}
+                yield Remedy(f"{words}{LIKEWISE}", "attribute", {**values, **alike})
 
 
 def nearest(number: int) -> list[int]:

@@ -102,6 +102,10 @@ A place is asked for that is not there: x[:, 9] of an axis of 9, a row that an e
 another size, the fifth of a list of four. Where the values of an index decide, the notes give its lowest and highest.
 Example: pos has 196 rows and is asked for row 196: token ids and positions count from 0.
 """,
+    "permute": """
+permute names an axis twice, and so leaves one out. It takes every axis once, in the order that they are to have.
+Example: permute(0, 3, 3, 1) of four axes names 3 twice, and 2 not at all.
+""",
     "gather": """
 gather and scatter take an index that is no longer than the tensor on any axis but the one it runs along; scatter's is
 no longer than what is scattered either.

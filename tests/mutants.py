@@ -1,0 +1,95 @@
+"""Real models' sources with one mistake made in them: a number, an axis, a name, a step left out."""
+
+import ast
+import copy
+import random
+from pathlib import Path
+
+STEPS = {
+    "transpose",
+    "permute",
+    "flatten",
+    "reshape",
+    "view",
+    "unsqueeze",
+    "expand",
+    "chunk",
+    "mean",
+    "split",
+    "repeat",
+}
+NAMES = {
+    "dim": "heads",
+    "heads": "dim_head",
+    "inner_dim": "dim",
+    "dim_head": "dim",
+    "hidden_dim": "dim",
+    "mlp_dim": "dim",
+    "patch_dim": "dim",
+    "num_patches": "dim",
+    "b": "n",
+    "n": "b",
+    "h": "w",
+    "w": "h",
+}
+
+
+class Mistake(ast.NodeTransformer):
+    """Makes the mistake number `at` in the classes of a module; says which in `what`. Past the last it only counts."""
+
+    def __init__(self, at: int) -> None:
+        self.at, self.count, self.what, self.random = at, 0, "", random.Random(at)
+
+    def here(self, node: ast.AST, what: str) -> bool:
+        self.count += 1
+        if self.count - 1 == self.at:
+            self.what = f"line {node.lineno}: {what}"
+        return self.count - 1 == self.at
+
+    def visit_Module(self, node):
+        node.body = [self.visit(one) if isinstance(one, ast.ClassDef) else one for one in node.body]
+        return node
+
+    def visit_Constant(self, node):
+        value = node.value
+        if type(value) is int:
+            new = self.random.choice([value + 1, value - 1, value * 2 or 3])
+            return ast.copy_location(ast.Constant(new), node) if self.here(node, f"{value} → {new}") else node
+        if isinstance(value, str) and "->" in value:
+            words = value.split()
+            named = [place for place, word in enumerate(words) if word.isidentifier()]
+            one, two = self.random.sample(named, 2) if len(named) > 1 else (0, 0)
+            words[one], words[two] = words[two], words[one]
+            new = " ".join(words)
+            return ast.copy_location(ast.Constant(new), node) if self.here(node, f"{value} → {new}") else node
+        return node
+
+    def visit_Call(self, node):
+        self.generic_visit(node)
+        named = isinstance(node.func, ast.Attribute) and node.func.attr in STEPS
+        return node.func.value if named and self.here(node, f"no .{node.func.attr}") else node
+
+    def visit_BinOp(self, node):
+        self.generic_visit(node)
+        works = isinstance(node.op, (ast.FloorDiv, ast.Mult, ast.Add))
+        return self.random.choice([node.left, node.right]) if works and self.here(node, "half of it") else node
+
+    def visit_Name(self, node):
+        other = NAMES.get(node.id) if isinstance(node.ctx, ast.Load) else None
+        wrong = other and self.here(node, f"{node.id} → {other}")
+        return ast.copy_location(ast.Name(other, node.ctx), node) if wrong else node
+
+
+def mistakes(path: Path) -> int:
+    """How many mistakes can be made in a file."""
+    counting = Mistake(-1)
+    counting.visit(ast.parse(path.read_text()))
+    return counting.count
+
+
+def mutant(path: Path, at: int) -> tuple[str, str]:
+    """(source with mistake number `at`, what it is)"""
+    tree = ast.parse(path.read_text())
+    mistake = Mistake(at)
+    changed = mistake.visit(copy.deepcopy(tree))
+    return ast.unparse(ast.fix_missing_locations(changed)), mistake.what
