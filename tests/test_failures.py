@@ -191,7 +191,10 @@ def hold(page: Page, trace: Trace) -> None:
     changes = [one.change for one in failure.remedies]
     assert not set(page.expected.get("remedy", [])) - set(changes), changes
     assert not changes or page.one("remedies") != "none", changes
-    assert [f"{one.change} (tried: runs, output {one.output})" for one in failure.remedies] == list(failure.help)
+    if failure.remedies:
+        assert [f"{one.change} (tried: runs, output {one.output})" for one in failure.remedies] == list(failure.help)
+    for text in page.expected.get("help", []):
+        assert text in failure.help
     for text in page.expected.get("note", []):
         assert any(text in note for note in failure.notes), failure.notes
     for text in page.expected.get("message", []):

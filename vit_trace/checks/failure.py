@@ -16,7 +16,7 @@ from vit_trace.checks.causes import cause_of
 from vit_trace.checks.changes.inputs import unbatched
 from vit_trace.checks.naming import formula_of, said
 from vit_trace.checks.producers import producer, siblings
-from vit_trace.checks.remedies import remedies
+from vit_trace.checks.remedies import partway, remedies
 from vit_trace.checks.scene import Cause, Scene, Side, axes_text, shape_text
 from vit_trace.checks.trials import Case, steps_of
 from vit_trace.tracing.failure import DEFECT
@@ -45,6 +45,9 @@ def explain_failure(trace: Trace, case: Case | None = None) -> Failure:
         cause = dataclasses.replace(cause, by_value=not again.fails)
     producers = tuple(made for side in cause.sides if (made := producer(scene, side, sources)) is not None)
     tried = remedies(scene, cause, producers, case) if case is not None else []
+    help = tuple(f"{one.change} (tried: runs, output {one.output})" for one in tried)
+    if case is not None and not tried and (further := partway(scene, cause, producers, case)):
+        help = (further,)
     cause = layout_cause(scene, cause, tried, case)
     notes = tuple(dict.fromkeys((*side_notes(scene, cause, producers), *cause.notes, *stack_note(scene))))
     return replace(
@@ -52,7 +55,7 @@ def explain_failure(trace: Trace, case: Case | None = None) -> Failure:
         code=cause.code,
         message=cause.message,
         notes=notes,
-        help=tuple(f"{one.change} (tried: runs, output {one.output})" for one in tried),
+        help=help,
         labels=labels(scene.failure),
         producers=producers,
         remedies=tuple(tried),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from vit_trace.checks.causes import cause_of
 from vit_trace.checks.causes.lookups import GATHERS, SCATTERS, SELECTS
 from vit_trace.checks.changes.calls import calls
 from vit_trace.checks.changes.inputs import conversions, input_sizes, input_width, layouts, swapped
@@ -39,7 +40,7 @@ def remedies(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Ca
         if kinds.get(group, 0) >= (4 if group == "divisors" else 1 if group == "layout" else 2):
             continue
         worked = attempted(candidate, scene, case)
-        if cause.by_value and looks_up_again(scene, case.outcome(candidate)):
+        if worked is not None and cause.by_value and looks_up_again(scene, case.outcome(worked)):
             continue
         if worked is not None and worked.change not in [one.change for one in found]:
             found.append(worked)
@@ -47,6 +48,22 @@ def remedies(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Ca
             if group == "layout":
                 break
     return found
+
+
+def partway(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Case) -> str:
+    """Where nothing makes the whole forward run: a change of what failed, and what fails next with it; "" for none.
+
+    Nothing is tried anew: it looks at what became of the changes that were.
+    """
+    for candidate in candidates(scene, cause, producers, case):
+        after = case.outcome(candidate)
+        if candidate.kind not in ("call", "parameter") or after is None or after.failure is None or cause.by_value:
+            continue
+        place, before = after.failure.stage, scene.failure.stage
+        if place is not None and before is not None and place > before:
+            then = Scene(after, after.failure)
+            return f"{candidate.change} (tried: runs on to {then.name}, where {cause_of(then).message})"
+    return ""
 
 
 def looks_up_again(scene: Scene, after: Trace | None) -> bool:

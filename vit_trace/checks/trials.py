@@ -82,8 +82,8 @@ class Case:
             return None
 
     def run(self, remedy: Remedy | None = None) -> Trace:
-        from vit_trace.checks.amended import amended
         from vit_trace.checks.refusals import refused
+        from vit_trace.tracing.amended import amended
         from vit_trace.tracing.record import record
 
         model = self.copy if remedy is None or remedy.kind in ("input", "call") else self.model()

@@ -11,6 +11,7 @@ from types import CodeType, TracebackType
 from torch import nn
 
 from vit_trace.tracing import frames
+from vit_trace.tracing.amended import Amended
 from vit_trace.tracing.capture import captured
 from vit_trace.tracing.recorder import CALL_IMPL, Recorder, Step
 from vit_trace.tracing.schema import Failure, Source
@@ -18,7 +19,8 @@ from vit_trace.tracing.schema import Failure, Source
 CODE = "forward-failed"
 DEFECT = "internal-defect"
 OURS = {Recorder.run.__code__, Recorder.inside.__code__, Recorder.__torch_function__.__code__}
-"""Code of the recorder in which an exception of the model's own calls appears."""
+OURS |= {Amended.__torch_function__.__code__}
+"""Our own code in which an exception of the model's own calls appears."""
 
 TEXT_LIMIT = 2000
 """Characters of an exception's own text that are kept."""
