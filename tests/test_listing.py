@@ -18,6 +18,7 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vit_trace.checks.diagnose import of_model
 from vit_trace.cli import run as command
 from vit_trace.config import ViTConfig
 from vit_trace.listing import listed, narrowed
@@ -458,8 +459,29 @@ def test_a_crash_is_listed_up_to_its_line():
 
     trace = listing_of(Crashes(), torch.zeros(2, 4))
     assert notes_of(trace, "Crashes.forward", "y =") == ["y 8"]
-    assert notes_of(trace, "Crashes.forward", "z =") == ["torch.zeros(9, 9) 9×9", "✗ raises RuntimeError"]
+    made, raised = notes_of(trace, "Crashes.forward", "z =")
+    assert made == "torch.zeros(9, 9) 9×9"
+    assert raised.startswith("✗ raises RuntimeError: ") and "8" in raised and "9" in raised
     assert [line.text.strip() for each in trace.listing for line in each.lines if not line.ran] == ["return z"]
+
+
+def test_a_crash_is_told_where_it_happened_and_where_it_led():
+    class Inner(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x @ x
+
+    class Outer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = Inner()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.inner(x)
+
+    model, x = Outer(), torch.zeros(2, 4)
+    trace = listed(lambda: of_model(model, (x,), {}))
+    assert notes_of(trace, "Inner.forward", "return") == ["✗ raises RuntimeError: matmul of 2×4 and 2×4: 4 is not 2"]
+    assert notes_of(trace, "Outer.forward", "return") == ["✗ raises RuntimeError in inner.matmul"]
 
 
 def test_what_was_heard_keeps_no_tensor_and_no_module():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from vit_trace.steps import Steps, one_line, plain
-from vit_trace.tracing.schema import Line, Listed, Note, NoteKind, Parameter, Stage, TensorSpec, Trace
+from vit_trace.tracing.schema import Failure, Line, Listed, Note, NoteKind, Parameter, Stage, TensorSpec, Trace
 from vit_trace.tracing.statements import Choice, Function, Range, class_header
 
 if TYPE_CHECKING:
@@ -37,7 +37,40 @@ def listed(trace_it: Callable[[], Trace]) -> Trace:
     with listening(lines):
         trace = trace_it()
     heard = lines.of(trace)
-    return trace if heard is None else replace(trace, listing=tuple(Lister(trace, heard).listed()))
+    if heard is None:
+        return trace
+    return replace(trace, listing=tuple(told(one, trace) for one in Lister(trace, heard).listed()))
+
+
+def told(listed: Listed, trace: Trace) -> Listed:
+    """The code with what failed beside the line that did, and beside those that led to it where it happened."""
+    failure = trace.failure
+    lines = [line.line for line in listed.lines if any(note.kind == "raise" for note in line.notes)]
+    if failure is None or not lines:
+        return listed
+    span, stage = failure.span, trace.stages[failure.stage] if failure.stage is not None else None
+    inside = span is not None and span.file == listed.file and listed.lines[0].line <= span.line
+    here = max((line for line in lines if span is not None and line <= span.line), default=0) if inside else 0
+    inside = inside and span is not None and span.line <= listed.lines[-1].line
+    where = f"in {stage.name}" if stage is not None and stage.name else ""
+
+    def of(line: Line, note: Note) -> Note:
+        if note.kind != "raise":
+            return note
+        if inside and line.line == here:
+            return replace(note, name=f"{note.name}:", value=why(failure))
+        return replace(note, value=where)
+
+    return replace(
+        listed, lines=tuple(replace(line, notes=tuple(of(line, note) for note in line.notes)) for line in listed.lines)
+    )
+
+
+def why(failure: Failure) -> str:
+    """What went wrong; Python's own words where nothing else is known."""
+    if failure.code != "forward-failed":
+        return failure.message
+    return next(iter(failure.exception.partition(": ")[2].splitlines()), "") or failure.message
 
 
 def narrowed(trace: Trace, pattern: str | None) -> tuple[Listed, ...]:
