@@ -58,17 +58,22 @@ def said(trace: Trace, side: Side) -> str:
 def grid(trace: Trace, side: Side, used: frozenset[str], ending: str) -> str:
     """On which grid of patches a count of them was made."""
     known = trace.symbols
-    counts = {name + ending for name in ("n", "h", "w", "H", "W")} & used
-    if not counts or not {f"h{ending}", f"w{ending}", f"H{ending}", f"W{ending}"} <= known.keys():
+    counts = {name + ending for name in ("n", "h", "w")} & used
+    if not {f"H{ending}", f"W{ending}"} <= known.keys():
         return ""
-    down, across = known[f"h{ending}"].value, known[f"w{ending}"].value
     height, width = known[f"H{ending}"].value, known[f"W{ending}"].value
+    owner = called(side.operand) if side.operand is not None and side.operand.parameter else "the model"
+    made_for = f" of {image_size(known)} {pair(height, width)} that {owner} was made for" if ending else ""
+    if not counts or not {f"h{ending}", f"w{ending}"} <= known.keys():
+        return made_for
+    down, across = known[f"h{ending}"].value, known[f"w{ending}"].value
     text = f" on the {down}×{across} grid"
     if ending:
-        owner = called(side.operand) if side.operand is not None and side.operand.parameter else "the model"
-        return f"{text} of {image_size(known)} {pair(height, width)} that {owner} was made for"
+        return text + made_for
     whose = "this" if f"H{MODEL}" in known or differs(side.operand) else "the"
-    patch = f", patch {pair(known['p1'].value, known['p2'].value)}" if {"p1", "p2"} <= known.keys() else ""
+    sides = [known[name].value for name in ("p1", "p2") if name in known]
+    sides = sides if len(sides) == 2 else [known["p"].value] * 2 if "p" in known else []
+    patch = f", patch {pair(*sides)}" if sides else ""
     return f"{text} of {whose} {height}×{width} input{patch}"
 
 

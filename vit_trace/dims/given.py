@@ -22,10 +22,10 @@ ENDING = "_model"
 def split(trace: Trace, probes: Sequence[Trace]) -> tuple[Trace, list[Trace]]:
     """The traces with both sets of symbols, where the input is an image of another size; else as they are."""
     given, known = image_of(trace), trace.symbols
-    if given is None or not {"b", *IMAGE} <= known.keys():
+    if given is None or not {"b", "H", "W"} <= known.keys():
         return trace, list(probes)
-    here = dict(zip(("b", *IMAGE), given, strict=True))
-    changed = {name for name in IMAGE if here[name] != known[name].value}
+    here = {name: size for name, size in zip(("b", *IMAGE), given, strict=True) if name in known}
+    changed = {name for name in IMAGE if name in known and here[name] != known[name].value}
     if len(changed) == len(IMAGE):  # nothing agrees: its axes stand in another order
         return trace, list(probes)
     trace = replace(trace, symbols=both(known, here, changed))

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from vit_trace.tracing.ladder import Built
 
 
+MOST_COLOURS = 4
+"""Channels of an image, at the most."""
+
 INPUTS = {"channels": "c", "frames": "T", "frame_patch": "T"}
 """Knobs that change the input, with the axis they change: left alone where the input has none."""
 
@@ -112,8 +115,8 @@ class Foreign:
             begun = time.process_time()
             trace, plan, rung = self.first(rules)
             seconds = time.process_time() - begun
-        if not formulas or trace.failure is not None:
-            return trace
+        if not formulas or (trace.failure is not None and plan.sizes.get("W", MOST_COLOURS + 1) <= MOST_COLOURS):
+            return trace  # what stands where the width should are the channels: no formula would be true
         with silenced():
             return self.named(trace, plan, rules, seconds, rung)
 
@@ -138,7 +141,7 @@ class Foreign:
 
     def named(self, trace: Trace, plan: Plan, rules: bool, seconds: float, rung: int) -> Trace:
         """The trace with formulas, where tracing it again is cheap."""
-        from vit_trace.targets.probing import Prober, noted
+        from vit_trace.targets.probing import Prober, most_stages, noted
         from vit_trace.tracing.ladder import FAKE
 
         if rung >= FAKE and seconds > QUICK:
@@ -147,7 +150,8 @@ class Foreign:
         sizes = Sizes(tuple(knobs), image_places(self.arguments) if self.again is not None else (), plan.sizes)
 
         def probe(values: Mapping[str, int], symbols: Mapping[str, Symbol]) -> Trace | None:
-            return self.probe(sizes.changes(values), plan, values, symbols, rung, rules)
+            limit = None if trace.failure is None else most_stages(trace)
+            return self.probe(sizes.changes(values), plan, values, symbols, rung, rules, limit)
 
         return Prober(trace, sizes, probe, seconds, rung < FAKE).named()
 
@@ -159,6 +163,7 @@ class Foreign:
         symbols: Mapping[str, Symbol],
         rung: int,
         rules: bool,
+        limit: int | None,
     ) -> Trace | None:
         """The trace at other sizes, on the rungs of the real one; None where the model cannot be built or fed so."""
         from vit_trace.tracing.ladder import build_at, trace_anyhow
@@ -167,7 +172,7 @@ class Foreign:
         make = self.make if again is None else lambda: again(changes)
         try:
             built = build_at(self.built.rung, make, rules)
-            about = self.about() | {"symbols": symbols, "construction": built.construction}
+            about = self.about() | {"symbols": symbols, "construction": built.construction, "limit": limit}
             return trace_anyhow(built, lambda: plan.inputs(values), make, rules, (rung,), **about)[0]
         except Exception:
             return None

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from msgspec.structs import replace as altered
 
+from vit_trace.dims.given import split
 from vit_trace.dims.name import name_dims, stage_keys
 from vit_trace.dims.short import shortened
 from vit_trace.targets.settings import GROUPS, Sizes, Style
@@ -25,6 +26,9 @@ ENOUGH = 4
 SECONDS, TIMES, LONGEST = 5.0, 12, 15.0
 """A search for settings may take this much of the processor's time, or this often as long as the first trace, but
 never longer than that."""
+
+AFTER_FAILURE = 1.0
+"""Seconds instead where the forward failed: what is wrong comes first, and what would work is still to be tried."""
 
 COVERED = 0.9
 """Share of dimensions with a formula below which fewer knobs are tried."""
@@ -42,9 +46,14 @@ class Prober:
         self.trace = trace
         self.sizes = sizes
         self.probe = probe
-        self.keys = stage_keys(trace.stages)
-        self.ranks = [[len(spec.shape) for spec in stage.outputs] for stage in trace.stages]
+        whole = [trace.failure is None or bool(stage.outputs) for stage in trace.stages]
+        keys = stage_keys(trace.stages)
+        self.keys = [key for key, done in zip(keys, whole, strict=True) if done]  # not those that a failure cut off
+        ranks = [[len(spec.shape) for spec in stage.outputs] for stage in trace.stages]
+        self.ranks = [sizes for sizes, done in zip(ranks, whole, strict=True) if done]
         self.more = min(max(SECONDS, TIMES * seconds), LONGEST)  # to finish what has worked once
+        if trace.failure is not None:
+            self.more = AFTER_FAILURE
         self.until = time.process_time() + self.more
         self.late = False
         self.longest = 0.0
@@ -83,7 +92,8 @@ class Prober:
         return [found for key in keys if (found := self.checked.get(key)) is not None]
 
     def aligned(self, probe: Trace, share: float) -> bool:
-        if probe.failure is not None or len(probe.stages) > 1.5 * len(self.keys) + 20:
+        fails = self.trace.failure is not None  # then some will too, and others that are of one size go on
+        if not fails and (probe.failure is not None or len(probe.stages) > most_stages(self.trace)):
             return False
         theirs = dict(zip(stage_keys(probe.stages), probe.stages, strict=True))
         same = sum(
@@ -110,7 +120,8 @@ class Prober:
                     return style
                 if "width" not in groups:
                     break
-        return self.piecemeal(Style(frozenset(), 8, image), everything.groups)
+        best = Style(frozenset(), 8, image)
+        return best if self.trace.failure is not None else self.piecemeal(best, everything.groups)
 
     def piecemeal(self, best: Style, groups: frozenset[str]) -> Style:
         """Each group of knobs on its own, then those that worked together."""
@@ -156,8 +167,18 @@ class Prober:
         probes = [probe for turn in range(PROBES) if (probe := self.at(style, turn)) is not None]
         if len(probes) < ENOUGH:
             return None
-        symbols = self.sizes.symbols(style, self.sizes.here(style))
-        return name_dims(altered(self.trace, symbols=symbols), probes, checks=self.checks(style))
+        here, checks = self.sizes.here(style), self.checks(style)
+        if self.trace.failure is None or "H" not in here:
+            trace = altered(self.trace, symbols=self.sizes.symbols(style, here))
+            return name_dims(trace, probes, checks=checks)
+        trace = altered(self.trace, symbols=self.sizes.symbols(style, here | self.sizes.built_for))
+        trace, others = split(trace, [*probes, *checks])
+        return name_dims(trace, others[: len(probes)], checks=others[len(probes) :])
+
+
+def most_stages(trace: Trace) -> int:
+    """Stages that a trace at other sizes may have and still be of the same forward."""
+    return int(1.5 * len(trace.stages)) + 20
 
 
 def covered(trace: Trace) -> float:
@@ -171,4 +192,7 @@ def covered(trace: Trace) -> float:
 
 
 def noted(trace: Trace, message: str) -> Trace:
+    """The trace with a note on its formulas; one that failed has other things to say."""
+    if trace.failure is not None:
+        return trace
     return altered(trace, diagnostics=(*trace.diagnostics, Diagnostic("formulas", "note", message)))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vit_trace.dims.formula import FormulaError, evaluate, parse
+from vit_trace.targets.inputs import pair
 from vit_trace.targets.knobs import Changes, Knob, Path, image_changes
 from vit_trace.tracing.schema import Symbol
 
@@ -63,6 +64,12 @@ class Sizes:
     knobs: tuple[Knob, ...]
     images: tuple[tuple[Path, Any], ...]
     real: Mapping[str, int]
+
+    @property
+    def built_for(self) -> dict[str, int]:
+        """Height and width of the images that the model was built for, which it may be given others than."""
+        size = pair(self.images[0][1]) if self.images else None
+        return {"H": size[0], "W": size[1]} if size is not None else {}
 
     @property
     def spatial(self) -> bool:

@@ -49,6 +49,7 @@ def record(
     train: bool = False,
     rules: bool = True,
     truth: bool = True,
+    limit: int | None = None,
     listener: Callable[..., Recorder] = Recorder,
 ) -> Trace:
     """Run `model(*args, **kwargs)` once, without gradients, and return its trace.
@@ -61,6 +62,7 @@ def record(
         train: run in training mode instead of evaluation mode; the model's own flags come back afterwards.
         rules: answer common functions on meta by shape rules instead of torch's slower meta kernels.
         truth: what a condition on a tensor without values is taken for.
+        limit: stages after which the forward is broken off, as if it had failed there.
         listener: makes the recorder.
 
     Returns:
@@ -68,7 +70,7 @@ def record(
     """
     kwargs = dict(kwargs or {})
     recorder = listener(model, record.__code__, rules)
-    recorder.truth = truth
+    recorder.truth, recorder.limit = truth, limit
     lines = current()
     recorder.links = lines.links if lines else None
     error: BaseException | None = None

@@ -138,6 +138,10 @@ def numel(parameter: Tensor) -> int:
     return 0 if is_lazy(parameter) else parameter.numel()
 
 
+class Enough(Exception):
+    """Breaks a forward off of which no more is wanted."""
+
+
 class Recorder(TorchFunctionMode):
     """The function mode and the hooks of one recording, and the steps they have seen."""
 
@@ -157,6 +161,7 @@ class Recorder(TorchFunctionMode):
         self.einops_step: Step | None = None
         self.raised: tuple[BaseException, Step] | None = None
         self.outputs: tuple[TensorSpec, ...] = ()
+        self.limit: int | None = None  # stages after which the forward is broken off
         self.truth = True  # what a tensor without values is taken for where the model asks
         self.guesses = 0
         self.links: Links | None = None  # where to note which stage made a tensor; what a line bound is told by it
@@ -187,6 +192,8 @@ class Recorder(TorchFunctionMode):
         pattern: str | None = None,
     ) -> Step:
         """Append a stage inside the innermost open one; its name is made unique."""
+        if self.limit is not None and len(self.steps) >= self.limit:
+            raise Enough
         self.names[name] += 1
         if (count := self.names[name]) > 1:
             name = f"{name}#{count}"
