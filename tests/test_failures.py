@@ -303,4 +303,4 @@ def applied_to_builtin(remedy, trace: Trace) -> None:
 
 def test_there_are_enough_pages():
     others = [page for page in CASES if "requires" in page.expected]
-    assert len(CASES) >= 40 and 3 * len(others) >= len(CASES), (len(CASES), len(others))
+    assert len(CASES) >= 120 and len(others) >= 40, (len(CASES), len(others))

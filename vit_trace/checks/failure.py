@@ -20,7 +20,7 @@ from vit_trace.checks.remedies import partway, remedies
 from vit_trace.checks.scene import Cause, Scene, Side, axes_text, shape_text
 from vit_trace.checks.trials import Case, steps_of
 from vit_trace.tracing.failure import DEFECT
-from vit_trace.tracing.schema import Failure, Label, Operand, Producer, Remedy, Trace
+from vit_trace.tracing.schema import Failure, Label, Operand, Producer, Remedy, Stage, Trace
 
 UNNAMED = {"input", "the tensor", "its input"}
 
@@ -147,6 +147,9 @@ def sliced(scene: Scene, side: Side) -> list[str]:
     if operand is None or held is None or axis is None or len(held.shape) != len(operand.shape):
         return []
     size = held.shape[axis]
+    pairs = enumerate(zip(held.shape, operand.shape, strict=True))
+    if any(one != two for at, (one, two) in pairs if at != axis):
+        return []
     return (
         [f"{held.name} {shape_text(held.shape)} has {size} there, {side.size} are taken"]
         if size > side.size > 1
@@ -170,7 +173,7 @@ def maker_text(scene: Scene, side: Side, made: Producer | None) -> str:
     if stage is None:
         return ""
     if stage.kind == "input":
-        axis = f" on axis {side.axis}" if side.axis is not None else ""
+        axis = f" on axis {place}" if (place := input_axis(stage, side)) is not None else ""
         return (
             ""
             if formula_of(side)
@@ -181,6 +184,16 @@ def maker_text(scene: Scene, side: Side, made: Producer | None) -> str:
     what = f"{stage.name} ({stage.operation})" if stage.name.rpartition(".")[2] != stage.operation else stage.name
     shapes = "" if not stage.outputs else f" {shape_text(stage.outputs[0].shape)}"
     return f"made by {what}{shapes}"
+
+
+def input_axis(stage: Stage, side: Side) -> int | None:
+    """The axis of the input that a size comes from, which may have been moved since; None where several have it."""
+    shape = stage.outputs[0].shape if stage.outputs else ()
+    places = [axis for axis, size in enumerate(shape) if size == side.size]
+    if len(places) == 1:
+        return places[0]
+    same = side.operand is not None and side.operand.shape == shape
+    return side.axis if same and side.axis in places else None
 
 
 def witness(scene: Scene, sides: Sequence[Side], producers: Sequence[Producer]) -> list[str]:

@@ -22,8 +22,12 @@ def refused(trace: Trace) -> Trace:
     """The trace; cut off with a failure at the first stage that a real run would refuse."""
     if trace.failure is not None or trace.target.device != "meta":
         return trace
-    found = [one for one in (next(clashes(trace), None), next(missing_rows(trace), None)) if one is not None]
+    checks = (clashes, missing_rows, other_channels, other_indices)
+    found = [one for check in checks if (one := next(check(trace), None)) is not None]
     return cut_off(trace, min(found, key=lambda one: one.stage.index)) if found else trace
+
+
+NAMES = ("the tensor", "the index")
 
 
 @dataclass(frozen=True)
@@ -69,10 +73,37 @@ def missing_rows(trace: Trace) -> Iterator[Refusal]:
         yield Refusal(found.stage, "index", text, "IndexError", found.call, found.operands, found.arguments)
 
 
+def other_channels(trace: Trace) -> Iterator[Refusal]:
+    """Transposed convolutions that are given other channels than they were built for."""
+    weights = {parameter.name: parameter for parameter in trace.parameters}
+    for stage in trace.stages:
+        digit = stage.operation.removeprefix("ConvTranspose").removesuffix("d")
+        held = weights.get(f"{stage.module}.weight" if stage.module else "weight")
+        if not stage.operation.startswith("ConvTranspose") or not digit.isdigit() or held is None or not stage.inputs:
+            continue
+        given = stage.inputs[0].shape
+        if len(given) == int(digit) + 2 and len(held.shape) == len(given) and given[1] == held.shape[0]:
+            continue
+        table = Operand(held.name, held.shape, held.dims, held.dtype, held.name)
+        text = f"{stage.module} was built for {held.shape[0]} channels"
+        call, operands = f"conv_transpose{digit}d", (as_operand(stage.inputs[0]), table)
+        yield Refusal(stage, "conv-channels", text, "RuntimeError", call, operands, {})
+
+
+def other_indices(trace: Trace) -> Iterator[Refusal]:
+    """index_select with an index of several axes."""
+    for stage in trace.stages:
+        if stage.operation != "index_select" or len(stage.inputs) < 2 or len(stage.inputs[1].shape) < 2:
+            continue
+        operands = tuple(replace(as_operand(spec), name=name) for spec, name in zip(stage.inputs, NAMES, strict=False))
+        text = "index_select takes an index with 1 axis"
+        yield Refusal(stage, "wrong-rank", text, "IndexError", "index_select", operands, {})
+
+
 def mixed(trace: Trace) -> bool:
     """Whether more than one dtype takes part, which is the only way to clash."""
-    inputs = {spec.dtype for stage in trace.stages if stage.kind == "input" for spec in stage.outputs}
-    return len({parameter.dtype for parameter in trace.parameters} | inputs) > 1
+    made = {spec.dtype for stage in trace.stages for spec in stage.outputs}
+    return len({parameter.dtype for parameter in trace.parameters} | made) > 1
 
 
 def clashes(trace: Trace) -> Iterator[Refusal]:

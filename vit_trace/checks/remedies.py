@@ -112,7 +112,7 @@ def candidates(scene: Scene, cause: Cause, producers: Sequence[Producer], case: 
     yield from matching_hyperparameters(scene, case)
     yield from calls(scene, cause)
     yield from dividing(scene, cause, case)
-    yield from input_sizes(scene, cause, case)
+    yield from input_sizes(scene, cause, producers, case)
     yield from resized(scene, cause, producers)
     yield from swapped(scene, cause)
     yield from input_width(scene, cause, case)

@@ -292,6 +292,7 @@ def resize(model: nn.Module, name: str, shape: tuple[int, ...]) -> None:
     held[attribute] = nn.Parameter(bare, old.requires_grad) if isinstance(old, nn.Parameter) else bare
     kind = type(module).__name__
     for (start, axis), attributes in ATTRIBUTES.items():
+        axis = 1 - axis if kind.startswith("ConvTranspose") else axis
         if attribute == "weight" and kind.startswith(start) and axis < len(shape):
             for each in attributes:
                 setattr(module, each, shape[axis])

@@ -138,6 +138,8 @@ def _labelled(span: Source, labels: Sequence[Label], room: int) -> list[str]:
     """Carets under each label's own span, its text beside them or, where there is no room, on a line below."""
     places: list[tuple[int, int, str]] = []
     text = _full_lines(span)[0]
+    if _shown(span, room)[0].text.startswith("…"):  # the line starts further on than the labels' columns count from
+        return []
     for label in sorted(labels, key=lambda label: label.span.column):
         shown = _windowed(span.line, text, label.span.column, min(label.span.end_column, len(text)), room)
         inside = span.line == span.end_line == label.span.line and not shown.text.startswith("…")

@@ -6,6 +6,7 @@ Reads attributes from instance dictionaries only, so that no code of the model r
 
 from __future__ import annotations
 
+import inspect
 import traceback as tracebacks
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -119,15 +120,27 @@ def capture_function(found: Captured, link: Link, own: Link | None, names: Mappi
     found.call = str(getattr(func, "__name__", "")) or "?"
     given = {f"[{place}]": value for place, value in enumerate(args)} | dict(kwargs)
     expressions = written(own, func) if own is not None and called_by(link.frame, own.frame) else {}
+    called = {} if found.call.startswith("__") else dict(zip(given, argument_names(func), strict=False))
     for path, value in given.items():
         tensors = list(islice(leaves(value), 32))
         for inner, tensor in tensors:
-            found.operands.append(operand(path + inner, tensor, own, expressions, names))
+            one = operand(path + inner, tensor, own, expressions, names)
+            if not inner and path + inner not in expressions and not one.parameter and path != "[0]" and path in called:
+                one = replace(one, name=called[path])
+            found.operands.append(one)
         if path == "[1]" and found.call in ("__getitem__", "__setitem__"):
             found.arguments[path] = index_parts(value)
         elif not tensors and (plain := plain_value(value)) is not NOTHING:
             found.arguments[path] = plain  # type: ignore[assignment]
     weight_names(found, link.module, names)
+
+
+def argument_names(func: object) -> list[str]:
+    """What a function calls its arguments, where it is written in Python."""
+    try:
+        return list(inspect.signature(func).parameters)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return []
 
 
 def called_by(frame: FrameType, own: FrameType) -> bool:
@@ -165,8 +178,8 @@ def unwritten(path: str) -> str:
     """What stands for an argument that has no expression of its own: the second of a list is "tensor 1"."""
     if path in ("[0]", "[2]"):
         return "" if path == "[0]" else "the value"
-    first, *inner = path.strip("[]'").split("][")
-    return f"tensor {inner[-1]}" if inner else first
+    last = path.strip("[]'").split("][")[-1]
+    return f"tensor {last}" if last.isdigit() else last
 
 
 def extent(tensor: Tensor) -> tuple[int, int] | None:

@@ -36,7 +36,7 @@ def capture_python(
 ) -> None:
     """An unpacking that does not fit, a place that is not there, a `raise` or `assert`, any other error of the code."""
     instruction = at(last)
-    if instruction == "UNPACK_SEQUENCE":
+    if instruction == "UNPACK_SEQUENCE" and is_own(last.frame):
         found.call = "unpack"
         capture_unpacking(found, error, last, names)
     elif raised_by_hand(last) or last.frame.f_code.co_name in ASSERTIONS:

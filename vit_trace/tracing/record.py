@@ -6,6 +6,7 @@ raises is a result too: the trace then holds the stages up to there, and the fai
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import platform
 import sys
@@ -99,7 +100,8 @@ def prepared(model: nn.Module, recorder: Recorder, train: bool, lines: Lines | N
         flags = [(module, module.training) for module in recorder.modules]
         if any(training is not train for _, training in flags):
             stack.callback(restore_training, flags)
-            model.train(train)
+            with contextlib.suppress(RecursionError):  # a module that holds itself: its own flags are all set by then
+                model.train(train)
         stack.enter_context(torch.random.fork_rng(devices=[]))
         torch.default_generator.manual_seed(SEED)
         stack.callback(recorder.forget)

@@ -19,10 +19,13 @@ from vit_trace.checks.scene import (
 )
 from vit_trace.tracing.schema import Operand
 
+MOST_TOKENS = 8
+"""Tokens beside a grid of patches, at the most."""
+
 VIEWS = {"view", "reshape", "unflatten", "reshape_as", "view_as", "_unsafe_view"}
 ONE_AXIS = {"softmax", "log_softmax", "flatten", "unbind", "chunk", "split", "squeeze", "select", "cumsum", "narrow"}
 ONE_AXIS |= {"mean", "sum", "amax", "amin", "argmax", "size", "unflatten", "norm", "normalize", "tensor_split", "roll"}
-ONE_AXIS |= {"unsqueeze", "flip", "topk", "sort", "std", "var", "max", "min", "prod", "all", "any", "gather"}
+ONE_AXIS |= {"unsqueeze", "flip", "sort", "std", "var", "max", "min", "prod", "all", "any", "gather"}
 
 
 def reshaping(scene: Scene) -> Cause | None:
@@ -70,9 +73,21 @@ def undivided(scene: Scene, tensor: Operand, given: tuple[int, ...], wanted: tup
         text += f"{total(have)} is not {total(known)}"
     culprit = division(scene, wanted, prod(have)) or misfit(scene, want, prod(have))
     notes = (culprit[0],) if culprit else spoken(scene, want)
+    if not culprit:
+        notes = (*notes, *tokens_over(have, known))
     sides = [side(tensor, start + place) for place in range(len(have)) if scene.call != "unflatten"]
     divisor = culprit[1] if culprit else (prod(known) if -1 in want else None)
     return Cause("window" if is_window(scene, want) else "reshape", text, notes, tuple(sides), divisor=divisor)
+
+
+def tokens_over(have: Sequence[int], known: Sequence[int]) -> tuple[str, ...]:
+    """197 = 14·14 + 1: a class token that a grid has no place for."""
+    grid = prod(known)
+    for size in have if len(known) > 1 else ():
+        if 0 < size - grid <= MOST_TOKENS:
+            more = size - grid
+            return (f"{size} = {product_text(known)} + {more}: the grid has no place for {more} of them",)
+    return ()
 
 
 def total(sizes: Sequence[int]) -> str:

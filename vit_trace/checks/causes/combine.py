@@ -10,13 +10,20 @@ from vit_trace.tracing.schema import Operand
 
 PRODUCTS = {"matmul", "mm", "bmm", "addmm", "baddbmm", "addbmm", "mv", "dot"}
 BIASED = {"addmm", "baddbmm", "addbmm"}
+ELEMENTWISE = {"add", "sub", "subtract", "mul", "multiply", "div", "divide", "truediv", "true_divide", "floordiv"}
+ELEMENTWISE |= {"pow", "floor_divide", "mod", "remainder", "fmod", "rsub", "where", "masked_fill", "maximum", "minimum"}
+ELEMENTWISE |= {"lerp", "addcmul", "addcdiv", "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "xor", "logical_and"}
+ELEMENTWISE |= {"logical_or", "logical_xor", "bitwise_and", "bitwise_or", "bitwise_xor", "atan2", "hypot", "copy"}
+ELEMENTWISE |= {"clamp", "clip", "max", "min", "mse_loss", "l1_loss", "smooth_l1_loss", "heaviside", "xlogy", "isclose"}
+"""Functions whose tensors are broadcast to one another."""
+
 JOINS = {"cat", "concat", "concatenate", "hstack", "vstack", "stack", "dstack", "column_stack"}
 
 
 def broadcasting(scene: Scene) -> Cause | None:
     """The first axis from the right on which two operands have different sizes, neither of them 1."""
     shaped = [operand for operand in scene.operands if operand.shape]
-    if scene.stage is None or scene.stage.kind != "function":
+    if scene.stage is None or scene.stage.kind != "function" or scene.call not in ELEMENTWISE:
         return None
     for place, second in enumerate(shaped):
         for first in shaped[:place]:

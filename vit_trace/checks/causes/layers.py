@@ -80,6 +80,56 @@ def convolution(scene: Scene) -> Cause | None:
     return None
 
 
+def attention_masks(scene: Scene, layer: str) -> Cause | None:
+    """The masks of nn.MultiheadAttention: keys per image, queries × keys."""
+    query, key = scene.operands[0].shape, scene.operands[1].shape  # tokens first
+    if len(query) != 3 or len(key) != 3:
+        return None
+    if query[1] != key[1]:
+        text = f"{layer} is given {query[1]} sequences of queries and {key[1]} of keys"
+        return Cause("attention-mask", text, ("batch_first says whether the batch stands in front",))
+    heads = scene.integer("[4]", "num_heads", default=1)
+    for name, allowed in (
+        ("key_padding_mask", [(query[1], key[0])]),
+        ("attn_mask", [(query[0], key[0]), (query[1] * heads, query[0], key[0])]),
+    ):
+        mask = next((operand for operand in scene.operands if operand.name.rpartition(".")[2] == name), None)
+        if mask is not None and mask.shape not in allowed:
+            wanted = " or ".join(shape_text(shape) for shape in allowed)
+            meant = "batch × keys" if name == "key_padding_mask" else "queries × keys, or batch·heads in front of them"
+            text = f"{layer} takes {name} of {wanted}, it is {shape_text(mask.shape)}"
+            return Cause("attention-mask", text, (f"that is {meant}",))
+    return None
+
+
+def batches_apart(scene: Scene) -> Cause | None:
+    """nn.MultiheadAttention whose queries and keys are of different batches: it stumbles over a view of its own."""
+    if scene.call not in ("view", "reshape") or scene.stage is None or scene.stage.parent is None:
+        return None
+    around = scene.trace.stages[scene.stage.parent]
+    given = [spec.shape for spec in around.inputs[:2]]
+    if around.operation != "MultiheadAttention" or [len(shape) for shape in given] != [3, 3]:
+        return None
+    (first, second), name = given, around.module
+    if first[:2] == second[:2]:
+        return None
+    text = f"{name} is given a query of {shape_text(first)} and a key of {shape_text(second)}: their batches differ"
+    return Cause(
+        "attention-mask", text, ("without batch_first=True the first axis is for tokens, the second the batch",)
+    )
+
+
+def padding(scene: Scene) -> Cause | None:
+    """nn.TransformerEncoder, which packs its tokens by src_key_padding_mask."""
+    if not scene.call.startswith("nested_tensor_from_mask") or len(scene.operands) < 2:
+        return None
+    x, mask = scene.operands[0].shape, scene.operands[1].shape
+    if mask == x[:2]:
+        return None
+    text = f"src_key_padding_mask is {shape_text(mask)}, the tokens are {shape_text(x)}: it has to be "
+    return Cause("attention-mask", f"{text}{shape_text(x[:2])}")
+
+
 def as_given(scene: Scene, x: Operand) -> Operand:
     """The input of a layer as it was handed in: inside, batch and tokens change places."""
     given = scene.stage.inputs[0] if scene.stage is not None and scene.stage.inputs else None
@@ -145,7 +195,7 @@ def attention_width(scene: Scene) -> Cause | None:
         text = f"{layer} takes 3 axes (batch, tokens, width), {input_name(scene, x)} is {shape_text(x.shape)}"
         return Cause("wrong-rank", text, rank=3)
     if x.shape[-1] == width:
-        return None
+        return attention_masks(scene, layer)
     weight = next((operand for operand in scene.operands if operand.parameter.endswith("in_proj_weight")), None)
     other = side(weight, 1, layer) if weight else Side(None, None, width, layer)
     text = f"{layer} is built for width {width}, {input_name(scene, x)} {shape_text(x.shape)} has {x.shape[-1]}"

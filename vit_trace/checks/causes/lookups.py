@@ -190,6 +190,19 @@ def selecting(scene: Scene) -> Cause | None:
     return Cause("index", text)
 
 
+def most(scene: Scene) -> Cause | None:
+    """topk of more than there are."""
+    tensor = scene.tensor(0)
+    if scene.call != "topk" or tensor is None or not tensor.shape:
+        return None
+    count, axis = scene.integer("[1]", "k", default=0), scene.integer("[2]", "dim", default=-1)
+    if not -len(tensor.shape) <= axis < len(tensor.shape) or count <= tensor.shape[axis]:
+        return None
+    there = side(tensor, axis)
+    text = f"topk asks for {count} of the {there.size} that {there.name} {shape_text(tensor.shape)} has on axis "
+    return Cause("index", f"{text}{there.axis}", sides=(there,))
+
+
 def embedding(scene: Scene) -> Cause | None:
     """Indices must be whole numbers, and rows of the table."""
     if scene.call != "embedding" or len(scene.operands) < 2:

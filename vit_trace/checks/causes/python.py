@@ -17,7 +17,7 @@ LONGEST = 60
 
 def unpacked(scene: Scene) -> Cause | None:
     """`b, c, h, w = x.shape`, `q, k, v = x.chunk(3)`."""
-    if scene.call != "unpack":
+    if scene.call != "unpack" or "names" not in scene.failure.arguments:  # einops has an unpack too
         return None
     count = scene.integer("names", default=0)
     value, targets = str(scene.argument("value") or ""), str(scene.argument("targets") or "")
@@ -107,6 +107,8 @@ def not_a_tensor(scene: Scene) -> Cause | None:
     which = f" {given}" if isinstance(given, str) and given else ""
     text = f"{scene.layer} takes a tensor and is given a{which} of {len(inside)}: {shapes}"
     note = "the layer before it gives several tensors: take the one that is meant, as in [0]"
+    if len(inside) == 1:
+        note = "it holds one tensor: hand that over itself"
     return Cause("wrong-call", text, (note,) if inside else ())
 
 
@@ -128,6 +130,8 @@ def unknown(scene: Scene) -> Cause:
     """No cause is known: what failed, with its shapes."""
     kind, _, said = scene.failure.exception.partition(": ")
     shapes = ", ".join(f"{called(operand)} {shape_text(operand.shape)}" for operand in scene.operands[:4])
+    if kind == "RecursionError":
+        return Cause("forward-failed", f"{scene.name} calls itself without end", numbers(scene))
     known = scene.call not in ("", "?", "raise", "subscript")
     first = " ".join(said.split())[:200]
     text = f"{scene.call if known else scene.name} raised {kind}"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from math import prod
 
 from vit_trace.checks.causes.combine import BIASED, JOINS, PRODUCTS, clash
-from vit_trace.checks.causes.lookups import GATHERS
+from vit_trace.checks.causes.lookups import GATHERS, SCATTERS
 from vit_trace.checks.changes.parameters import LIKEWISE, other_blocks
 from vit_trace.checks.scene import Cause, Scene, Shape
 from vit_trace.tracing.schema import Operand, Remedy, Value
@@ -30,7 +30,7 @@ def calls(scene: Scene, cause: Cause) -> Iterator[Remedy]:
         yield from joins(scene)
     elif scene.call in PRODUCTS:
         yield from products(scene)
-    elif scene.call in GATHERS:
+    elif scene.call in GATHERS | SCATTERS:
         yield from gathers(scene)
     elif cause.code in WIDTHS:
         yield from widths(scene, cause)
@@ -43,7 +43,7 @@ def calls(scene: Scene, cause: Cause) -> Iterator[Remedy]:
     elif scene.call == ATTENTION:
         yield from attended(scene)
     elif cause.code == "view":
-        yield from turned(scene, 0, [["contiguous"]])
+        yield changed(scene, "reshape instead of view", {"operand": 0, "steps": [["contiguous"]]})
 
 
 def joins(scene: Scene) -> Iterator[Remedy]:
@@ -192,13 +192,31 @@ def turned(scene: Scene, place: int, steps: list[Step]) -> Iterator[Remedy]:
     name = expression(operand)
     stage = scene.stage
     if place == 0 and stage is not None and stage.kind == "module" and stage.module:
-        text = f"the input of {stage.module} as x{methods}"
+        given = handed_over(scene)
+        text = f"{given}{methods} instead of {given}" if given else f"{methods} on the input of {stage.module}"
         yield Remedy(text, "call", {"modules": [stage.module], "steps": [*steps]})
         if others := other_blocks(scene, stage.module):
             yield Remedy(f"{text}{LIKEWISE}", "call", {"modules": [stage.module, *others], "steps": [*steps]})
         return
-    text = f"{name}{methods} instead of {name}" if name else f"tensor {place} of {scene.call} as x{methods}"
+    text = f"{name}{methods} instead of {name}" if name else f"{methods} on tensor {place} of {scene.call}"
     yield changed(scene, text, {"operand": place, "steps": [*steps]})
+
+
+def handed_over(scene: Scene) -> str:
+    """What a layer is called with, as written, where the failing expression is that call: t for self.proj(t)."""
+    span, stage = scene.failure.span, scene.stage
+    if span is None or stage is None or "\n" in span.text:
+        return ""
+    try:
+        node = ast.parse(span.text.strip(), mode="eval").body
+    except SyntaxError:
+        return ""
+    if not isinstance(node, ast.Call) or len(node.args) != 1 or node.keywords:
+        return ""
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+    given = ast.unparse(node.args[0])
+    simple = isinstance(node.args[0], (ast.Name, ast.Attribute)) and len(given) <= LONGEST
+    return given if simple and name == stage.module.rpartition(".")[2] else ""
 
 
 def changed(scene: Scene, text: str, values: dict[str, Value]) -> Remedy:

@@ -9,7 +9,7 @@ from math import isqrt
 
 from vit_trace.checks.scene import Cause, Scene, shape_text
 from vit_trace.checks.trials import Case
-from vit_trace.tracing.schema import Remedy, Value
+from vit_trace.tracing.schema import Producer, Remedy, Value
 
 ROOT_DIVISORS = (32, 16, 14, 8, 7)
 USUAL = (224, 256, 384, 512)
@@ -186,7 +186,7 @@ def image(shape: Sequence[int]) -> str:
     return f"an input of {shape[2]}×{shape[3]}"
 
 
-def input_sizes(scene: Scene, cause: Cause, case: Case) -> Iterator[Remedy]:
+def input_sizes(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Case) -> Iterator[Remedy]:
     """The size the model was made for, sizes that divide, a grid with the right number of patches."""
     shape = first_input(scene)
     if case.expected is not None and len(case.expected) == 5 != len(shape):
@@ -209,7 +209,9 @@ def input_sizes(scene: Scene, cause: Cause, case: Case) -> Iterator[Remedy]:
     for side in cause.sides[1:]:
         if cause.code == "conv-channels":
             yield Remedy(f"an input of {side.size} channels", "input", {"shape": [shape[0], side.size, *shape[2:]]})
-    for height, width in chain(asserted(scene, shape), grids(cause, scene, shape), multiples(scene, cause, shape)):
+    for height, width in chain(
+        asserted(scene, shape), grids(cause, scene, shape, producers), multiples(scene, cause, shape)
+    ):
         wanted = (shape[0], shape[1], height, width)
         if wanted != shape:
             yield Remedy(image(wanted), "input", {"shape": list(wanted)})
@@ -249,9 +251,14 @@ def asserted(scene: Scene, shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
             yield value, value
 
 
-def grids(cause: Cause, scene: Scene, shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+def grids(
+    cause: Cause, scene: Scene, shape: tuple[int, ...], producers: Sequence[Producer]
+) -> Iterator[tuple[int, int]]:
     """Where one count of tokens is a grid of this input, inputs whose grid gives the other count."""
     sizes = [side.size for side in cause.sides]
+    free = cause.code == "broadcast"  # there only a table of positions says how many there should be
+    held = {made.size for made in producers if made.parameter}
+    wanted = [side.size for side in cause.sides if not free or side.size in held]
     known = {spec.shape[-2:] for stage in scene.trace.stages for spec in stage.outputs if len(spec.shape) == 4}
     known |= {(shape[2] // patch, shape[3] // patch) for patch in (8, 14, 16, 32)}
     for down, across in known:
@@ -261,7 +268,7 @@ def grids(cause: Cause, scene: Scene, shape: tuple[int, ...]) -> Iterator[tuple[
             extra = have - down * across
             if not 0 <= extra <= 8:
                 continue
-            for want in sizes:
+            for want in wanted:
                 root = isqrt(max(want - extra, 0))
                 if want != have and root and root * root == want - extra:
                     yield root * (shape[2] // down), root * (shape[3] // across)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import isqrt
 
 from vit_trace.checks.causes import cause_of
 from vit_trace.checks.producers import namesakes, siblings
@@ -81,7 +82,8 @@ def options_of(scene: Scene, side: Side, size: int, producers: Sequence[Producer
     operand = side.operand
     if operand is not None and operand.parameter and side.axis is not None:
         held = scene.parameters.get(operand.parameter)
-        if held is not None and len(held.shape) != len(operand.shape):
+        turned = held is not None and held.shape != operand.shape and sorted(held.shape) == sorted(operand.shape)
+        if held is not None and (len(held.shape) != len(operand.shape) or turned):
             yield from made_by_parameter(scene, operand.parameter, side.size, size)
             return
         cut = held is not None and held.shape != operand.shape
@@ -139,19 +141,27 @@ def parameter_change(scene: Scene, name: str, axis: int, shape: list[int]) -> Re
         (stage.operation for stage in scene.trace.stages if stage.kind == "module" and stage.module == path), ""
     )
     if attribute in ("weight", "bias") and path:
-        if axis == 0:
+        transposed = kind.startswith("ConvTranspose")
+        if axis == 0 and not transposed:
             for other in ("weight", "bias"):
                 held = scene.parameters.get(f"{path}.{other}")
                 if held is not None and held.shape[:1] == (old,):
                     values[held.name] = [shape[0], *held.shape[1:]]
             if kind.startswith("BatchNorm"):
                 values |= {f"{path}.running_{name}": [shape[0]] for name in ("mean", "var")}
-        word = next((word for (start, at), word in SIZES_OF.items() if kind.startswith(start) and at == axis), "")
+        side = 1 - axis if transposed and axis < 2 else axis
+        word = next((word for (start, at), word in SIZES_OF.items() if kind.startswith(start) and at == side), "")
         words = f"{path} with {word} {shape[axis]}" if word else f"{name} as {shape_text(shape)}"
         return Remedy(words, "parameter", values)
-    if "pos" in name and axis == max(len(shape) - 2, 0) and old > 1:
+    if "pos" in name and axis == max(len(shape) - 2, 0) and both_grids(old, shape[axis]):
         return Remedy(f"{name} interpolated from {grid_text(old)} to {grid_text(shape[axis])}", "parameter", values)
     return Remedy(f"{name} as {shape_text(shape)}", "parameter", values)
+
+
+def both_grids(one: int, two: int) -> bool:
+    """Whether two numbers of positions are square grids, with as many tokens beside them."""
+    pairs = [(one - more, two - more) for more in range(min(6, one, two))]
+    return any(isqrt(first) ** 2 == first > 1 and isqrt(second) ** 2 == second > 1 for first, second in pairs)
 
 
 def attention_change(scene: Scene, path: str, width: int) -> Remedy:

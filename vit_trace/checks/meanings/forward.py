@@ -78,6 +78,12 @@ has, or has groups that do not divide the channels.
     "attention-width": """
 nn.MultiheadAttention is given tokens of another width than its embed_dim.
 """,
+    "attention-mask": """
+A mask of attention is of another size than queries and keys, or queries and keys are of different batches.
+Example: key_padding_mask 2×196 for 197 keys: made before the class token was put in front.
+nn.MultiheadAttention takes a key_padding_mask of batch × keys and an attn_mask of queries × keys; without
+batch_first=True it takes the first axis of its inputs for the tokens.
+""",
     "missing-batch-axis": """
 The input has one axis less than the model takes: one image without the batch axis in front.
 Example: 3×224×224 for a model that takes b×3×224×224. x.unsqueeze(0) makes a batch of one.

@@ -18,6 +18,9 @@ An axis of size 1 is broadcast where the same parameter of the sibling blocks ha
 Height and width change places on the way: tokens laid out in rows of w are read as rows of h. On square images nothing
 shows; on others the image is scrambled. Found by tracing with an image that is not square.
 """,
+    "returns-nothing": """
+The forward ran to its end and gave back no tensor. Most often its return statement is missing.
+""",
     "branch-on-values": """
 An `if` of the model asks for a value of a tensor, and a trace without memory has none: True was taken. A real run may
 go the other way, and other stages then follow.

@@ -10,13 +10,14 @@ from itertools import chain
 
 from vit_trace.checks.silent.exchanged import exchanged
 from vit_trace.checks.silent.heads import heads_left_over
+from vit_trace.checks.silent.nothing import returns_nothing
 from vit_trace.checks.silent.ones import broadcast_ones
 from vit_trace.checks.silent.pixels import pixels_dropped
 from vit_trace.checks.silent.positions import positions_cut
 from vit_trace.checks.trials import Case
 from vit_trace.tracing.schema import Diagnostic, Remedy, Trace
 
-CHECKS = (pixels_dropped, positions_cut, broadcast_ones, heads_left_over)
+CHECKS = (pixels_dropped, positions_cut, broadcast_ones, heads_left_over, returns_nothing)
 
 
 def silent(trace: Trace, case: Callable[[], Case]) -> tuple[Diagnostic, ...]:
