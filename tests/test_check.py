@@ -249,6 +249,15 @@ def test_exit_codes(capfd, tmp_path, text, flags, code):
     assert "Traceback" not in out + err
 
 
+def test_a_config_json_that_is_missing_or_no_json_is_told_where_it_is(capfd, tmp_path):
+    missing, broken = tmp_path / "config.json", tmp_path / "broken.json"
+    broken.write_text('{"a": ,}')
+    code, out, err = call(capfd, missing)
+    assert code == 2 and "no-such-file" in out + err
+    code, out, err = call(capfd, broken, "--format", "concise")
+    assert code == 1 and re.search(r"broken\.json:1:7: .*not-json", out + err)
+
+
 def test_concise_is_as_editors_read_it(capfd, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.yaml").write_text("patch_size: 32\nimage_size: 250\n")

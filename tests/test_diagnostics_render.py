@@ -14,7 +14,7 @@ from rich.console import Console
 
 from vit_trace.config import ConfigError, load
 from vit_trace.render.diagnostics import concise, diagnostic_lines, print_diagnostic
-from vit_trace.tracing.schema import Diagnostic, Source
+from vit_trace.tracing.schema import Diagnostic, Label, Source
 
 
 def span(text: str, column: int, end: int, line: int = 2, file: str = "configs/mine.yaml") -> Source:
@@ -277,3 +277,28 @@ def test_a_real_flag_and_a_real_file(tmp_path: Path) -> None:
     assert page(of_file.value.diagnostics[0]) == expected
     expected = f"{head} --> command line\n  |\n  | --image-size 250\n  |              {label}{tail}"
     assert page(of_flag.value.diagnostics[0]) == expected
+
+
+@pytest.mark.parametrize("width", range(60, 130, 3))
+def test_marks_stand_under_what_they_mark_on_a_line_that_is_cut(width, tmp_path):
+    text = "        first = alpha(beta); return torch.cat([self.cls.expand(len(first), -1), first], dim=1)  # and more"
+    file = tmp_path / "line.py"
+    file.write_text(f"def forward(self):\n{text}\n")
+
+    def place(part: str) -> Source:
+        column = text.index(part)
+        return Source(str(file), 2, 2, column, column + len(part), part)
+
+    whole = place("torch.cat([self.cls.expand(len(first), -1), first], dim=1)")
+    last = text.index("-1), first") + len("-1), ")
+    marks = [
+        Label(place("self.cls.expand(len(first), -1)"), "2×8"),
+        Label(Source(str(file), 2, 2, last, last + len("first"), "first"), "2×9×8"),
+    ]
+    wrong = Diagnostic("cat", "error", "they do not fit", whole, labels=tuple(marks))
+    lines = [line.split("| ", 1)[1] for line in page(wrong, width).split("\n") if "| " in line]
+    source, carets = lines[0], lines[1]
+    runs = [(found.start(), found.end()) for found in re.finditer(r"\^+", carets)]
+    under = [source[start:end].rstrip("…") for start, end in runs]
+    assert under
+    assert all(part and any(one.span.text.startswith(part) for one in (*marks, Label(whole, ""))) for part in under)
