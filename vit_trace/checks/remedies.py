@@ -93,6 +93,17 @@ def attempted(candidate: Remedy, scene: Scene, case: Case) -> Remedy | None:
     return worked
 
 
+def stands_elsewhere(scene: Scene, cause: Cause) -> bool:
+    """Whether the features that a norm was built for are another axis of its input: no reason to build another norm."""
+    given = scene.tensor(0) or (scene.stage.inputs[0] if scene.stage is not None and scene.stage.inputs else None)
+    return (
+        cause.code == "norm-size"
+        and given is not None
+        and len(cause.sides) == 2
+        and cause.sides[1].size in given.shape[1:]
+    )
+
+
 def group_of(remedy: Remedy) -> str:
     if remedy.kind == "input" and "steps" in remedy.values:
         return "layout"
@@ -113,6 +124,7 @@ def candidates(scene: Scene, cause: Cause, producers: Sequence[Producer], case: 
     yield from calls(scene, cause)
     yield from dividing(scene, cause, case)
     yield from input_sizes(scene, cause, producers, case)
-    yield from resized(scene, cause, producers)
+    if not stands_elsewhere(scene, cause):
+        yield from resized(scene, cause, producers)
     yield from swapped(scene, cause)
     yield from input_width(scene, cause, case)

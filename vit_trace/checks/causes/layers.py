@@ -34,11 +34,23 @@ def linear(scene: Scene) -> Cause | None:
     if not x.shape or len(weight.shape) != 2 or x.shape[-1] == weight.shape[1]:
         return None
     layer = layer_of(weight, scene)
-    text = f"{layer} takes {weight.shape[1]} features, {input_name(scene, x)} {shape_text(x.shape)} has {x.shape[-1]}"
-    notes = (flattened(x, weight.shape[1]),)
-    return Cause(
-        "linear", text, tuple(filter(None, notes)), (side(x, -1, input_name(scene, x)), side(weight, 1, layer))
-    )
+    name, given = attended(scene, x) or (input_name(scene, x), x)
+    text = f"{layer} takes {weight.shape[1]} features, {name} {shape_text(given.shape)} has {x.shape[-1]}"
+    notes = (flattened(given, weight.shape[1]),)
+    return Cause("linear", text, tuple(filter(None, notes)), (side(x, -1, name), side(weight, 1, layer)))
+
+
+def attended(scene: Scene, x: Operand) -> tuple[str, Operand] | None:
+    """Inside nn.MultiheadAttention: which of its inputs a tensor is, and that as it was handed in."""
+    stage = scene.stage
+    if stage is not None and stage.operation != "MultiheadAttention":
+        stage = scene.trace.stages[stage.parent] if stage.parent is not None else None
+    if stage is None or stage.operation != "MultiheadAttention":
+        return None
+    for name, spec in zip(("query", "key", "value"), stage.inputs, strict=False):
+        if spec.shape[-1:] == x.shape[-1:] and sorted(spec.shape) == sorted(x.shape):
+            return f"its {name}", replace(x, shape=spec.shape, dims=spec.dims)
+    return None
 
 
 def flattened(x: Operand, wanted: int) -> str:
@@ -46,7 +58,12 @@ def flattened(x: Operand, wanted: int) -> str:
     for start in range(1, len(x.shape)):
         if prod(x.shape[start:]) == wanted and start < len(x.shape) - 1:
             return f"{wanted} = {product_text(x.shape[start:])}: the last {len(x.shape) - start} axes, not flattened"
-    place = next((axis for axis, size in enumerate(x.shape[:-1]) if size == wanted and axis), None)
+    return place_of(x, wanted)
+
+
+def place_of(x: Operand, wanted: int) -> str:
+    """Where the size stands that a layer wants elsewhere: on any axis but the batch."""
+    place = next((axis for axis, size in enumerate(x.shape) if size == wanted and axis), None)
     return f"{wanted} stands on axis {place} of {shape_text(x.shape)}" if place is not None else ""
 
 
@@ -156,7 +173,8 @@ def normalisation(scene: Scene) -> Cause | None:
             text += shape_text(x.shape[len(x.shape) - len(wanted) :])
             weight = next((operand for operand in scene.operands[1:2]), None)
             other = side(weight, -1, layer) if weight and weight.shape else Side(None, None, wanted[-1], layer)
-            return Cause("norm-size", text, sides=(side(x, -1, name), other))
+            notes = tuple(filter(None, [place_of(x, wanted[-1])]))
+            return Cause("norm-size", text, notes, (side(x, -1, name), other))
     if operation.startswith(("BatchNorm", "InstanceNorm")) and operation[-2:-1].isdigit():
         space = int(operation[-2])
         allowed = (2, 3) if space == 1 else (space + 2,)
@@ -178,7 +196,8 @@ def channelwise(scene: Scene, x: Operand, name: str, layer: str) -> Cause | None
         return Cause("norm-size", text, sides=(side(x, 1, name),), divisor=groups)
     if weight is not None and weight.shape[0] != x.shape[1]:
         text = f"{layer} normalises {weight.shape[0]} channels, {name} {shape_text(x.shape)} has {x.shape[1]}"
-        return Cause("norm-size", text, sides=(side(x, 1, name), side(weight, 0, layer)))
+        notes = tuple(filter(None, [place_of(x, weight.shape[0])]))
+        return Cause("norm-size", text, notes, (side(x, 1, name), side(weight, 0, layer)))
     return None
 
 

@@ -24,7 +24,7 @@ LONGEST = 40
 
 def calls(scene: Scene, cause: Cause) -> Iterator[Remedy]:
     """Changes of the failing call whose shapes would do there; whether the rest goes well is for a trial to tell."""
-    if scene.failure.span is None or cause.by_value:
+    if cause.by_value or (scene.failure.span is None and cause.code not in WIDTHS):  # a line to change, or a layer
         return
     if scene.call in JOINS:
         yield from joins(scene)
@@ -197,6 +197,8 @@ def turned(scene: Scene, place: int, steps: list[Step]) -> Iterator[Remedy]:
         yield Remedy(text, "call", {"modules": [stage.module], "steps": [*steps]})
         if others := other_blocks(scene, stage.module):
             yield Remedy(f"{text}{LIKEWISE}", "call", {"modules": [stage.module, *others], "steps": [*steps]})
+        return
+    if scene.failure.span is None:
         return
     text = f"{name}{methods} instead of {name}" if name else f"{methods} on tensor {place} of {scene.call}"
     yield changed(scene, text, {"operand": place, "steps": [*steps]})
