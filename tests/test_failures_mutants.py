@@ -1,5 +1,6 @@
 """Mistakes in real models' code: whatever raises is diagnosed, and every remedy works when torch alone applies it."""
 
+import contextlib
 import importlib.util
 import random
 import sys
@@ -75,6 +76,20 @@ def built(name: str, at: int, directory: Path) -> tuple[nn.Module, torch.Tensor,
     return model, torch.zeros(2, 3, side, side), what
 
 
+def last_open(model: nn.Module, x: torch.Tensor) -> str:
+    """The path of the innermost module that was entered and not left when the forward raised."""
+    entered: list[str] = []
+    handles = []
+    for path, module in model.named_modules():
+        handles.append(module.register_forward_pre_hook(lambda *_, path=path: entered.append(path)))
+        handles.append(module.register_forward_hook(lambda *_: entered.pop() and None))
+    with torch.no_grad(), contextlib.suppress(Exception):
+        model(x)
+    for handle in handles:
+        handle.remove()
+    return entered[-1]
+
+
 def check(name: str, at: int, directory: Path) -> None:
     model, x, what = built(name, at, directory)
     try:
@@ -85,12 +100,14 @@ def check(name: str, at: int, directory: Path) -> None:
     else:
         pytest.skip(f"{what}: runs")
     before = model_state(model)
-    failure = vit_trace.trace(model, x).failure
+    trace = vit_trace.trace(model, x)
+    failure = trace.failure
     assert model_state(model) == before
     assert failure is not None, f"{what}: raises {raised!r}"
     assert failure.code in CODES and failure.code != DEFECT, what
     assert not any("could not work out" in note for note in failure.notes), (what, failure.notes)
     assert type(raised).__name__ in failure.exception
+    assert failure.stage is not None and trace.stages[failure.stage].module == last_open(model, x), what
     for remedy in failure.remedies:
         fresh, given, _ = built(name, at, directory)
         try:
