@@ -125,3 +125,12 @@ def test_a_mistake_is_told_and_its_remedies_work(name, at, tmp_path):
 @pytest.mark.parametrize(("name", "at"), chosen(dict.fromkeys(MODELS, WIDE)))
 def test_many_mistakes_are_told_and_their_remedies_work(name, at, tmp_path):
     check(name, at, tmp_path)
+
+
+def test_a_mistake_is_in_no_library_s_list(tmp_path):
+    timm = pytest.importorskip("timm")
+    before = timm.list_modules(), {name: timm.model_entrypoint(name) for name in timm.list_models("*cait*")}
+    for at in (0, 1):
+        with contextlib.suppress(pytest.skip.Exception):
+            built("timm.models.cait", at, tmp_path)
+    assert (timm.list_modules(), {name: timm.model_entrypoint(name) for name in timm.list_models("*cait*")}) == before
