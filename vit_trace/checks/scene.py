@@ -144,6 +144,8 @@ def shortened(name: str) -> str:
 
 
 def side(operand: Operand, axis: int, name: str = "") -> Side:
+    if not operand.shape:  # a single number
+        return Side(operand, None, 1, name or called(operand))
     return Side(operand, axis % len(operand.shape), operand.shape[axis], name or called(operand))
 
 

@@ -10,9 +10,10 @@ from vit_trace.checks.scene import Cause, Scene, Side, axes_text, called, produc
 from vit_trace.tracing.schema import Operand
 
 CONVOLUTIONS = {f"conv{kind}{dims}d" for kind in ("", "_transpose") for dims in (1, 2, 3)}
+NORMS = {"layer_norm", "rms_norm", "batch_norm", "group_norm", "instance_norm"}
 CONTRACTIONS = {"linear", "matmul", "bmm", "mm", "addmm", "baddbmm", "einsum", "scaled_dot_product_attention"}
 CONTRACTIONS |= CONVOLUTIONS | {"bilinear", "multi_head_attention_forward"}
-WEIGHTED = CONTRACTIONS | {"layer_norm", "batch_norm", "group_norm", "instance_norm", "rms_norm"}
+WEIGHTED = CONTRACTIONS | NORMS
 FLOATS = {"float16", "bfloat16", "float32", "float64"}
 
 
@@ -166,6 +167,8 @@ def normalisation(scene: Scene) -> Cause | None:
         return None
     name = input_name(scene, x)
     layer = scene.layer
+    if not x.shape and scene.call in NORMS:
+        return Cause("wrong-rank", f"{layer} is given a single number, which has no axis to normalise", rank=1)
     if scene.call in ("layer_norm", "rms_norm"):
         wanted = scene.sizes("normalized_shape")
         if wanted and x.shape[len(x.shape) - len(wanted) :] != wanted:

@@ -82,7 +82,8 @@ def indexing(scene: Scene) -> Cause | None:
     shown = f"{called(tensor)} {shape_text(tensor.shape)}"
     asked = sum(part.takes for part in parts)
     if asked > len(tensor.shape):
-        text = f"{axes_text(asked)} are indexed, but {shown} has {len(tensor.shape)}"
+        has = f"{shown} has {len(tensor.shape)}" if tensor.shape else f"{called(tensor)} is a single number"
+        text = f"{axes_text(asked)} are indexed, but {has}"
         return Cause("wrong-rank", text.replace("1 axis are", "1 axis is"), rank=asked)
     for part in parts:
         found = missing(tensor, part, shown)

@@ -1,6 +1,6 @@
 """The failing call itself with another argument, or one of its tensors turned: what a person would change in that line.
 
-Applied to the call of that function in that line which raises, wherever else it is called. No torch.
+Applied where that expression calls the function and it raises, and nowhere else. No torch.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def calls(scene: Scene, cause: Cause) -> Iterator[Remedy]:
 def joins(scene: Scene) -> Iterator[Remedy]:
     """cat along the one axis that differs; a tensor of size 1 expanded, one with an axis less given it."""
     shapes = [operand.shape for operand in scene.operands]
-    ndim = max(map(len, shapes))
+    ndim = max(map(len, shapes), default=0)
+    if not ndim:
+        return
     if len({len(shape) for shape in shapes}) > 1:
         yield from missing_axes(scene, ndim)
         return
@@ -117,6 +119,8 @@ def products(scene: Scene) -> Iterator[Remedy]:
 
 def gathers(scene: Scene) -> Iterator[Remedy]:
     """An index with an axis less, expanded over the last axis of what is gathered from."""
+    if len(scene.operands) < 2:
+        return
     tensor, index = (operand.shape for operand in scene.operands[:2])
     if len(index) == len(tensor) - 1:
         yield from turned(scene, 1, [["unsqueeze", -1], ["expand", *(-1 for _ in index), tensor[-1]]])
