@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from conftest import model_state
+from einops import rearrange
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -11,6 +13,7 @@ import vit_trace
 from vit_trace.checks.codes import CODES
 from vit_trace.checks.failure import explained
 from vit_trace.checks.trials import case_of_model
+from vit_trace.tracing.failure import DEFECT
 from vit_trace.tracing.record import record
 
 WIDTHS = st.sampled_from([2, 3, 4, 6, 8, 12])
@@ -153,3 +156,73 @@ def test_traceback_only_on_request(arguments, capsys):
 
     assert cli.run(["--depth", "1", "--input", "2x3x288x288", *arguments]) == 1
     assert ("Traceback (most recent call last)" in capsys.readouterr().err) == bool(arguments)
+
+
+OPERATIONS = {
+    "add": lambda x, y, n: x + y,
+    "matmul": lambda x, y, n: x @ y,
+    "bmm": lambda x, y, n: torch.bmm(x, y),
+    "cat": lambda x, y, n: torch.cat([x, y], n),
+    "stack": lambda x, y, n: torch.stack([x, y], n),
+    "cat of none": lambda x, y, n: torch.cat([], n),
+    "view": lambda x, y, n: x.view(n, -1, 3),
+    "reshape": lambda x, y, n: x.reshape(3, n),
+    "expand": lambda x, y, n: x.expand(n, 3, -1),
+    "permute": lambda x, y, n: x.permute(0, n, 1),
+    "transpose": lambda x, y, n: x.transpose(n, -1).view(-1),
+    "mean": lambda x, y, n: x.mean(n) + x.softmax(n),
+    "getitem": lambda x, y, n: x[:, n] + x[..., None, 0],
+    "mask": lambda x, y, n: x[y > 0],
+    "index": lambda x, y, n: x[:, y.long() + n],
+    "setitem": lambda x, y, n: x.clone().__setitem__((slice(None), n), y),
+    "gather": lambda x, y, n: x.gather(n, y.long()),
+    "scatter": lambda x, y, n: x.scatter(n, y.long(), y),
+    "select": lambda x, y, n: x.select(n, n) + x.narrow(n, 0, 3),
+    "topk": lambda x, y, n: x.topk(n)[0],
+    "chunk": lambda x, y, n: x.chunk(n, 1)[2],
+    "split": lambda x, y, n: x.split([n, 2], -1),
+    "unpack": lambda x, y, n: (lambda a, b, c: a)(*x.shape),
+    "linear": lambda x, y, n: F.linear(x, y),
+    "norm": lambda x, y, n: F.layer_norm(x, (n,)),
+    "group norm": lambda x, y, n: F.group_norm(x, n),
+    "batch norm": lambda x, y, n: F.batch_norm(x, y, y),
+    "conv": lambda x, y, n: F.conv2d(x, y, stride=n),
+    "conv transpose": lambda x, y, n: F.conv_transpose1d(x, y),
+    "attention": lambda x, y, n: F.scaled_dot_product_attention(x, y, x, attn_mask=y),
+    "embedding": lambda x, y, n: F.embedding(x.long() + n, y),
+    "einsum": lambda x, y, n: torch.einsum("bnc,bmc->bnm", x, y),
+    "rearrange": lambda x, y, n: rearrange(x, "b (h d) c -> b h d c", h=n),
+    "pattern": lambda x, y, n: rearrange(x, "b n b -> n b"),
+    "division": lambda x, y, n: x * (1 // n),
+    "list": lambda x, y, n: [x, y][n],
+    "one hot": lambda x, y, n: F.one_hot(x.long(), n),
+    "loss": lambda x, y, n: F.cross_entropy(x, y),
+}
+
+
+class Step(nn.Module):
+    """One operation on the input and a parameter of some other shape."""
+
+    def __init__(self, name: str, shape: tuple[int, ...], number: int) -> None:
+        super().__init__()
+        self.name, self.number = name, number
+        self.other = nn.Parameter(torch.zeros(shape))
+
+    def forward(self, x):
+        return OPERATIONS[self.name](x, self.other, self.number)
+
+
+SHAPES = st.lists(st.integers(0, 4), max_size=5).map(tuple)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(sorted(OPERATIONS)), SHAPES, SHAPES, st.integers(-2, 4), st.booleans())
+def test_whatever_a_step_is_given_its_failure_is_explained(name, given_shape, held_shape, number, on_meta):
+    model, x = Step(name, held_shape, number).eval(), torch.zeros(given_shape)
+    if on_meta:
+        model, x = model.to("meta"), x.to("meta")
+    failure = vit_trace.trace(model, x).failure
+    if failure is None:
+        return
+    assert failure.code in CODES and failure.code != DEFECT, failure.exception
+    assert not any("could not work out" in note for note in failure.notes), (failure.exception, failure.notes)

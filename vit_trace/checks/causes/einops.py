@@ -69,6 +69,9 @@ def axis_against(
         wants = Side(None, None, total, whole)
         notes = (f"in {text} with {given}",) if given else (f"in {text}",)
         return Cause("einops-length", message + wanted, notes, (*sides, wants))
+    if free and not total:
+        text = f"{given or '0'}: axis {whole} of {called(tensor)} {shape_text(tensor.shape)} has no parts of size 0"
+        return Cause("einops-divide", text, (f"in {scene.argument('pattern')}",), sides)
     if len(free) >= 1 and total and size % total:
         message = f"{size} is no multiple of {given or product_text(fixed)}: axis {whole} of "
         message += f"{called(tensor)} {shape_text(tensor.shape)} does not divide"

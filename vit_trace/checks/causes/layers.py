@@ -73,7 +73,12 @@ def convolution(scene: Scene) -> Cause | None:
     if scene.call not in CONVOLUTIONS or len(scene.operands) < 2:
         return None
     x, weight = scene.operands[:2]
-    space = len(weight.shape) - 2
+    space = int(scene.call[-2])
+    if len(weight.shape) != space + 2:
+        return Cause(
+            "wrong-rank",
+            f"{scene.call} takes a kernel with {axes_text(space + 2)}, {called(weight)} has {len(weight.shape)}",
+        )
     layer = layer_of(weight, scene)
     name = input_name(scene, x)
     if len(x.shape) not in (space + 1, space + 2):
@@ -194,6 +199,8 @@ def channelwise(scene: Scene, x: Operand, name: str, layer: str) -> Cause | None
     held = [operand for operand in scene.operands[1:] if len(operand.shape) == 1]
     weight = next((operand for operand in held if operand.parameter.endswith("weight")), held[0] if held else None)
     groups = scene.integer("[1]", "num_groups", default=1) if scene.call == "group_norm" else 1
+    if groups < 1:
+        return Cause("norm-size", f"{layer} has {groups} groups: one or more are wanted")
     if x.shape[1] % groups:
         text = f"{layer} has {groups} groups, which do not divide the {x.shape[1]} channels of {name}"
         return Cause("norm-size", text, sides=(side(x, 1, name),), divisor=groups)

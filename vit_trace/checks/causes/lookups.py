@@ -214,6 +214,8 @@ def embedding(scene: Scene) -> Cause | None:
     if index.dtype not in ("int64", "int32"):
         return Cause("dtype", f"{scene.layer} looks up int64 or int32, {name} is {index.dtype}")
     weight = weight or scene.operands[1]
+    if len(weight.shape) != 2:
+        return Cause("wrong-rank", f"embedding takes a table with 2 axes, {called(weight)} has {len(weight.shape)}")
     place = beyond(index, weight.shape[0], negative=False)
     if place is None:
         return None
