@@ -186,7 +186,9 @@ def concatenation(scene: Scene) -> Cause | None:
     """cat and stack: all axes but the joined one must agree."""
     if scene.call not in JOINS or len(scene.operands) < 2:
         return None
-    shapes = [operand.shape for operand in scene.operands if operand.shape != (0,)]
+    shapes = [operand.shape for operand in scene.operands if operand.shape != (0,)]  # cat takes an empty one anywhere
+    if not shapes:
+        return None
     common = Counter(map(len, shapes)).most_common(1)[0][0]
     code = "stack" if scene.call == "stack" else "cat"
     odd = next((operand for operand in scene.operands if len(operand.shape) != common), None)
