@@ -215,7 +215,7 @@ class Step(nn.Module):
 SHAPES = st.lists(st.integers(0, 4), max_size=5).map(tuple)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400, deadline=None, derandomize=True)
 @given(st.sampled_from(sorted(OPERATIONS)), SHAPES, SHAPES, st.integers(-2, 4), st.booleans())
 def test_whatever_a_step_is_given_its_failure_is_explained(name, given_shape, held_shape, number, on_meta):
     model, x = Step(name, held_shape, number).eval(), torch.zeros(given_shape)

@@ -281,7 +281,7 @@ def multiples(scene: Scene, cause: Cause, shape: tuple[int, ...]) -> Iterator[tu
     numbers = [cause.divisor or 0]
     if cause.code in ("assertion", "window"):
         numbers += [value for value in scene.failure.values.values() if type(value) is int and 1 < value <= 64]
-    kernels = [one.shape[-1] for one in scene.trace.parameters if len(one.shape) == 4][:1]
+    kernels = [one.shape[-1] for one in scene.trace.parameters if len(one.shape) == 4 and one.shape[-1]][:1]
     steps = [number * kernel for number in numbers if number > 1 for kernel in (1, *kernels)]
     down, across = shape[2:]
     found = {(rounded(down, step, up), rounded(across, step, up)) for step in (*steps, *ROOT_DIVISORS) for up in (0, 1)}
