@@ -14,6 +14,7 @@ from types import FrameType, TracebackType
 from msgspec.structs import replace
 
 from vit_trace.checks.changes.settings import nearest
+from vit_trace.checks.scene import mentions
 from vit_trace.output import Refused
 from vit_trace.tracing import frames
 from vit_trace.tracing.facts import Link, is_machinery, is_own
@@ -66,7 +67,7 @@ def spoken(link: Link) -> tuple[dict[str, int], str]:
     lines = range(max(code.co_firstlineno, line - LINES), line + 1)
     text = "".join(linecache.getline(code.co_filename, number) for number in lines)
     values = {name: value for name, value in numbers(link).items() if type(value) is int}
-    return {name: value for name, value in values.items() if re.search(rf"(?<![\w.]){re.escape(name)}\b", text)}, text
+    return {name: value for name, value in values.items() if mentions(text, name)}, text
 
 
 REMAINDER = re.compile(r"([A-Za-z_][\w.]*)\s*%\s*([A-Za-z_][\w.]*)")

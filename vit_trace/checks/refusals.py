@@ -6,13 +6,13 @@ Works on a trace that ran; no torch.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from msgspec.structs import replace
 
 from vit_trace.checks.causes.layers import CONTRACTIONS, FLOATS, dtype_clash
-from vit_trace.checks.rows import lookups
-from vit_trace.tracing.schema import Failure, Operand, Stage, TensorSpec, Trace, Value
+from vit_trace.checks.refusal import Refusal, held_as_operand
+from vit_trace.checks.rows import missing_rows
+from vit_trace.tracing.schema import Failure, Operand, Stage, TensorSpec, Trace
 
 LAYERS = {"Linear": "linear", "Embedding": ""} | {f"Conv{n}d": f"conv{n}d" for n in (1, 2, 3)}
 LAYERS |= {"LayerNorm": "layer_norm", "BatchNorm2d": "batch_norm", "GroupNorm": "group_norm"}
@@ -28,19 +28,6 @@ def refused(trace: Trace) -> Trace:
 
 
 NAMES = ("the tensor", "the index")
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A stage that a real run stops at, with the call that raises there."""
-
-    stage: Stage
-    code: str
-    message: str
-    kind: str
-    call: str
-    operands: tuple[Operand, ...]
-    arguments: dict[str, Value]
 
 
 def cut_off(trace: Trace, refusal: Refusal) -> Trace:
@@ -66,13 +53,6 @@ def cut_off(trace: Trace, refusal: Refusal) -> Trace:
     return replace(trace, stages=stages, outputs=(), failure=failure, totals=totals)
 
 
-def missing_rows(trace: Trace) -> Iterator[Refusal]:
-    """Stages that look up more rows than their table has."""
-    for found in lookups(trace):
-        text = f"{found.table.name} has {found.rows} rows and is asked for {found.count}"
-        yield Refusal(found.stage, "index", text, "IndexError", found.call, found.operands, found.arguments)
-
-
 def other_channels(trace: Trace) -> Iterator[Refusal]:
     """Transposed convolutions that are given other channels than they were built for."""
     weights = {parameter.name: parameter for parameter in trace.parameters}
@@ -84,9 +64,8 @@ def other_channels(trace: Trace) -> Iterator[Refusal]:
         given = stage.inputs[0].shape
         if len(given) == int(digit) + 2 and len(held.shape) == len(given) and given[1] == held.shape[0]:
             continue
-        table = Operand(held.name, held.shape, held.dims, held.dtype, held.name)
         text = f"{stage.module} was built for {held.shape[0]} channels"
-        call, operands = f"conv_transpose{digit}d", (as_operand(stage.inputs[0]), table)
+        call, operands = f"conv_transpose{digit}d", (as_operand(stage.inputs[0]), held_as_operand(held))
         yield Refusal(stage, "conv-channels", text, "RuntimeError", call, operands, {})
 
 
@@ -114,9 +93,7 @@ def clashes(trace: Trace) -> Iterator[Refusal]:
     for parameter in trace.parameters:
         path, _, name = parameter.name.rpartition(".")
         if name in ("weight", "bias"):
-            held.setdefault(path, []).append(
-                Operand(parameter.name, parameter.shape, parameter.dims, parameter.dtype, parameter.name)
-            )
+            held.setdefault(path, []).append(held_as_operand(parameter))
     for stage in trace.stages:
         call = LAYERS.get(stage.operation, stage.operation)
         if not stage.inputs or not call:
@@ -128,8 +105,7 @@ def clashes(trace: Trace) -> Iterator[Refusal]:
             continue
         cause = dtype_clash(call, stage.module or stage.name, given)
         if cause is not None and (stage.kind == "module" or attention_masks_apart(call, given)):
-            named = LAYERS.get(stage.operation, stage.operation)
-            yield Refusal(stage, cause.code, cause.message, "RuntimeError", named, given, {})
+            yield Refusal(stage, cause.code, cause.message, "RuntimeError", call, given, {})
 
 
 def floating(given: tuple[Operand, ...]) -> bool:

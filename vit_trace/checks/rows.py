@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from vit_trace.checks.refusal import Refusal, held_as_operand
 from vit_trace.tracing.schema import Operand, Stage, TensorSpec, Trace, Value
 
 MOVES = {"unsqueeze", "expand", "view", "reshape", "repeat", "flatten", "squeeze", "transpose", "expand_as", "to"}
@@ -17,38 +17,36 @@ MOVES |= {"long", "int", "type", "rearrange", "clone", "contiguous", "view_as"}
 WHOLE = ("int64", "int32")
 
 
-@dataclass(frozen=True)
-class Lookup:
-    """A stage that reads `count` different rows of a table that has fewer."""
-
-    stage: Stage
-    call: str
-    table: Operand
-    rows: int
-    count: int
-    operands: tuple[Operand, ...]
-    arguments: dict[str, Value]
-
-
-def lookups(trace: Trace) -> Iterator[Lookup]:
-    """The stages that look up more rows than there are, in order."""
+def missing_rows(trace: Trace) -> Iterator[Refusal]:
+    """The stages that look up more rows than their table has, in order."""
     if not any(stage.operation == "arange" for stage in trace.stages):
         return
     parameters = {parameter.name: parameter for parameter in trace.parameters}
     for stage in trace.stages:
-        found = None
         if stage.operation == "Embedding" and stage.inputs:
             held = parameters.get(f"{stage.module}.weight" if stage.module else "weight")
-            if held is not None:
-                table = Operand(held.name, held.shape, held.dims, held.dtype, held.name)
-                found = counted(trace, stage, stage.inputs[0], held.shape[0])
-                if found is not None:
-                    yield Lookup(stage, "embedding", table, held.shape[0], found, (index(stage, 0, found), table), {})
+            count = counted(trace, stage, stage.inputs[0], held.shape[0]) if held is not None else None
+            if held is not None and count is not None:
+                operands = (index(stage, 0, count), held_as_operand(held))
+                yield refusal(stage, "embedding", held.name, held.shape[0], count, operands, {})
         elif stage.operation == "getitem" and len(stage.inputs) == 2 and stage.outputs:
             yield from subscripted(trace, stage)
 
 
-def subscripted(trace: Trace, stage: Stage) -> Iterator[Lookup]:
+def refusal(
+    stage: Stage,
+    call: str,
+    table: str,
+    rows: int,
+    count: int,
+    operands: tuple[Operand, ...],
+    arguments: dict[str, Value],
+) -> Refusal:
+    text = f"{table} has {rows} rows and is asked for {count}"
+    return Refusal(stage, "index", text, "IndexError", call, operands, arguments)
+
+
+def subscripted(trace: Trace, stage: Stage) -> Iterator[Refusal]:
     """`table[torch.arange(n)]`, on whatever axis the result says that it was."""
     given, asked = stage.inputs
     axes = [
@@ -63,9 +61,9 @@ def subscripted(trace: Trace, stage: Stage) -> Iterator[Lookup]:
     if count is None:
         return
     same = next((one for one in trace.parameters if one.shape == given.shape), None)
-    table = Operand(same.name if same else "the table", given.shape, given.dims, given.dtype, same.name if same else "")
+    table = held_as_operand(same) if same else Operand("the table", given.shape, given.dims, given.dtype)
     parts: list[Value] = [*["::" for _ in range(axes[0])], "tensor"]
-    yield Lookup(stage, "getitem", table, rows, count, (table, index(stage, 1, count)), {"[1]": parts})
+    yield refusal(stage, "getitem", table.name, rows, count, (table, index(stage, 1, count)), {"[1]": parts})
 
 
 def index(stage: Stage, place: int, count: int) -> Operand:

@@ -33,7 +33,7 @@ class Cause:
     """Why a call failed: a code, one sentence that makes sense alone, further numbers, the sizes that disagree.
 
     `rank` is how many axes the first operand should have had; `divisor` what a size should be a multiple of; `by_value`
-    says that the values of an index decide, which are not there when something is tried without memory.
+    that values decide, not shapes: found by running it without memory, where nothing can be tried that depends on them.
     """
 
     code: str
@@ -151,6 +151,11 @@ def side(operand: Operand, axis: int, name: str = "") -> Side:
 
 def axes_text(count: int) -> str:
     return f"{count} ax{'i' if count == 1 else 'e'}s"
+
+
+def mentions(text: str, name: str) -> bool:
+    """Whether source speaks of a variable, or of an attribute written out: self.heads, and not the heads of it."""
+    return re.search(rf"(?<![\w.]){re.escape(name)}\b", text) is not None
 
 
 def whole_lines(span: Source) -> str:

@@ -231,8 +231,9 @@ def changed(tensor: Tensor, values: Mapping[str, Value]) -> Tensor:
     """The tensor after `steps` (methods with their arguments), in another `shape` or `dtype`."""
     import torch
 
-    for name, *rest in steps_of(values):
-        tensor = getattr(tensor, str(name))(*rest)
+    from vit_trace.tracing.amended import turned
+
+    tensor = turned(tensor, values.get("steps", []))
     shape, dtype = values.get("shape"), values.get("dtype")
     if isinstance(shape, list):
         tensor = torch.empty(shape, dtype=tensor.dtype, device=tensor.device)

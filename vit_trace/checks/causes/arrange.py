@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from math import prod
 
@@ -12,6 +11,7 @@ from vit_trace.checks.scene import (
     Side,
     axes_text,
     called,
+    mentions,
     product_text,
     shape_text,
     side,
@@ -113,9 +113,7 @@ def misfit(scene: Scene, want: Sequence[int], have: int) -> tuple[str, int] | No
         return None
     text = whole_lines(scene.failure.span) if scene.failure.span else ""
     for name, value in scene.failure.values.items():
-        if not re.search(rf"(?<![\w.]){re.escape(name)}\b", text):
-            continue
-        if name.startswith("self.") and type(value) is int and value > 1 and value in want:
+        if name.startswith("self.") and mentions(text, name) and type(value) is int and value > 1 and value in want:
             fitting, rest = divmod(have * value, prod(want))
             if not rest and fitting > 0:
                 return f"{name} = {value} would have to be {fitting} for the other sizes to fit", value
@@ -128,7 +126,7 @@ def spoken(scene: Scene, want: Sequence[int]) -> tuple[str, ...]:
     named = [
         f"{name} = {value}"
         for name, value in scene.failure.values.items()
-        if type(value) is int and value in want and re.search(rf"(?<![\w.]){re.escape(name)}\b", text)
+        if type(value) is int and value in want and mentions(text, name)
     ]
     return (f"with {', '.join(named)}",) if named else ()
 

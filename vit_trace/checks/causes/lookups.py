@@ -1,7 +1,4 @@
-"""Places that are asked for and not there: subscripts, select, embeddings, gather and scatter, Python's own lists.
-
-Where the values of an index decide, the cause says so (`by_value`): what is tried without memory has none.
-"""
+"""Places that are asked for and not there: subscripts, select, embeddings, gather and scatter, Python's own lists."""
 
 from __future__ import annotations
 
@@ -129,7 +126,7 @@ def outside(tensor: Operand, axis: int, place: int, index: Operand, shown: str) 
     assert index.extent is not None
     notes = (f"{called(index)} {shape_text(index.shape)} holds {index.extent[0]} to {index.extent[1]}",)
     sides = (side(tensor, axis), Side(None, None, place + 1, called(index))) if place >= size else ()
-    return Cause("index", text, notes, sides, by_value=True)
+    return Cause("index", text, notes, sides)
 
 
 def assigned(scene: Scene, tensor: Operand, parts: Sequence[Part], count: int) -> Cause | None:
@@ -224,7 +221,7 @@ def embedding(scene: Scene) -> Cause | None:
     assert index.extent is not None
     notes = (f"{name} {shape_text(index.shape)} holds {index.extent[0]} to {index.extent[1]}",)
     sides = (side(weight, 0, scene.layer), Side(None, None, place + 1, name)) if place >= rows else ()
-    return Cause("index", text, notes, sides, by_value=True)
+    return Cause("index", text, notes, sides)
 
 
 def gathering(scene: Scene) -> Cause | None:
@@ -289,7 +286,7 @@ def classes(scene: Scene, index: Operand) -> Cause | None:
     if place is None:
         return None
     known = f": {there_are(count)}" if count >= 0 else ""
-    return Cause("index", f"{called(index)} {shape_text(index.shape)} holds the class {place}{known}", by_value=True)
+    return Cause("index", f"{called(index)} {shape_text(index.shape)} holds the class {place}{known}")
 
 
 # -- Python's own lists, tuples and dicts ---------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from vit_trace.checks.causes.lookups import made_by
-from vit_trace.checks.scene import Cause, Scene, axes_text, called, shape_text, side, whole_lines
+from vit_trace.checks.scene import Cause, Scene, axes_text, called, mentions, shape_text, side, whole_lines
 from vit_trace.tracing.schema import Stage
 
 SIZED = {"view", "reshape", "expand", "repeat", "split", "chunk", "unflatten", "zeros", "empty", "ones", "arange"}
@@ -75,7 +75,7 @@ def numbers(scene: Scene) -> tuple[str, ...]:
     """The numbers of the raising frame that its line speaks of, else the first few."""
     values = scene.failure.values
     line = whole_lines(scene.failure.span) if scene.failure.span else ""
-    spoken = [name for name in values if re.search(rf"(?<![\w.]){re.escape(name)}\b", line)]
+    spoken = [name for name in values if mentions(line, name)]
     names = spoken or [name for name in values if name.startswith("self.")] or list(values)[:MOST_NUMBERS]
     texts = [f"{name} = {values[name]}" for name in names[:MOST_NUMBERS]]
     shapes = [f"{called(operand)} {shape_text(operand.shape)}" for operand in scene.operands[:3]]

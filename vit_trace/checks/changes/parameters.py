@@ -8,7 +8,7 @@ from math import isqrt
 from vit_trace.checks.causes import cause_of
 from vit_trace.checks.producers import namesakes, siblings
 from vit_trace.checks.scene import Cause, Scene, Side, shape_text
-from vit_trace.tracing.schema import Producer, Remedy, Trace, Value
+from vit_trace.tracing.schema import Parameter, Producer, Remedy, Trace, Value
 
 LIKEWISE = ", likewise in the other blocks"
 
@@ -52,10 +52,10 @@ def following(remedy: Remedy, scene: Scene, after: Trace) -> Remedy | None:
     if after.failure is None or remedy.kind != "parameter":
         return None
     then = Scene(after, after.failure)
-    for option in resized(then, cause_of(then), ()):
-        if sizes(option, then) & sizes(remedy, scene) and not option.values.keys() & remedy.values.keys():
-            text = f"{remedy.change.removesuffix(LIKEWISE)} and {option.change}"
-            return Remedy(text, "parameter", {**remedy.values, **everywhere(then, option).values})
+    for more in resized(then, cause_of(then), ()):
+        if sizes(more, then) & sizes(remedy, scene) and not more.values.keys() & remedy.values.keys():
+            text = f"{remedy.change.removesuffix(LIKEWISE)} and {more.change}"
+            return Remedy(text, "parameter", {**remedy.values, **everywhere(then, more).values})
     return None
 
 
@@ -89,11 +89,7 @@ def options_of(scene: Scene, side: Side, size: int, producers: Sequence[Producer
         cut = held is not None and held.shape != operand.shape
         if held is None or len(held.shape) <= side.axis or (cut and held.shape[side.axis] != side.size):
             return
-        shape = [*held.shape[: side.axis], size, *held.shape[side.axis + 1 :]]
-        yield (
-            rank(scene, operand.parameter, side.axis, size),
-            parameter_change(scene, operand.parameter, side.axis, shape),
-        )
+        yield option(scene, held, side.axis, size)
         return
     for made in producers:
         if made.operand != side.name or made.size != side.size:
@@ -104,8 +100,7 @@ def options_of(scene: Scene, side: Side, size: int, producers: Sequence[Producer
         stage = scene.trace.stages[made.stage]
         weight = scene.parameters.get(f"{stage.module}.weight" if stage.module else "weight")
         if stage.kind == "module" and weight is not None and weight.shape and weight.shape[0] == side.size:
-            shape = [size, *weight.shape[1:]]
-            yield rank(scene, weight.name, 0, size), parameter_change(scene, weight.name, 0, shape)
+            yield option(scene, weight, 0, size)
 
 
 def made_by_parameter(scene: Scene, name: str, old: int, size: int) -> Iterator[tuple[int, Remedy]]:
@@ -113,8 +108,13 @@ def made_by_parameter(scene: Scene, name: str, old: int, size: int) -> Iterator[
     held = scene.parameters.get(name)
     axes = [axis for axis, length in enumerate(held.shape) if length == old] if held is not None else []
     if held is not None and len(axes) == 1:
-        shape = [*held.shape[: axes[0]], size, *held.shape[axes[0] + 1 :]]
-        yield rank(scene, held.name, axes[0], size), parameter_change(scene, held.name, axes[0], shape)
+        yield option(scene, held, axes[0], size)
+
+
+def option(scene: Scene, held: Parameter, axis: int, size: int) -> tuple[int, Remedy]:
+    """(how odd it is, the parameter with another size on an axis)"""
+    shape = [*held.shape[:axis], size, *held.shape[axis + 1 :]]
+    return rank(scene, held.name, axis, size), parameter_change(scene, held.name, axis, shape)
 
 
 def rank(scene: Scene, name: str, axis: int, size: int) -> int:
