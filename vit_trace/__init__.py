@@ -16,7 +16,7 @@ from vit_trace.version import __version__ as __version__
 if TYPE_CHECKING:
     from torch import nn
 
-    from vit_trace.tracing.schema import Trace as Trace
+    from vit_trace.base.trace import Trace as Trace
 
 __all__ = ["Trace", "__version__", "trace"]
 
@@ -37,7 +37,7 @@ def trace(model: nn.Module, *inputs: Any, **kwargs: Any) -> Trace:
     """
     from torch import nn
 
-    from vit_trace.checks.diagnose import of_model
+    from vit_trace.diagnose.diagnose import of_model
 
     if not isinstance(model, nn.Module):
         raise TypeError(f"vit_trace.trace takes a torch.nn.Module, got {type(model).__name__}")
@@ -46,7 +46,7 @@ def trace(model: nn.Module, *inputs: Any, **kwargs: Any) -> Trace:
 
 def __getattr__(name: str) -> Any:
     if name == "Trace":
-        from vit_trace.tracing.schema import Trace
+        from vit_trace.base.trace import Trace
 
         return Trace
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

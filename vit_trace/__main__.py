@@ -14,7 +14,7 @@ from types import FrameType
 
 def interrupted(number: int, frame: FrameType | None) -> None:
     """End at once. As an exception, Ctrl-C could get lost in some import that catches everything."""
-    output = sys.modules.get("vit_trace.output")
+    output = sys.modules.get("vit_trace.cli.output")
     for path in getattr(output, "UNFINISHED", ()):
         os.unlink(path)
     if (processes := sys.modules.get("multiprocessing")) is not None:
@@ -31,7 +31,7 @@ def main() -> None:
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115  # for good
     gc.disable()  # importing torch makes half a million objects and no garbage: looking through them costs 100 ms
     try:
-        from vit_trace.cli import run
+        from vit_trace.cli.app import run
         from vit_trace.render.legible import make_legible
 
         make_legible(sys.stdout, sys.stderr)

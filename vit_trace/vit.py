@@ -117,7 +117,7 @@ class ViT(nn.Module):
         emb_dropout: the same after the position embedding.
 
     Raises:
-        ValueError: image_size is no multiple of patch_size, or pool is neither "cls" nor "mean".
+        ValueError: image_size is not a multiple of patch_size, or pool is neither "cls" nor "mean".
     """
 
     def __init__(

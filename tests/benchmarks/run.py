@@ -133,9 +133,9 @@ def inside() -> list[str]:
     import torch
 
     from vit_trace.config import ViTConfig
-    from vit_trace.targets.builtin import build, builtin, inputs
-    from vit_trace.targets.run import trace_once
-    from vit_trace.tracing.record import record
+    from vit_trace.probing.run import trace_once
+    from vit_trace.record.record import record
+    from vit_trace.targets.libraries.builtin import build, builtin, inputs
 
     config = ViTConfig()
     with torch.device("meta"):

@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from vit_trace.base.trace import Diagnostic
 from vit_trace.config.hyperparameters import MAX_COUNT, REFERENCE, Setting
 from vit_trace.config.places import axis_span, is_typed
 from vit_trace.config.words import cut, diagnostic, where, written
-from vit_trace.tracing.schema import Diagnostic
 
 
 def grid_problems(given: Mapping[str, Setting], rank: Mapping[str, int]) -> list[Diagnostic]:

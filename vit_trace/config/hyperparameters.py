@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from vit_trace.tracing.schema import Source
+from vit_trace.base.trace import Source
 
 Value = tuple[int, int] | int | float | str
 

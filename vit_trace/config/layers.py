@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from vit_trace.base.trace import Diagnostic, Source
 from vit_trace.config.hyperparameters import KEYS, REFERENCE, Setting, nearest_key
 from vit_trace.config.places import Entry, Node, is_flag, is_typed
 from vit_trace.config.values import Refused, check_range, typed_value
 from vit_trace.config.words import as_flag, as_typed, cut, diagnostic, in_quotes, label, where, written
-from vit_trace.tracing.schema import Diagnostic, Source
 
 MAX_PROBLEMS = 20
 

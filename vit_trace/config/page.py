@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
+from vit_trace.base.trace import Source
 from vit_trace.config.places import NO_VALUE, Entry, Node, line_span, split_lines
 from vit_trace.config.words import cut, fail
-from vit_trace.tracing.schema import Source
 
 MAX_NESTING = 4  # [256, 320] is 2
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple
 
-from vit_trace.tracing.schema import Source
+from vit_trace.base.trace import Source
 
 COMMAND_LINE = "command line"
 NO_VALUE = {"", "~", "null"}  # ways to write that there is none, in lower case

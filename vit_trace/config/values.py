@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 import re
 
+from vit_trace.base.trace import Source
 from vit_trace.config.hyperparameters import MAX_COUNT, MAX_DEPTH, REFERENCE, Value
 from vit_trace.config.places import NO_VALUE, Node, axis_span
 from vit_trace.config.words import cut, in_quotes
-from vit_trace.tracing.schema import Source
 
 _POOLINGS = {"avg": "mean", "average": "mean", "gap": "mean", "global": "mean", "token": "cls", "class": "cls"}
 _INTEGER = re.compile("[+-]?[0-9]+")

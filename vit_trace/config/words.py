@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from vit_trace.base.trace import Diagnostic, Source
 from vit_trace.config.places import is_flag, is_typed
-from vit_trace.tracing.schema import Diagnostic, Source
 
 
 class ConfigError(Exception):

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from vit_trace.base.trace import Stage, Trace
+from vit_trace.base.words import name_range
 from vit_trace.dims.formula import Formula, Number, Product, Sum, Symbol, evaluate, symbols, terms
 from vit_trace.dims.values import ValuesError, bindings, parsed
-from vit_trace.tracing.schema import Stage, Trace
 
 
 @dataclass(frozen=True)
@@ -73,13 +74,7 @@ def merged(places: list[str]) -> list[str]:
     groups: dict[str, list[str]] = {}
     for place in places:
         groups.setdefault(re.sub(r"\d+|#\d+", "*", re.sub(r"#\d+", "", place)), []).append(place)
-    return [span(group) for group in groups.values()]
-
-
-def span(names: list[str]) -> str:
-    """The names from first to last, written once."""
-    first, last = (re.split(r"(\d+)", re.sub(r"#\d+", "", name)) for name in (names[0], names[-1]))
-    return "".join(one if one == two else f"{one}…{two}" for one, two in zip(first, last, strict=False))
+    return [name_range(*(re.sub(r"#\d+", "", group[at]) for at in (0, -1))) for group in groups.values()]
 
 
 def with_numbers(formula: Formula, values: Mapping[str, int]) -> str:

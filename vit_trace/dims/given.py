@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
+from vit_trace.base.trace import Symbol, Trace
 from vit_trace.dims.formula import evaluate, symbols
 from vit_trace.dims.values import parsed
-from vit_trace.tracing.schema import Symbol, Trace
 
 IMAGE = ("c", "H", "W")
 ENDING = "_model"

@@ -12,9 +12,9 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
+from vit_trace.base.trace import Construction, Parameter, Stage, TensorSpec, Trace
 from vit_trace.dims.formula import Number, written
 from vit_trace.dims.search import Search
-from vit_trace.tracing.schema import Construction, Parameter, Stage, TensorSpec, Trace
 
 PROBES_NEEDED = 3
 """Settings beside the real one: two to search on, one to confirm."""

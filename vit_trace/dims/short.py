@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
+from vit_trace.base.trace import Construction, Stage, Symbol, TensorSpec, Trace
 from vit_trace.dims.formula import (
     Formula,
     Least,
@@ -24,7 +25,6 @@ from vit_trace.dims.formula import (
     symbols,
     written,
 )
-from vit_trace.tracing.schema import Construction, Stage, Symbol, TensorSpec, Trace
 
 OFTEN = 4
 """Dimensions that have to share a quotient before it gets a name."""

@@ -14,9 +14,9 @@ from math import prod
 
 from msgspec.structs import replace
 
+from vit_trace.base.trace import Construction, Listed, Note, Parameter, Stage, Symbol, TensorSpec, Trace, Value
 from vit_trace.dims.formula import Formula, FormulaError, Number, Quotient, evaluate, listed, parse, symbols
 from vit_trace.dims.formula import Symbol as Name
-from vit_trace.tracing.schema import Construction, Listed, Note, Parameter, Stage, Symbol, TensorSpec, Trace, Value
 
 UNKNOWN = -1
 """A size that cannot be told."""
@@ -38,7 +38,7 @@ def parsed(text: str) -> Formula:
 
 
 def divided(known: Mapping[str, Symbol], values: Mapping[str, int]) -> None:
-    """Refuse values of which one is to be divided by another and is no multiple of it."""
+    """Refuse values of which one is to be divided by another and is not a multiple of it."""
     for name, symbol in known.items():
         formula = parsed(symbol.formula) if symbol.formula else None
         if isinstance(formula, Quotient) and isinstance(formula.top, Name) and isinstance(formula.bottom, Name):
@@ -46,7 +46,7 @@ def divided(known: Mapping[str, Symbol], values: Mapping[str, int]) -> None:
             if whole % part:
                 near = sorted({max(whole // part, 1) * part, (whole // part + 1) * part})
                 message = (
-                    f"{formula.top.name} {whole} is no multiple of {formula.bottom.name} {part}, so {name} is none"
+                    f"{formula.top.name} {whole} is not a multiple of {formula.bottom.name} {part}, so {name} is none"
                 )
                 raise ValuesError(message, f"{' and '.join(map(str, near))} are")
 

@@ -9,17 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import gcd, log2, prod
 
-from vit_trace.dims.formula import (
-    Formula,
-    Least,
-    Number,
-    Product,
-    Quotient,
-    Sum,
-    Symbol,
-    evaluate,
-    factors,
-)
+from vit_trace.dims.formula import Formula, Least, Number, Product, Quotient, Sum, Symbol, evaluate, factors
 
 Vector = tuple[int, ...]
 

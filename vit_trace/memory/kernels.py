@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vit_trace.tracing.rules import arrange, contract, reduce
-from vit_trace.tracing.rules.core import (
+from vit_trace.record.meta import arrange, contract, reduce
+from vit_trace.record.meta.core import (
     FLOATS,
     HALVES,
     NUMBERS,

@@ -8,7 +8,7 @@ from typing import Literal, cast
 
 from msgspec import Struct
 
-from vit_trace.output import known, refuse
+from vit_trace.base.refused import known, refuse
 
 Optimizer = Literal["adamw", "sgd", "none"]
 Precision = Literal["fp32", "bf16-mixed", "bf16"]

@@ -17,9 +17,10 @@ from vit_trace.memory.functions import Functions
 from vit_trace.memory.options import Precision
 from vit_trace.memory.step import NoGradient, heard
 from vit_trace.memory.tape import Tape
-from vit_trace.targets.target import Inputs, Target
-from vit_trace.tracing.build import Lean
-from vit_trace.tracing.ladder import build_anyhow, build_on_cpu, change, moved
+from vit_trace.record.build.anyhow import build_anyhow, build_on_cpu, change, moved
+from vit_trace.record.build.lean import Lean
+from vit_trace.targets.inputs import Inputs
+from vit_trace.targets.target import Target
 
 
 class Unmeasured(Exception):

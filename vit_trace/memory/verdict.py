@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from vit_trace.base.trace import Diagnostic
+from vit_trace.base.words import bytes_text
 from vit_trace.memory.report import MemoryReport, Peak, Remedy
-from vit_trace.tracing.schema import Diagnostic
-from vit_trace.views import bytes_text
 
 
 def diagnostics(report: MemoryReport) -> tuple[Diagnostic, ...]:

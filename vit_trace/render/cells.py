@@ -8,11 +8,12 @@ from difflib import SequenceMatcher
 
 from rich.text import Text
 
+from vit_trace.base.trace import Source, TensorSpec, Trace
+from vit_trace.base.words import compact
 from vit_trace.dims.formula import on_screen as formula_on_screen
 from vit_trace.dims.values import used
 from vit_trace.render import theme
-from vit_trace.tracing.schema import Source, TensorSpec, Trace
-from vit_trace.views import Outline, Row, compact
+from vit_trace.view.outline import Outline, Row
 
 
 def printable(text: str) -> str:

@@ -7,12 +7,12 @@ from typing import IO
 from rich.table import Table
 from rich.text import Text
 
-from vit_trace.checkpoint.describe import Description
-from vit_trace.checkpoint.holding import Holding, heads_of
+from vit_trace.base.words import compact
 from vit_trace.render import theme
 from vit_trace.render.cells import printable
 from vit_trace.render.console import console_for
-from vit_trace.views import compact
+from vit_trace.weights.describe import Description
+from vit_trace.weights.holding import Holding, heads_of
 
 UNKNOWN = "not known"
 

@@ -13,9 +13,9 @@ import re
 import tokenize
 from collections.abc import Iterator, Mapping, Sequence
 
+from vit_trace.base.trace import Line, Listed, Trace
 from vit_trace.render.notes import kept, places, relative, words
-from vit_trace.tracing.schema import Line, Listed, Trace
-from vit_trace.views import title
+from vit_trace.view.outline import title
 
 WIDEST = 110
 """Characters of a line with its comment."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from vit_trace.tracing.schema import Diagnostic, Label, Source
+    from vit_trace.base.trace import Diagnostic, Label, Source
 
 COMMAND_LINE = "command line"  # the file of a span that points at what was typed: it has no line to go to
 STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan"}

@@ -6,11 +6,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vit_trace.base.trace import Stage, Trace
 from vit_trace.dims.explain import Meaning, bracketed, doublings, formulas_of, meanings
 from vit_trace.dims.formula import on_screen
 from vit_trace.dims.values import parsed
 from vit_trace.render import cells, theme
-from vit_trace.tracing.schema import Stage, Trace
 
 COUNTS = {1: "one thing", 2: "two things", 3: "three things", 4: "four things"}
 

@@ -8,12 +8,12 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from vit_trace.base.words import bytes_text
 from vit_trace.memory.report import MemoryReport
 from vit_trace.memory.verdict import budget_text, where
 from vit_trace.render import theme
 from vit_trace.render.diagnostics import STYLES
 from vit_trace.render.notes import places
-from vit_trace.views import bytes_text
 
 MOST_STAGES = 6
 """Stages shown by name; the rest is summed."""

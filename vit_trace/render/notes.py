@@ -7,9 +7,10 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from vit_trace.base.trace import Line, Listed, Note, TensorSpec
+from vit_trace.base.words import ranges_text, shape_text
 from vit_trace.dims.formula import listed
 from vit_trace.render.cells import has_formula, on_screen, printable
-from vit_trace.tracing.schema import Line, Listed, Note, TensorSpec
 
 
 class Words(NamedTuple):
@@ -49,13 +50,11 @@ def tensors(specs: Sequence[TensorSpec]) -> tuple[str, str]:
             runs[-1] = spec, runs[-1][1] + 1
         else:
             runs.append((spec, 1))
-    shapes = [f"{spec.path} {f'{count} of ' if count > 1 else ''}{shape(spec)}".lstrip() for spec, count in runs]
+    shapes = [
+        f"{spec.path} {f'{count} of ' if count > 1 else ''}{shape_text(spec.shape)}".lstrip() for spec, count in runs
+    ]
     formulas = [" × ".join(map(on_screen, spec.dims)) for spec, _ in runs if has_formula(spec)]
     return ", ".join(shapes), ", ".join(dict.fromkeys(formulas))
-
-
-def shape(spec: TensorSpec) -> str:
-    return "×".join(str(size) if size >= 0 else "?" for size in spec.shape) or "scalar"
 
 
 def places(modules: Sequence[str]) -> str:
@@ -84,7 +83,7 @@ def place(template: str, rows: list[list[int]]) -> str:
     for column in columns:
         count *= len(column)
     if count == len(set(map(tuple, rows))):
-        return filled(template, [ranges(column) for column in columns])
+        return filled(template, [ranges_text(column) for column in columns])
     inside: dict[int, list[list[int]]] = {}
     for row in rows:
         inside.setdefault(row[0], []).append(row[1:])
@@ -92,23 +91,12 @@ def place(template: str, rows: list[list[int]]) -> str:
     head, _, tail = template.partition("*")
     for number, rest in inside.items():
         same.setdefault(place(tail, rest), []).append(number)
-    return ", ".join(f"{head}{ranges(numbers)}{rest}" for rest, numbers in same.items())
+    return ", ".join(f"{head}{ranges_text(numbers)}{rest}" for rest, numbers in same.items())
 
 
 def filled(template: str, texts: Sequence[str]) -> str:
     pieces = template.split("*")
     return "".join(piece + text for piece, text in zip(pieces, [*texts, ""], strict=True))
-
-
-def ranges(numbers: list[int]) -> str:
-    """0, 1, 2, 5 as 0…2,5."""
-    parts: list[list[int]] = []
-    for number in numbers:
-        if parts and number == parts[-1][-1] + 1:
-            parts[-1].append(number)
-        else:
-            parts.append([number])
-    return ",".join(f"{part[0]}…{part[-1]}" if len(part) > 1 else str(part[0]) for part in parts)
 
 
 def kept(listed: Listed, ran_only: bool) -> list[Line]:

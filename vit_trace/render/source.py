@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.syntax import Syntax
 from rich.text import Text
 
+from vit_trace.base.trace import Line, Listed, Trace
 from vit_trace.render import theme
 from vit_trace.render.cells import printable
 from vit_trace.render.notes import Words, kept, places, relative, words
-from vit_trace.tracing.schema import Line, Listed, Trace
 
 SIDE_BY_SIDE = 100
 """Columns from which notes stand beside the code."""

@@ -12,9 +12,9 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.text import Text
 
+from vit_trace.base.trace import TensorSpec
 from vit_trace.render import cells, theme
-from vit_trace.tracing.schema import TensorSpec
-from vit_trace.views import Outline, Row, totals
+from vit_trace.view.outline import Outline, Row, totals
 
 GAP = 2
 LEAST_OPERATION = 18

@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
+from vit_trace.base.trace import TensorSpec
 from vit_trace.render import cells, theme
-from vit_trace.tracing.schema import TensorSpec
-from vit_trace.views import Outline, Row, totals
+from vit_trace.view.outline import Outline, Row, totals
 
 
 def print_tree(outline: Outline, console: Console) -> None:

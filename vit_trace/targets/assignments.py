@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
-from vit_trace.output import Refused, refuse
+from vit_trace.base.refused import Refused, refuse
+from vit_trace.base.roles import ROLES
 from vit_trace.targets.complaints import nearest
-from vit_trace.targets.knobs import ROLES
 
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "none"}
 """How the plain types are spoken of."""

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from types import TracebackType
 
-from vit_trace.output import Refused
-from vit_trace.tracing import frames
-from vit_trace.tracing.schema import Diagnostic, Source
+from vit_trace.base.refused import Refused
+from vit_trace.base.trace import Diagnostic, Source
+from vit_trace.record.source import frames
 
 LIKE = 0.85
 """How alike two names are of which one is a slip of the pen."""

@@ -6,18 +6,17 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from vit_trace.output import refuse
+from vit_trace.base.refused import refuse
 from vit_trace.targets.assignments import named
 from vit_trace.targets.complaints import nearest
-from vit_trace.targets.inputs import Feed, Plan, Sizes, image_plan, pair
+from vit_trace.targets.inputs import Feed, Inputs, Plan, Sizes, image_plan, pair
 from vit_trace.targets.knobs import image_places, number
 from vit_trace.targets.request import Request
-from vit_trace.targets.target import Inputs
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from vit_trace.tracing.ladder import Built
+    from vit_trace.record.build.anyhow import Built
 
 SIDE = 224
 OTHER_SIDES = (256, 384)

@@ -11,14 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from vit_trace.base.refused import refuse
 from vit_trace.dims.formula import evaluate, parse
-from vit_trace.output import refuse
-from vit_trace.targets.target import Inputs
 
 Axis = str | int
 """A size, or a formula over the sizes: "b", "H//p"."""
 
 Sizes = Mapping[str, int]
+
+Inputs = tuple[tuple[Any, ...], dict[str, Any]]
+"""(args, kwargs) of a forward."""
 
 DTYPES = {
     **{name: name for name in ("float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8")},

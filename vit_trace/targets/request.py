@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
 
-from vit_trace.output import refuse
+from vit_trace.base.refused import refuse
 from vit_trace.targets.inputs import Given, parse_inputs
 
 BATCH = 2
@@ -45,3 +47,19 @@ def request_of(
             raise refuse("bad-value", f"--image-size {text}: 256 or 256x320 is wanted")
         image = int(found[1]), int(found[2] or found[1])
     return Request(given, flags, parse_inputs(inputs), int(batch), image, train, rules)
+
+
+class Model(NamedTuple):
+    """What the command line says of the model: flags as typed, a YAML file under them, --set, --input, switches."""
+
+    flags: dict[str, str]
+    config: Path | None
+    assignments: tuple[str, ...]
+    rules: bool
+    formulas: bool
+    inputs: tuple[str, ...] = ()
+    train: bool = False
+
+
+NO_MODEL = Model({}, None, (), True, True)
+"""What the command line says where it says nothing of the model."""

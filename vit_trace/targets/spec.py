@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vit_trace.base.refused import Refused, refuse
 from vit_trace.config.files import yaml_files_in
 from vit_trace.config.words import cut
-from vit_trace.output import refuse
 from vit_trace.targets.target import Target
 
 if TYPE_CHECKING:
-    from vit_trace.targets.foreign import Foreign
     from vit_trace.targets.request import Request
+    from vit_trace.targets.target import Foreign
 
 LIBRARIES = ("timm", "hf", "torchvision")
 
@@ -51,7 +52,7 @@ def foreign_target(
     path = Path(spec)
     if path.suffix.lower() == ".json" or path.is_dir():
         return config_target(path, request)
-    from vit_trace.targets.python_models import python_model
+    from vit_trace.targets.libraries.python_models import python_model
 
     return python_model(spec, request).target()
 
@@ -59,14 +60,14 @@ def foreign_target(
 def reader(library: str) -> Callable[[str, Request], Foreign]:
     """The function that reads what stands after the colon."""
     if library == "timm":
-        from vit_trace.targets.timm_models import timm_model
+        from vit_trace.targets.libraries.timm_models import timm_model
 
         return timm_model
     if library == "hf":
-        from vit_trace.targets.hf_models import hf_class
+        from vit_trace.targets.libraries.hf_models import hf_class
 
         return hf_class
-    from vit_trace.targets.torchvision_models import torchvision_model
+    from vit_trace.targets.libraries.torchvision_models import torchvision_model
 
     return torchvision_model
 
@@ -80,6 +81,22 @@ def config_target(path: Path, request: Request) -> Target:
             raise refuse("no-such-file", f"there is no file {cut(str(path))}")
         help = tuple(f"for example {name}" for name in yaml_files_in(path)[:1])
         raise refuse("no-such-file", f"{path} is a directory without a config.json", help=help)
-    from vit_trace.targets.hf_models import hf_file
+    from vit_trace.targets.libraries.hf_models import hf_file
 
     return hf_file(path, request).target()
+
+
+VERBS = ("trace", "show", "explain", "models", "check")
+
+FORMS = "FILE.yaml, timm:NAME, hf:NAME, torchvision:NAME, config.json, FILE.py:NAME or package.module:NAME"
+
+
+def no_spec(spec: str) -> Refused:
+    """A word that is no spec: half a size, a misspelt verb, a model without its library."""
+    from vit_trace.config.words import cut
+
+    help = [f"a spec is {FORMS}"]
+    if spec.isdecimal():
+        help = ["height and width are one word: --image-size 256x320"]
+    help[:0] = [f"did you mean vit-trace {verb}?" for verb in get_close_matches(spec[:64], VERBS, 1)]
+    return refuse("unknown-target", f"{cut(spec) or repr('')} is no file and names no model", help=tuple(help))

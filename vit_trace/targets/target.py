@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from vit_trace.tracing import schema
-from vit_trace.tracing.schema import Symbol, Trace, Value
+from vit_trace.base import trace as schema
+from vit_trace.base.refused import Refused
+from vit_trace.base.trace import Symbol, Value
+from vit_trace.targets.building import build_first
+from vit_trace.targets.complaints import silenced
+from vit_trace.targets.inputs import Inputs, Plan
+from vit_trace.targets.knobs import Changes, Knob
 
 if TYPE_CHECKING:
     from torch import nn
 
-Inputs = tuple[tuple[Any, ...], dict[str, Any]]
+    from vit_trace.record.build.anyhow import Built
 
 
 def set_words(name: str, value: Value) -> str:
@@ -32,8 +38,8 @@ class Target:
     """What a spec stands for.
 
     `build` and `inputs` may import torch; `inputs` gives the (args, kwargs) of forward, on the meta device. `probes`
-    gives the same target at other settings, of which the last confirms what the others suggest. `trace` is how to trace
-    a target for which that is not all there is to it: (rules, formulas) -> Trace.
+    gives the same target at other settings, of which the last confirms what the others suggest. `foreign` is the
+    model of a library or of the user that the target stands for; None for the built-in ViT.
 
     `variant` is the target with some hyperparameters changed and all else the same, `words` how a user would say such
     a change; `expected` is the shape of the images that the model was made for; `arguments` are what somebody else's
@@ -49,7 +55,7 @@ class Target:
     symbols: Mapping[str, Symbol] = field(default_factory=dict)
     probes: Callable[[], Sequence[Target]] = tuple
     repeats: bool = False
-    trace: Callable[[bool, bool], Trace] | None = None
+    foreign: Foreign | None = None
     train: bool = False
     variant: Callable[[Mapping[str, Value]], Target] | None = None
     words: Callable[[str, Value], str] = set_words
@@ -66,3 +72,71 @@ class Target:
     def record(self, device: str = "meta") -> schema.Target:
         """What the trace says of it."""
         return schema.Target(self.spec, self.class_name, dict(self.hyperparameters), device)
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A model of a library or of the user, built once.
+
+    `arguments` is what it was made of, under the library's names; `again` makes it with some of that changed; `plans`
+    are ways to feed it, the first that its forward takes counts; `usual` those it was made for, whatever it is given.
+    """
+
+    spec: str
+    make: Callable[[], object]
+    built: Built
+    arguments: Mapping[str, Any]
+    knobs: Sequence[Knob]
+    again: Callable[[Changes], object] | None
+    plans: Sequence[Plan]
+    hyperparameters: Mapping[str, Value] = field(default_factory=dict)
+    train: bool = False
+    heard: bool = True  # what its code prints has not been printed before
+    usual: Callable[[Built], Sequence[Plan]] = lambda _: ()
+    fitting: list[Plan] = field(default_factory=list, compare=False)  # the plan that its forward took, once it ran
+
+    def target(self) -> Target:
+        return Target(
+            spec=self.spec,
+            class_name=type(self.built.model).__name__,
+            hyperparameters=self.hyperparameters,
+            build=self.make,  # type: ignore[arg-type]  # known to give a module: it has been called
+            inputs=lambda: (self.fitting or self.plans)[0].inputs({}),
+            foreign=self,
+            train=self.train,
+            variant=self.variant if self.again is not None else None,
+            expected=self.expected(),
+            batch=self.plans[0].sizes.get("b"),
+            feeds=lambda batch: [partial(plan.inputs, {"b": batch}) for plan in self.plans],
+            arguments=self.arguments,
+        )
+
+    def variant(self, values: Mapping[str, Value]) -> Target:
+        """The target with some hyperparameters changed, fed as before. Raises Refused."""
+        again = self.again
+        assert again is not None
+        arguments = {**self.arguments, **values}
+        base: Changes = {(name,): tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        make = partial(again, base)
+        with silenced():
+            built = build_first(self.spec, make)
+        return replace(
+            self,
+            make=make,
+            built=built,
+            heard=False,
+            fitting=[],
+            arguments=arguments,
+            again=lambda changes: again({**base, **changes}),
+            hyperparameters={**self.hyperparameters, **values},
+        ).target()
+
+    def expected(self) -> tuple[int, ...] | None:
+        """The shape of the images or clips that the model was made for; None where it takes something else."""
+        try:
+            plan = self.usual(self.built)[0]
+        except (Refused, IndexError):
+            return None
+        if len(plan.feeds) == 1 and set(plan.feeds[0].axes) in (set("bcHW"), set("bcTHW")):
+            return tuple(plan.sizes[str(axis)] for axis in plan.feeds[0].axes)
+        return None

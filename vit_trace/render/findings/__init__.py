@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import IO
 
-from vit_trace.checks.verdict import Verdict
+from vit_trace.check.verdict import Verdict
 
 Writer = Callable[[Sequence[Verdict], IO[str]], None]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import IO
 
-from vit_trace.checks.verdict import Verdict, summary
+from vit_trace.check.verdict import Verdict, summary
 from vit_trace.render.diagnostics import COMMAND_LINE, concise
 from vit_trace.render.findings.places import summary_line
 

@@ -7,7 +7,7 @@ from typing import IO
 
 import msgspec
 
-from vit_trace.checks.verdict import Verdict, report
+from vit_trace.check.verdict import Verdict, report
 
 
 def write_json(verdicts: Sequence[Verdict], stream: IO[str]) -> None:

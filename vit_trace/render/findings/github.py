@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import IO
 
-from vit_trace.checks.verdict import Verdict, summary
+from vit_trace.base.trace import Diagnostic
+from vit_trace.check.verdict import Verdict, summary
 from vit_trace.render.diagnostics import near_here
 from vit_trace.render.findings.places import place, summary_line
-from vit_trace.tracing.schema import Diagnostic
 
 COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
 

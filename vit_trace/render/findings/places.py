@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from vit_trace.checks.verdict import Summary, Verdict
+from vit_trace.base.trace import Diagnostic, Source
+from vit_trace.check.verdict import Summary, Verdict
 from vit_trace.render.diagnostics import COMMAND_LINE, near_here
-from vit_trace.tracing.schema import Diagnostic, Source
 
 
 def place(verdict: Verdict, diagnostic: Diagnostic) -> Source | None:

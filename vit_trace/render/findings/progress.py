@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from threading import Timer
 
-from vit_trace.checks.verdict import Verdict
+from vit_trace.check.verdict import Verdict
 from vit_trace.render.console import console_for
 
 DELAY = 1.0

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
 
-from vit_trace.checks.codes import CODES
-from vit_trace.checks.verdict import Verdict
+from vit_trace.base.trace import Diagnostic, Source
+from vit_trace.check.verdict import Verdict
+from vit_trace.render.codes import meaning
 from vit_trace.render.diagnostics import near_here
 from vit_trace.render.findings.places import place
-from vit_trace.tracing.schema import Diagnostic, Source
 from vit_trace.version import __version__
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
@@ -30,7 +30,7 @@ def write_sarif(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
 
 def described(code: str) -> dict[str, Any]:
     """A rule: its code and what `vit-trace explain` says of it."""
-    text = CODES.get(code, "").strip()
+    text = meaning(code)
     if not text:
         return {"id": code}
     first = text.split(". ")[0].replace("\n", " ").rstrip(".") + "."

@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vit_trace.checks.verdict import SEVERITIES, Suggestion, Verdict, summary
+from vit_trace.base.words import compact
+from vit_trace.check.verdict import SEVERITIES, Suggestion, Verdict, summary
 from vit_trace.render import theme
 from vit_trace.render.cells import printable
 from vit_trace.render.console import console_for
 from vit_trace.render.diagnostics import STYLES, print_diagnostic
 from vit_trace.render.findings.places import summary_line
 from vit_trace.render.memory import print_memory
-from vit_trace.views import compact
 
 TRIED = "(tried: builds and runs)"
 MOST_ROWS = 40

@@ -1,0 +1,403 @@
+"""The command line as a person or a script meets it: results, exit codes, streams, files."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from helpers.places import ROOT
+
+from vit_trace.base.trace import Trace
+from vit_trace.cli.app import run
+
+SMALL = ["--image-size", "64", "--dim", "32", "--depth", "2", "--heads", "2", "--dim-head", "8", "--mlp-dim", "48"]
+
+
+def call(capfd, *arguments: str) -> tuple[int, str, str]:
+    code = run(list(arguments))
+    out, err = capfd.readouterr()
+    return code, out, err
+
+
+def process(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "vit_trace", *arguments]
+    clean = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR", "FORCE_COLOR")}
+    return subprocess.run(command, capture_output=True, text=True, env=clean | environment, cwd=ROOT, timeout=120)
+
+
+# -- the default screen --------------------------------------------------------------------------------------------
+
+SHAPES = [
+    *["256, 256", "32, 32", "64", "3072", "1024", "1×65×1024", "1×1×1024"],  # constructor
+    *["5×3×256×256", "5×64×3072", "5×64×1024", "5×1×1024", "5×65×1024"],
+    *["5×65×3072", "3 of 5×65×1024", "5×16×65×64", "5×16×64×65", "5×16×65×65", "5×16×65×64", "5×65×1024"],
+    *["5×65×2048", "5×65×1024", "5×1024", "5×20"],
+]
+
+
+@pytest.mark.parametrize("view", ["table", "tree"])
+def test_reference_shapes_stand_on_the_screen_in_order(capfd, view):
+    code, out, err = call(capfd, "--image-size", "256", "--patch-size", "32", "--view", view)
+    assert (code, err) == (0, "")
+    place = 0
+    for shape in SHAPES:
+        found = re.compile(rf"(?<![\d×]){re.escape(shape)}(?![\d×])").search(out, place)
+        assert found, f"{shape} is missing after {out[:place][-80:]!r}"
+        place = found.end()
+    assert "layers.0…5 ×6" in out
+    assert "53,617,684 parameters" in out
+    assert "GFLOPs forward" in out
+
+
+def test_no_fold_prints_all_six_layers(capfd):
+    _, out, _ = call(capfd, "--no-fold")
+    assert len(re.findall(r"(?<![\d×])5×65×3072(?![\d×])", out)) == 6
+    assert len(re.findall(r"(?<![\d×])5×16×65×65(?![\d×])", out)) == 6 * 3
+    assert "layers.0…5 ×" not in out and "folded" not in out
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 160])
+def test_a_terminal_of_any_width_is_not_overrun(width):
+    out = process("--image-size", "256", COLUMNS=str(width)).stdout
+    assert max(len(line) for line in out.splitlines()) <= width
+    assert "heads" in out and "n+1" in out
+
+
+def test_a_pipe_is_plain_and_not_cut_off():
+    out = process().stdout
+    assert "\x1b" not in out
+    assert "b c (h p1) (w p2) → b (h w) (p1 p2 c)" in out
+    assert "b × n+1 × 3·heads·dim_head" in out
+
+
+def test_colour_on_request_only():
+    assert "\x1b[" in process(*SMALL, FORCE_COLOR="1").stdout
+    assert "\x1b[3" not in process(*SMALL, NO_COLOR="1", FORCE_COLOR="1").stdout
+
+
+def test_folded_numbers_add_up(capfd):
+    """Each row's parameters, times its layers, sum to the total."""
+    _, out, _ = call(capfd, "--format", "json", *SMALL)
+    trace = Trace.from_json(out)
+    from vit_trace.view.outline import outline
+
+    rows = outline(trace, levels=1)
+    own = sum(row.parameters for row in (*rows.rows, *rows.construction))
+    assert own == trace.totals.parameters
+
+
+# -- selections ----------------------------------------------------------------------------------------------------
+
+
+def test_stage_glob_and_levels(capfd):
+    _, out, _ = call(capfd, "--stage", "*layers.3.*to_qkv")
+    assert "5×65×3072" in out and "mlp_head" not in out and "layers.2" not in out
+    _, out, _ = call(capfd, "--levels", "1")
+    assert "to_qkv" not in out and "mlp_head" in out and "50.4 M" in out
+
+
+def test_flags_files_and_set_override_one_another(capfd, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("dim: 48\nheads: 3\ndepth: 1\nimage_size: [64, 96]\n")
+    _, out, _ = call(capfd, str(file), "--heads", "4", "--set", "dim_head=6", "--format", "json")
+    hyperparameters = json.loads(out)["target"]["hyperparameters"]
+    assert hyperparameters["dim"] == 48 and hyperparameters["heads"] == 4 and hyperparameters["dim_head"] == 6
+    assert hyperparameters["image_size"] == [64, 96]
+    _, again, _ = call(capfd, "trace", "--config", str(file), "--heads", "4", "--set", "dim_head=6", "--format", "json")
+    assert json.loads(again)["stages"] == json.loads(out)["stages"]
+
+
+# -- JSON and files ------------------------------------------------------------------------------------------------
+
+
+def test_json_is_one_document_and_show_gives_the_same_screen(capfd, tmp_path):
+    file = tmp_path / "trace.json"
+    _, out, _ = call(capfd, *SMALL, "--format", "json")
+    file.write_text(out)
+    assert json.loads(out)["schema"] == "vit-trace/1"
+    for view in (["--view", "table"], ["--view", "tree"], ["--levels", "2"], ["--no-fold"]):
+        _, direct, _ = call(capfd, *SMALL, *view)
+        _, shown, _ = call(capfd, "show", str(file), *view)
+        assert shown == direct
+    _, again, _ = call(capfd, "show", str(file), "--format", "json")
+    assert again == out
+
+
+def test_output_files(capfd, tmp_path):
+    one, two = tmp_path / "a.json", tmp_path / "b.txt"
+    code, out, err = call(capfd, *SMALL, "-o", str(one), "-o", str(two))
+    assert code == 0 and out == "" and "a.json" in err and "b.txt" in err
+    assert Trace.from_json(one.read_text()).failure is None
+    assert "to_qkv" in two.read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "b.txt"]
+    assert one.stat().st_mode & 0o444 == 0o444 & ~os.umask(os.umask(0))
+
+
+@pytest.mark.parametrize("name", ["a.xyz", "missing/a.json", "directory.json"])
+def test_output_that_cannot_be_written_is_refused_before_the_trace(capfd, tmp_path, name):
+    (tmp_path / "directory.json").mkdir()
+    code, out, err = call(capfd, *SMALL, "-o", str(tmp_path / name))
+    assert code == 2 and out == "" and "error[" in err and "Traceback" not in err
+
+
+def test_a_failing_write_leaves_the_old_file_alone(tmp_path, monkeypatch):
+    from vit_trace.cli import output
+
+    file = tmp_path / "old.json"
+    file.write_text("old")
+    with pytest.raises(RuntimeError), output.atomic(file) as stream:
+        stream.write("half")
+        raise RuntimeError
+    assert file.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["old.json"]
+
+
+def test_a_glob_that_fits_nothing_is_refused_and_a_last_name_is_enough(capfd):
+    code, out, err = call(capfd, *SMALL, "--stage", "to_qvk")
+    assert code == 2 and out == "" and "to_qkv" in err
+    code, out, _ = call(capfd, *SMALL, "--stage", "to_qkv")
+    assert code == 0 and "to_qkv" in out and "mlp_head" not in out
+
+
+@pytest.mark.parametrize("given", ["foo=5x3x64x64", "5x3x99999999999999999999x64", "5x3", "x", "5x3x64x64:float31"])
+def test_bad_inputs(capfd, given):
+    code, _, err = call(capfd, *SMALL, "--input", given)
+    assert code in (1, 2) and "error[" in err and "Traceback" not in err
+
+
+# -- refusals ------------------------------------------------------------------------------------------------------
+
+REFUSED = [
+    (["--image-size", "250"], "--image-size 250", "256"),
+    (["--dim", "10.5"], "--dim 10.5", ""),
+    (["--dim", "0"], "--dim 0", ""),
+    (["--heads", "[b, n]"], "[b, n]", ""),
+    (["--view", "tabel"], "--view tabel", "table"),
+    (["--format", "jsn"], "--format jsn", "json"),
+    (["--no-such-flag"], "no-such-flag", ""),
+    (["--set", "hheads=3"], "hheads", "heads"),
+    (["--config", "no/such.yaml"], "no/such.yaml", ""),
+    (["show", "no-such.json"], "no-such.json", ""),
+    (["show", "pyproject.toml"], "not a saved trace", "--format json"),
+    (["show"], "", ""),
+    (["nonsense"], "nonsense", "timm:NAME"),
+    (["model.py"], "model.py", "model.py:NAME"),
+    (["configs/reference.yaml", "--config", "b.yaml"], "b.yaml", "configs/reference.yaml"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "says", "offers"), REFUSED, ids=lambda value: str(value)[:30])
+def test_refusals_are_one_diagnostic_without_torch(arguments, says, offers):
+    command = [sys.executable, "-X", "importtime", "-m", "vit_trace", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
+    imports = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    complaint = "\n".join(line for line in done.stderr.splitlines() if not line.startswith("import time:"))
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert says in complaint and offers in complaint
+    assert "Traceback" not in complaint
+    assert imports and not any(re.search(r"\| +torch$", line) for line in imports)
+
+
+def test_help_version_and_show_do_not_import_torch(tmp_path, capfd):
+    file = tmp_path / "trace.json"
+    call(capfd, *SMALL, "-o", str(file))
+    code = "import sys; from vit_trace.cli.app import run; run({!r}); sys.exit('torch' in sys.modules)"
+    for arguments in (["--help"], ["--version"], ["show", str(file)], ["show", str(file), "--with", "dim=64"]):
+        done = subprocess.run([sys.executable, "-c", code.format(arguments)], capture_output=True, timeout=60)
+        assert done.returncode == 0, arguments
+    done = subprocess.run([sys.executable, "-c", code.format(SMALL)], capture_output=True, timeout=60)
+    assert done.returncode == 1, "the probe can fail"
+
+
+def test_version_and_help(capfd):
+    code, out, _ = call(capfd, "--version")
+    assert code == 0 and re.fullmatch(r"vit-trace \d+\.\d+\.\d+\S*\n", out)
+    for arguments in (["-h"], ["--help"], ["trace", "-h"], ["show", "--help"], ["explain", "-h"]):
+        code, out, _ = call(capfd, *arguments)
+        assert code == 0 and "Usage: vit-trace" in out
+
+
+def test_completion_script_is_offered():
+    done = process("--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+    assert done.returncode == 0 and "VIT_TRACE" in done.stdout.upper()
+
+
+# -- endings -------------------------------------------------------------------------------------------------------
+
+
+def test_a_pipe_closed_early_ends_quietly():
+    shell = f"{sys.executable} -m vit_trace --no-fold --depth 30 | head -1"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.stderr == "" and done.stdout.startswith("ViT")
+
+
+@pytest.mark.parametrize("delay", [0.8, 1.6, 3.0])
+def test_ctrl_c_ends_at_once(delay):
+    command = [sys.executable, "-m", "vit_trace", "--depth", "3000", "--no-fold"]
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=ROOT)
+    time.sleep(delay)
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=20)
+    assert running.returncode == 130
+    assert b"Traceback" not in err
+
+
+def test_a_defect_is_owned_up_to(capfd, monkeypatch):
+    from vit_trace.cli import output
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(output, "render", broken)
+    code, _, err = call(capfd, *SMALL)
+    assert code == 3 and "defect of vit-trace" in err
+
+
+# -- the words of a command ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        ("--img-size 256", "unknown-flag", ["--img-size", "did you mean --image-size?"]),
+        ("--hidden-size 64", "unknown-flag", ["did you mean --dim?"]),
+        ("--vieww tree", "unknown-flag", ["did you mean --view?"]),
+        ("--foo 3", "unknown-flag", ["vit-trace trace --help"]),
+        ("show --dim 3 x.json", "unknown-flag", ["vit-trace show has no flag --dim"]),
+        ("--dim", "usage", ["--dim"]),
+        ("--dim --depth 4", "missing-value", ["--dim has no value: --depth follows it"]),
+        ("--levels 0", "usage", ["--levels"]),
+        ("--image-size 256 320", "unknown-target", ["--image-size 256x320"]),
+        ("traec", "unknown-target", ["did you mean vit-trace trace?"]),
+        ("", "unknown-target", ["'' is no file"]),
+        ("x" * 5000, "unknown-target", ["xxx"]),
+        ("configs", "no-such-file", ["configs is a directory", "configs/reference.yaml"]),
+        ("explain", "usage", ["vit-trace explain 3072"]),
+        ("show", "usage", ["Missing argument"]),
+    ],
+)
+def test_misused_words_get_one_diagnostic_without_torch(words, code, says):
+    script = (
+        "import sys\nfrom vit_trace.cli.app import run\n"
+        "code = run(sys.argv[1:])\nassert 'torch' not in sys.modules\nsys.exit(code)"
+    )
+    arguments = words.split() or [""]
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert done.stderr.startswith(f"error[{code}]: ") and done.stderr.count("error[") == 1
+    assert all(text in done.stderr for text in says)
+
+
+def test_an_empty_glob_fits_nothing(capfd):
+    code, _, err = call(capfd, *SMALL, "--stage", "")
+    assert code == 2 and "no-such-stage" in err and "did you mean ?" not in err
+
+
+def test_torch_without_numpy_says_nothing_of_it(tmp_path):
+    """What torch prints where numpy is missing; other warnings stay."""
+    (tmp_path / "numpy.py").write_text("raise ModuleNotFoundError(\"No module named 'numpy'\", name='numpy')\n")
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    naive = [sys.executable, "-c", "import torch"]
+    environment = {**os.environ, "PYTHONPATH": path}
+    oracle = subprocess.run(naive, capture_output=True, text=True, env=environment)
+    assert "Failed to initialize NumPy" in oracle.stderr
+    done = process(*SMALL, PYTHONPATH=path)
+    assert (done.returncode, done.stderr) == (0, "")
+    code = "import warnings, vit_trace.cli.app as cli; cli.import_torch(); warnings.warn('Failed to do something else')"
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert "something else" in other.stderr and "NumPy" not in other.stderr
+
+
+# -- terminals and streams of all kinds ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "ascii:strict"])
+def test_a_stream_without_our_characters_gets_others_of_the_same_width(encoding):
+    code = "import sys; from vit_trace.__main__ import main; main()"
+    arguments = [sys.executable, "-c", code, *SMALL]
+    environment = {**os.environ, "COLUMNS": "80", "PYTHONIOENCODING": encoding}
+    done = subprocess.run(arguments, capture_output=True, cwd=ROOT, env=environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    lines = done.stdout.decode(encoding.partition(":")[0]).splitlines()
+    assert [len(line) for line in lines] == [len(line) for line in process(*SMALL, COLUMNS="80").stdout.splitlines()]
+    assert encoding == "latin-1" or encoding == "cp1252" or any("5x3x64x64" in line for line in lines)
+    asked = [*arguments, "--format", "json"]
+    document = subprocess.run(asked, capture_output=True, cwd=ROOT, env=environment).stdout
+    assert json.loads(document.decode())["totals"]["parameters"] > 0
+    refused = subprocess.run([*arguments, "--set", "größe=3"], capture_output=True, cwd=ROOT, env=environment)
+    assert refused.returncode == 2 and b"Traceback" not in refused.stderr
+
+
+def test_no_columns_are_not_taken_for_zero():
+    assert process(*SMALL, COLUMNS="0").stdout == process(*SMALL).stdout
+
+
+def test_a_file_name_that_is_no_text(tmp_path):
+    file = os.fsencode(tmp_path) + b"/a\xff.yaml"
+    Path(os.fsdecode(file)).write_text("dim: 32\n")
+    command = [sys.executable, "-m", "vit_trace", file]
+    done = subprocess.run([*command, "--format", "json"], capture_output=True, cwd=ROOT)
+    assert done.returncode == 0 and json.loads(done.stdout.decode())["target"]["hyperparameters"]["dim"] == 32
+    assert subprocess.run([*command], capture_output=True, cwd=ROOT).returncode == 0
+
+
+def shell(script: str) -> subprocess.CompletedProcess:
+    command = f"{sys.executable} -m vit_trace"
+    environment = {**os.environ, "SMALL": " ".join(SMALL)}
+    script = script.replace("vit-trace", command)
+    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=ROOT, env=environment)
+
+
+@pytest.mark.parametrize("more", ["", "--format json", "--view source", "--help"])
+def test_an_early_closed_pipe_ends_quietly_and_well(more):
+    done = shell(f"vit-trace $SMALL --no-fold {more} | head -c 1 >/dev/null; echo ${{PIPESTATUS[0]}}")
+    assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize("more", ["", "--format json", "--view source", "--help"])
+def test_a_full_output_is_a_diagnostic(more):
+    done = shell(f"vit-trace $SMALL {more} >/dev/full")
+    assert done.returncode == 2 and done.stderr.startswith(
+        "error[cannot-write]: the output cannot be written: No space"
+    )
+    assert done.stderr.count("\n") == 1
+
+
+def test_closed_streams_are_no_defect():
+    assert (shell("vit-trace $SMALL >&-").returncode, shell("vit-trace $SMALL 2>&-").returncode) == (0, 0)
+    assert shell("vit-trace --dim x 2>&-").returncode == 2
+    done = shell("vit-trace show - <&-")
+    assert done.returncode == 2 and "not-a-trace" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda text: text.replace("vit-trace/1", "vit-trace/2"), "its schema is vit-trace/2, this vit-trace reads"),
+        (lambda text: text.replace('"shape":[5,3,64,64]', '"shape":[5,3]'), "img has 2 axes and 4 dims"),
+        (lambda text: text[:3000], "truncated"),
+        (lambda text: "[" * 100_000, "Expected `object`, got `array`"),
+        (
+            lambda text: text.replace('"flops":0', '"flops":"x"', 1),
+            "Expected `int`, got `str` - at `$.stages[0].flops`",
+        ),
+    ],
+)
+def test_a_broken_trace_is_a_diagnostic(capfd, tmp_path, change, says):
+    file = tmp_path / "trace.json"
+    _, out, _ = call(capfd, *SMALL, "--format", "json")
+    file.write_text(change(out))
+    code, out, err = call(capfd, "show", str(file))
+    assert (code, out) == (2, "") and "error[not-a-trace]" in err and says.lower() in err.lower()
+
+
+def test_the_screen_in_the_readme_is_what_is_printed():
+    screen = (ROOT / "README.md").read_text().split("```\n")[1]
+    assert process("--image-size", "256", "--patch-size", "32", COLUMNS="80").stdout.strip("\n") == screen.strip("\n")

@@ -1,0 +1,306 @@
+"""Broken models and inputs, as Markdown pages of what was run and what is said of it; each remedy is applied for real.
+
+A page has a section per case: a `python` block that defines `model` and `args` (built on CPU) or a `console` block with
+a command line, then a block of `key: value` lines that must hold. `requires: timm` names a library.
+"""
+
+import contextlib
+import importlib
+import importlib.util
+import itertools
+import json
+import re
+import shlex
+import sys
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import model_state
+from torch import nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map_only
+
+import vit_trace
+from vit_trace.base.trace import Trace
+from vit_trace.cli import app as cli
+from vit_trace.vit import ViT
+
+PAGES = Path(__file__).parent / "pages"
+KEYS = {
+    "requires",
+    "code",
+    "stage",
+    "producer",
+    "remedy",
+    "note",
+    "message",
+    "meta",
+    "label",
+    "output",
+    "exit",
+    "help",
+} | {"remedies"}
+
+
+@dataclass
+class Page:
+    """One case of a page."""
+
+    name: str
+    language: str
+    code: str
+    expected: dict[str, list[str]] = field(default_factory=dict)
+
+    def one(self, key: str, default: str = "") -> str:
+        return self.expected.get(key, [default])[0]
+
+
+def pages() -> list[Page]:
+    found = []
+    for path in sorted(PAGES.glob("*.md")):
+        for section in re.split(r"^## ", path.read_text(), flags=re.M)[1:]:
+            title, _, body = section.partition("\n")
+            blocks = re.findall(r"^```(\w*)\n(.*?)^```", body, flags=re.M | re.S)
+            assert len(blocks) == 2, f"{path.name}: {title} has {len(blocks)} blocks"
+            page = Page(f"{path.stem}: {title}", blocks[0][0], blocks[0][1])
+            for line in blocks[1][1].strip().splitlines():
+                key, _, value = line.partition(": ")
+                assert key in KEYS, f"{path.name}: {title}: {key}"
+                page.expected.setdefault(key, []).append(value.strip())
+            found.append(page)
+    return found
+
+
+CASES = pages()
+LIBRARIES = sorted({name for page in CASES for name in page.expected.get("requires", [])})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def libraries():
+    """Imported once and first: some of them change torch when they are imported."""
+    for name in LIBRARIES:
+        with contextlib.suppress(ImportError):  # not there, or there without what it needs
+            importlib.import_module(name)
+    if "transformers" in sys.modules:
+        made = sys.modules["transformers"]  # the first model that is made changes torch's Module
+        made.ViTModel(made.ViTConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8))
+
+
+def run_python(page: Page, directory: Path) -> dict:
+    """The names that the block defines. It runs from a file, so that its lines can be pointed at."""
+    path = directory / "case.py"
+    path.write_text(f"import torch\nfrom torch import nn\nimport torch.nn.functional as F\n{page.code}")
+    spec = importlib.util.spec_from_file_location("case", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return vars(module)
+
+
+def skip_unless_there(page: Page) -> None:
+    for library in page.expected.get("requires", []):
+        if library not in sys.modules:
+            pytest.skip(f"{library} cannot be imported")
+
+
+@pytest.mark.parametrize("page", [page for page in CASES if page.language == "python"], ids=lambda page: page.name)
+def test_python_page(page, tmp_path):
+    skip_unless_there(page)
+    torch.manual_seed(0)
+    names = run_python(page, tmp_path)
+    model, args = names["model"].eval(), names["args"]
+    before = model_state(model)
+    if page.one("meta") == "only":
+        model, args = model.to("meta"), tuple(arg.to("meta") for arg in args)
+    trace = vit_trace.trace(model, *args)
+    assert model_state(model) == before
+    hold(page, trace)
+    with torch.no_grad(), pytest.raises(Exception):  # noqa: B017  # whatever it is that it raises without us
+        run_python(page, tmp_path)["model"].eval()(*(args if page.one("meta") != "only" else names["args"]))
+    for remedy in trace.failure.remedies:
+        fresh = run_python(page, tmp_path)
+        applied(remedy, fresh["model"].eval(), fresh["args"])
+
+
+@pytest.mark.parametrize("page", [page for page in CASES if page.language == "python"], ids=lambda page: page.name)
+def test_python_page_on_meta_says_the_same(page, tmp_path):
+    skip_unless_there(page)
+    names = run_python(page, tmp_path)
+    trace = vit_trace.trace(names["model"].eval().to("meta"), *(arg.to("meta") for arg in names["args"]))
+    if page.one("meta") == "runs":  # the values of an index decide, which there are none of
+        assert trace.failure is None
+    else:
+        hold(page, trace)
+
+
+@pytest.mark.parametrize("page", [page for page in CASES if page.language == "console"], ids=lambda page: page.name)
+def test_console_page(page, tmp_path, capsys):
+    skip_unless_there(page)
+    command = shlex.split(page.code.strip().removeprefix("$ vit-trace"))
+    command = [word.replace("DIRECTORY", str(PAGES)) for word in command]
+    assert cli.run(command) == int(page.one("exit", "1"))
+    screen = capsys.readouterr()
+    assert "Traceback" not in screen.err + screen.out
+    assert screen.err.startswith(f"{'warning' if page.one('exit') == '0' else 'error'}[{page.one('code')}]: ")
+    for line in page.expected.get("output", []):
+        assert line in " ".join(screen.err.split())
+    if page.one("exit", "1") != "1":
+        return
+    assert "✗" in screen.out
+    assert cli.run([*command, "--format", "json"]) == 1
+    trace = Trace.from_json(capsys.readouterr().out)
+    hold(page, trace)
+    for remedy in trace.failure.remedies:
+        if not trace.target.spec:
+            applied_to_builtin(remedy, trace)
+        if remedy.change.startswith("--") and remedy.kind == "hyperparameter":
+            assert cli.run([*command, *shlex.split(remedy.change)]) == 0
+            capsys.readouterr()
+
+
+@pytest.mark.parametrize("page", [page for page in CASES if page.language == "silent"], ids=lambda page: page.name)
+def test_silent_page(page, tmp_path):
+    """It runs; what is wrong all the same is a warning, or nothing is said."""
+    skip_unless_there(page)
+    names = run_python(page, tmp_path)
+    trace = vit_trace.trace(names["model"].eval(), *names["args"])
+    assert trace.failure is None
+    assert [one.code for one in trace.diagnostics] == page.expected.get("code", [])
+    for text in page.expected.get("message", []):
+        assert text in trace.diagnostics[0].message
+    for text in page.expected.get("help", []):
+        assert text in trace.diagnostics[0].help
+
+
+@pytest.mark.parametrize("flags", [[], ["--no-formulas"]], ids=["formulas", "numbers"])
+def test_a_model_of_one_image_size_that_keeps_its_axes_is_not_warned_of(flags, capsys):
+    assert cli.run([f"{PAGES / 'exchanged.py'}:Kept", *flags]) == 0
+    assert "warning" not in capsys.readouterr().err
+
+
+def hold(page: Page, trace: Trace) -> None:
+    """What the page says is so."""
+    failure = trace.failure
+    assert failure is not None, "it runs"
+    stage = trace.stages[failure.stage].name if failure.stage is not None else None
+    assert (failure.code, stage) == (page.one("code"), page.one("stage") or ""), failure.message
+    made = [f"{one.size} {one.name}" for one in failure.producers]
+    assert not set(page.expected.get("producer", [])) - set(made), made
+    changes = [one.change for one in failure.remedies]
+    assert not set(page.expected.get("remedy", [])) - set(changes), changes
+    assert not changes or page.one("remedies") != "none", changes
+    if failure.remedies:
+        assert [f"{one.change} (tried: runs, output {one.output})" for one in failure.remedies] == list(failure.help)
+    for text in page.expected.get("help", []):
+        assert text in failure.help
+    for text in page.expected.get("note", []):
+        assert any(text in note for note in failure.notes), failure.notes
+    for text in page.expected.get("message", []):
+        assert text in failure.message
+    for text in page.expected.get("label", []):
+        assert text in [f"{label.span.text} {label.text}" for label in failure.labels]
+    assert all(stage.index <= failure.stage or stage.parent is not None for stage in trace.stages)
+    assert Trace.from_json(trace.to_json()) == trace
+    json.loads(trace.to_json())
+
+
+# -- applying a remedy without the code that tried it ---------------------------------------------------------------
+
+
+def applied(remedy, model: nn.Module, args: tuple) -> None:
+    """The remedy on a real model with real inputs, run by torch alone; the output is the one that was promised."""
+    values, (x, *others) = remedy.values, args
+    if remedy.kind == "input":
+        x = stepped(x, values.get("steps", []))
+        x = torch.zeros(values["shape"]) if "shape" in values else x
+        x = x.to(getattr(torch, values["dtype"])) if "dtype" in values else x
+    if remedy.kind == "model":
+        model.to(getattr(torch, values["dtype"]))
+    if remedy.kind in ("parameter", "attribute"):
+        for name, value in values.items():
+            path, _, attribute = name.rpartition(".")
+            module = model.get_submodule(path)
+            if not isinstance(value, list):
+                setattr(module, attribute, value)
+                continue
+            new = torch.zeros(value)
+            if attribute in module._buffers:
+                module._buffers[attribute] = new
+            else:
+                setattr(module, attribute, nn.Parameter(new))
+            if isinstance(module, nn.LayerNorm):
+                module.normalized_shape = tuple(value)
+            if isinstance(module, nn.GroupNorm):
+                module.num_channels = value[0]
+            if isinstance(module, nn.Embedding):
+                module.num_embeddings = value[0]
+    for path in values.get("modules", []):
+        model.get_submodule(path).register_forward_pre_hook(
+            lambda _, given: (stepped(given[0], values["steps"]), *given[1:])
+        )
+    with torch.no_grad(), Edited(values) if "span" in values else contextlib.nullcontext():
+        output = model(x, *others)
+    first = next(iter(output.values())) if isinstance(output, dict) else output
+    first = first[0] if isinstance(first, tuple) else first
+    assert "×".join(map(str, first.shape)) == remedy.output.split(" ")[0], remedy.change
+
+
+def stepped(tensor: torch.Tensor, steps: list) -> torch.Tensor:
+    """The tensor after methods with their arguments."""
+    for name, *numbers in steps:
+        tensor = getattr(tensor, name)(*numbers)
+    return tensor
+
+
+def callers() -> list:
+    """The frames that are running, the innermost first."""
+    return [frame for frame, _ in traceback.walk_stack(None)]
+
+
+def place_of(frame) -> list:
+    """[line, column, end line, end column] of the expression that a frame evaluates."""
+    line, end_line, column, end_column = list(frame.f_code.co_positions())[frame.f_lasti // 2]
+    return [line, column, end_line, end_column]
+
+
+class Edited(TorchFunctionMode):
+    """The failing call as if it had been edited, by the place that its expression has in the source."""
+
+    def __init__(self, values: dict) -> None:
+        super().__init__()
+        self.values = values
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs, values = dict(kwargs or {}), self.values
+        here = any(
+            (frame.f_code.co_filename, place_of(frame)) == (values["file"], values["span"]) for frame in callers()
+        )
+        if func.__name__ != values["call"] or not here:
+            return func(*args, **kwargs)
+        if "arguments" in values:
+            return func(*args[:1], **(kwargs | values["arguments"]))
+        count = itertools.count()
+
+        def edited(tensor):
+            return stepped(tensor, values["steps"]) if next(count) == values["operand"] else tensor
+
+        args, kwargs = tree_map_only(torch.Tensor, edited, (args, kwargs))
+        return func(*args, **kwargs)
+
+
+def applied_to_builtin(remedy, trace: Trace) -> None:
+    values = dict(trace.target.hyperparameters)
+    values |= remedy.values if remedy.kind == "hyperparameter" else remedy.values.get("hyperparameters", {})
+    del values["batch_size"]
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    given = trace.stages[0].outputs[0]
+    x = torch.zeros(given.shape, dtype=getattr(torch, given.dtype))
+    model = ViT(**values).eval()
+    applied(remedy, model.to(x.dtype) if remedy.kind == "model" else model, (x,))
+
+
+def test_there_are_enough_pages():
+    others = [page for page in CASES if "requires" in page.expected]
+    assert len(CASES) >= 120 and len(others) >= 40, (len(CASES), len(others))

@@ -1,0 +1,77 @@
+"""How shapes, counts and bytes are written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+SIGNS = {
+    "add": "+",
+    "iadd": "+=",
+    "add_": "+=",
+    "radd": "+",
+    "sub": "-",
+    "isub": "-=",
+    "sub_": "-=",
+    "rsub": "-",
+    "mul": "*",
+    "imul": "*=",
+    "mul_": "*=",
+    "rmul": "*",
+    "div": "/",
+    "truediv": "/",
+    "rtruediv": "/",
+    "div_": "/=",
+}
+"""Arithmetic as it is written."""
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """5×65×1024; ? for a size that is not known (below 0); a tensor without axes is a scalar."""
+    return "×".join(str(size) if size >= 0 else "?" for size in shape) or "scalar"
+
+
+def product_text(sizes: Sequence[int]) -> str:
+    """2·5·153"""
+    return "·".join(map(str, sizes))
+
+
+def ranges_text(numbers: Iterable[int], joint: str = ",") -> str:
+    """0…2,5 for 0, 1, 2, 5."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return joint.join(f"{run[0]}…{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+
+
+def name_range(first: str, last: str) -> str:
+    """blocks.0…5.norm for blocks.0.norm and blocks.5.norm; both names where they differ in more than numbers."""
+    one, two = re.split(r"(\d+)", first), re.split(r"(\d+)", last)
+    if one[::2] != two[::2]:
+        return f"{first} … {last}"
+    return "".join(start if start == end else f"{start}…{end}" for start, end in zip(one, two, strict=True))
+
+
+def first_few(words: Sequence[str], most: int) -> str:
+    """a, b, …"""
+    return ", ".join(words[:most]) + (", …" if len(words) > most else "")
+
+
+def compact(number: int) -> str:
+    """3146752 as 3.15 M, to three digits; exact below a thousand."""
+    for limit, unit in ((10**15, "P"), (10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "K")):
+        if number >= limit * 0.9995:
+            scaled = number / limit
+            return f"{scaled:.{2 if scaled < 9.995 else 1 if scaled < 99.95 else 0}f} {unit}"
+    return str(number)
+
+
+def bytes_text(count: int) -> str:
+    """Bytes in binary units: 12 B, 204.5 MiB; a count that no disk holds is said to be one."""
+    for unit, size in (("EiB", 2**60), ("PiB", 2**50), ("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}" if count < 2**70 else "more than any disk holds"
+    return f"{count} B"

@@ -1,0 +1,100 @@
+"""What `check` says of its specs: frozen records, and their JSON (`vit-trace-check/1`). No torch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from vit_trace.base.trace import Diagnostic, Severity
+from vit_trace.memory.report import MemoryReport
+
+SCHEMA = "vit-trace-check/1"
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+
+
+class Suggested(Struct, frozen=True):
+    """A value that builds and runs, what the model then costs, and the codes of what is to be said against it."""
+
+    value: str
+    parameters: int
+    flops: int
+    warnings: tuple[str, ...]
+    present: bool
+
+
+class Suggestion(Struct, frozen=True):
+    """Values of a hyperparameter near its present one."""
+
+    name: str
+    present: str
+    values: tuple[Suggested, ...]
+
+
+class Verdict(Struct, frozen=True, omit_defaults=True):
+    """What is found of one spec; parameters and FLOPs (of one forward of `batch_size` images) where it runs.
+
+    `started` is False where there was nothing to check: no such file, no such model, a library that is not installed.
+    """
+
+    spec: str
+    diagnostics: tuple[Diagnostic, ...] = ()
+    parameters: int | None = None
+    flops: int | None = None
+    batch_size: int | None = None
+    started: bool = True
+    suggestions: tuple[Suggestion, ...] = ()
+    memory: MemoryReport | None = None
+
+    def count(self, severity: str) -> int:
+        return sum(one.severity == severity for one in self.diagnostics)
+
+
+class Summary(Struct, frozen=True):
+    """How much of what was found."""
+
+    configs: int
+    errors: int
+    warnings: int
+    notes: int
+
+
+class Versions(Struct, frozen=True):
+    """What found it."""
+
+    vit_trace: str
+
+
+class Report(Struct, frozen=True):
+    """The whole document."""
+
+    schema: str
+    versions: Versions
+    configs: tuple[Verdict, ...]
+    summary: Summary
+
+
+def summary(verdicts: Sequence[Verdict]) -> Summary:
+    found = Counter(one.severity for verdict in verdicts for one in verdict.diagnostics)
+    return Summary(len(verdicts), *(found[severity] for severity in SEVERITIES))
+
+
+def report(verdicts: Sequence[Verdict]) -> Report:
+    from vit_trace.version import __version__
+
+    return Report(SCHEMA, Versions(__version__), tuple(verdicts), summary(verdicts))
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of `Report`, generated from these records."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": SCHEMA} | msgspec.json.schema(Report)
+
+
+if __name__ == "__main__":
+    import json
+    import sys
+
+    sys.stdout.write(json.dumps(json_schema(), indent=1) + "\n")

@@ -1,0 +1,1 @@
+"""What diagnostic codes mean. Others use `registry.register` and `codes.explained`."""

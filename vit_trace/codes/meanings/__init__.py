@@ -1,0 +1,18 @@
+"""What codes mean that are given in many places: registered here by area.
+
+Causes of a failure, silent mistakes and rules of `check` register their own codes beside their code.
+"""
+
+from __future__ import annotations
+
+from vit_trace.codes.meanings import checkpoint, config, forward, memory, rules, silent, targets, usage
+from vit_trace.codes.registry import register_all
+
+register_all("failure", forward.MEANINGS)
+register_all("silent", silent.MEANINGS)
+register_all("config-check", rules.MEANINGS)
+register_all("checkpoint", checkpoint.MEANINGS)
+register_all("memory", memory.MEANINGS)
+register_all("config", config.MEANINGS)
+register_all("target", targets.MEANINGS)
+register_all("usage", usage.MEANINGS)

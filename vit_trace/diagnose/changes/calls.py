@@ -1,0 +1,246 @@
+"""The failing call itself with another argument, or one of its tensors turned: what a person would change in that line.
+
+Applied where that expression calls the function and it raises, and nowhere else. No torch.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from math import prod
+
+from vit_trace.base.trace import Operand, Remedy, Value
+from vit_trace.diagnose.causes.combine import BIASED, JOINS, PRODUCTS, clash
+from vit_trace.diagnose.causes.lookups import GATHERS, SCATTERS
+from vit_trace.diagnose.changes.parameters import LIKEWISE, other_blocks
+from vit_trace.diagnose.scene import Cause, Scene, Shape
+
+Step = list[Value]
+WIDTHS = {"linear", "norm-size", "attention-width"}
+ATTENTION = "scaled_dot_product_attention"
+LONGEST = 40
+"""Characters of an expression that is repeated in a suggestion."""
+
+
+def calls(scene: Scene, cause: Cause) -> Iterator[Remedy]:
+    """Changes of the failing call whose shapes would do there; whether the rest goes well is for a trial to tell."""
+    if cause.by_value or (scene.failure.span is None and cause.code not in WIDTHS):  # a line to change, or a layer
+        return
+    if scene.call in JOINS:
+        yield from joins(scene)
+    elif scene.call in PRODUCTS:
+        yield from products(scene)
+    elif scene.call in GATHERS | SCATTERS:
+        yield from gathers(scene)
+    elif cause.code in WIDTHS:
+        yield from widths(scene, cause)
+    elif cause.code == "conv-channels":
+        yield from channels(scene, cause)
+    elif cause.code == "broadcast" and scene.call not in ("getitem", "setitem", ATTENTION):
+        yield from broadcasts(scene)
+    elif cause.code == "permute":
+        yield from permuted(scene)
+    elif scene.call == ATTENTION:
+        yield from attended(scene)
+    elif cause.code == "view":
+        yield changed(scene, "reshape instead of view", {"operand": 0, "steps": [["contiguous"]]})
+
+
+def joins(scene: Scene) -> Iterator[Remedy]:
+    """cat along the one axis that differs; a tensor of size 1 expanded, one with an axis less given it."""
+    shapes = [operand.shape for operand in scene.operands]
+    ndim = max(map(len, shapes), default=0)
+    if not ndim:
+        return
+    if len({len(shape) for shape in shapes}) > 1:
+        yield from missing_axes(scene, ndim)
+        return
+    odd = [axis for axis in range(ndim) if len({shape[axis] for shape in shapes}) > 1]
+    joined = scene.integer("[1]", "dim", default=0)
+    if len(odd) == 1 and odd[0] != joined % ndim and scene.call in ("cat", "concat", "concatenate"):
+        yield changed(scene, f"{scene.call} with dim={odd[0]}", {"arguments": {"dim": odd[0]}})
+        return
+    for place, shape in enumerate(shapes if ndim == 3 else ()):
+        if agree([*shapes[:place], (shape[0], shape[2], shape[1]), *shapes[place + 1 :]], joined % ndim):
+            yield from turned(scene, place, [["transpose", 1, 2]])
+    for axis in odd:
+        full = max(shape[axis] for shape in shapes)
+        ones = [place for place, shape in enumerate(shapes) if shape[axis] == 1]
+        if axis != joined % ndim and len(ones) == 1 and full > 1:
+            yield from turned(scene, ones[0], [["expand", *(full if at == axis else -1 for at in range(ndim))]])
+
+
+def agree(shapes: Sequence[Shape], joined: int) -> bool:
+    """Whether shapes can be joined along an axis."""
+    return len({(*shape[:joined], *shape[joined + 1 :]) for shape in shapes}) == 1
+
+
+def permuted(scene: Scene) -> Iterator[Remedy]:
+    """An axis that is named twice, in one of its places the one that is missing."""
+    ndim, dims = len(scene.operands[0].shape), scene.sizes("dims")
+    left = [axis for axis in range(ndim) if axis not in [one % ndim for one in dims]]
+    before = f"permute({', '.join(map(str, dims))})"
+    for place in range(ndim) if len(left) == 1 else ():
+        after = [*dims[:place], left[0], *dims[place + 1 :]]
+        if len({axis % ndim for axis in after}) == ndim:
+            text = f"permute({', '.join(map(str, after))}) instead of {before}"
+            yield changed(scene, text, {"arguments": {"dims": [*after]}})
+
+
+def attended(scene: Scene) -> Iterator[Remedy]:
+    """Queries, keys or values with heads and tokens exchanged, where the other two agree without."""
+    shapes = [operand.shape for operand in scene.operands[:3]]
+    for place, shape in enumerate(shapes if all(len(one) == 4 for one in shapes) else ()):
+        others = {one[:2] for at, one in enumerate(shapes) if at != place}
+        if others == {(shape[0], shape[2])}:
+            yield from turned(scene, place, [["transpose", 1, 2]])
+
+
+def missing_axes(scene: Scene, ndim: int) -> Iterator[Remedy]:
+    """The only tensor with one axis less, given an axis of size 1 where the joined one is."""
+    short = [place for place, operand in enumerate(scene.operands) if len(operand.shape) == ndim - 1]
+    if len(short) == 1 and scene.call in ("cat", "concat", "concatenate"):
+        yield from turned(scene, short[0], [["unsqueeze", scene.integer("[1]", "dim", default=0) % ndim]])
+
+
+def products(scene: Scene) -> Iterator[Remedy]:
+    """a @ b with the last two axes of one of them exchanged."""
+    start = 1 if scene.call in BIASED else 0
+    if len(scene.operands) < start + 2:
+        return
+    first, second = (operand.shape for operand in scene.operands[start : start + 2])
+    if min(len(first), len(second)) < 2 or first[-1] == second[-2]:
+        return
+    if first[-1] == second[-1]:
+        yield from turned(scene, start + 1, [["transpose", -2, -1]])
+    if first[-2] == second[-2]:
+        yield from turned(scene, start, [["transpose", -2, -1]])
+
+
+def gathers(scene: Scene) -> Iterator[Remedy]:
+    """An index with an axis less, expanded over the last axis of what is gathered from."""
+    if len(scene.operands) < 2:
+        return
+    tensor, index = (operand.shape for operand in scene.operands[:2])
+    if len(index) == len(tensor) - 1:
+        yield from turned(scene, 1, [["unsqueeze", -1], ["expand", *(-1 for _ in index), tensor[-1]]])
+
+
+def widths(scene: Scene, cause: Cause) -> Iterator[Remedy]:
+    """The features of a layer's input stand on another axis, or are not flattened."""
+    shape, wanted = sides_of(scene, cause)
+    if shape is None or taken_from_input(scene, shape):
+        return
+    if len(shape) == 4 and shape[1] == wanted:
+        yield from turned(scene, 0, [["flatten", 2], ["transpose", 1, 2]])
+        yield from turned(scene, 0, [["permute", 0, 2, 3, 1]])
+    elif len(shape) > 2 and shape[-2] == wanted:
+        yield from turned(scene, 0, [["transpose", -2, -1]])
+    for start in range(1, len(shape) - 1):
+        if prod(shape[start:]) == wanted:
+            yield from turned(scene, 0, [["flatten", start]])
+
+
+def channels(scene: Scene, cause: Cause) -> Iterator[Remedy]:
+    """A feature map whose channels stand last."""
+    shape, wanted = sides_of(scene, cause)
+    if shape is not None and len(shape) == 4 and shape[-1] == wanted and not taken_from_input(scene, shape):
+        yield from turned(scene, 0, [["permute", 0, 3, 1, 2]])
+
+
+def sides_of(scene: Scene, cause: Cause) -> tuple[Shape | None, int]:
+    """(shape of a layer's input, the size that the layer wants)"""
+    first = scene.tensor(0)
+    if first is None or len(cause.sides) != 2 or first.parameter:
+        return None, 0
+    return first.shape, cause.sides[1].size
+
+
+def taken_from_input(scene: Scene, shape: Shape) -> bool:
+    """Whether it is the model's own input, as it is or turned, which has remedies of its own."""
+    return any(sorted(spec.shape) == sorted(shape) for stage in scene.inputs for spec in stage.outputs)
+
+
+def broadcasts(scene: Scene) -> Iterator[Remedy]:
+    """One of two tensors turned, or given an axis, so that it takes the shape of the other."""
+    for place, other in ((1, 0), (0, 1)) if len(scene.operands) > 1 else ():
+        operand, whole = scene.operands[place], scene.operands[other].shape
+        for steps in turns(operand.shape, whole):
+            yield from turned(scene, place, steps)
+
+
+def turns(shape: Shape, whole: Shape) -> Iterator[list[Step]]:
+    """Ways to turn a shape so that it broadcasts to another."""
+    if len(shape) >= 2 and fits((*shape[:-2], shape[-1], shape[-2]), whole):
+        yield [["transpose", -2, -1]]
+    if len(shape) == len(whole) - 1:
+        for axis in range(len(shape), 0, -1):
+            if fits((*shape[:axis], 1, *shape[axis:]), whole):
+                yield [["unsqueeze", axis if axis < len(shape) else -1]]
+
+
+def fits(shape: Sequence[int], whole: Sequence[int]) -> bool:
+    """Whether one shape broadcasts to another without making that larger."""
+    one, two = (Operand("", tuple(sizes), (), "") for sizes in (shape, whole))
+    grows = any(size == 1 != length for size, length in zip(reversed(whole), reversed(shape), strict=False))
+    return len(shape) <= len(whole) and clash(one, two) is None and not grows
+
+
+# -- as data, and in words -----------------------------------------------------------------------------------------
+
+
+def turned(scene: Scene, place: int, steps: list[Step]) -> Iterator[Remedy]:
+    """A tensor of the call with methods applied to it; of a layer, also that of its namesakes in the other blocks."""
+    operand = scene.operands[place]
+    methods = "".join(f".{step[0]}({', '.join(map(str, step[1:]))})" for step in steps)
+    name = expression(operand)
+    stage = scene.stage
+    if place == 0 and stage is not None and stage.kind == "module" and stage.module:
+        given = handed_over(scene)
+        text = f"{given}{methods} instead of {given}" if given else f"{methods} on the input of {stage.module}"
+        yield Remedy(text, "call", {"modules": [stage.module], "steps": [*steps]})
+        if others := other_blocks(scene, stage.module):
+            yield Remedy(f"{text}{LIKEWISE}", "call", {"modules": [stage.module, *others], "steps": [*steps]})
+        return
+    if scene.failure.span is None:
+        return
+    text = f"{name}{methods} instead of {name}" if name else f"{methods} on tensor {place} of {scene.call}"
+    yield changed(scene, text, {"operand": place, "steps": [*steps]})
+
+
+def handed_over(scene: Scene) -> str:
+    """What a layer is called with, as written, where the failing expression is that call: t for self.proj(t)."""
+    span, stage = scene.failure.span, scene.stage
+    if span is None or stage is None or "\n" in span.text:
+        return ""
+    try:
+        node = ast.parse(span.text.strip(), mode="eval").body
+    except SyntaxError:
+        return ""
+    if not isinstance(node, ast.Call) or len(node.args) != 1 or node.keywords:
+        return ""
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+    given = ast.unparse(node.args[0])
+    simple = isinstance(node.args[0], (ast.Name, ast.Attribute)) and len(given) <= LONGEST
+    return given if simple and name == stage.module.rpartition(".")[2] else ""
+
+
+def changed(scene: Scene, text: str, values: dict[str, Value]) -> Remedy:
+    span = scene.failure.span
+    assert span is not None
+    place: list[Value] = [span.line, span.column, span.end_line, span.end_column]
+    return Remedy(text, "call", {"call": scene.failure.call, "file": span.file, "span": place, **values})
+
+
+def expression(operand: Operand) -> str:
+    """The operand as written, if it is short and can be called a method of; else ""."""
+    if operand.span is None and operand.parameter:
+        return operand.parameter
+    if operand.span is None or len(operand.name) > LONGEST or "\n" in operand.name:
+        return ""
+    try:
+        node = ast.parse(operand.name, mode="eval").body
+    except SyntaxError:
+        return ""
+    simple = isinstance(node, (ast.Name, ast.Attribute, ast.Call, ast.Subscript))
+    return operand.name if simple else f"({operand.name})"

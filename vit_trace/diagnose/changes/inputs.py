@@ -1,0 +1,296 @@
+"""Another input: its axes moved, its size, its dtype. No torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from math import isqrt
+
+from vit_trace.base.trace import Producer, Remedy, Value
+from vit_trace.base.words import shape_text
+from vit_trace.diagnose.scene import Cause, Scene
+from vit_trace.diagnose.trials import Case
+
+ROOT_DIVISORS = (32, 16, 14, 8, 7)
+USUAL = (224, 256, 384, 512)
+COLOURS = (1, 3, 4)
+
+IMAGE_SIZES = ("image_size", "img_size", "input_size", "resolution")
+CHANNELS = ("channels", "in_chans", "in_channels", "num_channels", "in_chan")
+
+PART_OF_IMAGE = re.compile("patch|window|kernel|stride|head|dim|depth")
+"""Names of numbers that are no image's size."""
+
+WHOLE = {"uint8", "int8", "int16", "int32", "int64"}
+
+UNSHAPED = {"index", "chunk", "unpack"}
+"""Causes that another order of the input's axes is no answer to."""
+
+
+def first_input(scene: Scene) -> tuple[int, ...]:
+    for stage in scene.inputs:
+        for spec in stage.outputs:
+            return spec.shape
+    return ()
+
+
+def dtype_of_input(scene: Scene) -> str:
+    return next((spec.dtype for stage in scene.inputs for spec in stage.outputs), "float32")
+
+
+def conversions(scene: Scene) -> Iterator[Remedy]:
+    """The input in the model's dtype; the model in the input's."""
+    held = [operand.dtype for operand in scene.operands if operand.parameter]
+    held = held or [parameter.dtype for parameter in scene.trace.parameters]
+    held = ["int64"] if scene.call == "embedding" else held
+    given = dtype_of_input(scene)
+    for dtype in dict.fromkeys(held):
+        if dtype != given:
+            yield Remedy(f"the input as {dtype}: x.to(torch.{dtype})", "input", {"dtype": dtype})
+    if given.startswith(("float", "bfloat")):
+        yield Remedy(f"the model as {given}: model.to(torch.{given})", "model", {"dtype": given})
+
+
+def layouts(scene: Scene, cause: Cause, case: Case) -> Iterator[Remedy]:
+    """A batch axis more or less, channels moved: only where the number or the order of axes may be what is wrong."""
+    shape = first_input(scene)
+    expected = case.expected
+    if expected is not None and len(expected) == len(shape) and plausible(shape, expected):
+        return
+    ranked = rank_in_doubt(cause, shape, expected)
+    if not ranked and (cause.code in UNSHAPED or scene.call in ("", "subscript")):
+        return
+    for words, steps in layout_steps(shape, expected):
+        moved = after(shape, steps)
+        if len(moved) != len(shape) and not ranked:
+            continue
+        text = f"{words}: x.{'.'.join(step_text(step) for step in steps)}"
+        yield Remedy(text, "input", {"steps": steps})
+        held = next((one.dtype for one in scene.trace.parameters), "float32")
+        if dtype_of_input(scene) in WHOLE:  # images as they are read from a file
+            yield Remedy(f"{text}.to(torch.{held})", "input", {"steps": steps, "dtype": held})
+        for name, value in built_for(moved, case).items() if len(moved) == 4 else ():
+            both: dict[str, Value] = {"steps": steps, "hyperparameters": {name: value}}
+            yield Remedy(f"{text} and {case.words(name, value)}", "input", both)
+
+
+def rank_in_doubt(cause: Cause, shape: Sequence[int], expected: Sequence[int] | None) -> bool:
+    """Whether the input may have an axis too few or too many: the cause says so, the model, or the looks of it."""
+    if expected is not None:
+        return len(expected) != len(shape)
+    return cause.rank is not None or (len(shape) == 3 and unbatched(shape) and cause.code not in UNSHAPED)
+
+
+def unbatched(shape: Sequence[int]) -> bool:
+    """Whether three axes look like one image: channels first or last, and sides that are longer than those."""
+    return (shape[0] in COLOURS and min(shape[1:]) > 4) or (shape[2] in COLOURS and min(shape[:2]) > 4)
+
+
+def plausible(shape: Sequence[int], expected: Sequence[int]) -> bool:
+    """Whether an input stands the way the model wants it: the channels are where they should be."""
+    return len(shape) != 4 or shape[1] == expected[1] or expected[1] not in (shape[0], shape[-1])
+
+
+def built_for(shape: tuple[int, ...], case: Case) -> dict[str, Value]:
+    """Hyperparameters with which a model would be built for such images, where they differ from its own."""
+    changes: dict[str, Value] = {}
+    for name, value in case.hyperparameters.items() if case.variant is not None else ():
+        if name in IMAGE_SIZES:
+            size: Value = [shape[2], shape[3]] if isinstance(value, list) or shape[2] != shape[3] else shape[2]
+            if value not in (size, [shape[2], shape[3]]):
+                changes[name] = size
+        elif name in CHANNELS and value != shape[1]:
+            changes[name] = shape[1]
+    return changes
+
+
+def layout_steps(shape: tuple[int, ...], expected: tuple[int, ...] | None) -> Iterator[tuple[str, list[Value]]]:
+    """(what it does, tensor methods with their arguments)"""
+    colours = {expected[1]} if expected is not None and len(expected) == 4 else set(COLOURS)
+    if len(shape) == 4 and shape[-1] in colours and shape[1] not in colours:
+        yield "channels moved to the front", [["permute", 0, 3, 1, 2]]
+    if len(shape) == 4 and shape[0] in colours and shape[1] not in colours:
+        yield "batch and channels exchanged", [["transpose", 0, 1]]
+    if len(shape) == 3:
+        if shape[-1] in colours and shape[0] not in colours:
+            yield "channels moved to the front and a batch axis", [["permute", 2, 0, 1], ["unsqueeze", 0]]
+        image = expected is not None or unbatched(shape)
+        yield "a batch axis" if image else "an axis in front", [["unsqueeze", 0]]
+    if len(shape) == 2 and (expected is None or len(expected) == 3):
+        yield "a batch axis", [["unsqueeze", 0]]
+    if len(shape) == 5:
+        axis = next((axis for axis in (0, 1, 2) if shape[axis] == 1), None)
+        if axis is not None:
+            yield "without the extra axis", [["squeeze", axis]]
+        yield "the two batch axes as one", [["flatten", 0, 1]]
+    if len(shape) == 1:
+        yield "a batch axis", [["unsqueeze", 0]]
+
+
+def after(shape: tuple[int, ...], steps: Iterable[Value]) -> tuple[int, ...]:
+    """The shape once axes are moved, added or taken away."""
+    sizes = list(shape)
+    for step in steps:
+        if not isinstance(step, list):
+            continue
+        name, *numbers = step
+        first, second = (int(str(number)) for number in (*numbers, 0, 0)[:2])
+        if name == "permute":
+            sizes = [sizes[int(str(axis))] for axis in numbers]
+        elif name == "transpose":
+            sizes[first], sizes[second] = sizes[second], sizes[first]
+        elif name == "unsqueeze":
+            sizes.insert(first, 1)
+        elif name == "squeeze":
+            del sizes[first]
+        elif name == "flatten":
+            sizes[first : second + 1] = [sizes[first] * sizes[second]]
+    return tuple(sizes)
+
+
+def step_text(step: Value) -> str:
+    name, *rest = step if isinstance(step, list) else [step]
+    return f"{name}({', '.join(map(str, rest))})"
+
+
+def swapped(scene: Scene, cause: Cause) -> Iterator[Remedy]:
+    """Two axes of the input exchanged, where their sizes are the ones that disagree."""
+    shape = first_input(scene)
+    pairs = [(1, 2), (0, 1)] if len(shape) == 3 else [(2, 3)] if len(shape) == 4 else []
+    for one, two in pairs:
+        if shape[one] != shape[two] and are_at_odds(scene, cause, shape[one], shape[two]):
+            yield Remedy(
+                f"axes {one} and {two} exchanged: x.transpose({one}, {two})",
+                "input",
+                {"steps": [["transpose", one, two]]},
+            )
+
+
+def are_at_odds(scene: Scene, cause: Cause, one: int, two: int) -> bool:
+    """Whether two sizes, or what a grid makes of them, are those that disagree; or whether a refusal speaks of both."""
+    if cause.code == "assertion":
+        lists = [value for value in scene.failure.values.values() if isinstance(value, list)]
+        return [two, one] in lists or {one, two} <= set(whole_numbers(scene))
+    if len(cause.sides) != 2:
+        return False
+    first, second = (side.size for side in cause.sides)
+    return one * first == two * second or one * second == two * first
+
+
+def whole_numbers(scene: Scene) -> list[int]:
+    """The numbers of the failing frame."""
+    return [value for value in scene.failure.values.values() if type(value) is int]
+
+
+def image(shape: Sequence[int]) -> str:
+    return f"an input of {shape[2]}×{shape[3]}"
+
+
+def input_sizes(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Case) -> Iterator[Remedy]:
+    """The size the model was made for, sizes that divide, a grid with the right number of patches."""
+    shape = first_input(scene)
+    if case.expected is not None and len(case.expected) == 5 != len(shape):
+        yield from shaped(shape, [case.expected])
+    if len(shape) != 4:
+        if case.expected is not None and shape and len(case.expected) == len(shape):
+            yield from shaped(shape, [(shape[0], *case.expected[1:])])
+        return
+    if case.expected is not None and len(case.expected) == 4:
+        wanted = (shape[0], *case.expected[1:])
+        if wanted != shape:
+            if wanted[1] != shape[1]:
+                yield (
+                    Remedy(f"an input of {wanted[1]} channels, {shape_text(wanted)}", "input", {"shape": list(wanted)})
+                    if wanted[2:] != shape[2:]
+                    else Remedy(f"an input of {wanted[1]} channels", "input", {"shape": list(wanted)})
+                )
+            else:
+                yield Remedy(image(wanted), "input", {"shape": list(wanted)})
+    for side in cause.sides[1:]:
+        if cause.code == "conv-channels":
+            yield Remedy(f"an input of {side.size} channels", "input", {"shape": [shape[0], side.size, *shape[2:]]})
+    for height, width in chain(
+        asserted(scene, shape), grids(cause, scene, shape, producers), multiples(scene, cause, shape)
+    ):
+        wanted = (shape[0], shape[1], height, width)
+        if wanted != shape:
+            yield Remedy(image(wanted), "input", {"shape": list(wanted)})
+    if cause.code in ("linear", "norm-size", "conv-channels", "einops-length", "assertion"):
+        for channels in COLOURS:
+            if channels != shape[1]:
+                wanted = (shape[0], channels, *shape[2:])
+                yield Remedy(f"an input of {channels} channels", "input", {"shape": list(wanted)})
+
+
+def input_width(scene: Scene, cause: Cause, case: Case) -> Iterator[Remedy]:
+    """Tokens of the width that a layer was built for."""
+    shape = first_input(scene)
+    if case.expected is not None or len(shape) == 4 or len(cause.sides) != 2:
+        return
+    have, want = (side.size for side in cause.sides)
+    if cause.code in ("linear", "norm-size", "attention-width") and shape[-1:] == (have,):
+        yield from shaped(shape, [(*shape[:-1], want)])
+
+
+def shaped(shape: tuple[int, ...], wanted: Iterable[tuple[int, ...]]) -> Iterator[Remedy]:
+    for one in wanted:
+        if one != shape:
+            yield Remedy(f"an input of {shape_text(one)}", "input", {"shape": list(one)})
+
+
+def asserted(scene: Scene, shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """Sizes that the raising code speaks of: self.img_size = (224, 224)."""
+    if scene.failure.call != "raise":
+        return
+    for name, value in scene.failure.values.items():
+        if PART_OF_IMAGE.search(name):
+            continue
+        if isinstance(value, list) and len(value) == 2 and all(isinstance(one, int) and one >= 16 for one in value):
+            yield value[0], value[1]
+        elif type(value) is int and value >= 16 and value not in shape:
+            yield value, value
+
+
+def grids(
+    cause: Cause, scene: Scene, shape: tuple[int, ...], producers: Sequence[Producer]
+) -> Iterator[tuple[int, int]]:
+    """Where one count of tokens is a grid of this input, inputs whose grid gives the other count."""
+    sizes = [side.size for side in cause.sides]
+    free = cause.code == "broadcast"  # there only a table of positions says how many there should be
+    held = {made.size for made in producers if made.parameter}
+    wanted = [side.size for side in cause.sides if not free or side.size in held]
+    known = {spec.shape[-2:] for stage in scene.trace.stages for spec in stage.outputs if len(spec.shape) == 4}
+    known |= {(shape[2] // patch, shape[3] // patch) for patch in (8, 14, 16, 32)}
+    for down, across in known:
+        if not down or not across or shape[2] % down or shape[3] % across:
+            continue
+        for have in sizes:
+            extra = have - down * across
+            if not 0 <= extra <= 8:
+                continue
+            for want in wanted:
+                root = isqrt(max(want - extra, 0))
+                if want != have and root and root * root == want - extra:
+                    yield root * (shape[2] // down), root * (shape[3] // across)
+
+
+def multiples(scene: Scene, cause: Cause, shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """The nearest sizes that are multiples of what has to divide them."""
+    if cause.code not in ("reshape", "window", "einops-divide", "einops-length", "assertion", "cat", "kernel"):
+        return
+    numbers = [cause.divisor or 0]
+    if cause.code in ("assertion", "window"):
+        numbers += [value for value in scene.failure.values.values() if type(value) is int and 1 < value <= 64]
+    kernels = [one.shape[-1] for one in scene.trace.parameters if len(one.shape) == 4 and one.shape[-1]][:1]
+    steps = [number * kernel for number in numbers if number > 1 for kernel in (1, *kernels)]
+    down, across = shape[2:]
+    found = {(rounded(down, step, up), rounded(across, step, up)) for step in (*steps, *ROOT_DIVISORS) for up in (0, 1)}
+    yield from sorted(found, key=lambda one: (abs(one[0] - down) + abs(one[1] - across), one))
+    for size in sorted(USUAL, key=lambda size: abs(size - shape[2])):
+        yield size, size
+
+
+def rounded(size: int, step: int, up: int) -> int:
+    """The multiple of a step next to a size, at least one step."""
+    return max(size // step + (up and size % step > 0), 1) * step

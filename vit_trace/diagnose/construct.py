@@ -1,0 +1,167 @@
+"""Why a constructor raised: the line, the numbers that met there, and values that were tried and do build.
+
+Works on the exception's traceback and on a way to build again; knows no library.
+"""
+
+from __future__ import annotations
+
+import linecache
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from types import FrameType, TracebackType
+
+from msgspec.structs import replace
+
+from vit_trace.base.refused import Refused
+from vit_trace.base.trace import Diagnostic, Value
+from vit_trace.diagnose.changes.settings import nearest
+from vit_trace.diagnose.scene import mentions
+from vit_trace.record.raised.facts import Link, is_machinery, is_own
+from vit_trace.record.raised.mishaps import numbers
+from vit_trace.record.source import frames
+
+CODE = "build-failed"
+SECONDS = 6.0
+MOST = 30
+ENOUGH = 3
+LINES = 3
+"""Lines above the one that raised in which its condition is looked for."""
+
+
+def build_failure(error: BaseException, known: Diagnostic, build: Callable[[Mapping[str, int]], object]) -> Diagnostic:
+    """A diagnostic of the failed build with the numbers behind it and what would build.
+
+    Args:
+        error: what the constructor raised.
+        known: what is said of it already: the spec, the line.
+        build: builds with some hyperparameters set; raises where that does not work.
+    """
+    links = [Link(frame, lasti, None) for frame, lasti in walk(error.__traceback__)]
+    if not links:
+        return known
+    met, text = spoken(next((link for link in reversed(links) if is_own(link.frame)), links[-1]))
+    message, notes = known.message, list(known.notes)
+    pair = indivisible(met, text)
+    if pair is not None:
+        (name, whole), (other, divisor) = pair
+        message = f"{known.message}: {other} = {divisor} does not divide {name} = {whole}"
+    elif met:
+        notes.append(f"with {', '.join(f'{name} = {value}' for name, value in met.items())}")
+    tried = list(working(links, [pair[1][1], pair[0][1]] if pair else [*met.values()], build))
+    return replace(known, message=message, notes=tuple(notes), help=(*known.help, *tried))
+
+
+def walk(traceback: TracebackType | None) -> Iterator[tuple[FrameType, int]]:
+    """The frames of other people's code, outermost first."""
+    while traceback is not None:
+        if not is_machinery(traceback.tb_frame.f_code.co_filename):
+            yield traceback.tb_frame, traceback.tb_lasti
+        traceback = traceback.tb_next
+
+
+def spoken(link: Link) -> tuple[dict[str, int], str]:
+    """(whole numbers that the raising lines name, the lines)"""
+    code = link.frame.f_code
+    line = frames.positions(code)[link.lasti // 2][0] or code.co_firstlineno
+    lines = range(max(code.co_firstlineno, line - LINES), line + 1)
+    text = "".join(linecache.getline(code.co_filename, number) for number in lines)
+    values = {name: value for name, value in numbers(link).items() if type(value) is int}
+    return {name: value for name, value in values.items() if mentions(text, name)}, text
+
+
+REMAINDER = re.compile(r"([A-Za-z_][\w.]*)\s*%\s*([A-Za-z_][\w.]*)")
+
+
+def indivisible(met: Mapping[str, int], text: str) -> tuple[tuple[str, int], tuple[str, int]] | None:
+    """Two of the numbers of which one should have divided the other: those of a `%`, or the only two that do not."""
+    for whole, divisor in REMAINDER.findall(text):
+        if whole in met and divisor in met and met[divisor] and met[whole] % met[divisor]:
+            return (whole, met[whole]), (divisor, met[divisor])
+    pairs = [(one, two) for one in met.items() for two in met.items() if one[1] > two[1] > 1 and one[1] % two[1]]
+    return pairs[0] if len(pairs) == 1 else None
+
+
+def working(links: list[Link], culprits: list[int], build: Callable[[Mapping[str, int]], object]) -> Iterator[str]:
+    """--set heads=4, 6 or 8 (tried: builds), for the first hyperparameters that hold one of the numbers."""
+    until, left = time.perf_counter() + SECONDS, MOST
+    for culprit in culprits:
+        for name in knobs(links, culprit):
+            found: list[int] = []
+            for value in sorted(nearest(culprit), key=lambda value: not divided(value, culprit, culprits)):
+                if len(found) >= ENOUGH or left <= 0 or time.perf_counter() > until:
+                    break
+                left -= 1
+                if builds(build, {name: value}):
+                    found.append(value)
+            if found:
+                texts = [str(value) for value in sorted(found)]
+                words = " or ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
+                yield f"--set {name}={words} (tried: builds)"
+                return
+
+
+def divided(value: int, culprit: int, culprits: list[int]) -> bool:
+    """Whether a value in the place of a culprit divides the other one, or is a multiple of it."""
+    others = [other for other in culprits if other != culprit]
+    return len(culprits) == 2 and bool(value) and any(other and 0 in (value % other, other % value) for other in others)
+
+
+def knobs(links: list[Link], number: int) -> Iterator[str]:
+    """Arguments of the constructors on the way that hold a number, those nearest to the user first."""
+    seen: set[str] = set()
+    for link in links:
+        code = link.frame.f_code
+        for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
+            if name not in seen and link.frame.f_locals.get(name) == number:
+                seen.add(name)
+                yield name
+
+
+def builds(build: Callable[[Mapping[str, int]], object], values: Mapping[str, int]) -> bool:
+    try:
+        build(values)
+    except Exception:  # whatever it raises: it does not build
+        return False
+    return True
+
+
+def what_builds(refused: Refused, build: Callable[[Mapping[str, int]], object]) -> Refused:
+    """The refusal of a model that does not build, with the numbers behind it; any other as it is."""
+    error, seen = first_cause(refused), [one.code for one in refused.diagnostics]
+    if error is None or seen != [CODE]:
+        return refused
+    return Refused(build_failure(error, refused.diagnostics[0], build))
+
+
+def without(refused: Refused, given: Mapping[str, str], build: Callable[[str], Value]) -> Refused:
+    """The refusal with the settings that are to blame, where nothing else was found that helps.
+
+    Args:
+        refused: what the build came to.
+        given: what was typed, by the hyperparameter it sets.
+        build: builds without one of them and gives the value that it has then; raises where that does not work.
+    """
+    diagnostic = refused.diagnostics[0]
+    if diagnostic.help or diagnostic.code != CODE:
+        return refused
+    found = []
+    for name, text in given.items():
+        try:
+            value = build(name)
+        except Exception:  # whatever it raises: this one is not to blame alone
+            continue
+        usual = f" with {name}={value}" if isinstance(value, (int, float, str)) else ""
+        found.append(f"without --set {text} (tried: builds{usual})")
+    return Refused(replace(diagnostic, help=tuple(found))) if found else refused
+
+
+def first_cause(error: BaseException | None) -> BaseException | None:
+    """The exception behind refusals; one that was raised from itself leads on by its context."""
+    seen: list[BaseException] = []
+    while error is not None and hasattr(error, "diagnostics"):
+        if error in seen:
+            return None
+        seen.append(error)
+        error = error.__context__ if error.__cause__ is error or error.__cause__ is None else error.__cause__
+    return error

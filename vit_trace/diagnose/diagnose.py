@@ -1,0 +1,66 @@
+"""A target traced and judged: its failure explained, its silent mistakes found. Imports torch when called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextvars import Context
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from vit_trace.base.trace import Trace
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from vit_trace.diagnose.trials import Case
+    from vit_trace.targets.target import Target
+
+
+def diagnosed(target: Target, rules: bool = True, formulas: bool = True) -> Trace:
+    """The target's trace, with a failure explained and silent mistakes among its diagnostics. Raises BuildError."""
+    from vit_trace.probing.run import run
+
+    return judged(run(target, rules, formulas), target, rules)
+
+
+def judged(trace: Trace, target: Target, rules: bool = True) -> Trace:
+    """A trace with what the checks say of it."""
+    from vit_trace.diagnose.refusals import refused
+    from vit_trace.diagnose.trials import case_of_target
+
+    return checked(refused(trace), lambda: case_of_target(target, rules))
+
+
+def of_model(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Trace:
+    """The trace of a caller's own model, judged; what is tried is tried on copies."""
+    from vit_trace.diagnose.refusals import refused
+    from vit_trace.diagnose.trials import case_of_model
+    from vit_trace.record.record import record
+
+    return checked(refused(record(model, args, kwargs)), lambda: case_of_model(model, args, kwargs))
+
+
+def checked(trace: Trace, case: Callable[[], Case]) -> Trace:
+    """The trace with its failure explained, or with warnings of silent mistakes."""
+    if trace.failure is not None:
+        return with_cause(trace, case)
+    from vit_trace.diagnose.silent import silent
+
+    try:
+        found = Context().run(lambda: silent(trace, case))
+    except Exception:  # a warning that cannot be worked out is not worth a trace
+        return trace
+    return replace(trace, diagnostics=(*trace.diagnostics, *found)) if found else trace
+
+
+def with_cause(trace: Trace, case: Callable[[], Case]) -> Trace:
+    """The trace with its failure explained, in a context of its own: who listens must not hear the trials."""
+    from vit_trace.diagnose.failure import explained
+
+    try:
+        return Context().run(lambda: explained(trace, case()))
+    except Exception as error:  # the bare failure is worth more than our own
+        assert trace.failure is not None
+        lost = f"vit-trace could not work out the cause ({type(error).__name__}: {error}): please report this"
+        return replace(trace, failure=replace(trace.failure, notes=(*trace.failure.notes, lost)))

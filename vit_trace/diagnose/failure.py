@@ -1,0 +1,257 @@
+"""Why a forward failed: the cause in words, who made the sizes that disagree, and changes that were tried and work.
+
+`explain_failure` takes a recorded failure and gives it back complete. It works on shapes, formulas and sources; torch
+is imported only to try things.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from vit_trace.base.trace import Failure, Label, Operand, Producer, Remedy, Stage, Trace
+from vit_trace.base.words import shape_text
+from vit_trace.diagnose.causes import cause_of
+from vit_trace.diagnose.changes.inputs import unbatched
+from vit_trace.diagnose.naming import formula_of, said
+from vit_trace.diagnose.producers import producer, siblings
+from vit_trace.diagnose.remedies import partway, remedies
+from vit_trace.diagnose.scene import Cause, Scene, Side, axes_text
+from vit_trace.diagnose.trials import Case, steps_of
+from vit_trace.record.raised.failure import DEFECT
+
+UNNAMED = {"input", "the tensor", "its input"}
+
+
+def explained(trace: Trace, case: Case | None = None) -> Trace:
+    """The trace with its failure explained; without one as it is."""
+    if trace.failure is None or trace.failure.code == DEFECT:
+        return trace
+    return replace(trace, failure=explain_failure(trace, case))
+
+
+def explain_failure(trace: Trace, case: Case | None = None) -> Failure:
+    """The failure with cause, producers and remedies. Without a case nothing is tried, and so nothing is offered."""
+    assert trace.failure is not None
+    scene = Scene(trace, replace(trace.failure, operands=named_operands(trace, trace.failure)))
+    cause = cause_of(scene)
+    sources = None
+    if case is not None:
+        case.start()
+        again = case.again(trace)
+        sources = again.sources
+        cause = dataclasses.replace(cause, by_value=not again.fails)
+    producers = tuple(made for side in cause.sides if (made := producer(scene, side, sources)) is not None)
+    tried = remedies(scene, cause, producers, case) if case is not None else []
+    help = tuple(f"{one.change} (tried: runs, output {one.output})" for one in tried)
+    if case is not None and not tried and (further := partway(scene, cause, producers, case)):
+        help = (further,)
+    cause = layout_cause(scene, cause, tried, case)
+    notes = tuple(dict.fromkeys((*side_notes(scene, cause, producers), *cause.notes, *stack_note(scene))))
+    return replace(
+        scene.failure,
+        code=cause.code,
+        message=cause.message,
+        notes=notes,
+        help=help,
+        labels=labels(scene.failure),
+        producers=producers,
+        remedies=tuple(tried),
+    )
+
+
+def named_operands(trace: Trace, failure: Failure) -> tuple[Operand, ...]:
+    """The operands with the formulas that their stage and the parameters got."""
+    stage = trace.stages[failure.stage] if failure.stage is not None else None
+    specs = list(stage.inputs) if stage is not None else []
+    parameters = {parameter.name: parameter for parameter in trace.parameters}
+    found = []
+    for place, operand in enumerate(failure.operands):
+        held = parameters.get(operand.parameter)
+        spec = specs[place] if place < len(specs) and specs[place].shape == operand.shape else None
+        spec = spec or next((one for one in specs if one.shape == operand.shape), None)
+        dims = operand.dims
+        if held is not None and held.shape == operand.shape:
+            dims = held.dims
+        elif spec is not None:
+            dims = spec.dims
+        if held is not None and len(held.shape) == len(operand.shape):  # a slice: axes that it takes whole
+            dims = tuple(
+                named if whole == size else dim
+                for named, whole, size, dim in zip(held.dims, held.shape, operand.shape, dims, strict=True)
+            )
+        found.append(replace(operand, dims=dims))
+    return tuple(found)
+
+
+# -- the layout of the input as the cause --------------------------------------------------------------------------
+
+
+def layout_cause(scene: Scene, cause: Cause, tried: Sequence[Remedy], case: Case | None) -> Cause:
+    """Where moving or adding an axis of the input made it run, that is the cause, and the rest its consequence."""
+    if not tried or tried[0].kind != "input" or "steps" not in tried[0].values or cause.code == "dtype":
+        return cause
+    steps = [step[0] for step in steps_of(tried[0].values)]
+    shape = next(spec.shape for stage in scene.inputs for spec in stage.outputs)
+    name = scene.inputs[0].name
+    code, text = "mixed-axes", f"{name} {shape_text(shape)} has its axes in another order than the model takes them"
+    if steps == ["unsqueeze"]:
+        longer = case is not None and case.expected is not None and len(case.expected) > len(shape)
+        if not longer and not (len(shape) == 3 and unbatched(shape)):
+            return cause
+        code = "missing-batch-axis"
+        text = (
+            f"{name} {shape_text(shape)} has {axes_text(len(shape))}, the model takes {len(shape) + 1}: no batch axis"
+        )
+    elif steps[0] in ("squeeze", "flatten"):
+        code = "extra-batch-axis"
+        text = f"{name} {shape_text(shape)} has {axes_text(len(shape))}, the model takes {len(shape) - 1}"
+    elif steps[0] == "transpose" and not any(side.operand and side.operand.parameter for side in cause.sides):
+        return cause
+    elif steps[0] == "permute":
+        code, text = "channels-last", f"{name} {shape_text(shape)} has its channels last, the model takes them first"
+    return replace_cause(cause, code, text)
+
+
+def replace_cause(cause: Cause, code: str, text: str) -> Cause:
+    notes = (f"so {cause.message}", *cause.notes)
+    return dataclasses.replace(cause, code=code, message=text, notes=notes)
+
+
+# -- notes and labels ----------------------------------------------------------------------------------------------
+
+
+def side_notes(scene: Scene, cause: Cause, producers: Sequence[Producer]) -> list[str]:
+    """Each size: what it is, who made it; and what the other blocks have."""
+    if cause.code in ("missing-batch-axis", "extra-batch-axis", "channels-last", "mixed-axes"):
+        return []
+    notes = []
+    for side in cause.sides[:3]:
+        made = next((one for one in producers if one.operand == side.name and one.size == side.size), None)
+        words = said(scene.trace, side)
+        origin = maker_text(scene, side, made)
+        if words or origin:
+            notes.append(f"{words or side.size}{(', ' if words else ' ') + origin if origin else ''}")
+        notes += sliced(scene, side)
+    if len(cause.sides) == 2:
+        notes += witness(scene, cause.sides, producers)
+    return notes
+
+
+def sliced(scene: Scene, side: Side) -> list[str]:
+    """pos_embed 1×17×24 has 17 there, of which 16 are taken."""
+    operand, axis = side.operand, side.axis
+    held = scene.parameters.get(operand.parameter) if operand is not None else None
+    if operand is None or held is None or axis is None or len(held.shape) != len(operand.shape):
+        return []
+    size = held.shape[axis]
+    pairs = enumerate(zip(held.shape, operand.shape, strict=True))
+    if any(one != two for at, (one, two) in pairs if at != axis):
+        return []
+    return (
+        [f"{held.name} {shape_text(held.shape)} has {size} there, {side.size} are taken"]
+        if size > side.size > 1
+        else []
+    )
+
+
+def maker_text(scene: Scene, side: Side, made: Producer | None) -> str:
+    """made by blocks.1.mlp.0 (Linear)"""
+    if made is None or made.parameter:
+        if made is not None and (side.operand is None or made.name != side.operand.parameter):
+            return f"comes from the parameter {made.name}"
+        if made is not None and side.name != made.name and not formula_of(side):
+            return (
+                f"is the size of {made.name} {shape_text(scene.parameters[made.name].shape)}"
+                if (made.name in scene.parameters)
+                else ""
+            )
+        return ""
+    stage = scene.trace.stages[made.stage] if made.stage is not None else None
+    if stage is None:
+        return ""
+    if stage.kind == "input":
+        axis = f" on axis {place}" if (place := input_axis(stage, side)) is not None else ""
+        return (
+            ""
+            if formula_of(side)
+            else f"comes from the input {stage.name} {shape_text(stage.outputs[0].shape)}{axis}"
+            if (stage.outputs)
+            else ""
+        )
+    what = f"{stage.name} ({stage.operation})" if stage.name.rpartition(".")[2] != stage.operation else stage.name
+    shapes = "" if not stage.outputs else f" {shape_text(stage.outputs[0].shape)}"
+    return f"made by {what}{shapes}"
+
+
+def input_axis(stage: Stage, side: Side) -> int | None:
+    """The axis of the input that a size comes from, which may have been moved since; None where several have it."""
+    shape = stage.outputs[0].shape if stage.outputs else ()
+    places = [axis for axis, size in enumerate(shape) if size == side.size]
+    if len(places) == 1:
+        return places[0]
+    same = side.operand is not None and side.operand.shape == shape
+    return side.axis if same and side.axis in places else None
+
+
+def witness(scene: Scene, sides: Sequence[Side], producers: Sequence[Producer]) -> list[str]:
+    """blocks 0 and 2…11 have 768 there"""
+    found = []
+    for side in sides:
+        name, axis = weight_of(scene, side, producers)
+        others = siblings(scene.parameters, name, axis) if name else None
+        if others is None or others.common is None:
+            continue
+        other = next(one for one in sides if one is not side)
+        if others.common != side.size:
+            path = name.rpartition(".")[0] or name
+            agree = " in both places" if others.common == other.size else ""
+            found.append(
+                f"{others.blocks} have {others.common} where {path} has {side.size}"
+                + (f": they use {others.common}{agree}" if agree else "")
+            )
+    return found
+
+
+def weight_of(scene: Scene, side: Side, producers: Sequence[Producer]) -> tuple[str, int]:
+    """(parameter, axis) that decides a side's size."""
+    if side.operand is not None and side.operand.parameter and side.axis is not None:
+        return side.operand.parameter, side.axis
+    for made in producers:
+        if made.operand == side.name and made.size == side.size and made.stage is not None:
+            stage = scene.trace.stages[made.stage]
+            name = f"{stage.module}.weight"
+            held = scene.parameters.get(name)
+            if held is not None and held.shape and held.shape[0] == side.size:
+                return name, 0
+    return "", 0
+
+
+def stack_note(scene: Scene) -> list[str]:
+    """in transformer (Transformer) › layers.1.mlp (MLP): below the root."""
+    inner = [one for one in scene.failure.modules if not one.startswith("(root)")]
+    return [f"in {' › '.join(short_stack(inner))}"] if inner else []
+
+
+def short_stack(modules: Sequence[str]) -> list[str]:
+    """Each path relative to the one before."""
+    found, before = [], ""
+    for entry in modules:
+        path, _, kind = entry.partition(" ")
+        found.append(f"{re.sub('^' + re.escape(before) + '[.]', '', path) if before else path} {kind}")
+        before = path
+    return found
+
+
+def labels(failure: Failure) -> tuple[Label, ...]:
+    """Each operand's shape under its expression, where all is on one line."""
+    if failure.span is None or failure.span.line != failure.span.end_line:
+        return ()
+    return tuple(
+        Label(operand.span, shape_text(operand.shape))
+        for operand in failure.operands
+        if operand.span is not None and (operand.span.file, operand.span.line) == (failure.span.file, failure.span.line)
+    )

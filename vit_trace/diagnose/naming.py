@@ -1,0 +1,93 @@
+"""What a size is, in words: its formula, the grid behind it, and for whom it was made. No torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from vit_trace.base.trace import Operand, Symbol, Trace
+from vit_trace.base.words import shape_text
+from vit_trace.diagnose.scene import Side, called
+from vit_trace.dims.explain import with_numbers
+from vit_trace.dims.formula import FormulaError, on_screen, symbols
+from vit_trace.dims.values import parsed
+
+MODEL = "_model"
+"""Ends the names of symbols that belong to the size the model was built for, where the input has another."""
+
+
+SIDES = {"H": "height", "W": "width", "b": "batch size", "c": "number of channels"}
+
+
+def input_image(trace: Trace) -> tuple[int, ...] | None:
+    """The shape of the first input."""
+    return next((spec.shape for stage in trace.stages if stage.kind == "input" for spec in stage.outputs), None)
+
+
+def formula_of(side: Side) -> str:
+    """The formula of a side's size, "" where there is none."""
+    if side.operand is None or side.axis is None or side.axis >= len(side.operand.dims):
+        return ""
+    dim = side.operand.dims[side.axis]
+    return "" if dim == str(side.size) else dim
+
+
+def plain(formula: str) -> str:
+    """The formula as people read it; whose grid it is about is said in words."""
+    return on_screen(re.sub(rf"\b(\w+){MODEL}\b", r"\1", formula)).replace("+", " + ").replace("-", " - ")
+
+
+def said(trace: Trace, side: Side) -> str:
+    """82 = n + 1 on the 9×9 grid of this 288×288 input, patch 32; "" where nothing is known."""
+    formula = formula_of(side)
+    if not formula:
+        return ""
+    try:
+        used = symbols(parsed(formula))
+        values = {name: symbol.value for name, symbol in trace.symbols.items()}
+        numbers = with_numbers(parsed(formula), values)
+    except (FormulaError, KeyError):
+        return ""
+    if formula in SIDES and (image := input_image(trace)) is not None:
+        return f"{side.size} is the {SIDES[formula]} of the input {shape_text(image)}"
+    ending = MODEL if any(name.endswith(MODEL) for name in used) else ""
+    where = grid(trace, side, used, ending)
+    middle = "" if where or numbers == str(side.size) else f" = {numbers}"
+    return f"{side.size} = {plain(formula)}{middle}{where}"
+
+
+def grid(trace: Trace, side: Side, used: frozenset[str], ending: str) -> str:
+    """On which grid of patches a count of them was made."""
+    known = trace.symbols
+    counts = {name + ending for name in ("n", "h", "w")} & used
+    if not {f"H{ending}", f"W{ending}"} <= known.keys():
+        return ""
+    height, width = known[f"H{ending}"].value, known[f"W{ending}"].value
+    owner = called(side.operand) if side.operand is not None and side.operand.parameter else "the model"
+    made_for = f" of {image_size(known)} {pair(height, width)} that {owner} was made for" if ending else ""
+    if not counts or not {f"h{ending}", f"w{ending}"} <= known.keys():
+        return made_for
+    down, across = known[f"h{ending}"].value, known[f"w{ending}"].value
+    text = f" on the {down}×{across} grid"
+    if ending:
+        return text + made_for
+    whose = "this" if f"H{MODEL}" in known or differs(side.operand) else "the"
+    sides = [known[name].value for name in ("p1", "p2") if name in known]
+    sides = sides if len(sides) == 2 else [known["p"].value] * 2 if "p" in known else []
+    patch = f", patch {pair(*sides)}" if sides else ""
+    return f"{text} of {whose} {height}×{width} input{patch}"
+
+
+def differs(operand: Operand | None) -> bool:
+    return operand is not None and not operand.parameter
+
+
+def pair(height: int, width: int) -> str:
+    """256 for a square, else 256×320."""
+    return str(height) if height == width else f"{height}×{width}"
+
+
+def image_size(known: Mapping[str, Symbol]) -> str:
+    """The target's own word for its image size."""
+    named = known.get(f"H{MODEL}") or known.get("H")
+    return (named.hyperparameter or "image_size").split("[")[0] if named is not None else "image_size"

@@ -1,0 +1,190 @@
+"""Where a size comes from: followed back through the trace to the stage or parameter that made it. No torch.
+
+Which stage made which tensor is known where the failing forward could be run again under a FlowRecorder; otherwise the
+nearest earlier stage that gave such a shape is taken.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vit_trace.base.trace import Parameter, Producer, Stage, TensorSpec, Trace
+from vit_trace.base.words import ranges_text
+from vit_trace.diagnose.naming import formula_of
+from vit_trace.diagnose.scene import Scene, Side
+
+Maker = int | str | None
+Sources = Mapping[int, tuple[Maker, ...]]
+
+WEIGHTED = re.compile(r"^(Linear|linear|Conv\w*\d?d|conv\w*\d?d|Embedding|embedding|Bilinear|LSTM|GRU)$")
+PRODUCTS = {"matmul", "bmm", "mm", "einsum"}
+LIMIT = 10_000
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The maker of a size: a stage with the axis it made, or a parameter."""
+
+    stage: Stage | None = None
+    parameter: str = ""
+    axis: int = 0
+
+
+class Follower:
+    """Follows axes back through one trace."""
+
+    def __init__(self, trace: Trace, sources: Sources | None) -> None:
+        self.trace = trace
+        self.sources = sources
+
+    def maker(self, stage: Stage, place: int) -> Maker:
+        """What made an input of a stage."""
+        if self.sources is not None and stage.index in self.sources:
+            makers = self.sources[stage.index]
+            return makers[place] if place < len(makers) else None
+        return self.nearest(stage.index, stage.inputs[place])
+
+    def nearest(self, before: int, spec: TensorSpec) -> Maker:
+        """The last stage before one that gave such a shape, or a parameter that has it."""
+        for stage in reversed(self.trace.stages[:before]):
+            if any(made.shape == spec.shape for made in stage.outputs):
+                return stage.index
+        return next((one.name for one in self.trace.parameters if one.shape == spec.shape), None)
+
+    def origin(self, maker: Maker, axis: int, size: int) -> Origin | None:
+        """The stage or parameter from which on an axis has this size."""
+        for _ in range(LIMIT):
+            if isinstance(maker, str):
+                return Origin(parameter=maker, axis=axis)
+            if maker is None:
+                return None
+            stage = self.trace.stages[maker]
+            spec = next((spec for spec in stage.outputs if axis < len(spec.shape) and spec.shape[axis] == size), None)
+            if spec is None:  # x.mT is no stage: the axis stands elsewhere
+                spec, axis = elsewhere(stage, size)
+            if spec is None or stage.kind == "input":
+                return Origin(stage, axis=axis) if stage.kind == "input" else None
+            step = self.back(stage, spec, axis, size)
+            if step is None:
+                return Origin(stage, axis=axis)
+            place, axis = step
+            maker = self.maker(stage, place)
+            if maker is None:
+                return Origin(stage, axis=axis)
+        return None
+
+    def back(self, stage: Stage, spec: TensorSpec, axis: int, size: int) -> tuple[int, int] | None:
+        """(input, axis) that a size was handed on from; None where this stage made it."""
+        ndim = len(spec.shape)
+        if WEIGHTED.match(stage.operation) and axis == channel_axis(stage, ndim):
+            return None
+        if stage.operation in PRODUCTS and axis == ndim - 1 and len(stage.inputs) > 1:
+            other = stage.inputs[1].shape
+            return (1, len(other) - 1) if other and other[-1] == size else None
+        kept = [at for at, given in enumerate(stage.inputs) if len(given.shape) == ndim and given.shape[axis] == size]
+        if kept:
+            return max(kept, key=lambda at: self.order(stage, at)), axis
+        if stage.operation in ("cat", "concat"):
+            return None
+        for place, given in enumerate(stage.inputs):
+            behind = axis - ndim + len(given.shape)  # broadcasting counts from the end
+            candidates = [at for at, length in enumerate(given.shape) if length == size]
+            if len(candidates) == 1:
+                return place, candidates[0]
+            if behind in candidates:
+                return place, behind
+        return None
+
+    def order(self, stage: Stage, place: int) -> tuple[int, int]:
+        """How near the maker of an input is: in `x + self.attn(x)` that is the layer, not the shortcut."""
+        maker = self.maker(stage, place)
+        return (maker if isinstance(maker, int) else -1, -place)
+
+
+def elsewhere(stage: Stage, size: int) -> tuple[TensorSpec | None, int]:
+    """The only axis of a stage's outputs that has a size."""
+    found = [(spec, axis) for spec in stage.outputs for axis, length in enumerate(spec.shape) if length == size]
+    return found[0] if len(found) == 1 else (None, 0)
+
+
+def channel_axis(stage: Stage, ndim: int) -> int:
+    """The axis that a weighted layer decides the size of."""
+    digit = re.search(r"(\d)d$", stage.operation)
+    return ndim - int(digit[1]) - 1 if digit else ndim - 1
+
+
+def producer(scene: Scene, side: Side, sources: Sources | None) -> Producer | None:
+    """Who made the size of one side."""
+    operand, stage = side.operand, scene.stage
+    if operand is None or side.axis is None or stage is None:
+        return None
+    formula = formula_of(side) or str(side.size)
+    if operand.parameter and operand.stage is None:
+        return Producer(side.name, side.size, formula, operand.parameter, parameter=True)
+    follower = Follower(scene.trace, sources)
+    place = next((at for at, spec in enumerate(stage.inputs) if spec.shape == operand.shape), None)
+    if operand in scene.operands and stage.kind != "module":
+        at = scene.operands.index(operand)
+        place = at if at < len(stage.inputs) and stage.inputs[at].shape == operand.shape else place
+    if place is None:
+        return None
+    origin = follower.origin(follower.maker(stage, place), side.axis, side.size)
+    if origin is None:
+        return None
+    if origin.parameter:
+        return Producer(side.name, side.size, formula, origin.parameter, parameter=True)
+    made = origin.stage
+    assert made is not None
+    return Producer(side.name, side.size, formula, made.name or made.operation, stage=made.index)
+
+
+# -- sibling blocks as witnesses -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Siblings:
+    """The same parameter in the other blocks: how long its axis is there."""
+
+    sizes: dict[str, int]
+
+    @property
+    def common(self) -> int | None:
+        """The size that all the others have."""
+        found = Counter(self.sizes.values())
+        return next(iter(found)) if len(found) == 1 else None
+
+    @property
+    def blocks(self) -> str:
+        """blocks 0 and 2…11"""
+        numbers = sorted(int(number) for number in self.sizes)
+        texts = ranges_text(numbers).split(",")
+        words = " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
+        return f"block{'s' if len(numbers) > 1 else ''} {words}"
+
+
+def siblings(parameters: Mapping[str, Parameter], name: str, axis: int) -> Siblings | None:
+    """The sizes of the parameter's namesakes in other blocks, or None where it has none."""
+    here = parameters.get(name)
+    found = namesakes(parameters, name)
+    alike = {number: one for number, one in found.items() if here and len(one.shape) == len(here.shape) > axis}
+    return Siblings({number: one.shape[axis] for number, one in alike.items()}) if alike else None
+
+
+def namesakes(parameters: Mapping[str, Parameter], name: str) -> dict[str, Parameter]:
+    """The same parameter of the other blocks, by the block's number."""
+    parts = name.split(".")
+    here = parameters.get(name)
+    for place, part in enumerate(parts[:-2]):  # a block holds modules, not parameters of its own
+        number = re.search(r"\d+$", part)  # blocks.1 and encoder_layer_1
+        if number is None or here is None:
+            continue
+        start = ".".join((*parts[:place], part[: number.start()]))
+        end = "." + ".".join(parts[place + 1 :])
+        shape = re.compile(re.escape(start) + r"(\d+)" + re.escape(end) + "$")
+        found = {match[1]: one for one in parameters.values() if (match := shape.match(one.name)) and one is not here}
+        if any(len(one.shape) == len(here.shape) for one in found.values()):
+            return found
+    return {}

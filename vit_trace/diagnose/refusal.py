@@ -1,0 +1,25 @@
+"""A stage that a real run stops at though a trace without memory went on. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vit_trace.base.trace import Operand, Parameter, Stage, Value
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The stage, with the call that raises there: `kind` is the exception's, the rest is as a failure records it."""
+
+    stage: Stage
+    code: str
+    message: str
+    kind: str
+    call: str
+    operands: tuple[Operand, ...]
+    arguments: dict[str, Value]
+
+
+def held_as_operand(parameter: Parameter) -> Operand:
+    """A parameter as the failing call is given it."""
+    return Operand(parameter.name, parameter.shape, parameter.dims, parameter.dtype, parameter.name)

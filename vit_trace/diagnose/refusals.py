@@ -1,0 +1,136 @@
+"""What a real run refuses and meta lets through: dtypes that do not go together, rows that a table does not have.
+
+Works on a trace that ran; no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from vit_trace.base.trace import Failure, Operand, Stage, TensorSpec, Trace
+from vit_trace.diagnose.causes.layers import CONTRACTIONS, FLOATS, dtype_clash
+from vit_trace.diagnose.refusal import Refusal, held_as_operand
+from vit_trace.diagnose.rows import missing_rows
+
+LAYERS = {"Linear": "linear", "Embedding": ""} | {f"Conv{n}d": f"conv{n}d" for n in (1, 2, 3)}
+LAYERS |= {"LayerNorm": "layer_norm", "BatchNorm2d": "batch_norm", "GroupNorm": "group_norm"}
+
+
+def refused(trace: Trace) -> Trace:
+    """The trace; cut off with a failure at the first stage that a real run would refuse."""
+    if trace.failure is not None or trace.target.device != "meta":
+        return trace
+    checks = (clashes, missing_rows, other_channels, other_indices)
+    found = [one for check in checks if (one := next(check(trace), None)) is not None]
+    return cut_off(trace, min(found, key=lambda one: one.stage.index)) if found else trace
+
+
+NAMES = ("the tensor", "the index")
+
+
+def cut_off(trace: Trace, refusal: Refusal) -> Trace:
+    """The trace up to a stage, which failed."""
+    stage = refusal.stage
+    failure = Failure(
+        code=refusal.code,
+        severity="error",
+        message=refusal.message,
+        span=stage.source,
+        notes=("shapes alone would do: this stops a real forward, on CPU or GPU, but not one on meta",),
+        stage=stage.index,
+        exception=f"{refusal.kind}: {refusal.message}",
+        call=refusal.call,
+        operands=refusal.operands,
+        arguments=refusal.arguments,
+        modules=stack(trace, stage),
+    )
+    stages = (*trace.stages[: stage.index], replace(stage, outputs=(), flops=0))
+    open_now = set(around(trace, stage))
+    stages = tuple(replace(one, outputs=()) if one.index in open_now else one for one in stages)
+    totals = replace(trace.totals, stages=len(stages), flops=sum(one.flops for one in stages))
+    return replace(trace, stages=stages, outputs=(), failure=failure, totals=totals)
+
+
+def other_channels(trace: Trace) -> Iterator[Refusal]:
+    """Transposed convolutions that are given other channels than they were built for."""
+    weights = {parameter.name: parameter for parameter in trace.parameters}
+    for stage in trace.stages:
+        digit = stage.operation.removeprefix("ConvTranspose").removesuffix("d")
+        held = weights.get(f"{stage.module}.weight" if stage.module else "weight")
+        if not stage.operation.startswith("ConvTranspose") or not digit.isdigit() or held is None or not stage.inputs:
+            continue
+        given = stage.inputs[0].shape
+        if len(given) == int(digit) + 2 and len(held.shape) == len(given) and given[1] == held.shape[0]:
+            continue
+        text = f"{stage.module} was built for {held.shape[0]} channels"
+        call, operands = f"conv_transpose{digit}d", (as_operand(stage.inputs[0]), held_as_operand(held))
+        yield Refusal(stage, "conv-channels", text, "RuntimeError", call, operands, {})
+
+
+def other_indices(trace: Trace) -> Iterator[Refusal]:
+    """index_select with an index of several axes."""
+    for stage in trace.stages:
+        if stage.operation != "index_select" or len(stage.inputs) < 2 or len(stage.inputs[1].shape) < 2:
+            continue
+        operands = tuple(replace(as_operand(spec), name=name) for spec, name in zip(stage.inputs, NAMES, strict=False))
+        text = "index_select takes an index with 1 axis"
+        yield Refusal(stage, "wrong-rank", text, "IndexError", "index_select", operands, {})
+
+
+def mixed(trace: Trace) -> bool:
+    """Whether more than one dtype takes part, which is the only way to clash."""
+    made = {spec.dtype for stage in trace.stages for spec in stage.outputs}
+    return len({parameter.dtype for parameter in trace.parameters} | made) > 1
+
+
+def clashes(trace: Trace) -> Iterator[Refusal]:
+    """Stages whose operands' dtypes do not go together, in order."""
+    if not mixed(trace):
+        return
+    held: dict[str, list[Operand]] = {}
+    for parameter in trace.parameters:
+        path, _, name = parameter.name.rpartition(".")
+        if name in ("weight", "bias"):
+            held.setdefault(path, []).append(held_as_operand(parameter))
+    for stage in trace.stages:
+        call = LAYERS.get(stage.operation, stage.operation)
+        if not stage.inputs or not call:
+            continue
+        given = tuple(map(as_operand, stage.inputs))
+        if stage.kind == "module" and stage.operation in LAYERS:
+            given = (*given[:1], *held.get(stage.module, ()))
+        elif stage.kind != "function" or call not in CONTRACTIONS or not floating(given):
+            continue
+        cause = dtype_clash(call, stage.module or stage.name, given)
+        if cause is not None and (stage.kind == "module" or attention_masks_apart(call, given)):
+            yield Refusal(stage, cause.code, cause.message, "RuntimeError", call, given, {})
+
+
+def floating(given: tuple[Operand, ...]) -> bool:
+    return any(operand.dtype in FLOATS for operand in given)
+
+
+def attention_masks_apart(call: str, given: tuple[Operand, ...]) -> bool:
+    """A mask of attention may be of another dtype than what it masks."""
+    tensors = given[:3] if call == "scaled_dot_product_attention" else given
+    return len({operand.dtype for operand in tensors}) > 1
+
+
+def as_operand(spec: TensorSpec) -> Operand:
+    return Operand("input", spec.shape, spec.dims, spec.dtype)
+
+
+def around(trace: Trace, stage: Stage) -> Iterator[int]:
+    """Indices of the stages that a stage is inside of."""
+    while stage.parent is not None:
+        stage = trace.stages[stage.parent]
+        yield stage.index
+
+
+def stack(trace: Trace, stage: Stage) -> tuple[str, ...]:
+    """The modules a stage was called through, outermost first."""
+    found = [trace.stages[index] for index in around(trace, stage)]
+    found = [*reversed(found), *([stage] if stage.kind == "module" else [])]
+    return tuple(f"{one.module or '(root)'} ({one.operation})" for one in found if one.kind == "module")

@@ -1,0 +1,130 @@
+"""Changes that might help, the smallest first: data, none of which is offered before it was tried. No torch.
+
+Each function yields candidates for one kind of change; `remedies` tries them and keeps those that run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from vit_trace.base.trace import Producer, Remedy, Trace
+from vit_trace.diagnose.causes import cause_of
+from vit_trace.diagnose.causes.lookups import GATHERS, SCATTERS, SELECTS
+from vit_trace.diagnose.changes.calls import calls
+from vit_trace.diagnose.changes.inputs import conversions, input_sizes, input_width, layouts, swapped
+from vit_trace.diagnose.changes.parameters import everywhere, following, resized
+from vit_trace.diagnose.changes.settings import dividing, matching_hyperparameters
+from vit_trace.diagnose.scene import Cause, Scene
+from vit_trace.diagnose.trials import Case
+
+MOST = 4
+"""Remedies that are offered."""
+
+LOOKUPS = {"Embedding", "embedding", "getitem", "setitem", "one_hot"} | GATHERS | SCATTERS | SELECTS
+"""Steps that the values of an index decide about."""
+
+FOLLOWING = 3
+"""Changes that may follow from one."""
+
+
+def remedies(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Case) -> list[Remedy]:
+    """What works, in the order in which it is to be offered."""
+    found: list[Remedy] = []
+    kinds: dict[str, int] = {}
+    for candidate in candidates(scene, cause, producers, case):
+        if len(found) >= MOST or case.spent:
+            break
+        group = group_of(candidate)
+        if group == "parameter" and "call" in kinds and cause.code in ("cat", "broadcast"):
+            continue  # a line that can be mended is no reason to resize what it is given
+        if kinds.get(group, 0) >= (4 if group == "divisors" else 1 if group == "layout" else 2):
+            continue
+        worked = attempted(candidate, scene, case)
+        if worked is not None and cause.by_value and looks_up_again(scene, case.outcome(worked)):
+            continue
+        if worked is not None and worked.change not in [one.change for one in found]:
+            found.append(worked)
+            kinds[group] = kinds.get(group, 0) + 1
+            if group == "layout":
+                break
+    return found
+
+
+def partway(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Case) -> str:
+    """Where nothing makes the whole forward run: a change of what failed, and what fails next with it; "" for none.
+
+    Nothing is tried anew: it looks at what became of the changes that were.
+    """
+    for candidate in candidates(scene, cause, producers, case):
+        after = case.outcome(candidate)
+        if candidate.kind not in ("call", "parameter") or after is None or after.failure is None or cause.by_value:
+            continue
+        place, before = after.failure.stage, scene.failure.stage
+        if place is not None and before is not None and place > before:
+            then = Scene(after, after.failure)
+            return f"{candidate.change} (tried: runs on to {then.name}, where {cause_of(then).message})"
+    return ""
+
+
+def looks_up_again(scene: Scene, after: Trace | None) -> bool:
+    """Whether values decide further on too, where there are none to try with."""
+    start = scene.failure.stage
+    if after is None or start is None:
+        return True
+    return any(
+        stage.operation in LOOKUPS and (len(stage.inputs) > 1 or stage.kind == "module")
+        for stage in after.stages[start + 1 :]
+    )
+
+
+def attempted(candidate: Remedy, scene: Scene, case: Case) -> Remedy | None:
+    """The change, or it with those that have to follow from it; None where that does not run."""
+    worked = case.attempt(candidate)
+    shared = candidate.kind == "parameter" and everywhere(scene, candidate) is not candidate  # that one comes next
+    for _ in range(FOLLOWING):
+        after = case.outcome(candidate)
+        if worked is not None or after is None or shared:
+            break
+        longer = following(candidate, scene, after)
+        if longer is None:
+            break
+        candidate = longer
+        worked = case.attempt(candidate)
+    return worked
+
+
+def stands_elsewhere(scene: Scene, cause: Cause) -> bool:
+    """Whether the features that a norm was built for are another axis of its input: no reason to build another norm."""
+    given = scene.tensor(0) or (scene.stage.inputs[0] if scene.stage is not None and scene.stage.inputs else None)
+    return (
+        cause.code == "norm-size"
+        and given is not None
+        and len(cause.sides) == 2
+        and cause.sides[1].size in given.shape[1:]
+    )
+
+
+def group_of(remedy: Remedy) -> str:
+    if remedy.kind == "input" and "steps" in remedy.values:
+        return "layout"
+    if remedy.kind in ("hyperparameter", "attribute"):
+        return "divisors"
+    return remedy.kind
+
+
+def candidates(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Case) -> Iterator[Remedy]:
+    """All kinds of changes, those first that the cause speaks for."""
+    if cause.by_value:  # nothing but more rows makes room for a value; what an input does to values is not seen
+        yield from resized(scene, cause, producers)
+        return
+    if cause.code == "dtype":
+        yield from conversions(scene)
+    yield from layouts(scene, cause, case)
+    yield from matching_hyperparameters(scene, case)
+    yield from calls(scene, cause)
+    yield from dividing(scene, cause, case)
+    yield from input_sizes(scene, cause, producers, case)
+    if not stands_elsewhere(scene, cause):
+        yield from resized(scene, cause, producers)
+    yield from swapped(scene, cause)
+    yield from input_width(scene, cause, case)

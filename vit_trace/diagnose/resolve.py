@@ -1,0 +1,88 @@
+"""What the command line names -> its target, a failed build explained. Imports no torch for the built-in ViT."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vit_trace.base.refused import Refused, refuse
+from vit_trace.base.trace import Value
+from vit_trace.config import Settled, settle
+from vit_trace.targets.spec import foreign_target, is_foreign, no_spec
+from vit_trace.targets.target import Target
+
+if TYPE_CHECKING:
+    from vit_trace.targets.request import Model
+
+
+def targeted(spec: str | None, model: Model) -> Target:
+    """The target of a spec: the built-in ViT, or somebody else's model. Raises Refused and ConfigError."""
+    if spec is not None and is_foreign(spec):
+        return foreign(spec, model)
+    return of_settings(spec, settings(spec, model), model)
+
+
+def foreign(spec: str, model: Model) -> Target:
+    """The target of somebody else's model. Raises Refused, with what would build where it does not."""
+    asked = (model.flags, model.inputs, model.train, model.rules, model.config)
+    try:
+        return foreign_target(spec, model.assignments, *asked)
+    except Refused as refused:
+        if not any(diagnostic.code == "build-failed" for diagnostic in refused.diagnostics):
+            raise  # what follows imports torch
+        from vit_trace.diagnose.construct import what_builds, without
+
+        kept = {text.partition("=")[0]: text for text in model.assignments}
+
+        def build(values: Mapping[str, int]) -> Target:
+            changed = {name: f"{name}={value}" for name, value in values.items()}
+            return foreign_target(spec, tuple((kept | changed).values()), *asked)
+
+        def left_out(name: str) -> Value:
+            others = tuple(text for other, text in kept.items() if other != name)
+            return foreign_target(spec, others, *asked).hyperparameters.get(name)
+
+        raise without(what_builds(refused, build), kept, left_out) from refused
+
+
+def settings(spec: str | None, model: Model) -> Settled:
+    """The built-in ViT's settings: the YAML file, flags and --set. Raises Refused and ConfigError."""
+    if spec is not None:
+        require_yaml(spec, model.config)
+    return settle(model.config if spec is None else Path(spec), model.flags, model.assignments)
+
+
+def of_settings(spec: str | None, settled: Settled, model: Model) -> Target:
+    """The built-in ViT as a target. Raises Refused."""
+    from vit_trace.targets.libraries.builtin import builtin, only_input
+
+    file = model.config if spec is None else Path(spec)
+    return builtin(settled.config, spec=str(file or ""), given=only_input(model.inputs), train=model.train)
+
+
+def require_yaml(spec: str, config: Path | None) -> None:
+    """Refuse a spec that is no YAML file, or one beside another. Raises Refused."""
+    if config is not None:
+        message = f"two YAML files are given, {spec} and --config {config}"
+        raise refuse("two-configs", message, help=(f"vit-trace {spec}, with flags for what differs",))
+    path = Path(spec)
+    if path.suffix == ".py":
+        message = f"{spec} does not say which of its classes or functions builds the model"
+        raise refuse("no-factory", message, help=(f"vit-trace {spec}:NAME",))
+    if not os.path.exists(spec) and path.suffix.lower() not in (".yaml", ".yml") and is_module(spec):
+        message = f"{spec} does not say what of that module builds the model"
+        raise refuse("no-factory", message, help=(f"vit-trace {spec}:NAME",))
+    if not os.path.exists(spec) and not path.suffix:
+        raise no_spec(spec)
+
+
+def is_module(spec: str) -> bool:
+    """Whether it is a dotted name that begins with a package that can be imported."""
+    from importlib.util import find_spec
+
+    first = spec.partition(".")[0]
+    if not all(part.isidentifier() for part in spec.split(".")):
+        return False
+    return os.path.isdir(first) or os.path.isfile(f"{first}.py") or find_spec(first) is not None

@@ -1,0 +1,56 @@
+"""Target -> Trace: build on meta, record one forward."""
+
+from __future__ import annotations
+
+from vit_trace.base.trace import Trace
+from vit_trace.record.meta.collector import uncollected
+from vit_trace.targets.target import Foreign, Target
+
+
+class BuildError(Exception):
+    """The model could not be built; the cause is the constructor's own exception."""
+
+
+def run(target: Target, rules: bool = True, formulas: bool = True) -> Trace:
+    """Build the target's model without memory, trace it and name its dimensions. Raises BuildError."""
+    if target.foreign is not None:
+        return _foreign(target.foreign, rules, formulas)
+    with uncollected():
+        trace = trace_once(target, rules)
+        if not formulas:
+            return trace
+        from vit_trace.dims.given import split
+        from vit_trace.dims.name import name_dims
+
+        return name_dims(*split(trace, [trace_once(probe, rules) for probe in target.probes()]), target.repeats)
+
+
+def trace_once(target: Target, rules: bool = True) -> Trace:
+    """Build the target's model without memory and trace one forward of it. Raises BuildError."""
+    if target.foreign is not None:
+        return _foreign(target.foreign, rules, False)
+    from vit_trace.record.build.lean import build_on_meta
+    from vit_trace.record.record import record
+
+    with uncollected():
+        try:
+            model, construction = build_on_meta(target.build, rules)
+        except Exception as error:
+            raise BuildError(f"{type(error).__name__}: {error}") from error
+        args, kwargs = target.inputs()
+        return record(
+            model,
+            args,
+            kwargs,
+            target=target.record(),
+            symbols=target.symbols,
+            construction=construction,
+            train=target.train,
+            rules=rules,
+        )
+
+
+def _foreign(foreign: Foreign, rules: bool, formulas: bool) -> Trace:
+    from vit_trace.probing.foreign import ForeignTracer
+
+    return ForeignTracer(foreign, rules).trace(formulas)

@@ -1,0 +1,278 @@
+"""At which other sizes to build somebody else's model: pairwise different primes, with what has to divide dividing.
+
+A style says which groups of knobs are turned and how; a setting gives every symbol its value. Plain numbers: no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from vit_trace.base.roles import Path
+from vit_trace.base.trace import Symbol
+from vit_trace.dims.formula import FormulaError, evaluate, parse
+from vit_trace.targets.inputs import pair
+from vit_trace.targets.knobs import Changes, Knob, image_changes
+
+GROUPS = {
+    "channels": "channels",
+    "classes": "classes",
+    "patch": "patch",
+    "frames": "frames",
+    "frame_patch": "frames",
+    "dim": "width",
+    "heads": "width",
+    "dim_head": "width",
+    "mlp_dim": "width",
+    "window": "window",
+    "other": "other",
+}
+"""Roles that have to be turned together."""
+
+TURNABLE = frozenset(GROUPS.values())
+IMAGES = ("awkward", "patches", "exact", "square awkward", "square patches", "square exact")
+"""Kinds of images, from the one that tells most."""
+
+SMALL_PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23)
+PRIMES = (7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103)
+GRIDS = ((3, 7), (5, 3), (11, 5), (7, 13), (13, 17), (4, 9))
+COARSE = ((5, 11), (7, 3), (11, 13), (13, 6), (17, 19), (3, 8))
+"""Rows and columns of patches, of windows on the coarsest stage; never square."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """Which groups are turned, what the width of a head is a multiple of, and how the image is chosen.
+
+    `image` is "awkward" (a multiple of nothing), "patches" (of a patch), "exact" (of all strides), one of these with
+    "square " before it, or "fixed".
+    """
+
+    groups: frozenset[str] = TURNABLE
+    even: int = 8
+    image: str = "awkward"
+
+    @property
+    def square(self) -> bool:
+        return self.image.startswith("square")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What can be turned: the knobs, where the image size stands, and the sizes of the input as it is."""
+
+    knobs: tuple[Knob, ...]
+    images: tuple[tuple[Path, Any], ...]
+    real: Mapping[str, int]
+
+    @property
+    def built_for(self) -> dict[str, int]:
+        """Height and width of the images that the model was built for, which it may be given others than."""
+        size = pair(self.images[0][1]) if self.images else None
+        return {"H": size[0], "W": size[1]} if size is not None else {}
+
+    @property
+    def spatial(self) -> bool:
+        return "H" in self.real and "W" in self.real
+
+    def turned(self, style: Style) -> tuple[Knob, ...]:
+        return tuple(knob for knob in self.knobs if GROUPS[knob.role] in style.groups)
+
+    def restricted(self, style: Style) -> Style:
+        """The style with only groups that there are knobs for."""
+        groups = style.groups & {GROUPS[knob.role] for knob in self.knobs}
+        return replace(style, groups=groups, image=style.image if self.spatial else "fixed")
+
+    def setting(self, style: Style, turn: int) -> dict[str, int]:
+        """A value for every symbol that the style turns, the input's own sizes among them."""
+        primes, small = rotated(PRIMES, 2 * turn), rotated(SMALL_PRIMES, turn)
+        values = {"b": (2, 3, 5, 7, 4, 6)[turn % 6]}
+        turned = self.turned(style)
+        for knob in turned:
+            if knob.role in ("heads", "patch", "window", "frame_patch", "channels", "frames"):
+                values[knob.symbol] = next(small)
+        for knob in turned:
+            if knob.symbol not in values:
+                values[knob.symbol] = next(primes)
+        for knob in turned:
+            if knob.role == "window":
+                values[knob.symbol] = (3, 5, 7, 9, 4, 6)[turn % 6]
+            elif knob.role == "patch":
+                values[knob.symbol] = self.patch(knob, turn)
+            elif knob.role == "dim_head" or knob.wide:
+                values[knob.symbol] *= style.even
+        for knob in turned:
+            if knob.role == "dim" or knob.wide:
+                values[knob.symbol] *= (1 if knob.wide else style.even) * self.divisor(knob, values)
+        self.add_extents(values, style, turn)
+        return values
+
+    def near(self, style: Style, free: bool) -> Iterator[dict[str, int]]:
+        """Settings a user would ask for next: another image, one knob doubled, a window larger than what it looks at.
+
+        Sizes that are clamped, rounded or divided with a rest show it there and not at the primes of `setting`.
+        """
+        here, uneven = self.here(style), {}
+        if free and "H" in here:
+            high, wide = self.patch_sides(here)
+            rows, columns = here["H"] + high, here["W"] + 11 * wide  # an odd grid, rows and columns not alike
+            uneven = {"H": rows, "W": rows if style.square else columns}
+            moves = [(high, 3 * wide), (high // 2 + 1, 2 * wide - 1)]
+            if self.coarse:
+                moves += [(25, 36), (52, 27), (2 * here["H"] + 14, here["W"] + 49), (7, 58), (112, 224), (48, 80)]
+            for down, across in moves:
+                height = here["H"] + down
+                yield {**here, "H": height, "W": height if style.square else here["W"] + across}
+        for knob in self.turned(style):
+            if knob.role == "window":
+                yield {**here, **uneven, knob.symbol: 16 * knob.value}
+            yield {**here, knob.symbol: 2 * knob.value}
+        if free and self.coarse:
+            for turn, even in ((6, 3), (7, 1), (8, 5)):
+                yield self.setting(replace(style, even=even * style.even), turn)
+
+    @property
+    def coarse(self) -> bool:
+        """Whether the grid is made coarser on the way, or by a step that is no knob."""
+        return self.stages > 1 or not any(knob.role == "patch" for knob in self.knobs)
+
+    def patch(self, knob: Knob, turn: int) -> int:
+        """A patch of another size: doubled where it is a stage's stride, else prime."""
+        first = knob.symbol != "p2"
+        choices = (5, 7, 3, 11, 13, 2) if first else (3, 11, 7, 13, 5, 17)
+        if self.stages > 1:
+            choices = (3, 5, 2, 7, 6, 4)
+        return choices[turn % 6]
+
+    def divisor(self, knob: Knob, values: Mapping[str, int]) -> int:
+        """What a width has to be a multiple of: the heads of its network, else the width of a head."""
+        near = [other for other in self.knobs if other.container == knob.container and other.prefix == knob.prefix]
+        inner = [other for other in self.knobs if len(other.container) > len(knob.container)]
+        for role in ("heads", "dim_head"):
+            for group in (near, inner):
+                same = [other for other in group if other.role == role or (role == "heads" and other.counts)]
+                place = [other for other in same if other.place == knob.place]
+                for other in place or same:
+                    return values.get(other.symbol, other.value)
+        return 1
+
+    @property
+    def stages(self) -> int:
+        """Stages of a hierarchical model; 1 for one without."""
+        widths = [knob for knob in self.knobs if knob.role in ("dim", "heads")]
+        return max([len(knob.places) for knob in widths] + [knob.place + 1 for knob in widths], default=1)
+
+    @property
+    def images_tried(self) -> tuple[str, ...]:
+        return IMAGES if self.spatial else ()
+
+    def add_extents(self, values: dict[str, int], style: Style, turn: int) -> None:
+        """Height, width and frames of the input."""
+        sides = self.patch_sides(values)
+        if style.image != "fixed" and self.spatial:
+            coarse = self.coarse
+            grid = (COARSE if coarse else GRIDS)[turn % 6]
+            window = max([values.get(knob.symbol, knob.value) for knob in self.knobs if knob.role == "window"] or [1])
+            stride = 2 ** (max(self.stages, 4) - 1) * window if coarse else 1
+            units = [side * stride for side in sides]
+            if coarse and units[0] < 64:
+                units = [unit * -(-64 // unit) for unit in units]
+            rest = [0, 0]
+            kind = style.image.removeprefix("square ")
+            if kind in ("awkward", "patches"):
+                rest = [self.rest(sides[axis], units[axis], turn + 2 * axis) for axis in (0, 1)]
+            if kind == "patches":
+                rest = [more // side * side for more, side in zip(rest, sides, strict=True)]
+            values["H"], values["W"] = (side * unit + more for side, unit, more in zip(grid, units, rest, strict=True))
+            if style.square:
+                values["W"] = values["H"]
+        if "T" in self.real and "frames" in style.groups:
+            tubelet = values.get("pt", next((knob.value for knob in self.knobs if knob.symbol == "pt"), 1))
+            values["T"] = tubelet * (3, 5, 2, 7, 4, 6)[turn % 6]
+
+    def rest(self, side: int, unit: int, turn: int) -> int:
+        """How much longer than a multiple of all strides a side is: a pixel, an odd number of patches, both, or almost
+        one stride more.
+
+        Then a grid that rounds down, one that rounds up and one that is padded to whole windows all differ.
+        """
+        pixel = min(side - 1, 1)
+        if unit < 2 * side + 2:
+            return (pixel, max(side - 2, 0), side // 2, side - 1)[turn % 4]
+        return (pixel, side, 3 * side + pixel, unit - max(side - 1, 1), unit - 1)[turn % 5] % unit
+
+    def patch_sides(self, values: Mapping[str, int]) -> tuple[int, int]:
+        sides = [values.get(knob.symbol, knob.value) for knob in self.knobs if knob.role == "patch"]
+        if not sides:
+            return 4, 4
+        return sides[0], sides[1] if len(sides) == 2 and "p2" in {knob.symbol for knob in self.knobs} else sides[0]
+
+    def changes(self, values: Mapping[str, int]) -> Changes:
+        """What has to be changed in the arguments for a setting."""
+        changes: Changes = {}
+        for knob in self.knobs:
+            if knob.symbol in values:
+                changes |= knob.changes(values[knob.symbol])
+        if "H" in values:
+            changes |= image_changes(self.images, values["H"], values["W"])
+        return changes
+
+    def here(self, style: Style) -> dict[str, int]:
+        """The setting that the model has, for the symbols that the style turns."""
+        values = {"b": self.real["b"]} | {knob.symbol: knob.value for knob in self.turned(style)}
+        if style.image != "fixed":
+            values |= {name: self.real[name] for name in ("H", "W")}
+        if "T" in self.real and "frames" in style.groups:
+            values["T"] = self.real["T"]
+        return values
+
+    def symbols(self, style: Style, values: Mapping[str, int]) -> dict[str, Symbol]:
+        """The symbols of a setting, those that follow from others among them."""
+        names: dict[str, tuple[str, str | None]] = {"b": ("batch size", None)}
+        names |= {"H": ("image height", self.image_name(0)), "W": ("image width", self.image_name(1))}
+        names["T"] = ("frames", next((knob.name for knob in self.knobs if knob.role == "frames"), None))
+        names |= {knob.symbol: (knob.meaning or knob.name, knob.name) for knob in self.knobs}
+        found = {
+            name: Symbol(values[name], meaning, hyperparameter=hyperparameter)
+            for name, (meaning, hyperparameter) in names.items()
+            if name in values
+        }
+        if style.square and "W" in found:
+            found["W"] = Symbol(values["W"], "image width", "H")
+        for name, (meaning, formula) in self.derived(style).items():
+            try:
+                known = {one: symbol.value for one, symbol in found.items()}
+                found[name] = Symbol(evaluate(parse(formula), known), meaning, formula)
+            except FormulaError:
+                continue
+        return found
+
+    def image_name(self, axis: int) -> str | None:
+        name = str(self.images[0][0][-1]) if self.images else None
+        return f"{name}[{axis}]" if name else None
+
+    def derived(self, style: Style) -> dict[str, tuple[str, str]]:
+        """Symbols that follow from others: the grid of patches, their number, the width of a head."""
+        turned = {knob.symbol for knob in self.turned(style)}
+        patches = [knob for knob in self.knobs if knob.symbol in ("p", "p1", "p2")]
+        found: dict[str, tuple[str, str]] = {}
+        if patches and style.image != "fixed" and self.spatial:
+            sides = [knob.symbol if knob.symbol in turned else str(knob.value) for knob in patches]
+            found["h"] = ("patches down", f"H//{sides[0]}")
+            found["w"] = ("patches across", f"W//{sides[-1]}")
+            found["n"] = ("patches", "h*w")
+        tubelet = next((knob for knob in self.knobs if knob.symbol == "pt"), None)
+        if tubelet and "T" in self.real and "frames" in style.groups:
+            found["t"] = ("patches in time", "T//pt")
+        pair = {knob.symbol: knob for knob in self.knobs if knob.symbol in ("dim", "heads", "dim_head")}
+        if {"dim", "heads"} <= turned and "dim_head" not in pair and pair["dim"].value % pair["heads"].value == 0:
+            found["dim_head"] = ("width of a head", "dim//heads")
+        return found
+
+
+def rotated(pool: Sequence[int], turn: int) -> Iterator[int]:
+    """The pool from another start in each turn: no two turns give a knob the same value."""
+    for place in range(1000):
+        lap, rest = divmod(place, len(pool))
+        yield pool[(rest + turn) % len(pool)] + 2 * lap * pool[-1]

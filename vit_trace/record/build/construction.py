@@ -1,0 +1,210 @@
+"""What constructors work out before any forward: num_patches 64, patch_dim 3072.
+
+Watches `__init__` of the model's own classes while they run, through Python's trace function, only at their return;
+whatever trace function was there before is put back.
+"""
+
+from __future__ import annotations
+
+import dis
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from functools import cache
+from types import CodeType, FrameType
+from typing import Any, NamedTuple, TypeGuard
+
+from torch import nn
+
+from vit_trace.base.trace import Construction, Number, Source
+from vit_trace.record.source import frames
+from vit_trace.record.source.lines import Tracer, current
+
+
+class Seen(NamedTuple):
+    """A quantity of one constructor, with the module under construction."""
+
+    module: nn.Module
+    name: str
+    value: Number | tuple[int, ...]
+    source: Source | None
+
+
+class Call(NamedTuple):
+    """A constructor call: the class, and what its `__init__` was given, by name and as `*args` and `**kwargs`."""
+
+    made: type[nn.Module]
+    named: dict[str, Any]
+    positional: tuple[Any, ...]
+    more: dict[str, Any]
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """All that was given by name."""
+        return {**self.named, **self.more}
+
+    def again(self, arguments: Mapping[str, Any]) -> nn.Module:
+        """The same call with other values for what was given by name."""
+        if self.positional:
+            named = [arguments[name] for name in self.named]
+            return self.made(*named, *self.positional, **{name: arguments[name] for name in self.more})
+        return self.made(**arguments)
+
+
+class Watch:
+    """Remembers what the constructors that return while it is active have worked out.
+
+    `calls` holds what the outermost of them were called with, by the identity of the module.
+    """
+
+    def __init__(self) -> None:
+        self.seen: list[Seen] = []
+        self.calls: dict[int, tuple[nn.Module, Call]] = {}
+        self.depth = 0
+        self.lines = current()
+
+    def run(self, build: Callable[[], nn.Module]) -> nn.Module:
+        """build(), watched."""
+        before = sys.gettrace()
+        with self.lines.constructing() if self.lines else nullcontext():
+            sys.settrace(self.on_call)
+            try:
+                model = build()
+            finally:
+                sys.settrace(before)
+        if self.lines and isinstance(model, nn.Module):
+            self.lines.built(model)
+        return model
+
+    def on_call(self, frame: FrameType, event: str, argument: Any) -> Any:
+        code = frame.f_code
+        inner = self.lines.on_call(frame, event, argument) if self.lines else None
+        if code.co_name != "__init__" or frames.owner(code.co_filename) != frames.OWN:
+            return inner
+        frame.f_trace_lines = inner is not None
+        if self.depth == 0 and (call := call_of(frame)) is not None:
+            self.calls.setdefault(id(call[0]), call)
+        self.depth += 1
+        return self.on_return if inner is None else also_on_return(inner, self.on_return)
+
+    def on_return(self, frame: FrameType, event: str, argument: Any) -> Any:
+        if event == "return":
+            self.depth -= 1
+            self.seen += quantities(frame)
+        return self.on_return
+
+    def call(self, model: nn.Module) -> Call | None:
+        """What the model's constructor was called with; None for a class of torch's own or one made unseen."""
+        module, call = self.calls.get(id(model), (None, None))
+        return call if module is model else None
+
+    def construction(self, model: nn.Module) -> tuple[Construction, ...]:
+        """What was seen of the modules that are part of `model`, in the model's order."""
+        found: dict[str, list[Construction]] = {}
+        paths = {id(module): path for path, module in model.named_modules()}
+        for seen in self.seen:
+            path = paths.get(id(seen.module))
+            if path is not None:
+                found.setdefault(path, []).append(Construction(path, seen.name, seen.value, None, seen.source))
+        return tuple(record for path in paths.values() for record in found.get(path, []))
+
+
+def also_on_return(first: Tracer, second: Tracer) -> Tracer:
+    """The trace function that tells one everything, the other when the frame returns."""
+
+    def on_event(frame: FrameType, event: str, argument: Any) -> Any:
+        first(frame, event, argument)
+        if event == "return":
+            second(frame, event, argument)
+        return on_event
+
+    return on_event
+
+
+def call_of(frame: FrameType) -> tuple[nn.Module, Call] | None:
+    """(module, arguments) of the `__init__` that `frame` begins; None where it makes no module."""
+    code, values = frame.f_code, frame.f_locals
+    count = code.co_argcount + code.co_kwonlyargcount
+    names = code.co_varnames
+    module = values.get(names[0]) if count else None
+    if not isinstance(module, nn.Module):
+        return None
+    starred = bool(code.co_flags & inspect.CO_VARARGS)
+    positional = tuple(values[names[count]]) if starred else ()
+    more = dict(values[names[count + starred]]) if code.co_flags & inspect.CO_VARKEYWORDS else {}
+    named = {name: values[name] for name in names[1:count] if name in values}
+    return module, Call(type(module), named, positional, more)
+
+
+def quantities(frame: FrameType) -> Iterator[Seen]:
+    """Numbers that an `__init__` computed: local variables that are no arguments, then public attributes it set."""
+    values = frame.f_locals
+    code = frame.f_code
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    module = values.get(names[0]) if names else None
+    if not isinstance(module, nn.Module) or "_modules" not in module.__dict__:
+        return
+    variables, attributes = stores(code.co_filename, code)
+    known = {name: value for name in names[1:] if is_quantity(value := values.get(name))}
+    for name, source in variables.items():
+        value = values.get(name)
+        if is_quantity(value) and not name.startswith("_") and not same(known.get(name), value):
+            known[name] = value
+            yield Seen(module, name, value, source)
+    for name, source in attributes.items():
+        value = vars(module).get(name)
+        if is_quantity(value) and not name.startswith("_") and not same(known.get(name), value):
+            yield Seen(module, name, value, source)
+
+
+def same(one: object, other: object) -> bool:
+    """Equal, and of one type: 1 is not 1.0 here."""
+    return type(one) is type(other) and one == other
+
+
+def is_quantity(value: object) -> TypeGuard[Number | tuple[int, ...]]:
+    """A number or a tuple of sizes; a bool is neither."""
+    if isinstance(value, tuple):
+        return 0 < len(value) <= 4 and all(type(item) is int for item in value)
+    return type(value) in (int, float)
+
+
+@cache
+def stores(filename: str, code: CodeType) -> tuple[dict[str, Source | None], dict[str, Source | None]]:
+    """Where each (variable, attribute) of `code` is last assigned, by name, in the order of first assignment."""
+    listing, _ = frames.instructions(code)
+    looped = loop_variables(listing)
+    variables: dict[str, Source | None] = {}
+    attributes: dict[str, Source | None] = {}
+    for step in listing:
+        if step.opname == "STORE_ATTR":
+            attributes[str(step.argval)] = statement(code, step.offset)
+        elif step.offset in looped:
+            continue
+        elif step.opname in frames.STORES:
+            variables[str(step.argval)] = statement(code, step.offset)
+        elif step.opname in frames.DOUBLE_STORES and isinstance(step.argval, tuple):
+            count = 2 if step.opname == "STORE_FAST_STORE_FAST" else 1
+            variables.update((str(name), statement(code, step.offset)) for name in step.argval[:count])
+    return variables, attributes
+
+
+def loop_variables(listing: list[dis.Instruction]) -> set[int]:
+    """Offsets of the instructions that bind the variables of `for` loops: what they end with is nobody's result."""
+    found: set[int] = set()
+    for place, step in enumerate(listing):
+        if step.opname != "FOR_ITER":
+            continue
+        for following in listing[place + 1 :]:
+            stores = following.opname in frames.STORES or following.opname in frames.DOUBLE_STORES
+            if not stores and following.opname != "UNPACK_SEQUENCE":
+                break
+            found.add(following.offset)
+    return found
+
+
+def statement(code: CodeType, offset: int) -> Source | None:
+    """The line that holds the instruction at `offset`."""
+    line = frames.positions(code)[offset // 2][0]
+    return frames.source(code.co_filename, line, line, None, None) if line else None

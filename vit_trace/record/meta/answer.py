@@ -1,0 +1,41 @@
+"""Answers torch functions on meta tensors by rule, so that a meta forward never imports torch's compiler.
+
+On the meta device torch runs randn, cat, add, mul, gelu, mm and many more as Python kernels whose first call imports
+torch._dynamo, inductor and sympy: as long again as `import torch`. A rule works out the result from the arguments'
+shapes and gives what torch on meta would give: shape, dtype, strides, the identity of in-place results. It knows
+nothing of values, and of any call it is not certain about (a subclass, sizes that do not match, out=, tensors that need
+grad) it says `NotImplemented`: torch then answers, or raises the true error.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from vit_trace.record.meta import arrange, contract, create, elementwise, reduce, window
+from vit_trace.record.meta.core import Rule
+
+RULES: dict[Any, Rule] = {
+    **elementwise.RULES,
+    **contract.RULES,
+    **reduce.RULES,
+    **window.RULES,
+    **arrange.RULES,
+    **create.RULES,
+}
+
+_rule = RULES.get
+_dispatch_modes: Callable[[], int] = torch._C._len_torch_dispatch_stack
+_transforms: Callable[[], Any] = torch._C._functorch.peek_interpreter_stack
+
+
+def answer(func: Callable[..., Any], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
+    """What `func(*args, **kwargs)` returns, or NotImplemented where torch has to be asked."""
+    rule = _rule(func)
+    # under a dispatch mode or vmap others want to see the call, or a tensor's shape is not what it shows
+    if rule is None or _dispatch_modes() or _transforms() is not None:
+        return NotImplemented
+    try:
+        return rule(*args, **kwargs) if kwargs else rule(*args)
+    except Exception:  # a rule that stumbles over its arguments is as unsure as one that says so
+        return NotImplemented

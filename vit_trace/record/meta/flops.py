@@ -1,0 +1,114 @@
+"""Forward FLOPs of one torch function call, as torch.utils.flop_counter counts them on meta.
+
+Counts what ends in a matrix product or a convolution: two per multiplication and addition, all else free. Works from
+the shapes of arguments and result, so it needs neither a dispatch mode nor torch's counter, which imports triton where
+it finds it. It knows single calls only: what goes on inside F.multi_head_attention_forward is not counted here.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from vit_trace.record.meta.contract import einsum_labels, einsum_sizes
+from vit_trace.record.meta.core import Shape, product
+
+Formula = Callable[..., int]
+
+
+def matrix_product(out: Any, shared: int) -> int:
+    return 2 * int(out.numel()) * shared
+
+
+def linear(out: Any, input: Any, weight: Any, bias: Any = None) -> int:
+    return matrix_product(out, weight.shape[-1]) if weight.ndim == 2 else 0
+
+
+def folds(input: Any) -> bool:
+    """Whether torch multiplies a batch of matrices with a vector as one matrix: its rows must lie evenly in memory."""
+    shape, strides = input.shape, input.stride()
+    return input.numel() == 0 or all(strides[i] == strides[i + 1] * shape[i + 1] for i in range(len(shape) - 2))
+
+
+def matmul(out: Any, input: Any, other: Any) -> int:
+    if other.ndim == 1:
+        # a matrix times a vector is not a matrix product to the counter; a batch of them that cannot be folded is
+        return 0 if input.ndim < 3 or other.requires_grad or folds(input) else matrix_product(out, other.shape[0])
+    if input.ndim == 1 and other.ndim > 2 and (input.requires_grad or folds(other.mT)):
+        return 0
+    return matrix_product(out, input.shape[-1])
+
+
+def rmatmul(out: Any, input: Any, other: Any) -> int:
+    return matmul(out, other, input)
+
+
+def mm(out: Any, input: Any, mat2: Any) -> int:
+    return matrix_product(out, mat2.shape[-2])
+
+
+def addmm(out: Any, input: Any, mat1: Any, mat2: Any, **scales: Any) -> int:
+    return matrix_product(out, mat2.shape[-2])
+
+
+def baddbmm(out: Any, input: Any, batch1: Any, batch2: Any, **scales: Any) -> int:
+    return matrix_product(out, batch2.shape[-2])
+
+
+def einsum(out: Any, equation: str, *operands: Any) -> int:
+    a, b = operands[0] if len(operands) == 1 else operands
+    left, right, kept = einsum_labels(equation)
+    rows, columns = einsum_sizes(left, a.shape), einsum_sizes(right, b.shape)
+    # torch sums what only one tensor has beforehand, and where nothing is left to sum it just multiplies
+    summed = [size for label, size in rows.items() if label not in kept and columns.get(label, 1) == size != 1]
+    return matrix_product(out, product(summed)) if summed else 0
+
+
+def attention(out: Any, query: Any, key: Any, value: Any, *options: Any, **more: Any) -> int:
+    scores = product(query.shape[:-1]) * int(key.shape[-2])
+    return 2 * scores * (int(query.shape[-1]) + int(value.shape[-1]))
+
+
+def windows(filters: Shape, space: Shape) -> int:
+    """A convolution over so many places: all filters, at each of them."""
+    return 2 * product(filters) * product(space)
+
+
+def convolution(out: Any, input: Any, weight: Any, *options: Any, **more: Any) -> int:
+    dims = weight.ndim - 2
+    batch = 1 if out.ndim == dims + 1 else out.shape[0]
+    return windows(weight.shape, out.shape[-dims:]) * int(batch)
+
+
+def transposed_convolution(out: Any, input: Any, weight: Any, *options: Any, **more: Any) -> int:
+    return convolution(input, input, weight)
+
+
+FORMULAS: dict[Any, Formula] = {
+    F.linear: linear,
+    torch.matmul: matmul,
+    torch.Tensor.matmul: matmul,
+    torch.Tensor.__matmul__: matmul,
+    torch.Tensor.__rmatmul__: rmatmul,
+    **dict.fromkeys((torch.mm, torch.Tensor.mm, torch.bmm, torch.Tensor.bmm), mm),
+    **dict.fromkeys((torch.addmm, torch.Tensor.addmm, torch.Tensor.addmm_), addmm),
+    **dict.fromkeys((torch.baddbmm, torch.Tensor.baddbmm, torch.Tensor.baddbmm_), baddbmm),
+    torch.einsum: einsum,
+    F.scaled_dot_product_attention: attention,
+    **{getattr(torch, f"conv{dims}d"): convolution for dims in (1, 2, 3)},
+    **{getattr(torch, f"conv_transpose{dims}d"): transposed_convolution for dims in (1, 2, 3)},
+}
+
+_formula = FORMULAS.get
+
+
+def flops(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, out: Any) -> int:
+    """The FLOPs of `out = func(*args, **kwargs)`; 0 for whatever is not counted, or too odd to be sure about."""
+    formula = _formula(func)
+    if formula is None:
+        return 0
+    try:
+        return formula(out, *args, **(kwargs or {}))
+    except Exception:  # a count is no reason to lose a trace
+        return 0

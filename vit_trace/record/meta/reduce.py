@@ -1,0 +1,183 @@
+"""Rules for functions that work along dims: norms and softmax keep the shape, means and sums drop dims.
+
+Knows shapes, dtypes, and which of them torch on meta lays out like their input.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from vit_trace.record.meta.core import (
+    FLOATS,
+    INTEGERS,
+    Rule,
+    Shape,
+    axes,
+    axis,
+    elementwise,
+    fresh,
+    fresh_in_format,
+    product,
+    require,
+    sure,
+    sure_alike,
+    sure_float,
+    table,
+)
+
+
+def softmax(input: Any, dim: Any = None, _stacklevel: int = 3, dtype: torch.dtype | None = None) -> torch.Tensor:
+    axis(dim, sure_float(input).ndim)
+    require(dtype is None or dtype in FLOATS)
+    return fresh(input.shape, dtype or input.dtype)
+
+
+def softmax_method(input: Any, dim: Any, dtype: torch.dtype | None = None) -> torch.Tensor:
+    return softmax(input, dim, dtype=dtype)
+
+
+def _normalised(input: Any, normalized_shape: Any, parameters: tuple[Any, ...]) -> torch.dtype:
+    dtype = sure_float(input).dtype
+    last = tuple(normalized_shape)
+    require(len(last) > 0 and input.shape[-len(last) :] == last)
+    for parameter in parameters:
+        require(parameter is None or sure_alike(parameter, dtype).shape == last)
+    return dtype
+
+
+def layer_norm(
+    input: Any,
+    normalized_shape: Any,
+    weight: Any = None,
+    bias: Any = None,
+    eps: float = 1e-5,
+    cudnn_enable: bool = True,
+) -> torch.Tensor:
+    require(type(eps) is float)
+    return fresh(input.shape, _normalised(input, normalized_shape, (weight, bias)))
+
+
+def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> torch.Tensor:
+    require(eps is None or type(eps) is float)
+    _normalised(input, normalized_shape, (weight,))
+    return fresh_in_format(input.shape, input)
+
+
+def _per_channel(parameters: tuple[Any, ...], channels: int, dtype: torch.dtype) -> None:
+    for parameter in parameters:
+        require(parameter is None or sure_alike(parameter, dtype).shape == (channels,))
+
+
+def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> torch.Tensor:
+    dtype, shape = sure_float(input).dtype, input.shape
+    require(len(shape) >= 2 and 0 not in shape and num_groups > 0 and shape[1] % num_groups == 0)
+    require(product(shape) > shape[0] * num_groups and type(eps) is float)
+    _per_channel((weight, bias), shape[1], dtype)
+    return fresh(shape, dtype)
+
+
+def batch_norm(
+    input: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None, training: bool = False,
+    momentum: float = 0.1, eps: float = 1e-5,
+) -> torch.Tensor:  # fmt: skip
+    dtype, shape = sure_float(input).dtype, input.shape
+    require(len(shape) >= 2 and 0 not in shape)
+    require(product(shape) > shape[1] if training else running_mean is not None and running_var is not None)
+    _per_channel((running_mean, running_var, weight, bias), shape[1], dtype)
+    return input.clone()  # type: ignore[no-any-return]
+
+
+def reduced(shape: Shape, dims: tuple[int, ...], keepdim: bool) -> tuple[int, ...]:
+    if keepdim:
+        return tuple(1 if dim in dims else size for dim, size in enumerate(shape))
+    return tuple(size for dim, size in enumerate(shape) if dim not in dims)
+
+
+def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: None = None) -> torch.Tensor:
+    require(p == 2 and out is None and type(eps) is float and sure_float(input).ndim > 0)
+    lengths = fresh(reduced(input.shape, axes(dim, input.ndim), True), input.dtype)
+    return elementwise((input, lengths), input.dtype)
+
+
+def _reduction(x: torch.Tensor, dim: Any, keepdim: bool, dtype: torch.dtype) -> torch.Tensor:
+    require(type(keepdim) is bool)
+    return fresh(reduced(x.shape, axes(dim, x.ndim), keepdim), dtype)
+
+
+def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> torch.Tensor:
+    kind = sure(input).dtype if dtype is None else dtype
+    require(kind in FLOATS)
+    return _reduction(input, dim, keepdim, kind)
+
+
+def total(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> torch.Tensor:
+    own = sure(input).dtype
+    require(dtype is None or dtype in FLOATS or dtype in INTEGERS)
+    return _reduction(input, dim, keepdim, dtype or (own if own in FLOATS else torch.int64))
+
+
+def extreme(input: Any, dim: Any = (), keepdim: bool = False) -> torch.Tensor:
+    require(sure(input).numel() > 0 and dim is not None)
+    return _reduction(input, dim, keepdim, input.dtype)
+
+
+def variance(
+    input: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: int | None = None
+) -> torch.Tensor:
+    require(sure_float(input).numel() > 0 and (unbiased is None or type(unbiased) is bool))
+    require(correction is None or (unbiased is None and type(correction) is int))
+    return _reduction(input, dim, keepdim, input.dtype)
+
+
+def position(input: Any, dim: Any = None, keepdim: bool = False) -> torch.Tensor:
+    require(sure(input).numel() > 0 and input.dtype is not torch.bool)
+    require(type(dim) is int or (dim is None and not keepdim))
+    return _reduction(input, dim, keepdim, torch.int64)
+
+
+def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: None = None) -> torch.Tensor:
+    require(sure_float(input).numel() > 0 and p in (2, "fro") and dtype is None)
+    return _reduction(input, dim, keepdim, input.dtype)
+
+
+def vector_norm(x: Any, ord: Any = 2, dim: Any = None, keepdim: bool = False) -> torch.Tensor:
+    require(ord == 2)
+    return norm(x, 2, dim, keepdim)
+
+
+def cumulative(input: Any, dim: Any, *, dtype: torch.dtype | None = None) -> torch.Tensor:
+    axis(dim, sure(input).ndim)
+    require((dtype is None or dtype in FLOATS or dtype in INTEGERS) and input.is_contiguous())
+    return fresh(input.shape, dtype or (input.dtype if input.dtype in FLOATS else torch.int64))
+
+
+def argsort(input: Any, dim: Any = -1, descending: bool = False) -> torch.Tensor:
+    axis(dim, sure(input).ndim)
+    require(input.is_contiguous() and type(descending) is bool)
+    return fresh(input.shape, torch.int64)
+
+
+RULES: dict[Any, Rule] = {
+    **table(
+        {
+            "softmax log_softmax": softmax_method,
+            "mean": mean,
+            "sum": total,
+            "amax amin": extreme,
+            "var std": variance,
+            "argmax argmin": position,
+            "norm": norm,
+            "cumsum": cumulative,
+            "argsort": argsort,
+        }
+    ),
+    **dict.fromkeys((F.softmax, F.log_softmax), softmax),
+    F.layer_norm: layer_norm,
+    torch.layer_norm: layer_norm,
+    F.rms_norm: rms_norm,
+    F.group_norm: group_norm,
+    F.batch_norm: batch_norm,
+    F.normalize: normalize,
+    torch.linalg.vector_norm: vector_norm,
+}

@@ -1,0 +1,245 @@
+"""What is known at the moment a forward raises: the failing call, its operands as written, sizes, numbers, modules.
+
+Reads the traceback once, after the failure; an ordinary forward pays nothing for it. Keeps shapes and texts, no tensor.
+Reads attributes from instance dictionaries only, so that no code of the model runs.
+"""
+
+from __future__ import annotations
+
+import inspect
+import traceback as tracebacks
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from types import CodeType, FrameType, TracebackType
+
+import torch
+from msgspec.structs import replace
+from torch import Tensor, nn
+
+from vit_trace.base.trace import Operand, Value
+from vit_trace.record.meta.tensors import DTYPES, SIZES, leaves, shape_of
+from vit_trace.record.raised.expressions import Expression, parameter_behind, written
+from vit_trace.record.raised.facts import Captured, Link, is_machinery, is_own
+from vit_trace.record.raised.mishaps import ASSERTIONS, capture_python, numbers
+from vit_trace.record.recorder import CALL_IMPL, Recorder
+from vit_trace.record.source import frames
+
+MOST_INDICES = 1 << 22
+"""Whole numbers of which the lowest and the highest are looked for."""
+
+
+def captured(error: BaseException, cause: BaseException, recorder: Recorder) -> Captured:
+    """The facts of the call that raised: `cause` is the exception that became `error`, or the same one."""
+    found = Captured(traceback=tuple(account(error)))
+    links = list(walk(cause.__traceback__, recorder.root))
+    if not links:
+        return found
+    found.modules = [
+        f"{known.path or '(root)'} ({known.operation})"
+        for link in walk(error.__traceback__, recorder.root)
+        if link.frame.f_code is CALL_IMPL and (known := recorder.known.get(id(link.module)))
+    ]
+    own = next((link for link in reversed(links) if is_own(link.frame)), None)
+    if own is not None:
+        found.values = numbers(own)
+    names = tensor_names(recorder.model)
+    torch_call = next((link for link in reversed(links) if link.frame.f_code is FUNCTION), None)
+    einops_call = next((link for link in links if is_einops(link.frame)), None)
+    inside = own is None or torch_call is None or links.index(torch_call) > links.index(own)
+    if einops_call is not None:
+        capture_einops(found, einops_call, own, names)
+    elif torch_call is not None and inside and function_name(torch_call) not in ASSERTIONS:
+        capture_function(found, torch_call, own, names)
+    else:
+        capture_python(found, cause, links[-1], own, names)
+    return found
+
+
+FUNCTION: CodeType = Recorder.__torch_function__.__code__
+
+
+def function_name(link: Link) -> str:
+    """The name of the torch function that a frame of the recorder's mode was handed."""
+    return str(getattr(link.frame.f_locals.get("func"), "__name__", "?"))
+
+
+def walk(traceback: TracebackType | None, root: CodeType) -> Iterator[Link]:
+    """The frames below the recorder's own, each with the module whose forward it runs in.
+
+    The traceback of an exception that the model caught starts below the recorder.
+    """
+    below, module = not passes(traceback, root), None
+    while traceback is not None:
+        frame = traceback.tb_frame
+        if frame.f_code is CALL_IMPL:
+            module = frame.f_locals.get("self")
+        if below:
+            yield Link(frame, traceback.tb_lasti, module)
+        below = below or frame.f_code is root
+        traceback = traceback.tb_next
+
+
+def passes(traceback: TracebackType | None, root: CodeType) -> bool:
+    while traceback is not None and traceback.tb_frame.f_code is not root:
+        traceback = traceback.tb_next
+    return traceback is not None
+
+
+def account(error: BaseException) -> list[str]:
+    """Python's traceback as text, without the recorder's own frames."""
+    summary = tracebacks.TracebackException.from_exception(error)
+    for one in (summary, summary.__cause__, summary.__context__):
+        if one is not None:
+            ours = [frame for frame in one.stack if not is_machinery(frame.filename)]
+            one.stack = tracebacks.StackSummary.from_list(ours)
+    try:
+        return [line for chunk in summary.format() for line in chunk.splitlines()]
+    except Exception:
+        return [f"{type(error).__name__}: its traceback could not be written"]
+
+
+def is_einops(frame: FrameType) -> bool:
+    if frames.owner(frame.f_code.co_filename) != frames.EINOPS:
+        return False
+    return any(name in frame.f_locals for name in ("pattern", "tensors_and_pattern")) or "self" in frame.f_locals
+
+
+def tensor_names(model: nn.Module) -> dict[int, str]:
+    """Names of parameters and buffers by identity."""
+    names = {id(buffer): name for name, buffer in model.named_buffers()}
+    return names | {id(parameter): name for name, parameter in model.named_parameters()}
+
+
+# -- a torch function ----------------------------------------------------------------------------------------------
+
+
+def capture_function(found: Captured, link: Link, own: Link | None, names: Mapping[int, str]) -> None:
+    """The function, its tensors with their expressions, its plain arguments."""
+    values = link.frame.f_locals
+    func, args, kwargs = values.get("func"), values.get("args") or (), values.get("kwargs") or {}
+    found.call = str(getattr(func, "__name__", "")) or "?"
+    given = {f"[{place}]": value for place, value in enumerate(args)} | dict(kwargs)
+    expressions = written(own, func) if own is not None and called_by(link.frame, own.frame) else {}
+    called = {} if found.call.startswith("__") else dict(zip(given, argument_names(func), strict=False))
+    for path, value in given.items():
+        tensors = list(islice(leaves(value), 32))
+        for inner, tensor in tensors:
+            one = operand(path + inner, tensor, own, expressions, names)
+            if not inner and path + inner not in expressions and not one.parameter and path != "[0]" and path in called:
+                one = replace(one, name=called[path])
+            found.operands.append(one)
+        if path == "[1]" and found.call in ("__getitem__", "__setitem__"):
+            found.arguments[path] = index_parts(value)
+        elif not tensors and (plain := plain_value(value)) is not NOTHING:
+            found.arguments[path] = plain  # type: ignore[assignment]
+    weight_names(found, link.module, names)
+
+
+def argument_names(func: object) -> list[str]:
+    """What a function calls its arguments, where it is written in Python."""
+    try:
+        return list(inspect.signature(func).parameters)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return []
+
+
+def called_by(frame: FrameType, own: FrameType) -> bool:
+    """Whether the model's own frame made the torch call itself, not a module of a library."""
+    caller = frame.f_back
+    while caller is not None and caller is not own and caller.f_code is not CALL_IMPL:
+        caller = caller.f_back
+    return caller is own
+
+
+def weight_names(found: Captured, module: nn.Module | None, names: Mapping[int, str]) -> None:
+    """In a layer of torch the first operand is its input."""
+    if module is None or not found.operands or found.operands[0].name or found.operands[0].parameter:
+        return
+    found.operands[0] = replace(found.operands[0], name="input")
+
+
+def operand(
+    path: str, tensor: Tensor, own: Link | None, expressions: Mapping[str, Expression], names: Mapping[int, str]
+) -> Operand:
+    """One tensor of a call, with its text and the parameter that it is or shows a part of."""
+    expression = expressions.get(path)
+    parameter = names.get(id(tensor), "")
+    base = tensor._base
+    if not parameter and base is not None:
+        parameter = names.get(id(base), "")
+    if not parameter and expression is not None and own is not None:
+        parameter = parameter_behind(expression.node, own, names)
+    name = expression.text if expression else parameter or unwritten(path)
+    shape, span = shape_of(tensor), expression.span if expression else None
+    return Operand(name, shape, SIZES[shape], DTYPES[tensor.dtype], parameter, None, span, extent(tensor))
+
+
+def unwritten(path: str) -> str:
+    """What stands for an argument that has no expression of its own: the second of a list is "tensor 1"."""
+    if path in ("[0]", "[2]"):
+        return "" if path == "[0]" else "the value"
+    last = path.strip("[]'").split("][")[-1]
+    return f"tensor {last}" if last.isdigit() else last
+
+
+def extent(tensor: Tensor) -> tuple[int, int] | None:
+    """The lowest and the highest of whole numbers, where they can be read: not of a tensor without memory."""
+    dtype = tensor.dtype
+    if tensor.device.type != "cpu" or dtype.is_floating_point or dtype.is_complex or dtype is torch.bool:
+        return None
+    if type(tensor) not in (Tensor, nn.Parameter) or not 0 < tensor.numel() <= MOST_INDICES:
+        return None
+    lowest, highest = tensor.aminmax()
+    return int(lowest), int(highest)
+
+
+def index_parts(value: object) -> list[Value]:
+    """A subscript's parts: whole numbers, "None", "...", "start:stop:step", and "tensor" for each tensor in it."""
+    return [index_part(part) for part in (value if isinstance(value, tuple) else (value,))]
+
+
+def index_part(part: object) -> Value:
+    if isinstance(part, slice):
+        return ":".join("" if one is None else str(one) for one in (part.start, part.stop, part.step))
+    if part is None or part is Ellipsis:
+        return "None" if part is None else "..."
+    if isinstance(part, Tensor):
+        return "tensor"
+    return part if type(part) is int else type(part).__name__
+
+
+NOTHING = object()
+
+
+def plain_value(value: object) -> object:
+    """A number, a text, a list of numbers; NOTHING for anything else."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (tuple, list)) and all(isinstance(item, (bool, int, float)) for item in value):
+        return [*value]
+    return NOTHING
+
+
+# -- an einops call ------------------------------------------------------------------------------------------------
+
+
+def capture_einops(found: Captured, link: Link, own: Link | None, names: Mapping[int, str]) -> None:
+    """The pattern, the axis lengths given, the tensors."""
+    values = link.frame.f_locals
+    module = values.get("self")
+    if isinstance(module, nn.Module):
+        found.call = type(module).__name__
+        found.arguments["pattern"] = str(getattr(module, "pattern", ""))
+        lengths = vars(module).get("axes_lengths") or vars(module).get("_axes_lengths") or {}
+        given: tuple[object, ...] = (values.get("input", values.get("x")),)
+    else:
+        found.call, pattern, given = frames.einops_call(link.frame)
+        found.arguments["pattern"] = pattern
+        lengths = values.get("axes_lengths") or {}
+    for name, length in dict(lengths).items():
+        if isinstance(length, int):
+            found.arguments[str(name)] = length
+    expressions = written(own, None) if own is not None and called_by(link.frame, own.frame) else {}
+    for place, value in enumerate(given):
+        for inner, tensor in islice(leaves(value), 32):
+            found.operands.append(operand(f"[{place}]{inner}", tensor, own, expressions, names))

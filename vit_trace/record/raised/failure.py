@@ -1,0 +1,144 @@
+"""What a raising forward leaves behind: the stage it failed in, and the bare facts of the exception.
+
+The cause in terms of the model's hyperparameters is worked out elsewhere, from the trace.
+"""
+
+from __future__ import annotations
+
+import traceback as tracebacks
+from types import CodeType, TracebackType
+
+from torch import nn
+
+from vit_trace.base.trace import Failure, Source
+from vit_trace.record.amended import Amended
+from vit_trace.record.raised.capture import captured
+from vit_trace.record.recorder import CALL_IMPL, Recorder, Step
+from vit_trace.record.source import frames
+
+CODE = "forward-failed"
+DEFECT = "internal-defect"
+OURS = {Recorder.run.__code__, Recorder.inside.__code__, Recorder.__torch_function__.__code__}
+OURS |= {Amended.__torch_function__.__code__}
+"""Our own code in which an exception of the model's own calls appears."""
+
+TEXT_LIMIT = 2000
+"""Characters of an exception's own text that are kept."""
+
+
+def failing_step(error: BaseException, recorder: Recorder) -> Step | None:
+    """The stage in which the exception was raised: a functional one, or the innermost module on the traceback."""
+    if recorder.raised is not None and recorder.raised[0] in chain(error):
+        recorder.raised[1].outputs = ()
+        return recorder.raised[1]
+    path, in_einops = innermost_module(error.__traceback__, recorder)
+    module = next((step for step in reversed(recorder.steps) if step.kind == "module" and step.module == path), None)
+    last = recorder.steps[-1] if recorder.steps else None
+    if in_einops and module is not None and last is not None and last.kind == "einops" and last.parent == module.index:
+        last.outputs = ()
+        return last
+    return module
+
+
+def chain(error: BaseException) -> list[BaseException]:
+    """The exception and those it came from."""
+    found: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in found:
+        found.append(link)
+        link = link.__cause__ or link.__context__
+    return found
+
+
+def innermost_module(traceback: TracebackType | None, recorder: Recorder) -> tuple[str | None, bool]:
+    """(path of the last module entered on the traceback, whether einops was entered after it)."""
+    path, in_einops = None, False
+    while traceback is not None:
+        frame = traceback.tb_frame
+        if frame.f_code is CALL_IMPL:
+            module = frame.f_locals.get("self")
+            known = recorder.known.get(id(module)) if isinstance(module, nn.Module) else None
+            path, in_einops = (known.path, False) if known else (path, in_einops)
+        elif frames.owner(frame.f_code.co_filename) == frames.EINOPS:
+            in_einops = True
+        traceback = traceback.tb_next
+    return path, in_einops
+
+
+def failure_of(error: BaseException, step: Step | None, recorder: Recorder) -> Failure:
+    """The failure as a diagnostic: where it happened, Python's account of it, what is known of the call."""
+    text, root = account(error), recorder.root
+    if is_defect(error, root):
+        return defect(error, step, root)
+    fact = captured(error, origin(error, recorder), recorder)
+    where = f" in {step.name}" if step is not None and step.name else ""
+    return Failure(
+        code=CODE,
+        severity="error",
+        message=f"forward raised {type(error).__name__}{where}",
+        span=raised_at(error.__traceback__, root) or (step.source if step else None),
+        notes=tuple(line for line in text.splitlines() if line.strip()),
+        stage=step.index if step else None,
+        exception=f"{type(error).__name__}: {text}",
+        call=fact.call,
+        operands=tuple(fact.operands),
+        arguments=fact.arguments,
+        modules=tuple(fact.modules),
+        values=fact.values,
+        traceback=fact.traceback,
+    )
+
+
+def origin(error: BaseException, recorder: Recorder) -> BaseException:
+    """The exception that the failing torch call raised, where the model raised another one from it."""
+    raised = recorder.raised[0] if recorder.raised is not None else None
+    return raised if raised is not None and raised in chain(error) and raised is not error else error
+
+
+def is_defect(error: BaseException, root: CodeType) -> bool:
+    """Whether the recorder itself broke: the last code of ours on the way is not one that runs the model's calls."""
+    last, traceback, below = None, error.__traceback__, False
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if below and frames.owner(code.co_filename) == frames.OWN:
+            last = None
+        elif below and code.co_filename.startswith(frames.MACHINERY):
+            last = code
+        below = below or code is root
+        traceback = traceback.tb_next
+    return last is not None and last not in OURS and not isinstance(error, (RecursionError, MemoryError))
+
+
+def defect(error: BaseException, step: Step | None, root: CodeType) -> Failure:
+    """A defect of the recorder: the partial trace is kept, and the model is not to blame."""
+    lines = tracebacks.TracebackException.from_exception(error).format()
+    return Failure(
+        code=DEFECT,
+        severity="error",
+        message=f"vit-trace itself failed while it recorded {step.name if step and step.name else 'the model'}",
+        notes=(f"{type(error).__name__}: {account(error)}",),
+        help=("this is a defect of vit-trace, not of your model: please report it with the traceback",),
+        stage=step.index if step else None,
+        exception=f"{type(error).__name__}: {account(error)}",
+        traceback=tuple(line for chunk in lines for line in chunk.splitlines()),
+    )
+
+
+def account(error: BaseException) -> str:
+    """The exception's own text, which third-party code may fail to produce."""
+    try:
+        return str(error).strip()[:TEXT_LIMIT]
+    except Exception:
+        return "(its text could not be read)"
+
+
+def raised_at(traceback: TracebackType | None, root: CodeType) -> Source | None:
+    """Span of the innermost expression in the model's own files that the exception passed through."""
+    found, below = None, False
+    while traceback is not None:
+        frame = traceback.tb_frame
+        if below and frames.owner(frame.f_code.co_filename) == frames.OWN:
+            found = frames.span(frame.f_code, traceback.tb_lasti)
+        below = below or frame.f_code is root
+        traceback = traceback.tb_next
+    return found

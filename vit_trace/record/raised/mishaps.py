@@ -1,0 +1,233 @@
+"""What is known where Python itself raised: an unpacking that does not fit, a place that is not there, a `raise`.
+
+Resolves names and attributes without running code of the model; keeps shapes, numbers and texts.
+"""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import re
+from collections.abc import Iterator, Mapping, Sized
+from itertools import islice
+from types import FrameType
+
+import torch
+from torch import Tensor
+
+from vit_trace.base.trace import Operand, Source, Value
+from vit_trace.record.meta.tensors import DTYPES, SIZES, leaves, shape_of
+from vit_trace.record.raised.expressions import parsed, resolved
+from vit_trace.record.raised.facts import Captured, Link, is_own
+from vit_trace.record.source import frames
+
+MOST_VALUES = 40
+LINES_BEFORE = 6
+"""Lines above a `raise` in which the numbers that led to it are looked for."""
+
+ASSERTIONS = {"_assert", "_assert_async"}
+NUMBERED_ATTRIBUTE = re.compile(r"\bself\.(\w+)")
+COUNTED = re.compile(r"\bgot (\d+)\)")
+MOST_KEYS = 20
+
+
+def capture_python(
+    found: Captured, error: BaseException, last: Link, own: Link | None, names: Mapping[int, str]
+) -> None:
+    """An unpacking that does not fit, a place that is not there, a `raise` or `assert`, any other error of the code."""
+    instruction = at(last)
+    if instruction == "UNPACK_SEQUENCE" and is_own(last.frame):
+        found.call = "unpack"
+        capture_unpacking(found, error, last, names)
+    elif raised_by_hand(last) or last.frame.f_code.co_name in ASSERTIONS:
+        found.call = "raise"
+    elif own is last and isinstance(error, LookupError):
+        capture_subscript(found, last)
+    elif isinstance(error, (TypeError, AttributeError)) and last.module is not None and own is not last:
+        capture_given(found, last, names)
+    if found.call not in ("unpack", "forward") and own is not None:
+        capture_mentioned(found, own, names)
+
+
+def at(link: Link) -> str:
+    """The name of the instruction that raised."""
+    listing, places = frames.instructions(link.frame.f_code)
+    return listing[places.get(link.lasti, 0)].opname
+
+
+def raised_by_hand(last: Link) -> bool:
+    """Whether a `raise` or an `assert` of the model's code made the exception."""
+    return at(last) == "RAISE_VARARGS" and is_own(last.frame)
+
+
+# -- unpacking -----------------------------------------------------------------------------------------------------
+
+
+def capture_unpacking(found: Captured, error: BaseException, last: Link, names: Mapping[int, str]) -> None:
+    """`b, n, c = x.shape`: how many names there are, how many values, and the tensors on the right."""
+    listing, places = frames.instructions(last.frame.f_code)
+    found.arguments["names"] = int(listing[places[last.lasti]].arg or 0)
+    if (counted := COUNTED.search(str(error))) is not None:
+        found.arguments["count"] = int(counted[1])
+    targets = frames.span(last.frame.f_code, last.lasti)
+    statement = assignment(targets) if targets else None
+    if statement is None:
+        return
+    found.arguments["targets"] = ast.unparse(statement.targets[0]).strip("()")
+    found.arguments["value"] = ast.unparse(statement.value)
+    source = gone_through(statement.value)
+    if source is not statement.value:
+        found.arguments["source"] = ast.unparse(source)
+    held = unpackable(source, last.frame)
+    if isinstance(held, Tensor):
+        found.arguments["count"] = shape_of(held)[0] if held.ndim else 0
+    elif isinstance(held, Sized):
+        found.arguments["count"] = len(held)
+    elif isinstance(held, (int, float)):
+        found.arguments["number"] = held
+    for node in ast.walk(statement.value):
+        for inner, tensor in islice(leaves(resolved(node, last.frame)), 8):
+            found.operands.append(plain_operand(ast.unparse(node) + inner, tensor, names))
+
+
+def gone_through(node: ast.expr) -> ast.expr:
+    """What a `map(f, parts)` or `(f(part) for part in parts)` goes through one by one; else the expression itself."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "map" and len(node.args) == 2:
+        return node.args[1]
+    if isinstance(node, (ast.GeneratorExp, ast.ListComp)) and len(node.generators) == 1 and not node.generators[0].ifs:
+        return node.generators[0].iter
+    return node
+
+
+def unpackable(node: ast.expr, frame: FrameType) -> object:
+    """What is unpacked, if that can be told without running code of the model: a variable, `x.shape[1:]`, a tuple."""
+    if isinstance(node, (ast.Tuple, ast.List)):
+        return None if any(isinstance(one, ast.Starred) for one in node.elts) else node.elts
+    if isinstance(node, ast.Subscript):
+        whole = unpackable(node.value, frame)
+        if isinstance(whole, torch.Size) and (place := constant(node.slice)) is not None:
+            return whole[place] if isinstance(place, slice) or -len(whole) <= place < len(whole) else None
+        return None
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "size":
+        owner = resolved(node.func.value, frame)
+        return torch.Size(shape_of(owner)) if isinstance(owner, Tensor) and not (node.args or node.keywords) else None
+    if isinstance(node, ast.Attribute) and node.attr == "shape":
+        owner = resolved(node.value, frame)
+        return torch.Size(shape_of(owner)) if isinstance(owner, Tensor) else resolved(node, frame)
+    return resolved(node, frame)
+
+
+def constant(node: ast.expr) -> int | slice | None:
+    """A place or a slice written in whole numbers."""
+    if isinstance(node, ast.Slice):
+        bounds = [None if one is None else literal(one) for one in (node.lower, node.upper, node.step)]
+        return slice(*bounds) if all(one is None or type(one) is int for one in bounds) else None
+    place = literal(node)
+    return place if type(place) is int else None
+
+
+def literal(node: ast.expr) -> object:
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return None
+
+
+def assignment(targets: Source) -> ast.Assign | None:
+    """The assignment whose targets these are."""
+    first = linecache.getline(targets.file, targets.line)[targets.column :]
+    for end in range(targets.end_line, targets.end_line + 6):
+        text = first + "".join(linecache.getline(targets.file, line) for line in range(targets.line + 1, end + 1))
+        try:
+            node = ast.parse(text.strip()).body[0]
+        except (SyntaxError, ValueError, IndexError):
+            continue
+        return node if isinstance(node, ast.Assign) else None
+    return None
+
+
+# -- a layer of torch that was given no tensor ----------------------------------------------------------------------
+
+
+def capture_given(found: Captured, last: Link, names: Mapping[int, str]) -> None:
+    """What torch's own forward got as its first argument, where that is no tensor."""
+    code = last.frame.f_code
+    if code.co_name != "forward" or code.co_argcount < 2 or "torch" not in type(last.module).__module__.split("."):
+        return
+    name = code.co_varnames[1]
+    given = last.frame.f_locals.get(name)
+    if not isinstance(given, (tuple, list, dict, type(None))):
+        return
+    found.call = "forward"
+    found.arguments["given"] = type(given).__name__
+    found.operands = [plain_operand(name + inner, tensor, names) for inner, tensor in islice(leaves(given), 8)]
+
+
+# -- a place that is not there -------------------------------------------------------------------------------------
+
+
+def capture_subscript(found: Captured, last: Link) -> None:
+    """`features[4]`, `x.shape[3]`, `outputs["feat"]` of Python's own: what was asked for, and what there is."""
+    source = frames.span(last.frame.f_code, last.lasti)
+    node = parsed(source) if source else None
+    if not isinstance(node, ast.Subscript):
+        return
+    found.call = "subscript"
+    found.arguments["value"] = ast.unparse(node.value)
+    place = literal(node.slice)
+    place = resolved(node.slice, last.frame) if place is None else place
+    if isinstance(place, (int, str)):
+        found.arguments["place"] = place
+    held = unpackable(node.value, last.frame)
+    if isinstance(held, Mapping):
+        found.arguments["keys"] = [str(key) for key in islice(held, MOST_KEYS)]
+    elif isinstance(held, Sized) and not isinstance(node.value, (ast.Tuple, ast.List)):
+        found.arguments["count"] = len(held)
+
+
+# -- variables -----------------------------------------------------------------------------------------------------
+
+
+def capture_mentioned(found: Captured, own: Link, names: Mapping[int, str]) -> None:
+    """Tensors among the variables that the raising line names."""
+    source = frames.span(own.frame.f_code, own.lasti)
+    if source is None:
+        return
+    for name in dict.fromkeys(re.findall(r"[A-Za-z_]\w*", source.text)):
+        value = own.frame.f_locals.get(name)
+        if isinstance(value, Tensor):
+            found.operands.append(plain_operand(name, value, names))
+
+
+def plain_operand(name: str, tensor: Tensor, names: Mapping[int, str]) -> Operand:
+    shape = shape_of(tensor)
+    return Operand(name, shape, SIZES[shape], DTYPES[tensor.dtype], names.get(id(tensor), ""))
+
+
+def numbers(link: Link) -> dict[str, Value]:
+    """Whole numbers of a frame: its variables, and attributes of `self` that the lines up to the failure mention."""
+    frame = link.frame
+    found: dict[str, Value] = {}
+    for name, value in frame.f_locals.items():
+        if not name.startswith("__") and is_number(value):
+            found[name] = [*value] if isinstance(value, tuple) else value
+    line, last = frames.positions(frame.f_code)[link.lasti // 2][:2]
+    lines = range(max(frame.f_code.co_firstlineno, (line or 0) - LINES_BEFORE), (last or line or 0) + 1)
+    text = "".join(linecache.getline(frame.f_code.co_filename, number) for number in lines)
+    found |= dict(attributes(frame.f_locals.get("self"), text))
+    return dict(islice(found.items(), MOST_VALUES))
+
+
+def attributes(this: object, text: str) -> Iterator[tuple[str, Value]]:
+    """The whole numbers that `self` holds, of those that a text mentions."""
+    for name in dict.fromkeys(NUMBERED_ATTRIBUTE.findall(text)):
+        value = vars(this).get(name) if hasattr(this, "__dict__") else None
+        if is_number(value):
+            yield f"self.{name}", [*value] if isinstance(value, tuple) else value
+
+
+def is_number(value: object) -> bool:
+    """A whole number or a few of them."""
+    if isinstance(value, tuple):
+        return 0 < len(value) <= 6 and all(type(item) is int for item in value)
+    return type(value) is int

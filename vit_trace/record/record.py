@@ -1,0 +1,207 @@
+"""record(model, inputs) -> Trace: one forward, every stage of it, and no trace of the tracing.
+
+Hooks, mode, training flags and random state are taken in one ExitStack and given back on every path. A forward that
+raises is a result too: the trace then holds the stages up to there, and the failure.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import platform
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from vit_trace.base.trace import Construction, Diagnostic, Parameter, Symbol, Target, Totals, Trace, Versions
+from vit_trace.record.meta.collector import uncollected
+from vit_trace.record.meta.tensors import DTYPES, SIZES, specs
+from vit_trace.record.raised.failure import failing_step, failure_of
+from vit_trace.record.recorder import Recorder, numel
+from vit_trace.record.source.lines import Lines, current
+from vit_trace.version import __version__
+
+SEED = 0
+GUESSED = "branch-on-values"
+
+
+def record(
+    model: nn.Module,
+    args: tuple[Any, ...] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    target: Target | None = None,
+    symbols: Mapping[str, Symbol] | None = None,
+    construction: Iterable[Construction] = (),
+    train: bool = False,
+    rules: bool = True,
+    truth: bool = True,
+    limit: int | None = None,
+    listener: Callable[..., Recorder] = Recorder,
+) -> Trace:
+    """Run `model(*args, **kwargs)` once, without gradients, and return its trace.
+
+    Args:
+        model: any module; it runs on the device its parameters are on (on meta nothing is computed).
+        args, kwargs: what its forward takes.
+        target: what to say about the model; worked out from it if not given.
+        symbols, construction: taken into the trace as they are.
+        train: run in training mode instead of evaluation mode; the model's own flags come back afterwards.
+        rules: answer common functions on meta by shape rules instead of torch's slower meta kernels.
+        truth: what a condition on a tensor without values is taken for.
+        limit: stages after which the forward is broken off, as if it had failed there.
+        listener: makes the recorder.
+
+    Returns:
+        The trace. Where the forward raised, its `failure` is set and the stages end at the failing one.
+    """
+    kwargs = dict(kwargs or {})
+    recorder = listener(model, record.__code__, rules)
+    recorder.truth, recorder.limit = truth, limit
+    lines = current()
+    recorder.links = lines.links if lines else None
+    error: BaseException | None = None
+    add_inputs(recorder, model, args, kwargs)
+    on_meta = all(parameter.is_meta for parameter in model.parameters())
+    with uncollected(on_meta), prepared(model, recorder, train, lines):
+        try:
+            output = model(*args, **kwargs)
+        except (Exception, SystemExit) as raised:
+            error = raised
+        else:
+            outputs = specs(output)
+            del output
+            recorder.close_einops()
+            recorder.add("output", "", "output", "output", outputs, outputs)
+    trace = assemble(model, recorder, error, target, symbols or {}, tuple(construction))
+    if lines is not None:
+        lines.recorded(model, trace)
+    return trace
+
+
+@contextmanager
+def prepared(model: nn.Module, recorder: Recorder, train: bool, lines: Lines | None) -> Iterator[None]:
+    """The model in the wanted mode with the recorder's ears on; everything as it was afterwards."""
+    with ExitStack() as stack:
+        flags = [(module, module.training) for module in recorder.modules]
+        if any(training is not train for _, training in flags):
+            stack.callback(restore_training, flags)
+            with contextlib.suppress(RecursionError):  # a module that holds itself: its own flags are all set by then
+                model.train(train)
+        stack.enter_context(torch.random.fork_rng(devices=[]))
+        torch.default_generator.manual_seed(SEED)
+        stack.callback(recorder.forget)
+        for module in recorder.modules:
+            # by the class: a scripted module refuses its own, though its outermost call does ask for hooks
+            before = nn.Module.register_forward_pre_hook(module, recorder.enter, prepend=True, with_kwargs=True)
+            stack.callback(before.remove)
+            after = nn.Module.register_forward_hook(module, recorder.leave, with_kwargs=True, always_call=True)
+            stack.callback(after.remove)
+        if "torch._dynamo" in sys.modules:  # a compiled module runs as it was written: a compiler hears no steps
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        stack.enter_context(torch.no_grad())
+        stack.enter_context(recorder)
+        if lines is not None:
+            stack.enter_context(lines.forward(model, recorder.steps, recorder.open))
+        yield
+
+
+def restore_training(flags: list[tuple[nn.Module, bool]]) -> None:
+    for module, training in flags:
+        module.training = training
+
+
+def add_inputs(recorder: Recorder, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """One stage per argument that holds tensors, named as `forward` names it."""
+    names = parameter_names(model)
+    given = [(names[place] if place < len(names) else f"input{place}", value) for place, value in enumerate(args)]
+    for name, value in (*given, *kwargs.items()):
+        found = specs(value)
+        if found:
+            step = recorder.add(name, "", "input", "input", (), found)
+            if recorder.links is not None:
+                recorder.links.note(step.index, value)
+
+
+def parameter_names(model: nn.Module) -> list[str]:
+    """Names of forward's positional parameters."""
+    try:
+        parameters = inspect.signature(model.forward).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [parameter.name for parameter in parameters if parameter.kind in kinds]
+
+
+def assemble(
+    model: nn.Module,
+    recorder: Recorder,
+    error: BaseException | None,
+    target: Target | None,
+    symbols: Mapping[str, Symbol],
+    construction: tuple[Construction, ...],
+) -> Trace:
+    """The trace of what the recorder heard."""
+    failure = None
+    if error is not None:
+        failure = failure_of(error, failing_step(error, recorder), recorder)
+    count_uncalled(recorder)
+    stages = tuple(step.frozen() for step in recorder.steps)
+    outputs = stages[-1].outputs if failure is None else ()
+    parameters = list(model.named_parameters())
+    return Trace(
+        schema="vit-trace/1",
+        versions=Versions(__version__, str(torch.__version__), platform.python_version()),
+        target=target or Target(spec="", class_=type(model).__name__, device=device_of(model, recorder)),
+        symbols=dict(symbols),
+        construction=construction,
+        parameters=tuple(parameter_record(name, parameter) for name, parameter in parameters),
+        stages=stages,
+        outputs=outputs,
+        totals=Totals(
+            stages=len(stages),
+            parameters=sum(numel(parameter) for _, parameter in parameters),
+            parameter_bytes=sum(numel(parameter) * parameter.element_size() for _, parameter in parameters),
+            flops=sum(stage.flops for stage in stages),
+        ),
+        failure=failure,
+        diagnostics=(guessed(recorder),) if recorder.guesses else (),
+    )
+
+
+def guessed(recorder: Recorder) -> Diagnostic:
+    """The note that the forward took a branch that depends on values, which meta tensors do not have."""
+    message = f"the forward branches on values: {recorder.guesses} conditions taken as {recorder.truth}"
+    return Diagnostic(GUESSED, "note", message.replace("1 conditions", "1 condition"))
+
+
+def count_uncalled(recorder: Recorder) -> None:
+    """Give the parameters of modules that were never called to the nearest module around them that was.
+
+    Some models use `self.proj.weight` without calling `self.proj`; the column must still add up to the total.
+    """
+    called = {step.module: step for step in reversed(recorder.steps) if step.kind == "module"}
+    for known in recorder.known.values():
+        held = (known.module._parameters.get(name) for name in known.lazy)
+        known.parameters += sum(numel(parameter) for parameter in held if parameter is not None)
+        path = known.path
+        while known.parameters and path not in called and path:
+            path = path.rpartition(".")[0]
+        if known.parameters and path in called:
+            called[path].parameters += known.parameters
+            known.parameters = 0
+
+
+def parameter_record(name: str, parameter: torch.Tensor) -> Parameter:
+    shape = () if is_lazy(parameter) else tuple(parameter.shape)
+    return Parameter(name, shape, SIZES[shape], DTYPES[parameter.dtype])
+
+
+def device_of(model: nn.Module, recorder: Recorder) -> str:
+    """Kind of device the model's parameters are on; "cpu" for a model without any."""
+    return next((parameter.device.type for parameter in model.parameters()), "cpu")

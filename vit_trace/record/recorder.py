@@ -1,0 +1,384 @@
+"""The ears of a recording: forward hooks that hear modules, a torch function mode that hears the steps between them.
+
+Knows how a call becomes a stage. Does not know how the ears are put on and taken off (`record`), what a formula is, or
+how a trace is shown. It keeps no tensor.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import CodeType, FrameType
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.overrides import TorchFunctionMode
+
+from vit_trace.base.trace import Kind, Source, Stage, TensorSpec
+from vit_trace.record.meta.answer import answer
+from vit_trace.record.meta.flops import flops
+from vit_trace.record.meta.tensors import argument_specs, specs
+from vit_trace.record.source import frames
+from vit_trace.record.source.links import SHAPE_KEPT, Links
+
+CALL_IMPL: CodeType = nn.Module._call_impl.__code__
+LIBRARY_MODULES = ("torch.", "einops.")
+MULTI_HEAD_ATTENTION = F.multi_head_attention_forward
+UNHEARD = torch._C.DisableTorchFunction
+"""Around our own questions to tensors, so that the mode does not hear them."""
+EINOPS_FUNCTIONS = {"rearrange", "reduce", "repeat", "einsum", "pack", "unpack"}
+
+ASKS_TRUTH = {"__bool__", "item"}
+"""Functions with which a model branches on a value; without values, one branch has to be chosen."""
+
+QUIET = {
+    *("detach", "detach_", "contiguous", "requires_grad_", "clone", "size", "stride", "cpu", "cuda"),
+    *("_assert", "_assert_async", "set_", "pin_memory", "record_stream", "share_memory_", "is_tensor", "result_type"),
+    *("_set_grad_enabled", "set_grad_enabled", "manual_seed", "get_device", "item", "tolist", "is_contiguous"),
+}
+"""Functions that are no step of the computation: they ask, or hand the same values on."""
+
+UNLESS_CHANGED = {
+    *("__getitem__", "view", "reshape", "expand", "expand_as", "view_as", "flatten", "squeeze", "unsqueeze"),
+    *("to", "type", "float", "half", "bfloat16", "double", "int", "long", "bool", "dropout", "type_as", "as_tensor"),
+    *("alpha_dropout", "feature_dropout", "dropout1d", "dropout2d", "dropout3d", "narrow", "select", "broadcast_to"),
+    *("pad", "_pad_circular", "interpolate", "real", "imag"),
+}
+"""Functions that are a step only where the shape or dtype they give differs from what they were given."""
+
+
+VIEWING = {"T", "mT", "H", "mH", "real", "imag"}
+"""Attributes of a tensor that are another tensor."""
+
+
+@dataclass(slots=True)
+class Step:
+    """A stage while it is open; becomes a `Stage` when the recording ends."""
+
+    index: int
+    parent: int | None
+    name: str
+    module: str
+    kind: Kind
+    operation: str
+    pattern: str | None
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...] = ()
+    source: Source | None = None
+    parameters: int = 0
+    flops: int = 0
+
+    def frozen(self) -> Stage:
+        return Stage(
+            self.index,
+            self.parent,
+            self.name,
+            self.module,
+            self.kind,
+            self.operation,
+            self.pattern,
+            self.inputs,
+            self.outputs,
+            self.source,
+            self.parameters,
+            self.flops,
+        )
+
+
+@dataclass(slots=True)
+class Known:
+    """What is worked out once for each module of the model."""
+
+    module: nn.Module
+    path: str
+    operation: str
+    pattern: str | None
+    opaque: bool  # the inside is a library's own business: no functional stages
+    parameters: int  # held by the module itself, not counted at an earlier module
+    lazy: tuple[str, ...] = ()  # names of its parameters that get a shape in the first forward
+
+
+def is_library(module: nn.Module) -> bool:
+    """Whether the code that runs in `forward` is torch's or einops'."""
+    forward = vars(module).get("forward") or getattr(type(module), "forward", None)
+    return (getattr(forward, "__module__", None) or "").startswith(LIBRARY_MODULES)
+
+
+def pattern_of(module: nn.Module) -> str | None:
+    """The pattern of an einops layer."""
+    if type(module).__module__.startswith("einops."):
+        return getattr(module, "pattern", None)
+    return None
+
+
+def know(model: nn.Module) -> dict[int, Known]:
+    """What the recorder needs of each module, by identity."""
+    known: dict[int, Known] = {}
+    counted: set[int] = set()
+    for path, module in model.named_modules():
+        own, lazy = 0, []
+        for name, parameter in module._parameters.items():
+            if parameter is not None and id(parameter) not in counted:
+                counted.add(id(parameter))
+                own += numel(parameter)
+                if is_lazy(parameter):
+                    lazy.append(name)
+        opaque = not module._modules and is_library(module)
+        known[id(module)] = Known(module, path, type(module).__name__, pattern_of(module), opaque, own, tuple(lazy))
+    return known
+
+
+def numel(parameter: Tensor) -> int:
+    """Elements of a parameter; a lazy one that has no shape yet has none."""
+    return 0 if is_lazy(parameter) else parameter.numel()
+
+
+class Enough(Exception):
+    """Breaks a forward off of which no more is wanted."""
+
+
+class Recorder(TorchFunctionMode):
+    """The function mode and the hooks of one recording, and the steps they have seen."""
+
+    def __init__(self, model: nn.Module, root: CodeType, rules: bool) -> None:
+        super().__init__()
+        self.known = know(model)
+        self.modules = [known.module for known in self.known.values()]
+        self.model = model
+        self.root = root
+        self.rules = rules
+        self.steps: list[Step] = []
+        self.open: list[Step] = []
+        self.opaque = 0  # depth of open stages whose inside is not shown
+        self.names: Counter[str] = Counter()
+        self.elements: Counter[tuple[int, CodeType, int]] = Counter()
+        self.einops_frame: FrameType | None = None
+        self.einops_step: Step | None = None
+        self.raised: tuple[BaseException, Step] | None = None
+        self.outputs: tuple[TensorSpec, ...] = ()
+        self.limit: int | None = None  # stages after which the forward is broken off
+        self.truth = True  # what a tensor without values is taken for where the model asks
+        self.guesses = 0
+        self.links: Links | None = None  # where to note which stage made a tensor; what a line bound is told by it
+
+    def __deepcopy__(self, memo: object) -> Recorder:
+        """Itself, when a forward copies a module with our hooks on it."""
+        return self
+
+    def forget(self) -> None:
+        """Take our hooks off copies that the forward made and put into the model."""
+        for module in self.model.modules():
+            if id(module) not in self.known:
+                for hooks in (module._forward_pre_hooks, module._forward_hooks):
+                    for number in [number for number, hook in hooks.items() if hook in (self.enter, self.leave)]:
+                        del hooks[number]
+
+    # -- stages ----------------------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        name: str,
+        module: str,
+        kind: Kind,
+        operation: str,
+        inputs: tuple[TensorSpec, ...],
+        outputs: tuple[TensorSpec, ...] = (),
+        source: Source | None = None,
+        pattern: str | None = None,
+    ) -> Step:
+        """Append a stage inside the innermost open one; its name is made unique."""
+        if self.limit is not None and len(self.steps) >= self.limit:
+            raise Enough
+        self.names[name] += 1
+        if (count := self.names[name]) > 1:
+            name = f"{name}#{count}"
+        parent = self.open[-1].index if self.open else None
+        step = Step(len(self.steps), parent, name, module, kind, operation, pattern, inputs, outputs, source)
+        self.steps.append(step)
+        return step
+
+    def enter(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Forward pre-hook."""
+        known = self.known.get(id(module))
+        if known is None:  # a copy that the forward made, hooks and all: it has no name, what it runs is the caller's
+            return
+        self.close_einops()
+        site = frames.find_site(sys._getframe(1), CALL_IMPL, self.root)
+        source = frames.span(site.frame.f_code, site.frame.f_lasti) if site.frame else None
+        with UNHEARD():
+            inputs = argument_specs(args, kwargs)
+        step = self.add(known.path, known.path, "module", known.operation, inputs, (), source, known.pattern)
+        step.parameters, known.parameters = known.parameters, 0
+        self.open.append(step)
+        self.opaque += known.opaque
+
+    def leave(self, module: nn.Module, args: Any, kwargs: Any = None, output: Any = None) -> None:
+        """Forward hook, called also when the module raised: then there is no output."""
+        known = self.known.get(id(module))
+        if known is None:
+            return
+        self.close_einops()
+        while self.open:
+            step = self.open.pop()
+            self.opaque -= known.opaque if step.module == known.path else 0
+            if step.module == known.path:
+                with UNHEARD():
+                    step.outputs = specs(output)
+                    if self.links is not None:
+                        self.links.note(step.index, output)
+                return
+
+    def close_einops(self) -> None:
+        self.einops_frame = self.einops_step = None
+
+    # -- functions -------------------------------------------------------------------------------------------------
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "")
+        if name in ASKS_TRUTH and args and args[0].is_meta and (name == "__bool__" or args[0].dtype is torch.bool):
+            self.guesses += 1
+            return self.truth
+        if name == "__get__":
+            caller = sys._getframe(1)
+            if frames.owner(caller.f_code.co_filename) == frames.EINOPS and not self.opaque:
+                self.einops_stage(frames.find_site(caller, CALL_IMPL, self.root))
+            name = getattr(getattr(func, "__self__", None), "__name__", "")
+            if name not in VIEWING or self.opaque or not self.open:
+                return func(*args, **kwargs)
+        if func is MULTI_HEAD_ATTENTION and self.open and not self.opaque:
+            return self.inside(func, args, kwargs)
+        if self.opaque or not self.open or name in QUIET:
+            out = self.run(func, args, kwargs)
+            if self.links is not None and not self.opaque:
+                self.link(None, name, args, out)
+            if self.open and (cost := flops(func, args, kwargs, out)):
+                self.open[-1].flops += cost
+            return out
+        return self.record(func, name, args, kwargs)
+
+    def run(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The function's result: by rule where one answers, else from torch, which raises the true error."""
+        if self.rules:
+            out = answer(func, args, kwargs)
+            if out is not NotImplemented:
+                return out
+        return func(*args, **kwargs)
+
+    def inside(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a function that torch writes in terms of others so that those are seen.
+
+        torch asks `has_torch_function` first, and would call this mode again without end.
+        """
+        asked = vars(F)["has_torch_function"]
+        vars(F)["has_torch_function"] = lambda _: False
+        try:
+            with self:
+                return func(*args, **kwargs)
+        finally:
+            vars(F)["has_torch_function"] = asked
+
+    def record(self, func: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a function as a stage of its own, or as a part of the einops call it belongs to."""
+        site = frames.find_site(sys._getframe(2), CALL_IMPL, self.root)
+        inputs = argument_specs(args, kwargs)  # before the call: it may work in place
+        step = self.einops_stage(site) if site.einops is not None else None
+        try:
+            out = self.run(func, args, kwargs)
+        except BaseException as error:
+            step = step or self.function_stage(site, name, args, inputs, ())
+            self.raised = error, step
+            raise
+        outputs = specs(out)
+        if step is not None:
+            self.extend_einops(step, name, outputs)
+        elif outputs and not (name in UNLESS_CHANGED and unchanged(inputs, outputs)):
+            step = self.function_stage(site, name, args, inputs, outputs)
+        if self.links is not None:
+            self.link(step, name, args, out)
+        cost = flops(func, args, kwargs, out)
+        if cost:
+            (step or self.open[-1]).flops += cost
+        return out
+
+    def link(self, step: Step | None, name: str, args: tuple[Any, ...], out: Any) -> None:
+        """Note which stage made `out`; what is no stage hands its first argument on."""
+        with UNHEARD():
+            if step is not None and self.links is not None:
+                self.links.note(step.index, out)
+            elif name in SHAPE_KEPT and args and self.links is not None:
+                self.links.copy(args[0], out)
+
+    def function_stage(
+        self,
+        site: frames.Site,
+        name: str,
+        args: tuple[Any, ...],
+        inputs: tuple[TensorSpec, ...],
+        outputs: tuple[TensorSpec, ...],
+    ) -> Step:
+        self.close_einops()
+        operation = name.strip("_") if name.startswith("__") else name
+        module, label, source = self.place(site, operation)
+        return self.add(label, module, "function", operation, inputs, outputs, source)
+
+    def place(self, site: frames.Site, operation: str) -> tuple[str, str, Source | None]:
+        """(module path, stage name, source) of a functional stage."""
+        module = self.open[-1].module
+        label, source = operation, None
+        frame = site.frame if site.inside else site.library
+        if frame is not None:
+            source = frames.span(frame.f_code, frame.f_lasti)
+            names, several, code, lasti = frames.bound_names(frame)
+            if len(names) == 1:
+                label = names[0]
+            elif several and names:
+                key = (self.open[-1].index, code, lasti)
+                label = names[self.elements[key] % len(names)]
+                self.elements[key] += 1
+            elif names:
+                label = ", ".join(name for name in names if name != "_")
+        return module, f"{module}.{label}" if module else label, source
+
+    # -- einops ----------------------------------------------------------------------------------------------------
+
+    def einops_stage(self, site: frames.Site) -> Step | None:
+        """The stage of the einops call that is running, opened at the first torch call that it makes."""
+        if site.einops is None or not self.open:
+            return None
+        if site.einops is self.einops_frame:
+            return self.einops_step
+        operation, pattern, given = frames.einops_call(site.einops)
+        if operation not in EINOPS_FUNCTIONS:
+            return None
+        inputs = specs(given[0]) if len(given) == 1 else argument_specs(given, {})
+        module, label, source = self.place(site, operation)
+        self.einops_frame = site.einops
+        self.einops_step = self.add(label, module, "einops", operation, inputs, inputs, source, pattern)
+        return self.einops_step
+
+    def extend_einops(self, step: Step, name: str, outputs: tuple[TensorSpec, ...]) -> None:
+        """The last tensor an einops function makes is what it returns; `unpack` reshapes one slice per packed part."""
+        if not outputs:
+            return
+        if step.operation == "unpack":
+            if name != "reshape":
+                return
+            made = () if step.outputs is step.inputs else step.outputs
+            step.outputs = (*made, TensorSpec(f"[{len(made)}]", outputs[0].shape, outputs[0].dims, outputs[0].dtype))
+        else:
+            step.outputs = outputs
+
+
+def unchanged(inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> bool:
+    """Whether a call gave its first tensor back in the same shape and dtype."""
+    if not inputs or len(outputs) != 1:
+        return False
+    return inputs[0].shape == outputs[0].shape and inputs[0].dtype == outputs[0].dtype

@@ -1,0 +1,246 @@
+"""From a running frame to the source that made a tensor: the span, the name its result is bound to, the einops call.
+
+Knows the interpreter (frames, code positions, bytecode), no torch. Positions and bindings are worked out once per code
+object and instruction, and shared by all traces of the process.
+"""
+
+from __future__ import annotations
+
+import dis
+import linecache
+import os
+import sysconfig
+from functools import cache
+from importlib.util import find_spec
+from types import CodeType, FrameType
+from typing import NamedTuple
+
+from vit_trace.base.trace import Source
+
+OWN, LIBRARY, EINOPS = range(3)
+"""Who wrote a file: the model's author, a library whose steps are not the reader's (torch, stdlib, us), einops."""
+
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+MODEL_FILE = os.path.join(PACKAGE, "vit.py")
+MACHINERY = (os.path.join(PACKAGE, ""),)
+"""Where torch and the recorder hand calls on to each other."""
+OVERRIDES = os.path.join("torch", "overrides.py")
+"""Where torch's functions in Python hand themselves on to a function mode."""
+STORES = {"STORE_FAST", "STORE_NAME", "STORE_GLOBAL", "STORE_DEREF", "STORE_ATTR"}
+DOUBLE_STORES = {"STORE_FAST_STORE_FAST", "STORE_FAST_LOAD_FAST", "STORE_FAST_MAYBE_NULL"}
+JUMPS = {"JUMP_FORWARD", "JUMP_ABSOLUTE"}
+ELEMENT = {"YIELD_VALUE", "LIST_APPEND", "SET_ADD"}
+
+
+def package_directory(name: str) -> str:
+    """Directory of an installed package, with a trailing separator; "" when there is none."""
+    found = find_spec(name)
+    return os.path.join(os.path.dirname(found.origin), "") if found and found.origin else ""
+
+
+@cache
+def directories() -> tuple[tuple[str, int], ...]:
+    """(directory prefix, owner) pairs, the first that fits a file decides."""
+    stdlib = os.path.join(sysconfig.get_paths()["stdlib"], "")
+    found = [
+        (MODEL_FILE, OWN),
+        (package_directory("einops"), EINOPS),
+        (package_directory("torch"), LIBRARY),
+        (os.path.join(PACKAGE, ""), LIBRARY),
+        (os.path.join(stdlib, "site-packages", ""), OWN),
+        (stdlib, LIBRARY),
+        ("<frozen", LIBRARY),
+    ]
+    return tuple((prefix, owner) for prefix, owner in found if prefix)
+
+
+@cache
+def owner(filename: str) -> int:
+    """Whose file it is: OWN, LIBRARY or EINOPS."""
+    return next((owner for prefix, owner in directories() if filename.startswith(prefix)), OWN)
+
+
+class Site(NamedTuple):
+    """Where a torch call comes from.
+
+    `frame` is the nearest frame in the model's own files; `inside` is whether it runs within the innermost module's
+    forward (False: torch's code made the call); `library` is the nearest frame of torch's code within that module;
+    `einops` is the frame of the einops function on the way.
+    """
+
+    frame: FrameType | None
+    inside: bool
+    library: FrameType | None
+    einops: FrameType | None
+
+
+def find_site(frame: FrameType | None, boundary: CodeType, root: CodeType) -> Site:
+    """Walk outwards from `frame` to the model's own code, not past `root` (the recorder's own frame).
+
+    `boundary` is the code of `nn.Module._call_impl`: passing it means that the innermost module's library code called.
+    """
+    inside, einops, library, handed_on = True, None, None, False
+    while frame is not None:
+        code = frame.f_code
+        if code is root:
+            return Site(None, False, library, einops)
+        whose = owner(code.co_filename)
+        if whose == OWN:
+            return Site(frame, inside, library, einops)
+        if code is boundary:
+            inside = False
+        elif inside:
+            if whose == EINOPS:
+                einops = frame
+            elif code.co_filename.endswith(OVERRIDES):
+                handed_on = True
+            elif handed_on:  # torch's relu hands itself on to the mode: who called it is wanted
+                handed_on = False
+            elif library is None and not code.co_filename.startswith(MACHINERY):
+                library = frame
+        frame = frame.f_back
+    return Site(None, False, library, einops)
+
+
+@cache
+def positions(code: CodeType) -> tuple[tuple[int | None, int | None, int | None, int | None], ...]:
+    """(line, end line, byte column, end byte column) per instruction of `code`."""
+    linecache.checkcache(code.co_filename)
+    return tuple(code.co_positions())
+
+
+def span(code: CodeType, lasti: int) -> Source | None:
+    """Source of the expression that instruction `lasti` of `code` evaluates; the line where columns are missing."""
+    return span_in(code.co_filename, code, lasti)
+
+
+@cache
+def span_in(filename: str, code: CodeType, lasti: int) -> Source | None:
+    """The same; the file is named because Python takes equal code of two files for the same."""
+    line, end_line, column, end_column = positions(code)[lasti // 2]
+    if line is None:
+        return None
+    return source(filename, line, end_line or line, column, end_column)
+
+
+def source(filename: str, line: int, end_line: int, column: int | None, end_column: int | None) -> Source:
+    """The span with its text. `column` and `end_column` are in bytes, None where not known."""
+    lines = linecache.getlines(filename)[line - 1 : end_line]
+    if len(lines) < end_line - line + 1:
+        return Source(filename, line, end_line, 0, 0, "")
+    lines[-1] = lines[-1].rstrip("\n")
+    if column is None or end_column is None:
+        text = "".join(lines)
+        return Source(filename, line, end_line, len(text) - len(text.lstrip()), len(lines[-1]), text.strip())
+    start, stop = characters(lines[0], column), characters(lines[-1], end_column)
+    lines[-1] = lines[-1][:stop]
+    return Source(filename, line, end_line, start, stop, "".join(lines)[start:])
+
+
+def characters(line: str, column: int) -> int:
+    """Characters in the first `column` bytes of the line."""
+    return column if line.isascii() else len(line.encode()[:column].decode(errors="ignore"))
+
+
+class Binding(NamedTuple):
+    """What becomes of an instruction's result: bound to `names`, returned, or yielded as one element of several."""
+
+    names: tuple[str, ...] = ()
+    returned: bool = False
+    element: bool = False
+
+
+@cache
+def instructions(code: CodeType) -> tuple[list[dis.Instruction], dict[int, int]]:
+    """The instructions of `code`, and the place in them of each offset.
+
+    A frame that waits for a Python function may stand on the inline cache behind its call: that counts as the call.
+    """
+    listing = list(dis.get_instructions(code))
+    places: dict[int, int] = {}
+    for place, instruction in enumerate(listing):
+        end = listing[place + 1].offset if place + 1 < len(listing) else len(code.co_code)
+        places.update(dict.fromkeys(range(instruction.offset, end, 2), place))
+    return listing, places
+
+
+@cache
+def binding(code: CodeType, lasti: int) -> Binding:
+    """What the code does next with the result of instruction `lasti`."""
+    listing, places = instructions(code)
+    place = places.get(lasti, len(listing) - 1)
+    if listing[place].opname == "PRECALL":  # Python 3.11 writes a call as two instructions
+        place += 1
+    if listing[place].opname != "UNPACK_SEQUENCE":  # which drains an iterator itself
+        place += 1
+    for _ in range(4):
+        if place >= len(listing):
+            return Binding()
+        step = listing[place]
+        if step.opname in STORES:
+            return Binding((str(step.argval),))
+        if step.opname in DOUBLE_STORES:
+            return Binding((str(step.argval[0]),))
+        if step.opname == "UNPACK_SEQUENCE":
+            return Binding(unpacked(listing, place))
+        if step.opname.startswith("RETURN_VALUE"):
+            return Binding(returned=True)
+        if step.opname in ELEMENT:
+            return Binding(element=True)
+        if step.opname in JUMPS:
+            place = places.get(step.argval, len(listing))
+        elif step.opname == "COPY" or sets_attribute(listing, place):
+            place += 1
+        else:
+            return Binding()
+    return Binding()
+
+
+def sets_attribute(listing: list[dis.Instruction], place: int) -> bool:
+    """Whether the variable loaded at `place` is the object whose attribute is set next."""
+    return listing[place].opname.startswith("LOAD_FAST") and listing[place + 1].opname == "STORE_ATTR"
+
+
+def unpacked(listing: list[dis.Instruction], place: int) -> tuple[str, ...]:
+    """Names that the UNPACK_SEQUENCE at `place` binds; () when its targets are not plain names."""
+    count = int(listing[place].arg or 0)
+    names: list[str] = []
+    for step in listing[place + 1 :]:
+        if step.opname in DOUBLE_STORES and isinstance(step.argval, tuple):
+            names += map(str, step.argval if step.opname == "STORE_FAST_STORE_FAST" else step.argval[:1])
+        elif step.opname in STORES and step.opname != "STORE_ATTR":
+            names.append(str(step.argval))
+        else:
+            break
+        if len(names) >= count:
+            break
+    return tuple(names[:count]) if len(names) >= count else ()
+
+
+def bound_names(frame: FrameType) -> tuple[tuple[str, ...], bool, CodeType, int]:
+    """(names, one of several, code, instruction): the variables that the value now being made in `frame` ends in.
+
+    A value that a helper, a lambda or a comprehension of the model returns is followed into the caller. `one of
+    several` says that this value is one element of the sequence that is unpacked into the names.
+    """
+    several = False
+    while True:
+        code, lasti = frame.f_code, frame.f_lasti
+        bound = binding(code, lasti)
+        several = several or bound.element
+        caller = frame.f_back
+        if not (bound.returned or bound.element) or caller is None or owner(caller.f_code.co_filename) != OWN:
+            return bound.names, several, code, lasti
+        listing, places = instructions(caller.f_code)
+        several = several or listing[places.get(caller.f_lasti, 0)].opname == "UNPACK_SEQUENCE"
+        frame = caller
+
+
+def einops_call(frame: FrameType) -> tuple[str, str, tuple[object, ...]]:
+    """(function name, pattern, tensors given) of the einops function that `frame` runs."""
+    values = frame.f_locals
+    given = values.get("tensors_and_pattern")
+    if given is not None:  # einsum(*tensors, pattern)
+        return frame.f_code.co_name, str(given[-1]), tuple(given[:-1])
+    tensor = values.get("tensor", values.get("tensors", values.get("x")))
+    return frame.f_code.co_name, str(values.get("pattern", "")), (tensor,)

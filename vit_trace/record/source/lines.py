@@ -1,0 +1,422 @@
+"""What each line of the model's own files bound, while its constructors and its forward ran.
+
+A trace function on frames of the model's own files only; the one that was there before is put back. It notes shapes,
+whole numbers and which stage made a tensor, and keeps no tensor and, once the model is built, no module. How a
+listing is made of it is `vit_trace.record.source.listing`'s business.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import FrameType
+from typing import Any
+from weakref import ref
+
+import torch
+from torch import Tensor, nn
+from torch.nn import Parameter
+
+from vit_trace.base.trace import Trace
+from vit_trace.record.meta.tensors import leaves, spec
+from vit_trace.record.source import frames
+from vit_trace.record.source.heard import Bound, Call, Execution, Heard, Made, Plan, Value
+from vit_trace.record.source.links import Links
+from vit_trace.record.source.statements import Bind, Function, Unit, entry_name, function, marks
+
+State = tuple[object, int]
+Tracer = Callable[[FrameType, str, Any], Any]
+MODULE_INIT = nn.Module.__init__.__code__
+UNHEARD = torch._C.DisableTorchFunction
+LONGEST_TUPLE = 6
+CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+
+
+class Lines:
+    """The calls of the model's own functions that were heard; the trace function that hears them.
+
+    A model may be built and run several times before a forward succeeds; what comes after that is not heard.
+    """
+
+    def __init__(self) -> None:
+        self.heard: list[Heard] = []
+        self.root: ref[nn.Module] | None = None
+        self.constructors: list[Call] = []
+        self.forwards: list[Call] = []
+        self.active: list[Call] = []
+        self.links = Links()
+        self.steps: list[Any] = []
+        self.open: list[Any] = []
+        self.paths: dict[int, str] = {}
+        self.building = False
+        self.plans: dict[int, Plan | None] = {}
+        self.own: dict[str, bool] = {}
+        self.known: dict[tuple[str, str], Function] = {}
+
+    # -- on and off ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def constructing(self) -> Iterator[None]:
+        """A build is on; its own trace function hands every call to `on_call`."""
+        self.building = True
+        self.constructors = []
+        try:
+            yield
+        finally:
+            self.building = False
+            self.active.clear()
+
+    def built(self, model: nn.Module) -> None:
+        """The model is whole: give each constructor call its module's path, and let go of the modules."""
+        self.root = ref(model)
+        paths = {id(module): path for path, module in model.named_modules()}
+        names = {id(parameter): name for name, parameter in model.named_parameters()}
+        self.constructors = [call for call in self.constructors if id(call.owner) in paths]
+        for call in self.constructors:
+            call.module = paths[id(call.owner)]
+            for line, module in call.made:
+                bound = tuple(parameters_of(module, names, line))
+                if id(module) in paths and bound:
+                    unit = call.function.units.get(line) or Unit(line, line)
+                    call.runs.append(Execution(unit, bound, 0, 0))
+            call.owner = None
+            call.made.clear()
+
+    @contextmanager
+    def forward(self, model: nn.Module, steps: list[Any], open: list[Any]) -> Iterator[None]:
+        """Hear the forward of `model`, whose recorder adds to `steps` and `open`."""
+        self.forwards = []
+        self.steps, self.open = steps, open
+        self.paths = {id(module): path for path, module in model.named_modules()}
+        self.links.parameters(model)
+        before = sys.gettrace()
+        sys.settrace(self.quick())
+        try:
+            yield
+        finally:
+            sys.settrace(before)
+            self.active.clear()
+            self.links = Links()
+            self.steps, self.open = [], []
+            self.plans.clear()
+
+    def quick(self) -> Tracer:
+        """`on_call` for a forward, where nine frames in ten are a library's: those are let go at once."""
+        own, on_call = self.own, self.on_call
+
+        def called(frame: FrameType, event: str, argument: Any) -> Any:
+            return on_call(frame, event, argument) if own.get(frame.f_code.co_filename, True) else None
+
+        return called
+
+    def recorded(self, model: nn.Module, trace: Trace) -> None:
+        """The forward is over; its trace is this."""
+        built = self.root is not None and self.root() is model
+        self.heard.append(Heard(trace, self.constructors if built else [], self.forwards))
+
+    @property
+    def done(self) -> bool:
+        return bool(self.heard) and self.heard[-1].trace.failure is None
+
+    def of(self, trace: Trace) -> Heard | None:
+        """What was heard while this trace was recorded; it may have been given formulas since."""
+        return next((heard for heard in self.heard if outline(heard.trace) == outline(trace)), None)
+
+    # -- hearing ---------------------------------------------------------------------------------------------------
+
+    def on_call(self, frame: FrameType, event: str, argument: Any) -> Tracer | None:
+        """A frame begins: the trace function of its lines, or None for what is not listed."""
+        code = frame.f_code
+        own = self.own.get(code.co_filename)
+        if own is None:
+            own = self.own[code.co_filename] = frames.owner(code.co_filename) == frames.OWN
+        if not own:
+            if self.building and code.co_name == "__init__" and code is not MODULE_INIT and self.active:
+                self.library_module(frame)
+            return None
+        key = id(code)
+        plan = self.plans[key] if key in self.plans else self.plan(frame)
+        return None if plan is None else self.listen(frame, plan)
+
+    def plan(self, frame: FrameType) -> Plan | None:
+        code = frame.f_code
+        name, part = entry_name(code.co_qualname)
+        plan = Plan(code, (code.co_filename, name), part, None, {})
+        if code.co_name.startswith("<"):
+            self.plans[id(code)] = None
+            return None
+        if not part:
+            if frame.f_globals.get("__loader__") is not None:
+                import linecache
+
+                linecache.lazycache(code.co_filename, frame.f_globals)
+            found = function(code, name)
+            marked = marks(code, found.choices) if found.choices else {}
+            watched = frozenset(frames.positions(code)[offset // 2][0] for offset in marked)
+            plan = plan._replace(function=found, marks=marked, watched=watched)
+        self.plans[id(code)] = plan
+        return plan
+
+    def listen(self, frame: FrameType, plan: Plan) -> Tracer | None:
+        """The trace function of a frame that is listed; a generator that goes on keeps the one it had."""
+        before = getattr(frame.f_trace, "__self__", None)
+        if isinstance(before, Listener) and before.lines is self:
+            before.resume()
+            return before.on_event
+        call = self.call(frame, plan)
+        if call is None:
+            return None
+        return Listener(self, call, plan, frame).on_event
+
+    def call(self, frame: FrameType, plan: Plan) -> Call | None:
+        """The call that the frame is, or is a part of; None where it is not listed."""
+        if plan.part:
+            return next((call for call in reversed(self.active) if self.entry(call) == plan.entry), None)
+        name, found = frame.f_code.co_name, plan.function
+        owner = first_argument(frame)
+        module = owner if isinstance(owner, nn.Module) else None
+        if found is None or (name.startswith("__") and name.endswith("__") and not wanted(name, module)):
+            return None
+        if self.building:
+            if name == "__init__" and module is not None:
+                call = Call(found, None, True, owner=module)
+            elif self.active and not fills(frame, module):
+                call = Call(found, None, module is not None, owner=self.active[-1].owner)
+            else:
+                return None
+        else:
+            if not self.open:
+                return None
+            path = self.paths.get(id(module)) if module is not None else None
+            call = Call(found, self.open[-1].module if path is None else path, path is not None, self.open[-1].index)
+        (self.constructors if self.building else self.forwards).append(call)
+        return call
+
+    def entry(self, call: Call) -> tuple[str, str]:
+        return call.function.file, call.function.name
+
+    def library_module(self, frame: FrameType) -> None:
+        """A library's module is made: remember it at the line of the model's own code that makes it."""
+        module = first_argument(frame)
+        if not isinstance(module, nn.Module):
+            return
+        caller, call = frame.f_back, self.active[-1]
+        while caller is not None and caller.f_code.co_name.startswith("<"):
+            caller = caller.f_back
+        if caller is not None and caller.f_code.co_filename == call.function.file:
+            call.made.append((caller.f_lineno, module))
+
+    # -- values ----------------------------------------------------------------------------------------------------
+
+    def noted(self, value: object) -> Value | None:
+        """What is kept of a value; None for what says nothing about sizes, or does not let itself be asked."""
+        try:
+            return self.kept(value)
+        except Exception:  # a note is never worth the model's forward
+            return None
+
+    def kept(self, value: object) -> Value | None:
+        if isinstance(value, Tensor):
+            with UNHEARD():
+                return (Made(spec("", value), self.links.of(value)),)
+        kind = type(value)
+        if kind is int or (kind is float and self.building):
+            return value  # type: ignore[return-value]
+        if isinstance(value, tuple) and 0 < len(value) <= LONGEST_TUPLE and all(type(item) is int for item in value):
+            return tuple(value)
+        if value is None or kind in (bool, str) or isinstance(value, nn.Module):
+            return None
+        with UNHEARD():
+            return tuple(Made(spec(path, tensor), self.links.of(tensor)) for path, tensor in leaves(value)) or None
+
+    def read(self, values: Any, bind: Bind) -> Value | None:
+        """The value a statement has bound; attributes are looked up without running any of the model's code."""
+        value = values.get(bind.name)
+        if bind.attribute and value is not None:
+            held = getattr(value, "__dict__", {})
+            for table in (held, held.get("_parameters") or {}, held.get("_buffers") or {}):
+                if bind.attribute in table:
+                    return self.noted(table[bind.attribute])
+            return None
+        return self.noted(value)
+
+
+LISTENING: ContextVar[Lines | None] = ContextVar("listening", default=None)
+"""What builds and recordings of this context are to be heard by; None, and nothing is."""
+
+
+def current() -> Lines | None:
+    """What hears a build or a recording that starts now."""
+    lines = LISTENING.get()
+    return None if lines is None or lines.done else lines
+
+
+def outline(trace: Trace) -> list[tuple[str, list[tuple[int, ...]]]]:
+    return [(stage.name, [spec.shape for spec in stage.outputs]) for stage in trace.stages]
+
+
+@contextmanager
+def listening(lines: Lines) -> Iterator[None]:
+    token = LISTENING.set(lines)
+    try:
+        yield
+    finally:
+        LISTENING.reset(token)
+
+
+class Listener:
+    """The trace function of one frame: closes a statement when the next one begins."""
+
+    __slots__ = ("before", "call", "lines", "marks", "part", "raised", "returning", "start", "unit", "units", "watched")
+
+    def __init__(self, lines: Lines, call: Call, plan: Plan, frame: FrameType) -> None:
+        self.lines = lines
+        self.call = call
+        self.marks = plan.marks
+        self.watched = plan.watched
+        self.units = call.function.units
+        self.unit: Unit | None = None
+        self.before: list[State] = []
+        self.start = 0
+        self.raised = ""
+        self.returning: Unit | None = None
+        self.part = plan.part
+        if plan.part:
+            return
+        lines.active.append(call)
+        given = []
+        for name, line in call.function.arguments.items():
+            value = lines.noted(frame.f_locals.get(name)) if name not in ("self", "cls") else None
+            if value is not None and not (isinstance(value, float) and value == 0):
+                given.append(Bound("argument", name, value, line))
+        head = Unit(call.function.first, call.function.head, kind="head")
+        call.runs.append(Execution(head, tuple(given), 0, 0))
+
+    def resume(self) -> None:
+        """The frame goes on after a `yield`; what ran meanwhile is not its own."""
+        if not self.part:
+            self.lines.active.append(self.call)
+        self.start = len(self.lines.steps)
+
+    def on_event(self, frame: FrameType, event: str, argument: Any) -> Any:
+        if event == "opcode":
+            hits = self.marks.get(frame.f_lasti)
+            if hits:
+                self.call.sides.update(hits)
+        elif event == "line":
+            line = frame.f_lineno
+            if frame.f_trace_opcodes != (line in self.watched):  # each instruction heard costs as much as a line
+                frame.f_trace_opcodes = not frame.f_trace_opcodes
+            self.call.ran.add(line)
+            self.raised = ""
+            unit = self.units.get(line)
+            if unit is not self.unit or (unit is not None and unit.optional and unit.first == unit.last):
+                self.close(frame, unit)
+                self.unit, self.start = unit, len(self.lines.steps)
+                optional = unit.binds if unit is not None and unit.optional else ()
+                self.before = [state(frame.f_locals, bind) for bind in optional]
+        elif event == "exception":
+            self.raised = argument[0].__name__
+        elif event == "return":
+            self.end(frame, argument)
+        return self.on_event
+
+    def close(self, frame: FrameType, following: Unit | None) -> None:
+        """The statement that ran is over: note what it has bound."""
+        unit = self.unit
+        if unit is None or (left(unit, following) and not unit.optional):
+            return
+        if unit.kind == "return":  # a `finally` or the end of a `with` comes before the frame is left
+            self.returning = unit
+        self.add(unit, self.bound(frame, unit))
+
+    def bound(self, frame: FrameType, unit: Unit) -> list[Bound]:
+        found: list[Bound] = []
+        constructor = self.call.function.is_constructor
+        values = frame.f_locals if unit.binds else {}
+        for place, bind in enumerate(unit.binds):
+            if unit.optional and place < len(self.before) and alike(self.before[place], state(values, bind)):
+                continue
+            value = self.lines.read(values, bind)
+            if value is not None and (constructor or not isinstance(value, float)):
+                name = f"{bind.name}.{bind.attribute}" if bind.attribute else bind.name
+                found.append(Bound("value", name, value, unit.last))
+        return found
+
+    def end(self, frame: FrameType, argument: Any) -> None:
+        """The frame returns, yields, or is left by an exception."""
+        unit, active = self.unit, self.lines.active
+        if not self.part and active and active[-1] is self.call:
+            active.pop()
+        if unit is None:
+            return
+        if self.raised:
+            self.add(unit, [Bound("raise", self.raised, None, unit.last)])
+            return
+        if self.returning is not None:
+            self.close(frame, None)
+            unit, self.start = self.returning, len(self.lines.steps)
+        bound = self.bound(frame, unit) if self.returning is None and (unit.optional or not left(unit, None)) else []
+        value = None if self.call.function.is_constructor else self.lines.noted(argument)
+        if value is not None and not isinstance(value, float):
+            kind = "yield" if frame.f_code.co_flags & inspect.CO_GENERATOR else "return"
+            bound.append(Bound(kind, "", value, unit.last))
+        self.add(unit, bound)
+
+    def add(self, unit: Unit, bound: list[Bound]) -> None:
+        end = len(self.lines.steps)
+        if bound or end > self.start:
+            self.call.runs.append(Execution(unit, tuple(bound), self.start, end))
+        self.start = end
+
+
+def state(values: Any, bind: Bind) -> State:
+    """What tells whether a statement that may not run has bound anything: the object, how often it was written to."""
+    value = values.get(bind.name)
+    if bind.attribute:
+        value = getattr(value, "__dict__", {}).get(bind.attribute)
+    return value, value._version if isinstance(value, Tensor) and not value.is_inference() else 0
+
+
+def alike(one: State, other: State) -> bool:
+    return one[0] is other[0] and one[1] == other[1]
+
+
+def left(unit: Unit, following: Unit | None) -> bool:
+    """Whether a `for` has ended, or a `with` is being left: then the head has bound nothing new."""
+    inside = following is not None and unit.body[0] <= following.first <= unit.body[1]
+    return unit.kind in ("for", "with") and not inside
+
+
+def first_argument(frame: FrameType) -> object:
+    code = frame.f_code
+    return frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
+
+
+def wanted(name: str, module: nn.Module | None) -> bool:
+    """Of the methods with names like `__this__`: constructors of modules, and calls of what is no module."""
+    return (name == "__init__") if module is not None else name == "__call__"
+
+
+def fills(frame: FrameType, module: nn.Module | None) -> bool:
+    """Whether the function is given a parameter or another module: it initialises, and makes no sizes."""
+    values = frame.f_locals
+    return any(
+        isinstance(value, (Parameter, nn.Module)) and value is not module
+        for value in (values.get(name) for name in frame.f_code.co_varnames[: frame.f_code.co_argcount])
+    )
+
+
+def parameters_of(module: nn.Module, names: dict[int, str], line: int) -> Iterator[Bound]:
+    """The parameters of a library's module, each at the first line that made it; no bias beside a weight."""
+    whole = type(module).__module__.startswith("torch.") and not isinstance(module, CONTAINERS)
+    own = dict(module.named_parameters(recurse=whole))
+    for name, parameter in own.items():
+        full = names.pop(id(parameter), None)
+        prefix, _, last = name.rpartition(".")
+        beside = f"{prefix}.weight" if prefix else "weight"
+        if full is not None and not (last == "bias" and beside in own):
+            yield Bound("parameter", name, (Made(spec("", parameter), full),), line)

@@ -1,0 +1,386 @@
+"""The listing: the model's own source, each line with what it made. From what lines bound and the stages of the trace.
+
+Decides what is listed, in which order, and what each note says. No torch, no layout, no colour.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from vit_trace.base.trace import Failure, Line, Listed, Note, NoteKind, Parameter, TensorSpec, Trace
+from vit_trace.record.source.statements import Choice, Function, Range, class_header
+from vit_trace.record.source.steps import Steps, one_line, plain
+
+if TYPE_CHECKING:
+    from vit_trace.record.source.heard import Bound, Call, Execution, Heard, Made, Value
+
+MANY_NUMBERS = 4
+"""Different numbers one line bound, from which only the first and the last are told."""
+
+LONGEST_SIDE = 48
+"""Characters of the side of a conditional expression that are shown."""
+
+Placed = dict[int, Counter[Note]]
+"""By line, the notes of one call and how often each was made."""
+
+
+def listed(trace_it: Callable[[], Trace]) -> Trace:
+    """trace_it(), heard line by line: the trace it returns, with its listing. Imports torch."""
+    from vit_trace.record.source.lines import Lines, listening
+
+    lines = Lines()
+    with listening(lines):
+        trace = trace_it()
+    heard = lines.of(trace)
+    if heard is None:
+        return trace
+    return replace(trace, listing=tuple(told(one, trace) for one in Lister(trace, heard).listed()))
+
+
+def told(listed: Listed, trace: Trace) -> Listed:
+    """The code with what failed beside the line that did, and beside those that led to it where it happened."""
+    failure = trace.failure
+    lines = [line.line for line in listed.lines if any(note.kind == "raise" for note in line.notes)]
+    if failure is None or not lines:
+        return listed
+    span, stage = failure.span, trace.stages[failure.stage] if failure.stage is not None else None
+    inside = span is not None and span.file == listed.file and listed.lines[0].line <= span.line
+    here = max((line for line in lines if span is not None and line <= span.line), default=0) if inside else 0
+    inside = inside and span is not None and span.line <= listed.lines[-1].line
+    where = f"in {stage.name}" if stage is not None and stage.name else ""
+
+    def of(line: Line, note: Note) -> Note:
+        if note.kind != "raise":
+            return note
+        if inside and line.line == here:
+            return replace(note, name=f"{note.name}:", value=why(failure))
+        return replace(note, value=where)
+
+    return replace(
+        listed, lines=tuple(replace(line, notes=tuple(of(line, note) for note in line.notes)) for line in listed.lines)
+    )
+
+
+def why(failure: Failure) -> str:
+    """What went wrong; Python's own words where nothing else is known."""
+    if failure.code != "forward-failed":
+        return failure.message
+    return next(iter(failure.exception.partition(": ")[2].splitlines()), "") or failure.message
+
+
+class Lister:
+    """Works the listing out of the calls that were heard."""
+
+    def __init__(self, trace: Trace, heard: Heard) -> None:
+        self.trace = trace
+        self.parameters: dict[str, Parameter] = {parameter.name: parameter for parameter in trace.parameters}
+        self.formulas = {(record.module, record.name): record for record in trace.construction}
+        self.steps = Steps(trace)
+        self.constructors = [call for call in heard.constructors if call.module is not None]
+        self.forwards = heard.forwards
+
+    # -- which, and in which order ---------------------------------------------------------------------------------
+
+    def listed(self) -> Iterator[Listed]:
+        calls: dict[str, list[Call]] = {}
+        for call in (*self.constructors, *self.forwards):
+            calls.setdefault(key(call), []).append(call)
+        seen = ""
+        for name in self.order():
+            listed = self.function(calls[name])
+            if not worth(listed, calls[name][-1].stage >= 0, calls[name][0].of_module):
+                continue
+            if listed.class_ and (scope := f"{listed.file}:{listed.class_}") != seen:
+                yield from class_head(listed)
+                seen = scope
+            elif not listed.class_:
+                seen = ""
+            yield listed
+
+    def order(self) -> list[str]:
+        """Keys of functions: classes as the data meets them, constructors first; helpers after their first caller."""
+        scopes: dict[str, list[str]] = {}
+        for call in self.forwards:
+            add(scopes, scope_of(call.function), key(call))
+        met = set(scopes)
+        behind = scope_of(self.forwards[0].function) if self.forwards else ""
+        after: dict[str, list[str]] = {}
+        for call in self.constructors:
+            scope = scope_of(call.function)
+            if scope in met:
+                add(scopes, scope, key(call), first=call.function.is_constructor)
+                behind = scope if call.function.is_constructor else behind
+            else:
+                add(after, behind, key(call))
+        names = [name for scope in scopes for name in (*scopes[scope], *after.pop(scope, ()))]
+        return list(dict.fromkeys([*names, *(name for rest in after.values() for name in rest)]))
+
+    # -- one function ----------------------------------------------------------------------------------------------
+
+    def function(self, calls: list[Call]) -> Listed:
+        """All calls of one function as one listing."""
+        function = calls[0].function
+        notes = merged([(call.module or "", self.call_notes(call)) for call in calls])
+        ran = lines_that_ran(function, calls)
+        lines = []
+        for number in range(function.first, function.last + 1):
+            text = function.lines[number - function.first] if function.lines else ""
+            if function.lines or number in notes or number == function.first:
+                lines.append(Line(number, text, number in ran, tuple(notes.get(number, ()))))
+        modules = tuple(dict.fromkeys(call.module or "" for call in calls))
+        owner, _, name = function.name.rpartition(".")
+        owner = "" if owner.endswith("<locals>") else owner
+        name = name if owner else function.name
+        return Listed(function.file, owner, name, tuple(lines), modules, len(calls), function.problem)
+
+    def call_notes(self, call: Call) -> Placed:
+        """What the statements of one call made, by line."""
+        notes: Placed = {}
+        for line, note in branches(call):
+            notes.setdefault(line, Counter())[note] += 1
+        for run in call.runs:
+            steps = self.steps.notes(call, run, [spec for bound in run.bound for spec in self.tensors(call, bound)])
+            for note in steps:
+                notes.setdefault(run.unit.last, Counter())[note] += 1
+            for line, note in self.bound_notes(call, run, bool(steps) and steps[-1].kind == "step"):
+                notes.setdefault(line, Counter())[note] += 1
+        return {line: few(made) for line, made in notes.items()}
+
+    def bound_notes(self, call: Call, run: Execution, follows: bool) -> Iterator[tuple[int, Note]]:
+        """The notes of what one run of a statement bound; neighbours that are alike share one."""
+        for group in alike([bound for bound in run.bound if bound.name != "_"]):
+            group = list({(plain(each.name), each.value): each for each in group}.values())
+            bound = group[0]
+            name = ", ".join(plain(each.name) for each in group)
+            kind: NoteKind = bound.kind  # type: ignore[assignment]  # the kinds of Bound are kinds of Note
+            if bound.value is None:
+                yield bound.line, Note(kind, name)
+            elif is_tensors(bound.value):
+                yield bound.line, Note(kind, name, self.tensors(call, bound), follows=follows)
+            else:
+                formulas = [self.formula(call, each) for each in group]
+                value = ", ".join(number(each.value) for each in group)
+                yield bound.line, Note(kind, name, (), value, ", ".join(formulas) if all(formulas) else "")
+
+    # -- formulas --------------------------------------------------------------------------------------------------
+
+    def tensors(self, call: Call, bound: Bound) -> tuple[TensorSpec, ...]:
+        """The tensors a line bound, with the formulas of the stage or parameter that they are."""
+        if bound.value is None or not is_tensors(bound.value):
+            return ()
+        attribute = bound.name.partition(".")[2]
+        own = ".".join(filter(None, (call.module, attribute))) if attribute and call.stage < 0 else ""
+        return tuple(self.tensor(made, own) for made in bound.value)  # type: ignore[union-attr,arg-type]
+
+    def tensor(self, made: Made, own: str) -> TensorSpec:
+        spec, link = made.spec, made.link
+        path = spec.path if spec.path[:1] == "." or spec.path[:2] == "['" else ""  # a name says something, a place not
+        found: TensorSpec | Parameter | None = None
+        if isinstance(link, tuple):
+            outputs = self.trace.stages[link[0]].outputs if link[0] < len(self.trace.stages) else ()
+            found = outputs[link[1]] if link[1] < len(outputs) else None
+        elif link is not None or own:
+            found = self.parameters.get(link or own)
+        if found is None or found.shape != spec.shape:
+            return replace(spec, path=path)
+        return TensorSpec(path, spec.shape, found.dims, spec.dtype, found.constant)
+
+    def formula(self, call: Call, bound: Bound) -> str:
+        """The formula of a number that a constructor worked out."""
+        record = self.formulas.get((call.module or "", bound.name.rpartition(".")[2])) if call.stage < 0 else None
+        return record.formula or "" if record is not None and record.value == bound.value else ""
+
+
+def key(call: Call) -> str:
+    return f"{call.function.file}:{call.function.first}:{call.function.name}"
+
+
+def scope_of(function: Function) -> str:
+    """The class of a method, or the function itself."""
+    owner = function.name.rpartition(".")[0]
+    return f"{function.file}:{function.name if not owner or owner.endswith('<locals>') else owner + '.'}"
+
+
+def add(scopes: dict[str, list[str]], scope: str, name: str, first: bool = False) -> None:
+    names = scopes.setdefault(scope, [])
+    if name not in names:
+        names.insert(0 if first else len(names), name)
+
+
+def worth(listed: Listed, in_forward: bool, of_module: bool) -> bool:
+    """Whether a function has anything to say: what modules do, and helpers that make tensors, or sizes at construction.
+
+    What only asks (is this a tensor, is there a mask) makes nothing.
+    """
+    notes = [note for line in listed.lines for note in line.notes]
+    if of_module and listed.function in ("__init__", "forward"):
+        return bool(notes) or listed.function == "forward"
+    made = [note for note in notes if note.kind not in ("argument", "branch", "raise")]
+    if of_module or (not in_forward and not listed.class_):
+        return bool(made)
+    return any(note.tensors and note.kind in ("return", "yield") for note in made)
+
+
+def class_head(listed: Listed) -> Iterator[Listed]:
+    """The `class ...:` statement around a method."""
+    number, text = class_header(listed.file, listed.class_.rpartition(".")[2], listed.lines[0].line)
+    if text:
+        lines = tuple(Line(number + place, line) for place, line in enumerate(text))
+        yield Listed(listed.file, listed.class_, "", lines)
+
+
+# -- values --------------------------------------------------------------------------------------------------------
+
+
+def is_tensors(value: Value | None) -> bool:
+    return isinstance(value, tuple) and bool(value) and not isinstance(value[0], int)
+
+
+def number(value: Value | None) -> str:
+    if isinstance(value, tuple):
+        return str(tuple(value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def alike(bound: Sequence[Bound]) -> Iterator[list[Bound]]:
+    """Runs of names on one line that share a note: single tensors of one shape, or numbers."""
+    group: list[Bound] = []
+    for each in bound:
+        if group and likeness(each) is not None and likeness(each) == likeness(group[-1]):
+            group.append(each)
+            continue
+        if group:
+            yield group
+        group = [each]
+    if group:
+        yield group
+
+
+def likeness(bound: Bound) -> object:
+    """What two names must have in common to share a note; None for what stands alone."""
+    if bound.value is None or bound.kind == "parameter":
+        return None
+    if is_tensors(bound.value):
+        one = bound.value[0] if isinstance(bound.value, tuple) and len(bound.value) == 1 else None
+        return None if one is None else (bound.kind, bound.line, one.spec.shape)  # type: ignore[union-attr]
+    return bound.kind, bound.line
+
+
+def few(made: Counter[Note]) -> Counter[Note]:
+    """The notes with many different numbers of one name told as the first and the last."""
+    slots: dict[tuple[str, str], list[Note]] = {}
+    for note in made:
+        if note.value:
+            slots.setdefault((note.kind, note.name), []).append(note)
+    short: Counter[Note] = Counter()
+    for note, times in made.items():
+        same = slots.get((note.kind, note.name), [])
+        short[ends(same) if len(same) > MANY_NUMBERS and note.value else note] += times
+    return short
+
+
+def ends(notes: list[Note]) -> Note:
+    return replace(notes[0], value=f"{notes[0].value} … {notes[-1].value}", formula="")
+
+
+# -- calls together ------------------------------------------------------------------------------------------------
+
+
+def merged(calls: list[tuple[str, Placed]]) -> dict[int, list[Note]]:
+    """By line, what all calls made; where calls differ, each note says in which modules it was made."""
+    found: dict[int, dict[tuple[Note, int], list[str]]] = {}
+    for module, placed in calls:
+        for line, made in placed.items():
+            for note, times in made.items():
+                found.setdefault(line, {}).setdefault((note, times), []).append(module)
+    found = {line: joined(notes) for line, notes in found.items()}
+    everywhere = {module for module, _ in calls}
+    return {line: list(variants(notes, everywhere, len(calls))) for line, notes in found.items()}
+
+
+def joined(notes: dict[tuple[Note, int], list[str]]) -> dict[tuple[Note, int], list[str]]:
+    """Notes that differ only in whether a step came before them, as one, behind the steps."""
+    together: dict[tuple[Note, int], list[str]] = {}
+    for (note, times), modules in notes.items():
+        bare = replace(note, follows=False), times
+        other = replace(note, follows=not note.follows), times
+        if other not in notes:
+            together[note, times] = modules
+        else:
+            together[bare] = [*together.pop(bare, ()), *modules]
+    return together
+
+
+def variants(notes: dict[tuple[Note, int], list[str]], everywhere: set[str], calls: int) -> Iterator[Note]:
+    numbers: dict[tuple[str, str], list[Note]] = {}
+    for note, _ in notes:
+        if note.value:
+            numbers.setdefault((note.kind, note.name), []).append(note)
+    told: set[tuple[str, str]] = set()
+    for (note, times), modules in notes.items():
+        slot = (note.kind, note.name)
+        if len(numbers.get(slot, ())) > MANY_NUMBERS and note.value:
+            if slot not in told:
+                told.add(slot)
+                yield ends(numbers[slot])
+            continue
+        where = () if set(modules) == everywhere else tuple(dict.fromkeys(modules))
+        yield replace(note, times=times, modules=where)
+
+
+# -- what ran ------------------------------------------------------------------------------------------------------
+
+
+def lines_that_ran(function: Function, calls: Iterable[Call]) -> set[int]:
+    """Numbers of the lines that are part of what ran; a line between statements goes with what follows it."""
+    heard: set[int] = set()
+    sides: set[tuple[int, bool]] = set()
+    for call in calls:
+        heard |= call.ran
+        sides |= call.sides
+    ran = {line for line, unit in function.units.items() if unit.kind == "head" or heard & span(unit.first, unit.last)}
+    for place, choice in enumerate(function.choices):
+        if ((place, True) in sides) != ((place, False) in sides):
+            ran -= only_in(choice, (place, False) in sides)
+    if not function.lines:
+        return heard | {function.first}
+    following = True
+    for number in range(function.last, function.first - 1, -1):
+        if number in function.units:
+            following = number in ran
+        elif following:
+            ran.add(number)
+    return ran | span(function.first, function.head)
+
+
+def span(first: int, last: int) -> set[int]:
+    return set(range(first, last + 1))
+
+
+def only_in(choice: Choice, yes: bool) -> set[int]:
+    """Lines that hold nothing but the given side of a conditional expression."""
+    side, other = (choice.yes, choice.no) if yes else (choice.no, choice.yes)
+    shared = span(other[0], other[2]) | span(choice.test[0], choice.test[2]) | {choice.first}
+    return span(side[0], side[2]) - shared
+
+
+def branches(call: Call) -> Iterator[tuple[int, Note]]:
+    """Which side of each conditional expression on one line was taken."""
+    for place, choice in enumerate(call.function.choices):
+        taken = [side for side in (True, False) if (place, side) in call.sides]
+        if len(taken) == 1:
+            text = plain(one_line(source_of(call.function, choice.yes if taken[0] else choice.no)))
+            yield choice.no[2], Note("branch", text if len(text) <= LONGEST_SIDE else text[: LONGEST_SIDE - 1] + "…")
+
+
+def source_of(function: Function, part: Range) -> str:
+    """The text of a part of the function."""
+    first, start, last, end = part
+    lines = [line.encode() for line in function.lines[first - function.first : last - function.first + 1]]
+    lines[-1] = lines[-1][:end]
+    lines[0] = lines[0][start:]
+    return b"\n".join(lines).decode()

@@ -1,0 +1,312 @@
+"""From a function's source to its statements: which lines belong together, and what each of them binds.
+
+Reads source text, never runs anything and knows no torch. A function without source still has lines and names, from
+its bytecode.
+"""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from types import CodeType
+from typing import NamedTuple
+
+from vit_trace.record.source import frames
+from vit_trace.record.source.definitions import Definition, NoSource, definition
+
+NESTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+Range = tuple[int, int, int, int]
+"""First line, byte column, last line, end byte column, as the bytecode counts them."""
+
+
+class Bind(NamedTuple):
+    """What a statement binds: a variable, or an attribute of what the variable holds."""
+
+    name: str
+    attribute: str = ""
+
+
+class Choice(NamedTuple):
+    """`yes if test else no`: where each part stands."""
+
+    yes: Range
+    test: Range
+    no: Range
+    first: int
+    """First line of the statement around it."""
+
+
+@dataclass(slots=True)
+class Unit:
+    """A statement, or the head of a compound one. Lines that two statements share belong to one unit."""
+
+    first: int
+    last: int
+    binds: tuple[Bind, ...] = ()
+    kind: str = ""
+    body: tuple[int, int] = (0, 0)
+    """Of a `for` or `with`: the lines inside it."""
+    optional: bool = False
+    """Whether it may run without binding anything: `if wide: x = y` on one line."""
+
+
+@dataclass(slots=True)
+class Function:
+    """The source of a function, by line: its arguments, its statements, its conditional expressions."""
+
+    file: str
+    name: str
+    first: int
+    last: int
+    head: int
+    """Last line of the signature."""
+    lines: tuple[str, ...] = ()
+    arguments: dict[str, int] = field(default_factory=dict)
+    units: dict[int, Unit] = field(default_factory=dict)
+    choices: tuple[Choice, ...] = ()
+    problem: str = ""
+
+    @property
+    def is_constructor(self) -> bool:
+        return self.name.endswith(".__init__")
+
+
+def function(code: CodeType, name: str) -> Function:
+    """The function that `code` was compiled from."""
+    return function_in(code.co_filename, code, name)
+
+
+@cache
+def function_in(file: str, code: CodeType, name: str) -> Function:
+    """The same, once per file: Python takes equal code of two files for equal."""
+    try:
+        text, tree = definition(code, name)
+    except NoSource as error:
+        return without_source(code, name, str(error))
+    last = tree.end_lineno or tree.lineno
+    first = min([tree.lineno, *(node.lineno for node in tree.decorator_list)])
+    found = Function(file, name, first, last, head_of(tree), tuple(text[: last - first + 1]))
+    given = [*tree.args.posonlyargs, *tree.args.args, tree.args.vararg, *tree.args.kwonlyargs, tree.args.kwarg]
+    found.arguments = {argument.arg: argument.lineno for argument in given if argument is not None}
+    found.units[tree.lineno] = Unit(first, found.head, kind="head")
+    add_units(found.units, tree.body)
+    conditionals = [node for node in ast.walk(tree) if isinstance(node, ast.IfExp)]
+    found.choices = tuple(choice(found, node) for node in conditionals)
+    return found
+
+
+def head_of(node: Definition) -> int:
+    """Last line of `def name(...) -> ...:`."""
+    return max(node.lineno, node.body[0].lineno - 1) if node.body[0].lineno > node.lineno else node.lineno
+
+
+def place(node: ast.expr) -> Range:
+    return node.lineno, node.col_offset, node.end_lineno or node.lineno, node.end_col_offset or 0
+
+
+def choice(found: Function, node: ast.IfExp) -> Choice:
+    unit = found.units.get(node.lineno) or Unit(node.lineno, node.end_lineno or node.lineno)
+    return Choice(place(node.body), place(node.test), place(node.orelse), unit.first)
+
+
+# -- statements ----------------------------------------------------------------------------------------------------
+
+
+def add_units(units: dict[int, Unit], body: list[ast.stmt]) -> None:
+    """Enter each statement under each of its lines."""
+    for node in body:
+        if not says_nothing(node):
+            add(units, unit_of(node))
+        for inner in blocks(node):
+            add_units(units, inner)
+
+
+def add(units: dict[int, Unit], unit: Unit) -> None:
+    shared = next((units[line] for line in range(unit.first, unit.last + 1) if line in units), None)
+    if shared is not None:
+        shared.optional |= shared.kind in ("if", "for", "match") or unit.kind in ("if", "for", "match")
+        shared.binds += unit.binds
+        shared.last = max(shared.last, unit.last)
+        unit = shared
+    for line in range(unit.first, unit.last + 1):
+        units[line] = unit
+
+
+def says_nothing(node: ast.stmt) -> bool:
+    """Whether Python makes no instruction of a statement: it counts as run with what comes after it."""
+    return isinstance(node, ast.Global | ast.Nonlocal) or (isinstance(node, ast.AnnAssign) and node.value is None)
+
+
+def blocks(node: ast.stmt) -> Iterator[list[ast.stmt]]:
+    """The statements inside a compound statement; a class in a function is not looked into."""
+    if isinstance(node, ast.ClassDef):
+        return
+    for name in ("body", "orelse", "finalbody"):
+        yield getattr(node, name, [])
+    for handler in getattr(node, "handlers", []):
+        yield handler.body
+    for case in getattr(node, "cases", []):
+        yield case.body
+
+
+def unit_of(node: ast.stmt) -> Unit:
+    """The unit of a statement: all of it, or its head where it has a body."""
+    first, last = node.lineno, node.end_lineno or node.lineno
+    match node:
+        case ast.FunctionDef() | ast.AsyncFunctionDef():
+            return Unit(first, head_of(node), kind="def")
+        case ast.ClassDef():
+            return Unit(first, last, kind="class")
+        case ast.If() | ast.While():
+            return Unit(first, node.test.end_lineno or first, walruses(node.test), "if")
+        case ast.For() | ast.AsyncFor():
+            inside = node.body[0].lineno, node.body[-1].end_lineno or first
+            binds = (*names(node.target), *walruses(node.iter))
+            return Unit(first, node.iter.end_lineno or first, binds, "for", inside)
+        case ast.With() | ast.AsyncWith():
+            inside = node.body[0].lineno, node.body[-1].end_lineno or first
+            binds = tuple(bind for item in node.items if item.optional_vars for bind in names(item.optional_vars))
+            end = max((item.optional_vars or item.context_expr).end_lineno or first for item in node.items)
+            return Unit(first, end, binds, "with", inside)
+        case ast.Try() | ast.TryStar():
+            return Unit(first, first, kind="try")
+        case ast.Match():
+            return Unit(first, node.subject.end_lineno or first, walruses(node.subject), "match")
+        case ast.Return():
+            return Unit(first, last, walruses(node), "return")
+    return Unit(first, last, tuple(dict.fromkeys((*bound(node), *walruses(node)))))
+
+
+def bound(node: ast.stmt) -> Iterator[Bind]:
+    """What a simple statement binds or works on in place."""
+    match node:
+        case ast.Assign():
+            for target in node.targets:
+                yield from names(target)
+        case ast.AugAssign() | ast.AnnAssign():
+            if isinstance(node, ast.AugAssign) or node.value is not None:
+                yield from names(node.target)
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=owner, attr=method), args=args)):
+            if method.endswith("_") and not method.endswith("__"):
+                yield from names(owner)
+            elif method in ("register_buffer", "register_parameter") and args and isinstance(args[0], ast.Constant):
+                yield from (Bind(bind.name, str(args[0].value)) for bind in names(owner))
+
+
+def names(target: ast.expr) -> Iterator[Bind]:
+    """Variables and attributes that an assignment's left side binds."""
+    match target:
+        case ast.Name():
+            yield Bind(target.id)
+        case ast.Attribute(value=ast.Name(id=owner), attr=attribute):
+            yield Bind(owner, attribute)
+        case ast.Subscript() | ast.Starred():
+            yield from names(target.value)
+        case ast.Tuple() | ast.List():
+            for element in target.elts:
+                yield from names(element)
+
+
+def walruses(node: ast.AST) -> tuple[Bind, ...]:
+    return tuple(Bind(inner.target.id) for inner in ast.walk(node) if isinstance(inner, ast.NamedExpr))
+
+
+# -- without source ------------------------------------------------------------------------------------------------
+
+
+def without_source(code: CodeType, name: str, problem: str) -> Function:
+    """The lines that the bytecode knows, each with the variables it stores."""
+    stores: dict[int, list[Bind]] = {}
+    jumps: set[int] = set()
+    listing, _ = frames.instructions(code)
+    for place, step in enumerate(listing):
+        line = frames.positions(code)[step.offset // 2][0]
+        if line and line > code.co_firstlineno:
+            held = stores.setdefault(line, [])
+            if "JUMP" in step.opname:
+                jumps.add(line)
+            if step.opname == "STORE_ATTR":
+                held += attribute_of(listing[place - 1].argval, step.argval)
+            elif step.opname in frames.STORES:
+                held.append(Bind(str(step.argval)))
+            elif step.opname in frames.DOUBLE_STORES and isinstance(step.argval, tuple):
+                held += map(Bind, step.argval if step.opname == "STORE_FAST_STORE_FAST" else step.argval[:1])
+    first = code.co_firstlineno
+    units = {
+        line: Unit(line, line, tuple(dict.fromkeys(binds)), optional=line in jumps)
+        for line, binds in sorted(stores.items())
+    }
+    count = code.co_argcount + code.co_kwonlyargcount
+    arguments = dict.fromkeys(code.co_varnames[:count], first)
+    return Function(code.co_filename, name, first, max([first, *units]), first, (), arguments, units, (), problem)
+
+
+def attribute_of(owner: object, attribute: object) -> Iterator[Bind]:
+    """What `self.attribute = …` binds, where the instruction before it loads a variable."""
+    name = owner[-1] if isinstance(owner, tuple) else owner
+    if isinstance(name, str) and name.isidentifier():
+        yield Bind(name, str(attribute))
+
+
+# -- names and conditional expressions -----------------------------------------------------------------------------
+
+
+def entry_name(qualname: str) -> tuple[str, bool]:
+    """(qualified name of the function that is listed, whether the code is only a part of it).
+
+    A lambda, a comprehension or a function within a function is a part; a method of a class in a function is not.
+    """
+    parts, part = qualname.split(".<locals>."), False
+    while len(parts) > 1 and ("." not in parts[-1] or parts[-1].startswith("<")):
+        parts.pop()
+        part = True
+    return ".<locals>.".join(parts), part
+
+
+@cache
+def marks(code: CodeType, choices: tuple[Choice, ...]) -> dict[int, tuple[tuple[int, bool], ...]]:
+    """For instructions within one side of a conditional expression: which expression, and whether it is `yes`."""
+    found: dict[int, tuple[tuple[int, bool], ...]] = {}
+    for place, position in enumerate(frames.positions(code)):
+        if None in position:
+            continue
+        hits = tuple(
+            (number, side)
+            for number, choice in enumerate(choices)
+            for side, around in ((True, choice.yes), (False, choice.no))
+            if within(position, around)
+        )
+        if hits:
+            found[2 * place] = hits
+    return found
+
+
+def within(position: tuple[int | None, ...], around: Range) -> bool:
+    line, end_line, column, end_column = (value or 0 for value in position)
+    return around[:2] <= (line, column) and (end_line, end_column) <= around[2:]
+
+
+def class_header(file: str, name: str, before: int) -> tuple[int, tuple[str, ...]]:
+    """(first line, text) of the nearest `class name(...):` above line `before`; (0, ()) when there is none."""
+    lines = linecache.getlines(file)
+    for number in range(min(before, len(lines)), 0, -1):
+        if re.match(rf"\s*class\s+{re.escape(name)}\b", lines[number - 1]):
+            text: list[str] = []
+            for line in lines[number - 1 : number + 30]:
+                text.append(line.rstrip("\n"))
+                if complete(text):
+                    return number, tuple(text)
+    return 0, ()
+
+
+def complete(text: list[str]) -> bool:
+    """Whether the lines are a whole `class ...:` statement but for its body."""
+    try:
+        ast.parse("\n".join([text[0].lstrip(), *text[1:]]) + "\n pass")
+    except SyntaxError:
+        return False
+    return True

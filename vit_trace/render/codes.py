@@ -1,0 +1,60 @@
+"""Lays out what a diagnostic code means, with an example and what to do: `vit-trace explain CODE`.
+
+Imports every room that registers codes, and no torch.
+"""
+
+from __future__ import annotations
+
+from textwrap import fill
+
+import vit_trace.codes.meanings  # noqa: F401  # registers what its codes mean
+from vit_trace.codes.registry import AREA_OF, MEANINGS, TITLES
+
+WIDTH = 100
+"""Columns above which a text is not laid out wider."""
+
+ALL = "codes"
+"""The word that stands for every code."""
+
+
+def documented(code: str) -> bool:
+    return code in MEANINGS or code == ALL
+
+
+def meaning(code: str) -> str:
+    """What a code means; empty for one that nobody registered."""
+    return MEANINGS.get(code, "")
+
+
+def explained(code: str, width: int = WIDTH) -> str:
+    """What a code means, as lines no longer than `width`; for `codes` the page of all of them, in Markdown."""
+    if code == ALL:
+        return page()
+    laid_out = (fill(text, min(width, WIDTH), break_on_hyphens=False) for text in sentences(MEANINGS[code]))
+    return "\n".join([code, *laid_out])
+
+
+def sentences(text: str) -> list[str]:
+    """The text in the pieces that start a line of their own: lines are joined where a sentence goes on."""
+    pieces: list[str] = []
+    for line in text.splitlines():
+        if pieces and not pieces[-1].endswith(".") and not (pieces[-1].startswith("Example") and line[0].isupper()):
+            pieces[-1] += f" {line}"
+        else:
+            pieces.append(line)
+    return pieces
+
+
+def page() -> str:
+    """Every code with its meaning: docs/diagnostics.md."""
+    parts = ["# Diagnostics", "Made by `vit-trace explain codes`; `vit-trace explain CODE` shows one of them."]
+    for area, title in TITLES.items():
+        parts.append(f"## {title}")
+        codes = sorted(code for code, its_area in AREA_OF.items() if its_area == area)
+        parts += [f"### {code}\n\n{paragraphs(MEANINGS[code])}" for code in codes]
+    return "\n\n".join(parts)
+
+
+def paragraphs(text: str) -> str:
+    """The text with the example on a line of its own."""
+    return text.replace("\nExample:", "\n\nExample:")

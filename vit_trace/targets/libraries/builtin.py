@@ -1,0 +1,150 @@
+"""The built-in ViT as a target: a ViTConfig says all about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from vit_trace.base.trace import Symbol, Value
+from vit_trace.config import ViTConfig
+from vit_trace.targets.inputs import Inputs
+from vit_trace.targets.target import Target, value_words
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from vit_trace.targets.inputs import Given
+
+
+def builtin(config: ViTConfig, spec: str = "", given: Given | None = None, train: bool = False) -> Target:
+    """The target of `vit-trace` without a spec, or with a YAML file as `spec`; `given` is fed instead of its images."""
+    sizes = {name: list(value) for name, value in msgspec.structs.asdict(config).items() if isinstance(value, tuple)}
+    if given is not None and len(given.shape) == 4:
+        config = msgspec.structs.replace(config, batch_size=given.shape[0])
+    hyperparameters = msgspec.structs.asdict(config) | sizes
+    return Target(
+        spec=spec,
+        class_name="ViT",
+        hyperparameters=hyperparameters,
+        build=lambda: build(config),
+        inputs=lambda: inputs(config) if given is None else given_inputs(given),
+        symbols=symbols(config),
+        probes=lambda: [builtin(setting, train=train) for setting in probe_settings(config)],
+        repeats=True,
+        variant=lambda values: builtin(changed(config, values), spec, given, train),
+        train=train,
+        words=lambda name, value: f"--{name.replace('_', '-')} {value_words(value)}",
+        expected=(config.batch_size, config.channels, *config.image_size),
+        batch=config.batch_size if given is None or len(given.shape) == 4 else None,
+        feeds=lambda batch: [lambda: batched(config, given, batch)],
+    )
+
+
+def changed(config: ViTConfig, values: Mapping[str, Value]) -> ViTConfig:
+    """The config with some values changed; a pair may be given as one number or a list. Raises ConfigError."""
+    from vit_trace.config import load
+
+    texts = {
+        name: "x".join(map(str, value)) if isinstance(value, list) else str(value) for name, value in values.items()
+    }
+    held = {name: text_of(value) for name, value in msgspec.structs.asdict(config).items()}
+    return load(None, held | texts, ())
+
+
+def text_of(value: object) -> str:
+    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def only_input(texts: Sequence[str]) -> Given | None:
+    """What --input says: the model takes one tensor. Raises Refused."""
+    from vit_trace.base.refused import refuse
+    from vit_trace.targets.inputs import parse_inputs
+
+    given = parse_inputs(texts)
+    if len(given) > 1:
+        raise refuse("bad-input", f"--input is given {len(given)} times, the built-in ViT takes one image tensor")
+    if given and given[0].name not in (None, "", "img"):
+        raise refuse("bad-input", f"--input {given[0].name}: the built-in ViT takes img", help=("--input 5x3x256x256",))
+    return given[0] if given else None
+
+
+def given_inputs(given: Given) -> Inputs:
+    """One tensor of the shape and dtype asked for."""
+    import torch
+
+    return (torch.empty(given.shape, dtype=getattr(torch, given.dtype), device="meta"),), {}
+
+
+def batched(config: ViTConfig, given: Given | None, batch: int) -> Inputs:
+    """What it is fed, with another number of images."""
+    if given is not None:
+        return given_inputs(given._replace(shape=(batch, *given.shape[1:])))
+    return inputs(msgspec.structs.replace(config, batch_size=batch))
+
+
+def build(config: ViTConfig) -> nn.Module:
+    from vit_trace.vit import ViT
+
+    values = msgspec.structs.asdict(config)
+    del values["batch_size"]
+    return ViT(**values)
+
+
+def inputs(config: ViTConfig) -> Inputs:
+    """One batch of images, without values."""
+    import torch
+
+    return (torch.empty(config.batch_size, config.channels, *config.image_size, device="meta"),), {}
+
+
+def symbols(config: ViTConfig) -> dict[str, Symbol]:
+    """The quantities that sizes are made of, by their names in the field."""
+    (height, width), (p1, p2) = config.image_size, config.patch_size
+    h, w = height // p1, width // p2
+    return {
+        "b": Symbol(config.batch_size, "batch size", hyperparameter="batch_size"),
+        "c": Symbol(config.channels, "channels", hyperparameter="channels"),
+        "H": Symbol(height, "image height", hyperparameter="image_size[0]"),
+        "W": Symbol(width, "image width", hyperparameter="image_size[1]"),
+        "p1": Symbol(p1, "patch height", hyperparameter="patch_size[0]"),
+        "p2": Symbol(p2, "patch width", hyperparameter="patch_size[1]"),
+        "h": Symbol(h, "patches down", "H//p1"),
+        "w": Symbol(w, "patches across", "W//p2"),
+        "n": Symbol(h * w, "patches", "h*w"),
+        "dim": Symbol(config.dim, "width of a token", hyperparameter="dim"),
+        "depth": Symbol(config.depth, "layers", hyperparameter="depth"),
+        "heads": Symbol(config.heads, "attention heads", hyperparameter="heads"),
+        "dim_head": Symbol(config.dim_head, "width of a head", hyperparameter="dim_head"),
+        "mlp_dim": Symbol(config.mlp_dim, "hidden width of the feed-forward", hyperparameter="mlp_dim"),
+        "classes": Symbol(config.num_classes, "classes", hyperparameter="num_classes"),
+    }
+
+
+PROBES = (
+    dict(b=2, c=5, h=3, w=7, p1=11, p2=13, classes=17, dim=19, heads=23, dim_head=29, mlp_dim=31),
+    dict(b=31, c=2, h=5, w=3, p1=7, p2=17, classes=13, dim=11, heads=29, dim_head=19, mlp_dim=37),
+    dict(b=3, c=7, h=11, w=5, p1=2, p2=19, classes=29, dim=37, heads=13, dim_head=17, mlp_dim=23),
+)
+"""Settings that tell all quantities apart: primes, different within each setting, and no image or patch square."""
+
+
+def probe_settings(config: ViTConfig) -> list[ViTConfig]:
+    """The config with every size replaced; what decides the structure stays, but two layers stand for all."""
+    return [
+        msgspec.structs.replace(
+            config,
+            batch_size=sizes["b"],
+            channels=sizes["c"],
+            image_size=(sizes["h"] * sizes["p1"], sizes["w"] * sizes["p2"]),
+            patch_size=(sizes["p1"], sizes["p2"]),
+            num_classes=sizes["classes"],
+            dim=sizes["dim"],
+            heads=sizes["heads"],
+            dim_head=sizes["dim_head"],
+            mlp_dim=sizes["mlp_dim"],
+            depth=min(config.depth, 2),
+        )
+        for sizes in PROBES
+    ]

@@ -1,0 +1,174 @@
+"""What a Hugging Face model is fed, from the names its forward wants and the sizes its config gives."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+from vit_trace.base.refused import refuse
+from vit_trace.targets.inputs import Feed, Inputs, Plan, Sizes, pair
+from vit_trace.targets.knobs import is_config
+from vit_trace.targets.request import Request
+
+SIDE = 224
+OTHER_SIDES = (512, 1024, 1536)
+"""Sides that are tried where the config says nothing of an image size."""
+
+GRIDS = ("image_grid_thw", "grid_thw", "image_grid_hw")
+"""Arguments with the grid of patches of each image, whose patches stand in one row."""
+
+PAIR = 2
+"""Images that are compared, where a model takes them so."""
+
+TOKENS = 8
+"""Text tokens, where a model reads text too."""
+
+VISION = ("vision_config", "backbone_config", "encoder_config", "encoder", "image_encoder", "vision_encoder")
+
+
+def hf_plans(model: Any, config: Any, request: Request) -> list[Plan]:
+    """Ways to feed the model, the likeliest first. Raises Refused where its forward needs what nobody can guess."""
+    vision = vision_part(config)
+    parameters = inspect.signature(model.forward).parameters
+    names = set(parameters)
+    given = request.image or side_of(vision) or side_of(config)
+    height, width = given or (SIDE, SIDE)
+    channels = first(vision, ("num_channels", "in_channels", "in_chans"), 3)
+    sizes = {"b": request.batch, "c": channels, "H": height, "W": width, "p": first(vision, ("patch_size",), 16)}
+    frames = frames_of(vision)
+    if (grid := next((name for name in GRIDS if name in names), None)) is not None:
+        return [grid_plan(config, vision, names, grid, sizes)]
+    if frames:
+        sizes |= {"T": frames, "pt": first(vision, ("tubelet_size",), 1)}
+    texts = text_feeds(config, names)
+    plans = []
+    for feed in image_feeds(model, names, vision, frames, channels):
+        plans.append(Plan((feed, *masks(model, names, vision, sizes), *texts), sizes))
+        if texts:
+            plans.append(Plan((feed,), sizes))
+    if plans and given is None:
+        plans += [Plan(plans[0].feeds, {**sizes, "H": side, "W": side}) for side in OTHER_SIDES]
+    if not plans:
+        needed = [name for name, one in parameters.items() if one.default is inspect.Parameter.empty and one.kind < 2]
+        what = ", ".join(needed) or ", ".join(list(parameters)[:4])
+        message = f"forward of {type(model).__name__} takes no images but {what}"
+        help = (" ".join(f"--input {name}=2x16" for name in needed or ["NAME"]),)
+        raise refuse("needs-input", message, help=help)
+    return plans
+
+
+def vision_part(config: Any) -> Any:
+    """The config of what sees the images."""
+    for name in VISION:
+        part = getattr(config, name, None)
+        if is_config(part):
+            return vision_part(part)
+    return config
+
+
+def side_of(config: Any) -> tuple[int, int] | None:
+    for name in ("image_size", "crop_size", "img_size", "input_size"):
+        found = pair(getattr(config, name, None))
+        if found:
+            return found
+    return None
+
+
+def first(config: Any, names: tuple[str, ...], default: int) -> int:
+    """The first of these fields that is a whole number."""
+    return next((value for name in names if isinstance(value := getattr(config, name, None), int)), default)
+
+
+def frames_of(config: Any) -> int:
+    """Frames of a video model; 0 for one of images."""
+    return first(config, ("num_frames", "frames_per_clip"), 0)
+
+
+def image_feeds(model: Any, names: set[str], vision: Any, frames: int, channels: int) -> Iterator[Feed]:
+    """The image itself, under the name and with the axes the model wants."""
+    main = getattr(model, "main_input_name", "pixel_values")
+    order = [main, "pixel_values", "pixel_values_videos", "images", "pixel_values_images", "image"]
+    name = next((one for one in order if one in names and one not in ("input_ids", "input_values")), None)
+    if name is None:
+        return
+    image, video = Feed(name, ("b", "c", "H", "W")), Feed(name, ("b", "T", "c", "H", "W"))
+    if "spatial_shapes" in names:
+        yield flat_patches(name, vision, channels)
+    if frames or "video" in name:
+        yield video
+    yield image
+    if frames:
+        yield Feed(name, ("b", "c", "T", "H", "W"))
+    else:
+        yield Feed(name, ("b", PAIR, "c", "H", "W"))
+
+
+def flat_patches(name: str, vision: Any, channels: int) -> Feed:
+    side = first(vision, ("patch_size",), 16)
+    return Feed(name, ("b", first(vision, ("num_patches",), 256), side * side * channels))
+
+
+def masks(model: Any, names: set[str], vision: Any, sizes: dict[str, int]) -> Iterator[Feed]:
+    """Masks that a forward cannot do without."""
+    parameters = inspect.signature(model.forward).parameters
+    if "bool_masked_pos" in names and parameters["bool_masked_pos"].default is inspect.Parameter.empty:
+        time = "T//pt*" if "T" in sizes else ""
+        yield Feed("bool_masked_pos", ("b", f"{time}(H//p)*(W//p)"), "bool", half_masked)
+    if "spatial_shapes" in names:
+        count = first(vision, ("num_patches",), 256)
+        yield Feed("pixel_attention_mask", ("b", count), "int64")
+        yield Feed("spatial_shapes", ("b", 2), "int64", lambda shape: filled(shape, round(count**0.5)))
+
+
+def grid_plan(config: Any, vision: Any, names: set[str], grid: str, sizes: dict[str, int]) -> Plan:
+    """Images as rows of patches, with the grid of each, and as many image tokens in the text as they become."""
+    patch, merge = first(vision, ("patch_size", "spatial_patch_size"), 14), first(vision, ("spatial_merge_size",), 2)
+    depth = sizes["c"] * first(vision, ("temporal_patch_size",), 1) * patch * patch
+    main = next((name for name in ("pixel_values", "hidden_states") if name in names), "pixel_values")
+    image = first(config, ("image_token_id", "image_token_index"), 0)
+
+    def make(at: Sizes) -> Inputs:
+        import torch
+
+        unit = patch * merge
+        rows, columns = max(at["H"] // unit, 1) * merge, max(at["W"] // unit, 1) * merge
+        patches = torch.empty(at["b"] * rows * columns, depth, device="meta")
+        side = [rows, columns] if grid.endswith("hw") and not grid.endswith("thw") else [1, rows, columns]
+        kwargs: dict[str, Any] = {main: patches, grid: torch.tensor([side] * at["b"], device="cpu")}
+        if "input_ids" in names:
+            tokens = rows * columns // merge**2
+            text = [image] * tokens + [1] * TOKENS
+            kwargs["input_ids"] = torch.tensor([text] * at["b"], device="cpu")
+            if "mm_token_type_ids" in names:
+                types = [1] * tokens + [0] * TOKENS
+                kwargs["mm_token_type_ids"] = torch.tensor([types] * at["b"], device="cpu")
+        return (), kwargs
+
+    return Plan((), sizes, make)
+
+
+def half_masked(shape: tuple[int, ...]) -> Any:
+    """A mask with as many patches hidden in each row."""
+    import torch
+
+    mask = torch.zeros(shape, dtype=torch.bool, device="cpu")
+    mask[:, : shape[1] // 2] = True
+    return mask
+
+
+def filled(shape: tuple[int, ...], value: int) -> Any:
+    import torch
+
+    return torch.full(shape, value, dtype=torch.int64, device="cpu")
+
+
+def text_feeds(config: Any, names: set[str]) -> tuple[Feed, ...]:
+    """Token ids, for a model that reads text beside the image."""
+    if "input_ids" not in names:
+        return ()
+    return (Feed("input_ids", ("b", TOKENS), "int64"), *attention(names))
+
+
+def attention(names: set[str]) -> tuple[Feed, ...]:
+    return (Feed("attention_mask", ("b", TOKENS), "int64"),) if "attention_mask" in names else ()

@@ -1,0 +1,223 @@
+"""package.module:factory and path/file.py:Class: the user's own code, called with what --set gives."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from vit_trace.base.refused import refuse
+from vit_trace.targets import assignments
+from vit_trace.targets.building import build_first, described
+from vit_trace.targets.complaints import contained, did_you_mean, nearest, refusal
+from vit_trace.targets.knobs import Changes, changed, image_places
+from vit_trace.targets.recipe import Recipe, assemble
+from vit_trace.targets.request import Request
+from vit_trace.targets.target import Foreign
+
+if TYPE_CHECKING:
+    from vit_trace.record.build.anyhow import Built
+
+
+def python_model(spec: str, request: Request) -> Foreign:
+    """The model that a function, a class or a variable of the user's code gives. Raises Refused."""
+    from vit_trace.targets.guess import image_of
+
+    where, _, name = spec.rpartition(":")
+    module = file_module(Path(where)) if where.endswith(".py") else named_module(where)
+    value = attribute(spec, module, name)
+    make, values, takes = factory(spec, value, request)
+    built = build_first(spec, make, request.rules)
+    arguments = {**takes, **values, **(built.call.arguments if built.call else {})}
+    recipe = Recipe(
+        spec,
+        make,
+        built,
+        plans=lambda one: plans(one, request, {**takes, **values}),
+        sure=not request.inputs or image_of(arguments) is not None,
+    )
+    return assemble(by_arguments(recipe, built, value, values, takes), request)
+
+
+def plans(built: Built, request: Request, arguments: dict[str, Any]) -> Any:
+    """What the model's class was called with says what to feed it, else what the factory is called with."""
+    from vit_trace.targets.guess import guessed_plans, image_of
+
+    return guessed_plans(built, request, image_of(arguments))
+
+
+def by_arguments(recipe: Recipe, built: Built, value: Any, values: dict[str, Any], takes: dict[str, Any]) -> Recipe:
+    """Turn the factory's own arguments where it has any; else those of the class it makes."""
+    from dataclasses import replace
+
+    arguments = {**takes, **values}
+    if isinstance(value, type) or not any(isinstance(one, (int, tuple, list)) for one in arguments.values()):
+        return recipe
+    if built.call is not None and len(built.call.arguments) > len(arguments) and not image_places(arguments):
+        return recipe
+
+    def vary(changes: Changes) -> object:
+        return value(**changed(arguments, changes))
+
+    return replace(recipe, arguments=arguments, vary=vary)
+
+
+def factory(spec: str, value: Any, request: Request) -> tuple[Callable[[], object], dict[str, Any], dict[str, Any]]:
+    """(what makes the model, the values given, the defaults of the rest). Raises Refused."""
+    from torch import nn
+
+    if isinstance(value, nn.Module):
+        if request.assignments:
+            raise refuse("not-callable", f"{spec} is a model already: --set has nothing to set")
+        return lambda: copied(value), {}, {}
+    if not callable(value):
+        raise refuse("not-a-model", f"{spec} is {described(value)}, no function or class that makes a model")
+    values = assignments.call_values(request.assignments, value)
+    parameters = assignments.signature_of(value) or {}
+    if lacking := assignments.missing(parameters, values):
+        help = " ".join(f"--set {name}=…" for name in lacking)
+        more = "or name a function of yours that calls it: FILE.py:NAME"
+        raise refuse("missing-hyperparameter", f"{spec} needs {', '.join(lacking)}", help=(help, more))
+    kept = {name: one.default for name, one in parameters.items() if one.default is not inspect.Parameter.empty}
+    return lambda: value(**values), values, kept
+
+
+def copied(model: Any) -> object:
+    """A copy of a model that stands ready in the user's module, so that theirs stays as it is."""
+    import copy
+
+    return copy.deepcopy(model)
+
+
+# -- finding the code ----------------------------------------------------------------------------------------------
+
+
+def importable(directory: str) -> None:
+    """Let the user's code import what lies beside it, as when it is run."""
+    if directory not in sys.path:
+        sys.path.insert(0, directory)
+
+
+def file_module(path: Path) -> ModuleType:
+    """The module in a file; as part of its package where it is in one. Raises Refused."""
+    if not path.is_file():
+        folder = path.parent if path.parent.is_dir() else Path()
+        files = sorted(one.name for one in folder.glob("*.py"))
+        near = did_you_mean(path.name, files) or ((f"there is {', '.join(files[:5])}",) if files else ())
+        raise refuse("no-such-file", f"there is no file {path}", help=near)
+    path = path.resolve()
+    names, folder = [path.stem], path.parent
+    while (folder / "__init__.py").is_file() and folder.name.isidentifier():
+        names.insert(0, folder.name)
+        folder = folder.parent
+    importable(os.getcwd())
+    importable(str(folder))
+    if len(names) > 1:
+        return imported(".".join(names), str(path))
+    return loaded(path)
+
+
+def loaded(path: Path) -> ModuleType:
+    """The module in a file of its own, under its own name unless that is taken."""
+    name = path.stem
+    if name in sys.modules or not name.isidentifier() or taken(name, path):
+        name = f"vit_trace_spec_{''.join(c if c.isalnum() else '_' for c in name)}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise refuse("not-python", f"{path} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        with contained():
+            spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise failed(str(path), error) from error
+    return module
+
+
+def taken(name: str, path: Path) -> bool:
+    """Whether `import name` would give another file."""
+    try:
+        found = importlib.util.find_spec(name)
+    except (ImportError, ValueError, AttributeError):
+        return False
+    return found is not None and found.origin != str(path)
+
+
+def named_module(name: str) -> ModuleType:
+    """The module of that dotted name. Raises Refused."""
+    if name and Path(name).is_file():
+        raise refuse("not-python", f"{name} is no Python file: its name does not end in .py")
+    if not name or not all(part.isidentifier() for part in name.split(".")):
+        raise refuse("unknown-target", f"{name} is no module" if name else "no module before the colon", help=FORMS)
+    importable(os.getcwd())
+    return imported(name, name)
+
+
+FORMS = ("timm:NAME, hf:CONFIG, torchvision:NAME, package.module:factory, file.py:factory, config.json, a YAML file",)
+
+
+def imported(name: str, shown: str) -> ModuleType:
+    try:
+        with contained():
+            return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(error.name + ".")):
+            raise unknown_module(name, error.name) from None
+        raise failed(shown, error) from error
+    except Exception as error:
+        raise failed(shown, error) from error
+
+
+def unknown_module(name: str, missing: str) -> Exception:
+    """The diagnostic of a module that is not there, with those that are."""
+    import pkgutil
+
+    parent = missing.rpartition(".")[0]
+    folders = list(getattr(sys.modules.get(parent), "__path__", [])) if parent else None
+    known = [one.name for one in pkgutil.iter_modules(folders)]
+    near = nearest(missing.rpartition(".")[2], known, likeness=0.6)
+    prefix = f"{parent}." if parent else ""
+    help = (f"did you mean {', '.join(prefix + one for one in near)}?",) if near else FORMS
+    return refuse("no-such-module", f"there is no module {missing}", help=help)
+
+
+def failed(shown: str, error: Exception) -> Exception:
+    """The diagnostic of a module that does not import."""
+    if isinstance(error, (SyntaxError, UnicodeDecodeError)) or "null bytes" in str(error):
+        if isinstance(error, SyntaxError) and not error.lineno:
+            error.filename, error.lineno, error.offset = shown, 1, 1
+        return refusal("not-python", f"{shown} is not Python", error)
+    return refusal("import-failed", f"{shown} does not import", error)
+
+
+def attribute(spec: str, module: ModuleType, name: str) -> Any:
+    """What the module has under that name. Raises Refused."""
+    value: Any = module
+    shown = module.__name__
+    for part in name.split("."):
+        if not hasattr(value, part):
+            message = f"{shown} has no {part}" if part else f"{spec} names nothing after the colon"
+            raise refuse("no-such-name", message, help=instead(value, part, module))
+        value, shown = getattr(value, part), f"{shown}.{part}"
+    return value
+
+
+def instead(value: Any, part: str, module: ModuleType) -> tuple[str, ...]:
+    """What there is in place of a name that a module or class does not have."""
+    import pkgutil
+
+    own = [one for one in getattr(value, "__dict__", ()) if one[0] != "_" and callable(getattr(value, one, None))]
+    makers = [one for one in own if getattr(getattr(value, one), "__module__", None) == module.__name__] or own
+    if not own:
+        inner = [one.name for one in pkgutil.iter_modules(getattr(value, "__path__", []))]
+        return (f"its modules are {', '.join(inner[:8])}",) if inner else ()
+    near = did_you_mean(part, makers) or did_you_mean(part, own) if part else ()
+    return near or (f"it has {', '.join(makers[:8])}",)

@@ -1,0 +1,182 @@
+"""A checkpoint's tensors beside a model's: which are the same, which differ in shape, which only one has. No torch.
+
+By role where both are Vision Transformers in a layout that is known, so that another library's names do not hide that
+the shapes agree; by name, with or without a prefix, everywhere else.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from math import prod
+
+from msgspec import Struct
+
+from vit_trace.weights.data import Entry
+from vit_trace.weights.layouts import AXES, part_of
+from vit_trace.weights.naming import Named, Piece, recognised
+
+Shape = tuple[int, ...]
+
+IGNORED = ("position_ids", "relative_position_index", "num_batches_tracked", "attn_mask", "relative_coords_table")
+"""Buffers that follow from the config: whether a checkpoint has them does not matter."""
+
+
+class Item(Struct, frozen=True):
+    """Something that does not agree: `have` is the checkpoint's shape, `want` the model's, None where it has none."""
+
+    ours: str
+    theirs: str
+    have: Shape | None
+    want: Shape | None
+    role: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.theirs or self.ours
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """What the axes are on which the two differ."""
+        names = AXES.get(part_of(self.role), ())
+        if self.have is None or self.want is None or len(self.have) != len(self.want) or len(names) != len(self.have):
+            return ()
+        pairs = zip(names, self.have, self.want, strict=True)
+        return tuple(name for name, have, want in pairs if have != want)
+
+
+class Comparison(Struct, frozen=True):
+    """`strip` is what stands before the checkpoint's names, `add` before the model's; `total` counts the model's.
+
+    `left` and `right` are all names of both without prefix, where they were compared by name.
+    """
+
+    items: tuple[Item, ...]
+    total: int
+    strip: str = ""
+    add: str = ""
+    ours: Named | None = None
+    theirs: Named | None = None
+    renamed: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    left: tuple[str, ...] = ()
+    right: tuple[str, ...] = ()
+
+    @property
+    def common(self) -> int:
+        """Tensors of the model that the checkpoint has, in whatever shape."""
+        return self.total - len({item.theirs for item in self.items if item.have is None})
+
+
+def compared(ours: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> Comparison:
+    """The checkpoint `ours` beside the model `theirs`."""
+    direct = by_name(ours, theirs)
+    if not direct.items:
+        return direct
+    one, two = recognised(ours), recognised(theirs)
+    if one is not None and two is not None:
+        return by_role(one, two, ours, theirs)
+    return prefixed(ours, theirs, direct)
+
+
+def by_name(ours: Mapping[str, Entry], theirs: Mapping[str, Entry], strip: str = "", add: str = "") -> Comparison:
+    """Names as they are, without the prefix `strip` of the checkpoint's and `add` of the model's."""
+    left = {name.removeprefix(strip): name for name in ours}
+    right = {name.removeprefix(add): name for name in theirs}
+    items = []
+    for key in dict.fromkeys((*right, *left)):
+        have = ours[left[key]].shape if key in left else None
+        want = theirs[right[key]].shape if key in right else None
+        if have != want and not (key.endswith(IGNORED) and (have is None or want is None)):
+            items.append(Item(left.get(key, ""), right.get(key, ""), have, want))
+    return Comparison(tuple(items), len(theirs), strip, add, left=tuple(left), right=tuple(right))
+
+
+def prefixed(ours: Mapping[str, Entry], theirs: Mapping[str, Entry], direct: Comparison) -> Comparison:
+    """The comparison under the prefix that brings most names together."""
+    best, common = direct, sum(name in theirs for name in ours)
+    for strip, add in candidates(ours, theirs):
+        names = {one.removeprefix(add) for one in theirs}
+        shared = sum(name.removeprefix(strip) in names for name in ours)
+        if shared > common and 2 * shared > min(len(ours), len(theirs)):
+            best, common = by_name(ours, theirs, strip, add), shared
+    return best
+
+
+def candidates(ours: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> list[tuple[str, str]]:
+    """Prefixes of one side that leave names of the other side, the likeliest few."""
+    found: Counter[tuple[str, str]] = Counter()
+    for place, (names, others) in enumerate(((ours, theirs), (theirs, ours))):
+        for name in names:
+            parts = name.split(".")
+            for count in range(1, min(len(parts), 5)):
+                if parts[count - 1].isdigit():  # a layer of something is not a whole model under a prefix
+                    break
+                if ".".join(parts[count:]) in others:
+                    prefix = ".".join(parts[:count]) + "."
+                    found[("", prefix) if place else (prefix, "")] += 1
+    return [pair for pair, _ in found.most_common(3)]
+
+
+def by_role(one: Named, two: Named, ours: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> Comparison:
+    """Tensors by what they are, whatever they are called; what has no role by its name within the backbone."""
+    left, right = alike(one.pieces, two.pieces)
+    same = one.layout == two.layout
+    items = []
+    for role in dict.fromkeys((*right, *left)):
+        have, want = left.get(role), right.get(role)
+        if part_of(role) == "index" or (part_of(role) == "mask" and want is None):
+            continue
+        if have is None or want is None or have.shape != want.shape:
+            items.append(
+                Item(
+                    have.name if have else "",
+                    want.name if want else "",
+                    have.shape if have else None,
+                    want.shape if want else None,
+                    role,
+                )
+            )
+        elif same and not have.fused and not want.fused and ours[have.name].shape != theirs[want.name].shape:
+            items.append(Item(have.name, want.name, ours[have.name].shape, theirs[want.name].shape))
+    rest = by_name(
+        {name: ours[name] for name in one.rest}, {name: theirs[name] for name in two.rest}, one.prefix, two.prefix
+    )
+    strip, add = differing(one.prefix, two.prefix)
+    return Comparison((*items, *rest.items), len(theirs), strip, add, one, two, tuple(renamings(left, right)))
+
+
+def differing(one: str, two: str) -> tuple[str, str]:
+    """The prefixes without what both end in: (module., "") of module.vit. and vit.; ("", vit.) of "" and vit."""
+    if one.endswith(two):
+        return one[: len(one) - len(two)], ""
+    if two.endswith(one):
+        return "", two[: len(two) - len(one)]
+    return one, two
+
+
+def alike(one: Mapping[str, Piece], two: Mapping[str, Piece]) -> tuple[dict[str, Piece], dict[str, Piece]]:
+    """Both with patches in one form: flattened where either library flattens them."""
+    if ("flat.weight" in one) == ("flat.weight" in two):
+        return dict(one), dict(two)
+    return flattened(one), flattened(two)
+
+
+def flattened(pieces: Mapping[str, Piece]) -> dict[str, Piece]:
+    found = {}
+    for role, piece in pieces.items():
+        if role == "patch.weight":
+            found["flat.weight"] = Piece(piece.name, (piece.shape[0], prod(piece.shape[1:])))
+        else:
+            found["flat.bias" if role == "patch.bias" else role] = piece
+    return found
+
+
+def renamings(left: Mapping[str, Piece], right: Mapping[str, Piece]) -> list[tuple[str, tuple[str, ...]]]:
+    """(name in the checkpoint, names in the model) of the same roles, where they are not the same."""
+    found: dict[str, list[str]] = {}
+    for role, piece in left.items():
+        if role in right:
+            names = found.setdefault(piece.name, [])
+            if right[role].name not in names:
+                names.append(right[role].name)
+    return [(name, tuple(names)) for name, names in found.items() if names != [name]]

@@ -1,0 +1,90 @@
+"""Reads one checkpoint file by its first bytes."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from vit_trace.base.refused import refuse
+from vit_trace.config.files import file_kind, nearest_files
+from vit_trace.config.words import cut
+from vit_trace.weights.data import Checkpoint, malformed
+
+SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".npz")
+
+OTHERS = {
+    b"\x89HDF": ("an HDF5 file", "load it with Keras or TensorFlow and save its weights as .safetensors or .npz"),
+    b"GGUF": ("a GGUF file", "take the weights it was quantised from"),
+    b"version https://git-lfs": ("a Git LFS pointer, not the weights", "git lfs pull fetches them"),
+    b"<!DOCTYPE": ("an HTML page, not weights", "the download gave a page: fetch the file itself"),
+    b"<html": ("an HTML page, not weights", "the download gave a page: fetch the file itself"),
+    b"\x1f\x8b": ("gzipped", "gunzip it first"),
+    b"BZh": ("a bzip2 archive", "unpack it first"),
+    b"\xfd7zXZ": ("an xz archive", "unpack it first"),
+    b"\x93NUMPY": ("one NumPy array, not a set of named ones", "save the arrays by name with numpy.savez"),
+}
+"""First bytes of files that are something else -> what they are, and what to do."""
+
+
+def whole_file(path: Path) -> Checkpoint:
+    """One file that is no index."""
+    with opened(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        start = stream.read(512)
+        stream.seek(0)
+        return by_content(path, stream, start, size)
+
+
+def by_content(path: Path, stream: BinaryIO, start: bytes, size: int) -> Checkpoint:
+    name = shown(path)
+    if not size:
+        raise malformed(name, "the file is empty")
+    for first, (what, help) in OTHERS.items():
+        if start.startswith(first):
+            raise refuse("not-a-checkpoint", f"{name} is {what}", help=(help,))
+    suffix = path.suffix.lower()
+    if start.startswith(b"PK"):
+        from vit_trace.weights.zips import zipped
+
+        return zipped(name, stream, size, "npz" if suffix == ".npz" else "")
+    if suffix == ".safetensors" or (start[8:9] == b"{" and suffix not in (".pt", ".pth", ".ckpt")):
+        from vit_trace.weights.safe import safetensors
+
+        return safetensors(name, stream, size)
+    if suffix == ".npz":
+        raise malformed(name, "it is no .npz: a zip archive starts with PK", first_bytes(start))
+    if start[257:262] == b"ustar":
+        help = "torch.save(torch.load(FILE), NEW) with the torch that wrote it"
+        raise refuse("not-a-checkpoint", f"{name} is a tar archive, as torch wrote before 0.1.10", help=(help,))
+    if start[:1] == b"\x80" or suffix in (".pt", ".pth", ".ckpt", ".bin"):
+        from vit_trace.weights.torch_file import legacy
+
+        return legacy(name, stream)
+    help = f"a checkpoint ends in {', '.join(SUFFIXES)}, or is a directory with one"
+    raise refuse("not-a-checkpoint", f"{name} is no checkpoint", notes=(first_bytes(start),), help=(help,))
+
+
+def first_bytes(start: bytes) -> str:
+    return f"its first bytes are {start[:8]!r}"
+
+
+def opened(path: Path) -> BinaryIO:
+    """A regular file to read; refused before it is opened if it would never end or never come."""
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise refuse("checkpoint-unreadable", f"{shown(path)} is {file_kind(mode)}, not a checkpoint file")
+        return path.open("rb")
+    except (FileNotFoundError, NotADirectoryError):
+        notes, help = nearest_files(path)
+        raise refuse("checkpoint-unreadable", f"there is no file {shown(path)}", notes=notes, help=help) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise refuse("checkpoint-unreadable", f"{cut(str(path), 200)} cannot be read: {reason}") from None
+
+
+def shown(path: Path) -> str:
+    """The path as text that can be written as UTF-8 on one line."""
+    return cut(str(path), 300)

@@ -1,0 +1,61 @@
+"""What is known of a checkpoint without reading one value: the names, shapes and dtypes of its tensors."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+from msgspec import Struct
+
+from vit_trace.base.refused import Refused, refuse
+
+MAX_TENSORS = 200_000
+"""Tensors of one checkpoint; the largest ViTs have some thousand."""
+
+BITS = {
+    **dict.fromkeys(("float64", "int64", "uint64", "complex64"), 64),
+    **dict.fromkeys(("float32", "int32", "uint32", "qint32", "complex32"), 32),
+    **dict.fromkeys(("float16", "bfloat16", "int16", "uint16", "bits16"), 16),
+    **dict.fromkeys(("int8", "uint8", "bool", "qint8", "quint8"), 8),
+    **dict.fromkeys(("float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu"), 8),
+    **dict.fromkeys(("float6_e2m3fn", "float6_e3m2fn"), 6),
+    "float4_e2m1fn_x2": 4,
+    "complex128": 128,
+}
+"""Bits of one value, by torch's name of the dtype."""
+
+
+class Entry(Struct, frozen=True):
+    """One tensor of a checkpoint or of a model; `dtype` is torch's name."""
+
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+
+    @property
+    def numel(self) -> int:
+        return prod(self.shape)
+
+
+class Checkpoint(Struct, frozen=True):
+    """The tensors of a file by name, in the file's order.
+
+    `format` is safetensors, torch or npz; `taken` the way to them inside a nested file (["model"]); `config` what a
+    config.json beside it says; `notes` what was left aside.
+    """
+
+    path: str
+    format: str
+    entries: dict[str, Entry]
+    taken: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    config: dict[str, Any] | None = None
+
+
+def malformed(path: str, what: str, *notes: str, help: tuple[str, ...] = ()) -> Refused:
+    """The file is not what it claims to be."""
+    return refuse("checkpoint-malformed", f"{path}: {what}", notes=notes, help=help)
+
+
+def too_large(path: str, what: str, *notes: str) -> Refused:
+    """The file asks for more memory than a checkpoint's names and shapes need."""
+    return refuse("checkpoint-too-large", f"{path}: {what}", notes=notes)

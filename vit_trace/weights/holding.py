@@ -1,0 +1,192 @@
+"""What a checkpoint holds, as one record for screen and JSON, and the config that it can be written as. No torch."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+from msgspec import Struct
+
+from vit_trace.base.refused import refuse
+from vit_trace.weights.data import Checkpoint
+from vit_trace.weights.describe import Description, described, likely_heads, parameters
+
+SCHEMA = "vit-trace-checkpoint/1"
+
+
+class Holding(Struct, frozen=True):
+    """A checkpoint's tensors in numbers, the model they are of and a spec that builds it, where they are known.
+
+    `heads` of the spec are likely ones where the model's are not known.
+    """
+
+    schema: str
+    path: str
+    format: str
+    tensors: int
+    parameters: int
+    dtypes: dict[str, int]
+    taken: tuple[str, ...]
+    notes: tuple[str, ...]
+    model: Description | None
+    spec: tuple[str, ...] | None = None
+
+
+def holding(checkpoint: Checkpoint) -> Holding:
+    """What the checkpoint holds."""
+    model = described(checkpoint)
+    dtypes = Counter(entry.dtype for entry in checkpoint.entries.values())
+    return Holding(
+        SCHEMA,
+        checkpoint.path,
+        checkpoint.format,
+        len(checkpoint.entries),
+        parameters(checkpoint.entries),
+        dict(dtypes.most_common()),
+        checkpoint.taken,
+        checkpoint.notes,
+        model,
+        spec_of(model) if model else None,
+    )
+
+
+def heads_of(model: Description) -> int:
+    """Heads that are known, else likely ones that divide the width and go with the tensors there are."""
+    heads = model.heads or likely_heads(model.dim, model.inner)
+    if model.heads is None and model.layout == "classic" and model.inner == model.dim:
+        if not model.projected:  # the classic ViT leaves the projection out for one head as wide as the tokens
+            return 1
+        if heads == 1:
+            return next((count for count in range(2, model.inner + 1) if model.inner % count == 0), 1)
+    return heads
+
+
+def plain(model: Description) -> bool:
+    """Whether its sizes say all that a config of its library asks for."""
+    return model.image is not None and model.patch is not None and model.mlp_dim is not None and not model.gated
+
+
+def side(pair: tuple[int, int] | None) -> str:
+    assert pair is not None
+    return str(pair[0]) if pair[0] == pair[1] else f"{pair[0]}x{pair[1]}"
+
+
+def spec_of(model: Description) -> tuple[str, ...] | None:
+    """The words after `vit-trace` that build such a model."""
+    if not plain(model) or model.dist:
+        return None
+    heads = heads_of(model)
+    if model.layout == "classic" and model.inner % heads == 0:
+        flags = {
+            "image-size": side(model.image), "patch-size": side(model.patch), "dim": model.dim, "depth": model.depth,
+            "heads": heads, "dim-head": model.inner // heads, "mlp-dim": model.mlp_dim,
+            "num-classes": model.classes or 0, "channels": model.channels,
+        }  # fmt: skip
+        return tuple(word for name, value in flags.items() for word in (f"--{name}", str(value)))
+    if model.layout == "timm" and model.inner == model.dim and model.cls:
+        values = timm_values(model) | {"num_classes": model.classes or 0}
+        return (
+            "timm:vit_base_patch16_224",
+            *(word for name, value in values.items() for word in ("--set", f"{name}={value}")),
+        )
+    return None
+
+
+def timm_values(model: Description) -> dict[str, Any]:
+    """Arguments of timm's VisionTransformer."""
+    assert model.patch is not None and model.image is not None and model.mlp_dim is not None
+    ratio = model.mlp_dim / model.dim
+    values: dict[str, Any] = {
+        "img_size": model.image[0] if model.image[0] == model.image[1] else list(model.image),
+        "patch_size": model.patch[0],
+        "in_chans": model.channels,
+        "embed_dim": model.dim,
+        "depth": model.depth,
+        "num_heads": heads_of(model),
+        "mlp_ratio": int(ratio) if ratio == int(ratio) else ratio,
+    }
+    if model.registers:
+        values |= {"reg_tokens": model.registers, "no_embed_class": model.extra == 0}
+    return values
+
+
+# -- as a config ---------------------------------------------------------------------------------------------------
+
+
+def config_text(held: Holding, suffix: str) -> str:
+    """The model as a config: YAML of the built-in ViT, JSON of timm or transformers. Raises Refused."""
+    model = held.model
+    if model is None:
+        raise refuse("no-config", f"{held.path} holds no Vision Transformer whose layout is known, so no config of it")
+    if model.layout == "classic" and plain(model) and model.classes is not None:
+        if suffix == ".json":
+            raise other_suffix(held, "model.yaml", "the built-in ViT is configured in YAML")
+        return yaml_text(held, model)
+    values = json_values(model)
+    if values is None:
+        unknown = "; ".join(model.how[name] for name in ("image", "patch") if name in model.how)
+        words = unknown or f"{model.library} has no config that says all of it"
+        raise refuse("no-config", f"{held.path} cannot be written as a config: {words}")
+    if suffix != ".json":
+        raise other_suffix(held, "config.json", f"the built-in ViT has other tensors than {model.library}'s")
+    return json.dumps(values, indent=2) + "\n"
+
+
+def other_suffix(held: Holding, name: str, reason: str) -> Exception:
+    return refuse("no-config", f"{held.path} can be written as {name} only: {reason}", help=(f"-o {name}",))
+
+
+def yaml_text(held: Holding, model: Description) -> str:
+    heads = heads_of(model)
+    sure = model.how.get("heads", "") if model.heads else f"assumed: {model.how.get('heads', '')}"
+    image = model.how.get("patch", "")
+    lines = [
+        f"# the model in {held.path}",
+        f"image_size: {yaml_side(model.image)}",
+        f"patch_size: {yaml_side(model.patch)}" + (f"  # assumed: {image}" if "patch" in model.assumed else ""),
+        f"num_classes: {model.classes}",
+        f"dim: {model.dim}",
+        f"depth: {model.depth}",
+        f"heads: {heads}  # {sure}",
+        f"dim_head: {model.inner // heads}",
+        f"mlp_dim: {model.mlp_dim}",
+        f"channels: {model.channels}",
+        "pool: cls  # assumed: no tensor tells it from mean",
+        "dropout: 0.0",
+        "emb_dropout: 0.0",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def yaml_side(pair: tuple[int, int] | None) -> str:
+    assert pair is not None
+    return str(pair[0]) if pair[0] == pair[1] else f"[{pair[0]}, {pair[1]}]"
+
+
+def json_values(model: Description) -> dict[str, Any] | None:
+    """A config.json as its library reads it; None where it has none that says all."""
+    if not plain(model) or model.dist or model.inner != model.dim:
+        return None
+    if model.layout == "timm" and model.cls:
+        return {
+            "architecture": "vit_base_patch16_224",
+            "num_classes": model.classes or 0,
+            "model_args": timm_values(model),
+        }
+    square = model.image is not None and model.image[0] == model.image[1]
+    if model.layout == "transformers" and square and not model.registers and model.prefix.endswith("vit."):
+        assert model.image is not None and model.patch is not None
+        values: dict[str, Any] = {
+            "model_type": "vit",
+            "architectures": ["ViTForImageClassification" if model.classes else "ViTModel"],
+            "image_size": model.image[0],
+            "patch_size": model.patch[0],
+            "num_channels": model.channels,
+            "hidden_size": model.dim,
+            "num_hidden_layers": model.depth,
+            "num_attention_heads": heads_of(model),
+            "intermediate_size": model.mlp_dim,
+        }
+        return values | ({"num_labels": model.classes} if model.classes else {})
+    return None

@@ -1,0 +1,52 @@
+"""The other side of a fit: names, shapes and dtypes of a target's state dict, built without memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from vit_trace.weights.data import Entry
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from vit_trace.targets.target import Target
+
+
+class Model(Struct, frozen=True):
+    """A model's tensors by name; `saved` by the names its library saves them under, where those are others.
+
+    `base` is the prefix that the library itself adds or takes away when it loads.
+    """
+
+    entries: dict[str, Entry]
+    saved: dict[str, Entry] | None = None
+    base: str = ""
+
+
+def model_of(target: Target) -> Model:
+    """The target's tensors. Raises whatever its constructor raises."""
+    from vit_trace.record.build.anyhow import build_anyhow
+    from vit_trace.targets.complaints import contained
+
+    with contained():
+        model = build_anyhow(target.build).model
+        state = {name: value for name, value in model.state_dict().items() if hasattr(value, "shape")}
+        base = str(getattr(model, "base_model_prefix", "") or "")
+        return Model(entries_of(state), saved_names(model, state) if base else None, f"{base}." if base else "")
+
+
+def entries_of(state: Mapping[str, Any]) -> dict[str, Entry]:
+    return {name: Entry(tuple(value.shape), str(value.dtype).removeprefix("torch.")) for name, value in state.items()}
+
+
+def saved_names(model: nn.Module, state: dict[str, Any]) -> dict[str, Entry] | None:
+    """What save_pretrained of transformers would write: some models are saved under the names of earlier versions."""
+    try:
+        from transformers.core_model_loading import revert_weight_conversion
+
+        return entries_of(revert_weight_conversion(model, dict(state)))  # type: ignore[arg-type]
+    except Exception:  # an inner function of transformers: without it names are matched by their roles
+        return None

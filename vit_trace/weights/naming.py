@@ -1,0 +1,147 @@
+"""Names of tensors -> the layout they are in, the prefix before it, and the role of each. No torch.
+
+A role's shape is brought to one normal form, whatever the library keeps: q, k and v apart, linear weights as (out, in),
+tokens and positions without leading axes of 1. So the same model has the same roles and shapes in every library.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from math import prod
+
+from msgspec import Struct
+
+from vit_trace.weights.data import Entry
+from vit_trace.weights.layouts import BY_NAME, HEAD_ROLES, LAYOUTS, Layout
+
+NUMBER = re.compile(r"(?<=[._/])\d+(?=[./]|$)")
+TOKENS = ("cls", "dist", "mask")
+
+
+class Piece(Struct, frozen=True):
+    """A tensor, or the part of a fused one, in its role: the name it has, and its shape in normal form."""
+
+    name: str
+    shape: tuple[int, ...]
+    fused: bool = False
+
+
+class Named(Struct, frozen=True):
+    """The tensors of a Vision Transformer by role; `heads` where shapes tell, `rest` what no role is known for."""
+
+    layout: Layout
+    prefix: str
+    pieces: dict[str, Piece]
+    rest: tuple[str, ...]
+    heads: int | None = None
+
+    @property
+    def fused(self) -> bool:
+        return any(piece.fused for piece in self.pieces.values())
+
+
+def templates() -> dict[str, list[tuple[str, str]]]:
+    """(layout, role) by name, of all layouts."""
+    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for layout in LAYOUTS:
+        for name, role in layout.roles.items():
+            found[name].append((layout.name, role))
+    return found
+
+
+TEMPLATES = templates()
+
+
+def numberings(name: str) -> Iterator[tuple[str, int | None]]:
+    """The name as it is, and with each of its numbers as the layer's: blocks.3.norm1 as blocks.#.norm1, 3."""
+    yield name, None
+    numbers = list(NUMBER.finditer(name))
+    for place, found in enumerate(numbers):
+        yield f"{name[: found.start()]}#{name[found.end() :]}", int(found[0][:9])
+        before = numbers[place - 1] if place else None
+        if before is not None and before.end() + 1 == found.start():  # blocks of several blocks, as DINOv2 saves
+            yield (
+                f"{name[: before.start()]}@{name[before.end() : found.start()]}#{name[found.end() :]}",
+                int(found[0][:9]),
+            )
+
+
+def places(name: str) -> Iterator[tuple[str, str, str, int | None]]:
+    """(prefix, layout, role, layer) for all that a name can be."""
+    starts = [0, *(match.end() for match in re.finditer(r"[./]", name))]
+    for start in starts[:12]:
+        for template, layer in numberings(name[start:]):
+            for layout, role in TEMPLATES.get(template, ()):
+                yield name[:start], layout, role, layer
+
+
+def recognised(entries: Mapping[str, Entry]) -> Named | None:
+    """The layout in which most tensors have a role; None where it is no plain Vision Transformer that is known."""
+    roles: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    for name in entries:
+        for prefix, layout, role, layer in places(name):
+            full = role if layer is None else role.replace("#", str(layer))
+            roles[layout, prefix].setdefault(full, name)
+    plausible = {
+        place: found
+        for place, found in roles.items()
+        if any(role.startswith(("patch.", "flat.")) for role in found)
+        and any(re.match(r"block\.\d+\.(q|qkv)\.(weight|kernel)$", role) for role in found)
+    }
+    if not plausible:
+        return None
+    order = {layout.name: place for place, layout in enumerate(LAYOUTS)}
+    layout, prefix = max(plausible, key=lambda place: (len(plausible[place]), -order[place[0]], -len(place[1])))
+    chosen = dict(plausible[layout, prefix])
+    for (other, outer), found in roles.items():
+        if other == layout and outer != prefix and prefix.startswith(outer):
+            for role, name in found.items():
+                if role.split(".")[0] in HEAD_ROLES:
+                    chosen.setdefault(role, name)
+    return normal(BY_NAME[layout], prefix, chosen, entries)
+
+
+def normal(layout: Layout, prefix: str, roles: Mapping[str, str], entries: Mapping[str, Entry]) -> Named | None:
+    """All pieces in normal form; None where the layers have different widths, as in a hierarchical model."""
+    pieces: dict[str, Piece] = {}
+    heads = None
+    for role, name in roles.items():
+        shape = entries[name].shape
+        if role.endswith(".q.kernel") and len(shape) == 3:
+            heads = shape[1]
+        for one, piece in normal_pieces(role, name, shape):
+            pieces.setdefault(one, piece)
+    widths = {piece.shape[-1] for role, piece in pieces.items() if role.endswith(".q.weight") and len(piece.shape) == 2}
+    if len(widths) != 1:
+        return None
+    rest = tuple(name for name in entries if name not in set(roles.values()))
+    return Named(layout, prefix, pieces, rest, heads)
+
+
+def normal_pieces(role: str, name: str, shape: tuple[int, ...]) -> Iterator[tuple[str, Piece]]:
+    """The roles of one tensor, each with its normal shape."""
+    base, _, leaf = role.rpartition(".")
+    if base.endswith("qkv") and leaf in ("weight", "bias") and shape and shape[0] % 3 == 0:
+        third = (shape[0] // 3, *shape[1:])
+        for part in "qkv":
+            yield f"{base.removesuffix('qkv')}{part}.{leaf}", Piece(name, third, True)
+    elif leaf == "kernel":
+        yield f"{base}.weight", Piece(name, transposed(base, shape))
+    elif (leaf == "bias" and re.search(r"\.[qkv]$", base)) or role in TOKENS:
+        yield role, Piece(name, (prod(shape),))
+    elif role in ("pos", "registers") and len(shape) >= 2:
+        yield role, Piece(name, (prod(shape[:-1]), shape[-1]))
+    else:
+        yield role, Piece(name, shape)
+
+
+def transposed(base: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A flax kernel as torch keeps it: (out, in), heads flattened, convolutions as (out, in, height, width)."""
+    if len(shape) == 4:
+        return shape[3], shape[2], shape[0], shape[1]
+    if len(shape) == 3:
+        out = base.endswith("out")
+        return (shape[2], shape[0] * shape[1]) if out else (shape[1] * shape[2], shape[0])
+    return shape[::-1]

@@ -1,0 +1,96 @@
+"""A .npz of named arrays, as the original JAX ViT's weights are: the header of each .npy in it, no value.
+
+https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+"""
+
+from __future__ import annotations
+
+import ast
+import zipfile
+import zlib
+from typing import Any
+
+from vit_trace.base.refused import refuse
+from vit_trace.base.words import bytes_text
+from vit_trace.config.words import cut, in_quotes
+from vit_trace.weights.data import Checkpoint, Entry, malformed, too_large
+
+MAX_HEADER = 65_535
+BOMB = 2**30
+"""Bytes of a well packed archive's content from which on it is no archive of weights, which hardly pack at all."""
+
+DTYPES = {
+    "f2": "float16", "f4": "float32", "f8": "float64", "V2": "bfloat16",
+    "i1": "int8", "i2": "int16", "i4": "int32", "i8": "int64",
+    "u1": "uint8", "u2": "uint16", "u4": "uint32", "u8": "uint64",
+    "b1": "bool", "c8": "complex64", "c16": "complex128",
+}  # fmt: skip
+"""NumPy's descriptions -> torch's names. ml_dtypes' bfloat16 is saved as two bytes of anything."""
+
+
+def npz(path: str, archive: zipfile.ZipFile) -> Checkpoint:
+    """The arrays by name. Raises Refused."""
+    members = [member for member in archive.infolist() if not member.is_dir()]
+    packed, size = sum(one.compress_size for one in members), sum(one.file_size for one in members)
+    if size > BOMB and size > 100 * packed:
+        raise too_large(path, f"its {bytes_text(packed)} unpack to {bytes_text(size)}: a zip bomb")
+    entries: dict[str, Entry] = {}
+    notes: list[str] = []
+    for member in members:
+        name = member.filename.removesuffix(".npy")
+        if name in entries:
+            raise malformed(path, f"{in_quotes(name)} stands there twice")
+        found = array(path, archive, member)
+        if found is None:
+            notes.append(f"{cut(name)} is no array of numbers and was left aside")
+        else:
+            entries[name] = found
+    if not entries:
+        raise refuse("not-a-checkpoint", f"{path} holds no arrays")
+    return Checkpoint(path, "npz", entries, notes=tuple(notes[:3]))
+
+
+def array(path: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Entry | None:
+    """Shape and dtype in the array's header; None for texts and records. Raises Refused."""
+    name = in_quotes(member.filename)
+    try:
+        with archive.open(member) as stream:
+            start = stream.read(12)
+            if start[:6] != b"\x93NUMPY" or start[6] not in (1, 2, 3):
+                raise malformed(path, f"{name} in it is no .npy array")
+            wide = start[6] > 1
+            length = int.from_bytes(start[8 : 12 if wide else 10], "little")
+            if length > MAX_HEADER:
+                raise too_large(path, f"the header of {name} is {bytes_text(length)}")
+            text = start[12 if wide else 10 :] + stream.read(length - (0 if wide else 2))
+            place = 12 if wide else 10
+    except (zlib.error, EOFError, IndexError):
+        raise malformed(path, f"{name} in it cannot be unpacked") from None
+    shape, dtype = header(path, name, text.decode("utf-8" if start[6] == 3 else "latin-1", "replace"))
+    if "O" in dtype:
+        message = f"{path}: {name} holds Python objects, which would run code when loaded"
+        raise refuse("checkpoint-unsafe", message, help=("save arrays of numbers only",))
+    found = DTYPES.get(dtype.lstrip("<>=|"))
+    if found is None:
+        return None
+    made = Entry(shape, found)
+    held = member.file_size - place - length
+    width = int(dtype.lstrip("<>=|")[1:])
+    if made.numel * width != held:
+        raise malformed(path, f"{name} is {made.numel:,} values of {width} bytes by its header, it has {held:,} bytes")
+    return made
+
+
+def header(path: str, name: str, text: str) -> tuple[tuple[int, ...], str]:
+    """(shape, NumPy's description of the dtype). Raises Refused."""
+    flaw = malformed(path, f"the header of {name} is malformed")
+    try:
+        values: Any = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        raise flaw from None
+    if not isinstance(values, dict):
+        raise flaw
+    shape, dtype = values.get("shape"), values.get("descr")
+    if not isinstance(shape, tuple) or not all(type(one) is int and 0 <= one < 2**63 for one in shape):
+        raise flaw
+    return shape, dtype if isinstance(dtype, str) else "record"

@@ -1,0 +1,146 @@
+"""The header of a .safetensors file, checked as the format's own library does. No tensor is read.
+
+8 bytes of length (little endian), that many bytes of JSON {name: {dtype, shape, data_offsets}}, then the values; the
+offsets count from the end of the header, tile the rest of the file and overlap nowhere.
+https://github.com/huggingface/safetensors#format
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, BinaryIO
+
+from vit_trace.base.words import bytes_text, shape_text
+from vit_trace.config.words import cut, in_quotes
+from vit_trace.weights.data import BITS, MAX_TENSORS, Checkpoint, Entry, malformed, too_large
+
+MAX_HEADER = 8 * 2**20
+"""Bytes of header that are read: enough for 70,000 tensors. The format allows 100 MB."""
+
+DTYPES = {
+    "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16",
+    "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2", "F8_E8M0": "float8_e8m0fnu",
+    "F8_E4M3FNUZ": "float8_e4m3fnuz", "F8_E5M2FNUZ": "float8_e5m2fnuz",
+    "F6_E2M3": "float6_e2m3fn", "F6_E3M2": "float6_e3m2fn", "F4": "float4_e2m1fn_x2",
+    "I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8",
+    "U64": "uint64", "U32": "uint32", "U16": "uint16", "U8": "uint8", "BOOL": "bool", "C64": "complex64",
+}  # fmt: skip
+"""The format's names of dtypes -> torch's."""
+
+
+class Flaw(Exception):
+    """What is wrong with the header, in words that follow the file's name."""
+
+
+def safetensors(path: str, stream: BinaryIO, size: int) -> Checkpoint:
+    """The tensors that the header names. Raises Refused."""
+    length = header_length(path, stream.read(8), size)
+    try:
+        values = parsed(stream.read(length))
+        return Checkpoint(path, "safetensors", entries_of(values, size - 8 - length))
+    except Flaw as flaw:
+        raise malformed(path, f"the safetensors header is malformed: {flaw}") from None
+
+
+def header_length(path: str, start: bytes, size: int) -> int:
+    if len(start) < 8:
+        raise malformed(path, f"the file ends after {bytes_text(size)}, inside the 8 bytes of its header's length")
+    length = int.from_bytes(start, "little")
+    if length > size - 8:
+        what = f"the header is {length:,} bytes by its own account, the file has {size - 8:,} after the length"
+        raise malformed(path, what, help=("the file is cut off, or is no safetensors file",))
+    if length > MAX_HEADER:
+        raise too_large(path, f"the header is {bytes_text(length)}; {bytes_text(MAX_HEADER)} are read at most")
+    if length < 2:
+        raise malformed(path, f"the header is {bytes_text(length)} long; the shortest, {{}}, has 2")
+    return length
+
+
+def parsed(header: bytes) -> dict[str, Any]:
+    """The JSON object, no name in it twice."""
+    try:
+        text = header.decode()
+    except UnicodeDecodeError as error:
+        raise Flaw(f"not UTF-8: byte 0x{header[error.start]:02x} at {error.start}") from None
+    if not text.startswith("{"):
+        raise Flaw(f"it starts with {in_quotes(text[:8])}, not with {{")
+    try:
+        values = json.loads(text, object_pairs_hook=once, parse_constant=no_constant)
+    except json.JSONDecodeError as error:
+        raise Flaw(f"not JSON: {error.msg} at byte {len(text[: error.pos].encode())}") from None
+    except RecursionError:
+        raise Flaw("nested too deeply") from None
+    except ValueError as error:  # a number of more digits than Python reads
+        raise Flaw(cut(str(error), 100)) from None
+    assert isinstance(values, dict)
+    return values
+
+
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in values:
+            raise Flaw(f"{in_quotes(name)} stands there twice")
+        values[name] = value
+    return values
+
+
+def no_constant(word: str) -> Any:
+    raise Flaw(f"{word} is no JSON")
+
+
+def entries_of(values: dict[str, Any], room: int) -> dict[str, Entry]:
+    """The tensors; their spans tile the `room` bytes behind the header."""
+    metadata = values.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise Flaw("__metadata__ is no object of texts")
+    if len(values) > MAX_TENSORS:
+        raise Flaw(f"{len(values):,} tensors; {MAX_TENSORS:,} are read at most")
+    entries, spans = {}, []
+    for name, value in values.items():
+        entries[name], span = entry(name, value)
+        spans.append((*span, name))
+    tiled(sorted(spans), room)
+    return entries
+
+
+def entry(name: str, value: Any) -> tuple[Entry, tuple[int, int]]:
+    """The tensor and its span in bytes."""
+    quoted = in_quotes(name)
+    if not isinstance(value, dict) or value.keys() != {"dtype", "shape", "data_offsets"}:
+        raise Flaw(f"{quoted} has not just dtype, shape and data_offsets")
+    dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        raise Flaw(f"{quoted} has dtype {cut(json.dumps(dtype))}, which there is not")
+    if not counts(shape):
+        raise Flaw(f"{quoted} has shape {cut(json.dumps(shape))}, not a list of counts")
+    if not counts(offsets) or len(offsets) != 2:
+        raise Flaw(f"{quoted} has data_offsets {cut(json.dumps(offsets))}, not two counts of bytes")
+    start, end = offsets
+    made = Entry(tuple(shape), DTYPES[dtype])
+    if end < start:
+        raise Flaw(f"{quoted} ends at byte {end:,}, before its start {start:,}")
+    bits = made.numel * BITS[made.dtype]
+    if bits != 8 * (end - start):
+        size = shape_text(shape)
+        raise Flaw(f"{quoted} is {cut(size)} of {dtype}, {-(-bits // 8):,} bytes, but spans {end - start:,}")
+    return made, (start, end)
+
+
+def counts(value: Any) -> bool:
+    return isinstance(value, list) and all(type(one) is int and 0 <= one < 2**63 for one in value)
+
+
+def tiled(spans: list[tuple[int, int, str]], room: int) -> None:
+    """Raise Flaw unless each span starts where the one before ends and the last ends with the file."""
+    before, last = 0, ""
+    for start, end, name in spans:
+        if start < before:
+            raise Flaw(f"{in_quotes(name)} overlaps {in_quotes(last)}: it starts at byte {start:,}, before {before:,}")
+        if start > before:
+            raise Flaw(f"{start - before:,} bytes before {in_quotes(name)} belong to no tensor")
+        before, last = end, name
+    if before > room:
+        raise Flaw(f"{in_quotes(last)} ends at byte {before:,}, the file has {room:,} after its header")
+    if before < room:
+        raise Flaw(f"{room - before:,} bytes after the last tensor belong to none")

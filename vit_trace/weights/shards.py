@@ -1,0 +1,91 @@
+"""A checkpoint in several files, with an index that says which tensor is in which: *.index.json of Hugging Face."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from vit_trace.base.refused import Refused, refuse
+from vit_trace.base.words import first_few
+from vit_trace.config.words import cut, in_quotes
+from vit_trace.weights.content import opened, shown, whole_file
+from vit_trace.weights.data import Checkpoint, Entry, malformed, too_large
+
+MAX_INDEX = 8 * 2**20
+
+
+def sharded(path: Path) -> Checkpoint:
+    """All tensors of the shards that the index names. Raises Refused."""
+    names = weight_map(path)
+    shards = list(dict.fromkeys(names.values()))
+    for shard in shards:
+        require_beside(path, shard)
+    missing = [shard for shard in shards if not (path.parent / shard).exists()]
+    if missing:
+        are = "is" if len(missing) == 1 else "are"
+        which = cut(first_few(missing, 3), 200)
+        message = f"{shown(path)} names {len(shards)} shards, of which {len(missing)} {are} missing: {which}"
+        raise broken(message, "fetch the missing files into the directory of the index")
+    entries: dict[str, Entry] = {}
+    owner: dict[str, str] = {}
+    notes: list[str] = []
+    checkpoint = None
+    for shard in shards:
+        checkpoint = whole_file(path.parent / shard)
+        for name in checkpoint.entries:
+            if name in entries:
+                raise broken(f"{shown(path)}: {in_quotes(name)} is in {owner[name]} and in {shard}")
+            owner[name] = shard
+        entries |= checkpoint.entries
+    assert checkpoint is not None
+    check_places(path, names, owner)
+    if extra := [name for name in entries if name not in names]:
+        notes.append(f"{len(extra)} tensors are in the shards and not in the index: {cut(', '.join(extra[:3]), 120)}")
+    return replace(checkpoint, path=shown(path), entries=entries, notes=tuple(notes))
+
+
+def weight_map(path: Path) -> dict[str, str]:
+    """Shard by tensor, as the index says. Raises Refused."""
+    with opened(path) as stream:
+        raw = stream.read(MAX_INDEX + 1)
+    if len(raw) > MAX_INDEX:
+        raise too_large(shown(path), f"the index is larger than {MAX_INDEX // 2**20} MiB")
+    try:
+        values: Any = json.loads(raw.decode())
+    except (ValueError, RecursionError) as error:
+        words = "nested too deeply" if isinstance(error, RecursionError) else cut(str(error), 100)
+        raise malformed(shown(path), f"the index is not JSON: {words}") from None
+    names = values.get("weight_map") if isinstance(values, dict) else None
+    if not isinstance(names, dict) or not names or not all(isinstance(shard, str) for shard in names.values()):
+        raise malformed(shown(path), "the index has no weight_map of tensors and their files")
+    return names
+
+
+def require_beside(path: Path, shard: str) -> None:
+    """A shard is a file beside the index, and no index itself. Raises Refused."""
+    if not shard or shard != Path(shard).name or "\\" in shard or "\0" in shard or shard in (".", ".."):
+        message = f"{shown(path)} names the shard {in_quotes(shard)}, which is not a file name in its own directory"
+        raise broken(message, "shards stand beside their index; do not load this file if you do not know its author")
+    if shard.endswith(".json"):
+        raise broken(f"{shown(path)} names {in_quotes(shard)} as a shard, which is not a file of tensors")
+
+
+def check_places(path: Path, names: dict[str, str], owner: dict[str, str]) -> None:
+    """Every tensor of the index is in the shard it is said to be in. Raises Refused."""
+    lost = [name for name in names if name not in owner]
+    if lost:
+        first = lost[0]
+        message = f"{shown(path)}: {in_quotes(first)} is not in {in_quotes(names[first])}"
+        if len(lost) > 1:
+            message = f"{shown(path)}: {len(lost)} tensors of the index are in no shard, {in_quotes(first)} for one"
+        raise broken(message, "index and shards are of different saves: fetch both again")
+    for name, shard in names.items():
+        if owner[name] != shard:
+            raise broken(f"{shown(path)}: {in_quotes(name)} is in {owner[name]}, by the index in {in_quotes(shard)}")
+
+
+def broken(message: str, *help: str) -> Refused:
+    return refuse("checkpoint-shards", message, help=help)

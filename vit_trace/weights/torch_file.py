@@ -1,0 +1,100 @@
+"""What torch.save wrote: a zip archive with data.pkl, or before torch 1.6 four pickles in a row. No torch.
+
+Refused as `torch.load(weights_only=True)` refuses: everything that would run code when loaded.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from io import BytesIO
+from typing import Any, BinaryIO
+
+from vit_trace.base.refused import Refused, refuse
+from vit_trace.base.words import bytes_text
+from vit_trace.config.words import cut
+from vit_trace.weights.archive import content
+from vit_trace.weights.data import BITS, Checkpoint, malformed, too_large
+from vit_trace.weights.nested import state_of
+from vit_trace.weights.pickles import Broken, Storage, TooLong, Unsafe, unpickled
+
+MAX_PICKLE = 32 * 2**20
+"""Bytes of pickle that are read: names and shapes of a hundred thousand tensors."""
+
+MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
+
+
+def torch_zip(path: str, archive: zipfile.ZipFile, size: int) -> Checkpoint:
+    """The tensors of a zip archive of torch.save. Raises Refused."""
+    members = {member.filename: member for member in archive.infolist()}
+    pickles = [name for name in members if name.endswith("/data.pkl") and name.count("/") == 1]
+    if not pickles:
+        what = "it is a zip archive without a data.pkl, so not of torch.save"
+        raise refuse(
+            "not-a-checkpoint", f"{path}: {what}", notes=(f"it holds {cut(', '.join(list(members)[:4]), 150)}",)
+        )
+    total = sum(member.file_size for member in members.values())
+    if total > size:
+        sizes = f"its {bytes_text(size)} unpack to {bytes_text(total)}"
+        raise too_large(path, f"{sizes}: a zip bomb, since torch packs nothing")
+    root = pickles[0].rpartition("/")[0]
+    if f"{root}/constants.pkl" in members or any(name.startswith(f"{root}/code/") for name in members):
+        help = "torch.save(model.state_dict(), FILE) of the model it was made of"
+        raise refuse("checkpoint-unsafe", f"{path} is a TorchScript archive, which holds code", help=(help,))
+
+    def held(storage: Storage) -> int | None:
+        member = members.get(f"{root}/data/{storage.key}")
+        return member.file_size if member is not None else None
+
+    value = guarded(path, BytesIO(content(path, archive, pickles[0], MAX_PICKLE)))
+    return state_of(path, value, lambda storage: check_storage(path, storage, held(storage)))
+
+
+def check_storage(path: str, storage: Storage, held: int | None) -> None:
+    """Raise Refused unless the archive holds the bytes that the pickle speaks of."""
+    wanted = storage.numel * BITS.get(storage.dtype, 8) // 8
+    if held is None:
+        raise malformed(path, f"the values of storage {cut(storage.key)} are not in it")
+    if storage.dtype in BITS and held != wanted:
+        raise malformed(path, f"storage {cut(storage.key)} is {wanted:,} bytes by the pickle, {held:,} in the archive")
+
+
+def legacy(path: str, stream: BinaryIO) -> Checkpoint:
+    """The tensors of a file of torch.save before 1.6. Raises Refused."""
+    start = BytesIO(stream.read(MAX_PICKLE))
+    first = guarded(path, start)
+    if type(first) is not int or first != MAGIC:
+        help = ("torch.save(model.state_dict(), FILE)",)
+        raise refuse("not-a-checkpoint", f"{path} is a pickle, but not one of torch.save", help=help)
+    if guarded(path, start) != PROTOCOL:
+        raise malformed(path, "it is of a protocol that torch.save never wrote")
+    guarded(path, start)  # sizes of the machine it was saved on
+    value = guarded(path, start)
+    if guarded(path, start) is None:
+        raise malformed(path, "the list of its storages is missing")
+    return state_of(path, value, lambda storage: None)
+
+
+def guarded(path: str, stream: BinaryIO) -> Any:
+    """The next pickle's value. Raises Refused."""
+    try:
+        return unpickled(stream)
+    except Unsafe as unsafe:
+        raise unsafe_pickle(path, cut(unsafe.name, 100)) from None
+    except TooLong:
+        raise too_large(path, "its pickle has more operations than a checkpoint needs") from None
+    except Broken as broken:
+        raise malformed(path, f"its pickle is malformed: {cut(str(broken), 100)}") from None
+
+
+def unsafe_pickle(path: str, name: str) -> Refused:
+    """It names something that is called when it is loaded."""
+    module = name.split(".")[0]
+    notes: tuple[str, ...] = ("nothing was executed; torch.load(weights_only=True) refuses it too",)
+    if module in ("argparse", "numpy", "omegaconf", "pathlib", "types", "easydict", "yacs", "datetime", "_codecs"):
+        help = "if you trust it: load it once with weights_only=False and save only its state_dict"
+    elif module in ("torch", "timm", "transformers", "torchvision", "__main__", "models", "vit_pytorch"):
+        notes = ("it seems to be a whole pickled model", *notes)
+        help = "torch.save(model.state_dict(), FILE) saves only the tensors"
+    else:
+        help = "do not load it unless you know who wrote it"
+    return refuse("checkpoint-unsafe", f"{path} would call {name} when loaded", notes=notes, help=(help,))
