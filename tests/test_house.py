@@ -1,11 +1,14 @@
-"""The house: imports point down the list of rooms, files import each other in no circle, and only `cli` prints."""
+"""The house: imports point down the list of rooms, functions are short, a name stands for one thing, the text is plain."""
 
 import ast
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers.places import PACKAGE
+from helpers.debts import LONG, ODD, SHARED, VAGUE_NAMES, WIDE
+from helpers.places import PACKAGE, ROOT
 
 ROOMS = [
     *("__main__", "__init__", "cli", "render", "check", "diagnose", "weights", "memory", "probing", "targets", "view"),
@@ -118,3 +121,158 @@ def test_what_starts_fast_imports_nothing_heavy_at_its_top(module):
 def test_each_test_stands_where_its_room_does():
     folders = {path.name for path in Path(__file__).parent.iterdir() if path.is_dir() and any(path.glob("test_*.py"))}
     assert folders <= set(ROOMS)
+
+
+# -- sizes and names ---------------------------------------------------------------------------------------------------
+# A table of helpers/debts.py holds what still breaks a rule. A test fails on what is not in its table.
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+Definition = Function | ast.ClassDef
+
+MOST_LINES = 40
+"""Lines of a function, from `def` to its last."""
+
+MOST_PARAMETERS = 5
+"""Parameters of a function, `self` left out; those of torch's own signatures are torch's business."""
+
+TORCH_SIGNATURES = ("vit_trace.record.meta.", "vit_trace.memory.kernels", "vit_trace.memory.attention")
+"""Modules whose functions stand in for torch's and take what those take."""
+
+BY_KEYWORD = {
+    "vit_trace.vit.ViT.__init__": "the hyperparameters of the model",
+    "vit_trace.record.record.record": "the options of the one recording function, each with a default",
+}
+"""Functions of options that are given by keyword only, and why these are not a record."""
+
+VAGUE = set("number plain places changed alike most along known worth few".split())
+"""Names that say nothing where they are called."""
+
+
+def definitions(tree: ast.AST, prefix: str) -> Iterator[tuple[str, Definition]]:
+    """(dotted name, node) of every function and class, those inside others too."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, Definition):
+            yield f"{prefix}.{node.name}", node
+            yield from definitions(node, f"{prefix}.{node.name}")
+        else:
+            yield from definitions(node, prefix)
+
+
+TREES = {module: ast.parse(path.read_text()) for module, path in FILES.items()}
+DEFINED = [pair for module, tree in TREES.items() for pair in definitions(tree, module)]
+FUNCTIONS = [(name, node) for name, node in DEFINED if isinstance(node, Function)]
+
+
+def lines(function: Function) -> int:
+    return (function.end_lineno or 0) - function.lineno + 1
+
+
+def parameters(function: Function) -> int:
+    """Named parameters, self and cls left out."""
+    names = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+    return len([one for one in names if one.arg not in ("self", "cls")])
+
+
+def shared_names(trees: dict[str, ast.Module]) -> set[str]:
+    """Public names of top-level functions and classes that several files define."""
+    top = [
+        (node.name, module)
+        for module, tree in trees.items()
+        for node in tree.body
+        if isinstance(node, Definition) and not node.name.startswith("_")
+    ]
+    found = Counter(name for name, _ in set(top))
+    return {name for name, count in found.items() if count > 1}
+
+
+def held(found: set[str], debts: set[str]) -> None:
+    """What is found is still owed."""
+    assert not found - debts, "breaks the rule"
+
+
+def test_functions_are_short():
+    held({name for name, node in FUNCTIONS if lines(node) > MOST_LINES}, LONG)
+
+
+def test_functions_take_few_parameters():
+    found = {name for name, node in FUNCTIONS if parameters(node) > MOST_PARAMETERS}
+    held({name for name in found - BY_KEYWORD.keys() if not name.startswith(TORCH_SIGNATURES)}, WIDE)
+    assert found >= BY_KEYWORD.keys()
+
+
+def test_names_say_something():
+    top = {
+        f"{module}.{node.name}" for module, tree in TREES.items() for node in tree.body if isinstance(node, Definition)
+    }
+    held({name for name in top if name.rpartition(".")[2].lstrip("_") in VAGUE}, VAGUE_NAMES)
+
+
+def test_one_name_stands_for_one_thing():
+    held(shared_names(TREES), SHARED)
+
+
+def test_sizes_and_names_can_fail():
+    tree = ast.parse("def f(a, *, b, **c):\n    def g(self):\n        pass\n\n\nclass K: ...\n")
+    found = dict(definitions(tree, "m"))
+    assert list(found) == ["m.f", "m.f.g", "m.K"]
+    assert [lines(found["m.f"]), parameters(found["m.f"]), parameters(found["m.f.g"])] == [3, 2, 0]
+    assert shared_names({"a": tree, "b": tree, "c": ast.parse("def g(): ...")}) == {"f", "K"}
+    with pytest.raises(AssertionError, match="breaks the rule"):
+        held({"new"}, set())
+
+
+# -- plain English -----------------------------------------------------------------------------------------------------
+
+PHRASES = [
+    *[
+        "of which",
+        "in which",
+        "such as are",
+        "is told",
+        "is said of",
+        "that is handed",
+        "nobody looks",
+        "nobody has to",
+    ],
+    *["is no multiple", "are no multiple", "is no file", "names no model", "hardly meant", "like one above"],
+    *["colours per pixel", "scores per image", "what is read out", "share dropped", "width of a token"],
+    *["not turned for", "is one thing in", "is two things in", "goes the way of", "cannot be had", "had or fed"],
+    *[
+        "do not make one",
+        "or not so",
+        "than they have",
+        "ears of",
+        "is free to fit",
+        "for no reason",
+        "next to nothing",
+    ],
+    *["a run is paid for", "where time runs out", "decide about", "from which folded", "makes nothing"],
+]
+"""What english.md's left column and its third rule give as examples of how not to put it."""
+
+
+def text_of(source: str) -> str:
+    """A file as one line of words: comments, docstrings and literals run on where they were wrapped."""
+    return re.sub(r"""["']?\s*\n\s*(#\s|f?["'])?\s*""", " ", source).lower()
+
+
+def phrases(source: str) -> set[str]:
+    text = text_of(source)
+    return {phrase for phrase in PHRASES if re.search(rf"(?<!\w){re.escape(phrase)}(?!\w)", text)}
+
+
+def test_the_text_is_plain_english():
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]
+    found = {
+        f"{path.relative_to(ROOT)}: {phrase}"
+        for path in (*FILES.values(), *pages)
+        if path.exists()
+        for phrase in phrases(path.read_text())
+    }
+    held(found, ODD)
+
+
+def test_odd_phrases_are_found_across_lines():
+    assert phrases('"""The file\n    # of\n    which"""') == {"of which"}
+    assert phrases('x = (\n    "it is "\n    f"told"\n)') == {"is told"}
+    assert phrases("of whichever") == set()
