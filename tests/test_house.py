@@ -1,4 +1,4 @@
-"""The house: imports point down the list of rooms, functions are short, a name stands for one thing, the text is plain."""
+"""The house: imports point down the rooms, functions are short, a name stands for one thing, the text is plain."""
 
 import ast
 import re
@@ -253,7 +253,7 @@ PHRASES = [
 
 def text_of(source: str) -> str:
     """A file as one line of words: comments, docstrings and literals run on where they were wrapped."""
-    return re.sub(r"""["']?\s*\n\s*(#\s|f?["'])?\s*""", " ", source).lower()
+    return re.sub(r"""\s*["']?\s*\n\s*(#\s|f?["'])?\s*""", " ", source).lower()
 
 
 def phrases(source: str) -> set[str]:
