@@ -30,7 +30,7 @@ from vit_trace.codes.registry import MEANINGS as CODES
 from vit_trace.config import load
 from vit_trace.probing.run import run
 from vit_trace.targets.libraries.builtin import builtin
-from vit_trace.targets.request import Model
+from vit_trace.targets.request import Request
 
 PAGES = Path(__file__).parent / "pages"
 SUFFIX = {"yaml": "config.yaml", "json": "config.json"}
@@ -61,8 +61,8 @@ CASES = cases()
 ASKED = Check("", (), False, None, ())
 
 
-def model(*assignments: str, inputs: tuple[str, ...] = ()) -> Model:
-    return Model({}, None, assignments, True, True, inputs)
+def model(*assignments: str, inputs: tuple[str, ...] = ()) -> Request:
+    return Request(assignments=assignments, inputs=inputs)
 
 
 def verdict_of(case: Case, folder: Path) -> Verdict:

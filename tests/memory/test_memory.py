@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.targets import library_target
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.distributed._tools.mem_tracker import MemTracker
@@ -26,7 +27,6 @@ from vit_trace.memory.step import heard, total
 from vit_trace.memory.subject import Unmeasured
 from vit_trace.memory.tape import Line, largest
 from vit_trace.targets.libraries.builtin import builtin
-from vit_trace.targets.spec import foreign_target
 
 SMALL = dict(image_size="64", patch_size="16", dim="64", depth="3", heads="2", mlp_dim="96", num_classes="7")
 
@@ -336,13 +336,13 @@ def test_blocks_are_found(name):
     ["timm:vit_tiny_patch16_224", "hf:ViTConfig", "torchvision:vit_b_16", "tests/memory/models_memory.py:TwoInputs"],
 )
 def test_any_target(spec):
-    report = memory_report(foreign_target(spec, flags={"batch_size": "3"}), Training(), 10**15)
+    report = memory_report(library_target(spec, flags={"batch_size": "3"}), Training(), 10**15)
     assert report.batch_size == 3 and report.fits and report.largest_batch > 3
     assert report.peak.bytes > report.parameters + report.gradients
 
 
 def test_a_batch_norm_takes_no_batch_of_one():
-    target = foreign_target("tests/memory/models_memory.py:Normed", flags={"batch_size": "4"})
+    target = library_target("tests/memory/models_memory.py:Normed", flags={"batch_size": "4"})
     budget = Run(target, Training()).peak(2)
     assert memory_report(target, Training(), budget).largest_batch == 2
     assert memory_report(target, Training(), budget - 1).largest_batch == 0
@@ -350,11 +350,11 @@ def test_a_batch_norm_takes_no_batch_of_one():
 
 def test_a_model_without_gradients_is_not_measured():
     with pytest.raises(Unmeasured, match="gradient"):
-        memory_report(foreign_target("tests/memory/models_memory.py:Frozen"), Training(), None)
+        memory_report(library_target("tests/memory/models_memory.py:Frozen"), Training(), None)
 
 
 def test_frozen_parameters_get_no_gradient_and_no_state():
-    report = memory_report(foreign_target("tests/memory/models_memory.py:HalfFrozen"), Training(), None)
+    report = memory_report(library_target("tests/memory/models_memory.py:HalfFrozen"), Training(), None)
     assert (report.parameters, report.gradients, report.optimizer_state) == (4 * 16 * 24, 4 * 16 * 8, 2 * 4 * 16 * 8)
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from conftest import attributes
 from helpers.oracle import module_calls, traced_calls
+from helpers.targets import library_target
 
 from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Trace
@@ -19,7 +20,6 @@ from vit_trace.dims.name import stage_keys
 from vit_trace.dims.values import bindings
 from vit_trace.probing import probing
 from vit_trace.probing.run import run
-from vit_trace.targets.spec import foreign_target
 from vit_trace.view import outline as views
 from vit_trace.view.outline import outline
 
@@ -101,7 +101,7 @@ def on_cpu(value):
 
 def check(spec: str, assignments: tuple[str, ...]) -> Trace:
     """Shapes are those of a real forward, and every formula gives its size."""
-    target = foreign_target(spec, assignments)
+    target = library_target(spec, assignments)
     trace = run(target)
     assert trace.failure is None, trace.failure
     args, kwargs = on_cpu(target.inputs())
@@ -150,7 +150,7 @@ def test_every_dimension_of_its_kin_has_a_formula(spec):
 
 
 def every_dimension(spec: str) -> None:
-    trace = run(foreign_target(spec))
+    trace = run(library_target(spec))
     assert "n + 1" in {dim for s in trace.stages for t in s.outputs for dim in t.dims} or "reg4" in spec
     for stage in trace.stages:
         for tensor in stage.outputs:
@@ -167,7 +167,7 @@ def every_dimension(spec: str) -> None:
 )
 def test_formulas_predict_another_setting(spec, assignments, others):
     """Evaluated with the symbols of another setting, the formulas give that setting's trace."""
-    named, real = run(foreign_target(spec, assignments)), run(foreign_target(spec, others))
+    named, real = run(library_target(spec, assignments)), run(library_target(spec, others))
     values = {name: symbol.value for name, symbol in real.symbols.items()}
     checked = 0
     for one, other in zip(named.stages, real.stages, strict=True):
@@ -188,7 +188,7 @@ def test_formulas_predict_another_setting(spec, assignments, others):
     ],
 )
 def test_formulas_hold_where_sizes_are_clamped_or_rounded(spec, assignments, others):
-    named, real = run(foreign_target(spec, assignments)), run(foreign_target(spec, (*assignments, *others)))
+    named, real = run(library_target(spec, assignments)), run(library_target(spec, (*assignments, *others)))
     assert covered(named) >= 0.9
     given = {name: one.value for name, one in real.symbols.items() if one.formula is None}
     values = bindings(named, {name: value for name, value in given.items() if name in named.symbols})
@@ -226,7 +226,7 @@ class Mine(nn.Module):
 def test_hyperparameters_by_other_names_are_turned_too(tmp_path, monkeypatch):
     (tmp_path / "mine_by_other_names.py").write_text(MINE)
     monkeypatch.chdir(tmp_path)
-    trace = run(foreign_target("mine_by_other_names.py:Mine"))
+    trace = run(library_target("mine_by_other_names.py:Mine"))
     assert covered(trace) == 1
     assert {one.name: one.dims for one in trace.parameters}["proj.weight"] == ("dim", "c", "p", "p")
     assert trace.outputs[0].dims == ("b", "classes")
@@ -237,7 +237,7 @@ def test_a_model_that_takes_long_to_build_keeps_its_numbers_and_says_so(tmp_path
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(probing, "SECONDS", 0.01)
     monkeypatch.setattr(probing, "LONGEST", 0.01)
-    trace = run(foreign_target("mine_slowly.py:Mine", ("repeat=1000000",)))
+    trace = run(library_target("mine_slowly.py:Mine", ("repeat=1000000",)))
     (note,) = [one.message for one in trace.diagnostics if one.code == "formulas"]
     assert "traces at other sizes would take more than" in note
     assert all(dim.isdigit() for stage in trace.stages for one in stage.outputs for dim in one.dims)
@@ -298,7 +298,7 @@ def test_bad_specs_are_refused_in_their_own_words(spec, says, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     spec, *assigned = spec.split(" --set ")
     with pytest.raises(Refused) as refused:
-        run(foreign_target(spec, assigned))
+        run(library_target(spec, assigned))
     text = " ".join(
         part
         for d in refused.value.diagnostics
@@ -355,13 +355,13 @@ def test_what_other_code_prints_is_kept_off_stdout(tmp_path, monkeypatch, capfd)
     ],
 )
 def test_the_title_speaks_of_a_library_s_model_in_our_words(spec, says):
-    assert " · ".join(views.title(run(foreign_target(spec), formulas=False))[1:]) == says
+    assert " · ".join(views.title(run(library_target(spec), formulas=False))[1:]) == says
 
 
 @pytest.mark.parametrize(("spec", "given"), [("hf:ViTModel", "pixel_value"), ("torchvision:vit_b_16", "img")])
 def test_an_input_of_a_name_that_forward_has_not_is_refused(spec, given):
     with pytest.raises(Refused) as refused:
-        foreign_target(spec, inputs=(f"{given}=2x3x224x224",))
+        library_target(spec, inputs=(f"{given}=2x3x224x224",))
     assert f"takes no {given}" in refused.value.diagnostics[0].message
 
 
@@ -373,7 +373,7 @@ def test_a_glob_that_nothing_fits_is_said_to(capfd):
 @pytest.mark.parametrize("spec", ["timm:swin_tiny_patch4_window7_224", "hf:SegformerModel", "torchvision:maxvit_t"])
 def test_blocks_like_one_above_are_closed_and_still_counted(spec):
     """A closed row has the parameters of all inside it, and the operations of the block that it is said to be like."""
-    trace = run(foreign_target(spec), formulas=False)
+    trace = run(library_target(spec), formulas=False)
     rows = outline(trace).rows
     closed = [row for row in rows if ", as " in row.operation]
     assert len(closed) >= 4

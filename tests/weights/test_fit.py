@@ -11,12 +11,12 @@ from functools import cache
 import numpy
 import pytest
 import torch
+from helpers.targets import library_target
 from safetensors.torch import save_file
 
 from vit_trace.codes.registry import MEANINGS as CODES
 from vit_trace.config import ViTConfig
 from vit_trace.targets.libraries.builtin import builtin
-from vit_trace.targets.spec import foreign_target
 from vit_trace.vit import ViT
 from vit_trace.weights import Checkpoint, Entry, read
 from vit_trace.weights.describe import described
@@ -127,15 +127,15 @@ def targets():
     tv = ("image_size=32", "num_classes=5")
     own = ViTConfig(**{**OWN, "image_size": (32, 32), "patch_size": (8, 8)})
     return {
-        "timm": foreign_target("timm:vit_base_patch16_224", timm),
-        "timm reg": foreign_target("timm:vit_base_patch16_224", [*timm, "reg_tokens=4"]),
-        "timm dist": foreign_target("timm:deit_base_distilled_patch16_224", timm),
-        "beit": foreign_target("timm:beit_base_patch16_224", timm),
-        "hf": foreign_target("hf:ViTForImageClassification", [*hf, "num_labels=5"]),
-        "hf base": foreign_target("hf:ViTModel", hf),
-        "dinov2": foreign_target("hf:Dinov2Model", [one for one in hf if "intermediate" not in one]),
-        "swin": foreign_target("timm:swin_tiny_patch4_window7_224", swin),
-        "tv": foreign_target("torchvision:vit_b_32", tv),
+        "timm": library_target("timm:vit_base_patch16_224", timm),
+        "timm reg": library_target("timm:vit_base_patch16_224", [*timm, "reg_tokens=4"]),
+        "timm dist": library_target("timm:deit_base_distilled_patch16_224", timm),
+        "beit": library_target("timm:beit_base_patch16_224", timm),
+        "hf": library_target("hf:ViTForImageClassification", [*hf, "num_labels=5"]),
+        "hf base": library_target("hf:ViTModel", hf),
+        "dinov2": library_target("hf:Dinov2Model", [one for one in hf if "intermediate" not in one]),
+        "swin": library_target("timm:swin_tiny_patch4_window7_224", swin),
+        "tv": library_target("torchvision:vit_b_32", tv),
         "own": builtin(own),
     }
 
@@ -421,4 +421,4 @@ def test_a_spec_that_builds_the_model_is_given():
     held = holding(Checkpoint("x", "torch", timm_state()))
     spec, *words = held.spec
     changes = [word for word in words if word != "--set"]
-    assert fit(Checkpoint("x", "torch", timm_state()), foreign_target(spec, changes)) == []
+    assert fit(Checkpoint("x", "torch", timm_state()), library_target(spec, changes)) == []

@@ -11,7 +11,7 @@ from vit_trace.weights.files import read
 
 if TYPE_CHECKING:
     from vit_trace.base.trace import Diagnostic
-    from vit_trace.targets.request import Model
+    from vit_trace.targets.request import Request
 
 
 @lru_cache(maxsize=1)
@@ -20,7 +20,7 @@ def once(path: Path) -> Checkpoint:
     return read(path)
 
 
-def misfits(path: Path, spec: str | None, model: Model) -> list[Diagnostic]:
+def misfits(path: Path, spec: str | None, model: Request) -> list[Diagnostic]:
     """What keeps the checkpoint from being loaded into the model of a spec. Raises Refused where it cannot be read."""
     from vit_trace.check.subject import examined
     from vit_trace.weights.fit import fit

@@ -20,7 +20,7 @@ from vit_trace.check.verdict import SEVERITIES, Verdict
 from vit_trace.config import ConfigError
 
 if TYPE_CHECKING:
-    from vit_trace.targets.request import Model
+    from vit_trace.targets.request import Request
 
 NOTHING_TO_CHECK = {
     *("config-not-found", "config-unreadable", "not-a-file", "no-such-file", "unknown-target", "unknown-model"),
@@ -33,7 +33,7 @@ SECONDS = 4.0
 """Remedies offered for one finding; how long is tried for one spec."""
 
 
-def judged(spec: str | None, model: Model) -> Verdict:
+def judged(spec: str | None, model: Request) -> Verdict:
     """What there is to say of a spec; a spec that cannot be used gives a verdict too."""
     shown = spec or (str(model.config) if model.config else "the reference ViT")
     try:
@@ -60,7 +60,7 @@ def batch_size(subject: Subject) -> int | None:
     return expected[0] if expected else None
 
 
-def findings(subject: Subject, spec: str | None, model: Model) -> Iterator[Diagnostic]:
+def findings(subject: Subject, spec: str | None, model: Request) -> Iterator[Diagnostic]:
     """What the trace warns of, then what the rules find, each with what helps."""
     found = [(rule, *pair) for rule in RULES for pair in rule.diagnostics(subject.facts)]
     codes = {rule.code for rule, _, _ in found}
@@ -114,7 +114,7 @@ def words(subject: Subject, change: Change, kind: str) -> str:
     return " ".join(subject.facts.target.words(name, value) for name, value in change.items())
 
 
-def file_kind(spec: str | None, model: Model) -> str:
+def file_kind(spec: str | None, model: Request) -> str:
     """.yaml or .json where the values of a spec stand in a file of the user's, "" where they are typed."""
     path = Path(spec) if spec is not None else model.config
     if path is None:

@@ -21,7 +21,7 @@ from vit_trace.config import ConfigError
 
 if TYPE_CHECKING:
     from vit_trace.check.options import Check
-    from vit_trace.targets.request import Model
+    from vit_trace.targets.request import Request
 
 LIBRARIES = ("timm:", "hf:", "torchvision:")
 MANY = 64
@@ -71,7 +71,7 @@ def in_directory(spec: str) -> list[str]:
     return shown
 
 
-def verdicts(specs: Sequence[str | None], model: Model, asked: Check) -> Iterator[Verdict]:
+def verdicts(specs: Sequence[str | None], model: Request, asked: Check) -> Iterator[Verdict]:
     """One verdict for each spec, in their order, as they come."""
     cores = (os.cpu_count() or 1) if len(specs) >= MANY else 1
     count = min(asked.jobs or cores, len(specs))
@@ -121,7 +121,7 @@ def begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def safely(spec: str | None, model: Model, asked: Check) -> Verdict:
+def safely(spec: str | None, model: Request, asked: Check) -> Verdict:
     """The verdict; where vit-trace itself fails, one that says so."""
     from vit_trace.check.judge import judged
     from vit_trace.check.weigh import weighing
@@ -137,7 +137,7 @@ def safely(spec: str | None, model: Model, asked: Check) -> Verdict:
         return Verdict(str(spec), (Diagnostic("internal-defect", "error", message, None, (note,)),))
 
 
-def fitting(verdict: Verdict, spec: str | None, model: Model, asked: Check) -> Verdict:
+def fitting(verdict: Verdict, spec: str | None, model: Request, asked: Check) -> Verdict:
     """The verdict with what keeps --checkpoint from being loaded into the model, where that can be built."""
     if asked.checkpoint is None or any(one.severity == "error" for one in verdict.diagnostics):
         return verdict
@@ -150,7 +150,7 @@ def fitting(verdict: Verdict, spec: str | None, model: Model, asked: Check) -> V
     return replace(verdict, diagnostics=(*found, *verdict.diagnostics))
 
 
-def suggesting(verdict: Verdict, spec: str | None, model: Model, asked: Check) -> Verdict:
+def suggesting(verdict: Verdict, spec: str | None, model: Request, asked: Check) -> Verdict:
     """The verdict with values that work for what --suggest names, or with the reason why none can be given."""
     for name in asked.suggest:
         from vit_trace.check.suggest import suggestion

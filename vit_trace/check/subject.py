@@ -22,7 +22,7 @@ from vit_trace.targets.spec import is_foreign
 from vit_trace.targets.target import Target, value_words
 
 if TYPE_CHECKING:
-    from vit_trace.targets.request import Model
+    from vit_trace.targets.request import Request
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,14 @@ class Subject:
         return all(one.severity != "error" for one in self.said)
 
 
-def examined(spec: str | None, model: Model) -> Subject:
+def examined(spec: str | None, model: Request) -> Subject:
     """The subject that a spec names. Raises Refused and ConfigError."""
     if spec is not None and is_foreign(spec):
         return of_spec(spec, model, json_places(spec))
     return of_config(settings(spec, model), spec, model)
 
 
-def of_config(settled: Settled, spec: str | None, model: Model) -> Subject:
+def of_config(settled: Settled, spec: str | None, model: Request) -> Subject:
     """The built-in ViT at some settings."""
     from vit_trace.targets.libraries.builtin import changed
 
@@ -75,7 +75,7 @@ def of_config(settled: Settled, spec: str | None, model: Model) -> Subject:
     )
 
 
-def of_spec(spec: str, model: Model, found: Places | None) -> Subject:
+def of_spec(spec: str, model: Request, found: Places | None) -> Subject:
     """Somebody else's model."""
     from vit_trace.targets.complaints import contained
 
@@ -83,7 +83,7 @@ def of_spec(spec: str, model: Model, found: Places | None) -> Subject:
 
     def again(change: Change) -> Subject:
         more = tuple(f"{name}={value_words(value)}" for name, value in change.items())
-        return of_spec(spec, model._replace(assignments=(*model.assignments, *more)), found)
+        return of_spec(spec, model.adding(*more), found)
 
     with contained():
         trace = traced(target, model)
@@ -95,7 +95,7 @@ def subject(facts: Facts, trace: Trace, again: Callable[[Change], Subject]) -> S
     return Subject(facts, trace.totals.parameters, trace.totals.flops, said_of(trace), again)
 
 
-def traced(target: Target, model: Model) -> Trace:
+def traced(target: Target, model: Request) -> Trace:
     from vit_trace.diagnose.diagnose import diagnosed
 
     return diagnosed(target, model.rules, formulas=False)

@@ -22,7 +22,7 @@ from vit_trace.targets.spec import is_foreign
 from vit_trace.targets.target import value_words
 
 if TYPE_CHECKING:
-    from vit_trace.targets.request import Model
+    from vit_trace.targets.request import Request
 
 SECONDS = 8.0
 RUNNING, CLEAN, DOUBTFUL = 24, 8, 6
@@ -34,7 +34,7 @@ CHOICES = {"pool": ("cls", "mean")}
 Size = int | str | tuple[int, ...]
 
 
-def suggestion(spec: str | None, model: Model, asked: str) -> Suggestion:
+def suggestion(spec: str | None, model: Request, asked: str) -> Suggestion:
     """The values of a hyperparameter that work near its present one. Raises Refused and ConfigError."""
     name, present = known(spec, model, asked)
     until = time.perf_counter() + SECONDS
@@ -57,10 +57,10 @@ def chosen(found: Sequence[Suggested]) -> Iterator[Suggested]:
             yield replace(one, warnings=own)
 
 
-def tried(spec: str | None, model: Model, name: str, value: Size, present: bool) -> list[Suggested]:
+def tried(spec: str | None, model: Request, name: str, value: Size, present: bool) -> list[Suggested]:
     """The value with its costs; nothing where it does not build or run."""
     try:
-        subject = examined(spec, model._replace(assignments=(*model.assignments, f"{name}={text_of(value)}")))
+        subject = examined(spec, model.adding(f"{name}={text_of(value)}"))
     except (Refused, ConfigError):
         return []
     if not subject.runs:
@@ -92,7 +92,7 @@ def text_of(value: Size) -> str:
 # -- the present value ---------------------------------------------------------------------------------------------
 
 
-def known(spec: str | None, model: Model, asked: str) -> tuple[str, Size]:
+def known(spec: str | None, model: Request, asked: str) -> tuple[str, Size]:
     """(the name that the model has for it, its present value). Raises Refused."""
     try:
         names = quantities(examined(spec, model))
@@ -129,7 +129,7 @@ def quantities(subject: Subject) -> dict[str, Size]:
     return found | ({"pool": str(pool)} if pool in CHOICES["pool"] else {})
 
 
-def written(spec: str | None, model: Model) -> dict[str, Size]:
+def written(spec: str | None, model: Request) -> dict[str, Size]:
     """What is written of a config that does not run: in its file, on the command line."""
     if spec is None or not is_foreign(spec):
         given = given_anyway(model.config if spec is None else Path(spec), model.flags, model.assignments)

@@ -14,7 +14,7 @@ from vit_trace.memory.verdict import diagnostics
 
 if TYPE_CHECKING:
     from vit_trace.check.options import Check
-    from vit_trace.targets.request import Model
+    from vit_trace.targets.request import Request
 
 
 def wanted(asked: Check) -> tuple[Training, int] | None:
@@ -29,7 +29,7 @@ def wanted(asked: Check) -> tuple[Training, int] | None:
     return training, budget_of(asked.memory)
 
 
-def weighing(verdict: Verdict, spec: str | None, model: Model, asked: Check) -> Verdict:
+def weighing(verdict: Verdict, spec: str | None, model: Request, asked: Check) -> Verdict:
     """The verdict with the memory of a training step, where the model runs at all."""
     run = wanted(asked)
     if run is None or verdict.parameters is None:

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from vit_trace.check.options import Check
 from vit_trace.cli.flags import Screen, with_bare_model, with_check, with_model, with_screen
-from vit_trace.targets.request import NO_MODEL, Model
+from vit_trace.targets.request import NO_REQUEST, Request
 from vit_trace.version import __version__
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def group(
 def trace(
     spec: Annotated[str | None, typer.Argument(help=SPEC_HELP)] = None,
     *,
-    model: Model,
+    model: Request,
     screen: Screen,
 ) -> int:
     """Trace a model: every stage of one forward with its shapes. The default verb."""
@@ -109,7 +109,7 @@ def explain(
         str | None, typer.Argument(metavar="SIZE|STAGE|CODE", help="A size such as 3072, a stage, a diagnostic's code.")
     ] = None,
     *,
-    model: Model,
+    model: Request,
 ) -> int:
     """Say what a size is, what a stage depends on, what a code means.
 
@@ -146,7 +146,7 @@ def check(
         ),
     ] = None,
     *,
-    model: Model,
+    model: Request,
     asked: Check,
 ) -> int:
     """Say what is wrong with configs, before a run is paid for."""
@@ -155,7 +155,7 @@ def check(
     from vit_trace.cli.report import exit_code, require_formats, write
     from vit_trace.render.findings.progress import watched
 
-    if asked.checkpoint is not None and not specs and model == NO_MODEL:
+    if asked.checkpoint is not None and not specs and model == NO_REQUEST:
         return held(asked)
     require_formats(asked)
     require_training(asked)
@@ -190,7 +190,7 @@ def models(
     return 0 if specs else FOUND
 
 
-def traced(spec: str | None, model: Model, listing: bool = False) -> Trace:
+def traced(spec: str | None, model: Request, listing: bool = False) -> Trace:
     """The trace of what the command line names. Imports torch once all is known to be well."""
     if listing:
         from vit_trace.record.source.listing import listed

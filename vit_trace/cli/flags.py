@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 import typer
 
 from vit_trace.check.options import Check
-from vit_trace.targets.request import Model
+from vit_trace.targets.request import Request
 
 Verb = TypeVar("Verb", bound=Callable[..., int])
 
@@ -130,7 +130,7 @@ DEFAULTS = {**SWITCHES, "view": "table", "strict": False, "checkpointing": False
 
 
 def with_model(verb: Verb) -> Verb:
-    """A verb's `model: Model` parameter as the flags it is made of."""
+    """A verb's `model: Request` parameter as the flags it is made of."""
     return spread(verb, "model", MODEL, model_of)
 
 
@@ -169,10 +169,11 @@ def spread(verb: Verb, name: str, flags: dict[str, Any], gather: Callable[[dict[
     return call  # type: ignore[return-value]
 
 
-def model_of(values: dict[str, Any]) -> Model:
+def model_of(values: dict[str, Any]) -> Request:
     flags = {name: values[name] for name in HYPERPARAMETERS if values[name] is not None}
     assignments, inputs = tuple(values["assign"] or ()), tuple(values["inputs"] or ())
-    return Model(flags, values["config"], assignments, values["rules"], values["formulas"], inputs, values["train"])
+    switches = {name: values[name] for name in ("train", "rules", "formulas")}
+    return Request(flags, values["config"], assignments, inputs, **switches)
 
 
 def screen_of(values: dict[str, Any]) -> Screen:

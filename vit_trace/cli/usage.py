@@ -13,10 +13,10 @@ from typing import Any
 from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Diagnostic
 from vit_trace.cli.flags import HYPERPARAMETERS
-from vit_trace.targets.request import Model
+from vit_trace.targets.request import Request
 
 
-def typed(model: Model) -> Iterator[tuple[str, str, str]]:
+def typed(model: Request) -> Iterator[tuple[str, str, str]]:
     """(flag, its text, an example) of each flag of the model that takes a text."""
     for name, text in model.flags.items():
         flag = f"--{name.replace('_', '-')}"
@@ -27,7 +27,7 @@ def typed(model: Model) -> Iterator[tuple[str, str, str]]:
         yield "--config", str(model.config), "--config FILE"
 
 
-def require_values(model: Model) -> None:
+def require_values(model: Request) -> None:
     """Refuse `--dim --depth 4`, where the parser takes the second flag for the value of the first. Raises Refused."""
     found = [
         Diagnostic("missing-value", "error", f"{flag} has no value: {text} follows it", None, (), (example,))

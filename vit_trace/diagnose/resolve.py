@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,21 +15,20 @@ from vit_trace.targets.spec import foreign_target, is_foreign, no_spec
 from vit_trace.targets.target import Target
 
 if TYPE_CHECKING:
-    from vit_trace.targets.request import Model
+    from vit_trace.targets.request import Request
 
 
-def targeted(spec: str | None, model: Model) -> Target:
+def targeted(spec: str | None, model: Request) -> Target:
     """The target of a spec: the built-in ViT, or somebody else's model. Raises Refused and ConfigError."""
     if spec is not None and is_foreign(spec):
         return foreign(spec, model)
     return of_settings(spec, settings(spec, model), model)
 
 
-def foreign(spec: str, model: Model) -> Target:
+def foreign(spec: str, model: Request) -> Target:
     """The target of somebody else's model. Raises Refused, with what would build where it does not."""
-    asked = (model.flags, model.inputs, model.train, model.rules, model.config)
     try:
-        return foreign_target(spec, model.assignments, *asked)
+        return foreign_target(spec, model)
     except Refused as refused:
         if not any(diagnostic.code == "build-failed" for diagnostic in refused.diagnostics):
             raise  # what follows imports torch
@@ -38,23 +38,23 @@ def foreign(spec: str, model: Model) -> Target:
 
         def build(values: Mapping[str, int]) -> Target:
             changed = {name: f"{name}={value}" for name, value in values.items()}
-            return foreign_target(spec, tuple((kept | changed).values()), *asked)
+            return foreign_target(spec, replace(model, assignments=tuple((kept | changed).values())))
 
         def left_out(name: str) -> Value:
             others = tuple(text for other, text in kept.items() if other != name)
-            return foreign_target(spec, others, *asked).hyperparameters.get(name)
+            return foreign_target(spec, replace(model, assignments=others)).hyperparameters.get(name)
 
         raise without(what_builds(refused, build), kept, left_out) from refused
 
 
-def settings(spec: str | None, model: Model) -> Settled:
+def settings(spec: str | None, model: Request) -> Settled:
     """The built-in ViT's settings: the YAML file, flags and --set. Raises Refused and ConfigError."""
     if spec is not None:
         require_yaml(spec, model.config)
     return settle(model.config if spec is None else Path(spec), model.flags, model.assignments)
 
 
-def of_settings(spec: str | None, settled: Settled, model: Model) -> Target:
+def of_settings(spec: str | None, settled: Settled, model: Request) -> Target:
     """The built-in ViT as a target. Raises Refused."""
     from vit_trace.targets.libraries.builtin import builtin, only_input
 

@@ -18,17 +18,6 @@ KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "
 WORDS = {"true": True, "false": False, "none": None, "null": None, "yes": True, "no": False}
 
 
-def assignments_of(texts: Sequence[str]) -> dict[str, str]:
-    """KEY=VALUE pairs as typed. Raises Refused."""
-    found: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip():
-            raise refuse("assignment", f"--set takes KEY=VALUE, not {text!r}", help=("for example --set depth=2",))
-        found[name.strip()] = value.strip()
-    return found
-
-
 def literal(text: str) -> Any:
     """The value a text stands for: a Python literal, true, none; 224x224 as a pair; else the text itself."""
     if text.lower() in WORDS:

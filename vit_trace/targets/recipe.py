@@ -70,11 +70,11 @@ def assemble(recipe: Recipe, request: Request) -> Foreign:
     turnable = knobs_of(arguments) if again is not None else ()
     if recipe.follows is not None:
         turnable = independent(turnable, recipe.follows)
-    if request.inputs:
+    if request.given:
         from vit_trace.targets.guess import refuse_unknown_inputs
 
-        refuse_unknown_inputs(built.model, [one.name for one in request.inputs if one.name])
-        plans: Sequence[Plan] = [given_plan(request.inputs, number(arguments, "channels"))]
+        refuse_unknown_inputs(built.model, [one.name for one in request.given if one.name])
+        plans: Sequence[Plan] = [given_plan(request.given, number(arguments, "channels"))]
     else:
         plans = recipe.plans(built)
     hyperparameters = plain(arguments)

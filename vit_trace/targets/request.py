@@ -1,65 +1,93 @@
-"""What the command line asks of somebody else's model, read once."""
+"""Holds what the command line asks of a model: one record, made once, carried to the target."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 from vit_trace.base.refused import refuse
-from vit_trace.targets.inputs import Given, parse_inputs
+
+if TYPE_CHECKING:
+    from vit_trace.targets.inputs import Given
 
 BATCH = 2
-"""Images in the batch where nobody says: enough to be told from an axis of one."""
+"""Images in the batch by default: enough to tell the batch from an axis of size 1."""
 
 SIDES = re.compile(r"^(\d+)(?:[x×](\d+))?$")
 
 
 @dataclass(frozen=True)
 class Request:
-    """--set as typed, flags of the built-in as typed, --input, --train, --rules."""
+    """What the command line asks of a model: the flags as typed, and what they mean for a library's model.
 
-    assignments: Mapping[str, str] = field(default_factory=dict)
+    `flags` are those of the built-in ViT, `config` the YAML file below them, `assignments` every --set, `inputs` every
+    --input. The properties parse them; each raises Refused where the text cannot be parsed.
+    """
+
     flags: Mapping[str, str] = field(default_factory=dict)
-    inputs: tuple[Given, ...] = ()
-    batch: int = BATCH
-    image: tuple[int, int] | None = None
-    train: bool = False
-    rules: bool = True
-
-
-def request_of(
-    assignments: Sequence[str], flags: Mapping[str, str], inputs: Sequence[str], train: bool, rules: bool
-) -> Request:
-    """The request as the command line gives it. Raises Refused."""
-    from vit_trace.targets.assignments import assignments_of
-
-    given = assignments_of(assignments)
-    batch = given.pop("batch_size", flags.get("batch_size", str(BATCH)))
-    if not batch.isdigit() or int(batch) < 1:
-        raise refuse("bad-value", f"batch size {batch}: a whole number above 0 is wanted")
-    image = None
-    if (text := flags.get("image_size")) is not None:
-        found = SIDES.match(text)
-        if not found or int(found[1]) < 1:
-            raise refuse("bad-value", f"--image-size {text}: 256 or 256x320 is wanted")
-        image = int(found[1]), int(found[2] or found[1])
-    return Request(given, flags, parse_inputs(inputs), int(batch), image, train, rules)
-
-
-class Model(NamedTuple):
-    """What the command line says of the model: flags as typed, a YAML file under them, --set, --input, switches."""
-
-    flags: dict[str, str]
-    config: Path | None
-    assignments: tuple[str, ...]
-    rules: bool
-    formulas: bool
+    config: Path | None = None
+    assignments: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     train: bool = False
+    rules: bool = True
+    formulas: bool = True
+
+    @cached_property
+    def assigned(self) -> dict[str, str]:
+        """The hyperparameters of --set, as typed; the last value of a name counts."""
+        return {name: text for name, text in self._pairs.items() if name != "batch_size"}
+
+    @cached_property
+    def given(self) -> tuple[Given, ...]:
+        """The inputs of --input."""
+        from vit_trace.targets.inputs import parse_inputs
+
+        return parse_inputs(self.inputs)
+
+    @cached_property
+    def batch(self) -> int:
+        """Images in the batch."""
+        text = self._pairs.get("batch_size", self.flags.get("batch_size", str(BATCH)))
+        if not text.isdigit() or int(text) < 1:
+            raise refuse("bad-value", f"batch size {text}: it takes a whole number above 0")
+        return int(text)
+
+    @cached_property
+    def image(self) -> tuple[int, int] | None:
+        """Height and width of --image-size; None where it is not given."""
+        if (text := self.flags.get("image_size")) is None:
+            return None
+        found = SIDES.match(text)
+        if not found or int(found[1]) < 1:
+            raise refuse("bad-value", f"--image-size {text}: it takes 256 or 256x320")
+        return int(found[1]), int(found[2] or found[1])
+
+    @cached_property
+    def _pairs(self) -> dict[str, str]:
+        """The names and texts of --set."""
+        found: dict[str, str] = {}
+        for text in self.assignments:
+            name, equals, value = text.partition("=")
+            if not equals or not name.strip():
+                raise refuse("assignment", f"--set takes KEY=VALUE, not {text!r}", help=("for example --set depth=2",))
+            found[name.strip()] = value.strip()
+        return found
+
+    def adding(self, *assignments: str) -> Request:
+        """The same request with more --set behind its own."""
+        return replace(self, assignments=(*self.assignments, *assignments))
+
+    def require_parsed(self, spec: str) -> None:
+        """Refuse what cannot be parsed, or is not for a library's model. Raises Refused."""
+        if self.config is not None:
+            message = f"--config is for the built-in ViT, not for {spec}"
+            raise refuse("flag-of-the-builtin", message, help=("--set NAME=VALUE",))
+        _ = self.assigned, self.batch, self.image, self.given
 
 
-NO_MODEL = Model({}, None, (), True, True)
-"""What the command line says where it says nothing of the model."""
+NO_REQUEST = Request()
+"""The request of a command line without any model option."""

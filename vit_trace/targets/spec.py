@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,22 +28,9 @@ def is_foreign(spec: str) -> bool:
     return ":" in spec or path.suffix.lower() == ".json" or (spec != "" and os.path.isdir(spec))
 
 
-def foreign_target(
-    spec: str,
-    assignments: Sequence[str] = (),
-    flags: Mapping[str, str] | None = None,
-    inputs: Sequence[str] = (),
-    train: bool = False,
-    rules: bool = True,
-    config: Path | None = None,
-) -> Target:
+def foreign_target(spec: str, request: Request) -> Target:
     """The target of a model of a library, of a config.json or of the user's own code. Raises Refused."""
-    if config is not None:
-        message = f"--config is for the built-in ViT, not for {spec}"
-        raise refuse("flag-of-the-builtin", message, help=("--set NAME=VALUE",))
-    from vit_trace.targets.request import request_of
-
-    request = request_of(assignments, flags or {}, inputs, train, rules)
+    request.require_parsed(spec)
     library, colon, name = spec.partition(":")
     if library in LIBRARIES and colon:
         if not name:

@@ -92,7 +92,8 @@ def timm_config(values: Mapping[str, Any], request: Request) -> Foreign:
 
     own = {key: str(values[key]) for key in ("num_classes", "global_pool") if key in values}
     own |= {key: str(value) for key, value in (values.get("model_args") or {}).items()}
-    return timm_model(str(values["architecture"]), replace(request, assignments={**own, **request.assignments}))
+    texts = tuple(f"{key}={value}" for key, value in own.items())
+    return timm_model(str(values["architecture"]), replace(request, assignments=(*texts, *request.assignments)))
 
 
 # -- classes -------------------------------------------------------------------------------------------------------
@@ -173,14 +174,14 @@ def model(
 ) -> Foreign:
     """The model of a config with --set on it. Raises Refused."""
     base = config_of(spec, config_class, values)
-    given = with_assignments(base, values, request.assignments)
+    given = with_assignments(base, values, request.assigned)
     config = config_of(spec, config_class, given)
 
     def of(changes: Changes) -> object:
         return built_of(config_class.from_dict(altered(config, given, changes)), model_class)  # type: ignore[attr-defined]
 
     model_class = model_class or mapped_class(spec, config)
-    if not request.inputs:
+    if not request.given:
         refuse_text(spec, config, model_class)
     built = build_first(spec, lambda: of({}), request.rules)
     arguments = {name: value for name, value in vars(config).items() if not name.startswith("_")}

@@ -40,7 +40,7 @@ def python_model(spec: str, request: Request) -> Foreign:
         make,
         built,
         plans=lambda one: plans(one, request, {**takes, **values}),
-        sure=not request.inputs or image_of(arguments) is not None,
+        sure=not request.given or image_of(arguments) is not None,
     )
     return assemble(by_arguments(recipe, built, value, values, takes), request)
 
@@ -73,12 +73,12 @@ def factory(spec: str, value: Any, request: Request) -> tuple[Callable[[], objec
     from torch import nn
 
     if isinstance(value, nn.Module):
-        if request.assignments:
+        if request.assigned:
             raise refuse("not-callable", f"{spec} is a model already: --set has nothing to set")
         return lambda: copied(value), {}, {}
     if not callable(value):
         raise refuse("not-a-model", f"{spec} is {described(value)}, no function or class that makes a model")
-    values = assignments.call_values(request.assignments, value)
+    values = assignments.call_values(request.assigned, value)
     parameters = assignments.signature_of(value) or {}
     if lacking := assignments.missing(parameters, values):
         help = " ".join(f"--set {name}=…" for name in lacking)

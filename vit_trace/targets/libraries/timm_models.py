@@ -30,7 +30,7 @@ def timm_model(name: str, request: Request) -> Foreign:
         near = did_you_mean(name, known, "timm:") or did_you_mean(name.partition("_")[0], known, "timm:")
         raise refuse("unknown-model", f"timm has no model {name}", help=(*near, "vit-trace models 'timm:*vit*'"))
     refuse_tag(timm, name)
-    values = {key: assignments.literal(text) for key, text in request.assignments.items()}
+    values = {key: assignments.literal(text) for key, text in request.assigned.items()}
     if fetched := FORBIDDEN & values.keys():
         raise refuse("no-weights", f"--set {min(fetched)}: a trace needs no weights and fetches none")
     spec = f"timm:{name}"
@@ -42,7 +42,7 @@ def timm_model(name: str, request: Request) -> Foreign:
         built = build_first(spec, make, request.rules)
     except Exception as error:
         plain = partial(timm.create_model, name, pretrained=False)
-        raise explained(spec, error, request.assignments, plain) from error
+        raise explained(spec, error, request.assigned, plain) from error
     return assemble(Recipe(spec, make, built, plans=lambda one: plans(one, request)), request)
 
 

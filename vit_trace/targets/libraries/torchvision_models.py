@@ -27,7 +27,7 @@ def torchvision_model(name: str, request: Request) -> Foreign:
         help = (*near, "vit-trace models 'torchvision:*'")
         raise refuse("unknown-model", f"torchvision has no model {name}", help=help)
     builder = models.get_model_builder(name)
-    values = assignments.call_values(request.assignments, builder)
+    values = assignments.call_values(request.assigned, builder)
     if fetched := {"weights", "weights_backbone", "pretrained"} & values.keys():
         raise refuse("no-weights", f"--set {min(fetched)}: a trace needs no weights and fetches none")
     nothing = {key: None for key in ("weights", "weights_backbone") if takes(builder, key)}
@@ -39,7 +39,7 @@ def torchvision_model(name: str, request: Request) -> Foreign:
     try:
         built = build_first(spec, make, request.rules)
     except Exception as error:
-        raise explained(spec, error, request.assignments, lambda: builder(**nothing)) from error
+        raise explained(spec, error, request.assigned, lambda: builder(**nothing)) from error
     return assemble(Recipe(spec, make, built, plans=lambda one: plans(models, name, one, request)), request)
 
 
