@@ -23,12 +23,12 @@ from hypothesis import strategies as st
 from vit_trace.check.judge import judged
 from vit_trace.check.many import expanded, verdicts
 from vit_trace.check.options import Check
-from vit_trace.check.rules.book import RULES
+from vit_trace.check.rules import all_rules
 from vit_trace.check.verdict import Verdict
 from vit_trace.cli.app import run as command
-from vit_trace.codes.registry import MEANINGS as CODES
 from vit_trace.config import load
 from vit_trace.probing.run import run
+from vit_trace.render.codes import MEANINGS as CODES
 from vit_trace.targets.libraries.builtin import builtin
 from vit_trace.targets.request import Request
 
@@ -185,7 +185,7 @@ def test_rules_and_their_remedies_on_any_config(tmp_path_factory, sizes):
 
 def test_every_rule_is_documented_and_met_on_a_page():
     met = {line.split()[-1] for case in CASES for line in case.expected}
-    for rule in RULES:
+    for rule in all_rules():
         assert rule.code in CODES
         assert rule.code in met or rule.severity == "note"
 

@@ -26,3 +26,8 @@ ROLES = {
     "window": {"window_size", "attn_window_size", "partition_size"},
 }
 """What a parameter of such a name is, whatever the library."""
+
+
+def role_named(name: str) -> str:
+    """The role of a hyperparameter by its name; "" where no library's name fits."""
+    return next((role for role, names in ROLES.items() if name in names), "")

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from vit_trace.base.refused import Refused
+from vit_trace.base.roles import role_named
 from vit_trace.base.trace import Diagnostic, Source
-from vit_trace.check.rules.book import RULES
-from vit_trace.check.rules.facts import Change, Finding, Rule, role_of
+from vit_trace.check.rules import Change, Finding, Rule, all_rules
 from vit_trace.check.subject import Subject, examined, json_places
 from vit_trace.check.verdict import SEVERITIES, Verdict
 from vit_trace.config import ConfigError
@@ -62,7 +62,7 @@ def batch_size(subject: Subject) -> int | None:
 
 def findings(subject: Subject, spec: str | None, model: Request) -> Iterator[Diagnostic]:
     """What the trace warns of, then what the rules find, each with what helps."""
-    found = [(rule, *pair) for rule in RULES for pair in rule.diagnostics(subject.facts)]
+    found = [(rule, rule.diagnostic(one), one) for rule in all_rules() for one in rule.find(subject.facts)]
     codes = {rule.code for rule, _, _ in found}
     yield from (one for one in subject.said if one.code not in codes)
     until = time.perf_counter() + SECONDS
@@ -75,7 +75,7 @@ def findings(subject: Subject, spec: str | None, model: Request) -> Iterator[Dia
 def alarms(subject: Subject) -> set[str]:
     """Codes of all errors and warnings."""
     said = {one.code for one in subject.said if one.severity != "note"}
-    return said | {rule.code for rule in RULES if rule.severity == "warning" and any(rule.find(subject.facts))}
+    return said | {rule.code for rule in all_rules() if rule.severity == "warning" and any(rule.find(subject.facts))}
 
 
 def remedies(
@@ -150,7 +150,7 @@ def blamed(diagnostic: Diagnostic, values: Mapping[str, Source]) -> Source | Non
             rank = 1
         elif len(name) > 3 and re.search(rf"\b{re.escape(name)}\b", text):
             rank = 2
-        elif role_of(name) and value in numbers:
+        elif role_named(name) and value in numbers:
             rank = 3 + numbers.index(value)
         else:
             continue

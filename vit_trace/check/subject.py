@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from vit_trace.base.trace import Diagnostic, Trace
-from vit_trace.check.rules.facts import Change, Facts, of_builtin, of_foreign
+from vit_trace.check.facts import Facts, of_builtin, of_foreign
+from vit_trace.check.rules import Change
 from vit_trace.config import Settled
 from vit_trace.config.json_text import Places, places
 from vit_trace.diagnose.resolve import foreign, of_settings, settings
@@ -129,4 +130,4 @@ def with_fields(facts: Facts, found: Places | None) -> Facts:
 
     fields = {str(path[0]): span for path, span in found.keys.items() if len(path) == 1}
     file = next(iter(fields.values())).file if fields else ""
-    return dataclasses.replace(facts, fields=fields, known=known_fields(Path(file)) if file else ())
+    return dataclasses.replace(facts, json_fields=fields, class_fields=known_fields(Path(file)) if file else ())

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from vit_trace.base.refused import Refused, refuse
-from vit_trace.base.roles import ROLES
+from vit_trace.base.roles import ROLES, role_named
 from vit_trace.check.judge import alarms
-from vit_trace.check.rules.facts import role_of
 from vit_trace.check.subject import Subject, examined, json_places
 from vit_trace.check.verdict import Suggested, Suggestion
 from vit_trace.config import ConfigError, given_anyway
@@ -105,7 +104,7 @@ def known(spec: str | None, model: Request, asked: str) -> tuple[str, Size]:
         help = (f"it can be {', '.join(names)}",)
         raise refuse("no-such-quantity", f"--suggest {asked}: there is no such whole number", help=help)
     value = names[name]
-    if isinstance(value, tuple) and ((role_of(name) != "image" and name != "patch_size") or len(value) != 2):
+    if isinstance(value, tuple) and ((role_named(name) != "image" and name != "patch_size") or len(value) != 2):
         message = f"--suggest {asked}: {name} is {text_of(value)}, a value for each stage, not one number"
         raise refuse("no-such-quantity", message)
     return name, value

@@ -45,10 +45,10 @@ def checked(trace: Trace, case: Callable[[], Case]) -> Trace:
     """The trace with its failure explained, or with warnings of silent mistakes."""
     if trace.failure is not None:
         return with_cause(trace, case)
-    from vit_trace.diagnose.silent import silent
+    from vit_trace.diagnose.silent import silent_mistakes
 
     try:
-        found = Context().run(lambda: silent(trace, case))
+        found = Context().run(lambda: silent_mistakes(trace, case))
     except Exception:  # a warning that cannot be worked out is not worth a trace
         return trace
     return replace(trace, diagnostics=(*trace.diagnostics, *found)) if found else trace

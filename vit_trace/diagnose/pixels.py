@@ -1,38 +1,44 @@
-"""An image that is not a multiple of the patch: the convolution leaves out its edge. No torch."""
+"""Finds patch embeddings that leave out the edge of an image, and the images of a trace. Needs no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import prod
+from typing import NamedTuple
 
-from vit_trace.base.trace import Diagnostic, Remedy, Stage, Trace
-from vit_trace.diagnose.found import Found, images
+from vit_trace.base.trace import Stage, TensorSpec, Trace
+
+SMALLEST_PATCH = 4
+"""Side of a convolution's kernel, in pixels, below which the kernel is not a patch."""
 
 
-def pixels_dropped(trace: Trace) -> Iterator[Found]:
-    """The patch embedding is a convolution in steps of its kernel, and the image no multiple of it."""
+class Embedding(NamedTuple):
+    """A patch embedding: (height, width) of its image, patch and grid of patches; `leading` are batch and channels."""
+
+    stage: Stage
+    leading: tuple[int, ...]
+    image: tuple[int, ...]
+    patch: tuple[int, ...]
+    grid: tuple[int, ...]
+
+
+def dropping_embeddings(trace: Trace) -> Iterator[Embedding]:
+    """Each convolution that moves in steps of its kernel over an image that is not a multiple of the kernel."""
     weights = {parameter.name: parameter.shape for parameter in trace.parameters}
     shapes = {spec.shape for spec in images(trace)}
     for stage in trace.stages:
         kernel = weights.get(f"{stage.module}.weight" if stage.module else "weight", ())
         if stage.operation != "Conv2d" or len(kernel) != 4 or not stage.inputs or not stage.outputs:
             continue
-        given, made = stage.inputs[0].shape, stage.outputs[0].shape
-        if given not in shapes or min(kernel[2:]) < 4 or len(made) != 4:
+        given, made, patch = stage.inputs[0].shape, stage.outputs[0].shape, kernel[2:]
+        if given not in shapes or min(patch) < SMALLEST_PATCH or len(made) != 4:
             continue
-        sides = list(zip(given[2:], made[2:], kernel[2:], strict=True))
-        if all(many == size // patch for size, many, patch in sides) and any(size % patch for size, _, patch in sides):
-            yield dropped(stage, given, kernel, made)
+        found = Embedding(stage, given[:2], given[2:], patch, made[2:])
+        whole = tuple(size // side for size, side in zip(found.image, patch, strict=True))
+        if whole == found.grid and any(size % side for size, side in zip(found.image, patch, strict=True)):
+            yield found
 
 
-def dropped(stage: Stage, given: tuple[int, ...], kernel: tuple[int, ...], made: tuple[int, ...]) -> Found:
-    lost = [(size % patch, word) for size, patch, word in zip(given[2:], kernel[2:], ("row", "column"), strict=True)]
-    text = " and ".join(f"the last {count} {word}{'s' * (count > 1)}" for count, word in lost if count)
-    message = f"{stage.name} drops {text} of the {given[2]}×{given[3]} image"
-    many = prod(given[2:]) - prod(made[2:]) * prod(kernel[2:])
-    terms = zip(given[2:], made[2:], kernel[2:], strict=True)
-    sums = dict.fromkeys(f"{size} = {count}·{patch} + {size - count * patch}" for size, count, patch in terms)
-    notes = (f"{', '.join(sums)}: {many} of {prod(given[2:])} pixels are never looked at",)
-    down, across = (size // patch * patch for size, patch in zip(given[2:], kernel[2:], strict=True))
-    remedies = [Remedy(f"an input of {down}×{across}", "input", {"shape": [*given[:2], down, across]})]
-    return Diagnostic("pixels-dropped", "warning", message, stage.source, notes), remedies
+def images(trace: Trace) -> list[TensorSpec]:
+    """Inputs of the model that look like a batch of images."""
+    given = [spec for stage in trace.stages if stage.kind == "input" for spec in stage.outputs]
+    return [spec for spec in given if len(spec.shape) == 4 and 0 not in spec.shape]

@@ -140,9 +140,9 @@ def key_of(remedy: Remedy) -> str:
 
 def loses_pixels(trace: Trace) -> bool:
     """Whether it runs by leaving out the edge of the image: no remedy."""
-    from vit_trace.diagnose.pixels import pixels_dropped
+    from vit_trace.diagnose.pixels import dropping_embeddings
 
-    return any(pixels_dropped(trace))
+    return any(dropping_embeddings(trace))
 
 
 def flow(listeners: list[Any]) -> Callable[..., Any]:

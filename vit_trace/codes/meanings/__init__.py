@@ -5,12 +5,11 @@ Causes of a failure, silent mistakes and rules of `check` register their own cod
 
 from __future__ import annotations
 
-from vit_trace.codes.meanings import checkpoint, config, forward, memory, rules, silent, targets, usage
+from vit_trace.codes.meanings import checkpoint, config, forward, memory, notes, targets, usage
 from vit_trace.codes.registry import register_all
 
 register_all("failure", forward.MEANINGS)
-register_all("silent", silent.MEANINGS)
-register_all("config-check", rules.MEANINGS)
+register_all("silent", notes.MEANINGS)
 register_all("checkpoint", checkpoint.MEANINGS)
 register_all("memory", memory.MEANINGS)
 register_all("config", config.MEANINGS)

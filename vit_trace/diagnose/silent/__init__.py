@@ -1,37 +1,71 @@
-"""Silent mistakes: a forward that runs and is wrong all the same. Warnings of an ordinary trace; no torch.
+"""Finds silent mistakes: a forward that runs, but whose result is wrong. Needs no torch.
 
-Each check is meant to stay silent on a sound model: it speaks only where sizes leave no other reading.
+Each file of this package registers one mistake with `@silent_mistake`; no list names the files. A check warns only
+where the sizes leave no other reading, so that a sound model gets no warning. Other rooms use `silent_mistakes`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import chain
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from inspect import cleandoc
 
-from vit_trace.base.trace import Diagnostic, Remedy, Trace
-from vit_trace.diagnose.pixels import pixels_dropped
-from vit_trace.diagnose.silent.exchanged import exchanged
-from vit_trace.diagnose.silent.heads import heads_left_over
-from vit_trace.diagnose.silent.nothing import returns_nothing
-from vit_trace.diagnose.silent.ones import broadcast_ones
-from vit_trace.diagnose.silent.positions import positions_cut
+from vit_trace.base.modules import import_all
+from vit_trace.base.trace import Diagnostic, Remedy, Source, Trace
+from vit_trace.codes.registry import register
 from vit_trace.diagnose.trials import Case
 
-CHECKS = (pixels_dropped, positions_cut, broadcast_ones, heads_left_over, returns_nothing)
+RESHAPES = {"flatten", "reshape", "view", "rearrange", "Rearrange", "unflatten", "Flatten"}
+"""Operations that merge or split axes and leave the order of the elements."""
+
+OFFERED = 2
+"""Remedies shown for one mistake; further ones that work are left out."""
 
 
-def silent(trace: Trace, case: Callable[[], Case]) -> tuple[Diagnostic, ...]:
-    """What is wrong with a trace that ran; `case` is asked for only where something has to be tried."""
-    found = [*chain.from_iterable(check(trace) for check in CHECKS), *exchanged(trace, case)]
-    return tuple(with_remedies(one, remedies, case) for one, remedies in found)
+@dataclass(frozen=True)
+class Mistake:
+    """What a check found: a headline, the place, the numbers, and changes that might help.
+
+    Each of `remedies` is tried before it is offered.
+    """
+
+    message: str
+    source: Source | None = None
+    notes: tuple[str, ...] = ()
+    remedies: tuple[Remedy, ...] = ()
 
 
-def with_remedies(diagnostic: Diagnostic, remedies: list[Remedy], case: Callable[[], Case]) -> Diagnostic:
-    """The warning with those of its remedies that were tried and run."""
-    if not remedies:
-        return diagnostic
-    trials = case()
-    trials.start()
-    worked = [one for remedy in remedies if (one := trials.attempt(remedy)) is not None]
-    help = tuple(f"{one.change} (tried: runs, output {one.output})" for one in worked[:2])
-    return Diagnostic(diagnostic.code, "warning", diagnostic.message, diagnostic.span, diagnostic.notes, help)
+MakeCase = Callable[[], Case]
+"""Makes a case in which changes can be tried; called only where a check needs one, as it builds the model again."""
+
+Finder = Callable[[Trace, MakeCase], Iterator[Mistake]]
+
+_FINDERS: dict[str, Finder] = {}
+
+
+def silent_mistake(code: str) -> Callable[[Finder], Finder]:
+    """Register a function that finds a mistake; its docstring says what the code means (`vit-trace explain CODE`)."""
+
+    def registered(find: Finder) -> Finder:
+        register("silent", code, cleandoc(find.__doc__ or ""))
+        _FINDERS[code] = find
+        return find
+
+    return registered
+
+
+def silent_mistakes(trace: Trace, case: MakeCase) -> tuple[Diagnostic, ...]:
+    """One warning for each mistake in a trace that ran, ordered by code."""
+    import_all(__name__)
+    return tuple(_warning(code, one, case) for code in sorted(_FINDERS) for one in _FINDERS[code](trace, case))
+
+
+def _warning(code: str, found: Mistake, case: MakeCase) -> Diagnostic:
+    """The mistake as a diagnostic, with the first remedies that were tried and run."""
+    worked: list[Remedy] = []
+    if found.remedies:
+        trials = case()
+        trials.start()
+        worked = [one for remedy in found.remedies if (one := trials.attempt(remedy)) is not None]
+    help = tuple(f"{one.change} (tried: runs, output {one.output})" for one in worked[:OFFERED])
+    return Diagnostic(code, "warning", found.message, found.source, found.notes, help)

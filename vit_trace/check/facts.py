@@ -1,0 +1,195 @@
+"""Collects what is known of a config and its trace: its quantities by role, whatever their names. Needs no torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from vit_trace.base.roles import Path, role_named
+from vit_trace.base.trace import Source, Trace
+from vit_trace.config import REFERENCE, Settled
+from vit_trace.targets.knobs import nested, whole
+from vit_trace.targets.target import Target
+
+RATES = re.compile(r"drop(?!.*(mode|layer|type|kind|size|block|last))")
+"""Names of dropout rates."""
+
+PREFIX = re.compile(r"^(decoder|encoder|sm|lg|text|predictor|pred)_")
+"""Prefixes that tell apart two networks in one config."""
+
+BUILTIN_ROLES = {"image_size": "image", "patch_size": "patch", "num_classes": "classes"}
+"""Roles of the built-in ViT's settings that are not named like their role."""
+
+WIDTHS = ("dim", "mlp_dim")
+"""Roles that are kept only where a layer of the trace has that size."""
+
+SOFTMAX = {"softmax", "Softmax", "scaled_dot_product_attention"}
+"""Operations whose last axis is the sequence that attention looks over."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One quantity of a config: its role, the name that sets it, its value and, where it was given, its place."""
+
+    role: str
+    name: str
+    value: int | float | tuple[int, ...]
+    span: Source | None = None
+
+    @property
+    def whole(self) -> int | None:
+        """The value where it is one whole number."""
+        return self.value if isinstance(self.value, int) else None
+
+    @property
+    def sides(self) -> tuple[int, int] | None:
+        """(height, width) of an image or patch, given as one number or two."""
+        if isinstance(self.value, int):
+            return self.value, self.value
+        return (self.value[0], self.value[1]) if isinstance(self.value, tuple) and len(self.value) == 2 else None
+
+
+class Network(dict[str, Quantity]):
+    """The quantities of one network by role: most configs describe one, some an encoder and a decoder."""
+
+    def whole(self, role: str) -> int | None:
+        """The value of a role where it is one whole number."""
+        return self[role].whole if role in self else None
+
+    def present(self, *roles: str) -> tuple[Quantity, ...]:
+        """The quantities of those roles that the network has."""
+        return tuple(self[role] for role in roles if role in self)
+
+    def pairs(self, one: str, two: str) -> Iterator[tuple[int, int]]:
+        """The values of two roles that belong together: both numbers, or both lists of one length.
+
+        A number beside a list belongs to the first stage, as in models whose widths double from stage to stage.
+        """
+        first, second = self[one].value, self[two].value
+        if isinstance(first, int) and isinstance(second, int):
+            yield first, second
+        elif isinstance(first, tuple) and isinstance(second, tuple) and len(first) == len(second):
+            yield from zip(first, second, strict=True)
+        elif isinstance(first, int) and isinstance(second, tuple) and second:
+            yield first, second[0]
+
+    @property
+    def head_dimension(self) -> int | None:
+        """The head dimension: given, or dim / heads."""
+        if "dim_head" in self:
+            return self.whole("dim_head")
+        dim, heads = self.whole("dim"), self.whole("heads")
+        return dim // heads if dim and heads and dim % heads == 0 else None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A config as the rules see it.
+
+    `rates` are dropout rates; `image` is the (height, width) of the images it is made for; `tokens` the longest
+    sequence that attention looks over, where that is known; `trace` is None where the settings say all. For a
+    config.json, `json_fields` are the fields it has and `class_fields` those that its config class reads.
+    """
+
+    target: Target
+    networks: tuple[Network, ...]
+    rates: tuple[Quantity, ...] = ()
+    image: tuple[int, int] | None = None
+    tokens: int | None = None
+    trace: Trace | None = None
+    json_fields: Mapping[str, Source] = field(default_factory=dict)
+    class_fields: tuple[str, ...] = ()
+
+    @property
+    def quantities(self) -> Iterator[Quantity]:
+        """The quantities of all networks."""
+        return (one for network in self.networks for one in network.values())
+
+
+def of_builtin(settled: Settled, target: Target) -> Facts:
+    """The facts of the built-in ViT, read from its settings alone."""
+    config = settled.config
+    spans = {name: setting.span for name, setting in settled.given.items()}
+    values = {name: getattr(config, name) for name in REFERENCE.__struct_fields__}
+    network = Network(
+        (role := BUILTIN_ROLES.get(name, name), Quantity(role, name, value, spans.get(name)))
+        for name, value in values.items()
+        if whole(value) or isinstance(value, tuple)
+    )
+    rates = tuple(Quantity("rate", name, values[name], spans.get(name)) for name in ("dropout", "emb_dropout"))
+    (height, width), (p1, p2) = config.image_size, config.patch_size
+    tokens = (height // p1) * (width // p2) + 1
+    return Facts(target, (network,), rates, config.image_size, tokens)
+
+
+def of_foreign(target: Target, trace: Trace, spans: Mapping[Path, Source]) -> Facts:
+    """The facts of somebody else's model: its arguments, known by the names that libraries use."""
+    networks: dict[tuple[object, ...], Network] = {}
+    rates: list[Quantity] = []
+    for path, value in nested(target.arguments):
+        one = quantity_of(path, value, spans.get(path)) if "text" not in str(path) else None
+        if one is not None and one.role == "rate":
+            rates.append(one)
+        elif one is not None:
+            networks.setdefault(network_of(path), Network()).setdefault(one.role, one)
+    image = target.expected[-2:] if target.expected is not None else ()
+    return Facts(
+        target,
+        tuple(confirmed(network, trace) for network in networks.values()),
+        tuple(rates),
+        (image[0], image[1]) if len(image) == 2 else None,
+        attended(trace),
+        trace,
+    )
+
+
+def quantity_of(path: Path, value: object, span: Source | None) -> Quantity | None:
+    """An argument as a quantity; None where its name or its value says nothing that the rules know."""
+    name, dotted = str(path[-1]), ".".join(map(str, path))
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and RATES.search(name):
+        return Quantity("rate", dotted, value, span)
+    role = "mlp_ratio" if name.endswith("mlp_ratio") else role_named(PREFIX.sub("", name))
+    if isinstance(value, float):
+        return Quantity(role, dotted, value, span) if role == "mlp_ratio" else None
+    sizes = tuple(value) if isinstance(value, (list, tuple)) else value
+    if role and (whole(sizes) or (isinstance(sizes, tuple) and sizes and all(map(whole, sizes)))):
+        assert isinstance(sizes, (int, tuple))
+        return Quantity(role, dotted, sizes, span)
+    return None
+
+
+def network_of(path: Path) -> tuple[object, ...]:
+    """What tells the networks of a config apart: where their quantities stand, and a common prefix."""
+    found = PREFIX.match(str(path[-1]))
+    return (*path[:-1], found[0] if found else "")
+
+
+def confirmed(network: Network, trace: Trace) -> Network:
+    """The network without widths that no layer of the trace has: some libraries use the name for another thing."""
+    modules = [stage for stage in trace.stages if stage.kind == "module"]
+    sizes = {size for stage in modules for spec in stage.outputs for size in spec.shape[1:]}
+
+    def seen(one: Quantity) -> bool:
+        return one.role not in WIDTHS or bool(sizes & set(one.value if isinstance(one.value, tuple) else (one.value,)))
+
+    return Network((role, one) for role, one in network.items() if seen(one))
+
+
+def attended(trace: Trace) -> int | None:
+    """The longest sequence that attention looks over, measured; None where the trace shows no attention."""
+    lengths = []
+    for stage in trace.stages:
+        if stage.operation not in SOFTMAX or not stage.outputs:
+            continue
+        if stage.operation == "scaled_dot_product_attention":
+            lengths += [stage.inputs[1].shape[-2]] if len(stage.inputs) > 1 else []
+        elif len(shape := stage.outputs[0].shape) >= 3 and shape[-1] == shape[-2]:
+            lengths.append(shape[-1])
+    return max(lengths, default=None)
+
+
+def multiples_near(size: int, of: int) -> list[int]:
+    """The nearest multiples of a number around a size."""
+    below = size // of * of
+    return sorted((one for one in (below, below + of) if one > 0 and one != size), key=lambda one: abs(one - size))

@@ -1,0 +1,21 @@
+"""Rule: there are at least two classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vit_trace.check.facts import Facts
+from vit_trace.check.rules import Finding, rule
+
+
+@rule("one-class", "warning")
+def one_class(facts: Facts) -> Iterator[Finding]:
+    """The model has one class, so it returns one logit per image. Softmax over one logit is always 1, so cross entropy
+    is 0 from the first step on and the model learns nothing. One logit is right for a binary loss (BCEWithLogitsLoss)
+    or for regression; otherwise count the classes.
+    """
+    for network in facts.networks:
+        classes = network.get("classes")
+        if classes is not None and classes.value == 1:
+            note = "softmax over one class is always 1 and its cross entropy 0; one logit suits only a binary loss"
+            yield Finding(f"{classes.name} is 1", (classes,), (note,), ({classes.name: 2},))

@@ -1,0 +1,64 @@
+"""Finds heads that do not divide the embedding dimension in a model that rounds down: some features are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from vit_trace.base.trace import Remedy, Stage, Trace
+from vit_trace.diagnose.changes.settings import nearest
+from vit_trace.diagnose.silent import RESHAPES, MakeCase, Mistake, silent_mistake
+from vit_trace.targets.target import set_words
+
+PROJECTED = (1, 2, 3)
+"""How many of queries, keys and values one layer projects to."""
+
+NEXT = 8
+"""Stages after a projection among which the split into heads is looked for."""
+
+
+@silent_mistake("heads-do-not-divide-dim")
+def heads_left_over(trace: Trace, _: MakeCase) -> Iterator[Mistake]:
+    """dim is not a multiple of heads, and the model rounds the head dimension down without a warning.
+    Example: hidden_size 770 with 12 heads: each head gets 64 of 64.17 features, attention is 768 wide.
+    It runs, but a few features are lost. Choose heads that divide dim: `vit-trace check SPEC --suggest heads`.
+    """
+    weights = {parameter.name: parameter.shape for parameter in trace.parameters}
+    for stage in trace.stages:
+        weight = weights.get(f"{stage.module}.weight" if stage.module else "weight", ())
+        if stage.operation != "Linear" or len(weight) != 2 or not stage.outputs:
+            continue
+        pairs = _splits(trace, stage)
+        heads = next((heads for heads, each in pairs if _rounded_down(weight, heads, each)), None)
+        if heads is not None:
+            yield _mistake(trace, stage, weight[1], heads)
+            return
+
+
+def _splits(trace: Trace, stage: Stage) -> list[tuple[int, int]]:
+    """Pairs of neighbouring sizes that one of the next stages splits the features of a layer's output into."""
+    made = stage.outputs[0].shape
+    for step in trace.stages[stage.index + 1 : stage.index + NEXT]:
+        if step.operation in RESHAPES and step.inputs and step.outputs and step.inputs[0].shape == made:
+            return [pair for pair in pairwise(step.outputs[0].shape) if pair[0] > 1]
+    return []
+
+
+def _rounded_down(weight: tuple[int, ...], heads: int, each: int) -> bool:
+    """Whether a layer projects to all features except those left over after a division by the heads."""
+    made, width = weight
+    return each == width // heads and width % heads > 0 and any(made == times * each * heads for times in PROJECTED)
+
+
+def _mistake(trace: Trace, stage: Stage, width: int, heads: int) -> Mistake:
+    each = width // heads
+    message = f"{stage.name} makes {heads} heads of {each}: {heads * each} features of {width}"
+    note = f"{heads} does not divide {width}: {width} = {heads}·{each} + {width - heads * each}"
+    names = [name for name, value in trace.target.hyperparameters.items() if value == heads and "head" in name]
+    remedies = [
+        Remedy(set_words(name, value), "hyperparameter", {name: value})
+        for value in nearest(heads)
+        if width % value == 0
+        for name in names
+    ]
+    return Mistake(message, stage.source, (note,), tuple(remedies[:2]))

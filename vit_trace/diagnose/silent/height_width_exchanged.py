@@ -1,0 +1,112 @@
+"""Finds tokens that are flattened in rows of w and read back in rows of h: height and width are exchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from math import prod
+
+from vit_trace.base.trace import Remedy, Stage, Trace
+from vit_trace.diagnose.changes.inputs import CHANNELS, built_for
+from vit_trace.diagnose.pixels import images
+from vit_trace.diagnose.silent import RESHAPES, MakeCase, Mistake, silent_mistake
+from vit_trace.diagnose.trials import Case
+
+
+@silent_mistake("height-width-exchanged")
+def height_width_exchanged(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
+    """Height and width change places on the way: tokens that were flattened in rows of w are read in rows of h.
+    On square images the shapes stay right; on others the image is scrambled. Found by tracing with an image that is not
+    square.
+    """
+    if {"h", "w"} <= trace.symbols.keys():
+        stage = _exchanging(trace)
+        if stage is not None:
+            yield _mistake(stage, f"flattened as h·w, read as w·h: {' × '.join(stage.outputs[0].dims)}")
+    elif any(_may_hide(trace, image.shape) for image in images(trace)):
+        yield from _on_oblong(trace, case())
+
+
+def _exchanging(trace: Trace) -> Stage | None:
+    """The stage that splits an axis h·w into … w, h … by its formulas, where all flattening was of … h, w …"""
+    merged = {"n", "h*w"}
+    flattened = False
+    for stage in trace.stages:
+        if stage.operation not in RESHAPES or not stage.inputs or not stage.outputs:
+            continue
+        before, after = (list(pairwise(spec.dims)) for spec in (stage.inputs[0], stage.outputs[0]))
+        if ("h", "w") in before and merged & set(stage.outputs[0].dims):
+            flattened = True
+        if ("w", "h") in before and merged & set(stage.outputs[0].dims):
+            return None
+        if flattened and ("w", "h") in after and _splits_only(stage, merged):
+            return stage
+    return None
+
+
+def _splits_only(stage: Stage, merged: set[str]) -> bool:
+    """Whether w, h took the place of one axis h·w and all other axes stayed."""
+    given, made = stage.inputs[0].dims, stage.outputs[0].dims
+    place = next(at for at, pair in enumerate(pairwise(made)) if pair == ("w", "h"))
+    return any((*made[:place], one, *made[place + 2 :]) == given for one in merged)
+
+
+def _mistake(stage: Stage, note: str) -> Mistake:
+    return Mistake(f"{stage.name} exchanges height and width", stage.source, (note,))
+
+
+def _may_hide(trace: Trace, image: tuple[int, ...]) -> bool:
+    """Whether a grid is read back from an axis: then a square image may hide an exchange."""
+    return image[2] == image[3] and any(_unflattened(stage) is not None for stage in trace.stages)
+
+
+def _unflattened(stage: Stage) -> tuple[int, int] | None:
+    """(rows, columns) that a stage splits one axis into, all other axes staying."""
+    if stage.operation not in RESHAPES or not stage.inputs or not stage.outputs:
+        return None
+    given, made = stage.inputs[0].shape, stage.outputs[0].shape
+    pairs = [
+        pair
+        for place, pair in enumerate(pairwise(made))
+        if min(pair) > 1 and (*made[:place], prod(pair), *made[place + 2 :]) == given
+    ]
+    return pairs[-1] if pairs else None
+
+
+def _on_oblong(trace: Trace, case: Case) -> Iterator[Mistake]:
+    """Traces an oblong image as well: a grid g × 2g that comes back as 2g × g."""
+    case.start()
+    for oblong in _oblongs(images(trace)[0].shape, case):
+        again = case.trial(oblong)
+        if again is not None and again.failure is None:
+            yield from _turned(again, again.stages[0].outputs[0].shape)
+            return
+
+
+def _oblongs(image: tuple[int, ...], case: Case) -> Iterator[Remedy]:
+    """An image twice as wide, then one twice as high, then a model built for the wide one."""
+    wide, tall = [*image[:3], 2 * image[3]], [*image[:2], 2 * image[2], image[3]]
+    for shape in (wide, tall):
+        yield Remedy("", "input", {"shape": shape})
+    built = built_for(tuple(wide), case)
+    built.pop(next((name for name in built if name in CHANNELS), ""), None)
+    if built:
+        yield Remedy("", "input", {"shape": wide, "hyperparameters": built})
+
+
+def _turned(again: Trace, image: tuple[int, ...]) -> Iterator[Mistake]:
+    """The first stage that reads tokens of an oblong image back into a grid turned by 90 degrees."""
+    wide = image[3] > image[2]
+    grids = {
+        spec.shape[2:]
+        for stage in again.stages
+        for spec in stage.outputs
+        if len(spec.shape) == 4 and spec.shape[2 + wide] == 2 * spec.shape[3 - wide]
+    }
+    for stage in again.stages:
+        found = _unflattened(stage)
+        if found is not None and found[::-1] in grids and found not in grids:
+            rows, columns = found
+            note = f"an image of {image[2]}×{image[3]}: a grid of {columns}×{rows} comes back as {rows}×{columns}"
+            yield _mistake(stage, note)
+            return
