@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from vit_trace.base.trace import Trace
 from vit_trace.config import ViTConfig
+from vit_trace.dims import search
 from vit_trace.dims.explain import doublings, meanings
 from vit_trace.dims.formula import evaluate, parse
 from vit_trace.dims.values import UNKNOWN, ValuesError, at, changes_of
@@ -140,6 +141,21 @@ def test_an_image_that_does_not_divide_is_refused():
     trace = run(builtin(ViTConfig(depth=1)))
     with pytest.raises(ValuesError, match="250 is not a multiple of p1 32"):
         at(trace, changes_of(trace, {"image_size": "250"}))
+
+
+def test_a_search_ends_after_its_budget_and_the_trace_says_so(monkeypatch):
+    monkeypatch.setattr(search, "MOST_SEARCHED", 1)
+    settings = [{name: symbol.value for name, symbol in symbols(ViTConfig()).items()}, *PROBES]
+    names = PROBES[0].keys() & settings[0].keys()
+    found = search.Search([{name: setting[name] for name in names} for setting in settings])
+    for wide in ("mlp_dim", "heads"):
+        formula = found.formula(tuple(setting["dim"] + setting[wide] for setting in settings))
+        assert (formula is None) == (wide == "heads")
+    assert found.left == 1
+    assert not run(builtin(ViTConfig(depth=1))).diagnostics
+    monkeypatch.setattr(search.Search, "left", 3)
+    (note,) = run(builtin(ViTConfig(depth=1))).diagnostics
+    assert (note.code, note.severity) == ("formulas", "note") and note.message.startswith("3 sizes have no formulas")
 
 
 REFUSED = [

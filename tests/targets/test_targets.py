@@ -16,8 +16,8 @@ from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Trace
 from vit_trace.cli import app as cli
 from vit_trace.dims.formula import evaluate, parse
-from vit_trace.dims.name import stage_keys
 from vit_trace.dims.values import bindings
+from vit_trace.dims.walk import stage_keys
 from vit_trace.probing import probing
 from vit_trace.probing.run import run
 from vit_trace.view import outline as views

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from vit_trace.base.trace import Stage, Trace
 from vit_trace.base.words import name_range
-from vit_trace.dims.formula import Formula, Number, Product, Sum, Symbol, evaluate, symbols, terms
+from vit_trace.dims.formula import Formula, Name, Number, Product, Sum, evaluate, symbols, terms
 from vit_trace.dims.values import ValuesError, bindings, parsed
 
 
@@ -82,7 +82,7 @@ def with_numbers(formula: Formula, values: Mapping[str, int]) -> str:
     match formula:
         case Number(value):
             return str(value)
-        case Symbol(name):
+        case Name(name):
             return str(values[name])
         case Sum():
             return " + ".join(with_numbers(term, values) for term in terms(formula)).replace("+ -", "- ")

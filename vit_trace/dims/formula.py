@@ -1,71 +1,233 @@
-"""Formulas: integer expressions over named quantities, as data. `h*w + 1`, `3*heads*dim_head`, `(H + 2)//4`.
+"""Defines formulas: integer expressions over named quantities, as data. `h*w + 1`, `3*heads*dim_head`, `(H + 2)//4`.
 
-They are parsed, printed in Python syntax and as people write them, evaluated, substituted into and compared. Knows
-nothing of torch or of where formulas come from. Integers only; division is `//` and rounds down, as in Python; what is
-never larger than something else is `min(window, h)`.
+Each form (a sum, a quotient …) says in its own class what it is made of, how it is computed, written and read; nothing
+else distinguishes forms. A new form is a class here and a name in FORMS; `wide.py` offers it to the search. Integers
+only: division is `//` and rounds down, as in Python. No torch.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import prod
 
+SUM, QUOTIENT, PRODUCT, ATOM = range(4)
+"""How tightly the outermost sign of a text binds; a text stands in brackets where a tighter one is needed."""
+
 
 class FormulaError(ValueError):
-    """The text is no formula, or a value for one of its symbols is missing; the message says which."""
+    """The text is not a formula, or a value for one of its symbols is missing; the message says which."""
+
+
+class Formula:
+    """One form of a formula. `str` writes it in Python syntax."""
+
+    __slots__ = ()
+    repeated = False
+    """Whether a part of this form gets a symbol of its own where a trace repeats it."""
+
+    @property
+    def binds(self) -> int:
+        """How tightly the outermost sign of its text binds."""
+        return ATOM
+
+    @staticmethod
+    def read(node: ast.expr) -> Formula | None:
+        """The formula of a Python expression; None for an expression of another form."""
+        raise NotImplementedError
+
+    def inner(self) -> tuple[Formula, ...]:
+        """The formulas that it is made of."""
+        return ()
+
+    def of(self, inner: Sequence[Formula]) -> Formula:
+        """The same form made of other formulas."""
+        return self
+
+    def combine(self, sizes: Sequence[int]) -> int:
+        """Its value, from the values of what it is made of. Raises FormulaError where it has none."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
+class Number(Formula):
     value: int
 
+    @property
+    def binds(self) -> int:
+        return ATOM if self.value >= 0 else SUM
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+    @staticmethod
+    def read(node: ast.expr) -> Formula | None:
+        match node:
+            case ast.Constant(value=int() as value) if not isinstance(value, bool):
+                return Number(value)
+        return None
+
+    def combine(self, sizes: Sequence[int]) -> int:
+        return self.value
+
 
 @dataclass(frozen=True, slots=True)
-class Symbol:
+class Name(Formula):
+    """A symbol, by its name."""
+
     name: str
 
+    def __str__(self) -> str:
+        return self.name
+
+    @staticmethod
+    def read(node: ast.expr) -> Formula | None:
+        match node:
+            case ast.Name(id=name):
+                return Name(name)
+            case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=int(place))):  # one of a list
+                return Name(f"{name}[{place}]")
+        return None
+
 
 @dataclass(frozen=True, slots=True)
-class Sum:
+class Sum(Formula):
     terms: tuple[Formula, ...]
 
+    @property
+    def binds(self) -> int:
+        return SUM
+
+    def __str__(self) -> str:
+        """a + b - c"""
+        text, *others = map(str, self.terms)
+        return text + "".join(f" - {one[1:]}" if one.startswith("-") else f" + {one}" for one in others)
+
+    @staticmethod
+    def read(node: ast.expr) -> Formula | None:
+        match node:
+            case ast.BinOp(left=left, op=ast.Add(), right=right):
+                return Sum((*terms(of_node(left)), *terms(of_node(right))))
+            case ast.BinOp(left=left, op=ast.Sub(), right=right):
+                return Sum((*terms(of_node(left)), *map(negative, terms(of_node(right)))))
+        return None
+
+    def inner(self) -> tuple[Formula, ...]:
+        return self.terms
+
+    def of(self, inner: Sequence[Formula]) -> Formula:
+        return Sum(tuple(term for one in inner for term in terms(one)))
+
+    def combine(self, sizes: Sequence[int]) -> int:
+        return sum(sizes)
+
 
 @dataclass(frozen=True, slots=True)
-class Product:
+class Product(Formula):
     factors: tuple[Formula, ...]
 
+    @property
+    def binds(self) -> int:
+        return SUM if self.negated() else PRODUCT
+
+    def negated(self) -> bool:
+        return len(self.factors) > 1 and self.factors[0] == Number(-1)
+
+    def __str__(self) -> str:
+        if self.negated():
+            return f"-{Product(self.factors[1:])}"
+        first, *others = self.factors
+        return "*".join((bracketed(first, QUOTIENT), *(bracketed(one, PRODUCT) for one in others)))
+
+    @staticmethod
+    def read(node: ast.expr) -> Formula | None:
+        match node:
+            case ast.BinOp(left=left, op=ast.Mult(), right=right):
+                return Product((*factors(of_node(left)), *factors(of_node(right))))
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return negative(of_node(operand))
+        return None
+
+    def inner(self) -> tuple[Formula, ...]:
+        return self.factors
+
+    def of(self, inner: Sequence[Formula]) -> Formula:
+        return Product(tuple(factor for one in inner for factor in factors(one)))
+
+    def combine(self, sizes: Sequence[int]) -> int:
+        return prod(sizes)
+
 
 @dataclass(frozen=True, slots=True)
-class Quotient:
+class Quotient(Formula):
     """`top // bottom`, rounded down."""
 
     top: Formula
     bottom: Formula
+    repeated = True
 
-
-@dataclass(frozen=True, slots=True)
-class Least:
-    """`min(window, h)`: a window never larger than what it looks at."""
-
-    parts: tuple[Formula, ...]
-
-
-Formula = Number | Symbol | Sum | Product | Quotient | Least
-
-
-@dataclass(frozen=True, slots=True)
-class Dim:
-    """One axis: its size in this trace, and the formula it follows; a plain Number where none is established."""
-
-    size: int
-    formula: Formula
+    @property
+    def binds(self) -> int:
+        return QUOTIENT
 
     def __str__(self) -> str:
-        return written(self.formula)
+        return f"{bracketed(self.top, QUOTIENT)}//{bracketed(self.bottom, ATOM)}"
+
+    @staticmethod
+    def read(node: ast.expr) -> Formula | None:
+        match node:
+            case ast.BinOp(left=left, op=ast.FloorDiv(), right=right):
+                return Quotient(of_node(left), of_node(right))
+        return None
+
+    def inner(self) -> tuple[Formula, ...]:
+        return self.top, self.bottom
+
+    def of(self, inner: Sequence[Formula]) -> Formula:
+        return Quotient(*inner)
+
+    def combine(self, sizes: Sequence[int]) -> int:
+        top, bottom = sizes
+        if bottom == 0:
+            raise FormulaError(f"{self.bottom} is 0 in {self}")
+        return top // bottom
+
+
+@dataclass(frozen=True, slots=True)
+class Least(Formula):
+    """`min(window, h)`: a window that is never larger than the grid it lies on."""
+
+    parts: tuple[Formula, ...]
+    repeated = True
+
+    def __str__(self) -> str:
+        return f"min({', '.join(map(str, self.parts))})"
+
+    @staticmethod
+    def read(node: ast.expr) -> Formula | None:
+        match node:
+            case ast.Call(func=ast.Name(id="min"), args=[_, _, *_] as parts, keywords=[]):
+                return Least(tuple(map(of_node, parts)))
+        return None
+
+    def inner(self) -> tuple[Formula, ...]:
+        return self.parts
+
+    def of(self, inner: Sequence[Formula]) -> Formula:
+        return Least(tuple(inner))
+
+    def combine(self, sizes: Sequence[int]) -> int:
+        return min(sizes)
+
+
+FORMS: tuple[type[Formula], ...] = (Number, Name, Sum, Product, Quotient, Least)
+"""Every form, for the parser."""
+
+
+# -- reading -------------------------------------------------------------------------------------------------------
 
 
 def parse(text: str) -> Formula:
@@ -73,35 +235,19 @@ def parse(text: str) -> Formula:
     try:
         return of_node(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise FormulaError(f"{text!r} is no formula: {error}") from None
+        raise FormulaError(f"{text!r} is not a formula: {error}") from None
 
 
 def of_node(node: ast.expr) -> Formula:
     """The formula of a parsed expression."""
-    match node:
-        case ast.Constant(value=int() as value) if not isinstance(value, bool):
-            return Number(value)
-        case ast.Name(id=name):
-            return Symbol(name)
-        case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=int(place))):  # one of a list: widths[2]
-            return Symbol(f"{name}[{place}]")
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return negative(of_node(operand))
-        case ast.BinOp(left=left, op=ast.Add(), right=right):
-            return Sum((*terms(of_node(left)), *terms(of_node(right))))
-        case ast.BinOp(left=left, op=ast.Sub(), right=right):
-            return Sum((*terms(of_node(left)), *(negative(term) for term in terms(of_node(right)))))
-        case ast.BinOp(left=left, op=ast.Mult(), right=right):
-            return Product((*factors(of_node(left)), *factors(of_node(right))))
-        case ast.BinOp(left=left, op=ast.FloorDiv(), right=right):
-            return Quotient(of_node(left), of_node(right))
-        case ast.Call(func=ast.Name(id="min"), args=[_, _, *_] as parts, keywords=[]):
-            return Least(tuple(map(of_node, parts)))
-    raise FormulaError(f"{ast.unparse(node)!r} is no sum, product, floor division or min of integers and names")
+    for form in FORMS:
+        if (found := form.read(node)) is not None:
+            return found
+    raise FormulaError(f"{ast.unparse(node)!r} is not a sum, product, floor division or min of integers and names")
 
 
-def listed(text: str) -> list[str]:
-    """The formulas of a text that holds several: `H//p, min(window, h)` is two."""
+def split_formulas(text: str) -> list[str]:
+    """The formulas of a text that holds several: `H//p, min(window, h)` holds two."""
     found, depth = [""], 0
     for letter in text:
         depth += (letter == "(") - (letter == ")")
@@ -129,135 +275,56 @@ def negative(formula: Formula) -> Formula:
     return Product((Number(-1), first, *rest))
 
 
+def product_of(names: Sequence[str]) -> Formula:
+    """The product of symbols."""
+    return Name(names[0]) if len(names) == 1 else Product(tuple(map(Name, names)))
+
+
+def scaled(coefficient: int, formula: Formula) -> Formula:
+    """coefficient · formula"""
+    return formula if coefficient == 1 else Product((Number(coefficient), *factors(formula)))
+
+
+# -- what every form can do ----------------------------------------------------------------------------------------
+
+
 def evaluate(formula: Formula, values: Mapping[str, int]) -> int:
     """The formula's value. Raises FormulaError for a symbol without a value and for a division by zero."""
-    match formula:
-        case Number(value):
-            return value
-        case Symbol(name):
-            if name not in values:
-                raise FormulaError(f"{name} has no value")
-            return values[name]
-        case Sum(parts):
-            return sum(evaluate(part, values) for part in parts)
-        case Product(parts):
-            return prod(evaluate(part, values) for part in parts)
-        case Quotient(top, bottom):
-            divisor = evaluate(bottom, values)
-            if divisor == 0:
-                raise FormulaError(f"{written(bottom)} is 0 in {written(formula)}")
-            return evaluate(top, values) // divisor
-        case Least(parts):
-            return min(evaluate(part, values) for part in parts)
+    if isinstance(formula, Name):
+        if formula.name not in values:
+            raise FormulaError(f"{formula} has no value")
+        return values[formula.name]
+    return formula.combine([evaluate(part, values) for part in formula.inner()])
 
 
-def substitute(formula: Formula, replacements: Mapping[str, Formula]) -> Formula:
-    """The formula with symbols replaced by formulas."""
-    match formula:
-        case Number():
-            return formula
-        case Symbol(name):
-            return replacements.get(name, formula)
-        case Sum(parts):
-            return Sum(tuple(inner for part in parts for inner in terms(substitute(part, replacements))))
-        case Product(parts):
-            return Product(tuple(inner for part in parts for inner in factors(substitute(part, replacements))))
-        case Quotient(top, bottom):
-            return Quotient(substitute(top, replacements), substitute(bottom, replacements))
-        case Least(parts):
-            return Least(tuple(substitute(part, replacements) for part in parts))
+def walk(formula: Formula) -> Iterator[Formula]:
+    """The formula and everything in it, outer before inner, from left to right."""
+    yield formula
+    for part in formula.inner():
+        yield from walk(part)
 
 
 def symbols(formula: Formula) -> frozenset[str]:
     """Names that the formula depends on."""
-    match formula:
-        case Number():
-            return frozenset()
-        case Symbol(name):
-            return frozenset((name,))
-        case Sum(parts) | Product(parts) | Least(parts):
-            return frozenset().union(*map(symbols, parts))
-        case Quotient(top, bottom):
-            return symbols(top) | symbols(bottom)
+    return frozenset(part.name for part in walk(formula) if isinstance(part, Name))
 
 
-Monomials = dict[tuple[Formula, ...], int]
+def rewrite(formula: Formula, replacements: Mapping[Formula, Formula]) -> Formula:
+    """The formula with parts replaced: a whole part before what is in it."""
+    return replacements[formula] if formula in replacements else rewrite_inside(formula, replacements)
 
 
-def expanded(formula: Formula) -> Monomials:
-    """The formula multiplied out: coefficient of each product of symbols and quotients, none of them zero."""
-    match formula:
-        case Number(value):
-            return {(): value} if value else {}
-        case Symbol() | Quotient() | Least():
-            return {(formula,): 1}
-        case Sum(parts):
-            found: Monomials = {}
-            for part in parts:
-                for monomial, coefficient in expanded(part).items():
-                    found[monomial] = found.get(monomial, 0) + coefficient
-            return {monomial: coefficient for monomial, coefficient in found.items() if coefficient}
-        case Product(parts):
-            found = {(): 1}
-            for part in parts:
-                found = multiplied(found, expanded(part))
-            return found
+def rewrite_inside(formula: Formula, replacements: Mapping[Formula, Formula]) -> Formula:
+    """The formula with parts replaced that are smaller than the formula itself."""
+    return formula.of([rewrite(part, replacements) for part in formula.inner()])
 
 
-def multiplied(one: Monomials, two: Monomials) -> Monomials:
-    found: Monomials = {}
-    for left, a in one.items():
-        for right, b in two.items():
-            monomial = tuple(sorted((*left, *right), key=repr))
-            found[monomial] = found.get(monomial, 0) + a * b
-    return {monomial: coefficient for monomial, coefficient in found.items() if coefficient}
+# -- writing -------------------------------------------------------------------------------------------------------
 
 
-def equal(one: Formula, two: Formula) -> bool:
-    """Whether two formulas are the same polynomial; quotients count as the same only when written alike."""
-    return expanded(one) == expanded(two)
-
-
-SUM, PRODUCT, ATOM = range(3)
-
-
-def written(formula: Formula) -> str:
-    """Python syntax: 3*heads*dim_head, n + 1, (H - p1)//s."""
-    return in_python(formula)[0]
-
-
-def in_python(formula: Formula) -> tuple[str, int]:
-    """(text, how tightly it binds)."""
-    match formula:
-        case Number(value):
-            return str(value), ATOM if value >= 0 else SUM
-        case Symbol(name):
-            return name, ATOM
-        case Sum(parts):
-            return joined_terms([in_python(part)[0] for part in parts]), SUM
-        case Product(parts):
-            if parts and parts[0] == Number(-1) and len(parts) > 1:
-                return "-" + in_python(Product(parts[1:]))[0], SUM
-            return "*".join(bracketed(part, PRODUCT, place) for place, part in enumerate(parts)) or "1", PRODUCT
-        case Quotient(top, bottom):
-            return f"{bracketed(top, PRODUCT, 0)}//{bracketed(bottom, ATOM, 1)}", PRODUCT
-        case Least(parts):
-            return f"min({', '.join(in_python(part)[0] for part in parts)})", ATOM
-
-
-def bracketed(formula: Formula, tightness: int, place: int) -> str:
-    """The text, in brackets where it binds less tightly; a quotient behind a sign of multiplication needs them too."""
-    text, binds = in_python(formula)
-    loose = binds < tightness or (place > 0 and isinstance(formula, Quotient))
-    return f"({text})" if loose else text
-
-
-def joined_terms(texts: list[str]) -> str:
-    """a + b - c"""
-    joined = texts[0] if texts else "0"
-    for text in texts[1:]:
-        joined += f" - {text[1:]}" if text.startswith("-") else f" + {text}"
-    return joined
+def bracketed(formula: Formula, needed: int) -> str:
+    """The formula's text, in brackets where it binds less tightly than needed."""
+    return f"({formula})" if formula.binds < needed else str(formula)
 
 
 POWERS = {2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹"}

@@ -1,33 +1,32 @@
-"""Which formula gives these sizes? The simplest one over the symbols that is right in every setting, or none.
+"""Searches the formula that gives some sizes: the simplest one that is right in every setting, or none.
 
 A setting gives each symbol a value; a vector holds one size per setting. The search is small and exact: constants,
-products of symbols with a coefficient and a summand, sums of two such products. It takes no part in choosing settings.
+products of symbols with a coefficient and a summand, sums of two such products.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import combinations_with_replacement
 from math import prod
 from typing import NamedTuple
 
-from vit_trace.dims.formula import Formula, Number, Product, Sum, Symbol, evaluate, factors
+from vit_trace.dims.formula import Formula, Name, Number, Product, Sum, evaluate, factors, product_of, scaled
 from vit_trace.dims.wide import Wide
 
 Vector = tuple[int, ...]
 
 DEGREE = 3
-"""Symbols in one product at the most."""
+"""Largest number of symbols in one product."""
 
-MOST_SEARCHED = 6.0
-"""Seconds that may be spent on sizes that no single product gives."""
+MOST_SEARCHED = 200
+"""Different sizes that are searched beyond single products; those after them stay numbers."""
 
 SUMMANDS = range(-4, 17)
 COEFFICIENTS = range(1, 17)
 LONE_COEFFICIENTS = {*COEFFICIENTS, *range(20, 65, 4)}
-"""Coefficients of a product that nothing is added to: there one number less is free to fit."""
+"""Coefficients of a product that nothing is added to: one fewer free parameter."""
 PAIR_COEFFICIENTS = (1, 2, 3, 4)
 
 
@@ -37,11 +36,14 @@ class Monomial(NamedTuple):
     names: tuple[str, ...]
     values: Vector
 
+    def times(self, coefficient: int) -> Formula:
+        return scaled(coefficient, product_of(self.names))
+
 
 class Search:
     """The formulas over the symbols of the given settings; the last setting only confirms.
 
-    A formula has to hold in the `checks` too: settings near the real one, at which symbols may share values.
+    A formula has to hold in the `checks` too: settings near the real one, where symbols may share values.
     """
 
     def __init__(self, settings: Sequence[Mapping[str, int]], checks: Sequence[Mapping[str, int]] = ()) -> None:
@@ -51,12 +53,17 @@ class Search:
         self.names = [name for name in settings[0] if name in common and self.varied(name)]
         self.found: dict[Vector, Formula | None] = {}
         self.monomials = self.products()
-        self.spent = 0.0
+        self.searched = 0
         self.last = len(settings) - 1
         self.exact = {monomial.values[: self.last]: monomial for monomial in reversed(self.monomials)}
 
+    @property
+    def left(self) -> int:
+        """How many sizes were left without a search, because the budget was used up."""
+        return max(0, self.searched - MOST_SEARCHED)
+
     def varied(self, name: str) -> bool:
-        """Whether every probe has its own value of a symbol; one that stayed the same would pass for a coefficient."""
+        """Whether every probe has its own value of a symbol; one that stays the same would pass for a coefficient."""
         values = [setting[name] for setting in self.settings[1:]]
         return len(set(values)) == len(values)
 
@@ -70,7 +77,7 @@ class Search:
         ]
 
     def formula(self, vector: Vector) -> Formula | None:
-        """The simplest formula that gives `vector`, a size per setting and check; None where none is sure."""
+        """The simplest formula that gives `vector`, a size per setting and check; None where none is certain."""
         if vector not in self.found:
             self.found[vector] = self.search(vector)
         return self.found[vector]
@@ -80,26 +87,25 @@ class Search:
             return Number(vector[0])
         if min(vector) < 0:  # the ragged axis of a nested tensor
             return None
-        if len(set(vector[1 : self.last + 1])) == 1:  # the probes agree, so what varies was not varied there
+        if len(set(vector[1 : self.last + 1])) == 1:  # the probes agree: what varies here was not varied there
             return None
         known, last = vector[: self.last], vector[self.last]
         monomial = self.exact.get(known)
         if monomial is not None and monomial.values[self.last] != last:
             return None
-        found = product_of(1, monomial) if monomial is not None else self.scaled(known, last)
+        found = monomial.times(1) if monomial is not None else self.scaled(known, last)
         if found is not None and self.holds(found, vector):
             return found
-        if self.spent > MOST_SEARCHED:
+        self.searched += 1
+        if self.searched > MOST_SEARCHED:
             return None
-        begun = time.process_time()
         found = self.pair(known, last)
         if found is None or not self.holds(found, vector):
             found = self.wide.formula(vector)
-        self.spent += time.process_time() - begun
         return found if found is not None and self.holds(found, vector) else self.per_image(vector)
 
     def per_image(self, vector: Vector) -> Formula | None:
-        """b · what one image has, where a batch is laid out as one row: b*(h*w + 1)."""
+        """b · the size for one image, where a batch is laid out as one row: b*(h*w + 1)."""
         if "b" not in self.names:
             return None
         batch = [setting["b"] for setting in (*self.settings, *self.checks)]
@@ -111,7 +117,7 @@ class Search:
         else:
             self.found[vector] = None  # ends here where the batch divides again
             found = self.formula(each)
-        return None if found is None or isinstance(found, Number) else Product((Symbol("b"), *factors(found)))
+        return None if found is None or isinstance(found, Number) else Product((Name("b"), *factors(found)))
 
     def holds(self, formula: Formula, vector: Vector) -> bool:
         """Whether it gives the size in every check."""
@@ -147,8 +153,8 @@ class Search:
         _, coefficient, summand, monomial = best
         if coefficient * monomial.values[self.last] + summand != last:
             return None
-        scaled = product_of(coefficient, monomial)
-        return Sum((scaled, Number(summand))) if summand else scaled
+        multiple = monomial.times(coefficient)
+        return Sum((multiple, Number(summand))) if summand else multiple
 
     def pair(self, known: Vector, last: int) -> Formula | None:
         """coefficient · product + coefficient · product, of up to two symbols each."""
@@ -165,12 +171,7 @@ class Search:
                         continue
                     values = first.values[self.last], second.values[self.last]
                     if factor * values[0] + coefficient * values[1] == last:
-                        return Sum((product_of(factor, first), product_of(coefficient, second)))
+                        return Sum(
+                            (scaled(factor, product_of(first.names)), scaled(coefficient, product_of(second.names)))
+                        )
         return None
-
-
-def product_of(coefficient: int, monomial: Monomial) -> Formula:
-    symbols = tuple(Symbol(name) for name in monomial.names)
-    if coefficient == 1 and len(symbols) == 1:
-        return symbols[0]
-    return Product((Number(coefficient), *symbols) if coefficient != 1 else symbols)

@@ -1,31 +1,41 @@
-"""A trace at other values of its symbols: what the formulas give, and what they leave unknown. No torch.
+"""Evaluates a trace at other values of its symbols: what the formulas give, and what they leave unknown. No torch.
 
-A symbol is either given (dim, H) or follows from others (n = h*w); only given ones can be set. A size that no formula
-covers is UNKNOWN at other values, never the old number.
+A symbol is either given (dim, H) or follows from others (n = h*w); only given ones can be set. A size without a formula
+is UNKNOWN at other values, never the old number.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from math import prod
 
 from msgspec.structs import replace
 
-from vit_trace.base.trace import Construction, Listed, Note, Parameter, Stage, Symbol, TensorSpec, Trace, Value
-from vit_trace.dims.formula import Formula, FormulaError, Number, Quotient, evaluate, listed, parse, symbols
-from vit_trace.dims.formula import Symbol as Name
+from vit_trace.base.trace import Construction, Listed, Note, Parameter, Stage, Symbol, Trace, Value
+from vit_trace.dims.formula import (
+    Formula,
+    FormulaError,
+    Name,
+    Number,
+    Quotient,
+    evaluate,
+    parse,
+    split_formulas,
+    symbols,
+)
+from vit_trace.dims.walk import Change, Sized, map_specs, map_tensors
 
 UNKNOWN = -1
-"""A size that cannot be told."""
+"""Stands for a size that no formula gives."""
 
 PAIR = re.compile(r"^(\d+)(?:[x×](\d+))?$")
 
 
 class ValuesError(ValueError):
-    """A value that cannot be set; `help` says what could be."""
+    """A value that cannot be set; `help` says what can."""
 
     def __init__(self, message: str, help: str = "") -> None:
         super().__init__(message)
@@ -37,28 +47,26 @@ def parsed(text: str) -> Formula:
     return parse(text)
 
 
-def divided(known: Mapping[str, Symbol], values: Mapping[str, int]) -> None:
-    """Refuse values of which one is to be divided by another and is not a multiple of it."""
-    for name, symbol in known.items():
+def require_multiples(known: Mapping[str, Symbol], values: Mapping[str, int]) -> None:
+    """Raise ValuesError where a value has to be a multiple of another, as H of p1 for h = H//p1, and is not."""
+    for symbol in known.values():
         formula = parsed(symbol.formula) if symbol.formula else None
         if isinstance(formula, Quotient) and isinstance(formula.top, Name) and isinstance(formula.bottom, Name):
             whole, part = values[formula.top.name], values[formula.bottom.name]
             if whole % part:
                 near = sorted({max(whole // part, 1) * part, (whole // part + 1) * part})
-                message = (
-                    f"{formula.top.name} {whole} is not a multiple of {formula.bottom.name} {part}, so {name} is none"
-                )
+                message = f"{formula.top.name} {whole} is not a multiple of {formula.bottom.name} {part}"
                 raise ValuesError(message, f"{' and '.join(map(str, near))} are")
 
 
 def bindings(trace: Trace, changes: Mapping[str, int]) -> dict[str, int]:
-    """The value of every symbol once the given ones have changed. Raises ValuesError."""
+    """The value of every symbol after the given ones have changed. Raises ValuesError."""
     values = {name: symbol.value for name, symbol in trace.symbols.items() if symbol.formula is None} | dict(changes)
     waiting = {name: parsed(symbol.formula) for name, symbol in trace.symbols.items() if symbol.formula is not None}
     while waiting:
         ready = [name for name, formula in waiting.items() if symbols(formula) <= values.keys()]
         if not ready:
-            raise ValuesError(f"{', '.join(waiting)}: cannot be worked out")
+            raise ValuesError(f"{', '.join(waiting)}: cannot be computed")
         for name in ready:
             try:
                 values[name] = evaluate(waiting.pop(name), values)
@@ -85,24 +93,22 @@ def changes_of(trace: Trace, assignments: Mapping[str, str]) -> dict[str, int]:
     for name, text in assignments.items():
         found = PAIR.match(text.strip())
         if not found or int(found[1]) < 1:
-            raise ValuesError(f"{name}={text}: a whole number above 0 is wanted", "384, or 384x512 for a pair")
-        changes |= named(trace.symbols, name, found)
+            raise ValuesError(f"{name}={text}: must be a whole number above 0", "384, or 384x512 for a pair")
+        changes |= symbols_of(trace.symbols, name, found)
     idle = changes.keys() - used(trace)
     if idle:
-        message = (
-            f"{', '.join(sorted(idle))}: no size follows from it, so what it changes cannot be told from this trace"
-        )
+        message = f"{', '.join(sorted(idle))}: no size follows from it, so this trace does not say what it changes"
         raise ValuesError(message, "trace the model with the new value")
     return changes
 
 
-def named(known: Mapping[str, Symbol], name: str, found: re.Match[str]) -> dict[str, int]:
-    """The symbols that a name stands for, its own or a hyperparameter's, with their values."""
+def symbols_of(known: Mapping[str, Symbol], name: str, found: re.Match[str]) -> dict[str, int]:
+    """The symbols that a name stands for (a symbol, or a hyperparameter with one or two), with their values."""
     first, second = int(found[1]), int(found[2] or found[1])
     if name in known:
         formula = known[name].formula
         if formula is not None:
-            raise ValuesError(f"{name} follows from {formula}", f"set {', '.join(sorted(given(known, name)))}")
+            raise ValuesError(f"{name} follows from {formula}", f"set {', '.join(sorted(settable(known, name)))}")
         targets = [name]
     else:
         pair = [symbol for symbol, value in known.items() if (value.hyperparameter or "").split("[")[0] == name]
@@ -117,111 +123,102 @@ def named(known: Mapping[str, Symbol], name: str, found: re.Match[str]) -> dict[
     return dict(zip(targets, (first, second), strict=False))
 
 
-def given(known: Mapping[str, Symbol], name: str) -> set[str]:
-    """The names that can be set for a symbol to change: its own, or those it follows from in the end."""
+def settable(known: Mapping[str, Symbol], name: str) -> set[str]:
+    """The names to set for a symbol to change: its own, or those it finally follows from."""
     formula = known[name].formula if name in known else None
     if formula is None:
         hyperparameter = known[name].hyperparameter if name in known else None
         return {(hyperparameter or name).split("[")[0]}
-    return set().union(*(given(known, inner) for inner in symbols(parsed(formula))))
+    return set().union(*(settable(known, inner) for inner in symbols(parsed(formula))))
 
 
 def at(trace: Trace, changes: Mapping[str, int]) -> Trace:
-    """The trace with every size as its formula gives it at the changed values. Raises ValuesError."""
+    """The trace with every size as its formula gives it at the changed values. Raises ValuesError.
+
+    FLOPs and bytes are left out: no formula covers them.
+    """
     if not any(symbol.formula is None for symbol in trace.symbols.values()):
         raise ValuesError("this trace has no formulas", "save one with vit-trace -o trace.json, without --no-formulas")
     values = bindings(trace, changes)
-    divided(trace.symbols, values)
-    return Evaluation(trace, values).trace()
+    require_multiples(trace.symbols, values)
+    evaluation = Evaluation(values)
+    there = map_specs(trace, evaluation)
+    before, after = values_held(trace.parameters), values_held(there.parameters)
+    return replace(
+        there,
+        target=replace(trace.target, hyperparameters=hyperparameters_at(trace, values)),
+        symbols={name: replace(symbol, value=values[name]) for name, symbol in trace.symbols.items()},
+        stages=tuple(counted(stage, before, after) for stage in there.stages),
+        listing=tuple(map(evaluation.source, trace.listing)),
+        totals=replace(trace.totals, parameters=sum(after.values()), parameter_bytes=0, flops=0),
+    )
 
 
-class Evaluation:
-    """Formulas evaluated once each for one set of values."""
+class Evaluation(Change):
+    """Sizes as their formulas give them for one set of values, each formula evaluated once."""
 
-    def __init__(self, trace: Trace, values: Mapping[str, int]) -> None:
-        self.old = trace
+    def __init__(self, values: Mapping[str, int]) -> None:
         self.values = values
         self.sizes: dict[str, int] = {}
 
-    def size(self, dim: str, constant: bool) -> int:
-        """The size of one axis; UNKNOWN where only a number stands that was not measured to stay."""
+    def size(self, dim: str) -> int:
+        """The size that a formula gives; UNKNOWN where only a number stands."""
         if dim not in self.sizes:
             formula = parsed(dim)
-            number = isinstance(formula, Number)
-            self.sizes[dim] = UNKNOWN if number else evaluate(formula, self.values)
-        return self.sizes[dim] if not constant else int(dim)
+            self.sizes[dim] = UNKNOWN if isinstance(formula, Number) else evaluate(formula, self.values)
+        return self.sizes[dim]
 
-    def shape(self, dims: tuple[str, ...], constant: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(self.size(dim, axis in constant) for axis, dim in enumerate(dims))
+    def each(self, text: str) -> tuple[int, ...]:
+        """The sizes of several formulas; a number among them was measured to stay."""
+        return tuple(evaluate(parsed(part), self.values) for part in split_formulas(text))
 
-    def spec(self, spec: TensorSpec) -> TensorSpec:
-        return replace(spec, shape=self.shape(spec.dims, spec.constant))
+    def sized(self, record: Sized, others: Sequence[Sized | None]) -> Sized:
+        constant = record.constant
+        shape = tuple(int(dim) if axis in constant else self.size(dim) for axis, dim in enumerate(record.dims))
+        return replace(record, shape=shape)
 
-    def specs(self, specs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
-        return tuple(map(self.spec, specs))
-
-    def parameter(self, parameter: Parameter) -> Parameter:
-        return replace(parameter, shape=self.shape(parameter.dims, parameter.constant))
-
-    def construction(self, record: Construction) -> Construction:
+    def quantity(self, record: Construction, others: Sequence[Construction | None]) -> Construction:
         if record.formula is None:
             return replace(record, value=UNKNOWN)
-        sizes = tuple(evaluate(parsed(part), self.values) for part in listed(record.formula))
+        sizes = self.each(record.formula)
         return replace(record, value=sizes if isinstance(record.value, tuple) else sizes[0])
 
     def source(self, listed: Listed) -> Listed:
-        """A function's lines with what they make at the new values; a number without a formula is not known."""
+        """A function's lines with what they make at the new values."""
         lines = (replace(line, notes=tuple(map(self.note, line.notes))) for line in listed.lines)
         return replace(listed, lines=tuple(lines))
 
     def note(self, note: Note) -> Note:
+        """A note at the new values; a number without a formula is shown as ?."""
         value = "?" if note.value else ""
         if note.value and note.formula:
-            value = ", ".join(str(evaluate(parsed(part), self.values)) for part in listed(note.formula))
-        return replace(note, tensors=self.specs(note.tensors), value=value)
-
-    def trace(self) -> Trace:
-        """Everything at the new values; FLOPs and bytes, which no formula covers, are left out."""
-        old = self.old
-        parameters = tuple(map(self.parameter, old.parameters))
-        before, after = held(old.parameters), held(parameters)
-        return replace(
-            old,
-            target=replace(old.target, hyperparameters=self.hyperparameters()),
-            symbols={name: replace(symbol, value=self.values[name]) for name, symbol in old.symbols.items()},
-            construction=tuple(map(self.construction, old.construction)),
-            parameters=parameters,
-            stages=tuple(self.stage(stage, before, after) for stage in old.stages),
-            outputs=self.specs(old.outputs),
-            listing=tuple(map(self.source, old.listing)),
-            totals=replace(old.totals, parameters=sum(after.values()), parameter_bytes=0, flops=0),
-        )
-
-    def hyperparameters(self) -> dict[str, Value]:
-        """The target's hyperparameters at the new values."""
-        found = {
-            name: list(value) if isinstance(value, list) else value
-            for name, value in self.old.target.hyperparameters.items()
-        }
-        for name, symbol in self.old.symbols.items():
-            knob, bracket, axis = (symbol.hyperparameter or "").partition("[")
-            held = found.get(knob)
-            if bracket and isinstance(held, list):
-                held[int(axis.rstrip("]"))] = self.values[name]
-            elif knob in found:
-                found[knob] = self.values[name]
-        return found
-
-    def stage(self, stage: Stage, before: Mapping[str, int], after: Mapping[str, int]) -> Stage:
-        """The stage at the new values; its parameters are told where it holds just its module's own."""
-        own = stage.parameters and before.get(stage.module) == stage.parameters
-        parameters = after[stage.module] if own else 0
-        inputs, outputs = self.specs(stage.inputs), self.specs(stage.outputs)
-        return replace(stage, inputs=inputs, outputs=outputs, parameters=parameters, flops=0, saved_bytes=None)
+            value = ", ".join(map(str, self.each(note.formula)))
+        return replace(note, tensors=map_tensors(note.tensors, self), value=value)
 
 
-def held(parameters: tuple[Parameter, ...]) -> dict[str, int]:
-    """How many values the parameters of each module hold; a size that is unknown makes it 0."""
+def hyperparameters_at(trace: Trace, values: Mapping[str, int]) -> dict[str, Value]:
+    """The target's hyperparameters at the new values."""
+    found = {
+        name: list(value) if isinstance(value, list) else value for name, value in trace.target.hyperparameters.items()
+    }
+    for name, symbol in trace.symbols.items():
+        knob, bracket, axis = (symbol.hyperparameter or "").partition("[")
+        held = found.get(knob)
+        if bracket and isinstance(held, list):
+            held[int(axis.rstrip("]"))] = values[name]
+        elif knob in found:
+            found[knob] = values[name]
+    return found
+
+
+def counted(stage: Stage, before: Mapping[str, int], after: Mapping[str, int]) -> Stage:
+    """The stage without FLOPs and bytes; its parameters where it holds all of its module's own, and only those."""
+    own = stage.parameters and before.get(stage.module) == stage.parameters
+    return replace(stage, parameters=after[stage.module] if own else 0, flops=0, saved_bytes=None)
+
+
+def values_held(parameters: tuple[Parameter, ...]) -> dict[str, int]:
+    """The number of values in the parameters of each module; a parameter of unknown size counts as 0."""
     counts: dict[str, int] = {}
     for parameter in parameters:
         module = parameter.name.rpartition(".")[0]

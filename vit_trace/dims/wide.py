@@ -6,10 +6,24 @@ The more formulas there are to choose from, the more a vector has to say before 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from math import gcd, log2, prod
+from collections.abc import Iterator, Mapping, Sequence
+from math import gcd, log2
 
-from vit_trace.dims.formula import Formula, Least, Number, Product, Quotient, Sum, Symbol, evaluate, factors
+from vit_trace.dims.formula import (
+    Formula,
+    FormulaError,
+    Least,
+    Name,
+    Number,
+    Product,
+    Quotient,
+    Sum,
+    evaluate,
+    factors,
+    product_of,
+    scaled,
+    terms,
+)
 
 Vector = tuple[int, ...]
 
@@ -58,24 +72,13 @@ class Wide:
             self.atoms.setdefault(values[:-1], []).append((formula, values[-1]))
 
     def sizes(self, formula: Formula) -> Vector:
-        """What a formula gives in each setting, from what its parts give there."""
+        """What a formula gives in each setting, from what its parts give there; 0 where it divides by 0."""
         if formula not in self.known:
-            columns: Iterable[Vector]
-            match formula:
-                case Sum(parts):
-                    columns = zip(*map(self.sizes, parts), strict=True)
-                    self.known[formula] = tuple(map(sum, columns))
-                case Product(parts):
-                    columns = zip(*map(self.sizes, parts), strict=True)
-                    self.known[formula] = tuple(map(prod, columns))
-                case Least(parts):
-                    columns = zip(*map(self.sizes, parts), strict=True)
-                    self.known[formula] = tuple(map(min, columns))
-                case Quotient(top, bottom):
-                    columns = zip(self.sizes(top), self.sizes(bottom), strict=True)
-                    self.known[formula] = tuple(over // under if under else 0 for over, under in columns)
-                case _:
-                    self.known[formula] = tuple(evaluate(formula, setting) for setting in self.settings)
+            inner = [self.sizes(part) for part in formula.inner()]
+            if inner:
+                self.known[formula] = tuple(combine(formula, sizes) for sizes in zip(*inner, strict=True))
+            else:
+                self.known[formula] = tuple(evaluate(formula, setting) for setting in self.settings)
         return self.known[formula]
 
     # -- what there is to choose from ------------------------------------------------------------------------------
@@ -95,7 +98,7 @@ class Wide:
 
     def windowed(self, grids: Sequence[Formula]) -> Iterator[Formula]:
         """Grids divided into windows and padded to whole windows."""
-        windows: list[Formula] = [Symbol(name) for name in self.names if "window" in name]
+        windows: list[Formula] = [Name(name) for name in self.names if "window" in name]
         for window in windows or [Number(side) for side in WINDOWS]:
             for grid in grids:
                 down, up = rounded(grid, window)
@@ -103,13 +106,13 @@ class Wide:
 
     def fitted(self, side: str, patch: str) -> Iterator[Formula]:
         """Windows no larger than the grid they lie on, their spans, how many there are, the grid they make up."""
-        windows = [Symbol(name) for name in self.names if "window" in name]
-        stride = next((Symbol(name) for name in (patch, "p") if name in self.names), None)
+        windows = [Name(name) for name in self.names if "window" in name]
+        stride = next((Name(name) for name in (patch, "p") if name in self.names), None)
         first = stride or Number(4)
         for window in windows if side in self.names else ():
             for more in (1, 2, 4, 8):
                 step = Number(4 * more) if stride is None else scaled(more, stride)
-                down, up = rounded(Symbol(side), step)[0], rounded(rounded(Symbol(side), first)[0], Number(more))[1]
+                down, up = rounded(Name(side), step)[0], rounded(rounded(Name(side), first)[0], Number(more))[1]
                 for grid in (down, up) if more > 1 else (down,):
                     fits = Least((window, grid))
                     count = rounded(grid, fits)[1]
@@ -121,43 +124,43 @@ class Wide:
         if side not in self.names:
             return
         patches = [name for name in (patch, "p") if name in self.names][:1]
-        strides: list[Formula] = [*map(Symbol, patches), Number(4)]
+        strides: list[Formula] = [*map(Name, patches), Number(4)]
         for stride in strides:
-            down, up = rounded(Symbol(side), stride)
+            down, up = rounded(Name(side), stride)
             yield from (down, up)
             for more in (2, 4, 8):
-                whole = Product((Number(more), stride)) if isinstance(stride, Symbol) else Number(4 * more)
-                yield rounded(Symbol(side), whole)[0]
+                whole = Product((Number(more), stride)) if isinstance(stride, Name) else Number(4 * more)
+                yield rounded(Name(side), whole)[0]
                 yield rounded(down, Number(more))[1]
                 yield rounded(up, Number(more))[0]
-                yield rounded(Symbol(side), whole)[1]
+                yield rounded(Name(side), whole)[1]
         for more in (1, 2):  # a convolution that reaches over the edge, wider than its stride
-            reaching = Quotient(Sum((Symbol(side), Number(more))), Number(4))
+            reaching = Quotient(Sum((Name(side), Number(more))), Number(4))
             yield reaching
             for further in (2, 4, 8):
                 yield from rounded(reaching, Number(further))
         for name in patches:
-            half = Quotient(Symbol(name), Number(2))
-            lapped = Sum((Quotient(Sum((Symbol(side), Product((Number(-1), Symbol(name))))), half), Number(1)))
+            half = Quotient(Name(name), Number(2))
+            lapped = Sum((Quotient(Sum((Name(side), Product((Number(-1), Name(name))))), half), Number(1)))
             yield lapped
             for more in (2, 4, 8):
                 yield from rounded(lapped, Number(more))
         for number in STRIDES:
-            yield from rounded(Symbol(side), Number(number))
+            yield from rounded(Name(side), Number(number))
         for number in (2, 8, 16, 32):  # a grid that rounds one way, reduced in the other
-            for grid in rounded(Symbol(side), Number(number)):
+            for grid in rounded(Name(side), Number(number)):
                 for more in (2, 4, 8):
                     yield from rounded(grid, Number(more))
 
     def spans(self) -> Iterator[Formula]:
         """How many relative positions a side has, and an area: 2*window - 1."""
         sides = [name for name in self.names if "window" in name or name in ("h", "w")]
-        spans: dict[str, Formula] = {name: Sum((Product((Number(2), Symbol(name))), Number(-1))) for name in sides}
+        spans: dict[str, Formula] = {name: Sum((Product((Number(2), Name(name))), Number(-1))) for name in sides}
         for name, span in spans.items():
             yield span
             if name not in ("h", "w"):
                 yield Product((span, span))
-                yield Product((Symbol(name),) * 4)
+                yield Product((Name(name),) * 4)
         if "h" in spans and "w" in spans:
             yield Product((spans["h"], spans["w"]))
 
@@ -165,9 +168,9 @@ class Wide:
         """What one patch holds, where that is a product of four."""
         for patch in ("p", "p1"):
             if patch in self.names and "pt" in self.names:
-                sides = (Symbol(patch), Symbol("p2" if patch == "p1" else "p"), Symbol("pt"))
+                sides = (Name(patch), Name("p2" if patch == "p1" else "p"), Name("pt"))
                 yield Product(sides)
-                yield from (Product((Symbol(name), *sides)) for name in self.names if name == "c")
+                yield from (Product((Name(name), *sides)) for name in self.names if name == "c")
 
     def shares(self) -> Iterator[Formula]:
         """A part of a symbol, rounded down: dim//heads, dim//2, 8*dim//3."""
@@ -175,14 +178,14 @@ class Wide:
         for other in heads:
             for one in self.names:
                 if one not in heads:
-                    yield from (Quotient(scaled(factor, Symbol(one)), Symbol(other)) for factor in (1, 2, 4, 8))
+                    yield from (Quotient(scaled(factor, Name(one)), Name(other)) for factor in (1, 2, 4, 8))
         for name in self.names:
             if name in ("b", "H", "W", "h", "w", "T"):
                 continue
             for bottom in (2, 4, 8, 16, 3, 6, 32, 12, 24, 5):
                 for top in (1, 2, 4, 8, 3, 5, 16):
                     if top < bottom * 16 and (bottom % top or top == 1):
-                        yield Quotient(scaled(top, Symbol(name)), Number(bottom))
+                        yield Quotient(scaled(top, Name(name)), Number(bottom))
 
     # -- choosing --------------------------------------------------------------------------------------------------
 
@@ -231,7 +234,7 @@ class Wide:
                 if said < log2(len(self.atoms) * (place + 1) * (1 if coefficient == 1 else 4)) + MARGIN:
                     return None
                 if coefficient * values[-1] * at_last == last:
-                    head = ((Number(coefficient),) if coefficient > 1 else ()) + tuple(map(Symbol, names))
+                    head = ((Number(coefficient),) if coefficient > 1 else ()) + tuple(map(Name, names))
                     return Product((*head, *factors(formula))) if head else formula
         return None
 
@@ -244,7 +247,7 @@ class Wide:
             if rest or any(coefficient * value != size for value, size in zip(values, known, strict=False)):
                 continue
             if coefficient * values[-1] == last and said >= log2(coefficient * coefficient * (place + 1)) + MARGIN:
-                return scaled(coefficient, product(names))
+                return scaled(coefficient, product_of(names))
         return None
 
     def shifted(self, known: Vector, last: int, said: float) -> Formula | None:
@@ -264,7 +267,7 @@ class Wide:
 
     def sum(self, known: Vector, last: int, said: float) -> Formula | None:
         """(coefficient · product or quotient) + coefficient · product of up to two symbols + number."""
-        exact = {values[:-1]: (product(names), values[-1]) for names, values in reversed(self.products)}
+        exact = {values[:-1]: (product_of(names), values[-1]) for names, values in reversed(self.products)}
         for place, (names, values) in enumerate(self.products):
             if len(names) > 2:
                 break
@@ -279,7 +282,7 @@ class Wide:
                     if said < log2((len(self.atoms) + len(exact)) * 16 * (place + 1)) + MARGIN:
                         return None
                     added = (Number(summand),) if summand else ()
-                    return Sum((hit[0], scaled(coefficient, product(names)), *added))
+                    return Sum((hit[0], scaled(coefficient, product_of(names)), *added))
         return None
 
 
@@ -311,14 +314,12 @@ def rounded(top: Formula, bottom: Formula) -> tuple[Formula, Formula]:
     """top over bottom, rounded down and rounded up."""
     more: tuple[Formula, ...]
     more = (Number(bottom.value - 1),) if isinstance(bottom, Number) else (bottom, Number(-1))
-    terms = top.terms if isinstance(top, Sum) else (top,)
-    return Quotient(top, bottom), Quotient(Sum((*terms, *more)), bottom)
+    return Quotient(top, bottom), Quotient(Sum((*terms(top), *more)), bottom)
 
 
-def product(names: Sequence[str]) -> Formula:
-    symbols = tuple(map(Symbol, names))
-    return symbols[0] if len(symbols) == 1 else Product(symbols)
-
-
-def scaled(coefficient: int, formula: Formula) -> Formula:
-    return formula if coefficient == 1 else Product((Number(coefficient), *factors(formula)))
+def combine(formula: Formula, sizes: Sequence[int]) -> int:
+    """The formula's value from those of its parts; 0 where it divides by 0."""
+    try:
+        return formula.combine(sizes)
+    except FormulaError:
+        return 0

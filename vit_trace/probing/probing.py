@@ -14,8 +14,9 @@ from msgspec.structs import replace as altered
 
 from vit_trace.base.trace import Diagnostic, Symbol, Trace
 from vit_trace.dims.given import split
-from vit_trace.dims.name import name_dims, stage_keys
-from vit_trace.dims.short import shortened
+from vit_trace.dims.name import name_dims
+from vit_trace.dims.short import shorten
+from vit_trace.dims.walk import stage_keys
 from vit_trace.probing.sizes import GROUPS, Sizes, Style
 from vit_trace.record.meta.collector import uncollected
 
@@ -155,7 +156,7 @@ class Prober:
                 if other is not None and covered(other) > covered(best):
                     style, best = fewer, other
         self.chosen = style
-        best = shortened(best)
+        best = shorten(best)
         left = {GROUPS[knob.role] for knob in self.sizes.knobs} - style.groups - {"other"}
         if left:
             names = [knob.name for knob in self.sizes.knobs if GROUPS[knob.role] in left]

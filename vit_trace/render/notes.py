@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from vit_trace.base.trace import Line, Listed, Note, TensorSpec
 from vit_trace.base.words import ranges_text, shape_text
-from vit_trace.dims.formula import listed
+from vit_trace.dims.formula import split_formulas
 from vit_trace.render.cells import has_formula, on_screen, printable
 
 
@@ -34,7 +34,7 @@ def words(note: Note, modules: Sequence[str] = ()) -> Words:
     name = " ".join(filter(None, (lead, printable(note.name))))
     shape, formula = tensors(note.tensors)
     if note.value:
-        shape, formula = note.value, ", ".join(map(on_screen, listed(note.formula)))
+        shape, formula = note.value, ", ".join(map(on_screen, split_formulas(note.formula)))
     if formula.replace(" ", "") == re.sub(r"[ ()]", "", shape):
         formula = ""
     times = f"×{note.times}" if note.times > 1 else ""
