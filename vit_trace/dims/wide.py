@@ -1,7 +1,7 @@
-"""Formulas that the simple search does not reach: strides that round down or up, windows, shares of a width.
+"""Searches formulas that the simple search does not reach: strides that round down or up, windows, shares of a width.
 
 `H//4`, `(H + 31)//32`, `b*(H//28)*(W//28)`, `8*dim//3`, `(2*window - 1)*(2*window - 1)`. Built only when needed.
-The more formulas there are to choose from, the more a vector has to say before one of them is believed.
+The more formulas there are to choose from, the more information a vector needs before one of them is accepted.
 """
 
 from __future__ import annotations
@@ -9,37 +9,30 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from math import gcd, log2
 
+from vit_trace.dims.candidates import SIDES, candidates
 from vit_trace.dims.formula import (
     Formula,
     FormulaError,
-    Least,
     Name,
     Number,
     Product,
-    Quotient,
     Sum,
     evaluate,
     factors,
     product_of,
     scaled,
-    terms,
 )
 
 Vector = tuple[int, ...]
 
-SIDES = (("H", "p1"), ("W", "p2"), ("T", "pt"))
-STRIDES = (2, 4, 8, 16, 32, 64)
-WINDOWS = (7, 8, 12, 14, 16)
-"""Sides of windows that are tried where no symbol is one."""
-
 COEFFICIENTS = (1, 2, 3, 4, 6, 8, 9, 16)
 SUMMANDS = (0, 1, 2, 3, -1, 4, 5)
 MARGIN = 8
-"""Bits that a vector must say beyond those it takes to choose the formula."""
+"""Bits of information that a vector needs beyond those that choose the formula."""
 
 
 class Ambiguous(Exception):
-    """Formulas that differ elsewhere give the same sizes in every setting."""
+    """Several formulas give the same sizes in every setting and differ elsewhere."""
 
 
 class Wide:
@@ -61,11 +54,11 @@ class Wide:
         self.agreed: dict[tuple[Formula, Formula], bool] = {}
         self.atoms: dict[Vector, list[tuple[Formula, int]]] = {}
         self.ranks: dict[Vector, int] = {}
-        for formula in self.quotients():
+        for formula in candidates(names):
             self.add(formula)
 
     def add(self, formula: Formula) -> None:
-        """Note a formula under the sizes it gives."""
+        """Files a formula under the sizes it gives."""
         values = self.sizes(formula)
         if min(values) > 0 and len(set(values[1:])) > 1:
             self.ranks.setdefault(values[:-1], len(self.ranks) + 2)
@@ -81,116 +74,10 @@ class Wide:
                 self.known[formula] = tuple(evaluate(formula, setting) for setting in self.settings)
         return self.known[formula]
 
-    # -- what there is to choose from ------------------------------------------------------------------------------
-
-    def quotients(self) -> Iterator[Formula]:
-        sides = [list(self.grids(side, patch)) for side, patch in SIDES]
-        rows, columns, _ = windowed = [[*grids, *self.windowed(grids)] for grids in sides]
-        for grids in (*sides, [*self.spans(), *self.volumes(), *self.shares()]):
-            yield from grids
-        for grids, more in zip(sides, windowed, strict=True):
-            yield from more[len(grids) :]
-        rows, columns = [*rows, *self.fitted("H", "p1")], [*columns, *self.fitted("W", "p2")]
-        for row, column in zip(rows, columns, strict=False):
-            yield row
-            yield column
-            yield Product((*factors(row), *factors(column)))
-
-    def windowed(self, grids: Sequence[Formula]) -> Iterator[Formula]:
-        """Grids divided into windows and padded to whole windows."""
-        windows: list[Formula] = [Name(name) for name in self.names if "window" in name]
-        for window in windows or [Number(side) for side in WINDOWS]:
-            for grid in grids:
-                down, up = rounded(grid, window)
-                yield from (down, up, Product((window, up)), Product((window, down)))
-
-    def fitted(self, side: str, patch: str) -> Iterator[Formula]:
-        """Windows no larger than the grid they lie on, their spans, how many there are, the grid they make up."""
-        windows = [Name(name) for name in self.names if "window" in name]
-        stride = next((Name(name) for name in (patch, "p") if name in self.names), None)
-        first = stride or Number(4)
-        for window in windows if side in self.names else ():
-            for more in (1, 2, 4, 8):
-                step = Number(4 * more) if stride is None else scaled(more, stride)
-                down, up = rounded(Name(side), step)[0], rounded(rounded(Name(side), first)[0], Number(more))[1]
-                for grid in (down, up) if more > 1 else (down,):
-                    fits = Least((window, grid))
-                    count = rounded(grid, fits)[1]
-                    yield from (fits, Product((fits, fits)), Sum((Product((Number(2), fits)), Number(-1))))
-                    yield from (count, Product((fits, count)))
-
-    def grids(self, side: str, patch: str) -> Iterator[Formula]:
-        """The side divided by a patch and then by strides, each rounded down or up."""
-        if side not in self.names:
-            return
-        patches = [name for name in (patch, "p") if name in self.names][:1]
-        strides: list[Formula] = [*map(Name, patches), Number(4)]
-        for stride in strides:
-            down, up = rounded(Name(side), stride)
-            yield from (down, up)
-            for more in (2, 4, 8):
-                whole = Product((Number(more), stride)) if isinstance(stride, Name) else Number(4 * more)
-                yield rounded(Name(side), whole)[0]
-                yield rounded(down, Number(more))[1]
-                yield rounded(up, Number(more))[0]
-                yield rounded(Name(side), whole)[1]
-        for more in (1, 2):  # a convolution that reaches over the edge, wider than its stride
-            reaching = Quotient(Sum((Name(side), Number(more))), Number(4))
-            yield reaching
-            for further in (2, 4, 8):
-                yield from rounded(reaching, Number(further))
-        for name in patches:
-            half = Quotient(Name(name), Number(2))
-            lapped = Sum((Quotient(Sum((Name(side), Product((Number(-1), Name(name))))), half), Number(1)))
-            yield lapped
-            for more in (2, 4, 8):
-                yield from rounded(lapped, Number(more))
-        for number in STRIDES:
-            yield from rounded(Name(side), Number(number))
-        for number in (2, 8, 16, 32):  # a grid that rounds one way, reduced in the other
-            for grid in rounded(Name(side), Number(number)):
-                for more in (2, 4, 8):
-                    yield from rounded(grid, Number(more))
-
-    def spans(self) -> Iterator[Formula]:
-        """How many relative positions a side has, and an area: 2*window - 1."""
-        sides = [name for name in self.names if "window" in name or name in ("h", "w")]
-        spans: dict[str, Formula] = {name: Sum((Product((Number(2), Name(name))), Number(-1))) for name in sides}
-        for name, span in spans.items():
-            yield span
-            if name not in ("h", "w"):
-                yield Product((span, span))
-                yield Product((Name(name),) * 4)
-        if "h" in spans and "w" in spans:
-            yield Product((spans["h"], spans["w"]))
-
-    def volumes(self) -> Iterator[Formula]:
-        """What one patch holds, where that is a product of four."""
-        for patch in ("p", "p1"):
-            if patch in self.names and "pt" in self.names:
-                sides = (Name(patch), Name("p2" if patch == "p1" else "p"), Name("pt"))
-                yield Product(sides)
-                yield from (Product((Name(name), *sides)) for name in self.names if name == "c")
-
-    def shares(self) -> Iterator[Formula]:
-        """A part of a symbol, rounded down: dim//heads, dim//2, 8*dim//3."""
-        heads = [name for name in self.names if "head" in name]
-        for other in heads:
-            for one in self.names:
-                if one not in heads:
-                    yield from (Quotient(scaled(factor, Name(one)), Name(other)) for factor in (1, 2, 4, 8))
-        for name in self.names:
-            if name in ("b", "H", "W", "h", "w", "T"):
-                continue
-            for bottom in (2, 4, 8, 16, 3, 6, 32, 12, 24, 5):
-                for top in (1, 2, 4, 8, 3, 5, 16):
-                    if top < bottom * 16 and (bottom % top or top == 1):
-                        yield Quotient(scaled(top, Name(name)), Number(bottom))
-
     # -- choosing --------------------------------------------------------------------------------------------------
 
     def formula(self, vector: Vector) -> Formula | None:
-        """The simplest of these formulas that gives `vector`; None where there is none to be sure of."""
+        """The simplest of these formulas that gives `vector`; None where none is certain."""
         if min(vector) <= 0:
             return None
         known, last = vector[:-1], vector[-1]
@@ -202,7 +89,7 @@ class Wide:
             return None
 
     def found(self, known: Vector) -> tuple[Formula, int] | None:
-        """The first of the formulas that give these sizes. Raises Ambiguous where they part at another setting."""
+        """The first of the formulas that give these sizes. Raises Ambiguous where they differ at another setting."""
         hits = self.atoms.get(known)
         if hits is None:
             return None
@@ -211,7 +98,7 @@ class Wide:
         return hits[0]
 
     def agree(self, one: Formula, other: Formula) -> bool:
-        """Whether two formulas that cannot be told apart here are the same at sizes nobody traced."""
+        """Whether two formulas with the same sizes here have the same sizes at settings that were not traced."""
         key = (one, other)
         if key not in self.agreed:
             self.agreed[key] = all(evaluate(one, setting) == evaluate(other, setting) for setting in self.elsewhere)
@@ -251,7 +138,7 @@ class Wide:
         return None
 
     def shifted(self, known: Vector, last: int, said: float) -> Formula | None:
-        """quotient + number; of several that fit, all have to say the same elsewhere."""
+        """quotient + number; where several fit, they have to agree elsewhere."""
         fitting: list[tuple[Formula, float]] = []
         for place, summand in enumerate(SUMMANDS):
             rest = tuple(size - summand for size in known)
@@ -287,7 +174,7 @@ class Wide:
 
 
 def elsewhere(settings: Sequence[Mapping[str, int]]) -> Iterator[dict[str, int]]:
-    """Settings near the probes, at image sizes that were not traced but keep to what all probes have in common."""
+    """Settings near the probes, at image sizes that were not traced but divide as those of all probes do."""
     probes = settings[1:]
     grains = {side: common(probes, side, patch) for side, patch in SIDES}
     for place, probe in enumerate(probes):
@@ -297,7 +184,7 @@ def elsewhere(settings: Sequence[Mapping[str, int]]) -> Iterator[dict[str, int]]
 
 
 def common(probes: Sequence[Mapping[str, int]], side: str, patch: str) -> list[int]:
-    """What a side was a multiple of in every probe: of the patch there, of the window there, of a number."""
+    """What a side is a multiple of in every probe: of the patch there, of the window there, of a number."""
     if any(side not in probe for probe in probes):
         return []
     grains = [1] * len(probes)
@@ -308,13 +195,6 @@ def common(probes: Sequence[Mapping[str, int]], side: str, patch: str) -> list[i
             grains = finer
     shared = gcd(*(probe[side] // grain for probe, grain in zip(probes, grains, strict=True)))
     return [grain * shared for grain in grains]
-
-
-def rounded(top: Formula, bottom: Formula) -> tuple[Formula, Formula]:
-    """top over bottom, rounded down and rounded up."""
-    more: tuple[Formula, ...]
-    more = (Number(bottom.value - 1),) if isinstance(bottom, Number) else (bottom, Number(-1))
-    return Quotient(top, bottom), Quotient(Sum((*terms(top), *more)), bottom)
 
 
 def combine(formula: Formula, sizes: Sequence[int]) -> int:
