@@ -19,7 +19,7 @@ WINDOWS = (7, 8, 12, 14, 16)
 
 def candidates(names: Sequence[str]) -> Iterator[Formula]:
     """Every formula to choose from, over symbols of these names."""
-    divided = [list(grids(names, side, patch)) for side, patch in SIDES]
+    divided = [list(patch_grids(names, side, patch)) for side, patch in SIDES]
     windows = [list(windowed(names, group)) for group in divided]
     for group in (*divided, [*spans(names), *volumes(names), *shares(names)], *windows):
         yield from group
@@ -56,7 +56,7 @@ def fitted(names: Sequence[str], side: str, patch: str) -> Iterator[Formula]:
                 yield from (count, Product((fits, count)))
 
 
-def grids(names: Sequence[str], side: str, patch: str) -> Iterator[Formula]:
+def patch_grids(names: Sequence[str], side: str, patch: str) -> Iterator[Formula]:
     """The side divided by a patch and then by strides, each rounded down or up."""
     if side not in names:
         return

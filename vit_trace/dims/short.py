@@ -43,7 +43,7 @@ def shorten(trace: Trace) -> Trace:
     for dim, count in Counter(dim for stage in trace.stages for spec in stage.outputs for dim in spec.dims).items():
         if "//" in dim:
             for part in walk(parse(dim)):
-                if part.repeated and side_of(part):
+                if part.repeated and image_side(part):
                     counts[part] += count
     values = {name: symbol.value for name, symbol in trace.symbols.items()}
     common = [part for part, count in counts.items() if count >= OFTEN and str(part) not in texts]
@@ -87,7 +87,7 @@ class Shorten(Change):
 # -- names ---------------------------------------------------------------------------------------------------------
 
 
-def side_of(formula: Formula) -> str:
+def image_side(formula: Formula) -> str:
     """The image side that a formula depends on; "" where it depends on none or on several."""
     sides = SIDES.keys() & symbols(formula)
     return sides.pop() if len(sides) == 1 else ""
@@ -119,7 +119,7 @@ def choose_names(values: Mapping[Formula, int], taken: set[str]) -> dict[Formula
             sizes[text] = max(values[one], sizes.get(text, 0))
         ranked = sorted(sizes, key=lambda text: (-sizes[text], len(text), text))
         for one in mine:
-            prefix = kind + SIDES[side_of(one)][0]
+            prefix = kind + SIDES[image_side(one)][0]
             name = f"{prefix}{ranked.index(for_any_side(one)) + (2 if prefix in taken else 1)}"
             while name in taken:
                 name += "_"
@@ -133,5 +133,5 @@ def for_any_side(formula: Formula) -> str:
 
 
 def meaning_of(formula: Formula) -> str:
-    what = SIDES[side_of(formula)][1]
+    what = SIDES[image_side(formula)][1]
     return f"{what} of {OF_KIND[kind_of(formula)]}"
