@@ -12,15 +12,16 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from vit_trace.base.trace import Failure, Label, Operand, Producer, Remedy, Stage, Trace
+from vit_trace.base.trace import Failure, Label, Operand, Producer, Stage, Trace
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.causes import cause_of
 from vit_trace.diagnose.changes.inputs import unbatched
+from vit_trace.diagnose.changes.records import InputChange, Tried
 from vit_trace.diagnose.naming import formula_of, said
 from vit_trace.diagnose.producers import producer, siblings
 from vit_trace.diagnose.remedies import partway, remedies
 from vit_trace.diagnose.scene import Cause, Scene, Side, axes_text
-from vit_trace.diagnose.trials import Case, steps_of
+from vit_trace.diagnose.trials import Case
 from vit_trace.record.raised.failure import DEFECT
 
 UNNAMED = {"input", "the tensor", "its input"}
@@ -46,7 +47,7 @@ def explain_failure(trace: Trace, case: Case | None = None) -> Failure:
         cause = dataclasses.replace(cause, by_value=not again.fails)
     producers = tuple(made for side in cause.sides if (made := producer(scene, side, sources)) is not None)
     tried = remedies(scene, cause, producers, case) if case is not None else []
-    help = tuple(f"{one.change} (tried: runs, output {one.output})" for one in tried)
+    help = tuple(one.help() for one in tried)
     if case is not None and not tried and (further := partway(scene, cause, producers, case)):
         help = (further,)
     cause = layout_cause(scene, cause, tried, case)
@@ -59,7 +60,7 @@ def explain_failure(trace: Trace, case: Case | None = None) -> Failure:
         help=help,
         labels=labels(scene.failure),
         producers=producers,
-        remedies=tuple(tried),
+        remedies=tuple(one.remedy() for one in tried),
     )
 
 
@@ -90,11 +91,12 @@ def named_operands(trace: Trace, failure: Failure) -> tuple[Operand, ...]:
 # -- the layout of the input as the cause --------------------------------------------------------------------------
 
 
-def layout_cause(scene: Scene, cause: Cause, tried: Sequence[Remedy], case: Case | None) -> Cause:
+def layout_cause(scene: Scene, cause: Cause, tried: Sequence[Tried], case: Case | None) -> Cause:
     """Where moving or adding an axis of the input made it run, that is the cause, and the rest its consequence."""
-    if not tried or tried[0].kind != "input" or "steps" not in tried[0].values or cause.code == "dtype":
+    change = tried[0].change if tried else None
+    if not isinstance(change, InputChange) or not change.steps or cause.code == "dtype":
         return cause
-    steps = [step[0] for step in steps_of(tried[0].values)]
+    steps = [step.method for step in change.steps]
     shape = next(spec.shape for stage in scene.inputs for spec in stage.outputs)
     name = scene.inputs[0].name
     code, text = "mixed-axes", f"{name} {shape_text(shape)} has its axes in another order than the model takes them"

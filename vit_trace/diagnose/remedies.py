@@ -7,18 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from vit_trace.base.trace import Producer, Remedy, Trace
+from vit_trace.base.trace import Producer, Trace
 from vit_trace.diagnose.causes import cause_of
 from vit_trace.diagnose.causes.lookups import GATHERS, SCATTERS, SELECTS
 from vit_trace.diagnose.changes.calls import calls
 from vit_trace.diagnose.changes.inputs import conversions, input_sizes, input_width, layouts, swapped
 from vit_trace.diagnose.changes.parameters import everywhere, following, resized
+from vit_trace.diagnose.changes.records import CallChange, Change, LayerInput, ParameterResize, Tried
 from vit_trace.diagnose.changes.settings import dividing, matching_hyperparameters
 from vit_trace.diagnose.scene import Cause, Scene
 from vit_trace.diagnose.trials import Case
 
 MOST = 4
-"""Remedies that are offered."""
+"""Remedies offered for one failure; the search ends there."""
+
+OFFERED = {"layout": 1, "number": 4}
+"""Remedies offered of one group; 2 of any other."""
 
 LOOKUPS = {"Embedding", "embedding", "getitem", "setitem", "one_hot"} | GATHERS | SCATTERS | SELECTS
 """Steps that the values of an index decide about."""
@@ -27,22 +31,22 @@ FOLLOWING = 3
 """Changes that may follow from one."""
 
 
-def remedies(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Case) -> list[Remedy]:
+def remedies(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Case) -> list[Tried]:
     """What works, in the order in which it is to be offered."""
-    found: list[Remedy] = []
+    found: list[Tried] = []
     kinds: dict[str, int] = {}
     for candidate in candidates(scene, cause, producers, case):
         if len(found) >= MOST or case.spent:
             break
-        group = group_of(candidate)
+        group = candidate.group
         if group == "parameter" and "call" in kinds and cause.code in ("cat", "broadcast"):
             continue  # a line that can be mended is no reason to resize what it is given
-        if kinds.get(group, 0) >= (4 if group == "divisors" else 1 if group == "layout" else 2):
+        if kinds.get(group, 0) >= OFFERED.get(group, 2):
             continue
         worked = attempted(candidate, scene, case)
-        if worked is not None and cause.by_value and looks_up_again(scene, case.outcome(worked)):
+        if worked is not None and cause.by_value and looks_up_again(scene, case.outcome(worked.change)):
             continue
-        if worked is not None and worked.change not in [one.change for one in found]:
+        if worked is not None and worked.change.text not in [one.change.text for one in found]:
             found.append(worked)
             kinds[group] = kinds.get(group, 0) + 1
             if group == "layout":
@@ -57,12 +61,17 @@ def partway(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Cas
     """
     for candidate in candidates(scene, cause, producers, case):
         after = case.outcome(candidate)
-        if candidate.kind not in ("call", "parameter") or after is None or after.failure is None or cause.by_value:
+        if (
+            not isinstance(candidate, (CallChange, LayerInput, ParameterResize))
+            or after is None
+            or after.failure is None
+            or cause.by_value
+        ):
             continue
         place, before = after.failure.stage, scene.failure.stage
         if place is not None and before is not None and place > before:
             then = Scene(after, after.failure)
-            return f"{candidate.change} (tried: runs on to {then.name}, where {cause_of(then).message})"
+            return f"{candidate.text} (tried: runs on to {then.name}, where {cause_of(then).message})"
     return ""
 
 
@@ -77,10 +86,12 @@ def looks_up_again(scene: Scene, after: Trace | None) -> bool:
     )
 
 
-def attempted(candidate: Remedy, scene: Scene, case: Case) -> Remedy | None:
+def attempted(candidate: Change, scene: Scene, case: Case) -> Tried | None:
     """The change, or it with those that have to follow from it; None where that does not run."""
     worked = case.attempt(candidate)
-    shared = candidate.kind == "parameter" and everywhere(scene, candidate) is not candidate  # that one comes next
+    shared = (
+        isinstance(candidate, ParameterResize) and everywhere(scene, candidate) is not candidate
+    )  # that one comes next
     for _ in range(FOLLOWING):
         after = case.outcome(candidate)
         if worked is not None or after is None or shared:
@@ -104,15 +115,7 @@ def stands_elsewhere(scene: Scene, cause: Cause) -> bool:
     )
 
 
-def group_of(remedy: Remedy) -> str:
-    if remedy.kind == "input" and "steps" in remedy.values:
-        return "layout"
-    if remedy.kind in ("hyperparameter", "attribute"):
-        return "divisors"
-    return remedy.kind
-
-
-def candidates(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Case) -> Iterator[Remedy]:
+def candidates(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Case) -> Iterator[Change]:
     """All kinds of changes, those first that the cause speaks for."""
     if cause.by_value:  # nothing but more rows makes room for a value; what an input does to values is not seen
         yield from resized(scene, cause, producers)

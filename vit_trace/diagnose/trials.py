@@ -1,7 +1,4 @@
-"""Tries a change on the model built or copied anew without memory: nothing of the user's is touched.
-
-A change is data (a Remedy without its output), so that who reads it can apply it too.
-"""
+"""Tries changes on a model built or copied without memory: nothing of the user's is touched."""
 
 from __future__ import annotations
 
@@ -12,19 +9,18 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from vit_trace.base.trace import Remedy, TensorSpec, Trace, Value
+from vit_trace.base.trace import TensorSpec, Trace, Value
 from vit_trace.base.words import shape_text
+from vit_trace.diagnose.changes.records import Change, Inputs, SettingChange, Tried
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from vit_trace.targets.target import Target
 
 SECONDS = 4.0
 MOST = 60
 """How long and how often is tried after one failure."""
-
-Inputs = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 @dataclass
@@ -52,47 +48,44 @@ class Case:
     def spent(self) -> bool:
         return self.left <= 0 or time.perf_counter() > self.until
 
-    def attempt(self, remedy: Remedy) -> Remedy | None:
-        """The remedy with the output it gave; None where it does not run, or no time is left."""
-        key = key_of(remedy)
-        if key not in self.cache:
+    def setting(self, values: Mapping[str, Value]) -> SettingChange:
+        """Other hyperparameters, as a user sets them."""
+        return SettingChange(" ".join(self.words(name, value) for name, value in values.items()), values)
+
+    def attempt(self, change: Change) -> Tried | None:
+        """The change with the output it gave; None where it does not run, or no time is left."""
+        if change.key not in self.cache:
             if self.spent:
                 return None
             self.left -= 1
-            self.cache[key] = self.trial(remedy)
-        trace = self.cache[key]
+            self.cache[change.key] = self.trial(change)
+        trace = self.cache[change.key]
         if trace is None or trace.failure is not None or not trace.outputs or loses_pixels(trace):
             return None
-        return Remedy(remedy.change, remedy.kind, remedy.values, output_text(trace.outputs))
+        return Tried(change, output_text(trace.outputs))
 
-    def outcome(self, remedy: Remedy) -> Trace | None:
+    def outcome(self, change: Change) -> Trace | None:
         """The trace that a change led to, once it was tried."""
-        return self.cache.get(key_of(remedy))
+        return self.cache.get(change.key)
 
-    def trial(self, remedy: Remedy) -> Trace | None:
-        """The trace once the remedy is applied; None where that breaks."""
+    def trial(self, change: Change) -> Trace | None:
+        """The trace with the change applied; None where that breaks."""
+        if change.settings and self.variant is None:
+            return None
         try:
-            case = self
-            values = remedy.values if remedy.kind == "hyperparameter" else remedy.values.get("hyperparameters")
-            if isinstance(values, dict):
-                if self.variant is None:
-                    return None
-                case = self.variant(values)
-            return case.run(remedy)
+            case = self.variant(change.settings) if change.settings and self.variant is not None else self
+            return case.run(change)
         except Exception:  # a change that cannot be made is none to offer
             return None
 
-    def run(self, remedy: Remedy | None = None) -> Trace:
+    def run(self, change: Change) -> Trace:
         from vit_trace.diagnose.refusals import refused
-        from vit_trace.record.amended import amended
         from vit_trace.record.record import record
 
-        model = self.copy if remedy is None or remedy.kind in ("input", "call") else self.model()
-        args, kwargs = self.inputs()
-        if remedy is not None:
-            apply_to_model(model, remedy)
-            args, kwargs = apply_to_inputs(remedy, args, kwargs)
-        with amended(remedy, model):
+        model = self.model() if change.alters else self.copy
+        change.to_model(model)
+        args, kwargs = change.to_inputs(self.inputs())
+        with change.during(model):
             return refused(record(model, args, kwargs, rules=self.rules))
 
     @cached_property
@@ -132,10 +125,6 @@ class Repeat:
 
     fails: bool
     sources: Mapping[int, tuple[int | str | None, ...]] | None = None
-
-
-def key_of(remedy: Remedy) -> str:
-    return f"{remedy.kind} {remedy.values}"
 
 
 def loses_pixels(trace: Trace) -> bool:
@@ -208,95 +197,3 @@ def meta_tensors(value: Any) -> Any:
     from torch.utils._pytree import tree_map_only
 
     return tree_map_only(torch.Tensor, lambda tensor: torch.empty_like(tensor, device="meta"), value)
-
-
-# -- changes -------------------------------------------------------------------------------------------------------
-
-
-def apply_to_inputs(remedy: Remedy, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Inputs:
-    """The inputs with the first tensor among them changed."""
-    if remedy.kind != "input":
-        return args, kwargs
-    from torch import Tensor
-
-    for place, value in enumerate(args):
-        if isinstance(value, Tensor):
-            return (*args[:place], changed(value, remedy.values), *args[place + 1 :]), kwargs
-    for name, value in kwargs.items():
-        if isinstance(value, Tensor):
-            return args, {**kwargs, name: changed(value, remedy.values)}
-    raise ValueError("no tensor is given")
-
-
-def changed(tensor: Tensor, values: Mapping[str, Value]) -> Tensor:
-    """The tensor after `steps` (methods with their arguments), in another `shape` or `dtype`."""
-    import torch
-
-    from vit_trace.record.amended import turned
-
-    tensor = turned(tensor, values.get("steps", []))
-    shape, dtype = values.get("shape"), values.get("dtype")
-    if isinstance(shape, list):
-        tensor = torch.empty(shape, dtype=tensor.dtype, device=tensor.device)
-    return tensor.to(getattr(torch, str(dtype))) if dtype else tensor
-
-
-def steps_of(values: Mapping[str, Value]) -> list[list[Value]]:
-    """Methods of the input with their arguments."""
-    steps = values.get("steps")
-    return [step for step in steps if isinstance(step, list)] if isinstance(steps, list) else []
-
-
-ATTRIBUTES = {
-    ("Linear", 0): ("out_features",),
-    ("Linear", 1): ("in_features",),
-    ("Conv", 0): ("out_channels",),
-    ("Conv", 1): ("in_channels",),
-    ("BatchNorm", 0): ("num_features",),
-    ("GroupNorm", 0): ("num_channels",),
-    ("Embedding", 0): ("num_embeddings",),
-    ("Embedding", 1): ("embedding_dim",),
-}
-
-
-def apply_to_model(model: nn.Module, remedy: Remedy) -> None:
-    """Resize parameters, set attributes, convert the dtype: on a model that is nobody's but ours."""
-    import torch
-
-    if remedy.kind == "parameter":
-        for name, shape in remedy.values.items():
-            if isinstance(shape, list):
-                resize(model, name, tuple(int(str(size)) for size in shape))
-            else:
-                set_attribute(model, name, shape)
-    elif remedy.kind == "attribute":
-        for name, value in remedy.values.items():
-            set_attribute(model, name, value)
-    elif remedy.kind == "model":
-        model.to(getattr(torch, str(remedy.values["dtype"])))
-
-
-def set_attribute(model: nn.Module, name: str, value: Value) -> None:
-    path, _, attribute = name.rpartition(".")
-    setattr(model.get_submodule(path), attribute, value)
-
-
-def resize(model: nn.Module, name: str, shape: tuple[int, ...]) -> None:
-    """Give a parameter or buffer another shape, and its module the attributes that say so."""
-    import torch
-    from torch import nn
-
-    path, _, attribute = name.rpartition(".")
-    module = model.get_submodule(path)
-    held: dict[str, Any] = module._parameters if attribute in module._parameters else module._buffers
-    old: Tensor = held[attribute]
-    bare = torch.empty(shape, dtype=old.dtype, device=old.device)
-    held[attribute] = nn.Parameter(bare, old.requires_grad) if isinstance(old, nn.Parameter) else bare
-    kind = type(module).__name__
-    for (start, axis), attributes in ATTRIBUTES.items():
-        axis = 1 - axis if kind.startswith("ConvTranspose") else axis
-        if attribute == "weight" and kind.startswith(start) and axis < len(shape):
-            for each in attributes:
-                setattr(module, each, shape[axis])
-    if attribute == "weight" and hasattr(module, "normalized_shape"):
-        setattr(module, "normalized_shape", shape)  # noqa: B010  # a module's attributes are tensors to mypy

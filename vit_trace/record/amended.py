@@ -1,95 +1,55 @@
-"""A forward run with one call of it changed: a layer's input, or a function that the model's source calls.
-
-Of a function, the call that raises is the one that is changed.
-"""
+"""Calls a function that raised again, with other arguments: what a person would change in that line."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
-from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from vit_trace.base.trace import Remedy, Value
+from vit_trace.base.trace import Source
 from vit_trace.record.source import frames
 
 FRAMES = 40
-"""Frames of torch and of ours between a call and the model's line."""
+"""Frames of torch and of vit-trace between a call and the model's line; a call from further away is not changed."""
+
+Given = tuple[tuple[Any, ...], dict[str, Any]]
 
 
-@contextmanager
-def amended(remedy: Remedy | None, model: nn.Module) -> Iterator[None]:
-    """While it lasts, a remedy of kind "call" is applied; nothing is for any other."""
-    if remedy is None or remedy.kind != "call":
-        yield
-    elif isinstance(paths := remedy.values.get("modules"), list):
-        steps = remedy.values["steps"]
-        with ExitStack() as stack:
-            for path in paths:
-                layer = model.get_submodule(path)
-                hook = layer.register_forward_pre_hook(lambda _, args: (turned(args[0], steps), *args[1:]))
-                stack.callback(hook.remove)
-            yield
-    else:
-        with Amended(remedy.values):
-            yield
+class CalledAgain(TorchFunctionMode):
+    """Hears every torch function; where the one at a span raises, it is called again with other arguments."""
 
-
-def turned(tensor: Tensor, steps: Value) -> Tensor:
-    """The tensor after methods with their arguments."""
-    assert isinstance(steps, list)
-    for name, *rest in steps:
-        tensor = getattr(tensor, name)(*rest)
-    return tensor
-
-
-class Amended(TorchFunctionMode):
-    """Hears every torch function; where the one that is meant raises, it is called again with the change."""
-
-    def __init__(self, values: Mapping[str, Value]) -> None:
+    def __init__(self, call: str, span: Source, edit: Callable[[Given], Given]) -> None:
         super().__init__()
-        self.values = values
+        self.call, self.span, self.edit = call, span, edit
 
     def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        kwargs = kwargs or {}
+        given = dict(kwargs or {})
         try:
-            return func(*args, **kwargs)
+            return func(*args, **given)
         except Exception:
-            if getattr(func, "__name__", "") != self.values["call"] or not self.made_there(sys._getframe(1)):
+            if getattr(func, "__name__", "") != self.call or not self.made_there(sys._getframe(1)):
                 raise
-            args, kwargs = change(self.values, args, kwargs)
-            return func(*args, **kwargs)
+            args, given = self.edit((args, given))
+            return func(*args, **given)
 
     def made_there(self, frame: FrameType | None) -> bool:
-        """Whether the call was made by the expression that is meant."""
+        """Whether the expression at the span made the call."""
         for _ in range(FRAMES):
             if frame is None:
                 return False
-            if frame.f_code.co_filename == self.values["file"]:
+            if frame.f_code.co_filename == self.span.file:
                 at = frames.span(frame.f_code, frame.f_lasti)
-                if at is not None and [at.line, at.column, at.end_line, at.end_column] == self.values["span"]:
+                if at is not None and ends(at) == ends(self.span):
                     return True
             frame = frame.f_back
         return False
 
 
-def change(
-    values: Mapping[str, Value], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The call's arguments with the change: `arguments` by name, or `steps` on the tensor that `operand` counts to."""
-    if isinstance(named := values.get("arguments"), dict):
-        return args[:1], {**{name: value for name, value in kwargs.items() if name not in named}, **named}
-    flat, tree = tree_flatten((args, kwargs))
-    tensors = [place for place, value in enumerate(flat) if isinstance(value, Tensor)]
-    operand = values["operand"]
-    assert isinstance(operand, int)
-    flat[tensors[operand]] = turned(flat[tensors[operand]], values["steps"])
-    args, kwargs = tree_unflatten(flat, tree)
-    return args, kwargs
+def ends(span: Source) -> tuple[int, int, int, int]:
+    """(line, column, end line, end column)"""
+    return span.line, span.column, span.end_line, span.end_column

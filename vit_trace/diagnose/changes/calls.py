@@ -6,23 +6,24 @@ Applied where that expression calls the function and it raises, and nowhere else
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 
-from vit_trace.base.trace import Operand, Remedy, Value
+from vit_trace.base.trace import Operand, Value
 from vit_trace.diagnose.causes.combine import BIASED, JOINS, PRODUCTS, clash
 from vit_trace.diagnose.causes.lookups import GATHERS, SCATTERS
 from vit_trace.diagnose.changes.parameters import LIKEWISE, other_blocks
+from vit_trace.diagnose.changes.records import CallChange, Change, LayerInput
+from vit_trace.diagnose.changes.steps import Step, expand, flatten, permute, transpose, unsqueeze
 from vit_trace.diagnose.scene import Cause, Scene, Shape
 
-Step = list[Value]
 WIDTHS = {"linear", "norm-size", "attention-width"}
 ATTENTION = "scaled_dot_product_attention"
 LONGEST = 40
 """Characters of an expression that is repeated in a suggestion."""
 
 
-def calls(scene: Scene, cause: Cause) -> Iterator[Remedy]:
+def calls(scene: Scene, cause: Cause) -> Iterator[Change]:
     """Changes of the failing call whose shapes would do there; whether the rest goes well is for a trial to tell."""
     if cause.by_value or (scene.failure.span is None and cause.code not in WIDTHS):  # a line to change, or a layer
         return
@@ -43,10 +44,10 @@ def calls(scene: Scene, cause: Cause) -> Iterator[Remedy]:
     elif scene.call == ATTENTION:
         yield from attended(scene)
     elif cause.code == "view":
-        yield changed(scene, "reshape instead of view", {"operand": 0, "steps": [["contiguous"]]})
+        yield changed_tensor(scene, "reshape instead of view", 0, [Step("contiguous")])
 
 
-def joins(scene: Scene) -> Iterator[Remedy]:
+def joins(scene: Scene) -> Iterator[Change]:
     """cat along the one axis that differs; a tensor of size 1 expanded, one with an axis less given it."""
     shapes = [operand.shape for operand in scene.operands]
     ndim = max(map(len, shapes), default=0)
@@ -58,16 +59,16 @@ def joins(scene: Scene) -> Iterator[Remedy]:
     odd = [axis for axis in range(ndim) if len({shape[axis] for shape in shapes}) > 1]
     joined = scene.integer("[1]", "dim", default=0)
     if len(odd) == 1 and odd[0] != joined % ndim and scene.call in ("cat", "concat", "concatenate"):
-        yield changed(scene, f"{scene.call} with dim={odd[0]}", {"arguments": {"dim": odd[0]}})
+        yield changed_arguments(scene, f"{scene.call} with dim={odd[0]}", {"dim": odd[0]})
         return
     for place, shape in enumerate(shapes if ndim == 3 else ()):
         if agree([*shapes[:place], (shape[0], shape[2], shape[1]), *shapes[place + 1 :]], joined % ndim):
-            yield from turned(scene, place, [["transpose", 1, 2]])
+            yield from turned(scene, place, [transpose(1, 2)])
     for axis in odd:
         full = max(shape[axis] for shape in shapes)
         ones = [place for place, shape in enumerate(shapes) if shape[axis] == 1]
         if axis != joined % ndim and len(ones) == 1 and full > 1:
-            yield from turned(scene, ones[0], [["expand", *(full if at == axis else -1 for at in range(ndim))]])
+            yield from turned(scene, ones[0], [expand(*(full if at == axis else -1 for at in range(ndim)))])
 
 
 def agree(shapes: Sequence[Shape], joined: int) -> bool:
@@ -75,7 +76,7 @@ def agree(shapes: Sequence[Shape], joined: int) -> bool:
     return len({(*shape[:joined], *shape[joined + 1 :]) for shape in shapes}) == 1
 
 
-def permuted(scene: Scene) -> Iterator[Remedy]:
+def permuted(scene: Scene) -> Iterator[Change]:
     """An axis that is named twice, in one of its places the one that is missing."""
     ndim, dims = len(scene.operands[0].shape), scene.sizes("dims")
     left = [axis for axis in range(ndim) if axis not in [one % ndim for one in dims]]
@@ -84,26 +85,26 @@ def permuted(scene: Scene) -> Iterator[Remedy]:
         after = [*dims[:place], left[0], *dims[place + 1 :]]
         if len({axis % ndim for axis in after}) == ndim:
             text = f"permute({', '.join(map(str, after))}) instead of {before}"
-            yield changed(scene, text, {"arguments": {"dims": [*after]}})
+            yield changed_arguments(scene, text, {"dims": [*after]})
 
 
-def attended(scene: Scene) -> Iterator[Remedy]:
+def attended(scene: Scene) -> Iterator[Change]:
     """Queries, keys or values with heads and tokens exchanged, where the other two agree without."""
     shapes = [operand.shape for operand in scene.operands[:3]]
     for place, shape in enumerate(shapes if all(len(one) == 4 for one in shapes) else ()):
         others = {one[:2] for at, one in enumerate(shapes) if at != place}
         if others == {(shape[0], shape[2])}:
-            yield from turned(scene, place, [["transpose", 1, 2]])
+            yield from turned(scene, place, [transpose(1, 2)])
 
 
-def missing_axes(scene: Scene, ndim: int) -> Iterator[Remedy]:
+def missing_axes(scene: Scene, ndim: int) -> Iterator[Change]:
     """The only tensor with one axis less, given an axis of size 1 where the joined one is."""
     short = [place for place, operand in enumerate(scene.operands) if len(operand.shape) == ndim - 1]
     if len(short) == 1 and scene.call in ("cat", "concat", "concatenate"):
-        yield from turned(scene, short[0], [["unsqueeze", scene.integer("[1]", "dim", default=0) % ndim]])
+        yield from turned(scene, short[0], [unsqueeze(scene.integer("[1]", "dim", default=0) % ndim)])
 
 
-def products(scene: Scene) -> Iterator[Remedy]:
+def products(scene: Scene) -> Iterator[Change]:
     """a @ b with the last two axes of one of them exchanged."""
     start = 1 if scene.call in BIASED else 0
     if len(scene.operands) < start + 2:
@@ -112,40 +113,40 @@ def products(scene: Scene) -> Iterator[Remedy]:
     if min(len(first), len(second)) < 2 or first[-1] == second[-2]:
         return
     if first[-1] == second[-1]:
-        yield from turned(scene, start + 1, [["transpose", -2, -1]])
+        yield from turned(scene, start + 1, [transpose(-2, -1)])
     if first[-2] == second[-2]:
-        yield from turned(scene, start, [["transpose", -2, -1]])
+        yield from turned(scene, start, [transpose(-2, -1)])
 
 
-def gathers(scene: Scene) -> Iterator[Remedy]:
+def gathers(scene: Scene) -> Iterator[Change]:
     """An index with an axis less, expanded over the last axis of what is gathered from."""
     if len(scene.operands) < 2:
         return
     tensor, index = (operand.shape for operand in scene.operands[:2])
     if len(index) == len(tensor) - 1:
-        yield from turned(scene, 1, [["unsqueeze", -1], ["expand", *(-1 for _ in index), tensor[-1]]])
+        yield from turned(scene, 1, [unsqueeze(-1), expand(*(-1 for _ in index), tensor[-1])])
 
 
-def widths(scene: Scene, cause: Cause) -> Iterator[Remedy]:
+def widths(scene: Scene, cause: Cause) -> Iterator[Change]:
     """The features of a layer's input stand on another axis, or are not flattened."""
     shape, wanted = sides_of(scene, cause)
     if shape is None or taken_from_input(scene, shape):
         return
     if len(shape) == 4 and shape[1] == wanted:
-        yield from turned(scene, 0, [["flatten", 2], ["transpose", 1, 2]])
-        yield from turned(scene, 0, [["permute", 0, 2, 3, 1]])
+        yield from turned(scene, 0, [flatten(2), transpose(1, 2)])
+        yield from turned(scene, 0, [permute(0, 2, 3, 1)])
     elif len(shape) > 2 and shape[-2] == wanted:
-        yield from turned(scene, 0, [["transpose", -2, -1]])
+        yield from turned(scene, 0, [transpose(-2, -1)])
     for start in range(1, len(shape) - 1):
         if prod(shape[start:]) == wanted:
-            yield from turned(scene, 0, [["flatten", start]])
+            yield from turned(scene, 0, [flatten(start)])
 
 
-def channels(scene: Scene, cause: Cause) -> Iterator[Remedy]:
+def channels(scene: Scene, cause: Cause) -> Iterator[Change]:
     """A feature map whose channels stand last."""
     shape, wanted = sides_of(scene, cause)
     if shape is not None and len(shape) == 4 and shape[-1] == wanted and not taken_from_input(scene, shape):
-        yield from turned(scene, 0, [["permute", 0, 3, 1, 2]])
+        yield from turned(scene, 0, [permute(0, 3, 1, 2)])
 
 
 def sides_of(scene: Scene, cause: Cause) -> tuple[Shape | None, int]:
@@ -161,7 +162,7 @@ def taken_from_input(scene: Scene, shape: Shape) -> bool:
     return any(sorted(spec.shape) == sorted(shape) for stage in scene.inputs for spec in stage.outputs)
 
 
-def broadcasts(scene: Scene) -> Iterator[Remedy]:
+def broadcasts(scene: Scene) -> Iterator[Change]:
     """One of two tensors turned, or given an axis, so that it takes the shape of the other."""
     for place, other in ((1, 0), (0, 1)) if len(scene.operands) > 1 else ():
         operand, whole = scene.operands[place], scene.operands[other].shape
@@ -172,11 +173,11 @@ def broadcasts(scene: Scene) -> Iterator[Remedy]:
 def turns(shape: Shape, whole: Shape) -> Iterator[list[Step]]:
     """Ways to turn a shape so that it broadcasts to another."""
     if len(shape) >= 2 and fits((*shape[:-2], shape[-1], shape[-2]), whole):
-        yield [["transpose", -2, -1]]
+        yield [transpose(-2, -1)]
     if len(shape) == len(whole) - 1:
         for axis in range(len(shape), 0, -1):
             if fits((*shape[:axis], 1, *shape[axis:]), whole):
-                yield [["unsqueeze", axis if axis < len(shape) else -1]]
+                yield [unsqueeze(axis if axis < len(shape) else -1)]
 
 
 def fits(shape: Sequence[int], whole: Sequence[int]) -> bool:
@@ -189,23 +190,23 @@ def fits(shape: Sequence[int], whole: Sequence[int]) -> bool:
 # -- as data, and in words -----------------------------------------------------------------------------------------
 
 
-def turned(scene: Scene, place: int, steps: list[Step]) -> Iterator[Remedy]:
+def turned(scene: Scene, place: int, steps: list[Step]) -> Iterator[Change]:
     """A tensor of the call with methods applied to it; of a layer, also that of its namesakes in the other blocks."""
     operand = scene.operands[place]
-    methods = "".join(f".{step[0]}({', '.join(map(str, step[1:]))})" for step in steps)
+    methods = "".join(f".{step}" for step in steps)
     name = expression(operand)
     stage = scene.stage
     if place == 0 and stage is not None and stage.kind == "module" and stage.module:
         given = handed_over(scene)
         text = f"{given}{methods} instead of {given}" if given else f"{methods} on the input of {stage.module}"
-        yield Remedy(text, "call", {"modules": [stage.module], "steps": [*steps]})
+        yield LayerInput(text, (stage.module,), tuple(steps))
         if others := other_blocks(scene, stage.module):
-            yield Remedy(f"{text}{LIKEWISE}", "call", {"modules": [stage.module, *others], "steps": [*steps]})
+            yield LayerInput(f"{text}{LIKEWISE}", (stage.module, *others), tuple(steps))
         return
     if scene.failure.span is None:
         return
     text = f"{name}{methods} instead of {name}" if name else f"{methods} on tensor {place} of {scene.call}"
-    yield changed(scene, text, {"operand": place, "steps": [*steps]})
+    yield changed_tensor(scene, text, place, steps)
 
 
 def handed_over(scene: Scene) -> str:
@@ -225,11 +226,16 @@ def handed_over(scene: Scene) -> str:
     return given if simple and name == stage.module.rpartition(".")[2] else ""
 
 
-def changed(scene: Scene, text: str, values: dict[str, Value]) -> Remedy:
+def changed_arguments(scene: Scene, text: str, arguments: Mapping[str, Value]) -> CallChange:
     span = scene.failure.span
     assert span is not None
-    place: list[Value] = [span.line, span.column, span.end_line, span.end_column]
-    return Remedy(text, "call", {"call": scene.failure.call, "file": span.file, "span": place, **values})
+    return CallChange(text, scene.failure.call, span, arguments=arguments)
+
+
+def changed_tensor(scene: Scene, text: str, operand: int, steps: Sequence[Step]) -> CallChange:
+    span = scene.failure.span
+    assert span is not None
+    return CallChange(text, scene.failure.call, span, operand=operand, steps=tuple(steps))
 
 
 def expression(operand: Operand) -> str:

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from math import isqrt
 
-from vit_trace.base.trace import Producer, Remedy, Value
+from vit_trace.base.trace import Producer, Value
 from vit_trace.base.words import shape_text
+from vit_trace.diagnose.changes.records import Change, InputChange, ModelDtype
+from vit_trace.diagnose.changes.steps import Step, flatten, permute, shape_after, transpose, unsqueeze
 from vit_trace.diagnose.scene import Cause, Scene
 from vit_trace.diagnose.trials import Case
 
@@ -39,7 +41,7 @@ def dtype_of_input(scene: Scene) -> str:
     return next((spec.dtype for stage in scene.inputs for spec in stage.outputs), "float32")
 
 
-def conversions(scene: Scene) -> Iterator[Remedy]:
+def conversions(scene: Scene) -> Iterator[Change]:
     """The input in the model's dtype; the model in the input's."""
     held = [operand.dtype for operand in scene.operands if operand.parameter]
     held = held or [parameter.dtype for parameter in scene.trace.parameters]
@@ -47,12 +49,12 @@ def conversions(scene: Scene) -> Iterator[Remedy]:
     given = dtype_of_input(scene)
     for dtype in dict.fromkeys(held):
         if dtype != given:
-            yield Remedy(f"the input as {dtype}: x.to(torch.{dtype})", "input", {"dtype": dtype})
+            yield InputChange(f"the input as {dtype}: x.to(torch.{dtype})", dtype=dtype)
     if given.startswith(("float", "bfloat")):
-        yield Remedy(f"the model as {given}: model.to(torch.{given})", "model", {"dtype": given})
+        yield ModelDtype(f"the model as {given}: model.to(torch.{given})", given)
 
 
-def layouts(scene: Scene, cause: Cause, case: Case) -> Iterator[Remedy]:
+def layouts(scene: Scene, cause: Cause, case: Case) -> Iterator[Change]:
     """A batch axis more or less, channels moved: only where the number or the order of axes may be what is wrong."""
     shape = first_input(scene)
     expected = case.expected
@@ -62,17 +64,16 @@ def layouts(scene: Scene, cause: Cause, case: Case) -> Iterator[Remedy]:
     if not ranked and (cause.code in UNSHAPED or scene.call in ("", "subscript")):
         return
     for words, steps in layout_steps(shape, expected):
-        moved = after(shape, steps)
+        moved = shape_after(shape, steps)
         if len(moved) != len(shape) and not ranked:
             continue
-        text = f"{words}: x.{'.'.join(step_text(step) for step in steps)}"
-        yield Remedy(text, "input", {"steps": steps})
+        text = f"{words}: x.{'.'.join(map(str, steps))}"
+        yield InputChange(text, steps)
         held = next((one.dtype for one in scene.trace.parameters), "float32")
         if dtype_of_input(scene) in WHOLE:  # images as they are read from a file
-            yield Remedy(f"{text}.to(torch.{held})", "input", {"steps": steps, "dtype": held})
+            yield InputChange(f"{text}.to(torch.{held})", steps, dtype=held)
         for name, value in built_for(moved, case).items() if len(moved) == 4 else ():
-            both: dict[str, Value] = {"steps": steps, "hyperparameters": {name: value}}
-            yield Remedy(f"{text} and {case.words(name, value)}", "input", both)
+            yield InputChange(f"{text} and {case.words(name, value)}", steps, built={name: value})
 
 
 def rank_in_doubt(cause: Cause, shape: Sequence[int], expected: Sequence[int] | None) -> bool:
@@ -105,66 +106,36 @@ def built_for(shape: tuple[int, ...], case: Case) -> dict[str, Value]:
     return changes
 
 
-def layout_steps(shape: tuple[int, ...], expected: tuple[int, ...] | None) -> Iterator[tuple[str, list[Value]]]:
-    """(what it does, tensor methods with their arguments)"""
+def layout_steps(shape: tuple[int, ...], expected: tuple[int, ...] | None) -> Iterator[tuple[str, tuple[Step, ...]]]:
+    """(what they do, methods of the input)"""
     colours = {expected[1]} if expected is not None and len(expected) == 4 else set(COLOURS)
     if len(shape) == 4 and shape[-1] in colours and shape[1] not in colours:
-        yield "channels moved to the front", [["permute", 0, 3, 1, 2]]
+        yield "channels moved to the front", (permute(0, 3, 1, 2),)
     if len(shape) == 4 and shape[0] in colours and shape[1] not in colours:
-        yield "batch and channels exchanged", [["transpose", 0, 1]]
+        yield "batch and channels exchanged", (transpose(0, 1),)
     if len(shape) == 3:
         if shape[-1] in colours and shape[0] not in colours:
-            yield "channels moved to the front and a batch axis", [["permute", 2, 0, 1], ["unsqueeze", 0]]
+            yield "channels moved to the front and a batch axis", (permute(2, 0, 1), unsqueeze(0))
         image = expected is not None or unbatched(shape)
-        yield "a batch axis" if image else "an axis in front", [["unsqueeze", 0]]
+        yield "a batch axis" if image else "an axis in front", (unsqueeze(0),)
     if len(shape) == 2 and (expected is None or len(expected) == 3):
-        yield "a batch axis", [["unsqueeze", 0]]
+        yield "a batch axis", (unsqueeze(0),)
     if len(shape) == 5:
         axis = next((axis for axis in (0, 1, 2) if shape[axis] == 1), None)
         if axis is not None:
-            yield "without the extra axis", [["squeeze", axis]]
-        yield "the two batch axes as one", [["flatten", 0, 1]]
+            yield "without the extra axis", (Step("squeeze", (axis,)),)
+        yield "the two batch axes as one", (flatten(0, 1),)
     if len(shape) == 1:
-        yield "a batch axis", [["unsqueeze", 0]]
+        yield "a batch axis", (unsqueeze(0),)
 
 
-def after(shape: tuple[int, ...], steps: Iterable[Value]) -> tuple[int, ...]:
-    """The shape once axes are moved, added or taken away."""
-    sizes = list(shape)
-    for step in steps:
-        if not isinstance(step, list):
-            continue
-        name, *numbers = step
-        first, second = (int(str(number)) for number in (*numbers, 0, 0)[:2])
-        if name == "permute":
-            sizes = [sizes[int(str(axis))] for axis in numbers]
-        elif name == "transpose":
-            sizes[first], sizes[second] = sizes[second], sizes[first]
-        elif name == "unsqueeze":
-            sizes.insert(first, 1)
-        elif name == "squeeze":
-            del sizes[first]
-        elif name == "flatten":
-            sizes[first : second + 1] = [sizes[first] * sizes[second]]
-    return tuple(sizes)
-
-
-def step_text(step: Value) -> str:
-    name, *rest = step if isinstance(step, list) else [step]
-    return f"{name}({', '.join(map(str, rest))})"
-
-
-def swapped(scene: Scene, cause: Cause) -> Iterator[Remedy]:
+def swapped(scene: Scene, cause: Cause) -> Iterator[Change]:
     """Two axes of the input exchanged, where their sizes are the ones that disagree."""
     shape = first_input(scene)
     pairs = [(1, 2), (0, 1)] if len(shape) == 3 else [(2, 3)] if len(shape) == 4 else []
     for one, two in pairs:
         if shape[one] != shape[two] and are_at_odds(scene, cause, shape[one], shape[two]):
-            yield Remedy(
-                f"axes {one} and {two} exchanged: x.transpose({one}, {two})",
-                "input",
-                {"steps": [["transpose", one, two]]},
-            )
+            yield InputChange(f"axes {one} and {two} exchanged: x.transpose({one}, {two})", (transpose(one, two),))
 
 
 def are_at_odds(scene: Scene, cause: Cause, one: int, two: int) -> bool:
@@ -187,7 +158,7 @@ def image(shape: Sequence[int]) -> str:
     return f"an input of {shape[2]}×{shape[3]}"
 
 
-def input_sizes(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Case) -> Iterator[Remedy]:
+def input_sizes(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Case) -> Iterator[Change]:
     """The size the model was made for, sizes that divide, a grid with the right number of patches."""
     shape = first_input(scene)
     if case.expected is not None and len(case.expected) == 5 != len(shape):
@@ -200,30 +171,27 @@ def input_sizes(scene: Scene, cause: Cause, producers: Sequence[Producer], case:
         wanted = (shape[0], *case.expected[1:])
         if wanted != shape:
             if wanted[1] != shape[1]:
-                yield (
-                    Remedy(f"an input of {wanted[1]} channels, {shape_text(wanted)}", "input", {"shape": list(wanted)})
-                    if wanted[2:] != shape[2:]
-                    else Remedy(f"an input of {wanted[1]} channels", "input", {"shape": list(wanted)})
-                )
+                shown = f", {shape_text(wanted)}" if wanted[2:] != shape[2:] else ""
+                yield InputChange.sized(wanted, f"an input of {wanted[1]} channels{shown}")
             else:
-                yield Remedy(image(wanted), "input", {"shape": list(wanted)})
+                yield InputChange.sized(wanted, image(wanted))
     for side in cause.sides[1:]:
         if cause.code == "conv-channels":
-            yield Remedy(f"an input of {side.size} channels", "input", {"shape": [shape[0], side.size, *shape[2:]]})
+            yield InputChange.sized((shape[0], side.size, *shape[2:]), f"an input of {side.size} channels")
     for height, width in chain(
         asserted(scene, shape), grids(cause, scene, shape, producers), multiples(scene, cause, shape)
     ):
         wanted = (shape[0], shape[1], height, width)
         if wanted != shape:
-            yield Remedy(image(wanted), "input", {"shape": list(wanted)})
+            yield InputChange.sized(wanted, image(wanted))
     if cause.code in ("linear", "norm-size", "conv-channels", "einops-length", "assertion"):
         for channels in COLOURS:
             if channels != shape[1]:
                 wanted = (shape[0], channels, *shape[2:])
-                yield Remedy(f"an input of {channels} channels", "input", {"shape": list(wanted)})
+                yield InputChange.sized(wanted, f"an input of {channels} channels")
 
 
-def input_width(scene: Scene, cause: Cause, case: Case) -> Iterator[Remedy]:
+def input_width(scene: Scene, cause: Cause, case: Case) -> Iterator[Change]:
     """Tokens of the width that a layer was built for."""
     shape = first_input(scene)
     if case.expected is not None or len(shape) == 4 or len(cause.sides) != 2:
@@ -233,10 +201,10 @@ def input_width(scene: Scene, cause: Cause, case: Case) -> Iterator[Remedy]:
         yield from shaped(shape, [(*shape[:-1], want)])
 
 
-def shaped(shape: tuple[int, ...], wanted: Iterable[tuple[int, ...]]) -> Iterator[Remedy]:
+def shaped(shape: tuple[int, ...], wanted: Iterable[tuple[int, ...]]) -> Iterator[Change]:
     for one in wanted:
         if one != shape:
-            yield Remedy(f"an input of {shape_text(one)}", "input", {"shape": list(one)})
+            yield InputChange.sized(one)
 
 
 def asserted(scene: Scene, shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:

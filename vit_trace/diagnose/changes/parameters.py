@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import isqrt
+from typing import TypeVar
 
-from vit_trace.base.trace import Parameter, Producer, Remedy, Trace, Value
+from vit_trace.base.trace import Parameter, Producer, Trace, Value
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.causes import cause_of
+from vit_trace.diagnose.changes.layers import attribute_of
+from vit_trace.diagnose.changes.records import Change, ParameterResize
+from vit_trace.diagnose.changes.steps import Shape
 from vit_trace.diagnose.producers import namesakes, siblings
 from vit_trace.diagnose.scene import Cause, Scene, Side
 
+T = TypeVar("T")
 LIKEWISE = ", likewise in the other blocks"
 
 
-def resized(scene: Scene, cause: Cause, producers: Sequence[Producer]) -> Iterator[Remedy]:
+def resized(scene: Scene, cause: Cause, producers: Sequence[Producer]) -> Iterator[ParameterResize]:
     """The parameter on one side in the size of the other; first the one whose siblings have that size."""
     if len(cause.sides) != 2:
         return
@@ -24,39 +29,44 @@ def resized(scene: Scene, cause: Cause, producers: Sequence[Producer]) -> Iterat
         *options_of(scene, second, first.size, producers),
     ]
     options.sort(key=lambda option: option[0])
-    for _, remedy in options:
-        yield remedy
-        if (wider := everywhere(scene, remedy)) is not remedy:
+    for _, change in options:
+        yield change
+        if (wider := everywhere(scene, change)) is not change:
             yield wider
 
 
-def everywhere(scene: Scene, remedy: Remedy) -> Remedy:
+def everywhere(scene: Scene, change: ParameterResize) -> ParameterResize:
     """The change made in the other blocks too, where they have the size that it changes; itself where none has."""
-    values = dict(remedy.values)
-    for name, shape in remedy.values.items():
-        held = scene.parameters.get(name)
-        path = name.rpartition(".")[0]
-        if held is None or not isinstance(shape, list) or not name.startswith(f"{path}."):
+    shapes, attributes = dict(change.shapes), dict(change.attributes)
+    for name in change.shapes:
+        held, path = scene.parameters.get(name), name.rpartition(".")[0]
+        if held is None or not path:
             continue
         for one in namesakes(scene.parameters, name).values():
-            other = one.name.rpartition(".")[0]
             if one.shape == held.shape:
-                inside = [(key, value) for key, value in remedy.values.items() if key.startswith(f"{path}.")]
-                values |= {f"{other}{key.removeprefix(path)}": value for key, value in inside}
-    if len(values) == len(remedy.values):
-        return remedy
-    return Remedy(f"{remedy.change}{LIKEWISE}", "parameter", values)
+                other = one.name.rpartition(".")[0]
+                shapes |= under(change.shapes, path, other)
+                attributes |= under(change.attributes, path, other)
+    if len(shapes) == len(change.shapes):
+        return change
+    return ParameterResize(f"{change.text}{LIKEWISE}", attributes, shapes)
 
 
-def following(remedy: Remedy, scene: Scene, after: Trace) -> Remedy | None:
+def under(values: Mapping[str, T], path: str, other: str) -> dict[str, T]:
+    """What a module's names hold, by the same names of another module."""
+    return {f"{other}{name.removeprefix(path)}": value for name, value in values.items() if name.startswith(f"{path}.")}
+
+
+def following(change: Change, scene: Scene, after: Trace) -> ParameterResize | None:
     """The change together with the next one, where with it the forward fails further on, for the same size again."""
-    if after.failure is None or remedy.kind != "parameter":
+    if after.failure is None or not isinstance(change, ParameterResize):
         return None
     then = Scene(after, after.failure)
     for more in resized(then, cause_of(then), ()):
-        if sizes(more, then) & sizes(remedy, scene) and not more.values.keys() & remedy.values.keys():
-            text = f"{remedy.change.removesuffix(LIKEWISE)} and {more.change}"
-            return Remedy(text, "parameter", {**remedy.values, **everywhere(then, more).values})
+        if sizes(more, then) & sizes(change, scene) and not more.values().keys() & change.values().keys():
+            text = f"{change.text.removesuffix(LIKEWISE)} and {more.text}"
+            more = everywhere(then, more)
+            return ParameterResize(text, {**change.attributes, **more.attributes}, {**change.shapes, **more.shapes})
     return None
 
 
@@ -68,17 +78,18 @@ def other_blocks(scene: Scene, path: str) -> list[str]:
     return [name.removesuffix(ending) for name in names if name.endswith(ending)]
 
 
-def sizes(remedy: Remedy, scene: Scene) -> set[tuple[int, int]]:
+def sizes(change: ParameterResize, scene: Scene) -> set[tuple[int, int]]:
     """(from, to) of the sizes that a change changes."""
     found = set()
-    for name, shape in remedy.values.items():
-        held = scene.parameters.get(name)
-        if held is not None and isinstance(shape, list):
+    for name, shape in change.shapes.items():
+        if (held := scene.parameters.get(name)) is not None:
             found |= {pair for pair in zip(held.shape, shape, strict=True) if pair[0] != pair[1]}
     return found
 
 
-def options_of(scene: Scene, side: Side, size: int, producers: Sequence[Producer]) -> Iterator[tuple[int, Remedy]]:
+def options_of(
+    scene: Scene, side: Side, size: int, producers: Sequence[Producer]
+) -> Iterator[tuple[int, ParameterResize]]:
     """(how odd it is, change) for the parameter that one side is, or that made it."""
     operand = side.operand
     if operand is not None and operand.parameter and side.axis is not None:
@@ -104,7 +115,7 @@ def options_of(scene: Scene, side: Side, size: int, producers: Sequence[Producer
             yield option(scene, weight, 0, size)
 
 
-def made_by_parameter(scene: Scene, name: str, old: int, size: int) -> Iterator[tuple[int, Remedy]]:
+def made_by_parameter(scene: Scene, name: str, old: int, size: int) -> Iterator[tuple[int, ParameterResize]]:
     """A parameter that was repeated or turned on the way: the only axis of it that has the size."""
     held = scene.parameters.get(name)
     axes = [axis for axis, length in enumerate(held.shape) if length == old] if held is not None else []
@@ -112,9 +123,9 @@ def made_by_parameter(scene: Scene, name: str, old: int, size: int) -> Iterator[
         yield option(scene, held, axes[0], size)
 
 
-def option(scene: Scene, held: Parameter, axis: int, size: int) -> tuple[int, Remedy]:
+def option(scene: Scene, held: Parameter, axis: int, size: int) -> tuple[int, ParameterResize]:
     """(how odd it is, the parameter with another size on an axis)"""
-    shape = [*held.shape[:axis], size, *held.shape[axis + 1 :]]
+    shape = (*held.shape[:axis], size, *held.shape[axis + 1 :])
     return rank(scene, held.name, axis, size), parameter_change(scene, held.name, axis, shape)
 
 
@@ -126,37 +137,39 @@ def rank(scene: Scene, name: str, axis: int, size: int) -> int:
     return 0 if others.common == size else 2
 
 
-SIZES_OF = {("Linear", 0): "out_features", ("Linear", 1): "in_features", ("Conv", 0): "out_channels"}
-SIZES_OF |= {("Conv", 1): "in_channels", ("LayerNorm", 0): "normalized_shape", ("Embedding", 0): "num_embeddings"}
-SIZES_OF |= {("BatchNorm", 0): "num_features", ("GroupNorm", 0): "num_channels"}
-
-
-def parameter_change(scene: Scene, name: str, axis: int, shape: list[int]) -> Remedy:
+def parameter_change(scene: Scene, name: str, axis: int, shape: Shape) -> ParameterResize:
     """One parameter in another size, and the others of its module that have to follow."""
     path, _, attribute = name.rpartition(".")
     if attribute == "in_proj_weight":
         return attention_change(scene, path, shape[axis])
     old = scene.parameters[name].shape[axis]
-    values: dict[str, Value] = {name: shape}
-    kind = next(
+    if attribute in ("weight", "bias") and path:
+        layer = layer_at(scene, path)
+        shapes = {name: shape}
+        if axis == 0 and not layer.startswith("ConvTranspose"):
+            shapes |= same_rows(scene, path, old, shape[0])
+            if layer.startswith("BatchNorm"):
+                shapes |= {f"{path}.running_{name}": shape[:1] for name in ("mean", "var")}
+        word = attribute_of(layer, axis)
+        text = f"{path} with {word} {shape[axis]}" if word else f"{name} as {shape_text(shape)}"
+        return ParameterResize(text, shapes=shapes)
+    text = f"{name} as {shape_text(shape)}"
+    if "pos" in name and axis == max(len(shape) - 2, 0) and both_grids(old, shape[axis]):
+        text = f"{name} interpolated from {grid_text(old)} to {grid_text(shape[axis])}"
+    return ParameterResize(text, shapes={name: shape})
+
+
+def layer_at(scene: Scene, path: str) -> str:
+    """The class of the module at a path; "" where it was not called."""
+    return next(
         (stage.operation for stage in scene.trace.stages if stage.kind == "module" and stage.module == path), ""
     )
-    if attribute in ("weight", "bias") and path:
-        transposed = kind.startswith("ConvTranspose")
-        if axis == 0 and not transposed:
-            for other in ("weight", "bias"):
-                held = scene.parameters.get(f"{path}.{other}")
-                if held is not None and held.shape[:1] == (old,):
-                    values[held.name] = [shape[0], *held.shape[1:]]
-            if kind.startswith("BatchNorm"):
-                values |= {f"{path}.running_{name}": [shape[0]] for name in ("mean", "var")}
-        side = 1 - axis if transposed and axis < 2 else axis
-        word = next((word for (start, at), word in SIZES_OF.items() if kind.startswith(start) and at == side), "")
-        words = f"{path} with {word} {shape[axis]}" if word else f"{name} as {shape_text(shape)}"
-        return Remedy(words, "parameter", values)
-    if "pos" in name and axis == max(len(shape) - 2, 0) and both_grids(old, shape[axis]):
-        return Remedy(f"{name} interpolated from {grid_text(old)} to {grid_text(shape[axis])}", "parameter", values)
-    return Remedy(f"{name} as {shape_text(shape)}", "parameter", values)
+
+
+def same_rows(scene: Scene, path: str, old: int, rows: int) -> dict[str, Shape]:
+    """The weight and the bias of a module with another number of rows."""
+    held = (scene.parameters.get(f"{path}.{name}") for name in ("weight", "bias"))
+    return {one.name: (rows, *one.shape[1:]) for one in held if one is not None and one.shape[:1] == (old,)}
 
 
 def both_grids(one: int, two: int) -> bool:
@@ -165,16 +178,15 @@ def both_grids(one: int, two: int) -> bool:
     return any(isqrt(first) ** 2 == first > 1 and isqrt(second) ** 2 == second > 1 for first, second in pairs)
 
 
-def attention_change(scene: Scene, path: str, width: int) -> Remedy:
+def attention_change(scene: Scene, path: str, width: int) -> ParameterResize:
     """nn.MultiheadAttention of another width, with as many heads."""
-    shapes: dict[str, list[int]] = {"in_proj_weight": [3 * width, width], "in_proj_bias": [3 * width]}
-    shapes |= {"out_proj.weight": [width, width], "out_proj.bias": [width]}
+    shapes = {"in_proj_weight": (3 * width, width), "in_proj_bias": (3 * width,)}
+    shapes |= {"out_proj.weight": (width, width), "out_proj.bias": (width,)}
     heads = scene.integer("[4]", "num_heads", default=1)
-    values: dict[str, Value] = {
-        f"{path}.{name}": shape for name, shape in shapes.items() if f"{path}.{name}" in scene.parameters
-    }
-    values |= {f"{path}.{name}": width for name in ("embed_dim", "kdim", "vdim")} | {f"{path}.head_dim": width // heads}
-    return Remedy(f"{path} with embed_dim {width}", "parameter", values)
+    attributes: dict[str, Value] = {f"{path}.{name}": width for name in ("embed_dim", "kdim", "vdim")}
+    attributes[f"{path}.head_dim"] = width // heads
+    held = {f"{path}.{name}": shape for name, shape in shapes.items() if f"{path}.{name}" in scene.parameters}
+    return ParameterResize(f"{path} with embed_dim {width}", attributes, held)
 
 
 def grid_text(count: int) -> str:

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vit_trace.base.trace import Remedy, Value
+from vit_trace.base.trace import Value
 from vit_trace.diagnose.changes.inputs import built_for, first_input
 from vit_trace.diagnose.changes.parameters import LIKEWISE, other_blocks
+from vit_trace.diagnose.changes.records import AttributeChange, Change
 from vit_trace.diagnose.scene import Cause, Scene
 from vit_trace.diagnose.trials import Case
 
 
-def matching_hyperparameters(scene: Scene, case: Case) -> Iterator[Remedy]:
+def matching_hyperparameters(scene: Scene, case: Case) -> Iterator[Change]:
     """The model built for the input it is given: its image size, its channels."""
     shape = first_input(scene)
     changes = built_for(shape, case) if len(shape) == 4 else {}
     for name, value in changes.items():
-        yield Remedy(case.words(name, value), "hyperparameter", {name: value})
+        yield case.setting({name: value})
     if len(changes) > 1:
-        words = " ".join(case.words(name, value) for name, value in changes.items())
-        yield Remedy(words, "hyperparameter", changes)
+        yield case.setting(changes)
 
 
-def dividing(scene: Scene, cause: Cause, case: Case) -> Iterator[Remedy]:
+def dividing(scene: Scene, cause: Cause, case: Case) -> Iterator[Change]:
     """A number that does not divide, changed to those near it that do."""
     divisor = cause.divisor
     if divisor is None or divisor < 2:
@@ -35,7 +35,7 @@ def dividing(scene: Scene, cause: Cause, case: Case) -> Iterator[Remedy]:
     for value in near:
         for name in knobs:
             if case.variant is not None:
-                yield Remedy(case.words(name, value), "hyperparameter", {name: value})
+                yield case.setting({name: value})
     if knobs and case.variant is not None:
         return
     module = scene.stage.module if scene.stage is not None else ""
@@ -51,11 +51,11 @@ def dividing(scene: Scene, cause: Cause, case: Case) -> Iterator[Remedy]:
                 if other.startswith("self.") and other != name and whole:
                     values[f"{module}.{other.removeprefix('self.')}" if module else other[5:]] = whole[0] // value
             words = ", ".join(f"{key} = {held}" for key, held in values.items())
-            yield Remedy(words, "attribute", values)
+            yield AttributeChange(words, values)
             others = other_blocks(scene, module) if module else []
             if others:
                 alike = {f"{other}{key.removeprefix(module)}": held for other in others for key, held in values.items()}
-                yield Remedy(f"{words}{LIKEWISE}", "attribute", {**values, **alike})
+                yield AttributeChange(f"{words}{LIKEWISE}", {**values, **alike})
 
 
 def nearest(number: int) -> list[int]:

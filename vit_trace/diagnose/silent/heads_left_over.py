@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from vit_trace.base.trace import Remedy, Stage, Trace
+from vit_trace.base.trace import Stage, Trace
+from vit_trace.diagnose.changes.records import SettingChange
 from vit_trace.diagnose.changes.settings import nearest
 from vit_trace.diagnose.silent import RESHAPES, MakeCase, Mistake, silent_mistake
 from vit_trace.targets.target import set_words
@@ -56,7 +57,7 @@ def _mistake(trace: Trace, stage: Stage, width: int, heads: int) -> Mistake:
     note = f"{heads} does not divide {width}: {width} = {heads}·{each} + {width - heads * each}"
     names = [name for name, value in trace.target.hyperparameters.items() if value == heads and "head" in name]
     remedies = [
-        Remedy(set_words(name, value), "hyperparameter", {name: value})
+        SettingChange(set_words(name, value), {name: value})
         for value in nearest(heads)
         if width % value == 0
         for name in names

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 
-from vit_trace.base.trace import Remedy, Trace
+from vit_trace.base.trace import Trace
+from vit_trace.diagnose.changes.records import InputChange
 from vit_trace.diagnose.pixels import Embedding, dropping_embeddings
 from vit_trace.diagnose.silent import MakeCase, Mistake, silent_mistake
 
@@ -27,7 +28,7 @@ def _mistake(found: Embedding) -> Mistake:
     pixels = height * width
     note = f"{', '.join(sums)}: {pixels - prod(found.grid) * prod(found.patch)} of {pixels} pixels are never used"
     down, across = (count * patch for _, count, patch in sides)
-    remedy = Remedy(f"an input of {down}×{across}", "input", {"shape": [*found.leading, down, across]})
+    remedy = InputChange.sized((*found.leading, down, across), f"an input of {down}×{across}")
     return Mistake(
         f"{found.stage.name} drops {text} of the {height}×{width} image", found.stage.source, (note,), (remedy,)
     )

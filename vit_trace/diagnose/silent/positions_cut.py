@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from math import isqrt, prod
 from typing import NamedTuple
 
-from vit_trace.base.trace import Parameter, Remedy, Stage, Trace
+from vit_trace.base.trace import Parameter, Stage, Trace
+from vit_trace.diagnose.changes.records import Change, InputChange, SettingChange
 from vit_trace.diagnose.naming import image_size
 from vit_trace.diagnose.pixels import images
 from vit_trace.diagnose.silent import MakeCase, Mistake, silent_mistake
@@ -105,7 +106,7 @@ def _mistake(trace: Trace, stage: Stage, cut: Cut) -> Mistake:
     return Mistake(message, stage.source, (note,), tuple(_remedies(trace, cut)))
 
 
-def _remedies(trace: Trace, cut: Cut) -> Iterator[Remedy]:
+def _remedies(trace: Trace, cut: Cut) -> Iterator[Change]:
     """The model built for this image; an image of the size that the embedding was made for."""
     shape = next((image.shape for image in images(trace)), None)
     if shape is None:
@@ -114,7 +115,7 @@ def _remedies(trace: Trace, cut: Cut) -> Iterator[Remedy]:
     if name in trace.target.hyperparameters:
         words = str(height) if height == width else f"{height}x{width}"
         change = f"--{name.replace('_', '-')} {words}" if name == "image_size" else f"--set {name}={words}"
-        yield Remedy(change, "hyperparameter", {name: [height, width]})
+        yield SettingChange(change, {name: [height, width]})
     down, across = cut.grid
     full = [height // down * cut.side, width // across * cut.side]
-    yield Remedy(f"an input of {full[0]}×{full[1]}", "input", {"shape": [*shape[:2], *full]})
+    yield InputChange.sized((*shape[:2], *full), f"an input of {full[0]}×{full[1]}")

@@ -11,7 +11,7 @@ from types import CodeType, TracebackType
 from torch import nn
 
 from vit_trace.base.trace import Failure, Source
-from vit_trace.record.amended import Amended
+from vit_trace.record.amended import CalledAgain
 from vit_trace.record.raised.capture import captured
 from vit_trace.record.recorder import CALL_IMPL, Recorder, Step
 from vit_trace.record.source import frames
@@ -19,7 +19,7 @@ from vit_trace.record.source import frames
 CODE = "forward-failed"
 DEFECT = "internal-defect"
 OURS = {Recorder.run.__code__, Recorder.inside.__code__, Recorder.__torch_function__.__code__}
-OURS |= {Amended.__torch_function__.__code__}
+OURS |= {CalledAgain.__torch_function__.__code__}
 """Our own code in which an exception of the model's own calls appears."""
 
 TEXT_LIMIT = 2000

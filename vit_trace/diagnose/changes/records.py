@@ -1,0 +1,261 @@
+"""Says what a change is: records that say themselves, apply themselves and become a remedy's JSON. No torch at the top.
+
+A trial builds the model with a change's `settings`, or takes a copy of it where the change `alters` the model; it then
+applies `to_model` and `to_inputs`, and runs the forward `during` the change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from vit_trace.base.trace import Remedy, Source, Value
+from vit_trace.base.words import shape_text
+from vit_trace.diagnose.changes.steps import Shape, Step
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Kind = Literal["hyperparameter", "input", "parameter", "attribute", "model", "call"]
+Inputs = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change that might help; `text` says it, `kind` is its kind in the JSON of a trace."""
+
+    text: str
+
+    kind: ClassVar[Kind]
+    alters: ClassVar[bool] = False
+
+    @property
+    def group(self) -> str:
+        """What a failure is offered a few of: "layout", "number", or the kind."""
+        return self.kind
+
+    @property
+    def settings(self) -> Mapping[str, Value]:
+        """Hyperparameters to build the model with."""
+        return {}
+
+    def values(self) -> dict[str, Value]:
+        """The change as data, in the JSON of a trace."""
+        raise NotImplementedError
+
+    @property
+    def key(self) -> str:
+        """The same for changes that do the same."""
+        return f"{self.kind} {self.values()}"
+
+    def to_model(self, model: nn.Module) -> None:
+        """Change a model that nothing else uses."""
+
+    def to_inputs(self, given: Inputs) -> Inputs:
+        return given
+
+    def during(self, model: nn.Module) -> AbstractContextManager[None]:
+        """A context that the forward runs in."""
+        return nullcontext()
+
+
+@dataclass(frozen=True)
+class SettingChange(Change):
+    """Other hyperparameters."""
+
+    changed: Mapping[str, Value]
+
+    kind: ClassVar[Kind] = "hyperparameter"
+
+    @property
+    def group(self) -> str:
+        return "number"
+
+    @property
+    def settings(self) -> Mapping[str, Value]:
+        return self.changed
+
+    def values(self) -> dict[str, Value]:
+        return dict(self.changed)
+
+
+@dataclass(frozen=True)
+class InputChange(Change):
+    """The first input after `steps`, of another `shape` or `dtype`; with `built` for a model that takes it."""
+
+    steps: tuple[Step, ...] = ()
+    shape: Shape | None = None
+    dtype: str = ""
+    built: Mapping[str, Value] = field(default_factory=dict)
+
+    kind: ClassVar[Kind] = "input"
+
+    @staticmethod
+    def sized(shape: Sequence[int], text: str = "") -> InputChange:
+        """An input of another shape."""
+        return InputChange(text or f"an input of {shape_text(shape)}", shape=tuple(shape))
+
+    @property
+    def group(self) -> str:
+        return "layout" if self.steps else self.kind
+
+    @property
+    def settings(self) -> Mapping[str, Value]:
+        return self.built
+
+    def values(self) -> dict[str, Value]:
+        parts: dict[str, Value] = {
+            "steps": [step.json() for step in self.steps],
+            "shape": list(self.shape or ()),
+            "dtype": self.dtype,
+            "hyperparameters": dict(self.built),
+        }
+        return {name: value for name, value in parts.items() if value}
+
+    def to_inputs(self, given: Inputs) -> Inputs:
+        from vit_trace.diagnose.changes.applied import change_first
+
+        return change_first(given, self.turned)
+
+    def turned(self, tensor: Tensor) -> Tensor:
+        import torch
+
+        from vit_trace.diagnose.changes.applied import turn
+
+        tensor = turn(tensor, self.steps)
+        if self.shape is not None:
+            tensor = torch.empty(self.shape, dtype=tensor.dtype, device=tensor.device)
+        return tensor.to(getattr(torch, self.dtype)) if self.dtype else tensor
+
+
+@dataclass(frozen=True)
+class ModelDtype(Change):
+    """The model in another dtype."""
+
+    dtype: str
+
+    kind: ClassVar[Kind] = "model"
+    alters: ClassVar[bool] = True
+
+    def values(self) -> dict[str, Value]:
+        return {"dtype": self.dtype}
+
+    def to_model(self, model: nn.Module) -> None:
+        import torch
+
+        model.to(getattr(torch, self.dtype))
+
+
+@dataclass(frozen=True)
+class AttributeChange(Change):
+    """Attributes of modules, each by its path."""
+
+    attributes: Mapping[str, Value]
+
+    kind: ClassVar[Kind] = "attribute"
+    alters: ClassVar[bool] = True
+
+    @property
+    def group(self) -> str:
+        return "number"
+
+    def values(self) -> dict[str, Value]:
+        return dict(self.attributes)
+
+    def to_model(self, model: nn.Module) -> None:
+        from vit_trace.diagnose.changes.applied import set_attribute
+
+        for name, value in self.attributes.items():
+            set_attribute(model, name, value)
+
+
+@dataclass(frozen=True)
+class ParameterResize(AttributeChange):
+    """Parameters in other shapes, with attributes that follow."""
+
+    attributes: Mapping[str, Value] = field(default_factory=dict)
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
+
+    kind: ClassVar[Kind] = "parameter"
+
+    @property
+    def group(self) -> str:
+        return self.kind
+
+    def values(self) -> dict[str, Value]:
+        return {**{name: list(shape) for name, shape in self.shapes.items()}, **self.attributes}
+
+    def to_model(self, model: nn.Module) -> None:
+        from vit_trace.diagnose.changes.applied import resize
+
+        for name, shape in self.shapes.items():
+            resize(model, name, shape)
+        super().to_model(model)
+
+
+@dataclass(frozen=True)
+class LayerInput(Change):
+    """The first input of some layers after steps."""
+
+    modules: tuple[str, ...]
+    steps: tuple[Step, ...]
+
+    kind: ClassVar[Kind] = "call"
+
+    def values(self) -> dict[str, Value]:
+        return {"modules": list(self.modules), "steps": [step.json() for step in self.steps]}
+
+    def during(self, model: nn.Module) -> AbstractContextManager[None]:
+        from vit_trace.diagnose.changes.applied import layers_given
+
+        return layers_given(model, self.modules, self.steps)
+
+
+@dataclass(frozen=True)
+class CallChange(Change):
+    """The failing call at `span` with other arguments by name, or with `steps` on the tensor at a place among them."""
+
+    call: str
+    span: Source
+    arguments: Mapping[str, Value] = field(default_factory=dict)
+    operand: int = 0
+    steps: tuple[Step, ...] = ()
+
+    kind: ClassVar[Kind] = "call"
+
+    def values(self) -> dict[str, Value]:
+        place = [self.span.line, self.span.column, self.span.end_line, self.span.end_column]
+        where: dict[str, Value] = {"call": self.call, "file": self.span.file, "span": place}
+        if self.arguments:
+            return where | {"arguments": dict(self.arguments)}
+        return where | {"operand": self.operand, "steps": [step.json() for step in self.steps]}
+
+    def during(self, model: nn.Module) -> AbstractContextManager[None]:
+        from vit_trace.record.amended import CalledAgain
+
+        return CalledAgain(self.call, self.span, self.edited)
+
+    def edited(self, given: Inputs) -> Inputs:
+        """The call's arguments with the change."""
+        from vit_trace.diagnose.changes.applied import change_first, turn
+
+        args, kwargs = given
+        if self.arguments:
+            return args[:1], {**kwargs, **self.arguments}
+        return change_first(given, lambda tensor: turn(tensor, self.steps), self.operand)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A change that was tried and runs, and the output it gave."""
+
+    change: Change
+    output: str
+
+    def remedy(self) -> Remedy:
+        return Remedy(self.change.text, self.change.kind, self.change.values(), self.output)
+
+    def help(self) -> str:
+        return f"{self.change.text} (tried: runs, output {self.output})"
