@@ -96,7 +96,7 @@ def layout_cause(scene: Scene, cause: Cause, tried: Sequence[Tried], case: Case 
     change = tried[0].change if tried else None
     if not isinstance(change, InputChange) or not change.steps or cause.code == "dtype":
         return cause
-    steps = [step.method for step in change.steps]
+    steps = [step.name for step in change.steps]
     shape = next(spec.shape for stage in scene.inputs for spec in stage.outputs)
     name = scene.inputs[0].name
     code, text = "mixed-axes", f"{name} {shape_text(shape)} has its axes in another order than the model takes them"

@@ -44,12 +44,12 @@ class CalledAgain(TorchFunctionMode):
                 return False
             if frame.f_code.co_filename == self.span.file:
                 at = frames.span(frame.f_code, frame.f_lasti)
-                if at is not None and ends(at) == ends(self.span):
+                if at is not None and span_ends(at) == span_ends(self.span):
                     return True
             frame = frame.f_back
         return False
 
 
-def ends(span: Source) -> tuple[int, int, int, int]:
+def span_ends(span: Source) -> tuple[int, int, int, int]:
     """(line, column, end line, end column)"""
     return span.line, span.column, span.end_line, span.end_column

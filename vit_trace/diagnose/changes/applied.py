@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from vit_trace.base.trace import Value
-from vit_trace.diagnose.changes.layers import attribute_of
-from vit_trace.diagnose.changes.steps import Shape, Step
+from vit_trace.diagnose.changes.layers import size_attribute
+from vit_trace.diagnose.changes.steps import Method, Shape
 
 Inputs = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -20,10 +20,10 @@ Inputs = tuple[tuple[Any, ...], dict[str, Any]]
 # -- tensors -------------------------------------------------------------------------------------------------------
 
 
-def turn(tensor: Tensor, steps: Iterable[Step]) -> Tensor:
+def turn(tensor: Tensor, steps: Iterable[Method]) -> Tensor:
     """The tensor after methods with their arguments."""
     for step in steps:
-        tensor = getattr(tensor, step.method)(*step.numbers)
+        tensor = getattr(tensor, step.name)(*step.numbers)
     return tensor
 
 
@@ -56,12 +56,12 @@ def resize(model: nn.Module, name: str, shape: Shape) -> None:
         setattr(module, "normalized_shape", shape)  # noqa: B010  # a module's attributes are tensors to mypy
     elif attribute == "weight":
         for axis, size in enumerate(shape):
-            if word := attribute_of(type(module).__name__, axis):
+            if word := size_attribute(type(module).__name__, axis):
                 setattr(module, word, size)
 
 
 @contextmanager
-def layers_given(model: nn.Module, paths: Sequence[str], steps: Sequence[Step]) -> Iterator[None]:
+def layers_given(model: nn.Module, paths: Sequence[str], steps: Sequence[Method]) -> Iterator[None]:
     """While it lasts, some layers are given their first input after methods."""
     with ExitStack() as stack:
         for path in paths:

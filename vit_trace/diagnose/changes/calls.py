@@ -14,7 +14,7 @@ from vit_trace.diagnose.causes.combine import BIASED, JOINS, PRODUCTS, clash
 from vit_trace.diagnose.causes.lookups import GATHERS, SCATTERS
 from vit_trace.diagnose.changes.parameters import LIKEWISE, other_blocks
 from vit_trace.diagnose.changes.records import CallChange, Change, LayerInput
-from vit_trace.diagnose.changes.steps import Step, expand, flatten, permute, transpose, unsqueeze
+from vit_trace.diagnose.changes.steps import Method, method
 from vit_trace.diagnose.scene import Cause, Scene, Shape
 
 WIDTHS = {"linear", "norm-size", "attention-width"}
@@ -44,7 +44,7 @@ def calls(scene: Scene, cause: Cause) -> Iterator[Change]:
     elif scene.call == ATTENTION:
         yield from attended(scene)
     elif cause.code == "view":
-        yield changed_tensor(scene, "reshape instead of view", 0, [Step("contiguous")])
+        yield changed_tensor(scene, "reshape instead of view", 0, [method("contiguous")])
 
 
 def joins(scene: Scene) -> Iterator[Change]:
@@ -63,12 +63,12 @@ def joins(scene: Scene) -> Iterator[Change]:
         return
     for place, shape in enumerate(shapes if ndim == 3 else ()):
         if agree([*shapes[:place], (shape[0], shape[2], shape[1]), *shapes[place + 1 :]], joined % ndim):
-            yield from turned(scene, place, [transpose(1, 2)])
+            yield from turned(scene, place, [method("transpose", 1, 2)])
     for axis in odd:
         full = max(shape[axis] for shape in shapes)
         ones = [place for place, shape in enumerate(shapes) if shape[axis] == 1]
         if axis != joined % ndim and len(ones) == 1 and full > 1:
-            yield from turned(scene, ones[0], [expand(*(full if at == axis else -1 for at in range(ndim)))])
+            yield from turned(scene, ones[0], [method("expand", *(full if at == axis else -1 for at in range(ndim)))])
 
 
 def agree(shapes: Sequence[Shape], joined: int) -> bool:
@@ -94,14 +94,14 @@ def attended(scene: Scene) -> Iterator[Change]:
     for place, shape in enumerate(shapes if all(len(one) == 4 for one in shapes) else ()):
         others = {one[:2] for at, one in enumerate(shapes) if at != place}
         if others == {(shape[0], shape[2])}:
-            yield from turned(scene, place, [transpose(1, 2)])
+            yield from turned(scene, place, [method("transpose", 1, 2)])
 
 
 def missing_axes(scene: Scene, ndim: int) -> Iterator[Change]:
     """The only tensor with one axis less, given an axis of size 1 where the joined one is."""
     short = [place for place, operand in enumerate(scene.operands) if len(operand.shape) == ndim - 1]
     if len(short) == 1 and scene.call in ("cat", "concat", "concatenate"):
-        yield from turned(scene, short[0], [unsqueeze(scene.integer("[1]", "dim", default=0) % ndim)])
+        yield from turned(scene, short[0], [method("unsqueeze", scene.integer("[1]", "dim", default=0) % ndim)])
 
 
 def products(scene: Scene) -> Iterator[Change]:
@@ -113,9 +113,9 @@ def products(scene: Scene) -> Iterator[Change]:
     if min(len(first), len(second)) < 2 or first[-1] == second[-2]:
         return
     if first[-1] == second[-1]:
-        yield from turned(scene, start + 1, [transpose(-2, -1)])
+        yield from turned(scene, start + 1, [method("transpose", -2, -1)])
     if first[-2] == second[-2]:
-        yield from turned(scene, start, [transpose(-2, -1)])
+        yield from turned(scene, start, [method("transpose", -2, -1)])
 
 
 def gathers(scene: Scene) -> Iterator[Change]:
@@ -124,7 +124,7 @@ def gathers(scene: Scene) -> Iterator[Change]:
         return
     tensor, index = (operand.shape for operand in scene.operands[:2])
     if len(index) == len(tensor) - 1:
-        yield from turned(scene, 1, [unsqueeze(-1), expand(*(-1 for _ in index), tensor[-1])])
+        yield from turned(scene, 1, [method("unsqueeze", -1), method("expand", *(-1 for _ in index), tensor[-1])])
 
 
 def widths(scene: Scene, cause: Cause) -> Iterator[Change]:
@@ -133,20 +133,20 @@ def widths(scene: Scene, cause: Cause) -> Iterator[Change]:
     if shape is None or taken_from_input(scene, shape):
         return
     if len(shape) == 4 and shape[1] == wanted:
-        yield from turned(scene, 0, [flatten(2), transpose(1, 2)])
-        yield from turned(scene, 0, [permute(0, 2, 3, 1)])
+        yield from turned(scene, 0, [method("flatten", 2), method("transpose", 1, 2)])
+        yield from turned(scene, 0, [method("permute", 0, 2, 3, 1)])
     elif len(shape) > 2 and shape[-2] == wanted:
-        yield from turned(scene, 0, [transpose(-2, -1)])
+        yield from turned(scene, 0, [method("transpose", -2, -1)])
     for start in range(1, len(shape) - 1):
         if prod(shape[start:]) == wanted:
-            yield from turned(scene, 0, [flatten(start)])
+            yield from turned(scene, 0, [method("flatten", start)])
 
 
 def channels(scene: Scene, cause: Cause) -> Iterator[Change]:
     """A feature map whose channels stand last."""
     shape, wanted = sides_of(scene, cause)
     if shape is not None and len(shape) == 4 and shape[-1] == wanted and not taken_from_input(scene, shape):
-        yield from turned(scene, 0, [permute(0, 3, 1, 2)])
+        yield from turned(scene, 0, [method("permute", 0, 3, 1, 2)])
 
 
 def sides_of(scene: Scene, cause: Cause) -> tuple[Shape | None, int]:
@@ -170,14 +170,14 @@ def broadcasts(scene: Scene) -> Iterator[Change]:
             yield from turned(scene, place, steps)
 
 
-def turns(shape: Shape, whole: Shape) -> Iterator[list[Step]]:
+def turns(shape: Shape, whole: Shape) -> Iterator[list[Method]]:
     """Ways to turn a shape so that it broadcasts to another."""
     if len(shape) >= 2 and fits((*shape[:-2], shape[-1], shape[-2]), whole):
-        yield [transpose(-2, -1)]
+        yield [method("transpose", -2, -1)]
     if len(shape) == len(whole) - 1:
         for axis in range(len(shape), 0, -1):
             if fits((*shape[:axis], 1, *shape[axis:]), whole):
-                yield [unsqueeze(axis if axis < len(shape) else -1)]
+                yield [method("unsqueeze", axis if axis < len(shape) else -1)]
 
 
 def fits(shape: Sequence[int], whole: Sequence[int]) -> bool:
@@ -190,7 +190,7 @@ def fits(shape: Sequence[int], whole: Sequence[int]) -> bool:
 # -- as data, and in words -----------------------------------------------------------------------------------------
 
 
-def turned(scene: Scene, place: int, steps: list[Step]) -> Iterator[Change]:
+def turned(scene: Scene, place: int, steps: list[Method]) -> Iterator[Change]:
     """A tensor of the call with methods applied to it; of a layer, also that of its namesakes in the other blocks."""
     operand = scene.operands[place]
     methods = "".join(f".{step}" for step in steps)
@@ -232,7 +232,7 @@ def changed_arguments(scene: Scene, text: str, arguments: Mapping[str, Value]) -
     return CallChange(text, scene.failure.call, span, arguments=arguments)
 
 
-def changed_tensor(scene: Scene, text: str, operand: int, steps: Sequence[Step]) -> CallChange:
+def changed_tensor(scene: Scene, text: str, operand: int, steps: Sequence[Method]) -> CallChange:
     span = scene.failure.span
     assert span is not None
     return CallChange(text, scene.failure.call, span, operand=operand, steps=tuple(steps))

@@ -10,7 +10,7 @@ from math import isqrt
 from vit_trace.base.trace import Producer, Value
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.changes.records import Change, InputChange, ModelDtype
-from vit_trace.diagnose.changes.steps import Step, flatten, permute, shape_after, transpose, unsqueeze
+from vit_trace.diagnose.changes.steps import Method, method, shape_after
 from vit_trace.diagnose.scene import Cause, Scene
 from vit_trace.diagnose.trials import Case
 
@@ -106,27 +106,27 @@ def built_for(shape: tuple[int, ...], case: Case) -> dict[str, Value]:
     return changes
 
 
-def layout_steps(shape: tuple[int, ...], expected: tuple[int, ...] | None) -> Iterator[tuple[str, tuple[Step, ...]]]:
+def layout_steps(shape: tuple[int, ...], expected: tuple[int, ...] | None) -> Iterator[tuple[str, tuple[Method, ...]]]:
     """(what they do, methods of the input)"""
     colours = {expected[1]} if expected is not None and len(expected) == 4 else set(COLOURS)
     if len(shape) == 4 and shape[-1] in colours and shape[1] not in colours:
-        yield "channels moved to the front", (permute(0, 3, 1, 2),)
+        yield "channels moved to the front", (method("permute", 0, 3, 1, 2),)
     if len(shape) == 4 and shape[0] in colours and shape[1] not in colours:
-        yield "batch and channels exchanged", (transpose(0, 1),)
+        yield "batch and channels exchanged", (method("transpose", 0, 1),)
     if len(shape) == 3:
         if shape[-1] in colours and shape[0] not in colours:
-            yield "channels moved to the front and a batch axis", (permute(2, 0, 1), unsqueeze(0))
+            yield "channels moved to the front and a batch axis", (method("permute", 2, 0, 1), method("unsqueeze", 0))
         image = expected is not None or unbatched(shape)
-        yield "a batch axis" if image else "an axis in front", (unsqueeze(0),)
+        yield "a batch axis" if image else "an axis in front", (method("unsqueeze", 0),)
     if len(shape) == 2 and (expected is None or len(expected) == 3):
-        yield "a batch axis", (unsqueeze(0),)
+        yield "a batch axis", (method("unsqueeze", 0),)
     if len(shape) == 5:
         axis = next((axis for axis in (0, 1, 2) if shape[axis] == 1), None)
         if axis is not None:
-            yield "without the extra axis", (Step("squeeze", (axis,)),)
-        yield "the two batch axes as one", (flatten(0, 1),)
+            yield "without the extra axis", (method("squeeze", axis),)
+        yield "the two batch axes as one", (method("flatten", 0, 1),)
     if len(shape) == 1:
-        yield "a batch axis", (unsqueeze(0),)
+        yield "a batch axis", (method("unsqueeze", 0),)
 
 
 def swapped(scene: Scene, cause: Cause) -> Iterator[Change]:
@@ -135,7 +135,9 @@ def swapped(scene: Scene, cause: Cause) -> Iterator[Change]:
     pairs = [(1, 2), (0, 1)] if len(shape) == 3 else [(2, 3)] if len(shape) == 4 else []
     for one, two in pairs:
         if shape[one] != shape[two] and are_at_odds(scene, cause, shape[one], shape[two]):
-            yield InputChange(f"axes {one} and {two} exchanged: x.transpose({one}, {two})", (transpose(one, two),))
+            yield InputChange(
+                f"axes {one} and {two} exchanged: x.transpose({one}, {two})", (method("transpose", one, two),)
+            )
 
 
 def are_at_odds(scene: Scene, cause: Cause, one: int, two: int) -> bool:

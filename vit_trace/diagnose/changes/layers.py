@@ -16,7 +16,7 @@ ATTRIBUTES = {
 """The attribute that holds the size of an axis of a weight, by how the name of the layer's class begins."""
 
 
-def attribute_of(layer: str, axis: int) -> str:
+def size_attribute(layer: str, axis: int) -> str:
     """The attribute that holds the size of a weight's axis; "" where the class has none."""
     axis = 1 - axis if layer.startswith("ConvTranspose") and axis < 2 else axis
     return next((name for (start, at), name in ATTRIBUTES.items() if layer.startswith(start) and at == axis), "")

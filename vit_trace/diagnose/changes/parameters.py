@@ -9,7 +9,7 @@ from typing import TypeVar
 from vit_trace.base.trace import Parameter, Producer, Trace, Value
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.causes import cause_of
-from vit_trace.diagnose.changes.layers import attribute_of
+from vit_trace.diagnose.changes.layers import size_attribute
 from vit_trace.diagnose.changes.records import Change, ParameterResize
 from vit_trace.diagnose.changes.steps import Shape
 from vit_trace.diagnose.producers import namesakes, siblings
@@ -150,7 +150,7 @@ def parameter_change(scene: Scene, name: str, axis: int, shape: Shape) -> Parame
             shapes |= same_rows(scene, path, old, shape[0])
             if layer.startswith("BatchNorm"):
                 shapes |= {f"{path}.running_{name}": shape[:1] for name in ("mean", "var")}
-        word = attribute_of(layer, axis)
+        word = size_attribute(layer, axis)
         text = f"{path} with {word} {shape[axis]}" if word else f"{name} as {shape_text(shape)}"
         return ParameterResize(text, shapes=shapes)
     text = f"{name} as {shape_text(shape)}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from vit_trace.base.trace import Remedy, Source, Value
 from vit_trace.base.words import shape_text
-from vit_trace.diagnose.changes.steps import Shape, Step
+from vit_trace.diagnose.changes.steps import Method, Shape
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -85,7 +85,7 @@ class SettingChange(Change):
 class InputChange(Change):
     """The first input after `steps`, of another `shape` or `dtype`; with `built` for a model that takes it."""
 
-    steps: tuple[Step, ...] = ()
+    steps: tuple[Method, ...] = ()
     shape: Shape | None = None
     dtype: str = ""
     built: Mapping[str, Value] = field(default_factory=dict)
@@ -200,7 +200,7 @@ class LayerInput(Change):
     """The first input of some layers after steps."""
 
     modules: tuple[str, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[Method, ...]
 
     kind: ClassVar[Kind] = "call"
 
@@ -221,7 +221,7 @@ class CallChange(Change):
     span: Source
     arguments: Mapping[str, Value] = field(default_factory=dict)
     operand: int = 0
-    steps: tuple[Step, ...] = ()
+    steps: tuple[Method, ...] = ()
 
     kind: ClassVar[Kind] = "call"
 
