@@ -7,8 +7,8 @@ from itertools import pairwise
 from math import prod
 
 from vit_trace.base.trace import Stage, Trace
-from vit_trace.diagnose.changes.records import InputChange
 from vit_trace.diagnose.changes.inputs import CHANNELS, built_for
+from vit_trace.diagnose.changes.records import InputChange
 from vit_trace.diagnose.pixels import images
 from vit_trace.diagnose.silent import RESHAPES, MakeCase, Mistake, silent_mistake
 from vit_trace.diagnose.trials import Case
@@ -86,10 +86,10 @@ def _on_oblong(trace: Trace, case: Case) -> Iterator[Mistake]:
 
 def _oblongs(image: tuple[int, ...], case: Case) -> Iterator[InputChange]:
     """An image twice as wide, then one twice as high, then a model built for the wide one."""
-    wide, tall = [*image[:3], 2 * image[3]], [*image[:2], 2 * image[2], image[3]]
+    wide, tall = (*image[:3], 2 * image[3]), (*image[:2], 2 * image[2], image[3])
     for shape in (wide, tall):
         yield InputChange.sized(shape)
-    built = built_for(tuple(wide), case)
+    built = built_for(wide, case)
     built.pop(next((name for name in built if name in CHANNELS), ""), None)
     if built:
         yield InputChange("", shape=wide, built=built)
