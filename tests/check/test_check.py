@@ -58,7 +58,7 @@ def cases() -> list[Case]:
 
 
 CASES = cases()
-ASKED = Check("", (), False, None, ())
+ASKED = Check()
 
 
 def model(*assignments: str, inputs: tuple[str, ...] = ()) -> Request:

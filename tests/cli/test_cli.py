@@ -146,11 +146,11 @@ def test_output_that_cannot_be_written_is_refused_before_the_trace(capfd, tmp_pa
 
 
 def test_a_failing_write_leaves_the_old_file_alone(tmp_path, monkeypatch):
-    from vit_trace.cli import output
+    from vit_trace.cli import files
 
     file = tmp_path / "old.json"
     file.write_text("old")
-    with pytest.raises(RuntimeError), output.atomic(file) as stream:
+    with pytest.raises(RuntimeError), files.atomic(file) as stream:
         stream.write("half")
         raise RuntimeError
     assert file.read_text() == "old"
@@ -254,7 +254,7 @@ def test_a_defect_is_owned_up_to(capfd, monkeypatch):
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(output, "render", broken)
+    monkeypatch.setattr(output, "write_to", broken)
     code, _, err = call(capfd, *SMALL)
     assert code == 3 and "defect of vit-trace" in err
 
@@ -309,7 +309,8 @@ def test_torch_without_numpy_says_nothing_of_it(tmp_path):
     assert "Failed to initialize NumPy" in oracle.stderr
     done = process(*SMALL, PYTHONPATH=path)
     assert (done.returncode, done.stderr) == (0, "")
-    code = "import warnings, vit_trace.cli.app as cli; cli.import_torch(); warnings.warn('Failed to do something else')"
+    lines = ("import warnings", "from vit_trace.cli.tracing import import_torch", "import_torch()")
+    code = "; ".join((*lines, "warnings.warn('Failed to do something else')"))
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert "something else" in other.stderr and "NumPy" not in other.stderr
 

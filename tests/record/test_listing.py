@@ -568,7 +568,7 @@ def test_a_file_that_changed_since_it_was_imported_is_not_trusted(tmp_path, monk
 
 def shown(trace: Trace, width: int, ran_only: bool = False) -> str:
     console = Console(width=width, record=True, file=open("/dev/null", "w"), markup=False, emoji=False)  # noqa: SIM115
-    print_source(trace, trace.listing, console, ran_only)
+    print_source(trace.listing, console, ran_only)
     return console.export_text()
 
 

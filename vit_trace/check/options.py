@@ -7,14 +7,12 @@ from typing import NamedTuple
 
 
 class Check(NamedTuple):
-    """What the command line says of a check: the formats, what counts, what is looked at besides the config."""
+    """What the command line says of a check: what counts as an error, what is checked besides the config."""
 
-    format: str
-    output: tuple[Path, ...]
-    strict: bool
-    jobs: int | None
-    suggest: tuple[str, ...]
     checkpoint: Path | None = None
+    strict: bool = False
+    jobs: int | None = None
+    suggest: tuple[str, ...] = ()
     memory: str | None = None
     optimizer: str | None = None
     precision: str | None = None

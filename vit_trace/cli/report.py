@@ -1,47 +1,33 @@
-"""Writing what `check` found: which format goes where, and the exit code that it means. No torch."""
+"""Prints diagnostics to stderr, and says what an exit code means."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from vit_trace.base.refused import known
-from vit_trace.check.verdict import Verdict
-from vit_trace.cli.output import atomic, require_suffixes
-
 if TYPE_CHECKING:
-    from vit_trace.check.options import Check
-
-FORMATS = ("rich", "concise", "json", "github", "sarif")
-SUFFIXES = {".json": "json", ".sarif": "sarif", ".txt": "rich"}
+    from vit_trace.base.trace import Diagnostic
 
 
-def require_formats(asked: Check) -> None:
-    """Refuse an output that cannot be written, before anything is checked. Raises Refused."""
-    if asked.format:
-        known("--format", asked.format, FORMATS)
-    require_suffixes(asked.output, SUFFIXES)
+class Exit(IntEnum):
+    """All is well; it ran and found something; it could not start; vit-trace itself failed."""
+
+    WELL = 0
+    FOUND = 1
+    CANNOT_START = 2
+    DEFECT = 3
 
 
-def write(verdicts: Sequence[Verdict], asked: Check) -> Iterator[Path]:
-    """Write the verdicts to stdout or to the files; yields each file once it is whole."""
-    from vit_trace.render.findings import writer
+def report(diagnostics: Sequence[Diagnostic]) -> None:
+    """Print diagnostics to stderr."""
+    if not diagnostics:
+        return
+    from vit_trace.render.console import console_for
+    from vit_trace.render.diagnostics import print_diagnostic
 
-    if asked.format or not asked.output:
-        writer(asked.format or "rich")(verdicts, sys.stdout)
-    for path in asked.output:
-        with atomic(path) as stream:
-            writer(SUFFIXES[path.suffix.lower()])(verdicts, stream)
-        yield path
-
-
-def exit_code(verdicts: Sequence[Verdict], strict: bool) -> int:
-    """3 for a defect of ours, 2 where a spec could not be used at all, 1 for an error (a warning if strict), else 0."""
-    if any(one.code == "internal-defect" for verdict in verdicts for one in verdict.diagnostics):
-        return 3
-    if not all(verdict.started for verdict in verdicts):
-        return 2
-    grave = ("error", "warning") if strict else ("error",)
-    return int(any(one.severity in grave for verdict in verdicts for one in verdict.diagnostics))
+    sys.stdout.flush()
+    console = console_for(sys.stderr)
+    for diagnostic in diagnostics:
+        print_diagnostic(console, diagnostic)

@@ -1,25 +1,22 @@
-"""What a checkpoint holds, for a person: one row a quantity, with where it is from or why it is not known."""
+"""Shows what a checkpoint holds: one row per quantity, with where it is from or why it is unknown."""
 
 from __future__ import annotations
 
-from typing import IO
-
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from vit_trace.base.words import compact
 from vit_trace.render import theme
 from vit_trace.render.cells import printable
-from vit_trace.render.console import console_for
 from vit_trace.weights.describe import Description
 from vit_trace.weights.holding import Holding, heads_of
 
 UNKNOWN = "not known"
 
 
-def print_holding(held: Holding, stream: IO[str]) -> None:
+def print_holding(held: Holding, console: Console) -> None:
     """Path and counts, the model's quantities, and how to build it."""
-    console = console_for(stream)
     taken = "".join(f"[{name!r}]" for name in held.taken)
     dtypes = ", ".join(f"{name} ×{count}" if len(held.dtypes) > 1 else name for name, count in held.dtypes.items())
     counts = f"{held.tensors} tensors · {compact(held.parameters)} parameters"
@@ -27,9 +24,7 @@ def print_holding(held: Holding, stream: IO[str]) -> None:
     console.print(Text(printable(head), theme.TITLE), soft_wrap=True)
     console.print()
     if held.model is None:
-        console.print(
-            Text("no Vision Transformer in a layout that is known: only a comparison with a SPEC can tell more")
-        )
+        console.print(Text("no Vision Transformer of a known layout: give a SPEC to compare it with"))
     else:
         console.print(table(held.model))
     for note in held.notes:
@@ -64,7 +59,7 @@ def facts(model: Description) -> list[tuple[str, str, str]]:
     tokens += [f"{model.registers} registers"] if model.registers else []
     prefix = f"after the prefix {model.prefix}" if model.prefix else ""
     channels = "assumed" if "channels" in model.assumed else ""
-    gated = "two inner projections, one of which gates" if model.gated else ""
+    gated = "two inner projections, one gates the other" if model.gated else ""
     return [
         ("named as in", model.library, prefix),
         ("image", size(model.image), how.get("image", "the patch grid times the patch")),

@@ -1,6 +1,8 @@
-"""The answer to `explain`: what a size is and where it stands, or what a stage's sizes depend on."""
+"""Shows the answer of `explain`: the formulas of a size and where it stands, or what a stage's sizes depend on."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -12,26 +14,22 @@ from vit_trace.dims.formula import on_screen
 from vit_trace.dims.values import parsed
 from vit_trace.render import cells, theme
 
-COUNTS = {1: "one thing", 2: "two things", 3: "three things", 4: "four things"}
+COUNTS = {1: "one meaning", 2: "two meanings", 3: "three meanings", 4: "four meanings"}
 
 
-def print_explanation(subject: tuple[Trace, int | list[Stage]], console: Console) -> None:
-    """Write what `output.explanation` found."""
-    trace, what = subject
-    if isinstance(what, int):
-        print_size(trace, what, console)
-    else:
-        for place, stage in enumerate(what):
-            if place:
-                console.print()
-            print_stage(trace, stage, console)
+def print_stages(trace: Trace, stages: Sequence[Stage], console: Console) -> None:
+    """Each stage's tensors, and what doubling each hyperparameter makes of them."""
+    for place, stage in enumerate(stages):
+        if place:
+            console.print()
+        print_stage(trace, stage, console)
 
 
 def print_size(trace: Trace, size: int, console: Console) -> None:
-    """3072 is two things in this model: … and what doubling each hyperparameter makes of them."""
+    """3072 has two meanings in this model: …, and what doubling each hyperparameter makes of them."""
     found = meanings(trace, size)
-    count = COUNTS.get(len(found), f"{len(found)} things")
-    console.print(Text(f"{size} is {count} in this model", theme.TITLE))
+    count = COUNTS.get(len(found), f"{len(found)} meanings")
+    console.print(Text(f"{size} has {count} in this model", theme.TITLE))
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 2))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
@@ -40,7 +38,7 @@ def print_size(trace: Trace, size: int, console: Console) -> None:
     console.print(table)
     formulas = [meaning.formula for meaning in found if meaning.formula != str(size)]
     if not formulas:
-        console.print(Text("no formula is established for it; it may be a constant of the code", theme.SAME))
+        console.print(Text("no formula was found for it; it may be a constant in the code", theme.SAME))
         return
     console.print()
     knobs = doublings(trace, formulas)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.syntax import Syntax
 from rich.text import Text
 
-from vit_trace.base.trace import Line, Listed, Trace
+from vit_trace.base.trace import Line, Listed
 from vit_trace.render import theme
 from vit_trace.render.cells import printable
 from vit_trace.render.notes import Words, kept, places, relative, words
@@ -32,7 +32,7 @@ IDLE = "╎"
 BAR = "│"
 
 
-def print_source(trace: Trace, listing: Sequence[Listed], console: Console, ran_only: bool = False) -> None:
+def print_source(listing: Sequence[Listed], console: Console, ran_only: bool = False) -> None:
     """Write the functions of a listing, each class under its own heading."""
     if not listing:
         console.print(Text("no code of the model's own ran here: nothing to list"))
@@ -80,7 +80,7 @@ def heading(listed: Listed, same_file: bool) -> Text:
 
 
 def subheading(listed: Listed) -> Text:
-    """The function's name, in which modules it ran and how often."""
+    """The function's name, the modules it ran in and how often."""
     text = Text().append(listed.function, theme.TITLE)
     where = places([module for module in listed.modules if module])
     text.append(f"  {where}" if where else "", theme.QUIET)

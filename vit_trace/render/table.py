@@ -159,7 +159,7 @@ def header(columns: Columns, named: bool) -> Text:
         ("stage", columns.label, False),
         ("operation", columns.operation, False),
         ("shape", columns.shape, True),
-        ("is" if named else "", columns.formula, False),
+        ("formula" if named else "", columns.formula, False),
         ("params", columns.parameters, True),
         ("FLOPs", columns.flops, True),
         ("source", columns.source, False),

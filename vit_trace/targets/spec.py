@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,8 +72,6 @@ def config_target(path: Path, request: Request) -> Target:
     return hf_file(path, request).target()
 
 
-VERBS = ("trace", "show", "explain", "models", "check")
-
 FORMS = "FILE.yaml, timm:NAME, hf:NAME, torchvision:NAME, config.json, FILE.py:NAME or package.module:NAME"
 
 
@@ -85,5 +82,4 @@ def no_spec(spec: str) -> Refused:
     help = [f"a spec is {FORMS}"]
     if spec.isdecimal():
         help = ["height and width are one word: --image-size 256x320"]
-    help[:0] = [f"did you mean vit-trace {verb}?" for verb in get_close_matches(spec[:64], VERBS, 1)]
     return refuse("unknown-target", f"{cut(spec) or repr('')} is no file and names no model", help=tuple(help))

@@ -1,6 +1,6 @@
-"""The tree of a trace's stages, with equal consecutive blocks as one, and blocks like one above closed. No layout.
+"""Builds the tree of a trace's stages, folds equal consecutive blocks, collapses similar ones. No layout.
 
-A view shows the nodes in their order; what a node hides is still counted in it.
+A view shows the nodes in their order; a node counts what it hides.
 """
 
 from __future__ import annotations
@@ -9,20 +9,24 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from vit_trace.base.trace import Stage, Trace
 from vit_trace.base.words import name_range
 
 LONGEST_PERIOD = 64
-"""Stages in a row that may make one repeated block."""
+"""Most consecutive stages that can be one repeated block; longer repetitions are not folded."""
 
-SMALLEST_CLOSED = 6
-"""Stages that a block has at least, if it is closed for being like one above."""
+SMALLEST_COLLAPSED = 6
+"""Fewest stages of a block that is collapsed because it repeats an earlier one at other sizes."""
 
 
 @dataclass
 class Node:
-    """A stage with the stages inside it; several equal ones once they are folded."""
+    """A stage with the stages inside it; after folding, several equal ones.
+
+    `block` holds the stages of a repeated block; `like` names the earlier block that a collapsed one repeats.
+    """
 
     stage: Stage
     children: list[Node] = field(default_factory=list)
@@ -47,7 +51,7 @@ def tree(trace: Trace) -> list[Node]:
 
 
 def matching(nodes: list[Node], pattern: str) -> list[Node]:
-    """The nodes whose name fits the glob, with all inside them, and the nodes around them."""
+    """The nodes whose name or operation matches the glob, with the nodes inside and around them."""
     kept = []
     for node in nodes:
         name = node.stage.name
@@ -63,15 +67,22 @@ def matching(nodes: list[Node], pattern: str) -> list[Node]:
 # -- folding -------------------------------------------------------------------------------------------------------
 
 
+class Repetition(NamedTuple):
+    """A repetition: `times` blocks of `period` stages."""
+
+    period: int
+    times: int
+
+
 class Folder:
-    """Finds equal consecutive blocks; equal subtrees get equal small numbers, so comparing them costs nothing."""
+    """Folds equal consecutive blocks; equal subtrees get equal small numbers, so that they compare fast."""
 
     def __init__(self) -> None:
         self.numbers: dict[object, int] = {}
         self.signatures: dict[int, int] = {}
 
     def signature(self, node: Node) -> int:
-        """A number that two nodes share when they show the same thing but for their place in the model."""
+        """A number that two nodes share if they show the same except for their place in the model."""
         stage = node.stage
         if stage.index not in self.signatures:
             key = (
@@ -93,79 +104,64 @@ class Folder:
         folded: list[Node] = []
         place = 0
         while place < len(nodes):
-            period, count = longest_run(ids, place)
-            if (
-                period > 1
-                and count < 4
-                and not any(node.stage.kind == "module" for node in nodes[place : place + period])
-            ):
-                period, count = 1, 1  # a few steps that look alike are no block of the model
-            if count > 1 and period > 1 and nodes[place].stage.kind != "module":
-                place, skipped = next_module(nodes, ids, place, period, count, folded)
-                if skipped:
+            run = longest_run(ids, place)
+            modules = [node.stage.kind == "module" for node in nodes[place : place + run.period]]
+            if run.period > 1 and run.times < 4 and not any(modules):
+                run = Repetition(1, 1)  # a few steps that look alike are not a block of the model
+            if run.times > 1 and not modules[0]:
+                starts = [place + shift for shift, is_module in enumerate(modules) if is_module]
+                start = next((start for start in starts if longest_run(ids, start) == run), place)
+                if start > place:  # begin the block at its module rather than at the step before it
+                    folded += nodes[place:start]
+                    place = start
                     continue
-            block = nodes[place : place + period]
-            repeats = [nodes[place + period * turn : place + period * (turn + 1)] for turn in range(count)]
-            folded.append(self.folded(block, repeats))
-            place += period * count
+            end = place + run.period * run.times
+            blocks = [nodes[start : start + run.period] for start in range(place, end, run.period)]
+            folded.append(self.folded(blocks))
+            place = end
         for node in folded:
             if node.block is None:
                 node.children = self.fold(node.children)
         return folded
 
-    def folded(self, block: list[Node], repeats: list[list[Node]]) -> Node:
-        """One node for equal blocks: the node itself if it is one stage, else a heading over the block's stages."""
-        count = len(repeats)
-        first = block[0]
-        if count == 1:
+    def folded(self, blocks: list[list[Node]]) -> Node:
+        """One node for equal blocks: the node itself if each is one stage, else a heading over the block's stages."""
+        first = blocks[0][0]
+        if len(blocks) == 1:
             return first
-        if len(block) == 1:
-            first.repeats = count
-            first.labels = [blocks[0].stage.name for blocks in repeats]
+        if len(blocks[0]) == 1:
+            first.repeats = len(blocks)
+            first.labels = [block[0].stage.name for block in blocks]
             return first
-        label, inner = range_label([[node.stage.name for node in blocks] for blocks in repeats])
-        heading = Node(first.stage, [], count, block=[], block_label=label)
-        heading.block = self.fold(block)
-        heading.labels = [inner]
-        return heading
+        label, inner = range_label([[node.stage.name for node in block] for block in blocks])
+        return Node(first.stage, [], len(blocks), [inner], block=self.fold(blocks[0]), block_label=label)
 
 
 def general_name(stage: Stage) -> str:
-    """The stage's name without its place: no numbers, no `#2`; what a function is bound to does not matter."""
+    """The stage's name without its place: no numbers, no `#2`; empty for a function, whose result has any name."""
     if stage.kind in ("function", "einops"):
         return ""
     return re.sub(r"\d+", "*", stage.name.split("#")[0].rpartition(".")[2])
 
 
-def longest_run(ids: Sequence[int], place: int) -> tuple[int, int]:
-    """(period, count) of the repetition at `place` that covers most; (1, 1) where nothing repeats."""
-    best = (1, 1)
+def longest_run(ids: Sequence[int], place: int) -> Repetition:
+    """The repetition at `place` that covers most stages; a run of one where nothing repeats."""
+    best = Repetition(1, 1)
     for period in range(1, min(LONGEST_PERIOD, (len(ids) - place) // 2) + 1):
         if ids[place] != ids[place + period]:
             continue
         count = 1
         while ids[place + period * count : place + period * (count + 1)] == ids[place : place + period]:
             count += 1
-        if count > 1 and period * count > best[0] * best[1]:
-            best = (period, count)
+        if count > 1 and period * count > best.period * best.times:
+            best = Repetition(period, count)
         if count > 1 and period * count >= len(ids) - place - period:
             break
     return best
 
 
-def next_module(
-    nodes: list[Node], ids: list[int], place: int, period: int, count: int, folded: list[Node]
-) -> tuple[int, bool]:
-    """Start a block at its module rather than at the step before it, where that covers as many blocks."""
-    for shift in range(1, period):
-        if nodes[place + shift].stage.kind == "module" and longest_run(ids, place + shift) == (period, count):
-            folded.extend(nodes[place : place + shift])
-            return place + shift, True
-    return place, False
-
-
 def range_label(names: list[list[str]]) -> tuple[str, str]:
-    """("layers.0…5", "layers.0"): how a block of stages is called over all its repetitions, and in the first one."""
+    """("layers.0…5", "layers.0"): the name of a block over all its repetitions, and of the first one."""
     modules = [[name for name in block if "#" not in name and re.search(r"\d", name)] or block for block in names]
     first, last = common_parts(modules[0]), common_parts(modules[-1])
     for place, (start, end) in enumerate(zip(first, last, strict=False)):
@@ -187,43 +183,43 @@ def common_parts(names: list[str]) -> list[str]:
     return common
 
 
-# -- closing -------------------------------------------------------------------------------------------------------
+# -- collapsing ----------------------------------------------------------------------------------------------------
 
 
-def close_alike(nodes: list[Node], seen: dict[object, str] | None = None) -> int:
-    """Close every module whose inside goes the same way as that of one above, at other sizes; how many are closed.
+def collapse_similar(nodes: list[Node], seen: dict[object, str] | None = None) -> int:
+    """Collapse every module that repeats the steps of an earlier one at other sizes; how many are collapsed.
 
-    A closed node says in `like` whose inside it shares; its children stay, for the sums.
+    A collapsed node names the earlier one in `like`; its children stay, for the sums.
     """
     seen = {} if seen is None else seen
     count = 0
     for node in nodes:
         if node.block is not None:
-            count += close_alike(node.block, seen)
+            count += collapse_similar(node.block, seen)
         elif node.children and node.stage.kind == "module":
-            way = way_of(node)
-            if way in seen and stages_in(node) >= SMALLEST_CLOSED:
-                node.like = seen[way]
+            steps = step_pattern(node)
+            if steps in seen and stages_in(node) >= SMALLEST_COLLAPSED:
+                node.like = seen[steps]
                 count += 1
                 continue
-            seen.setdefault(way, node.stage.name)
-            count += close_alike(node.children, seen)
+            seen.setdefault(steps, node.stage.name)
+            count += collapse_similar(node.children, seen)
     return count
 
 
-def way_of(node: Node) -> object:
-    """What happens inside a node, whatever its sizes: the operations in their order and how often they repeat."""
+def step_pattern(node: Node) -> object:
+    """What happens inside a node at any size: the operations in their order and how often they repeat."""
     stage = node.stage
     inside = node.block if node.block is not None else node.children
     here = (stage.kind, stage.operation, stage.pattern) if node.block is None else ()
-    return (*here, tuple((child.repeats, way_of(child)) for child in inside if not is_dropping(child)))
+    return (*here, tuple((child.repeats, step_pattern(child)) for child in inside if not is_dropping(child)))
 
 
 DROPPING = re.compile("Drop|Identity|Stochastic")
 
 
 def is_dropping(node: Node) -> bool:
-    """A module that drops at random or does nothing at all: whether a block has one depends on its depth only."""
+    """Whether a module drops at random or does nothing: a block has one or not depending on its depth only."""
     stage = node.stage
     same = [spec.shape for spec in stage.inputs] == [spec.shape for spec in stage.outputs]
     return stage.kind == "module" and same and not stage.parameters and bool(DROPPING.search(stage.operation))

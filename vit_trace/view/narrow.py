@@ -1,50 +1,65 @@
-"""Narrows a source listing to the modules that have the wanted stages."""
+"""Narrows a source listing to the modules of the wanted stages."""
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from msgspec.structs import replace
 
+from vit_trace.base.refused import refuse
 from vit_trace.base.trace import Listed, Note, Stage, Trace
 
 
+def require_stage(trace: Trace, pattern: str | None) -> None:
+    """Refuse a glob that matches no stage. Raises Refused."""
+    if pattern is None:
+        return
+    names = [stage.name for stage in trace.stages]
+    words = [*names, *(stage.operation for stage in trace.stages)]
+    if pattern and any(fnmatchcase(word, glob) for glob in (pattern, f"*.{pattern}") for word in words):
+        return
+    near = get_close_matches(pattern or "*", [*names, *(name.rpartition(".")[2] for name in names)], 3, 0.5)
+    help = (f"did you mean {', '.join(dict.fromkeys(near))}?",) if near else ("--stage '*norm*' matches names",)
+    raise refuse("no-such-stage", f"--stage {pattern}: no stage has such a name", help=help)
+
+
 def narrowed(trace: Trace, pattern: str | None) -> tuple[Listed, ...]:
-    """The code of the modules that have, or that run, the stages whose name or operation fits the glob."""
+    """The code of the modules that have or run the stages whose name or operation matches the glob."""
     if pattern is None:
         return trace.listing
-    known = {module for listed in trace.listing for module in listed.modules}
+    listed_modules = {module for listed in trace.listing for module in listed.modules}
     modules: set[str] = set()
-    for stage in fitting(trace, pattern) or fitting(trace, f"*.{pattern}"):
-        while stage.module not in known and stage.parent is not None:
+    for stage in matching_stages(trace, pattern) or matching_stages(trace, f"*.{pattern}"):
+        while stage.module not in listed_modules and stage.parent is not None:
             stage = trace.stages[stage.parent]
         modules.add(stage.module)
-    kept = [within(listed, modules) for listed in trace.listing]
+    kept = [restricted(listed, modules) for listed in trace.listing]
     heads = {listed.class_ for listed in kept if listed.modules}
     return tuple(listed for listed in kept if listed.modules or (not listed.function and listed.class_ in heads))
 
 
-def fitting(trace: Trace, pattern: str) -> list[Stage]:
+def matching_stages(trace: Trace, pattern: str) -> list[Stage]:
     names = ((stage, (stage.name, stage.name.split("#")[0], stage.operation)) for stage in trace.stages)
     return [stage for stage, words in names if any(fnmatchcase(word, pattern) for word in words)]
 
 
-def within(listed: Listed, modules: set[str]) -> Listed:
+def restricted(listed: Listed, modules: set[str]) -> Listed:
     """The function as it ran in the given modules."""
     inside = tuple(module for module in listed.modules if module in modules)
     if inside == listed.modules:
         return listed
     lines = tuple(
-        replace(line, notes=tuple(narrow(note, inside) for note in line.notes if told_in(note, inside)))
+        replace(line, notes=tuple(restricted_note(note, inside) for note in line.notes if holds_in(note, inside)))
         for line in listed.lines
     )
     return replace(listed, lines=lines, modules=inside, calls=listed.calls * len(inside) // max(1, len(listed.modules)))
 
 
-def told_in(note: Note, modules: tuple[str, ...]) -> bool:
+def holds_in(note: Note, modules: tuple[str, ...]) -> bool:
     return not note.modules or any(module in modules for module in note.modules)
 
 
-def narrow(note: Note, modules: tuple[str, ...]) -> Note:
+def restricted_note(note: Note, modules: tuple[str, ...]) -> Note:
     kept = tuple(module for module in note.modules if module in modules)
     return replace(note, modules=() if set(kept) == set(modules) else kept)

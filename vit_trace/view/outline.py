@@ -1,7 +1,7 @@
-"""What to show of a trace: an outline of rows, folded and filtered, every number decided. No layout, no colour.
+"""Decides what to show of a trace: an outline of rows, folded and filtered, with every number. No layout, no colour.
 
-The flat stages become a tree again, equal consecutive blocks become one block with a count, and each row knows what it
-stands for, so that any renderer can lay the same rows out.
+The flat stages become a tree again, and equal consecutive blocks become one block with a count. Table and tree lay out
+the same rows.
 """
 
 from __future__ import annotations
@@ -9,31 +9,33 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
+from typing import NamedTuple
 
 from vit_trace.base.trace import Construction, Source, Stage, TensorSpec, Trace, Value
 from vit_trace.base.words import SIGNS, bytes_text, compact, name_range, shape_text
 from vit_trace.dims.values import UNKNOWN
-from vit_trace.view.fold import Folder, Node, close_alike, matching, range_label, tree
+from vit_trace.view.fold import Folder, Node, collapse_similar, matching, range_label, tree
 
 LONG = 120
-"""Rows from which blocks that are like one above, at other sizes, are closed."""
+"""Rows above which similar blocks are collapsed."""
 
 MANY_IDLE = 4
-"""nn.Identity modules from which folded views leave them out."""
+"""Folded views hide nn.Identity from this many modules on."""
 
 MANY_QUANTITIES = 16
-"""Quantities of constructors from which only the model's own are shown, not those of modules inside it."""
+"""Above this many quantities of constructors, only the root module's are shown."""
 
 SHORT_TEXT = 28
-"""Characters of source text that may stand for an operation."""
+"""Longest source text, in characters, that is shown as the operation."""
 
 
 @dataclass(frozen=True)
 class Row:
     """One line of a view.
 
-    `repeats` is how many equal blocks the row stands for, `each` whether its numbers are for one of several blocks;
-    `parameters` and `flops` are its own, or those of everything hidden below it.
+    `repeats` is how many equal blocks the row stands for; `parameters` and `flops` are its own, or those of everything
+    hidden below it.
     """
 
     level: int
@@ -54,14 +56,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Outline:
-    """The rows of a view, and what its last line says."""
+    """The rows of a view, and what its closing line needs."""
 
     title: tuple[str, ...]
     construction: tuple[Row, ...]
     rows: tuple[Row, ...]
     shown: int
     folded: int
-    closed: int
+    collapsed: int
     trace: Trace
 
 
@@ -72,8 +74,8 @@ def outline(trace: Trace, stage: str | None = None, levels: int | None = None, f
     """What to show of a trace.
 
     Args:
-        stage: only stages whose name fits this glob, with what is inside and around them.
-        levels: rows of this depth at the most; what is hidden is summed in the row that hides it.
+        stage: only stages whose name matches this glob, with the stages inside and around them.
+        levels: deepest rows to show; a row includes the numbers of what it hides.
         fold: show equal consecutive blocks once.
     """
     nodes = tree(trace)
@@ -84,21 +86,22 @@ def outline(trace: Trace, stage: str | None = None, levels: int | None = None, f
         if stage is None and sum(map(count_idle, nodes)) >= MANY_IDLE:
             nodes = without_idle(nodes)
         nodes = Folder().fold(nodes)
-        nodes = without_wrappers(nodes) if levels is None else nodes
+        nodes = [unwrapped(node) for node in nodes] if levels is None else nodes
     failed = trace.failure.stage if trace.failure else None
-    rows = tuple(row for node in nodes for row in node_rows(node, 0, "", levels, fold, failed))
-    closed = 0
+    maker = RowMaker(levels, fold, failed)
+    rows = tuple(maker.rows(nodes))
+    collapsed = 0
     if fold and len(rows) > LONG and (stage, levels, failed) == (None, None, None):
-        closed = close_alike(nodes)
-        rows = tuple(row for node in nodes for row in node_rows(node, 0, "", levels, fold, failed))
+        collapsed = collapse_similar(nodes)
+        rows = tuple(maker.rows(nodes))
     shown = sum(1 for row in rows if row.stage is not None)
     folded = max((row.repeats for row in rows if row.repeats > 1 and row.heading), default=0)
     construction = construction_rows(trace) if stage is None else ()
-    return Outline(title(trace), construction, rows, shown, folded, closed, trace)
+    return Outline(title(trace), construction, rows, shown, folded, collapsed, trace)
 
 
 def without_idle(nodes: list[Node]) -> list[Node]:
-    """The nodes without nn.Identity: a model full of them keeps places for what its variants have."""
+    """The nodes without nn.Identity, which many models keep in place of what their variants have."""
     kept = [node for node in nodes if not is_idle(node)]
     for node in kept:
         node.children = without_idle(node.children)
@@ -114,16 +117,12 @@ def is_idle(node: Node) -> bool:
     return stage.kind == "module" and stage.operation == "Identity" and not node.children and bool(stage.outputs)
 
 
-def without_wrappers(nodes: list[Node]) -> list[Node]:
-    """The nodes without modules that only hold one other: `blocks.0…11` stands for itself."""
-    return [unwrapped(node) for node in nodes]
-
-
 def unwrapped(node: Node) -> Node:
+    """The node; what is inside a module that only holds one other: `blocks.0…11` needs no heading `blocks`."""
     if node.block is not None:
-        node.block = without_wrappers(node.block)
+        node.block = [unwrapped(inner) for inner in node.block]
         return node
-    node.children = without_wrappers(node.children)
+    node.children = [unwrapped(inner) for inner in node.children]
     stage = node.stage
     own = stage.parameters or stage.flops or not stage.outputs
     if stage.kind != "module" or node.repeats > 1 or own or len(node.children) != 1:
@@ -137,44 +136,59 @@ def is_root(node: Node) -> bool:
     return node.stage.kind == "module" and node.stage.module == ""
 
 
-def node_rows(node: Node, level: int, prefix: str, levels: int | None, fold: bool, failed: int | None) -> Iterator[Row]:
-    """The row of a node and the rows inside it."""
-    if node.block is not None:
-        total = node.repeats * sum(inclusive(inner)[0] for inner in node.block)
-        flops = node.repeats * sum(inclusive(inner)[1] for inner in node.block)
+class RowMaker(NamedTuple):
+    """Makes the rows of nodes, `levels` deep; hides what says nothing new if `fold`; `failed` is the failing stage."""
+
+    levels: int | None
+    fold: bool
+    failed: int | None
+
+    def rows(self, nodes: Sequence[Node], level: int = 0, prefix: str = "") -> Iterator[Row]:
+        """The rows of nodes and of what is inside them; names are relative to the module `prefix`."""
+        for node in nodes:
+            if node.block is not None:
+                yield self.block_row(node, level, prefix)
+                if not self.hides_below(level):
+                    yield from self.rows(node.block, level + 1, node.labels[0])
+                continue
+            children = [] if node.like or (self.fold and says_nothing_new(node)) else node.children
+            heading = bool(children) and not self.hides_below(level)
+            yield self.stage_row(node, level, prefix, heading)
+            if heading:
+                yield from self.rows(children, level + 1, node.stage.module or prefix)
+
+    def hides_below(self, level: int) -> bool:
+        return self.levels is not None and level + 1 >= self.levels
+
+    def block_row(self, node: Node, level: int, prefix: str) -> Row:
+        """The heading of a repeated block."""
+        parameters, flops = inclusive(node)
         label = relative(node.block_label, prefix)
-        yield Row(level, label, repeats=node.repeats, parameters=total, flops=flops, heading=True)
-        if levels is None or level + 1 < levels:
-            for inner in node.block:
-                yield from node_rows(inner, level + 1, node.labels[0], levels, fold, failed)
-        return
-    stage = node.stage
-    hidden = levels is not None and level + 1 >= levels
-    children = [] if node.like or (fold and says_nothing_new(node)) else node.children
-    heading = bool(children) and not hidden
-    parameters, flops = (stage.parameters, stage.flops) if heading and node.repeats == 1 else inclusive(node)
-    yield Row(
-        level,
-        node_label(node, prefix),
-        f"{operation(stage)}, as {node.like}" if node.like else operation(stage),
-        stage.inputs if stage.index == failed else stage.outputs,
-        stage.inputs,
-        node.repeats,
-        parameters,
-        flops,
-        stage.source,
-        heading,
-        stage.index == failed,
-        stage=stage.index,
-    )
-    if heading:
-        base = stage.module or prefix
-        for child in children:
-            yield from node_rows(child, level + 1, base, levels, fold, failed)
+        return Row(level, label, repeats=node.repeats, parameters=parameters, flops=flops, heading=True)
+
+    def stage_row(self, node: Node, level: int, prefix: str, heading: bool) -> Row:
+        """The row of a stage, with the numbers of what it hides."""
+        stage = node.stage
+        failed = stage.index == self.failed
+        parameters, flops = (stage.parameters, stage.flops) if heading and node.repeats == 1 else inclusive(node)
+        return Row(
+            level,
+            node_label(node, prefix),
+            f"{operation(stage)}, as {node.like}" if node.like else operation(stage),
+            shapes=stage.inputs if failed else stage.outputs,
+            before=stage.inputs,
+            repeats=node.repeats,
+            parameters=parameters,
+            flops=flops,
+            source=stage.source,
+            heading=heading,
+            failed=failed,
+            stage=stage.index,
+        )
 
 
 def inclusive(node: Node) -> tuple[int, int]:
-    """(parameters, FLOPs) of a node and all inside it, all repetitions counted."""
+    """(parameters, FLOPs) of a node and everything inside it, times its repetitions."""
     inside = node.block if node.block is not None else node.children
     own = (0, 0) if node.block is not None else (node.stage.parameters, node.stage.flops)
     sums = [inclusive(child) for child in inside]
@@ -185,7 +199,7 @@ def inclusive(node: Node) -> tuple[int, int]:
 
 
 def says_nothing_new(node: Node) -> bool:
-    """Whether the inside of a module is one function that gives what the module gives: F.layer_norm in a LayerNorm."""
+    """Whether a module holds just one function with the module's own output: F.layer_norm in a LayerNorm."""
     if len(node.children) != 1 or node.children[0].children:
         return False
     inner = node.children[0].stage
@@ -193,7 +207,7 @@ def says_nothing_new(node: Node) -> bool:
 
 
 def node_label(node: Node, prefix: str) -> str:
-    """The name to show: relative to the heading above, all names of a folded run."""
+    """The name to show, relative to the heading above; for a folded run, all names."""
     if node.stage.kind in ("function", "einops"):
         prefix = node.stage.module
     names = [relative(name, prefix) for name in (node.labels or [node.stage.name])]
@@ -207,7 +221,7 @@ def node_label(node: Node, prefix: str) -> str:
 
 
 def relative(name: str, prefix: str) -> str:
-    """`name` without the module path that the heading above shows already, nor a count of repetitions."""
+    """`name` without the module path that the heading above shows already and without `#2`."""
     name = name.split("#")[0]
     return name[len(prefix) + 1 :] if prefix and name.startswith(prefix + ".") else name
 
@@ -235,24 +249,21 @@ def operation(stage: Stage) -> str:
 
 
 def construction_rows(trace: Trace) -> tuple[Row, ...]:
-    """What the constructor worked out, then the parameters that no module below the root holds."""
+    """What the constructor computed, then the parameters of the root module itself."""
     groups = list(distinct(trace.construction))
     shown = [records for records in groups if not records[0].module] if len(groups) > MANY_QUANTITIES else groups
     rows = [construction_row(records) for records in shown]
     if len(shown) < len(groups):
-        rows.append(Row(0, f"… {len(groups) - len(shown)} more", "in modules inside"))
+        rows.append(Row(0, f"… {len(groups) - len(shown)} more", "in inner modules"))
     for parameter in trace.parameters:
         if "." not in parameter.name:
             tensor = TensorSpec("", parameter.shape, parameter.dims, parameter.dtype)
-            count = 1
-            for size in parameter.shape:
-                count *= size
-            rows.append(Row(0, parameter.name, "parameter", (tensor,), parameters=count))
+            rows.append(Row(0, parameter.name, "parameter", (tensor,), parameters=prod(parameter.shape)))
     return tuple(rows)
 
 
 def construction_row(records: list[Construction]) -> Row:
-    """One line of source that bound one or more quantities, in one or more equal modules."""
+    """The quantities that one line of source bound, in one or more equal modules."""
     first, last = records[0], records[-1]
     bound = [record for record in records if record.module == first.module]
     return Row(
@@ -266,7 +277,7 @@ def construction_row(records: list[Construction]) -> Row:
 
 
 def distinct(construction: Sequence[Construction]) -> Iterator[list[Construction]]:
-    """The records grouped: those of one source line together, and equal lines of equal modules together."""
+    """The records in groups: those of one source line, and of equal lines in equal modules, together."""
     lines: dict[tuple[str, Source | None, str], list[Construction]] = {}
     for record in construction:
         name = "" if record.source and len(record.source.text) < 100 and "," in record.source.text else record.name
@@ -279,7 +290,7 @@ def distinct(construction: Sequence[Construction]) -> Iterator[list[Construction
 
 
 def value_text(value: float | int | tuple[int, ...]) -> str:
-    """A constructed value; a negative one stands for one that is not known."""
+    """A constructed value; ? for an unknown one."""
     if value == UNKNOWN:
         return "?"
     if isinstance(value, tuple):
@@ -318,7 +329,7 @@ def title(trace: Trace) -> tuple[str, ...]:
 
 
 def in_our_words(hyperparameters: Mapping[str, Value]) -> dict[str, Value]:
-    """The hyperparameters, those that a library calls otherwise under the title's names too."""
+    """The hyperparameters; those with a library's name also under the name that the title uses."""
     from vit_trace.base.roles import ROLES
 
     roles = {"image_size": "image", "patch_size": "patch", "num_classes": "classes", "mlp_dim": "mlp_dim"}
@@ -332,7 +343,7 @@ def in_our_words(hyperparameters: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def phrase(value: Value) -> str:
-    """A hyperparameter as the title shows it: sizes as 256×320, one for each of several stages as 2, 2, 6, 2."""
+    """A hyperparameter as the title shows it: two sizes as 256×320, one per stage as 2, 2, 6, 2."""
     if isinstance(value, list):
         return ("×" if len(value) == 2 else ", ").join(map(str, value))
     return str(value)
@@ -345,8 +356,9 @@ def totals(outline: Outline) -> tuple[str, ...]:
     stages = f"{all_stages} stages"
     if outline.shown < all_stages:
         reasons = [f"{outline.folded} equal layers folded"] if outline.folded else []
-        if outline.closed:
-            reasons.append(f"{outline.closed} like one above closed, --no-fold opens them")
+        if outline.collapsed:
+            blocks = f"{outline.collapsed} similar block{'s' * (outline.collapsed > 1)} collapsed"
+            reasons.append(f"{blocks}, --no-fold shows all")
         why = f" ({', '.join(reasons)})" if reasons else ""
         stages = f"{outline.shown} of {all_stages} stages shown{why}"
     parameters = f"{trace.totals.parameters:,} parameters"

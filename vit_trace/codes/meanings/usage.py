@@ -1,32 +1,32 @@
-"""What is wrong with the command itself: files, formats, names that were asked for."""
+"""Says what each code means that is about the command itself: files, formats, names."""
 
 MEANINGS: dict[str, str] = {
     "usage": """
-The words of the command do not make one: too many, too few, an option's value that cannot be read. `vit-trace --help`
-and `vit-trace VERB --help` say what there is.
+The command is malformed: a word too many or too few, or an option's value that cannot be read. `vit-trace --help` and
+`vit-trace VERB --help` list what there is.
 """,
     "unknown-flag": """
-There is no such flag. The help names the one that was likely meant. Hyperparameters of models other than the built-in
-ViT are set with --set NAME=VALUE.
+There is no such flag. The help names the flag that was probably meant. Set hyperparameters of models other than the
+built-in ViT with --set NAME=VALUE.
 """,
     "missing-value": """
-A flag takes a value, and the next flag follows instead.
+A flag takes a value, but the next flag follows instead.
 Example: --dim --depth 4
 """,
     "two-configs": """
 Two YAML files are given, one as the spec and one with --config. Name one, and set what differs with flags.
 """,
     "unknown-suffix": """
--o takes the format from the file's ending, and this one names none.
+-o takes the format from the file's suffix, and this suffix does not name a format. The help lists those that do.
 """,
     "unknown-value": """
 An option takes one of a few words, and was given another. The help names them.
 """,
     "no-such-format": """
-The view that was asked for cannot be written in that format.
+This view cannot be written in this format.
 """,
     "cannot-write": """
-The output file cannot be written; what stood there before is untouched.
+The output file cannot be written; a file that was there before is unchanged.
 """,
     "unreadable-trace": """
 The saved trace cannot be read; the message gives the system's reason.
@@ -44,24 +44,24 @@ The annotated source cannot be written as a Python file.
 --with changes a quantity that the saved trace's formulas cannot follow; the message says which.
 """,
     "no-such-size": """
-No dimension of the trace has this size. The help names the sizes nearest to it.
+No dimension of the trace has this size. The help names the nearest sizes.
 """,
     "no-such-stage": """
-No stage of the trace has this name. A glob such as '*layers.3*' names several.
+No stage of the trace has this name. A glob such as '*layers.3*' matches several.
 """,
     "no-such-quantity": """
-The config has no whole number of that name to suggest values for. The help names those it has.
+The config has no hyperparameter of that name to suggest values for. The help names those it has.
 """,
     "needs-memory": """
---optimizer, --precision and --checkpointing say how to train; they count only where --memory says on how large a GPU.
+--optimizer, --precision and --checkpointing describe the training step; they need --memory, which gives the size of the
+GPU.
 Example: check SPEC --memory 24GiB --optimizer sgd
 """,
     "no-such-model": """
-No model of timm, Hugging Face or torchvision has a name that fits the glob. A word without * fits where it stands in a
-name.
+No model of timm, Hugging Face or torchvision matches the glob. A word without * matches anywhere in a name.
 Example: vit-trace models '*swin*'
 """,
     "no-match": """
-No file or model fits the pattern, or the directory holds no config.
+No file or model matches the pattern, or the directory holds no config.
 """,
 }

@@ -1,4 +1,4 @@
-"""Where a finding is to be shown: a place in the user's own files, as a path from here where that is shorter."""
+"""Finds the place where a finding is shown: in the user's own files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vit_trace.render.diagnostics import COMMAND_LINE, near_here
 
 
 def place(verdict: Verdict, diagnostic: Diagnostic) -> Source | None:
-    """The span if it lies in a file of the user's; else the start of the config; None where there is no file."""
+    """The span if it lies in a file of the user's; else the start of the config; None without a file."""
     span = diagnostic.span
     if span is not None and span.file != COMMAND_LINE and (own(span.file) or not Path(verdict.spec).is_file()):
         return span

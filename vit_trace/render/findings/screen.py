@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import IO
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -14,7 +13,6 @@ from vit_trace.base.words import compact
 from vit_trace.check.verdict import SEVERITIES, Suggestion, Verdict, summary
 from vit_trace.render import theme
 from vit_trace.render.cells import printable
-from vit_trace.render.console import console_for
 from vit_trace.render.diagnostics import STYLES, print_diagnostic
 from vit_trace.render.findings.places import summary_line
 from vit_trace.render.memory import print_memory
@@ -24,8 +22,7 @@ MOST_ROWS = 40
 """Configs beyond which those without a finding get no row."""
 
 
-def write_screen(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
-    console = console_for(stream)
+def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
     grave = [one for verdict in verdicts for one in verdict.diagnostics if one.severity != "note"]
     for diagnostic in grave:
         print_diagnostic(console, diagnostic)

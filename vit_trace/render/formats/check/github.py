@@ -1,4 +1,4 @@
-"""GitHub's workflow commands: each finding becomes an annotation beside the line it is about."""
+"""Writes GitHub's workflow commands: each finding becomes an annotation beside its line."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from vit_trace.base.trace import Diagnostic
 from vit_trace.check.verdict import Verdict, summary
 from vit_trace.render.diagnostics import near_here
 from vit_trace.render.findings.places import place, summary_line
+from vit_trace.render.formats import Format
 
 COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
 
@@ -40,3 +41,6 @@ def escaped(text: str, more: str = "") -> str:
     for sign in "%\r\n" + more:
         text = text.replace(sign, f"%{ord(sign):02X}")
     return text
+
+
+FORMAT = Format(write_github)

@@ -1,4 +1,4 @@
-"""One line each, as editors and grep read it: file:line:column: severity[code]: message."""
+"""Writes each finding on one line, as editors and grep read it: file:line:column: severity[code]: message."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import IO
 from vit_trace.check.verdict import Verdict, summary
 from vit_trace.render.diagnostics import COMMAND_LINE, concise
 from vit_trace.render.findings.places import summary_line
+from vit_trace.render.formats import Format
 
 
 def write_concise(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
@@ -21,3 +22,6 @@ def write_concise(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
             values = ", ".join(one.value for one in suggestion.values if not one.warnings)
             stream.write(f"{verdict.spec}: {suggestion.name} works as {values or 'none of the values near'}\n")
     stream.write(summary_line(summary(verdicts)) + "\n")
+
+
+FORMAT = Format(write_concise, encoding="")

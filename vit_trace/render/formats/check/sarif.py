@@ -1,4 +1,4 @@
-"""SARIF 2.1.0 (OASIS, https://docs.oasis-open.org/sarif/sarif/v2.1.0/), which code scanners read."""
+"""Writes SARIF 2.1.0 (OASIS, https://docs.oasis-open.org/sarif/sarif/v2.1.0/), which code scanners read."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 from vit_trace.base.trace import Diagnostic, Source
 from vit_trace.check.verdict import Verdict
-from vit_trace.render.codes import meaning
 from vit_trace.render.diagnostics import near_here
 from vit_trace.render.findings.places import place
+from vit_trace.render.formats import Format
 from vit_trace.version import __version__
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
@@ -30,6 +30,8 @@ def write_sarif(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
 
 def described(code: str) -> dict[str, Any]:
     """A rule: its code and what `vit-trace explain` says of it."""
+    from vit_trace.render.codes import meaning
+
     text = meaning(code)
     if not text:
         return {"id": code}
@@ -57,3 +59,6 @@ def physical(span: Source) -> dict[str, Any]:
     if span.end_column:
         region |= {"startColumn": span.column + 1, "endColumn": span.end_column + 1}
     return {"artifactLocation": {"uri": uri}, "region": region}
+
+
+FORMAT = Format(write_sarif, suffixes=(".sarif",))

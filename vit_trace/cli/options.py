@@ -1,0 +1,204 @@
+"""Declares each option of the command line once: typer's signature of a verb and the records it gets are made from it.
+
+Groups of options become one record each: the model (`targets.request`), the screen, the output, the check.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from vit_trace.render.formats import Subject, format_names
+from vit_trace.view.screen import VIEWS, Screen
+
+if TYPE_CHECKING:
+    from vit_trace.targets.request import Request
+
+Verb = Callable[..., int]
+
+
+class Option(NamedTuple):
+    """An option, by the name of its field in the record; an argument where it is `positional`.
+
+    The default says how it is given: None once or not at all, () any number of times, False or True as a switch, `...`
+    always. Values outside `choices` are refused.
+    """
+
+    name: str
+    metavar: str | None
+    help: str
+    default: Any = None
+    type: Any = str
+    flags: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    minimum: int | None = None
+    positional: bool = False
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        return (self,)
+
+    @property
+    def flag(self) -> str:
+        return self.flags[-1] if self.flags else f"--{self.name.replace('_', '-')}"
+
+    def parameter(self) -> inspect.Parameter:
+        """The keyword by which typer knows it."""
+        kind: Any = self.type
+        default = self.default
+        if default is ...:
+            default = inspect.Parameter.empty
+        elif isinstance(default, bool):
+            kind = bool
+        elif not default:
+            kind, default = (kind if default is None else list[kind]) | None, None
+        if self.positional:
+            about = typer.Argument(metavar=self.metavar, help=self.help, show_default=False)
+        else:
+            names = self.flags or ((f"{self.flag}/--no-{self.flag[2:]}",) if default is True else (self.flag,))
+            about = typer.Option(*names, metavar=self.metavar, help=self.help, min=self.minimum, show_default=False)
+        annotation = Annotated[kind, about]
+        return inspect.Parameter(self.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+    def value(self, given: Mapping[str, Any]) -> Any:
+        """What was given for it. Raises Refused."""
+        found = given[self.name]
+        if self.choices and found is not None:
+            from vit_trace.base.refused import known
+
+            known(self.flag, found, self.choices)
+        return tuple(found or ()) if self.default == () else found
+
+
+class Group(NamedTuple):
+    """Options that become one record, by the names of its fields."""
+
+    record: Callable[..., Any]
+    options: tuple[Option, ...]
+
+    def value(self, given: Mapping[str, Any]) -> Any:
+        """The record. Raises Refused."""
+        return self.record(**{option.name: option.value(given) for option in self.options})
+
+
+def require_values(options: Sequence[Option], given: Mapping[str, Any]) -> None:
+    """Refuse `--dim --depth 4`, where the parser takes the second flag for the value of the first. Raises Refused."""
+    from vit_trace.base.refused import Refused
+    from vit_trace.base.trace import Diagnostic
+
+    found = []
+    for option in options:
+        value = given[option.name]
+        for text in map(str, value if isinstance(value, list) else [value]):
+            if text.startswith("--") and text[2:3].isalpha():
+                message = f"{option.flag} has no value: {text} follows it"
+                help = (f"{option.flag} {option.metavar}",)
+                found.append(Diagnostic("missing-value", "error", message, None, (), help))
+    if found:
+        raise Refused(*found)
+
+
+def verb(**parameters: Option | Group) -> Callable[[Verb], Verb]:
+    """Makes a verb of a function: each parameter gets the value of an option, or the record of a group of options."""
+    options = [option for one in parameters.values() for option in one.options]
+
+    def decorate(function: Verb) -> Verb:
+        def call(**given: Any) -> int:
+            require_values(options, given)
+            return function(**{name: one.value(given) for name, one in parameters.items()})
+
+        signature = inspect.Signature([option.parameter() for option in options])
+        call.__signature__ = signature  # type: ignore[attr-defined]
+        call.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
+        call.__name__, call.__doc__ = function.__name__, function.__doc__
+        return call
+
+    return decorate
+
+
+# -- the model -----------------------------------------------------------------------------------------------------
+
+
+HYPERPARAMETERS = (
+    Option("image_size", "N|HxW", "Image size in pixels: 256, or 256x320 for height x width."),
+    Option("patch_size", "N|HxW", "Patch size in pixels."),
+    Option("num_classes", "N", "Number of classes."),
+    Option("dim", "N", "Embedding dimension."),
+    Option("depth", "N", "Number of transformer layers."),
+    Option("heads", "N", "Attention heads per layer."),
+    Option("mlp_dim", "N", "Hidden dimension of the feed-forward."),
+    Option("pool", "cls|mean", "Pooling: class token, or mean over tokens."),
+    Option("channels", "N", "Input channels."),
+    Option("dim_head", "N", "Head dimension."),
+    Option("dropout", "P", "Dropout rate in attention and feed-forward."),
+    Option("emb_dropout", "P", "Dropout rate after the position embedding."),
+    Option("batch_size", "N", "Images per batch."),
+)
+"""Options of the built-in ViT; texts as typed, so that every complaint is ours."""
+
+
+def request_of(**values: Any) -> Request:
+    """What the command line asks of the model."""
+    from vit_trace.targets.request import Request
+
+    texts = {option.name: values.pop(option.name) for option in HYPERPARAMETERS}
+    return Request({name: text for name, text in texts.items() if text is not None}, **values)
+
+
+BARE_MODEL = Group(
+    request_of,
+    (
+        *HYPERPARAMETERS,
+        Option("config", "FILE", "Read hyperparameters from a YAML file; flags override it.", type=Path),
+        Option("assignments", "KEY=VALUE", "Set any hyperparameter. May be repeated.", (), flags=("--set",)),
+        Option("inputs", "SHAPE", "Input: 5x3x256x256, or NAME=2x196:bool. May be repeated.", (), flags=("--input",)),
+        Option("train", None, "Trace in training mode.", False),
+        Option("rules", None, "Compute shapes with fast rules (default) or with torch's meta kernels.", True),
+    ),
+)
+"""The model, for a verb that always looks for formulas, or never."""
+
+FORMULAS = Option(
+    "formulas", None, "Find the formula of each size by tracing at other settings (default), or not.", True
+)
+
+MODEL = Group(request_of, (*BARE_MODEL.options, FORMULAS))
+
+# -- what is shown, and where --------------------------------------------------------------------------------------
+
+
+SCREEN = Group(
+    Screen,
+    (
+        Option("view", "VIEW", "table (default), tree, or source: the model's code.", "table", choices=VIEWS),
+        Option("stage", "GLOB", "Show only stages whose name or operation matches."),
+        Option("levels", "N", "Show at most N levels of nesting.", type=int, minimum=1),
+        Option("fold", None, "Show equal consecutive blocks once (default), or all of them.", True),
+        Option("ran", None, "With --view source: show only executed lines.", False),
+        Option("traceback", None, "Also show Python's traceback of a crash.", False),
+    ),
+)
+
+
+class Output(NamedTuple):
+    """Where the result goes, and its format."""
+
+    format: str | None = None
+    files: tuple[Path, ...] = ()
+
+
+def output_of(subject: Subject) -> Group:
+    """The options that say where a subject is written, and its format."""
+    default, *others = format_names(subject)
+    help = "Write to FILE, in the format of its suffix. May be repeated."
+    return Group(
+        Output,
+        (
+            Option("format", "FORMAT", f"{default} (default), {', '.join(others)}."),
+            Option("files", "FILE", help, (), Path, ("-o", "--output")),
+        ),
+    )

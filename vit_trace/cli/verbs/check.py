@@ -1,0 +1,85 @@
+"""Checks configs, checkpoints and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vit_trace.base.refused import refuse
+from vit_trace.check.options import Check
+from vit_trace.cli.options import BARE_MODEL, Group, Option, Output, output_of, verb
+from vit_trace.cli.output import destinations, write
+from vit_trace.cli.report import Exit
+
+if TYPE_CHECKING:
+    from vit_trace.check.verdict import Verdict
+    from vit_trace.targets.request import Request
+
+SPECS = Option(
+    "specs",
+    "[SPEC]...",
+    "YAML files, directories, globs, config.json, timm:NAME, FILE.py:NAME.",
+    (),
+    positional=True,
+)
+ASKED = Group(
+    Check,
+    (
+        Option(
+            "checkpoint",
+            "FILE",
+            "Check whether these weights fit; without a SPEC, say which model they are from.",
+            type=Path,
+        ),
+        Option("strict", None, "Exit with 1 on warnings too.", False),
+        Option("jobs", "N", "Number of processes (default: all cores for many configs).", type=int, minimum=1),
+        Option("suggest", "KEY", "Suggest values of a hyperparameter near its present one that build and run.", ()),
+        Option("memory", "SIZE", "Check whether a training step fits SIZE, such as 24GiB, and show what verb most."),
+        Option("optimizer", "NAME", "With --memory: adamw (default), sgd or none."),
+        Option("precision", "NAME", "With --memory: fp32 (default), bf16-mixed or bf16."),
+        Option("checkpointing", None, "With --memory: recompute repeated blocks in the backward pass.", False),
+    ),
+)
+
+
+@verb(specs=SPECS, model=BARE_MODEL, asked=ASKED, output=output_of("check"))
+def check(specs: tuple[str, ...], model: Request, asked: Check, output: Output) -> int:
+    """Check configs, checkpoints and memory before you train."""
+    from vit_trace.targets.request import NO_REQUEST
+
+    if asked.checkpoint is not None and not specs and model == NO_REQUEST:
+        return describe_checkpoint(asked.checkpoint, asked, output)
+    from vit_trace.check.many import expanded, verdicts
+    from vit_trace.check.weigh import wanted as require_training
+    from vit_trace.render.findings.progress import watched
+
+    where = destinations("check", output)
+    require_training(asked)
+    wanted = expanded(specs) if specs else [None]
+    found = list(watched(verdicts(wanted, model, asked), len(wanted)))
+    write(found, where)
+    return exit_code(found, asked.strict)
+
+
+def describe_checkpoint(path: Path, asked: Check, output: Output) -> int:
+    """Say which model a checkpoint is from, or write it as a config. Raises Refused."""
+    from vit_trace.weights.files import read
+    from vit_trace.weights.holding import holding
+
+    where = destinations("checkpoint", output)
+    if asked.suggest:
+        raise refuse("usage", "--suggest needs a SPEC", help=("vit-trace check SPEC --suggest heads",))
+    write(holding(read(path)), where)
+    return Exit.WELL
+
+
+def exit_code(verdicts: Sequence[Verdict], strict: bool) -> int:
+    """What `check` exits with; with `strict`, a warning counts as an error."""
+    if any(one.code == "internal-defect" for verdict in verdicts for one in verdict.diagnostics):
+        return Exit.DEFECT
+    if not all(verdict.started for verdict in verdicts):
+        return Exit.CANNOT_START
+    grave = ("error", "warning") if strict else ("error",)
+    found = any(one.severity in grave for verdict in verdicts for one in verdict.diagnostics)
+    return Exit.FOUND if found else Exit.WELL

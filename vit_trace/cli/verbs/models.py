@@ -1,0 +1,21 @@
+"""Lists the models that installed libraries have."""
+
+from __future__ import annotations
+
+import sys
+
+from vit_trace.cli.options import Option, verb
+from vit_trace.cli.report import Exit, report
+
+PATTERN = Option("pattern", "[GLOB]", "Only specs that match, such as 'timm:*dinov2*'.", "*", positional=True)
+
+
+@verb(pattern=PATTERN)
+def models(pattern: str) -> int:
+    """List the models of timm, Hugging Face and torchvision."""
+    from vit_trace.targets.libraries.models import listed
+
+    specs, complaints = listed(pattern)
+    sys.stdout.writelines(f"{spec}\n" for spec in specs)
+    report(complaints)
+    return Exit.WELL if specs else Exit.FOUND

@@ -1,0 +1,52 @@
+"""Traces a model: the default verb."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from vit_trace.cli.options import MODEL, SCREEN, Option, Output, output_of, verb
+from vit_trace.cli.output import Destination, destinations, write
+from vit_trace.cli.report import Exit, report
+from vit_trace.view.screen import Screen, Viewed
+
+if TYPE_CHECKING:
+    from vit_trace.base.trace import Trace
+    from vit_trace.targets.request import Request
+
+SPEC = Option(
+    "spec",
+    "[SPEC]",
+    "timm:NAME, hf:CONFIG, torchvision:NAME, a config.json, package.module:factory, file.py:factory or a YAML file; "
+    "without it the reference ViT.",
+    positional=True,
+)
+
+
+@verb(spec=SPEC, model=MODEL, screen=SCREEN, output=output_of("trace"))
+def trace(spec: str | None, model: Request, screen: Screen, output: Output) -> int:
+    """Trace a model: every stage of one forward pass with its shapes. The default verb."""
+    from vit_trace.cli.tracing import traced
+
+    where = destinations("trace", output, screen.view)
+    found = traced(spec, model, needs_source(screen, where))
+    write(Viewed(found, screen), where)
+    return report_trace(found, screen.traceback)
+
+
+def needs_source(screen: Screen, where: Sequence[Destination]) -> bool:
+    """Whether the model's source is shown, so that the trace must hold its lines."""
+    return screen.view == "source" or any(one.format.needs_source for one in where)
+
+
+def report_trace(trace: Trace, traceback: bool) -> int:
+    """Print the diagnostics of a trace to stderr, a traceback where it is asked for; the exit code."""
+    failure = trace.failure
+    report([*trace.diagnostics, *([failure] if failure else [])])
+    if failure is None:
+        return Exit.WELL
+    defect = failure.code == "internal-defect"
+    if traceback or defect:
+        print("\n".join(failure.traceback), file=sys.stderr)
+    return Exit.DEFECT if defect else Exit.FOUND

@@ -1,0 +1,1 @@
+"""Formats of the verdicts of check: one file each."""

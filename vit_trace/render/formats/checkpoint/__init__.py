@@ -1,0 +1,1 @@
+"""Formats of what a checkpoint holds: one file each."""

@@ -1,0 +1,1 @@
+"""Formats of a trace: one file each."""
