@@ -11,11 +11,12 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from helpers.commands import call
+from helpers.pages import Section, sections
 from helpers.places import CONFIGS
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,7 +26,6 @@ from vit_trace.check.many import expanded, verdicts
 from vit_trace.check.options import Check
 from vit_trace.check.rules import all_rules
 from vit_trace.check.verdict import Verdict
-from vit_trace.cli.app import run as command
 from vit_trace.config import load
 from vit_trace.probing.run import run
 from vit_trace.render.codes import MEANINGS as CODES
@@ -37,27 +37,7 @@ SUFFIX = {"yaml": "config.yaml", "json": "config.json"}
 TRIED = " (tried: builds and runs)"
 
 
-@dataclass
-class Case:
-    """One config of a page."""
-
-    name: str
-    language: str
-    text: str
-    expected: list[str]
-
-
-def cases() -> list[Case]:
-    found = []
-    for path in sorted(PAGES.glob("*.md")):
-        for section in re.split(r"^## ", path.read_text(), flags=re.M)[1:]:
-            title, _, body = section.partition("\n")
-            (language, text), (_, expected) = re.findall(r"^```(\w*)\n(.*?)^```", body, flags=re.M | re.S)
-            found.append(Case(f"{path.stem}: {title}", language, text, expected.split("\n")[:-1]))
-    return found
-
-
-CASES = cases()
+CASES = sections(PAGES)
 ASKED = Check()
 
 
@@ -65,7 +45,7 @@ def model(*assignments: str, inputs: tuple[str, ...] = ()) -> Request:
     return Request(assignments=assignments, inputs=inputs)
 
 
-def verdict_of(case: Case, folder: Path) -> Verdict:
+def verdict_of(case: Section, folder: Path) -> Verdict:
     if case.language == "console":
         spec, *words = shlex.split(case.text)
         sets = [value for flag, value in pairwise(words) if flag == "--set"]
@@ -76,7 +56,7 @@ def verdict_of(case: Case, folder: Path) -> Verdict:
     return judged(str(file), model())
 
 
-def said(verdict: Verdict, case: Case) -> list[str]:
+def said(verdict: Verdict, case: Section) -> list[str]:
     """What a page lists of a verdict."""
     lines = []
     for one in verdict.diagnostics:
@@ -135,7 +115,7 @@ def test_remedies_hold_when_they_are_written_into_the_file(case, tmp_path):
     assert remedies or alarms == {"misspelt-field"} or "one-token" in alarms
     for code, help in remedies:
         text = followed(case.text, help.removesuffix(TRIED), case.language)
-        after = verdict_of(Case("", case.language, text, []), tmp_path)
+        after = verdict_of(Section("", case.language, text, []), tmp_path)
         codes = {one.code for one in after.diagnostics}
         assert code not in codes, help
         assert {one.code for one in after.diagnostics if one.severity != "note"} <= alarms
@@ -163,7 +143,7 @@ def test_rules_and_their_remedies_on_any_config(tmp_path_factory, sizes):
     """The rules' own arithmetic done again, and every remedy of every finding followed."""
     text = "".join(f"{name}: {value}\n" for name, value in sizes.items())
     folder = tmp_path_factory.mktemp("any")
-    verdict = verdict_of(Case("", "yaml", text, []), folder)
+    verdict = verdict_of(Section("", "yaml", text, []), folder)
     codes = {one.code for one in verdict.diagnostics}
     if sizes["image_size"] % sizes["patch_size"]:
         assert codes == {"patch-divides-image"}
@@ -179,7 +159,7 @@ def test_rules_and_their_remedies_on_any_config(tmp_path_factory, sizes):
     assert ("flash-attention-head" in codes) == (sizes["dim_head"] > 256 or sizes["dim_head"] % 8 > 0)
     for one in verdict.diagnostics:
         for help in one.help:
-            after = verdict_of(Case("", "yaml", followed(text, help.removesuffix(TRIED), "yaml"), []), folder)
+            after = verdict_of(Section("", "yaml", followed(text, help.removesuffix(TRIED), "yaml"), []), folder)
             assert one.code not in {other.code for other in after.diagnostics}, help
 
 
@@ -219,12 +199,6 @@ def test_globs_and_directories_stand_for_their_files(tmp_path, monkeypatch):
 # -- the command ---------------------------------------------------------------------------------------------------
 
 
-def call(capfd, *arguments: str) -> tuple[int, str, str]:
-    code = command(["check", *map(str, arguments)])
-    out, err = capfd.readouterr()
-    return code, out, err
-
-
 @pytest.mark.parametrize(
     ("text", "flags", "code"),
     [
@@ -245,7 +219,7 @@ def call(capfd, *arguments: str) -> tuple[int, str, str]:
 def test_exit_codes(capfd, tmp_path, text, flags, code):
     file = tmp_path / "config.yaml"
     file.write_text(text)
-    found, out, err = call(capfd, file, *flags)
+    found, out, err = call(capfd, "check", file, *flags)
     assert found == code
     assert "Traceback" not in out + err
 
@@ -253,9 +227,9 @@ def test_exit_codes(capfd, tmp_path, text, flags, code):
 def test_a_config_json_that_is_missing_or_no_json_is_told_where_it_is(capfd, tmp_path):
     missing, broken = tmp_path / "config.json", tmp_path / "broken.json"
     broken.write_text('{"a": ,}')
-    code, out, err = call(capfd, missing)
+    code, out, err = call(capfd, "check", missing)
     assert code == 2 and "no-such-file" in out + err
-    code, out, err = call(capfd, broken, "--format", "concise")
+    code, out, err = call(capfd, "check", broken, "--format", "concise")
     assert code == 1 and re.search(r"broken\.json:1:7: .*not-json", out + err)
 
 
@@ -263,7 +237,7 @@ def test_concise_is_as_editors_read_it(capfd, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.yaml").write_text("patch_size: 32\nimage_size: 250\n")
     (tmp_path / "other.yaml").write_text("dim: 770\nheads: 12\nmlp_dim: 3072\n")
-    code, out, err = call(capfd, "mine.yaml", "other.yaml", "--format", "concise")
+    code, out, err = call(capfd, "check", "mine.yaml", "other.yaml", "--format", "concise")
     assert (code, err) == (1, "")
     lines = [line for line in out.splitlines() if " note[" not in line]
     assert (
@@ -276,18 +250,18 @@ def test_concise_is_as_editors_read_it(capfd, tmp_path, monkeypatch):
 def test_suggested_values_are_those_that_timm_builds(capfd):
     """Heads of a ViT-Ti: timm asserts that they divide its width of 192."""
     words = ("timm:vit_tiny_patch16_224", "--set", "depth=1", "--suggest", "heads", "--format", "json")
-    code, out, _ = call(capfd, *words)
+    code, out, _ = call(capfd, "check", *words)
     values = json.loads(out)["configs"][0]["suggestions"][0]["values"]
     assert code == 0
     assert [one["value"] for one in values] == [str(heads) for heads in range(1, 7) if 192 % heads == 0]
-    code, out, _ = call(capfd, *words[:1], "--set", "num_heads=5", *words[1:])
+    code, out, _ = call(capfd, "check", *words[:1], "--set", "num_heads=5", *words[1:])
     values = json.loads(out)["configs"][0]["suggestions"][0]["values"]
     assert code == 1
     assert [one["value"] for one in values] == [str(heads) for heads in range(2, 11) if 192 % heads == 0]
 
 
 def test_suggested_costs_are_those_of_the_whole_model(capfd):
-    _, out, _ = call(capfd, "--suggest", "depth", "--format", "json")
+    _, out, _ = call(capfd, "check", "--suggest", "depth", "--format", "json")
     values = json.loads(out)["configs"][0]["suggestions"][0]["values"]
     assert len(values) > 4
     for one in values:

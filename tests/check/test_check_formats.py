@@ -11,10 +11,10 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from helpers.commands import call, environment, python_process, shell
 from helpers.places import ROOT
 
 from vit_trace.check.verdict import json_schema
-from vit_trace.cli.app import run as command
 
 BAD = "patch_size: 32\nimage_size: 250\n"
 DOUBTFUL = "# 100 %, commas: all of it\ndim: 770\nheads: 12\nmlp_dim: 3072\n"
@@ -32,11 +32,6 @@ def configs(tmp_path, monkeypatch):
     return folder
 
 
-def check(capfd, *arguments: str) -> tuple[int, str]:
-    code = command(["check", *arguments])
-    return code, capfd.readouterr().out
-
-
 # -- JSON ----------------------------------------------------------------------------------------------------------
 
 
@@ -46,7 +41,7 @@ def test_schema_file_is_generated_from_the_records():
 
 
 def test_json_fits_its_schema(capfd, configs):
-    code, out = check(capfd, "configs", "--format", "json", "--suggest", "heads")
+    code, out, _ = call(capfd, "check", "configs", "--format", "json", "--suggest", "heads")
     document = json.loads(out)
     jsonschema.Draft202012Validator(json_schema()).validate(document)
     assert code == 1
@@ -66,7 +61,7 @@ def sarif_schema() -> dict:
 
 
 def test_sarif_fits_the_standard(capfd, configs):
-    code = command(["check", "configs", "timm:no_such_model", "-o", "found.sarif"])
+    code = call(capfd, "check", "configs", "timm:no_such_model", "-o", "found.sarif").code
     document = json.loads(Path("found.sarif").read_text())
     validator = jsonschema.Draft7Validator(sarif_schema())
     validator.validate(document)
@@ -103,7 +98,7 @@ def annotations(out: str) -> list[tuple[str, dict[str, str], str]]:
 
 
 def test_github_shows_each_finding_beside_its_line(capfd, configs):
-    code, out = check(capfd, "configs", "--format", "github")
+    code, out, _ = call(capfd, "check", "configs", "--format", "github")
     (bad, where, message), (doubt, there, text), *notes = annotations(out)
     assert code == 1
     assert (bad, where["file"], where["line"], where["col"]) == ("error", "configs/a bad.yaml", "2", "13")
@@ -119,7 +114,7 @@ def test_github_shows_each_finding_beside_its_line(capfd, configs):
 
 
 def test_github_without_a_file(capfd, configs):
-    _, out = check(capfd, "timm:no, such: model", "--format", "github")
+    _, out, _ = call(capfd, "check", "timm:no, such: model", "--format", "github")
     ((kind, properties, _),) = annotations(out)
     assert kind == "error"
     assert properties == {"title": "timm%3Ano%2C such%3A model%3A unknown-model"}
@@ -131,7 +126,7 @@ def test_github_without_a_file(capfd, configs):
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_the_screen_keeps_its_width(capfd, configs, monkeypatch, width):
     monkeypatch.setenv("COLUMNS", str(width))
-    _, out = check(capfd, "configs")
+    _, out, _ = call(capfd, "check", "configs")
     assert max(map(len, out.splitlines())) <= width
     assert out.rstrip().splitlines()[-1] == "3 configs · 1 error · 1 warning · 3 notes"
     assert re.search(r"configs/c.yaml +ok( +44.9 M parameters +\d+\.\d+ GFLOPs an image)?", out)
@@ -142,7 +137,7 @@ def test_many_sound_configs_are_counted_not_listed(capfd, tmp_path):
     for place in range(50):
         (tmp_path / f"{place}.yaml").write_text(SOUND)
     (tmp_path / "x.yaml").write_text(BAD)
-    code, out = check(capfd, str(tmp_path), "--jobs", "1")
+    code, out, _ = call(capfd, "check", str(tmp_path), "--jobs", "1")
     assert code == 1
     assert "and 50 without error or warning" in out
     assert len(out.splitlines()) < 15
@@ -151,17 +146,11 @@ def test_many_sound_configs_are_counted_not_listed(capfd, tmp_path):
 # -- where it is run -----------------------------------------------------------------------------------------------
 
 
-def environment(**more: str) -> dict[str, str]:
-    """With the `vit-trace` beside this Python on the path."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return {**os.environ, "PATH": path, **more}
-
-
 def test_a_rejected_config_imports_no_torch(configs):
     words = ["check", "configs/a bad.yaml", "--format", "concise"]
     lines = (f"found = run({words})", "sys.exit('torch' in sys.modules or found + 4)")
     code = "; ".join(("import sys; from vit_trace.cli.app import run", *lines))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = python_process("-c", code)
     assert done.returncode == 5, done.stderr
 
 
@@ -169,11 +158,11 @@ def test_the_documented_actions_step_annotates(configs):
     """The step as README.md has it, run by the shell that GitHub uses."""
     readme = (ROOT / "README.md").read_text()
     (line,) = re.findall(r"^ +- run: (vit-trace check .*)$", readme, flags=re.M)
-    done = subprocess.run(["bash", "-e", "-c", line], capture_output=True, text=True, env=environment(), timeout=120)
+    done = shell(f"set -e; {line}")
     assert done.returncode == 1
     assert [kind for kind, _, _ in annotations(done.stdout)][:2] == ["error", "warning"]
     (configs / "a bad.yaml").unlink()
-    done = subprocess.run(["bash", "-e", "-c", line], capture_output=True, text=True, env=environment(), timeout=120)
+    done = shell(f"set -e; {line}")
     assert done.returncode == 0, done.stderr
 
 

@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
+from helpers.commands import call, process, python_process, shell
 from helpers.places import ROOT
 
 from vit_trace.base.trace import Trace
@@ -18,16 +20,12 @@ from vit_trace.cli.app import run
 SMALL = ["--image-size", "64", "--dim", "32", "--depth", "2", "--heads", "2", "--dim-head", "8", "--mlp-dim", "48"]
 
 
-def call(capfd, *arguments: str) -> tuple[int, str, str]:
-    code = run(list(arguments))
-    out, err = capfd.readouterr()
-    return code, out, err
-
-
-def process(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "vit_trace", *arguments]
-    clean = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR", "FORCE_COLOR")}
-    return subprocess.run(command, capture_output=True, text=True, env=clean | environment, cwd=ROOT, timeout=120)
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> Path:
+    """A saved trace with its listing: `show` writes to streams of all kinds as a trace does, and needs no torch."""
+    file = tmp_path_factory.mktemp("small") / "small.json"
+    assert run([*SMALL, "--view", "source", "-o", str(file)]) == 0
+    return file
 
 
 # -- the default screen --------------------------------------------------------------------------------------------
@@ -61,9 +59,16 @@ def test_no_fold_prints_all_six_layers(capfd):
     assert "layers.0…5 ×" not in out and "folded" not in out
 
 
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory) -> Path:
+    file = tmp_path_factory.mktemp("reference") / "reference.json"
+    assert run(["-o", str(file)]) == 0
+    return file
+
+
 @pytest.mark.parametrize("width", [80, 100, 120, 160])
-def test_a_terminal_of_any_width_is_not_overrun(width):
-    out = process("--image-size", "256", COLUMNS=str(width)).stdout
+def test_a_terminal_of_any_width_is_not_overrun(reference, width):
+    out = process("show", reference, COLUMNS=str(width)).stdout
     assert max(len(line) for line in out.splitlines()) <= width
     assert "heads" in out and "n+1" in out
 
@@ -75,9 +80,9 @@ def test_a_pipe_is_plain_and_not_cut_off():
     assert "b × n+1 × 3·heads·dim_head" in out
 
 
-def test_colour_on_request_only():
-    assert "\x1b[" in process(*SMALL, FORCE_COLOR="1").stdout
-    assert "\x1b[3" not in process(*SMALL, NO_COLOR="1", FORCE_COLOR="1").stdout
+def test_colour_on_request_only(small):
+    assert "\x1b[" in process("show", small, FORCE_COLOR="1").stdout
+    assert "\x1b[3" not in process("show", small, NO_COLOR="1", FORCE_COLOR="1").stdout
 
 
 def test_folded_numbers_add_up(capfd):
@@ -193,8 +198,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("arguments", "says", "offers"), REFUSED, ids=lambda value: str(value)[:30])
 def test_refusals_are_one_diagnostic_without_torch(arguments, says, offers):
-    command = [sys.executable, "-X", "importtime", "-m", "vit_trace", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
+    done = python_process("-X", "importtime", "-m", "vit_trace", *arguments)
     imports = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
     complaint = "\n".join(line for line in done.stderr.splitlines() if not line.startswith("import time:"))
     assert done.returncode == 2
@@ -209,10 +213,8 @@ def test_help_version_and_show_do_not_import_torch(tmp_path, capfd):
     call(capfd, *SMALL, "-o", str(file))
     code = "import sys; from vit_trace.cli.app import run; run({!r}); sys.exit('torch' in sys.modules)"
     for arguments in (["--help"], ["--version"], ["show", str(file)], ["show", str(file), "--with", "dim=64"]):
-        done = subprocess.run([sys.executable, "-c", code.format(arguments)], capture_output=True, timeout=60)
-        assert done.returncode == 0, arguments
-    done = subprocess.run([sys.executable, "-c", code.format(SMALL)], capture_output=True, timeout=60)
-    assert done.returncode == 1, "the probe can fail"
+        assert python_process("-c", code.format(arguments)).returncode == 0, arguments
+    assert python_process("-c", code.format(SMALL)).returncode == 1, "the probe can fail"
 
 
 def test_version_and_help(capfd):
@@ -232,15 +234,14 @@ def test_completion_script_is_offered():
 
 
 def test_a_pipe_closed_early_ends_quietly():
-    shell = f"{sys.executable} -m vit_trace --no-fold --depth 30 | head -1"
-    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    done = shell("vit-trace --no-fold --depth 30 | head -1")
     assert done.stderr == "" and done.stdout.startswith("ViT")
 
 
 @pytest.mark.parametrize("delay", [0.8, 1.6, 3.0])
 def test_ctrl_c_ends_at_once(delay):
     command = [sys.executable, "-m", "vit_trace", "--depth", "3000", "--no-fold"]
-    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=ROOT)
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     time.sleep(delay)
     running.send_signal(signal.SIGINT)
     _, err = running.communicate(timeout=20)
@@ -288,7 +289,7 @@ def test_misused_words_get_one_diagnostic_without_torch(words, code, says):
         "code = run(sys.argv[1:])\nassert 'torch' not in sys.modules\nsys.exit(code)"
     )
     arguments = words.split() or [""]
-    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, cwd=ROOT)
+    done = python_process("-c", script, *arguments)
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
     assert done.stderr.startswith(f"error[{code}]: ") and done.stderr.count("error[") == 1
     assert all(text in done.stderr for text in says)
@@ -303,78 +304,83 @@ def test_torch_without_numpy_says_nothing_of_it(tmp_path):
     """What torch prints where numpy is missing; other warnings stay."""
     (tmp_path / "numpy.py").write_text("raise ModuleNotFoundError(\"No module named 'numpy'\", name='numpy')\n")
     path = os.pathsep.join([str(tmp_path), str(ROOT)])
-    naive = [sys.executable, "-c", "import torch"]
-    environment = {**os.environ, "PYTHONPATH": path}
-    oracle = subprocess.run(naive, capture_output=True, text=True, env=environment)
+    oracle = python_process("-c", "import torch", PYTHONPATH=path)
     assert "Failed to initialize NumPy" in oracle.stderr
     done = process(*SMALL, PYTHONPATH=path)
     assert (done.returncode, done.stderr) == (0, "")
     lines = ("import warnings", "from vit_trace.cli.tracing import import_torch", "import_torch()")
     code = "; ".join((*lines, "warnings.warn('Failed to do something else')"))
-    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    other = python_process("-c", code, PYTHONPATH=path)
     assert "something else" in other.stderr and "NumPy" not in other.stderr
 
 
 # -- terminals and streams of all kinds ----------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def widths(small) -> list[int]:
+    """Width of each line of the screen at 80 columns."""
+    return [len(line) for line in process("show", small, COLUMNS="80").stdout.splitlines()]
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "ascii:strict"])
-def test_a_stream_without_our_characters_gets_others_of_the_same_width(encoding):
-    code = "import sys; from vit_trace.__main__ import main; main()"
-    arguments = [sys.executable, "-c", code, *SMALL]
-    environment = {**os.environ, "COLUMNS": "80", "PYTHONIOENCODING": encoding}
-    done = subprocess.run(arguments, capture_output=True, cwd=ROOT, env=environment)
+def test_a_stream_without_our_characters_gets_others_of_the_same_width(small, widths, encoding):
+    def written(*words: object) -> subprocess.CompletedProcess:
+        code = "from vit_trace.__main__ import main; main()"
+        return python_process("-c", code, *words, text=False, COLUMNS="80", PYTHONIOENCODING=encoding)
+
+    done = written("show", small)
     assert (done.returncode, done.stderr) == (0, b"")
     lines = done.stdout.decode(encoding.partition(":")[0]).splitlines()
-    assert [len(line) for line in lines] == [len(line) for line in process(*SMALL, COLUMNS="80").stdout.splitlines()]
+    assert [len(line) for line in lines] == widths
     assert encoding == "latin-1" or encoding == "cp1252" or any("5x3x64x64" in line for line in lines)
-    asked = [*arguments, "--format", "json"]
-    document = subprocess.run(asked, capture_output=True, cwd=ROOT, env=environment).stdout
+    document = written("show", small, "--format", "json").stdout
     assert json.loads(document.decode())["totals"]["parameters"] > 0
-    refused = subprocess.run([*arguments, "--set", "größe=3"], capture_output=True, cwd=ROOT, env=environment)
+    refused = written(*SMALL, "--set", "größe=3")
     assert refused.returncode == 2 and b"Traceback" not in refused.stderr
 
 
-def test_no_columns_are_not_taken_for_zero():
-    assert process(*SMALL, COLUMNS="0").stdout == process(*SMALL).stdout
+def test_no_columns_are_not_taken_for_zero(small):
+    assert process("show", small, COLUMNS="0").stdout == process("show", small).stdout
 
 
 def test_a_file_name_that_is_no_text(tmp_path):
     file = os.fsencode(tmp_path) + b"/a\xff.yaml"
     Path(os.fsdecode(file)).write_text("dim: 32\n")
-    command = [sys.executable, "-m", "vit_trace", file]
-    done = subprocess.run([*command, "--format", "json"], capture_output=True, cwd=ROOT)
+    done = process(file, "--format", "json", text=False)
     assert done.returncode == 0 and json.loads(done.stdout.decode())["target"]["hyperparameters"]["dim"] == 32
-    assert subprocess.run([*command], capture_output=True, cwd=ROOT).returncode == 0
+    assert process(file, text=False).returncode == 0
 
 
-def shell(script: str) -> subprocess.CompletedProcess:
-    command = f"{sys.executable} -m vit_trace"
-    environment = {**os.environ, "SMALL": " ".join(SMALL)}
-    script = script.replace("vit-trace", command)
-    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=ROOT, env=environment)
+WRITING = ["$SMALL", "show $SAVED --format json", "show $SAVED --view source", "--help"]
 
 
-@pytest.mark.parametrize("more", ["", "--format json", "--view source", "--help"])
-def test_an_early_closed_pipe_ends_quietly_and_well(more):
-    done = shell(f"vit-trace $SMALL --no-fold {more} | head -c 1 >/dev/null; echo ${{PIPESTATUS[0]}}")
+@pytest.fixture
+def written(small):
+    """A shell script beside the words for a small trace and a saved one."""
+    return partial(shell, SMALL=" ".join(SMALL), SAVED=str(small))
+
+
+@pytest.mark.parametrize("words", WRITING)
+def test_an_early_closed_pipe_ends_quietly_and_well(written, words):
+    done = written(f"vit-trace {words} --no-fold | head -c 1 >/dev/null; echo ${{PIPESTATUS[0]}}")
     assert (done.stdout, done.stderr) == ("0\n", "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-@pytest.mark.parametrize("more", ["", "--format json", "--view source", "--help"])
-def test_a_full_output_is_a_diagnostic(more):
-    done = shell(f"vit-trace $SMALL {more} >/dev/full")
+@pytest.mark.parametrize("words", WRITING)
+def test_a_full_output_is_a_diagnostic(written, words):
+    done = written(f"vit-trace {words} >/dev/full")
     assert done.returncode == 2 and done.stderr.startswith(
         "error[cannot-write]: the output cannot be written: No space"
     )
     assert done.stderr.count("\n") == 1
 
 
-def test_closed_streams_are_no_defect():
-    assert (shell("vit-trace $SMALL >&-").returncode, shell("vit-trace $SMALL 2>&-").returncode) == (0, 0)
-    assert shell("vit-trace --dim x 2>&-").returncode == 2
-    done = shell("vit-trace show - <&-")
+def test_closed_streams_are_no_defect(written):
+    assert (written("vit-trace $SMALL >&-").returncode, written("vit-trace show $SAVED 2>&-").returncode) == (0, 0)
+    assert written("vit-trace --dim x 2>&-").returncode == 2
+    done = written("vit-trace show - <&-")
     assert done.returncode == 2 and "not-a-trace" in done.stderr
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
+from helpers.commands import python_process
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -602,8 +601,9 @@ except ConfigError as error:
 
 
 def modules_of_a_rejection(path: Path, before: str = "") -> str:
-    program = [sys.executable, "-c", REJECTED.format(before=before), str(path)]
-    return subprocess.run(program, capture_output=True, text=True, check=True).stdout.strip()
+    done = python_process("-c", REJECTED.format(before=before), path)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 def test_a_rejected_config_imports_nothing_heavy(yaml: Yaml) -> None:

@@ -9,72 +9,55 @@ import importlib
 import importlib.util
 import itertools
 import json
-import re
 import shlex
 import sys
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import model_state
+from helpers.commands import call
+from helpers.pages import Section, sections
 from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 
 import vit_trace
 from vit_trace.base.trace import Trace
-from vit_trace.cli import app as cli
 from vit_trace.vit import ViT
 
 PAGES = Path(__file__).parent / "pages"
 KEYS = {
-    "requires",
-    "code",
-    "stage",
-    "producer",
-    "remedy",
-    "note",
-    "message",
-    "meta",
-    "label",
-    "output",
-    "exit",
-    "help",
-} | {"remedies"}
+    *("requires", "code", "stage", "producer", "remedy", "remedies", "note", "message"),
+    *("meta", "label", "output", "exit", "help"),
+}
 
 
 @dataclass
 class Page:
-    """One case of a page."""
+    """One case of a page, its expected lines by their keys."""
 
     name: str
     language: str
     code: str
-    expected: dict[str, list[str]] = field(default_factory=dict)
+    expected: dict[str, list[str]]
 
     def one(self, key: str, default: str = "") -> str:
         return self.expected.get(key, [default])[0]
 
 
-def pages() -> list[Page]:
-    found = []
-    for path in sorted(PAGES.glob("*.md")):
-        for section in re.split(r"^## ", path.read_text(), flags=re.M)[1:]:
-            title, _, body = section.partition("\n")
-            blocks = re.findall(r"^```(\w*)\n(.*?)^```", body, flags=re.M | re.S)
-            assert len(blocks) == 2, f"{path.name}: {title} has {len(blocks)} blocks"
-            page = Page(f"{path.stem}: {title}", blocks[0][0], blocks[0][1])
-            for line in blocks[1][1].strip().splitlines():
-                key, _, value = line.partition(": ")
-                assert key in KEYS, f"{path.name}: {title}: {key}"
-                page.expected.setdefault(key, []).append(value.strip())
-            found.append(page)
-    return found
+def page_of(section: Section) -> Page:
+    expected: dict[str, list[str]] = {}
+    for line in section.expected:
+        key, _, value = line.partition(": ")
+        assert key in KEYS, f"{section.name}: {key}"
+        expected.setdefault(key, []).append(value.strip())
+    return Page(section.name, section.language, section.text, expected)
 
 
-CASES = pages()
+CASES = [page_of(section) for section in sections(PAGES)]
 LIBRARIES = sorted({name for page in CASES for name in page.expected.get("requires", [])})
 
 
@@ -140,24 +123,24 @@ def test_console_page(page, tmp_path, capsys):
     skip_unless_there(page)
     command = shlex.split(page.code.strip().removeprefix("$ vit-trace"))
     command = [word.replace("DIRECTORY", str(PAGES)) for word in command]
-    assert cli.run(command) == int(page.one("exit", "1"))
-    screen = capsys.readouterr()
-    assert "Traceback" not in screen.err + screen.out
-    assert screen.err.startswith(f"{'warning' if page.one('exit') == '0' else 'error'}[{page.one('code')}]: ")
+    saved = tmp_path / "trace.json"
+    screen = call(capsys, *command, "--format", "rich", "-o", saved)
+    assert screen.code == int(page.one("exit", "1"))
+    told = screen.err.removeprefix(f"wrote {saved}\n")
+    assert "Traceback" not in told + screen.out
+    assert told.startswith(f"{'warning' if page.one('exit') == '0' else 'error'}[{page.one('code')}]: ")
     for line in page.expected.get("output", []):
-        assert line in " ".join(screen.err.split())
+        assert line in " ".join(told.split())
     if page.one("exit", "1") != "1":
         return
     assert "✗" in screen.out
-    assert cli.run([*command, "--format", "json"]) == 1
-    trace = Trace.from_json(capsys.readouterr().out)
+    trace = Trace.from_json(saved.read_text())
     hold(page, trace)
     for remedy in trace.failure.remedies:
         if not trace.target.spec:
             applied_to_builtin(remedy, trace)
         if remedy.change.startswith("--") and remedy.kind == "hyperparameter":
-            assert cli.run([*command, *shlex.split(remedy.change)]) == 0
-            capsys.readouterr()
+            assert call(capsys, *command, *shlex.split(remedy.change)).code == 0
 
 
 @pytest.mark.parametrize("page", [page for page in CASES if page.language == "silent"], ids=lambda page: page.name)
@@ -176,8 +159,8 @@ def test_silent_page(page, tmp_path):
 
 @pytest.mark.parametrize("flags", [[], ["--no-formulas"]], ids=["formulas", "numbers"])
 def test_a_model_of_one_image_size_that_keeps_its_axes_is_not_warned_of(flags, capsys):
-    assert cli.run([f"{PAGES / 'exchanged.py'}:Kept", *flags]) == 0
-    assert "warning" not in capsys.readouterr().err
+    screen = call(capsys, f"{PAGES / 'exchanged.py'}:Kept", *flags)
+    assert screen.code == 0 and "warning" not in screen.err
 
 
 def hold(page: Page, trace: Trace) -> None:

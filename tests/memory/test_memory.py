@@ -1,21 +1,19 @@
 """What a training step takes: saved bytes as a real CPU saves them, peaks as torch's MemTracker sees them."""
 
 import json
-import subprocess
-import sys
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from helpers.commands import call, python_process
 from helpers.targets import library_target
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.distributed._tools.mem_tracker import MemTracker
 
 from vit_trace.base.refused import Refused
-from vit_trace.cli.app import run as command
 from vit_trace.config import load
 from vit_trace.memory.blocks import blocks, checkpointed
 from vit_trace.memory.casts import Casts, cpu, cuda
@@ -416,18 +414,18 @@ def test_the_largest_batch_of_lines():
     ],
 )
 def test_exit_codes(arguments, code, capsys):
-    assert command(["check", "configs/vit_ti_16.yaml", "--batch-size", "8", *arguments]) == code
-    said = "".join(capsys.readouterr())
-    assert ("error[" in said) == (code != 0)
+    run = call(capsys, "check", "configs/vit_ti_16.yaml", "--batch-size", "8", *arguments)
+    assert run.code == code
+    assert ("error[" in run.out + run.err) == (code != 0)
 
 
 def test_json(capsys):
     import jsonschema
 
-    assert (
-        command(["check", "configs/vit_ti_16.yaml", "--batch-size", "8", "--memory", "100MB", "--format", "json"]) == 1
-    )
-    document = json.loads(capsys.readouterr().out)
+    words = ("--batch-size", "8", "--memory", "100MB", "--format", "json")
+    run = call(capsys, "check", "configs/vit_ti_16.yaml", *words)
+    assert run.code == 1
+    document = json.loads(run.out)
     jsonschema.validate(document, json.loads(Path("vit_trace/check_schema.json").read_text()))
     (verdict,) = document["configs"]
     assert verdict["diagnostics"][0]["code"] == "does-not-fit"
@@ -441,6 +439,6 @@ def test_the_largest_vit_needs_no_compiler():
         "code = run(['check', 'configs/vit_22b_14.yaml', '--memory', '80GiB']); "
         "sys.exit(10 * code + ('sympy' in sys.modules or 'torch._dynamo' in sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = python_process("-c", code)
     assert done.returncode == 10, done.stderr
     assert "does-not-fit" in done.stdout and "no batch fits" in done.stdout

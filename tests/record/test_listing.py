@@ -5,7 +5,6 @@ import bdb
 import dataclasses
 import json
 import re
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -14,12 +13,12 @@ import pytest
 import torch
 from helpers.classic_vit import ViT as ClassicViT
 from helpers.classic_vit import __file__ as CLASSIC
+from helpers.commands import call, python_process
 from rich.console import Console
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vit_trace.base.trace import Trace
-from vit_trace.cli.app import run as command
 from vit_trace.config import ViTConfig
 from vit_trace.diagnose.diagnose import of_model
 from vit_trace.probing.run import run
@@ -676,24 +675,25 @@ def test_the_python_file_gives_the_same_scores(which, request):
 
 def test_json_holds_the_listing_and_show_needs_no_torch(tmp_path, capfd):
     saved = tmp_path / "trace.json"
-    assert command(["--depth", "1", "--view", "source", "--format", "json", "-o", str(saved)]) == 0
-    document = json.loads(capfd.readouterr().out)
+    code, out, _ = call(capfd, "--depth", "1", "--view", "source", "--format", "json", "-o", saved)
+    assert code == 0
+    document = json.loads(out)
     forward = next(one for one in document["listing"] if (one["class"], one["function"]) == ("Attention", "forward"))
     dots = next(line for line in forward["lines"] if line["text"].strip().startswith("dots"))
     assert dots["notes"][-1]["name"] == "dots" and dots["notes"][-1]["tensors"][0]["shape"] == [5, 16, 65, 65]
     assert {"file", "class", "function", "lines"} <= set(forward)
     arguments = ["show", str(saved), "--view", "source"]
     script = f"import sys; sys.modules['torch'] = None; from vit_trace.cli.app import run; sys.exit(run({arguments!r}))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    done = python_process("-c", script)
     assert done.returncode == 0, done.stderr
     assert "→ dots 5×16×65×65  b × heads × n+1 × n+1" in done.stdout
 
 
 def test_the_saved_listing_at_other_values(tmp_path, capfd):
     saved = tmp_path / "trace.json"
-    command(["--depth", "1", "--view", "source", "-o", str(saved)])
-    assert command(["show", str(saved), "--view", "source", "--with", "b=2", "--with", "image_size=512"]) == 0
-    out = capfd.readouterr().out
+    call(capfd, "--depth", "1", "--view", "source", "-o", saved)
+    code, out, _ = call(capfd, "show", saved, "--view", "source", "--with", "b=2", "--with", "image_size=512")
+    assert code == 0
     assert "→ dots 2×16×257×257  b × heads × n+1 × n+1" in out and "5×16×65×65" not in out
     assert "num_patches 256  n" in out
 
@@ -707,15 +707,15 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_refused(case, capfd):
     arguments, help = REFUSED[case]
-    assert command(arguments) == 2
-    assert help in capfd.readouterr().err
+    code, _, err = call(capfd, *arguments)
+    assert code == 2 and help in err
 
 
 def test_a_trace_saved_without_its_listing_says_how_to_save_it(tmp_path, capfd):
     saved = tmp_path / "trace.json"
-    command(["--depth", "1", "--no-formulas", "-o", str(saved)])
-    assert command(["show", str(saved), "--view", "source"]) == 2
-    assert "vit-trace --view source -o trace.json" in capfd.readouterr().err
+    call(capfd, "--depth", "1", "--no-formulas", "-o", saved)
+    code, _, err = call(capfd, "show", saved, "--view", "source")
+    assert code == 2 and "vit-trace --view source -o trace.json" in err
 
 
 # -- other people's models -----------------------------------------------------------------------------------------

@@ -1,17 +1,15 @@
 """The listing of source that is laid out, stored or changed in ways a model's file may be: each was once got wrong."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from helpers.commands import call, python_process
 from rich.cells import cell_len
 from test_listing import built, notes_of, python_block, shown
 from torch import nn
 
 from vit_trace.base.trace import Trace
-from vit_trace.cli.app import run as command
 from vit_trace.render.commented import markdown, python
 
 HEAD = "import torch\nfrom torch import nn\n"
@@ -195,19 +193,19 @@ def test_the_file_of_a_package_runs_beside_it(tmp_path, monkeypatch):
     assert "# @register\n" in text
     listing = tmp_path / "listing.py"
     listing.write_text(text + "assert Net()(torch.ones(1)).item() == 4\n", encoding="utf-8")
-    done = subprocess.run([sys.executable, str(listing)], capture_output=True, text=True, check=False)
+    done = python_process(listing)
     assert done.returncode == 0, done.stderr
 
 
 def test_a_stage_that_is_not_there_is_refused_and_an_operation_is_found(tmp_path, capfd):
     saved = tmp_path / "trace.json"
-    assert command(["--depth", "1", "--view", "source", "-o", str(saved)]) == 0
+    assert call(capfd, "--depth", "1", "--view", "source", "-o", saved).code == 0
     for format in ("rich", "markdown"):
-        assert command(["show", str(saved), "--view", "source", "--format", format, "--stage", "zzz"]) == 2
-        assert "--stage zzz: no stage has such a name" in capfd.readouterr().err
+        code, _, err = call(capfd, "show", saved, "--view", "source", "--format", format, "--stage", "zzz")
+        assert code == 2 and "--stage zzz: no stage has such a name" in err
     for glob in ("dots", "Softmax", "*.dots"):
-        assert command(["show", str(saved), "--view", "source", "--stage", glob]) == 0
-        out = capfd.readouterr().out
+        code, out, _ = call(capfd, "show", saved, "--view", "source", "--stage", glob)
+        assert code == 0
         assert "class Attention" in out and "class FeedForward" not in out
 
 
@@ -216,10 +214,10 @@ OTHERS = ["torchvision:vit_b_16", "hf:BeitConfig", "timm:vit_tiny_patch16_224"]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("spec", OTHERS)
-def test_the_file_of_a_library_runs(spec, tmp_path):
+def test_the_file_of_a_library_runs(spec, tmp_path, capfd):
     pytest.importorskip({"hf": "transformers"}.get(spec.partition(":")[0], spec.partition(":")[0]))
     listing = tmp_path / "listing.py"
-    assert command([spec, "--no-formulas", "--view", "source", "-o", str(listing)]) == 0
+    assert call(capfd, spec, "--no-formulas", "--view", "source", "-o", listing).code == 0
     assert Path(listing).read_text().count("  # ") > 40
-    done = subprocess.run([sys.executable, str(listing)], capture_output=True, text=True, check=False)
+    done = python_process(listing)
     assert done.returncode == 0, done.stderr

@@ -4,8 +4,6 @@ Every function that has a rule is called with drawn arguments (helpers/shape_cal
 is compared too. Strides of dims of size 1 are left out: no view depends on them.
 """
 
-import subprocess
-import sys
 import textwrap
 from contextlib import nullcontext
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.commands import python_process
 from helpers.shape_calls import FAMILIES, Drawer, T
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -279,8 +278,9 @@ def test_building_and_running_a_vit_leaves_the_compiler_out() -> None:
     """
 
     def run(*args: str) -> list[str]:
-        command = [sys.executable, "-c", textwrap.dedent(script), *args]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+        done = python_process("-c", textwrap.dedent(script), *args)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
 
     assert run("rules") == ["(2, 10)", "[]"]
     assert "sympy" in run()[1]

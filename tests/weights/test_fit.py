@@ -2,20 +2,18 @@
 
 import copyreg
 import json
-import os
 import re
-import subprocess
-import sys
 from functools import cache
 
 import numpy
 import pytest
 import torch
+from helpers.commands import call, python_process
 from helpers.targets import library_target
 from safetensors.torch import save_file
 
-from vit_trace.codes.registry import MEANINGS as CODES
 from vit_trace.config import ViTConfig
+from vit_trace.render.codes import MEANINGS as CODES
 from vit_trace.targets.libraries.builtin import builtin
 from vit_trace.vit import ViT
 from vit_trace.weights import Checkpoint, Entry, read
@@ -369,37 +367,33 @@ def test_other_architectures_are_not_taken_for_a_plain_vit(name):
         assert described(Checkpoint("x", "torch", state(timm.create_model(name)))) is None
 
 
-def vit_trace(*words: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "vit_trace", *words], capture_output=True, text=True, timeout=120)
-
-
-def test_the_written_config_fits_its_checkpoint(tmp_path):
+def test_the_written_config_fits_its_checkpoint(tmp_path, capfd):
     torch.save(ViT(**OWN).state_dict(), tmp_path / "own.pt")
     import timm
 
     save_file(timm.create_model("vit_base_patch16_224", **SMALL).state_dict(), tmp_path / "timm.safetensors")
-    for weights, config in (("own.pt", "model.yaml"), ("timm.safetensors", "config.json")):
-        run = vit_trace("check", "--checkpoint", str(tmp_path / weights), "-o", str(tmp_path / config))
-        assert run.returncode == 0, run.stderr
-        run = vit_trace("check", str(tmp_path / config), "--checkpoint", str(tmp_path / weights), "--format", "json")
-        report = json.loads(run.stdout)
-        assert run.returncode == 0, run.stdout
+    for weights, config in ((tmp_path / "own.pt", "model.yaml"), (tmp_path / "timm.safetensors", "config.json")):
+        run = call(capfd, "check", "--checkpoint", weights, "-o", tmp_path / config)
+        assert run.code == 0, run.err
+        run = call(capfd, "check", tmp_path / config, "--checkpoint", weights, "--format", "json")
+        report = json.loads(run.out)
+        assert run.code == 0, run.out
         assert not [one for one in report["configs"][0]["diagnostics"] if one["code"].startswith("checkpoint")]
-    run = vit_trace("check", "--checkpoint", str(tmp_path / "timm.safetensors"), "-o", str(tmp_path / "no.yaml"))
-    assert run.returncode == 2 and "config.json only" in run.stderr and not (tmp_path / "no.yaml").exists()
+    run = call(capfd, "check", "--checkpoint", tmp_path / "timm.safetensors", "-o", tmp_path / "no.yaml")
+    assert run.code == 2 and "config.json only" in run.err and not (tmp_path / "no.yaml").exists()
 
 
-def test_the_verb(tmp_path):
+def test_the_verb(tmp_path, capfd):
     torch.save({"model": ViT(**OWN).state_dict()}, tmp_path / "own.pt")
-    run = vit_trace("check", "--checkpoint", str(tmp_path / "own.pt"))
-    assert run.returncode == 0 and run.stdout.startswith(f"{tmp_path}/own.pt['model'] · torch · ")
+    run = call(capfd, "check", "--checkpoint", tmp_path / "own.pt")
+    assert run.code == 0 and run.out.startswith(f"{tmp_path}/own.pt['model'] · torch · ")
     config = tmp_path / "m.yaml"
     config.write_text("".join(f"{name}: {value}\n" for name, value in {**OWN, "image_size": 64}.items()))
-    run = vit_trace("check", str(config), "--checkpoint", str(tmp_path / "own.pt"), "--format", "concise")
-    assert run.returncode == 1
-    assert f"{config}:1:13: error[checkpoint-image-size]: checkpoint was made for 32×32" in run.stdout
-    run = vit_trace("check", str(config), "--checkpoint", str(tmp_path / "none.pt"), "--format", "concise")
-    assert run.returncode == 2 and "error[checkpoint-unreadable]" in run.stdout
+    run = call(capfd, "check", config, "--checkpoint", tmp_path / "own.pt", "--format", "concise")
+    assert run.code == 1
+    assert f"{config}:1:13: error[checkpoint-image-size]: checkpoint was made for 32×32" in run.out
+    run = call(capfd, "check", config, "--checkpoint", tmp_path / "none.pt", "--format", "concise")
+    assert run.code == 2 and "error[checkpoint-unreadable]" in run.out
 
 
 def test_describing_needs_no_torch(tmp_path):
@@ -411,9 +405,7 @@ def test_describing_needs_no_torch(tmp_path):
         "try:\n    main()\nfinally:\n    assert not {'torch', 'numpy', 'safetensors'} & set(sys.modules)\n"
     )
     for name in ("x.safetensors", "x.npz"):
-        run = subprocess.run(
-            [sys.executable, "-c", script, str(tmp_path / name)], capture_output=True, text=True, env={**os.environ}
-        )
+        run = python_process("-c", script, tmp_path / name)
         assert "named as in" in run.stdout and "Error" not in run.stderr, run.stderr
 
 

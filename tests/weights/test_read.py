@@ -5,14 +5,13 @@ import json
 import os
 import pickle
 import struct
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import numpy
 import pytest
 import torch
+from helpers.commands import python_process
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
@@ -341,9 +340,7 @@ def test_bombs_are_refused_in_little_memory(tmp_path):
         "status = open('/proc/self/status').read()\n"
         "print(int(status.split('VmHWM:')[1].split()[0]) // 1024)\n"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", script, *map(str, found.values())], capture_output=True, text=True, timeout=120
-    )
+    run = python_process("-c", script, *found.values())
     assert run.returncode == 0, run.stderr
     *codes, memory = run.stdout.split()
     assert len(codes) == len(found) and set(codes) <= {
