@@ -28,6 +28,14 @@ MAKERS = {
 }
 """Calls whose first argument, or `code`, is a code."""
 
+KINDS = {
+    node.targets[0].id: node.value.args[0].value
+    for path in SOURCES
+    for node in ast.parse(path.read_text()).body
+    if isinstance(node, ast.Assign) and getattr(getattr(node.value, "func", None), "id", "") == "CauseKind"
+}
+"""Name of a kind of cause -> its code. To declare one is not enough: a finder has to give it."""
+
 WORDS = re.compile(r"[a-z]+(-[a-z0-9]+)*")
 KEBAB = re.compile(r"[a-z]+(-[a-z0-9]+)+")
 NO_CODE = {"utf-8", "vit-trace-plain", *(TITLES.keys() - {"usage"})}
@@ -42,21 +50,36 @@ def texts(node: ast.AST) -> set[str]:
     return {node.value} if isinstance(node, ast.Constant) and WORDS.fullmatch(str(node.value)) else set()
 
 
+def is_kind(node: ast.Call) -> bool:
+    return getattr(node.func, "id", "") == "CauseKind"
+
+
+def kinds(node: ast.AST) -> set[str]:
+    """Codes of the kinds of causes that an expression may be."""
+    if isinstance(node, ast.IfExp):
+        return kinds(node.body) | kinds(node.orelse)
+    return {KINDS[node.id]} if isinstance(node, ast.Name) and node.id in KINDS else set()
+
+
 def emitted(source: str, part: str = "diagnose") -> set[str]:
     """Codes that a file can give: what is handed to a maker or named by a constant; every dashed text in
     `diagnose` and `check`.
     """
     found: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
+    tree = ast.parse(source)
+    declared = [id(node.args[0]) for node in ast.walk(tree) if isinstance(node, ast.Call) and is_kind(node)]
+    for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             name = getattr(node.func, "id", getattr(node.func, "attr", ""))
             given = [*node.args[:1], *(word.value for word in node.keywords if word.arg == "code")]
             found |= set().union(*map(texts, given)) if name in MAKERS else set()
+            found |= set().union(*map(kinds, node.args))
         elif isinstance(node, ast.Assign):
             name = getattr(node.targets[0], "id", "")
+            found |= kinds(node.value)
             found |= {text for text in texts(node.value) if name == "code" or (name.isupper() and "-" in text)}
-        elif part in ("diagnose", "check") and isinstance(node, ast.Constant) and KEBAB.fullmatch(str(node.value)):
-            found.add(node.value)
+        elif part in ("diagnose", "check") and isinstance(node, ast.Constant) and id(node) not in declared:
+            found |= {node.value} if KEBAB.fullmatch(str(node.value)) else set()
     return found - NO_CODE
 
 
@@ -87,6 +110,8 @@ def test_the_search_can_fail():
     assert emitted("raise refuse('new' if x else 'no-such-thing', 'text')\nCODE = 'made-up'") == {
         *("new", "no-such-thing", "made-up")
     }
+    assert emitted('UNUSED = CauseKind("never-found", "A meaning.")') == set()
+    assert emitted("Cause(MATMUL, 'text')") == emitted("kind = MATMUL if x else y") == {"matmul"}
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])

@@ -1,7 +1,6 @@
-"""Why a forward failed: the cause in words, who made the sizes that disagree, and changes that were tried and work.
+"""Explains why a forward failed: the cause in words, who made the sizes that disagree, changes that work.
 
-`explain_failure` takes a recorded failure and gives it back complete. It works on shapes, formulas and sources; torch
-is imported only to try things.
+Works on shapes, formulas and sources; what it tries, `trials` tries.
 """
 
 from __future__ import annotations
@@ -14,17 +13,15 @@ from msgspec.structs import replace
 
 from vit_trace.base.trace import Failure, Label, Operand, Producer, Stage, Trace
 from vit_trace.base.words import shape_text
+from vit_trace.diagnose.cause import Cause
 from vit_trace.diagnose.causes import cause_of
-from vit_trace.diagnose.changes.inputs import unbatched
-from vit_trace.diagnose.changes.records import InputChange, Tried
+from vit_trace.diagnose.layout import layout_cause
 from vit_trace.diagnose.naming import formula_of, said
 from vit_trace.diagnose.producers import producer, siblings
 from vit_trace.diagnose.remedies import partway, remedies
-from vit_trace.diagnose.scene import Cause, Scene, Side, axes_text
+from vit_trace.diagnose.scene import Scene, Side
 from vit_trace.diagnose.trials import Case
 from vit_trace.record.raised.failure import DEFECT
-
-UNNAMED = {"input", "the tensor", "its input"}
 
 
 def explained(trace: Trace, case: Case | None = None) -> Trace:
@@ -88,48 +85,11 @@ def named_operands(trace: Trace, failure: Failure) -> tuple[Operand, ...]:
     return tuple(found)
 
 
-# -- the layout of the input as the cause --------------------------------------------------------------------------
-
-
-def layout_cause(scene: Scene, cause: Cause, tried: Sequence[Tried], case: Case | None) -> Cause:
-    """Where moving or adding an axis of the input made it run, that is the cause, and the rest its consequence."""
-    change = tried[0].change if tried else None
-    if not isinstance(change, InputChange) or not change.steps or cause.code == "dtype":
-        return cause
-    steps = [step.name for step in change.steps]
-    shape = next(spec.shape for stage in scene.inputs for spec in stage.outputs)
-    name = scene.inputs[0].name
-    code, text = "mixed-axes", f"{name} {shape_text(shape)} has its axes in another order than the model takes them"
-    if steps == ["unsqueeze"]:
-        longer = case is not None and case.expected is not None and len(case.expected) > len(shape)
-        if not longer and not (len(shape) == 3 and unbatched(shape)):
-            return cause
-        code = "missing-batch-axis"
-        text = (
-            f"{name} {shape_text(shape)} has {axes_text(len(shape))}, the model takes {len(shape) + 1}: no batch axis"
-        )
-    elif steps[0] in ("squeeze", "flatten"):
-        code = "extra-batch-axis"
-        text = f"{name} {shape_text(shape)} has {axes_text(len(shape))}, the model takes {len(shape) - 1}"
-    elif steps[0] == "transpose" and not any(side.operand and side.operand.parameter for side in cause.sides):
-        return cause
-    elif steps[0] == "permute":
-        code, text = "channels-last", f"{name} {shape_text(shape)} has its channels last, the model takes them first"
-    return replace_cause(cause, code, text)
-
-
-def replace_cause(cause: Cause, code: str, text: str) -> Cause:
-    notes = (f"so {cause.message}", *cause.notes)
-    return dataclasses.replace(cause, code=code, message=text, notes=notes)
-
-
 # -- notes and labels ----------------------------------------------------------------------------------------------
 
 
 def side_notes(scene: Scene, cause: Cause, producers: Sequence[Producer]) -> list[str]:
     """Each size: what it is, who made it; and what the other blocks have."""
-    if cause.code in ("missing-batch-axis", "extra-batch-axis", "channels-last", "mixed-axes"):
-        return []
     notes = []
     for side in cause.sides[:3]:
         made = next((one for one in producers if one.operand == side.name and one.size == side.size), None)

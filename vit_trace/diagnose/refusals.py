@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from vit_trace.base.trace import Failure, Operand, Stage, TensorSpec, Trace
-from vit_trace.diagnose.causes.layers import CONTRACTIONS, FLOATS, dtype_clash
+from vit_trace.diagnose.causes.dtype import CONTRACTIONS, FLOATS, dtype_clash
 from vit_trace.diagnose.refusal import Refusal, held_as_operand
 from vit_trace.diagnose.rows import missing_rows
 

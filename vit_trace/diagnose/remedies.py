@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from vit_trace.base.trace import Producer, Trace
+from vit_trace.diagnose.cause import Cause
 from vit_trace.diagnose.causes import cause_of
-from vit_trace.diagnose.causes.lookups import GATHERS, SCATTERS, SELECTS
+from vit_trace.diagnose.causes.gather import GATHERS, SCATTERS, SELECTS
 from vit_trace.diagnose.changes.calls import calls
 from vit_trace.diagnose.changes.inputs import conversions, input_sizes, input_width, layouts, swapped
 from vit_trace.diagnose.changes.parameters import everywhere, following, resized
 from vit_trace.diagnose.changes.records import CallChange, Change, LayerInput, ParameterResize, Tried
 from vit_trace.diagnose.changes.settings import dividing, matching_hyperparameters
-from vit_trace.diagnose.scene import Cause, Scene
+from vit_trace.diagnose.scene import Scene
 from vit_trace.diagnose.trials import Case
 
 MOST = 4

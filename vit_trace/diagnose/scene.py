@@ -1,4 +1,4 @@
-"""The failing call as the causes see it: its operands, sizes and numbers, and what a cause is. No torch."""
+"""Shows the failing call to those who explain it: its operands, sizes and numbers, and names for them. No torch."""
 
 from __future__ import annotations
 
@@ -7,12 +7,19 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from vit_trace.base.trace import Failure, Operand, Parameter, Source, Stage, Trace, Value
+from vit_trace.base.trace import Failure, Operand, Parameter, Stage, Trace, Value
+from vit_trace.base.words import shape_text
 
 Shape = tuple[int, ...]
 
 NAMESPACES = {"torch", "F", "nn", "np", "numpy", "einops", "functional"}
-"""What a long expression may start with that is no variable of the model."""
+"""Names that a long expression may start with and that are not variables of the model."""
+
+LONGEST_NAME = 32
+"""Characters of an expression that names an operand; a longer one is shortened."""
+
+MOST_NUMBERS = 8
+"""Numbers of a frame in one note; the rest is left out."""
 
 REFLECTED = re.compile(r"^[ir](?=(add|sub|mul|truediv|div|floordiv|pow|mod|and|or|xor|matmul)$)")
 
@@ -25,23 +32,6 @@ class Side:
     axis: int | None
     size: int
     name: str
-
-
-@dataclass(frozen=True)
-class Cause:
-    """Why a call failed: a code, one sentence that makes sense alone, further numbers, the sizes that disagree.
-
-    `rank` is how many axes the first operand should have had; `divisor` what a size should be a multiple of; `by_value`
-    that values decide, not shapes: found by running it without memory, where nothing can be tried that depends on them.
-    """
-
-    code: str
-    message: str
-    notes: tuple[str, ...] = ()
-    sides: tuple[Side, ...] = ()
-    rank: int | None = None
-    divisor: int | None = None
-    by_value: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,7 +57,7 @@ class Scene:
 
     @cached_property
     def name(self) -> str:
-        """How to call the failing stage in a sentence."""
+        """How a sentence names the failing stage."""
         stage = self.stage
         return (stage.name or "the model") if stage is not None else "the model"
 
@@ -86,6 +76,11 @@ class Scene:
     @cached_property
     def inputs(self) -> list[Stage]:
         return [stage for stage in self.trace.stages if stage.kind == "input"]
+
+    @cached_property
+    def whole_numbers(self) -> dict[str, int]:
+        """The whole numbers of the failing frame, by name."""
+        return {name: value for name, value in self.failure.values.items() if type(value) is int}
 
     def tensor(self, place: int) -> Operand | None:
         return self.operands[place] if place < len(self.operands) else None
@@ -119,7 +114,7 @@ def called(operand: Operand) -> str:
     name = operand.name.removeprefix("self.")
     if name in ("", "input"):
         return "its input"
-    if len(name) > 32 or "\n" in name:
+    if len(name) > LONGEST_NAME or "\n" in name:
         return shortened(name)
     return name
 
@@ -139,16 +134,91 @@ def side(operand: Operand, axis: int, name: str = "") -> Side:
     return Side(operand, axis % len(operand.shape), operand.shape[axis], name or called(operand))
 
 
+def clash(first: Shape, second: Shape) -> int | None:
+    """The axis, counted from the end from 1 on, at which two shapes do not broadcast; None where they do."""
+    for back in range(1, min(len(first), len(second)) + 1):
+        one, two = first[-back], second[-back]
+        if one != two and 1 not in (one, two):
+            return back
+    return None
+
+
+# -- in words ------------------------------------------------------------------------------------------------------
+
+
+def shown(operand: Operand) -> str:
+    """x 2×9×16"""
+    return f"{called(operand)} {shape_text(operand.shape)}"
+
+
+def name_in_layer(operand: Operand) -> str:
+    """What a layer's input is called in a sentence about the layer."""
+    name = called(operand)
+    return "its input" if name == "the tensor" else name
+
+
+def layer_of(operand: Operand, scene: Scene) -> str:
+    """blocks.1.mlp.2 for its weight; the function's name where the weight is not a parameter."""
+    return operand.parameter.rpartition(".")[0] or operand.parameter or scene.layer
+
+
+def axis_note(x: Operand, wanted: int) -> tuple[str, ...]:
+    """The axis with the size that a layer wants elsewhere: any but the batch; empty where there is none."""
+    axis = next((axis for axis, size in enumerate(x.shape) if size == wanted and axis), None)
+    return (f"axis {axis} of {shape_text(x.shape)} has {wanted}",) if axis is not None else ()
+
+
+def difference(one: Side, two: Side) -> str:
+    """x has 82 tokens, pos_embedding has 65"""
+    if counts_tokens(one) or counts_tokens(two):
+        return f"{one.name} has {one.size} tokens, {two.name} has {two.size}"
+    return f"{one.name} has {one.size}, {two.name} has {two.size}{common_axis(one, two)}"
+
+
+def common_axis(one: Side, two: Side) -> str:
+    """ "on axis 1", or counted from the end where the two have different numbers of axes."""
+    if one.axis == two.axis:
+        return f" on axis {one.axis}"
+    if one.operand is None or two.operand is None or one.axis is None or two.axis is None:
+        return ""
+    back = len(one.operand.shape) - one.axis
+    if back != len(two.operand.shape) - two.axis:
+        return ""
+    return " on the last axis" if back == 1 else f" on axis -{back}"
+
+
+def counts_tokens(side: Side) -> bool:
+    """Whether the formula of an axis counts patches."""
+    operand, axis = side.operand, side.axis
+    if operand is None or axis is None or axis >= len(operand.dims):
+        return False
+    words = set(re.findall(r"\w+", operand.dims[axis]))
+    return bool({"n", "n_model"} & words or {"h", "w"} <= words or {"h_model", "w_model"} <= words)
+
+
+def frame_note(scene: Scene) -> tuple[str, ...]:
+    """The numbers of the raising frame that its line names, else the first few."""
+    values = scene.failure.values
+    line = spoken_lines(scene)
+    spoken = [name for name in values if mentions(line, name)]
+    names = spoken or [name for name in values if name.startswith("self.")] or list(values)
+    texts = [*map(shown, scene.operands[:3]), *(f"{name} = {values[name]}" for name in names[:MOST_NUMBERS])]
+    return (f"with {', '.join(texts)}",) if texts else ()
+
+
 def axes_text(count: int) -> str:
     return f"{count} ax{'i' if count == 1 else 'e'}s"
 
 
 def mentions(text: str, name: str) -> bool:
-    """Whether source speaks of a variable, or of an attribute written out: self.heads, and not the heads of it."""
+    """Whether source names a variable, or an attribute as it is written: self.heads, but not heads alone."""
     return re.search(rf"(?<![\w.]){re.escape(name)}\b", text) is not None
 
 
-def whole_lines(span: Source) -> str:
-    """The source lines of a span, as far as they can be read."""
+def spoken_lines(scene: Scene) -> str:
+    """The source lines of the failing expression, as far as they can be read."""
+    span = scene.failure.span
+    if span is None:
+        return ""
     lines = [linecache.getline(span.file, number) for number in range(span.line, span.end_line + 1)]
     return "".join(lines) or span.text

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from textwrap import fill
 
-import vit_trace.codes.meanings  # noqa: F401  # registers what its codes mean
+import vit_trace.codes.meanings
+import vit_trace.diagnose.layout  # noqa: F401  # registers what its codes mean
 from vit_trace.base.modules import import_all
 from vit_trace.check import rules
 from vit_trace.codes.registry import AREA_OF, MEANINGS, TITLES
-from vit_trace.diagnose import silent
+from vit_trace.diagnose import causes, silent
 
-for package in (silent, rules):
+for package in (causes, silent, rules):
     import_all(package.__name__)
 
 WIDTH = 100

@@ -5,10 +5,10 @@ Causes of a failure, silent mistakes and rules of `check` register their own cod
 
 from __future__ import annotations
 
-from vit_trace.codes.meanings import checkpoint, config, forward, memory, notes, targets, usage
+from vit_trace.codes.meanings import checkpoint, config, memory, notes, recording, targets, usage
 from vit_trace.codes.registry import register_all
 
-register_all("failure", forward.MEANINGS)
+register_all("failure", recording.MEANINGS)
 register_all("silent", notes.MEANINGS)
 register_all("checkpoint", checkpoint.MEANINGS)
 register_all("memory", memory.MEANINGS)

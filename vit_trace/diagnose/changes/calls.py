@@ -10,12 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 
 from vit_trace.base.trace import Operand, Value
-from vit_trace.diagnose.causes.combine import BIASED, JOINS, PRODUCTS, clash
-from vit_trace.diagnose.causes.lookups import GATHERS, SCATTERS
+from vit_trace.diagnose.cause import Cause
+from vit_trace.diagnose.causes.cat import JOINS
+from vit_trace.diagnose.causes.gather import GATHERS, SCATTERS
+from vit_trace.diagnose.causes.matmul import BIASED, PRODUCTS
 from vit_trace.diagnose.changes.parameters import LIKEWISE, other_blocks
 from vit_trace.diagnose.changes.records import CallChange, Change, LayerInput
 from vit_trace.diagnose.changes.steps import Method, method
-from vit_trace.diagnose.scene import Cause, Scene, Shape
+from vit_trace.diagnose.scene import Scene, Shape, clash
 
 WIDTHS = {"linear", "norm-size", "attention-width"}
 ATTENTION = "scaled_dot_product_attention"
@@ -182,9 +184,8 @@ def turns(shape: Shape, whole: Shape) -> Iterator[list[Method]]:
 
 def fits(shape: Sequence[int], whole: Sequence[int]) -> bool:
     """Whether one shape broadcasts to another without making that larger."""
-    one, two = (Operand("", tuple(sizes), (), "") for sizes in (shape, whole))
     grows = any(size == 1 != length for size, length in zip(reversed(whole), reversed(shape), strict=False))
-    return len(shape) <= len(whole) and clash(one, two) is None and not grows
+    return len(shape) <= len(whole) and clash(tuple(shape), tuple(whole)) is None and not grows
 
 
 # -- as data, and in words -----------------------------------------------------------------------------------------

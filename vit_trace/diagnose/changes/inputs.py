@@ -9,9 +9,10 @@ from math import isqrt
 
 from vit_trace.base.trace import Producer, Value
 from vit_trace.base.words import shape_text
+from vit_trace.diagnose.cause import Cause
 from vit_trace.diagnose.changes.records import Change, InputChange, ModelDtype
 from vit_trace.diagnose.changes.steps import Method, method, shape_after
-from vit_trace.diagnose.scene import Cause, Scene
+from vit_trace.diagnose.scene import Scene
 from vit_trace.diagnose.trials import Case
 
 ROOT_DIVISORS = (32, 16, 14, 8, 7)

@@ -8,12 +8,13 @@ from typing import TypeVar
 
 from vit_trace.base.trace import Parameter, Producer, Trace, Value
 from vit_trace.base.words import shape_text
+from vit_trace.diagnose.cause import Cause
 from vit_trace.diagnose.causes import cause_of
 from vit_trace.diagnose.changes.layers import size_attribute
 from vit_trace.diagnose.changes.records import Change, ParameterResize
 from vit_trace.diagnose.changes.steps import Shape
 from vit_trace.diagnose.producers import namesakes, siblings
-from vit_trace.diagnose.scene import Cause, Scene, Side
+from vit_trace.diagnose.scene import Scene, Side
 
 T = TypeVar("T")
 LIKEWISE = ", likewise in the other blocks"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vit_trace.base.trace import Value
+from vit_trace.diagnose.cause import Cause
 from vit_trace.diagnose.changes.inputs import built_for, first_input
 from vit_trace.diagnose.changes.parameters import LIKEWISE, other_blocks
 from vit_trace.diagnose.changes.records import AttributeChange, Change
-from vit_trace.diagnose.scene import Cause, Scene
+from vit_trace.diagnose.scene import Scene
 from vit_trace.diagnose.trials import Case
 
 

@@ -1,0 +1,93 @@
+"""Defines causes: kinds of mistakes with their codes, the finders that recognise them, and what one finder returns.
+
+A file in `diagnose/causes/` declares a `CauseKind` and decorates its finder with `finds`; nothing else lists it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+from vit_trace.codes.registry import register
+from vit_trace.diagnose.scene import Scene, Side
+
+
+@dataclass(frozen=True)
+class CauseKind:
+    """A mistake that has a code: what the code means, for `explain CODE`. Making one registers its code.
+
+    Raises:
+        ValueError: the code has another meaning already.
+    """
+
+    code: str
+    meaning: str
+
+    def __post_init__(self) -> None:
+        register("failure", self.code, self.meaning)
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why a call failed: its kind, one sentence that makes sense alone, further numbers, the sizes that disagree.
+
+    `rank` is how many axes the first operand should have had; `divisor` what a size should be a multiple of; `by_value`
+    that values decide, not shapes: a run on the meta device goes well.
+    """
+
+    kind: CauseKind
+    message: str
+    notes: tuple[str, ...] = ()
+    sides: tuple[Side, ...] = ()
+    rank: int | None = None
+    divisor: int | None = None
+    by_value: bool = False
+
+    @property
+    def code(self) -> str:
+        return self.kind.code
+
+
+Finder = Callable[[Scene], Cause | None]
+
+
+class Turn(IntEnum):
+    """When a finder is asked. Within one turn, at most one finder may answer for a failure."""
+
+    FIRST = 0
+    """Python or einops refuse the call before torch sees it."""
+    EARLY = 1
+    """A mistake that counts whatever the shapes are, such as two dtypes."""
+    USUAL = 2
+    """Shapes and numbers disagree."""
+    LATE = 3
+    """Holds only where nothing more precise was found."""
+    LAST = 4
+    """No cause is known."""
+
+
+ANY_CALL = "*"
+
+FINDERS: dict[str, list[tuple[Turn, Finder]]] = {}
+"""Failing call -> the finders that speak for it; ANY_CALL -> those that look at every failure."""
+
+
+def finds(*calls: str, turn: Turn = Turn.USUAL) -> Callable[[Finder], Finder]:
+    """Decorate a finder: register it for calls, by the function's name; for every call where none is named."""
+
+    def registered(finder: Finder) -> Finder:
+        for call in calls or (ANY_CALL,):
+            FINDERS.setdefault(call, []).append((turn, finder))
+        return finder
+
+    return registered
+
+
+def found_causes(scene: Scene) -> Iterator[tuple[Turn, Cause]]:
+    """Every cause that a finder sees in the failing call, by turn."""
+    finders = [*FINDERS.get(scene.call, ()), *FINDERS.get(ANY_CALL, ())]
+    for turn, finder in sorted(finders, key=lambda entry: entry[0]):
+        found = finder(scene)
+        if found is not None:
+            yield turn, found

@@ -1,0 +1,69 @@
+"""Recognises two tensors of one elementwise operation whose sizes differ on an axis, neither of them 1."""
+
+from __future__ import annotations
+
+import re
+
+from vit_trace.base.trace import Operand
+from vit_trace.base.words import shape_text
+from vit_trace.diagnose.cause import Cause, CauseKind, finds
+from vit_trace.diagnose.scene import Scene, Side, called, clash, difference, side
+
+BROADCAST = CauseKind(
+    "broadcast",
+    """
+Two tensors meet in one operation (x + pos_embedding) and on some axis have different sizes, neither of them 1.
+Example: x is 2×82×1024, pos_embedding is 1×65×1024: 82 tokens against 65 positions.
+The notes say what each size is made of and who made it. Most often a position embedding was made for another image
+size: build the model for the size of the input, feed it the size it was built for, or interpolate the embedding.
+""",
+)
+
+ELEMENTWISE = {
+    *("add", "sub", "subtract", "mul", "multiply", "div", "divide", "truediv", "true_divide", "floordiv", "fmod"),
+    *("floor_divide", "pow", "mod", "remainder", "rsub", "lerp", "addcmul", "addcdiv", "atan2", "hypot", "xlogy"),
+    *("eq", "ne", "lt", "le", "gt", "ge", "isclose", "where", "masked_fill", "clamp", "clip", "max", "min"),
+    *("maximum", "minimum", "and", "or", "xor", "logical_and", "logical_or", "logical_xor", "bitwise_and"),
+    *("bitwise_or", "bitwise_xor", "heaviside", "copy", "mse_loss", "l1_loss", "smooth_l1_loss"),
+}
+"""Functions that broadcast their tensors to one another."""
+
+
+@finds(*ELEMENTWISE)
+def cannot_be_broadcast(scene: Scene) -> Cause | None:
+    """`x + pos_embedding`: the first axis from the right on which two operands differ."""
+    shaped = [operand for operand in scene.operands if operand.shape]
+    if scene.stage is None or scene.stage.kind != "function":
+        return None
+    for place, second in enumerate(shaped):
+        for first in shaped[:place]:
+            back = clash(first.shape, second.shape)
+            if back is not None:
+                one, two = (side(operand, -back, name_in_sum(scene, operand)) for operand in (first, second))
+                return Cause(BROADCAST, difference(one, two), sides=(one, two))
+    return cannot_grow_in_place(scene)
+
+
+def name_in_sum(scene: Scene, operand: Operand) -> str:
+    """What an operand is called, or on which side of a + it stands where its expression is too long to repeat."""
+    name = called(operand)
+    if name != "the tensor" or len(scene.operands) != 2:
+        return name
+    return "the left side" if operand is scene.operands[0] else "the right side"
+
+
+def cannot_grow_in_place(scene: Scene) -> Cause | None:
+    """`x += y` where y has more axes, or larger ones: x cannot grow."""
+    first, second = scene.tensor(0), scene.tensor(1)
+    works_in_place = scene.failure.call.startswith("__i") or re.search(r"[^_]_$", scene.failure.call)
+    if first is None or second is None or not works_in_place:
+        return None
+    extra = len(second.shape) - len(first.shape)
+    wider = [axis for axis, size in enumerate(first.shape) if size == 1 and second.shape[axis + max(extra, 0)] != 1]
+    if extra <= 0 and not wider:
+        return None
+    text = f"{called(first)} {shape_text(first.shape)} cannot grow in place to take {called(second)} "
+    sides: tuple[Side, ...] = ()
+    if wider:
+        sides = (side(first, wider[0]), side(second, wider[0] + max(extra, 0)))
+    return Cause(BROADCAST, text + shape_text(second.shape), sides=sides)

@@ -1,0 +1,77 @@
+"""Recognises a convolution that gets other channels or axes than it was built for, or a kernel that is too large."""
+
+from __future__ import annotations
+
+from vit_trace.base.trace import Operand
+from vit_trace.base.words import shape_text
+from vit_trace.diagnose.cause import Cause, CauseKind, finds
+from vit_trace.diagnose.causes.dtype import CONVOLUTIONS
+from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
+from vit_trace.diagnose.scene import Scene, Side, axes_text, called, layer_of, name_in_layer, side
+
+CONV_CHANNELS = CauseKind(
+    "conv-channels",
+    """
+A convolution gets a different number of channels than it was built for.
+Example: patch_embed.proj takes 3 channels, its input 1×1×224×224 has 1.
+Feed images with those channels, or build the model with in_channels of the images. If the channels are last
+(batch, height, width, channels), permute the input.
+""",
+)
+
+KERNEL = CauseKind(
+    "kernel",
+    """
+A convolution's kernel is larger than its input: a patch larger than the image, or an image that was halved too often on
+the way.
+""",
+)
+
+
+@finds(*CONVOLUTIONS)
+def channels_or_kernel(scene: Scene) -> Cause | None:
+    """`self.proj(x)`: number of axes, channels, then the size of the kernel."""
+    if len(scene.operands) < 2:
+        return None
+    x, weight = scene.operands[:2]
+    return wrong_axes(scene, x, weight) or other_channels_in(scene, x, weight) or kernel_too_large(scene, x, weight)
+
+
+def wrong_axes(scene: Scene, x: Operand, weight: Operand) -> Cause | None:
+    space = int(scene.call[-2])
+    if len(weight.shape) != space + 2:
+        text = f"{scene.call} takes a kernel with {axes_text(space + 2)}, {called(weight)} has {len(weight.shape)}"
+        return Cause(WRONG_RANK, text)
+    layer = layer_of(weight, scene)
+    if len(x.shape) not in (space + 1, space + 2):
+        text = f"{layer} takes {axes_text(space + 2)} (batch, channels, space), {name_in_layer(x)} "
+        return Cause(WRONG_RANK, f"{text}{shape_text(x.shape)} has {len(x.shape)}", rank=space + 2)
+    if 0 in weight.shape[2:]:
+        return Cause(KERNEL, f"{layer} has a kernel of {shape_text(weight.shape[2:])}: it sees nothing")
+    strides = scene.argument("[3]", "stride")
+    if any(step == 0 for step in (strides if isinstance(strides, list) else [strides])):
+        return Cause(KERNEL, f"{layer} has a stride of 0: its kernel never moves")
+    return None
+
+
+def other_channels_in(scene: Scene, x: Operand, weight: Operand) -> Cause | None:
+    transposed, axis = "transpose" in scene.call, -int(scene.call[-2]) - 1
+    groups = scene.integer("[7]" if transposed else "[6]", "groups", default=1)
+    channels = weight.shape[0] if transposed else weight.shape[1] * groups
+    if x.shape[axis] == channels:
+        return None
+    layer, name = layer_of(weight, scene), name_in_layer(x)
+    grouped = f" ({groups} groups of {channels // groups})" if groups > 1 else ""
+    text = f"{layer} takes {channels} channels{grouped}, {name} {shape_text(x.shape)} has {x.shape[axis]}"
+    wants = side(weight, 0 if transposed else 1, layer) if groups == 1 else Side(None, None, channels, layer)
+    return Cause(CONV_CHANNELS, text, sides=(side(x, axis, name), wants))
+
+
+def kernel_too_large(scene: Scene, x: Operand, weight: Operand) -> Cause | None:
+    kernel = weight.shape[2:]
+    fits = all(size >= length for size, length in zip(x.shape[-len(kernel) :], kernel, strict=True))
+    if "transpose" in scene.call or fits:
+        return None
+    layer, name = layer_of(weight, scene), name_in_layer(x)
+    text = f"the kernel {shape_text(kernel)} of {layer} is larger than {name} {shape_text(x.shape)}"
+    return Cause(KERNEL, text, sides=(side(x, -1, name), side(weight, -1, layer)), divisor=kernel[-1])

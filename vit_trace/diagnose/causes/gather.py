@@ -1,0 +1,85 @@
+"""Recognises indices of gather, scatter, index_select and one_hot that are too long, not integers or out of range."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vit_trace.base.trace import Operand
+from vit_trace.diagnose.cause import Cause, CauseKind, finds
+from vit_trace.diagnose.causes.dtype import DTYPE
+from vit_trace.diagnose.causes.index import INDEX, out_of_range, valid_indices, value_out_of_range
+from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
+from vit_trace.diagnose.scene import Scene, axes_text, called, shown, side
+
+GATHER = CauseKind(
+    "gather",
+    """
+gather and scatter take an index that is no longer than the tensor on any axis but the one they work along; for scatter
+the index is also no longer than the source.
+Example: the index 2×4×17 is longer than x 2×9×16 on axis 2.
+""",
+)
+
+GATHERS = {"gather", "take_along_dim"}
+SCATTERS = {"scatter", "scatter_add", "scatter_reduce"}
+SELECTS = {"index_select", "index_add", "index_fill", "index_copy"}
+
+
+@finds(*GATHERS, *SCATTERS)
+def index_of_gather(scene: Scene) -> Cause | None:
+    """`x.gather(1, index)`: an index with as many axes, no longer than the tensor except on the axis it runs along."""
+    if len(scene.operands) < 2:
+        return None
+    tensor, index = scene.operands[:2]
+    if index.dtype != "int64":
+        return Cause(DTYPE, f"{scene.call} takes an index of int64, {shown(index)} is {index.dtype}")
+    if len(index.shape) != len(tensor.shape):
+        text = f"{scene.call} takes an index with the {axes_text(len(tensor.shape))} of {shown(tensor)}, {shown(index)}"
+        return Cause(WRONG_RANK, f"{text} has {len(index.shape)}")
+    axis = scene.integer("[1]", "dim", default=0)
+    if not -len(tensor.shape) <= axis < len(tensor.shape):
+        return None
+    axis %= len(tensor.shape)
+    return next(index_too_long(scene, tensor, index, axis), None) or out_of_range(tensor, axis, index, negative=False)
+
+
+def index_too_long(scene: Scene, tensor: Operand, index: Operand, along: int) -> Iterator[Cause]:
+    source = scene.tensor(2) if scene.call in SCATTERS else None
+    for other, free in ((tensor, along), (source, None)):
+        if other is None or len(other.shape) != len(index.shape):
+            continue
+        for axis in range(len(index.shape)):
+            if axis != free and index.shape[axis] > other.shape[axis]:
+                text = f"{scene.call} along axis {along}: the index {shown(index)} is longer than {shown(other)} "
+                yield Cause(GATHER, f"{text}on axis {axis}", sides=(side(other, axis), side(index, axis)))
+
+
+@finds(*SELECTS)
+def index_of_select(scene: Scene) -> Cause | None:
+    """`x.index_select(1, index)`: one axis of whole numbers in range."""
+    if len(scene.operands) < 2:
+        return None
+    tensor, index = scene.operands[:2]
+    axis = scene.integer("[1]", "dim", default=0)
+    if index.dtype not in ("int64", "int32"):
+        return Cause(DTYPE, f"{scene.call} takes an index of int64 or int32, {called(index)} is {index.dtype}")
+    if len(index.shape) > 1:
+        return Cause(WRONG_RANK, f"{scene.call} takes an index with 1 axis, {shown(index)} has {len(index.shape)}")
+    if not -len(tensor.shape) <= axis < len(tensor.shape):
+        return None
+    return out_of_range(tensor, axis % len(tensor.shape), index, negative=False)
+
+
+@finds("one_hot")
+def class_out_of_range(scene: Scene) -> Cause | None:
+    """`F.one_hot(labels, 4)`: classes from 0 to num_classes - 1."""
+    if not scene.operands:
+        return None
+    index, count = scene.operands[0], scene.integer("[1]", "num_classes", default=-1)
+    if index.dtype != "int64":
+        return Cause(DTYPE, f"one_hot takes int64, {called(index)} is {index.dtype}")
+    value = value_out_of_range(index, count if count >= 0 else 1 << 62, negative=False)
+    if value is None:
+        return None
+    valid = f", {valid_indices(count)}" if count >= 0 else ""
+    return Cause(INDEX, f"{shown(index)} holds the class {value}{valid}")

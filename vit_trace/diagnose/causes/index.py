@@ -1,0 +1,180 @@
+"""Recognises a subscript of a tensor that is out of range: x[:, 9], a mask of another size, x[i] = y of another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from vit_trace.base.trace import Operand, Value
+from vit_trace.base.words import shape_text
+from vit_trace.diagnose.cause import Cause, CauseKind, finds
+from vit_trace.diagnose.causes.broadcast import BROADCAST
+from vit_trace.diagnose.causes.dtype import DTYPE
+from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
+from vit_trace.diagnose.scene import Scene, Shape, Side, axes_text, called, clash, shown, side
+
+INDEX = CauseKind(
+    "index",
+    """
+An index is out of range: x[:, 9] of an axis of 9, a row that an embedding does not have, a mask of another size, the
+fifth of a list of four. If the values of an index decide, the notes give its lowest and highest.
+Example: pos has 196 rows and is asked for row 196: token ids and positions count from 0.
+""",
+)
+
+WHOLE = ("int64", "int32", "int16", "int8", "uint8")
+
+
+def valid_indices(size: int) -> str:
+    """valid: 0…8"""
+    return f"valid: 0…{size - 1}" if size > 1 else "valid: only 0" if size else "there are none"
+
+
+def value_out_of_range(index: Operand, size: int, negative: bool = True) -> int | None:
+    """The value of an index that is out of range for `size`; None where all are valid, or none is known."""
+    if index.extent is None:
+        return None
+    lowest, highest = index.extent
+    if highest >= size:
+        return highest
+    return lowest if lowest < (-size if negative else 0) else None
+
+
+def out_of_range(tensor: Operand, axis: int, index: Operand, negative: bool = True) -> Cause | None:
+    """An index with a value that is too large or too small, with the size that would do."""
+    size = tensor.shape[axis]
+    value = value_out_of_range(index, size, negative)
+    if value is None:
+        return None
+    sides = (side(tensor, axis), Side(None, None, value + 1, called(index))) if value >= size else ()
+    text = f"index {value} is out of range on axis {axis} of {shown(tensor)}, {valid_indices(size)}"
+    return Cause(INDEX, text, (extent_note(index, called(index)),), sides)
+
+
+def extent_note(index: Operand, name: str) -> str:
+    """ids 2×9 holds 0 to 300"""
+    lowest, highest = index.extent or (0, 0)
+    return f"{name} {shape_text(index.shape)} holds {lowest} to {highest}"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a subscript at the axis it is about; `tensor` is the index it is, if it is one."""
+
+    axis: int
+    value: Value
+    tensor: Operand | None = None
+
+    @property
+    def takes(self) -> int:
+        """How many axes it uses up."""
+        if self.tensor is not None and self.tensor.dtype == "bool":
+            return len(self.tensor.shape)
+        return 0 if self.value == "None" else 1
+
+
+def parts_of(parts: Sequence[Value], tensors: Sequence[Operand], ndim: int) -> list[Part]:
+    """The parts of a subscript with the axes they are about; `...` becomes the axes it stands for."""
+    left = iter(tensors)
+    raw = [Part(0, part, next(left, None) if part == "tensor" else None) for part in parts]
+    named = sum(part.takes for part in raw if part.value != "...")
+    found: list[Part] = []
+    axis = 0
+    for part in raw:
+        count = ndim - named if part.value == "..." else 1
+        for _ in range(max(count, 0)):
+            placed = Part(axis, "::" if part.value == "..." else part.value, part.tensor)
+            found.append(placed)
+            axis += placed.takes
+    return found
+
+
+@finds("getitem", "setitem")
+def subscript_of_tensor(scene: Scene) -> Cause | None:
+    """`x[:, 0, 0]`: more axes than there are, an index out of range, a mask of another size."""
+    tensor, written = scene.tensor(0), scene.argument("[1]")
+    if tensor is None or not isinstance(written, list):
+        return None
+    count = sum(part == "tensor" for part in written)
+    parts = parts_of(written, scene.operands[1 : 1 + count], len(tensor.shape))
+    asked = sum(part.takes for part in parts)
+    if asked > len(tensor.shape):
+        has = f"{shown(tensor)} has {len(tensor.shape)}" if tensor.shape else f"{called(tensor)} is a single number"
+        text = f"{axes_text(asked)} are indexed, but {has}"
+        return Cause(WRONG_RANK, text.replace("1 axis are", "1 axis is"), rank=asked)
+    wrong = (*filter(None, (part_out_of_range(tensor, part) for part in parts)), *indices_differ(parts))
+    if wrong:
+        return wrong[0]
+    assigned = does_not_fit_into(scene, selected_shape(tensor.shape, parts), scene.tensor(1 + count))
+    return assigned or Cause(INDEX, f"the subscript is out of range for {shown(tensor)}")
+
+
+def part_out_of_range(tensor: Operand, part: Part) -> Cause | None:
+    """One part of a subscript that the tensor has no values for."""
+    index, size = part.tensor, tensor.shape[part.axis] if part.axis < len(tensor.shape) else 0
+    if type(part.value) is int and not -size <= part.value < size:
+        text = f"index {part.value} is out of range on axis {part.axis} of {shown(tensor)}, {valid_indices(size)}"
+        return Cause(INDEX, text)
+    if index is None:
+        return None
+    if index.dtype == "bool":
+        return mask_of_other_size(tensor, part.axis, index)
+    if index.dtype not in WHOLE:
+        text = f"{shown(tensor)} is indexed by {called(index)}, which is {index.dtype}, not a whole number"
+        return Cause(DTYPE, text)
+    return out_of_range(tensor, part.axis, index)
+
+
+def mask_of_other_size(tensor: Operand, start: int, mask: Operand) -> Cause | None:
+    for axis, length in enumerate(mask.shape):
+        if tensor.shape[start + axis] != length:
+            one, two = side(tensor, start + axis), side(mask, axis)
+            text = f"{two.name} {shape_text(mask.shape)} is a mask for {length} on axis {one.axis}, {shown(tensor)} has"
+            return Cause(INDEX, f"{text} {one.size}", sides=(one, two))
+    return None
+
+
+def indices_differ(parts: Sequence[Part]) -> Iterator[Cause]:
+    """`x[rows, columns]` of two lengths."""
+    indices = [part.tensor for part in parts if part.tensor is not None and part.tensor.dtype != "bool"]
+    for place, second in enumerate(indices):
+        for first in indices[:place]:
+            back = clash(first.shape, second.shape)
+            if back is not None:
+                text = f"the indices {shown(first)} and {shown(second)} do not go together"
+                yield Cause(BROADCAST, text, sides=(side(first, -back), side(second, -back)))
+
+
+def does_not_fit_into(scene: Scene, shape: Shape | None, value: Operand | None) -> Cause | None:
+    """`y[:, 1:] = x` where x does not have the size of what it is put into."""
+    if scene.call != "setitem" or value is None or shape is None:
+        return None
+    target = scene.failure.span.text if scene.failure.span and "\n" not in scene.failure.span.text else "the target"
+    for back in range(1, max(len(shape), len(value.shape)) + 1):
+        have = value.shape[-back] if back <= len(value.shape) else 1
+        room = shape[-back] if back <= len(shape) else 1
+        if have not in (1, room):
+            text = f"{target} is {shape_text(shape)} and is given {shown(value)}: {have} does not fit into {room}"
+            return Cause(BROADCAST, text, sides=(side(value, -back), Side(None, None, room, target)))
+    return None
+
+
+def selected_shape(shape: Sequence[int], parts: Sequence[Part]) -> Shape | None:
+    """The shape of what a subscript takes; None where that depends on values or several tensors."""
+    sizes: list[int] = []
+    axis = 0
+    if sum(part.tensor is not None for part in parts) > 1:
+        return None
+    for part in parts:
+        if part.tensor is not None:
+            if part.tensor.dtype == "bool":
+                return None
+            sizes += part.tensor.shape
+        elif part.value == "None":
+            sizes.append(1)
+        elif isinstance(part.value, str):
+            bounds = [int(one) if re.fullmatch(r"-?\d+", one) else None for one in part.value.split(":")]
+            sizes.append(len(range(*slice(*bounds).indices(shape[axis]))))
+        axis += part.takes
+    return (*sizes, *shape[axis:])

@@ -1,0 +1,83 @@
+"""Recognises a matrix product of tensors whose inner sizes differ: matmul, bmm, einsum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vit_trace.base.trace import Operand
+from vit_trace.base.words import shape_text
+from vit_trace.diagnose.cause import Cause, CauseKind, finds
+from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
+from vit_trace.diagnose.scene import Scene, axes_text, called, side
+
+MATMUL = CauseKind(
+    "matmul",
+    """
+A matrix product (matmul, @, bmm, einsum, attention) of tensors whose inner sizes differ.
+Example: q 2×5×6 @ k 2×8×5: 6 is not 8. The last size of the first has to be the last but one of the second.
+A transpose is missing, or the two sides were projected to different widths.
+""",
+)
+
+RANKS = {"mm": 2, "addmm": 2, "bmm": 3, "baddbmm": 3, "addbmm": 3}
+"""Products -> the only number of axes that they take."""
+
+PRODUCTS = {*RANKS, "matmul", "mv", "dot"}
+BIASED = {"addmm", "baddbmm", "addbmm"}
+"""Products whose first tensor is added."""
+
+
+@finds(*PRODUCTS)
+def inner_sizes_differ(scene: Scene) -> Cause | None:
+    """`a @ b`: a's last size against b's last but one, then the axes in front."""
+    start = 1 if scene.call in BIASED else 0
+    first, second = scene.tensor(start), scene.tensor(start + 1)
+    if first is None or second is None:
+        return None
+    rank = RANKS.get(scene.call)
+    wrong = next((one for one in (first, second) if rank is not None and len(one.shape) != rank), None)
+    if wrong is not None and rank is not None:
+        text = f"{scene.call} takes tensors of {axes_text(rank)}; {called(wrong)} is {shape_text(wrong.shape)}"
+        return Cause(WRONG_RANK, text, rank=rank)
+    if not first.shape or not second.shape:
+        return Cause(WRONG_RANK, f"{scene.call} of a tensor without axes")
+    inner = -2 if len(second.shape) > 1 else -1
+    if first.shape[-1] != second.shape[inner]:
+        one, two = side(first, -1), side(second, inner)
+        text = f"{scene.call} of {shape_text(first.shape)} and {shape_text(second.shape)}: {one.size} is not {two.size}"
+        return Cause(MATMUL, text, sides=(one, two))
+    return next(numbers_of_matrices_differ(scene, first, second), None)
+
+
+def numbers_of_matrices_differ(scene: Scene, first: Operand, second: Operand) -> Iterator[Cause]:
+    """The axes in front of the matrices, which are broadcast."""
+    for back in range(3, min(len(first.shape), len(second.shape)) + 1):
+        sizes = {first.shape[-back], second.shape[-back]}
+        if len(sizes) == 2 and (1 not in sizes or scene.call == "bmm"):
+            one, two = side(first, -back), side(second, -back)
+            text = f"{scene.call}: {one.name} has {one.size} matrices on axis {one.axis}, {two.name} has {two.size}"
+            yield Cause(MATMUL, text, sides=(one, two))
+
+
+@finds("einsum")
+def letter_with_two_sizes(scene: Scene) -> Cause | None:
+    """`torch.einsum("bij,bjk->bik", x, y)`: a letter with two sizes, or a term with other axes than its tensor."""
+    equation = scene.argument("[0]", "equation")
+    if not isinstance(equation, str):
+        return None
+    seen: dict[str, tuple[Operand, int]] = {}
+    for term, operand in zip(equation.replace(" ", "").split("->")[0].split(","), scene.operands, strict=False):
+        if "." in term:
+            continue
+        if len(term) != len(operand.shape):
+            text = f"einsum names {axes_text(len(term))} ({term}) of {called(operand)}, which is "
+            return Cause(WRONG_RANK, text + shape_text(operand.shape), rank=len(term))
+        for axis, letter in enumerate(term):
+            if letter in seen and operand.shape[axis] != seen[letter][0].shape[seen[letter][1]]:
+                one, two = side(*seen[letter]), side(operand, axis)
+                if 1 in (one.size, two.size):
+                    continue
+                text = f"einsum {equation}: {letter} is {one.size} in {one.name} and {two.size} in {two.name}"
+                return Cause(MATMUL, text, sides=(one, two))
+            seen.setdefault(letter, (operand, axis))
+    return None

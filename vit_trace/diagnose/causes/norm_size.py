@@ -1,0 +1,83 @@
+"""Recognises a normalisation that was built for another width, other channels or other axes than its input has."""
+
+from __future__ import annotations
+
+from vit_trace.base.trace import Operand
+from vit_trace.base.words import shape_text
+from vit_trace.diagnose.cause import Cause, CauseKind, finds
+from vit_trace.diagnose.causes.dtype import NORMS
+from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
+from vit_trace.diagnose.scene import Scene, Side, axes_text, axis_note, name_in_layer, side
+
+NORM_SIZE = CauseKind(
+    "norm-size",
+    """
+A normalisation was built for another width (LayerNorm, RMSNorm) or other channels (BatchNorm, GroupNorm) than its input
+has, or its groups do not divide the channels.
+""",
+)
+
+
+def normalised(scene: Scene) -> Operand | None:
+    """The input of the norm, also where torch refuses it before any function is called."""
+    x = scene.tensor(0)
+    if x is None and scene.stage is not None and scene.stage.inputs:
+        spec = scene.stage.inputs[0]
+        x = Operand("input", spec.shape, spec.dims, spec.dtype)
+    return x
+
+
+@finds(*NORMS)
+def other_width_or_channels(scene: Scene) -> Cause | None:
+    """layer_norm's last sizes, the channels of batch_norm and group_norm."""
+    x = normalised(scene)
+    if x is not None and not x.shape:
+        return Cause(WRONG_RANK, f"{scene.layer} gets a single number, which has no axis to normalise", rank=1)
+    if x is None:
+        return None
+    return (other_width if scene.call in ("layer_norm", "rms_norm") else other_channels_normalised)(scene, x)
+
+
+def other_width(scene: Scene, x: Operand) -> Cause | None:
+    """layer_norm and rms_norm: the sizes at the end."""
+    wanted, name, layer = scene.sizes("normalized_shape"), name_in_layer(x), scene.layer
+    given = x.shape[len(x.shape) - len(wanted) :]
+    if not wanted or given == wanted:
+        return None
+    text = f"{layer} normalises {shape_text(wanted)} features, {name} {shape_text(x.shape)} ends in {shape_text(given)}"
+    weight = scene.tensor(1)
+    other = side(weight, -1, layer) if weight and weight.shape else Side(None, None, wanted[-1], layer)
+    return Cause(NORM_SIZE, text, axis_note(x, wanted[-1]), (side(x, -1, name), other))
+
+
+def other_channels_normalised(scene: Scene, x: Operand) -> Cause | None:
+    """batch_norm, instance_norm and group_norm: one number per channel."""
+    if len(x.shape) < 2:
+        return None
+    name, layer = name_in_layer(x), scene.layer
+    held = [operand for operand in scene.operands[1:] if len(operand.shape) == 1]
+    weight = next((operand for operand in held if operand.parameter.endswith("weight")), held[0] if held else None)
+    groups = scene.integer("[1]", "num_groups", default=1) if scene.call == "group_norm" else 1
+    if groups < 1:
+        return Cause(NORM_SIZE, f"{layer} has {groups} groups: one or more are wanted")
+    if x.shape[1] % groups:
+        text = f"{layer} has {groups} groups, which do not divide the {x.shape[1]} channels of {name}"
+        return Cause(NORM_SIZE, text, sides=(side(x, 1, name),), divisor=groups)
+    if weight is not None and weight.shape[0] != x.shape[1]:
+        text = f"{layer} normalises {weight.shape[0]} channels, {name} {shape_text(x.shape)} has {x.shape[1]}"
+        return Cause(NORM_SIZE, text, axis_note(x, weight.shape[0]), (side(x, 1, name), side(weight, 0, layer)))
+    return None
+
+
+@finds()
+def other_axes_normalised(scene: Scene) -> Cause | None:
+    """nn.BatchNorm2d and nn.InstanceNorm2d, which check the number of axes before they call a function."""
+    x, operation = normalised(scene), scene.stage.operation if scene.stage is not None else ""
+    if x is None or not operation.startswith(("BatchNorm", "InstanceNorm")) or not operation[-2:-1].isdigit():
+        return None
+    space = int(operation[-2])
+    allowed = (2, 3) if space == 1 else (space + 2,)
+    if len(x.shape) in allowed:
+        return None
+    text = f"{scene.layer} ({operation}) takes {axes_text(allowed[-1])}, {name_in_layer(x)} {shape_text(x.shape)} has "
+    return Cause(WRONG_RANK, text + str(len(x.shape)), rank=allowed[-1])

@@ -1,0 +1,165 @@
+"""Recognises a view or reshape to sizes that do not multiply to the number of values, and windows that do not tile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import NamedTuple
+
+from vit_trace.base.trace import Operand
+from vit_trace.base.words import product_text, shape_text
+from vit_trace.diagnose.cause import Cause, CauseKind, finds
+from vit_trace.diagnose.scene import Scene, Shape, called, mentions, side, spoken_lines
+
+RESHAPE = CauseKind(
+    "reshape",
+    """
+view, reshape or unflatten to sizes whose product is not the number of values.
+Example: 2×7×576 to 2×7×3×5×38: 576 is not 3·5·38 = 570, since C = 192 is not a multiple of heads = 5.
+The sizes that stay are left out; the note names the number that was divided with a remainder.
+""",
+)
+
+WINDOW = CauseKind(
+    "window",
+    """
+A window does not tile the grid: the grid has to be a multiple of the window.
+Example: h = 64 is not a multiple of window_size = 7.
+Take a window that divides the grid, or an image whose grid it divides.
+""",
+)
+
+MOST_TOKENS = 8
+"""Extra tokens, such as a class token, beside a grid of patches; a larger difference is not explained by them."""
+
+
+class Division(NamedTuple):
+    """The number that does not fit, and a note that says so."""
+
+    note: str
+    divisor: int
+
+
+class Rearranged(NamedTuple):
+    """The part of a shape that changes, once the axes that stay are set aside: from axis `start` on."""
+
+    start: int
+    have: Shape
+    want: Shape
+
+
+@finds("view", "reshape", "unflatten", "reshape_as", "view_as", "unsafe_view")
+def sizes_do_not_multiply(scene: Scene) -> Cause | None:
+    """`x.view(b, n, heads, 12)` of another number of values."""
+    tensor = scene.tensor(0)
+    if tensor is None:
+        return None
+    wanted, given = wanted_sizes(scene), tensor.shape
+    if scene.call == "unflatten":
+        axis = scene.integer("[1]", "dim", default=0)
+        sizes = scene.argument("[2]", "sizes")
+        if not isinstance(sizes, list) or not -len(given) <= axis < len(given):
+            return None
+        wanted, given = tuple(size for size in sizes if type(size) is int), (given[axis],)
+    if wanted and min(wanted) < -1:
+        text = f"{scene.call} of {called(tensor)} {shape_text(given)} to {shape_text(wanted)}: {min(wanted)} is not a "
+        return Cause(RESHAPE, f"{text}valid size")
+    return undivided(scene, tensor, given, wanted) if wanted and not holds_as_many(given, wanted) else None
+
+
+def wanted_sizes(scene: Scene) -> Shape:
+    """The shape that a view or reshape asks for."""
+    if scene.call in ("view_as", "reshape_as") and len(scene.operands) > 1:
+        return scene.operands[1].shape
+    return scene.sizes("shape", "size", "sizes")
+
+
+def holds_as_many(given: Sequence[int], wanted: Sequence[int]) -> bool:
+    """Whether a shape, in which -1 stands for what is left, holds as many values as another."""
+    fixed = prod(size for size in wanted if size != -1)
+    if -1 in wanted:
+        return fixed != 0 and prod(given) % fixed == 0
+    return prod(given) == fixed
+
+
+def undivided(scene: Scene, tensor: Operand, given: Shape, wanted: Shape) -> Cause:
+    """The cause, told about the part of the shape that changes."""
+    start, have, want = rearranged(given, wanted)
+    fixed = [size for size in want if size != -1]
+    relation = "is not a multiple of" if -1 in want else "is not"
+    text = f"{scene.call} of {called(tensor)} {shape_text(tensor.shape)} to {shape_text(wanted)}: "
+    text += f"{product_with_total(have)} {relation} {product_with_total(fixed)}"
+    culprit = divided_with_rest(scene, wanted, prod(have)) or misfit(scene, want, prod(have))
+    notes = (culprit.note,) if culprit else (*named_sizes(scene, want), *tokens_over(have, fixed))
+    sides = () if scene.call == "unflatten" else tuple(side(tensor, start + place) for place in range(len(have)))
+    divisor = culprit.divisor if culprit else (prod(fixed) if -1 in want else None)
+    return Cause(WINDOW if is_window(scene, want) else RESHAPE, text, notes, sides, divisor=divisor)
+
+
+def rearranged(given: Shape, wanted: Shape) -> Rearranged:
+    start, stop = 0, 0
+    while start < min(len(given), len(wanted)) and given[start] == wanted[start]:
+        start += 1
+    while stop < min(len(given), len(wanted)) - start and given[-1 - stop] == wanted[-1 - stop]:
+        stop += 1
+    have, want = given[start : len(given) - stop], wanted[start : len(wanted) - stop]
+    if not have or not want or not any(size != -1 for size in want):
+        return Rearranged(0, given, wanted)
+    return Rearranged(start, have, want)
+
+
+def tokens_over(have: Sequence[int], fixed: Sequence[int]) -> tuple[str, ...]:
+    """197 = 14·14 + 1: a class token that a grid has no place for."""
+    grid = prod(fixed)
+    for size in have if len(fixed) > 1 else ():
+        if 0 < size - grid <= MOST_TOKENS:
+            more = size - grid
+            return (f"{size} = {product_text(fixed)} + {more}: the grid has no place for {more} of them",)
+    return ()
+
+
+def product_with_total(sizes: Sequence[int]) -> str:
+    """2·5·153 = 1530"""
+    return f"{product_text(sizes)} = {prod(sizes)}" if len(sizes) > 1 else str(prod(sizes))
+
+
+def divided_with_rest(scene: Scene, wanted: Sequence[int], have: int) -> Division | None:
+    """A number of the frame that was divided with a remainder into a size asked for: 768 // 5 = 153."""
+    numbers = {name: value for name, value in scene.whole_numbers.items() if value > 1}
+    for name, value in numbers.items():
+        for other, divisor in numbers.items():
+            quotient, rest = divmod(value, divisor)
+            if rest and quotient > 1 and {divisor, quotient} <= set(wanted) and have % value == 0:
+                text = f"{name} = {value} is not a multiple of {other} = {divisor}: {value} // {divisor} = "
+                return Division(f"{text}{quotient}, {rest} left over", divisor)
+    return None
+
+
+def misfit(scene: Scene, want: Sequence[int], have: int) -> Division | None:
+    """A number of the frame that, with another value, would make the sizes fit: self.num_heads = 5 instead of 3."""
+    if -1 in want or 0 in want:
+        return None
+    text = spoken_lines(scene)
+    for name, value in scene.whole_numbers.items():
+        if name.startswith("self.") and mentions(text, name) and value > 1 and value in want:
+            fitting, rest = divmod(have * value, prod(want))
+            if not rest and fitting > 0:
+                return Division(f"{name} = {value} would have to be {fitting} for the other sizes to fit", value)
+    return None
+
+
+def named_sizes(scene: Scene, want: Sequence[int]) -> tuple[str, ...]:
+    """What the line calls the sizes that it asks for: with self.width = 7."""
+    text = spoken_lines(scene)
+    numbers = scene.whole_numbers.items()
+    named = [f"{name} = {value}" for name, value in numbers if value in want and mentions(text, name)]
+    return (f"with {', '.join(named)}",) if named else ()
+
+
+def is_window(scene: Scene, sizes: Sequence[int]) -> bool:
+    """Whether one of the sizes is a window's: by the name of a number in the frame."""
+    for name, value in scene.failure.values.items():
+        held = value if isinstance(value, list) else [value]
+        if ("window" in name or name.split(".")[-1] in ("ws", "wsize", "win")) and any(size in sizes for size in held):
+            return True
+    return False

@@ -1,0 +1,55 @@
+"""Recognises queries, keys, values and masks of scaled_dot_product_attention that do not go together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vit_trace.base.trace import Operand
+from vit_trace.base.words import shape_text
+from vit_trace.diagnose.cause import Cause, finds
+from vit_trace.diagnose.causes.broadcast import BROADCAST
+from vit_trace.diagnose.causes.matmul import MATMUL
+from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
+from vit_trace.diagnose.scene import Scene, called, difference, side
+
+
+@finds("scaled_dot_product_attention")
+def attention_sizes_differ(scene: Scene) -> Cause | None:
+    """q and k share a width, k and v a length, all three their leading axes; the mask fits queries × keys."""
+    if len(scene.operands) < 3:
+        return None
+    q, k, v = scene.operands[:3]
+    if min(len(q.shape), len(k.shape), len(v.shape)) < 2:
+        return Cause(WRONG_RANK, f"attention needs 2 axes or more; q is {shape_text(q.shape)}")
+    causes = (*matrices_differ(q, k, v), *leading_axes_differ(q, k, v), *mask_differs(scene.tensor(3), q, k))
+    return next(iter(causes), None)
+
+
+def shapes_note(*tensors: Operand) -> tuple[str, ...]:
+    """of q 2×4×9×8, k 2×4×9×8, v 2×9×4×8"""
+    names = [called(one) for one in tensors]
+    names = names if len(set(names)) == 3 else ["query", "key", "value"]
+    return (f"of {', '.join(f'{name} {shape_text(one.shape)}' for name, one in zip(names, tensors, strict=True))}",)
+
+
+def matrices_differ(q: Operand, k: Operand, v: Operand) -> Iterator[Cause]:
+    for first, second, axis, word in ((q, k, -1, "width"), (k, v, -2, "length")):
+        if first.shape[axis] != second.shape[axis]:
+            one, two = side(first, axis), side(second, axis)
+            text = f"attention: {one.name} has {word} {one.size}, {two.name} has {two.size}"
+            yield Cause(MATMUL, text, shapes_note(q, k, v), sides=(one, two))
+
+
+def leading_axes_differ(q: Operand, k: Operand, v: Operand) -> Iterator[Cause]:
+    for first, second in ((q, k), (k, v)):
+        for back in range(3, min(len(first.shape), len(second.shape)) + 1):
+            if first.shape[-back] != second.shape[-back] and 1 not in (first.shape[-back], second.shape[-back]):
+                one, two = side(first, -back), side(second, -back)
+                yield Cause(BROADCAST, f"attention: {difference(one, two)}", shapes_note(q, k, v), sides=(one, two))
+
+
+def mask_differs(mask: Operand | None, q: Operand, k: Operand) -> Iterator[Cause]:
+    for back, operand in ((1, k), (2, q)) if mask is not None else ():
+        if mask is not None and len(mask.shape) >= back and mask.shape[-back] not in (1, operand.shape[-2]):
+            one, two = side(mask, -back), side(operand, -2)
+            yield Cause(BROADCAST, f"attention mask {difference(one, two)}", sides=(one, two))

@@ -1,0 +1,41 @@
+"""Says what failed, with its shapes and Python's own words, where no other cause is recognised."""
+
+from __future__ import annotations
+
+from vit_trace.diagnose.cause import Cause, CauseKind, Turn, finds
+from vit_trace.diagnose.scene import Scene, frame_note, shown
+
+UNKNOWN = CauseKind(
+    "forward-failed",
+    """
+forward raised, and no cause is known that would say more than Python does. The stages up to there, the operands and the
+numbers of the frame are shown. If the sizes explain it, please report it: it is a cause worth having.
+""",
+)
+
+MOST_OPERANDS = 4
+"""Operands whose shapes are named; the rest is left out."""
+
+LONGEST_QUOTE = 200
+"""Characters of Python's message; the rest is cut off."""
+
+LONGEST_HEADLINE = 60
+"""Characters of Python's message in the headline; a longer one is quoted in a note."""
+
+
+@finds(turn=Turn.LAST)
+def unrecognised(scene: Scene) -> Cause:
+    """Any failure."""
+    kind, _, said = scene.failure.exception.partition(": ")
+    if kind == "RecursionError":
+        return Cause(UNKNOWN, f"{scene.name} calls itself without end", frame_note(scene))
+    is_function = scene.call not in ("", "?", "raise", "subscript")
+    quote = " ".join(said.split())[:LONGEST_QUOTE]
+    if is_function:
+        shapes = ", ".join(shown(operand) for operand in scene.operands[:MOST_OPERANDS])
+        text = f"{scene.call} raised {kind}{' on ' + shapes if shapes else ''}"
+        return Cause(UNKNOWN, text, (quote,) if quote else ())
+    text = f"{scene.name} raised {kind}"
+    if quote and len(quote) <= LONGEST_HEADLINE:
+        return Cause(UNKNOWN, f"{text}: {quote}", frame_note(scene))
+    return Cause(UNKNOWN, text, (*((quote,) if quote else ()), *frame_note(scene)))

@@ -1,0 +1,127 @@
+"""Recognises an assignment to more or fewer names than there are values: of a shape, a chunk, a tuple."""
+
+from __future__ import annotations
+
+import re
+
+from vit_trace.base.trace import Stage
+from vit_trace.base.words import shape_text
+from vit_trace.diagnose.cause import Cause, CauseKind, finds
+from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
+from vit_trace.diagnose.scene import Scene, axes_text, side
+
+UNPACK = CauseKind(
+    "unpack",
+    """
+An assignment to several names from something with a different number of values: h, w = self.grid of three numbers,
+h, w = x.shape[1] of one.
+""",
+)
+
+CHUNK = CauseKind(
+    "chunk",
+    """
+chunk, split or unbind gave a different number of parts than there are names for them.
+Example: chunk(3) of an axis of 2 gives 2 parts. chunk gives fewer parts, not smaller ones, where an axis is too short.
+""",
+)
+
+SPLITS = {"chunk", "split", "unbind", "split_with_sizes", "tensor_split"}
+
+NEAR = 40
+"""Lines above a failure in which the value that it unpacks may have been made; further up is not looked."""
+
+LONGEST = 60
+"""Characters of an assignment's right side; a longer one is called the right side."""
+
+
+@finds("unpack")
+def other_number_of_values(scene: Scene) -> Cause | None:
+    """`b, c, h, w = x.shape`, `q, k, v = x.chunk(3)`."""
+    if "names" not in scene.failure.arguments:  # einops has an unpack too
+        return None
+    value, targets = str(scene.argument("value") or ""), str(scene.argument("targets") or "")
+    whole = f"`{targets} = {value}`" if len(value) <= LONGEST and value else f"`{targets or 'an assignment'}`"
+    return (
+        shape_unpacked(scene, value, whole)
+        or number_unpacked(scene, whole)
+        or parts_unpacked(scene, value, targets)
+        or values_unpacked(scene, value, whole)
+    )
+
+
+def shape_unpacked(scene: Scene, value: str, whole: str) -> Cause | None:
+    """`b, c, h, w = x.shape`."""
+    count, given = scene.integer("names", default=0), scene.argument("count")
+    shaped = re.match(r"(.*)\.(?:shape|size\(\))(\[\d+:\])?$", value)
+    tensor = next((operand for operand in scene.operands if shaped and operand.name == shaped[1]), None)
+    if tensor is None or type(given) is not int:
+        return None
+    rank = count + len(tensor.shape) - given
+    text = f"{whole} needs {axes_text(rank)}, {tensor.name} {shape_text(tensor.shape)} has {len(tensor.shape)}"
+    return Cause(WRONG_RANK, text, rank=rank)
+
+
+def number_unpacked(scene: Scene, whole: str) -> Cause | None:
+    """`h, w = x.shape[1]`."""
+    number = scene.argument("number")
+    if number is None:
+        return None
+    count = scene.integer("names", default=0)
+    return Cause(UNPACK, f"{whole} needs {count} values, the right side is one number, {number}")
+
+
+def parts_unpacked(scene: Scene, value: str, targets: str) -> Cause | None:
+    """`q, k, v = x.chunk(3)`."""
+    count, given = scene.integer("names", default=0), scene.argument("count")
+    stage = stage_of_value(scene, str(scene.argument("source") or value))
+    parts = len(stage.outputs) if stage is not None else 0
+    if stage is None or not stage.inputs or parts == count or given not in (None, parts):
+        return None
+    text = f"{stage.operation} of {shape_text(stage.inputs[0].shape)}{split_axis_text(stage)} gave {parts} "
+    kind = CHUNK if stage.operation in SPLITS else UNPACK
+    return Cause(kind, f"{text}part{'s' * (parts != 1)}, `{targets}` needs {count}")
+
+
+def values_unpacked(scene: Scene, value: str, whole: str) -> Cause:
+    """`h, w = self.grid`, `a, b = x`."""
+    count, given = scene.integer("names", default=0), scene.argument("count")
+    source = str(scene.argument("source") or value)
+    tensor = next((operand for operand in scene.operands if operand.name == value and operand.shape), None)
+    if tensor is not None:
+        text = f"{whole} splits {value} {shape_text(tensor.shape)} along axis 0: "
+        return Cause(UNPACK, f"{text}{tensor.shape[0]} parts, {count} are needed", sides=(side(tensor, 0),))
+    more = "more" if scene.failure.exception.startswith("ValueError: too many") else "fewer"
+    name = "the right side" if source == value or len(source) > LONGEST else source
+    return Cause(UNPACK, f"{whole} needs {count} values, {name} has {given if type(given) is int else more}")
+
+
+def split_axis_text(stage: Stage) -> str:
+    """ " along axis 1": the one that a chunk or split splits."""
+    if stage.operation not in SPLITS or not stage.inputs or not stage.outputs:
+        return ""
+    whole, part = stage.inputs[0].shape, stage.outputs[0].shape
+    if len(whole) != len(part):
+        return ""
+    axes = [axis for axis, (one, two) in enumerate(zip(whole, part, strict=True)) if one != two]
+    return f" along axis {axes[0]}" if len(axes) == 1 else ""
+
+
+def stage_of_value(scene: Scene, value: str) -> Stage | None:
+    """The last stage that gave an expression's value: its own call, or the one that a variable is named after."""
+    span = scene.failure.span
+    text = normalised_source(value)
+    for stage in reversed(scene.trace.stages):
+        source = stage.source
+        if source is None or stage.kind == "input":
+            continue
+        near = span is not None and source.file == span.file and 0 <= span.line - source.line <= NEAR
+        named = stage.name.split("#")[0].rpartition(".")[2]
+        if near and (normalised_source(source.text) == text or named == value):
+            return stage
+    return None
+
+
+def normalised_source(text: str) -> str:
+    """An expression without spaces, its quotes all single."""
+    return "".join(text.split()).replace('"', "'")

@@ -1,0 +1,26 @@
+"""Recognises a view of a tensor whose axes were exchanged, which only reshape can give that shape."""
+
+from __future__ import annotations
+
+from vit_trace.base.words import shape_text
+from vit_trace.diagnose.cause import Cause, CauseKind, finds
+from vit_trace.diagnose.causes.reshape import holds_as_many, wanted_sizes
+from vit_trace.diagnose.scene import Scene, called
+
+VIEW = CauseKind(
+    "view",
+    """
+view only gives a new shape to values that are contiguous in memory. After a transpose or permute they are not, though
+the sizes would do: x.transpose(1, 2).view(2, -1). reshape copies where it has to; x.contiguous().view(…) does the same.
+""",
+)
+
+
+@finds("view", "view_as", "unsafe_view")
+def not_contiguous(scene: Scene) -> Cause | None:
+    """`x.transpose(1, 2).view(2, -1)`."""
+    tensor, wanted = scene.tensor(0), wanted_sizes(scene)
+    if tensor is None or not wanted or min(wanted) < -1 or not holds_as_many(tensor.shape, wanted):
+        return None
+    text = f"view of {called(tensor)} {shape_text(tensor.shape)} to {shape_text(wanted)}: the sizes would do, but "
+    return Cause(VIEW, f"{text}after a transpose or permute the values are not contiguous, as view needs them")

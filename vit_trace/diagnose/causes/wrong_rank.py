@@ -1,0 +1,59 @@
+"""Recognises an axis that the tensor does not have: softmax over axis 3 of three axes, permute of too few axes."""
+
+from __future__ import annotations
+
+from vit_trace.base.words import shape_text
+from vit_trace.diagnose.cause import Cause, CauseKind, Turn, finds
+from vit_trace.diagnose.scene import Scene, axes_text, called
+
+WRONG_RANK = CauseKind(
+    "wrong-rank",
+    """
+A tensor has a different number of axes than the code expects: b, c, h, w = x.shape of a tensor with three axes, an axis
+that does not exist, a layer that gets a tensor without the batch axis or with one axis too many.
+""",
+)
+
+ONE_AXIS = {
+    *("softmax", "log_softmax", "mean", "sum", "amax", "amin", "argmax", "cumsum", "std", "var", "max", "min", "prod"),
+    *("all", "any", "norm", "normalize", "flatten", "unflatten", "squeeze", "unsqueeze", "unbind", "chunk", "split"),
+    *("tensor_split", "select", "narrow", "gather", "size", "roll", "flip", "sort"),
+}
+"""Functions that name an axis, as `dim` or in second place."""
+
+NAMES = ("dim", "axis", "dims", "start_dim", "end_dim")
+REORDERS = ("permute", "transpose", "swapaxes", "swapdims", "movedim", "moveaxis")
+
+
+@finds("permute")
+def other_number_of_axes(scene: Scene) -> Cause | None:
+    """`x.permute(0, 2, 1)` of a tensor with four axes."""
+    tensor, dims = scene.tensor(0), scene.sizes("dims")
+    if tensor is None or not dims or len(dims) == len(tensor.shape):
+        return None
+    text = f"permute names {axes_text(len(dims))}, but {called(tensor)} {shape_text(tensor.shape)} has "
+    return Cause(WRONG_RANK, f"{text}{axes_text(len(tensor.shape))}", rank=len(dims))
+
+
+@finds(*REORDERS, *ONE_AXIS, turn=Turn.LATE)
+def missing_axis(scene: Scene) -> Cause | None:
+    """`x.softmax(3)`, `x.transpose(1, 4)`. Late, for a wrong index of `gather` says more than its axis."""
+    tensor = scene.tensor(0)
+    if tensor is None:
+        return None
+    limit = max(len(tensor.shape) + (scene.call == "unsqueeze"), 1)
+    axis = next((axis for axis in named_axes(scene) if not -limit <= axis < limit), None)
+    if axis is None:
+        return None
+    text = f"{scene.call} over axis {axis}, but {called(tensor)} {shape_text(tensor.shape)} has "
+    return Cause(WRONG_RANK, text + axes_text(len(tensor.shape)), rank=axis + 1 if axis >= 0 else -axis)
+
+
+def named_axes(scene: Scene) -> list[int]:
+    """The axes that the call names."""
+    if scene.call in REORDERS:
+        return [*scene.sizes("dims"), *(scene.integer(f"dim{place}", default=0) for place in (0, 1))]
+    place = "[2]" if scene.call in ("chunk", "split") else "[1]"
+    values = [scene.argument(name) for name in (*NAMES, place)]
+    items = [item for value in values for item in (value if isinstance(value, list) else [value])]
+    return [item for item in items if type(item) is int]

@@ -1,0 +1,74 @@
+"""Names a wrong layout of the input as the cause, if moving or adding an axis of it made the forward run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from vit_trace.base.words import shape_text
+from vit_trace.diagnose.cause import Cause, CauseKind
+from vit_trace.diagnose.causes.dtype import DTYPE
+from vit_trace.diagnose.changes.inputs import first_input, unbatched
+from vit_trace.diagnose.changes.records import InputChange, Tried
+from vit_trace.diagnose.scene import Scene, axes_text
+from vit_trace.diagnose.trials import Case
+
+MISSING_BATCH_AXIS = CauseKind(
+    "missing-batch-axis",
+    """
+The input has one axis less than the model takes: one image without the batch axis in front.
+Example: 3×224×224 for a model that takes b×3×224×224. x.unsqueeze(0) makes a batch of one.
+""",
+)
+
+EXTRA_BATCH_AXIS = CauseKind(
+    "extra-batch-axis",
+    """
+The input has one axis more than the model takes: a batch of batches, often from a data loader that adds its own.
+""",
+)
+
+CHANNELS_LAST = CauseKind(
+    "channels-last",
+    """
+The image's channels are its last axis (batch, height, width, channels), as most image libraries keep them; torch's
+models take them after the batch axis. x.permute(0, 3, 1, 2) moves them.
+""",
+)
+
+MIXED_AXES = CauseKind(
+    "mixed-axes",
+    """
+The input's axes are in another order than the model takes them: two of their sizes are those that a layer and its input
+disagree about, and with these axes exchanged it runs.
+""",
+)
+
+
+def layout_cause(scene: Scene, cause: Cause, tried: Sequence[Tried], case: Case | None) -> Cause:
+    """The layout of the input as the cause, where the first remedy changes it; else the cause that was found."""
+    change = tried[0].change if tried else None
+    if not isinstance(change, InputChange) or not change.steps or cause.kind is DTYPE:
+        return cause
+    steps = [step.name for step in change.steps]
+    shape = first_input(scene)
+    name, count = f"{scene.inputs[0].name} {shape_text(shape)}", axes_text(len(shape))
+    if steps == ["unsqueeze"]:
+        longer = case is not None and case.expected is not None and len(case.expected) > len(shape)
+        if not longer and not (len(shape) == 3 and unbatched(shape)):
+            return cause
+        text = f"{name} has {count}, the model takes {len(shape) + 1}: no batch axis"
+        return as_consequence(cause, MISSING_BATCH_AXIS, text)
+    if steps[0] in ("squeeze", "flatten"):
+        return as_consequence(cause, EXTRA_BATCH_AXIS, f"{name} has {count}, the model takes {len(shape) - 1}")
+    if steps[0] == "transpose" and not any(side.operand and side.operand.parameter for side in cause.sides):
+        return cause
+    if steps[0] == "permute":
+        return as_consequence(cause, CHANNELS_LAST, f"{name} has its channels last, the model takes them first")
+    return as_consequence(cause, MIXED_AXES, f"{name} has its axes in another order than the model takes them")
+
+
+def as_consequence(cause: Cause, kind: CauseKind, message: str) -> Cause:
+    """Another cause, with the one that was found as a note."""
+    notes = (f"so {cause.message}", *cause.notes)
+    return dataclasses.replace(cause, kind=kind, message=message, notes=notes, sides=())
