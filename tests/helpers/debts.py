@@ -8,7 +8,6 @@ LONG = {
 
 WIDE = {
     "vit_trace.check.judge.remedies",
-    "vit_trace.diagnose.causes.einops.axis_against",
     "vit_trace.diagnose.rows.refusal",
     "vit_trace.memory.step.heard",
     "vit_trace.record.record.assemble",
@@ -29,10 +28,6 @@ VAGUE_NAMES = {
     "vit_trace.check.rules.facts.number",
     "vit_trace.check.suggest.known",
     "vit_trace.config.json_text.places",
-    "vit_trace.diagnose.causes.lookups.along",
-    "vit_trace.diagnose.causes.lookups.most",
-    "vit_trace.diagnose.causes.lookups.plain",
-    "vit_trace.diagnose.causes.python.along",
     "vit_trace.diagnose.naming.plain",
     "vit_trace.dims.short.alike",
     "vit_trace.record.meta.core.number",
@@ -109,7 +104,6 @@ ODD = {
     "vit_trace/codes/meanings/targets.py: names no model",
     "vit_trace/codes/meanings/usage.py: do not make one",
     "vit_trace/config/files.py: is no file",
-    "vit_trace/diagnose/causes/lookups.py: in which",
     "vit_trace/diagnose/construct.py: in which",
     "vit_trace/diagnose/construct.py: is said of",
     "vit_trace/diagnose/construct.py: of which",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -146,9 +147,14 @@ def clash(first: Shape, second: Shape) -> int | None:
 # -- in words ------------------------------------------------------------------------------------------------------
 
 
-def shown(operand: Operand) -> str:
+def with_shape(operand: Operand) -> str:
     """x 2×9×16"""
     return f"{called(operand)} {shape_text(operand.shape)}"
+
+
+def sizes_text(sizes: Sequence[int]) -> str:
+    """2×-1×7: sizes as the code asks for them."""
+    return "×".join(map(str, sizes))
 
 
 def name_in_layer(operand: Operand) -> str:
@@ -202,7 +208,7 @@ def frame_note(scene: Scene) -> tuple[str, ...]:
     line = spoken_lines(scene)
     spoken = [name for name in values if mentions(line, name)]
     names = spoken or [name for name in values if name.startswith("self.")] or list(values)
-    texts = [*map(shown, scene.operands[:3]), *(f"{name} = {values[name]}" for name in names[:MOST_NUMBERS])]
+    texts = [*map(with_shape, scene.operands[:3]), *(f"{name} = {values[name]}" for name in names[:MOST_NUMBERS])]
     return (f"with {', '.join(texts)}",) if texts else ()
 
 

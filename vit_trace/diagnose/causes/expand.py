@@ -5,7 +5,7 @@ from __future__ import annotations
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, finds
 from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
-from vit_trace.diagnose.scene import Scene, Side, axes_text, called, side
+from vit_trace.diagnose.scene import Scene, Side, axes_text, called, side, sizes_text
 
 EXPAND = CauseKind(
     "expand",
@@ -25,7 +25,7 @@ def cannot_grow(scene: Scene) -> Cause | None:
     wanted = scene.operands[1].shape if scene.call == "expand_as" and len(scene.operands) > 1 else ()
     wanted = wanted or scene.sizes("size", "sizes", "repeats")
     if wanted and min(wanted) < -1:
-        text = f"{scene.call} of {called(tensor)} {shape_text(tensor.shape)} to {shape_text(wanted)}: "
+        text = f"{scene.call} of {called(tensor)} {shape_text(tensor.shape)} to {sizes_text(wanted)}: "
         return Cause(EXPAND, f"{text}{min(wanted)} is not a valid size")
     if len(wanted) < len(tensor.shape):
         text = f"{scene.call} to {axes_text(len(wanted))}, but {called(tensor)} {shape_text(tensor.shape)} has "

@@ -9,7 +9,7 @@ from vit_trace.diagnose.cause import Cause, CauseKind, finds
 from vit_trace.diagnose.causes.dtype import DTYPE
 from vit_trace.diagnose.causes.index import INDEX, out_of_range, valid_indices, value_out_of_range
 from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
-from vit_trace.diagnose.scene import Scene, axes_text, called, shown, side
+from vit_trace.diagnose.scene import Scene, axes_text, called, side, with_shape
 
 GATHER = CauseKind(
     "gather",
@@ -32,10 +32,10 @@ def index_of_gather(scene: Scene) -> Cause | None:
         return None
     tensor, index = scene.operands[:2]
     if index.dtype != "int64":
-        return Cause(DTYPE, f"{scene.call} takes an index of int64, {shown(index)} is {index.dtype}")
+        return Cause(DTYPE, f"{scene.call} takes an index of int64, {with_shape(index)} is {index.dtype}")
     if len(index.shape) != len(tensor.shape):
-        text = f"{scene.call} takes an index with the {axes_text(len(tensor.shape))} of {shown(tensor)}, {shown(index)}"
-        return Cause(WRONG_RANK, f"{text} has {len(index.shape)}")
+        text = f"{scene.call} takes an index with the {axes_text(len(tensor.shape))} of {with_shape(tensor)}, "
+        return Cause(WRONG_RANK, f"{text}{with_shape(index)} has {len(index.shape)}")
     axis = scene.integer("[1]", "dim", default=0)
     if not -len(tensor.shape) <= axis < len(tensor.shape):
         return None
@@ -50,8 +50,9 @@ def index_too_long(scene: Scene, tensor: Operand, index: Operand, along: int) ->
             continue
         for axis in range(len(index.shape)):
             if axis != free and index.shape[axis] > other.shape[axis]:
-                text = f"{scene.call} along axis {along}: the index {shown(index)} is longer than {shown(other)} "
-                yield Cause(GATHER, f"{text}on axis {axis}", sides=(side(other, axis), side(index, axis)))
+                text = f"{scene.call} along axis {along}: the index {with_shape(index)} is longer than "
+                text += f"{with_shape(other)} on axis {axis}"
+                yield Cause(GATHER, text, sides=(side(other, axis), side(index, axis)))
 
 
 @finds(*SELECTS)
@@ -64,7 +65,7 @@ def index_of_select(scene: Scene) -> Cause | None:
     if index.dtype not in ("int64", "int32"):
         return Cause(DTYPE, f"{scene.call} takes an index of int64 or int32, {called(index)} is {index.dtype}")
     if len(index.shape) > 1:
-        return Cause(WRONG_RANK, f"{scene.call} takes an index with 1 axis, {shown(index)} has {len(index.shape)}")
+        return Cause(WRONG_RANK, f"{scene.call} takes an index with 1 axis, {with_shape(index)} has {len(index.shape)}")
     if not -len(tensor.shape) <= axis < len(tensor.shape):
         return None
     return out_of_range(tensor, axis % len(tensor.shape), index, negative=False)
@@ -82,4 +83,4 @@ def class_out_of_range(scene: Scene) -> Cause | None:
     if value is None:
         return None
     valid = f", {valid_indices(count)}" if count >= 0 else ""
-    return Cause(INDEX, f"{shown(index)} holds the class {value}{valid}")
+    return Cause(INDEX, f"{with_shape(index)} holds the class {value}{valid}")

@@ -12,7 +12,7 @@ from vit_trace.diagnose.cause import Cause, CauseKind, finds
 from vit_trace.diagnose.causes.broadcast import BROADCAST
 from vit_trace.diagnose.causes.dtype import DTYPE
 from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
-from vit_trace.diagnose.scene import Scene, Shape, Side, axes_text, called, clash, shown, side
+from vit_trace.diagnose.scene import Scene, Shape, Side, axes_text, called, clash, side, with_shape
 
 INDEX = CauseKind(
     "index",
@@ -48,7 +48,7 @@ def out_of_range(tensor: Operand, axis: int, index: Operand, negative: bool = Tr
     if value is None:
         return None
     sides = (side(tensor, axis), Side(None, None, value + 1, called(index))) if value >= size else ()
-    text = f"index {value} is out of range on axis {axis} of {shown(tensor)}, {valid_indices(size)}"
+    text = f"index {value} is out of range on axis {axis} of {with_shape(tensor)}, {valid_indices(size)}"
     return Cause(INDEX, text, (extent_note(index, called(index)),), sides)
 
 
@@ -100,28 +100,30 @@ def subscript_of_tensor(scene: Scene) -> Cause | None:
     parts = parts_of(written, scene.operands[1 : 1 + count], len(tensor.shape))
     asked = sum(part.takes for part in parts)
     if asked > len(tensor.shape):
-        has = f"{shown(tensor)} has {len(tensor.shape)}" if tensor.shape else f"{called(tensor)} is a single number"
+        has = (
+            f"{with_shape(tensor)} has {len(tensor.shape)}" if tensor.shape else f"{called(tensor)} is a single number"
+        )
         text = f"{axes_text(asked)} are indexed, but {has}"
         return Cause(WRONG_RANK, text.replace("1 axis are", "1 axis is"), rank=asked)
     wrong = (*filter(None, (part_out_of_range(tensor, part) for part in parts)), *indices_differ(parts))
     if wrong:
         return wrong[0]
     assigned = does_not_fit_into(scene, selected_shape(tensor.shape, parts), scene.tensor(1 + count))
-    return assigned or Cause(INDEX, f"the subscript is out of range for {shown(tensor)}")
+    return assigned or Cause(INDEX, f"the subscript is out of range for {with_shape(tensor)}")
 
 
 def part_out_of_range(tensor: Operand, part: Part) -> Cause | None:
     """One part of a subscript that the tensor has no values for."""
     index, size = part.tensor, tensor.shape[part.axis] if part.axis < len(tensor.shape) else 0
     if type(part.value) is int and not -size <= part.value < size:
-        text = f"index {part.value} is out of range on axis {part.axis} of {shown(tensor)}, {valid_indices(size)}"
+        text = f"index {part.value} is out of range on axis {part.axis} of {with_shape(tensor)}, {valid_indices(size)}"
         return Cause(INDEX, text)
     if index is None:
         return None
     if index.dtype == "bool":
         return mask_of_other_size(tensor, part.axis, index)
     if index.dtype not in WHOLE:
-        text = f"{shown(tensor)} is indexed by {called(index)}, which is {index.dtype}, not a whole number"
+        text = f"{with_shape(tensor)} is indexed by {called(index)}, which is {index.dtype}, not a whole number"
         return Cause(DTYPE, text)
     return out_of_range(tensor, part.axis, index)
 
@@ -130,8 +132,8 @@ def mask_of_other_size(tensor: Operand, start: int, mask: Operand) -> Cause | No
     for axis, length in enumerate(mask.shape):
         if tensor.shape[start + axis] != length:
             one, two = side(tensor, start + axis), side(mask, axis)
-            text = f"{two.name} {shape_text(mask.shape)} is a mask for {length} on axis {one.axis}, {shown(tensor)} has"
-            return Cause(INDEX, f"{text} {one.size}", sides=(one, two))
+            text = f"{two.name} {shape_text(mask.shape)} is a mask for {length} on axis {one.axis}, "
+            return Cause(INDEX, f"{text}{with_shape(tensor)} has {one.size}", sides=(one, two))
     return None
 
 
@@ -142,7 +144,7 @@ def indices_differ(parts: Sequence[Part]) -> Iterator[Cause]:
         for first in indices[:place]:
             back = clash(first.shape, second.shape)
             if back is not None:
-                text = f"the indices {shown(first)} and {shown(second)} do not go together"
+                text = f"the indices {with_shape(first)} and {with_shape(second)} do not go together"
                 yield Cause(BROADCAST, text, sides=(side(first, -back), side(second, -back)))
 
 
@@ -155,7 +157,7 @@ def does_not_fit_into(scene: Scene, shape: Shape | None, value: Operand | None) 
         have = value.shape[-back] if back <= len(value.shape) else 1
         room = shape[-back] if back <= len(shape) else 1
         if have not in (1, room):
-            text = f"{target} is {shape_text(shape)} and is given {shown(value)}: {have} does not fit into {room}"
+            text = f"{target} is {shape_text(shape)} and is given {with_shape(value)}: {have} does not fit into {room}"
             return Cause(BROADCAST, text, sides=(side(value, -back), Side(None, None, room, target)))
     return None
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from vit_trace.base.trace import Operand
 from vit_trace.base.words import product_text, shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, finds
-from vit_trace.diagnose.scene import Scene, Shape, called, mentions, side, spoken_lines
+from vit_trace.diagnose.scene import Scene, Shape, called, mentions, side, sizes_text, spoken_lines
 
 RESHAPE = CauseKind(
     "reshape",
@@ -62,7 +62,7 @@ def sizes_do_not_multiply(scene: Scene) -> Cause | None:
             return None
         wanted, given = tuple(size for size in sizes if type(size) is int), (given[axis],)
     if wanted and min(wanted) < -1:
-        text = f"{scene.call} of {called(tensor)} {shape_text(given)} to {shape_text(wanted)}: {min(wanted)} is not a "
+        text = f"{scene.call} of {called(tensor)} {shape_text(given)} to {sizes_text(wanted)}: {min(wanted)} is not a "
         return Cause(RESHAPE, f"{text}valid size")
     return undivided(scene, tensor, given, wanted) if wanted and not holds_as_many(given, wanted) else None
 
@@ -75,7 +75,7 @@ def wanted_sizes(scene: Scene) -> Shape:
 
 
 def holds_as_many(given: Sequence[int], wanted: Sequence[int]) -> bool:
-    """Whether a shape, in which -1 stands for what is left, holds as many values as another."""
+    """Whether a shape holds as many values as another; -1 stands for what is left."""
     fixed = prod(size for size in wanted if size != -1)
     if -1 in wanted:
         return fixed != 0 and prod(given) % fixed == 0
@@ -87,7 +87,7 @@ def undivided(scene: Scene, tensor: Operand, given: Shape, wanted: Shape) -> Cau
     start, have, want = rearranged(given, wanted)
     fixed = [size for size in want if size != -1]
     relation = "is not a multiple of" if -1 in want else "is not"
-    text = f"{scene.call} of {called(tensor)} {shape_text(tensor.shape)} to {shape_text(wanted)}: "
+    text = f"{scene.call} of {called(tensor)} {shape_text(tensor.shape)} to {sizes_text(wanted)}: "
     text += f"{product_with_total(have)} {relation} {product_with_total(fixed)}"
     culprit = divided_with_rest(scene, wanted, prod(have)) or misfit(scene, want, prod(have))
     notes = (culprit.note,) if culprit else (*named_sizes(scene, want), *tokens_over(have, fixed))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vit_trace.diagnose.cause import Cause, finds
 from vit_trace.diagnose.causes.index import INDEX, valid_indices
-from vit_trace.diagnose.scene import Scene, shown, side
+from vit_trace.diagnose.scene import Scene, side, with_shape
 
 
 @finds("select", "narrow")
@@ -21,7 +21,9 @@ def taken_out_of_range(scene: Scene) -> Cause | None:
     if -there.size <= first and last < there.size:
         return None
     what = f"index {first} is" if length == 1 else f"indices {first} to {last} are"
-    return Cause(INDEX, f"{what} out of range on axis {there.axis} of {shown(tensor)}, {valid_indices(there.size)}")
+    return Cause(
+        INDEX, f"{what} out of range on axis {there.axis} of {with_shape(tensor)}, {valid_indices(there.size)}"
+    )
 
 
 @finds("topk")
@@ -32,5 +34,5 @@ def more_than_there_are(scene: Scene) -> Cause | None:
     if tensor is None or not -len(tensor.shape) <= axis < len(tensor.shape) or count <= tensor.shape[axis]:
         return None
     there = side(tensor, axis)
-    text = f"topk asks for {count} of the {there.size} that {shown(tensor)} has on axis {there.axis}"
+    text = f"topk asks for {count} of the {there.size} that {with_shape(tensor)} has on axis {there.axis}"
     return Cause(INDEX, text, sides=(there,))

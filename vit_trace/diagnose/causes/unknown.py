@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from vit_trace.diagnose.cause import Cause, CauseKind, Turn, finds
-from vit_trace.diagnose.scene import Scene, frame_note, shown
+from vit_trace.diagnose.scene import Scene, frame_note, with_shape
 
 UNKNOWN = CauseKind(
     "forward-failed",
     """
 forward raised, and no cause is known that would say more than Python does. The stages up to there, the operands and the
-numbers of the frame are shown. If the sizes explain it, please report it: it is a cause worth having.
+numbers of the frame are with_shape. If the sizes explain it, please report it: it is a cause worth having.
 """,
 )
 
@@ -32,7 +32,7 @@ def unrecognised(scene: Scene) -> Cause:
     is_function = scene.call not in ("", "?", "raise", "subscript")
     quote = " ".join(said.split())[:LONGEST_QUOTE]
     if is_function:
-        shapes = ", ".join(shown(operand) for operand in scene.operands[:MOST_OPERANDS])
+        shapes = ", ".join(with_shape(operand) for operand in scene.operands[:MOST_OPERANDS])
         text = f"{scene.call} raised {kind}{' on ' + shapes if shapes else ''}"
         return Cause(UNKNOWN, text, (quote,) if quote else ())
     text = f"{scene.name} raised {kind}"

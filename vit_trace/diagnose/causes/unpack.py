@@ -29,7 +29,7 @@ Example: chunk(3) of an axis of 2 gives 2 parts. chunk gives fewer parts, not sm
 SPLITS = {"chunk", "split", "unbind", "split_with_sizes", "tensor_split"}
 
 NEAR = 40
-"""Lines above a failure in which the value that it unpacks may have been made; further up is not looked."""
+"""Lines above a failure that are searched for what made the value; calls further up are ignored."""
 
 LONGEST = 60
 """Characters of an assignment's right side; a longer one is called the right side."""

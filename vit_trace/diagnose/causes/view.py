@@ -5,7 +5,7 @@ from __future__ import annotations
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, finds
 from vit_trace.diagnose.causes.reshape import holds_as_many, wanted_sizes
-from vit_trace.diagnose.scene import Scene, called
+from vit_trace.diagnose.scene import Scene, called, sizes_text
 
 VIEW = CauseKind(
     "view",
@@ -22,5 +22,5 @@ def not_contiguous(scene: Scene) -> Cause | None:
     tensor, wanted = scene.tensor(0), wanted_sizes(scene)
     if tensor is None or not wanted or min(wanted) < -1 or not holds_as_many(tensor.shape, wanted):
         return None
-    text = f"view of {called(tensor)} {shape_text(tensor.shape)} to {shape_text(wanted)}: the sizes would do, but "
+    text = f"view of {called(tensor)} {shape_text(tensor.shape)} to {sizes_text(wanted)}: the sizes would do, but "
     return Cause(VIEW, f"{text}after a transpose or permute the values are not contiguous, as view needs them")
