@@ -9,7 +9,7 @@ from helpers.places import PACKAGE
 from vit_trace.base.trace import Trace, TraceFormatError, json_schema
 from vit_trace.config import ViTConfig
 from vit_trace.probing.run import run
-from vit_trace.targets.libraries.builtin import builtin
+from vit_trace.targets.builtin import builtin
 
 FILE = PACKAGE / "schema.json"
 TRACE = run(builtin(ViTConfig(depth=1)))

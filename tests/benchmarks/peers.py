@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from vit_trace.config import load
-from vit_trace.targets.libraries.builtin import build
+from vit_trace.targets.builtin import build
 
 
 def main(peer: str, config: str, batch: str) -> None:

@@ -135,7 +135,7 @@ def inside() -> list[str]:
     from vit_trace.config import ViTConfig
     from vit_trace.probing.run import trace_once
     from vit_trace.record.record import record
-    from vit_trace.targets.libraries.builtin import build, builtin, inputs
+    from vit_trace.targets.builtin import build, builtin, inputs
 
     config = ViTConfig()
     with torch.device("meta"):

@@ -29,7 +29,7 @@ from vit_trace.check.verdict import Verdict
 from vit_trace.config import load
 from vit_trace.probing.run import run
 from vit_trace.render.codes import MEANINGS as CODES
-from vit_trace.targets.libraries.builtin import builtin
+from vit_trace.targets.builtin import builtin
 from vit_trace.targets.request import Request
 
 PAGES = Path(__file__).parent / "pages"

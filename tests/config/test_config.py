@@ -16,22 +16,18 @@ from hypothesis import strategies as st
 
 from vit_trace.base.trace import Diagnostic, Source
 from vit_trace.config import (
-    KEYS,
-    MAX_BYTES,
-    MAX_COUNT,
     REFERENCE,
-    SYNONYMS,
     ConfigError,
     Setting,
     ViTConfig,
+    given_anyway,
     load,
     near_divisors,
     near_multiples,
-    read_assignments,
-    read_flags,
-    read_yaml,
-    resolve,
+    settle,
 )
+from vit_trace.config.files import MAX_BYTES
+from vit_trace.config.hyperparameters import KEYS, MAX_COUNT, OTHER_NAMES
 
 Yaml = Callable[[str | bytes], Path]
 
@@ -102,23 +98,21 @@ def test_later_layers_win(yaml: Yaml) -> None:
     path = yaml("dim: 1\ndepth: 1\nheads: 1\n")
     config = load(path, {"depth": "2", "heads": "2"}, ["heads=3", "heads=4"])
     assert (config.dim, config.depth, config.heads) == (1, 2, 4)
-    layers = read_yaml(path), read_flags({"depth": "2", "heads": "2"}), read_assignments(["heads=3", "heads=4"])
-    assert resolve(*layers) == config
-    assert resolve() == load() == ViTConfig() == REFERENCE
+    assert load() == ViTConfig() == REFERENCE
 
 
 def test_a_block_ends_where_its_last_line_ends(yaml: Yaml) -> None:
     path = yaml("image_size:\n- 256\n- 320\ndim: 1\n")
-    assert read_yaml(path)["image_size"].span == Source(str(path), 2, 3, 0, 5, "- 256\n- 320")
+    assert settle(path).given["image_size"].span == Source(str(path), 2, 3, 0, 5, "- 256\n- 320")
 
 
 def test_settings_know_where_they_stand(yaml: Yaml) -> None:
     path = yaml("# mine\ndim:   512\n")
-    assert read_yaml(path) == {"dim": Setting("dim", 512, Source(str(path), 2, 2, 7, 10, "dim:   512"))}
-    flags = read_flags({"image_size": "256x320"})
+    assert settle(path).given == {"dim": Setting("dim", 512, Source(str(path), 2, 2, 7, 10, "dim:   512"))}
+    flags = settle(None, {"image_size": "256x320"}).given
     span = Source("command line", 1, 1, 13, 20, "--image-size 256x320")
     assert flags == {"image_size": Setting("image_size", (256, 320), span)}
-    assigned = read_assignments(["dim=512"])
+    assigned = settle(None, {}, ["dim=512"]).given
     assert assigned == {"dim": Setting("dim", 512, Source("command line", 1, 1, 10, 13, "--set dim=512"))}
 
 
@@ -187,7 +181,7 @@ def test_what_a_help_says_to_write_is_accepted(
     yaml: Yaml, text: str, code: str, message: str, under: str, help: str
 ) -> None:
     advice = problem(yaml(text)).help[0].removeprefix("for example ")
-    read_yaml(yaml(advice))
+    assert given_anyway(yaml(advice))
 
 
 FLAGS = [
@@ -238,7 +232,7 @@ UNKNOWN = [
     ("Image_Size", "image_size"),
     ("heds", "heads"),
     ("droput", "dropout"),
-    *((synonym, key) for key, synonyms in SYNONYMS.items() for synonym in synonyms.split()),
+    *((name, key) for name, key in OTHER_NAMES.items() if name not in KEYS),
 ]
 
 
@@ -259,9 +253,9 @@ def test_mlp_ratio_is_told_the_formula(yaml: Yaml) -> None:
     assert problem(yaml("mlp_ratio: 4")).notes == ("mlp_dim = mlp_ratio · dim",)
 
 
-def test_synonyms_are_of_keys_and_no_keys() -> None:
-    words = [synonym for synonyms in SYNONYMS.values() for synonym in synonyms.split()]
-    assert set(SYNONYMS) == set(KEYS) and len(words) == len(set(words)) and not set(words) & set(KEYS)
+def test_every_key_has_other_names_and_each_stands_for_one_key() -> None:
+    assert set(OTHER_NAMES.values()) == set(KEYS)
+    assert all(OTHER_NAMES[key] == key for key in KEYS)
 
 
 def test_same_key_twice_names_both_lines(yaml: Yaml) -> None:
@@ -302,21 +296,21 @@ def test_the_example_of_the_house_style(yaml: Yaml) -> None:
         severity="error",
         message="image height 250 is not a multiple of patch height 32",
         span=Source(str(path), 2, 2, 12, 15, "image_size: 250"),
-        notes=("250 = 7 · 32 + 26", "patch_size 32 is the reference case's: it was not given"),
+        notes=("250 = 7 · 32 + 26", "patch_size 32 is the default: it was not given"),
         help=("224 and 256 are the nearest multiples of 32; or patch 25 or 50 divides 250",),
     )
 
 
 # file, flags → under the carets, the other's origin
 BLAME = [
-    ("image_size: 250", {}, "250", "patch_size 32 is the reference case's"),
-    ("patch_size: 48", {}, "48", "image_size 256 is the reference case's"),
+    ("image_size: 250", {}, "250", "patch_size 32 is the default"),
+    ("patch_size: 48", {}, "48", "image_size 256 is the default"),
     ("patch_size: 48\nimage_size: 250", {}, "250", "patch_size 48 comes from"),
     ("patch_size: 48", {"image_size": "250"}, "250", "mine.yaml:1:13"),
     ("image_size: 250", {"patch_size": "48"}, "48", "mine.yaml:1:13"),
     ("dim: 1", {"image_size": "250", "patch_size": "16"}, "250", "--patch-size 16"),
-    ("image_size: 256x250", {}, "250", "reference"),
-    ("image_size: [250, 256]", {}, "250", "reference"),
+    ("image_size: 256x250", {}, "250", "default"),
+    ("image_size: [250, 256]", {}, "250", "default"),
     ("image_size: 64\npatch_size: 128", {}, "64", "patch_size 128"),
 ]
 
@@ -566,21 +560,6 @@ values = hostile | st.integers().map(str) | st.floats().map(str) | st.sampled_fr
 def test_any_flags_are_a_config_or_a_config_error(flags: dict[str, str], more: list[str]) -> None:
     try:
         load(None, flags, more)
-    except ConfigError as error:
-        for found in error.diagnostics:
-            check_diagnostic(found)
-
-
-anything = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.tuples(st.integers(), st.integers())
-
-
-@given(given_values=st.dictionaries(st.sampled_from(KEYS) | st.text(), anything, max_size=3))
-@settings(deadline=None)
-def test_settings_made_in_python_are_checked_too(given_values: dict[str, object]) -> None:
-    span = Source("command line", 1, 1, 0, 1, "?")
-    try:
-        config = resolve({name: Setting(name, value, span) for name, value in given_values.items()})  # type: ignore[arg-type]
-        msgspec.convert(msgspec.to_builtins(config), ViTConfig)
     except ConfigError as error:
         for found in error.diagnostics:
             check_diagnostic(found)

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import pytest
 from helpers.places import CONFIGS
 
-from vit_trace.config import KEYS, REFERENCE, ViTConfig, load
+from vit_trace.config import REFERENCE, ViTConfig, load
+from vit_trace.config.hyperparameters import KEYS
 
 TOLERANCE = 0.01
 

@@ -14,7 +14,7 @@ from vit_trace.dims.explain import doublings, meanings
 from vit_trace.dims.formula import evaluate, parse
 from vit_trace.dims.values import UNKNOWN, ValuesError, at, changes_of
 from vit_trace.probing.run import run, trace_once
-from vit_trace.targets.libraries.builtin import PROBES, builtin, symbols
+from vit_trace.targets.builtin import PROBES, builtin, symbols
 
 CASES = {
     "reference": ViTConfig(),

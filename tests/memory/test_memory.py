@@ -24,7 +24,7 @@ from vit_trace.memory.options import Training, budget_of, training_of
 from vit_trace.memory.step import heard, total
 from vit_trace.memory.subject import Unmeasured
 from vit_trace.memory.tape import Line, largest
-from vit_trace.targets.libraries.builtin import builtin
+from vit_trace.targets.builtin import builtin
 
 SMALL = dict(image_size="64", patch_size="16", dim="64", depth="3", heads="2", mlp_dim="96", num_classes="7")
 

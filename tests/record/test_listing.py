@@ -29,7 +29,7 @@ from vit_trace.record.source.listing import listed
 from vit_trace.render.commented import markdown, python
 from vit_trace.render.notes import places, telling, words
 from vit_trace.render.source import print_source
-from vit_trace.targets.libraries.builtin import builtin
+from vit_trace.targets.builtin import builtin
 from vit_trace.targets.target import Target
 from vit_trace.view.narrow import narrowed
 

@@ -17,7 +17,7 @@ import vit_trace
 from vit_trace.config import ViTConfig
 from vit_trace.probing.run import run
 from vit_trace.record.record import record
-from vit_trace.targets.libraries.builtin import builtin
+from vit_trace.targets.builtin import builtin
 from vit_trace.vit import ViT
 
 CONFIGS = {

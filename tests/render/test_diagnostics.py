@@ -268,7 +268,7 @@ def test_a_real_flag_and_a_real_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as of_flag:
         load(None, {"image_size": "250"})
     tail = (
-        "note: patch_size 32 is the reference case's: it was not given\n"
+        "note: patch_size 32 is the default: it was not given\n"
         "help: 224 and 256 are the nearest multiples of 32; or patch 25 or 50 divides 250"
     )
     head = "error[patch-divides-image]: image height 250 is not a multiple of patch height 32\n"

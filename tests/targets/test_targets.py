@@ -275,7 +275,7 @@ BAD = [
     ("bad.json", "bad.json"),
     ("exits.py:build", "exits.py"),
     ("kind.json", "model_type"),
-    ("notes.txt:build", "no Python file"),
+    ("notes.txt:build", "is not a Python file"),
     ("typed.py:held.missing", "missing"),
     ("typed.py:build --set p=abc", "a number or none"),
     ("typed.py:", "nothing after the colon"),
@@ -367,7 +367,7 @@ def test_an_input_of_a_name_that_forward_has_not_is_refused(spec, given):
 
 def test_a_glob_that_nothing_fits_is_said_to(capfd):
     assert cli.run(["models", "torchvision:nosuchthing"]) == 1
-    assert "no model fits torchvision:nosuchthing" in capfd.readouterr().err
+    assert "no model matches torchvision:nosuchthing" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("spec", ["timm:swin_tiny_patch4_window7_224", "hf:SegformerModel", "torchvision:maxvit_t"])

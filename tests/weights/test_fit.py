@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from vit_trace.config import ViTConfig
 from vit_trace.render.codes import MEANINGS as CODES
-from vit_trace.targets.libraries.builtin import builtin
+from vit_trace.targets.builtin import builtin
 from vit_trace.vit import ViT
 from vit_trace.weights import Checkpoint, Entry, read
 from vit_trace.weights.describe import described

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from vit_trace.base.roles import Path, role_named
 from vit_trace.base.trace import Source, Trace
 from vit_trace.config import REFERENCE, Settled
-from vit_trace.targets.knobs import nested, whole
+from vit_trace.targets.knobs import is_integer, walk_values
 from vit_trace.targets.target import Target
 
 RATES = re.compile(r"drop(?!.*(mode|layer|type|kind|size|block|last))")
@@ -17,9 +17,6 @@ RATES = re.compile(r"drop(?!.*(mode|layer|type|kind|size|block|last))")
 
 PREFIX = re.compile(r"^(decoder|encoder|sm|lg|text|predictor|pred)_")
 """Prefixes that tell apart two networks in one config."""
-
-BUILTIN_ROLES = {"image_size": "image", "patch_size": "patch", "num_classes": "classes"}
-"""Roles of the built-in ViT's settings that are not named like their role."""
 
 WIDTHS = ("dim", "mlp_dim")
 """Roles that are kept only where a layer of the trace has that size."""
@@ -113,9 +110,9 @@ def of_builtin(settled: Settled, target: Target) -> Facts:
     spans = {name: setting.span for name, setting in settled.given.items()}
     values = {name: getattr(config, name) for name in REFERENCE.__struct_fields__}
     network = Network(
-        (role := BUILTIN_ROLES.get(name, name), Quantity(role, name, value, spans.get(name)))
+        (role := role_named(name) or name, Quantity(role, name, value, spans.get(name)))
         for name, value in values.items()
-        if whole(value) or isinstance(value, tuple)
+        if is_integer(value) or isinstance(value, tuple)
     )
     rates = tuple(Quantity("rate", name, values[name], spans.get(name)) for name in ("dropout", "emb_dropout"))
     (height, width), (p1, p2) = config.image_size, config.patch_size
@@ -127,7 +124,7 @@ def of_foreign(target: Target, trace: Trace, spans: Mapping[Path, Source]) -> Fa
     """The facts of somebody else's model: its arguments, known by the names that libraries use."""
     networks: dict[tuple[object, ...], Network] = {}
     rates: list[Quantity] = []
-    for path, value in nested(target.arguments):
+    for path, value in walk_values(target.arguments):
         one = quantity_of(path, value, spans.get(path)) if "text" not in str(path) else None
         if one is not None and one.role == "rate":
             rates.append(one)
@@ -153,7 +150,7 @@ def quantity_of(path: Path, value: object, span: Source | None) -> Quantity | No
     if isinstance(value, float):
         return Quantity(role, dotted, value, span) if role == "mlp_ratio" else None
     sizes = tuple(value) if isinstance(value, (list, tuple)) else value
-    if role and (whole(sizes) or (isinstance(sizes, tuple) and sizes and all(map(whole, sizes)))):
+    if role and (is_integer(sizes) or (isinstance(sizes, tuple) and sizes and all(map(is_integer, sizes)))):
         assert isinstance(sizes, (int, tuple))
         return Quantity(role, dotted, sizes, span)
     return None

@@ -18,12 +18,12 @@ from vit_trace.base.refused import Refused, refuse
 from vit_trace.base.trace import Diagnostic
 from vit_trace.check.verdict import Verdict
 from vit_trace.config import ConfigError
+from vit_trace.targets.libraries import prefixes
 
 if TYPE_CHECKING:
     from vit_trace.check.options import Check
     from vit_trace.targets.request import Request
 
-LIBRARIES = ("timm:", "hf:", "torchvision:")
 MANY = 64
 """Specs from which on all cores are used where nobody says how many."""
 
@@ -40,7 +40,7 @@ def expanded(specs: Sequence[str]) -> list[str]:
 
 def one_expanded(spec: str) -> Iterable[str]:
     wild = any(sign in spec for sign in "*?[") and not Path(spec).exists()
-    if wild and spec.startswith(LIBRARIES):
+    if wild and spec.partition(":")[0] in prefixes():
         return library_models(spec)
     if wild:
         files = sorted(glob.glob(spec, recursive=True))
@@ -51,9 +51,9 @@ def one_expanded(spec: str) -> Iterable[str]:
 
 
 def library_models(pattern: str) -> list[str]:
-    from vit_trace.targets.libraries.models import listed
+    from vit_trace.targets.library import listed_models
 
-    specs, complaints = listed(pattern)
+    specs, complaints = listed_models(pattern)
     if not specs:
         raise refuse("no-match", f"no model fits {pattern}", help=tuple(one.message for one in complaints))
     return specs

@@ -17,7 +17,7 @@ from vit_trace.base.trace import Diagnostic, Trace
 from vit_trace.check.facts import Facts, of_builtin, of_foreign
 from vit_trace.check.rules import Change
 from vit_trace.config import Settled
-from vit_trace.config.json_text import Places, places
+from vit_trace.config.json_text import JsonSpans, json_spans
 from vit_trace.diagnose.resolve import foreign, of_settings, settings
 from vit_trace.targets.spec import is_foreign
 from vit_trace.targets.target import Target, value_words
@@ -53,12 +53,12 @@ def examined(spec: str | None, model: Request) -> Subject:
 
 def of_config(settled: Settled, spec: str | None, model: Request) -> Subject:
     """The built-in ViT at some settings."""
-    from vit_trace.targets.libraries.builtin import changed
+    from vit_trace.targets.builtin import change_config
 
     target = of_settings(spec, settled, model)
 
     def again(change: Change) -> Subject:
-        return of_config(Settled(changed(settled.config, change), settled.given), spec, model)
+        return of_config(Settled(change_config(settled.config, change), settled.given), spec, model)
 
     facts = of_builtin(settled, target)
     if model.inputs or model.train:
@@ -76,7 +76,7 @@ def of_config(settled: Settled, spec: str | None, model: Request) -> Subject:
     )
 
 
-def of_spec(spec: str, model: Request, found: Places | None) -> Subject:
+def of_spec(spec: str, model: Request, found: JsonSpans | None) -> Subject:
     """Somebody else's model."""
     from vit_trace.targets.complaints import contained
 
@@ -110,23 +110,23 @@ def said_of(trace: Trace) -> tuple[Diagnostic, ...]:
 # -- a config.json -------------------------------------------------------------------------------------------------
 
 
-def json_places(spec: str) -> Places | None:
+def json_places(spec: str) -> JsonSpans | None:
     """The places in the config.json that a spec names; None where it names something else."""
     path = Path(spec)
     file = path / "config.json" if path.is_dir() else path
     if file.suffix.lower() != ".json":
         return None
     try:
-        return places(file.read_text(encoding="utf-8"), str(file))
+        return json_spans(file.read_text(encoding="utf-8"), str(file))
     except (OSError, ValueError, LookupError, RecursionError):  # whoever reads it for the model says what is wrong
         return None
 
 
-def with_fields(facts: Facts, found: Places | None) -> Facts:
+def with_fields(facts: Facts, found: JsonSpans | None) -> Facts:
     """The facts with the keys of the config.json, and those that its class reads."""
     if found is None:
         return facts
-    from vit_trace.targets.libraries.hf_models import known_fields
+    from vit_trace.targets.huggingface.configs import known_fields
 
     fields = {str(path[0]): span for path, span in found.keys.items() if len(path) == 1}
     file = next(iter(fields.values())).file if fields else ""

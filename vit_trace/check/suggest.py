@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from vit_trace.base.refused import Refused, refuse
-from vit_trace.base.roles import ROLES, role_named
+from vit_trace.base.roles import role_named, same_role
 from vit_trace.check.judge import alarms
 from vit_trace.check.subject import Subject, examined, json_places
 from vit_trace.check.verdict import Suggested, Suggestion
@@ -114,8 +114,7 @@ def find(names: Mapping[str, Size], asked: str) -> str | None:
     """The name itself, or the one that plays the same part: heads is num_heads, or num_attention_heads."""
     if asked in names:
         return asked
-    same = next((words for words in ROLES.values() if asked in words), set())
-    return next((name for name in names if name.rpartition(".")[2] in same), None)
+    return next((name for name in names if same_role(asked, [name.rpartition(".")[2]])), None)
 
 
 def quantities(subject: Subject) -> dict[str, Size]:

@@ -1,7 +1,4 @@
-"""Reading a file safely: a small regular one, UTF-8, or a diagnostic that says what it is and what else is there.
-
-Knows nothing of YAML but its line breaks and file endings.
-"""
+"""Reads a small regular UTF-8 file, or refuses it with what it is and which files are near."""
 
 from __future__ import annotations
 
@@ -13,11 +10,12 @@ from pathlib import Path
 from vit_trace.config.places import line_span, split_lines
 from vit_trace.config.words import cut, fail
 
-MAX_BYTES = 64 * 1024  # thirteen keys and their comments are a hundredth of this
+MAX_BYTES = 64 * 1024
+"""Bytes of the largest file that is read: a hundred times what thirteen keys and their comments take."""
 
 
 def file_name(path: Path) -> str:
-    """The path as text that can be written as UTF-8."""
+    """The path as text that UTF-8 can hold."""
     return _writable(str(path))
 
 
@@ -39,7 +37,7 @@ def file_text(path: Path) -> str:
 
 
 def _file_bytes(path: Path) -> bytes:
-    """The bytes, refused before they are read if they would never end or never come."""
+    """The bytes of a file; pipes and devices are refused before they are read."""
     file = file_name(path)
     try:
         status = path.stat()
@@ -79,12 +77,12 @@ def _names_in(directory: Path) -> list[str]:
 
 
 def yaml_files_in(directory: Path) -> list[str]:
-    """The YAML files of a directory, with it in front; none of what is no directory."""
+    """The paths of a directory's YAML files; none where it is not a directory."""
     return [str(directory / name) for name in _names_in(directory) if name.endswith((".yaml", ".yml"))]
 
 
 def nearest_files(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Notes and help for a path that leads nowhere: what else is in that directory, or that there is none."""
+    """Notes and help for a path without a file: similar names in its directory, or that there is no directory."""
     from difflib import get_close_matches
 
     folder = path.parent

@@ -1,6 +1,6 @@
-"""Image and patch: whether patches tile the image, and the nearest sizes that would.
+"""Checks that patches tile the image, and finds the nearest sizes that do.
 
-The only check of two settings against each other; knows nothing of how they are read.
+The only check of two settings against each other.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from vit_trace.config.words import cut, diagnostic, where, written
 
 
 def grid_problems(given: Mapping[str, Setting], rank: Mapping[str, int]) -> list[Diagnostic]:
-    """One problem an axis where patches do not tile the image; a square case is said once."""
+    """One problem for each axis where patches do not tile the image; one in all where both are square."""
     image, patch = (_size(given, name) for name in ("image_size", "patch_size"))
     axes = list(zip(("height", "width"), image, patch, strict=True))
     if image[0] == image[1] and patch[0] == patch[1]:
         axes = axes[:1]
-    # The later word is the one to doubt; of two in the same file it is the image, as patches come with the weights.
+    # The setting that came later is blamed; of two in one file the image, since weights fix the patch.
     blamed = "image_size" if rank.get("image_size", -1) >= rank.get("patch_size", -1) else "patch_size"
     return [_grid_problem(axis, i, p, blamed, given) for axis, i, p in axes if i % p]
 
@@ -44,7 +44,7 @@ def _grid_problem(axis: str, image: int, patch: int, blamed: str, given: Mapping
 
 
 def _advice(image: int, patch: int) -> str:
-    """Values that work, the nearest first ones of either kind: multiples of the patch, divisors of the image."""
+    """The nearest values that work: multiples of the patch, and divisors of the image."""
     multiples, divisors = near_multiples(image, patch), near_divisors(image, patch)
     many = "are the nearest multiples" if len(multiples) > 1 else "is the nearest multiple"
     advice = f"{' and '.join(map(str, multiples))} {many} of {patch}"
@@ -69,7 +69,7 @@ def near_divisors(image: int, patch: int) -> list[int]:
 
 def _origin(name: str, given: Mapping[str, Setting]) -> str:
     if name not in given:
-        return f"{written(getattr(REFERENCE, name))} is the reference case's: it was not given"
+        return f"{written(getattr(REFERENCE, name))} is the default: it was not given"
     setting = given[name]
     place = cut(setting.span.text) if is_typed(setting.span) else where(setting.span)
     return f"{written(setting.value)} comes from {place}"

@@ -1,7 +1,4 @@
-"""The hyperparameters of the built-in ViT: which there are, their reference values, limits and other names.
-
-Knows nothing of how they are written in a file or typed.
-"""
+"""Defines the hyperparameters of the built-in ViT: their defaults, limits and other names."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from vit_trace.base.roles import other_names
 from vit_trace.base.trace import Source
 
 Value = tuple[int, int] | int | float | str
@@ -37,29 +35,17 @@ REFERENCE = ViTConfig()
 KEYS = ViTConfig.__struct_fields__
 
 MAX_COUNT = 2**31 - 1
-MAX_DEPTH = 10_000  # every layer is built, so an absurd depth would never end
+"""Largest size; a larger one is refused."""
 
-# The names that other code bases use for the same thing.
-SYNONYMS = {
-    "image_size": "img_size input_size resolution image img image_resolution size",
-    "patch_size": "patch patches patch_sz",
-    "num_classes": "classes n_classes num_labels nb_classes",
-    "dim": "hidden_size embed_dim hidden_dim embedding_dim d_model width emb_dim",
-    "depth": "num_layers num_hidden_layers layers n_layers num_blocks n_layer",
-    "heads": "num_heads n_heads num_attention_heads n_head attention_heads",
-    "mlp_dim": "mlp_ratio intermediate_size ffn_dim mlp_size mlp_hidden_dim d_ff",
-    "pool": "pooling global_pool pool_type",
-    "channels": "in_chans in_channels num_channels input_channels",
-    "dim_head": "head_dim head_size d_head",
-    "dropout": "drop_rate hidden_dropout_prob dropout_rate drop",
-    "emb_dropout": "pos_drop_rate embedding_dropout embed_dropout",
-    "batch_size": "batch bs n_batch",
-}
-_KEY_OF_SYNONYM = {synonym: key for key, synonyms in SYNONYMS.items() for synonym in synonyms.split()}
+MAX_DEPTH = 10_000
+"""Most layers: each is built, so more would take too long and are refused."""
+
+OTHER_NAMES = {name: key for key in KEYS for name in other_names(key)} | {"mlp_ratio": "mlp_dim", "size": "image_size"}
+"""Other code bases' names of the keys."""
 
 
 class Setting(Struct, frozen=True):
-    """One hyperparameter that the user gave, and where."""
+    """One hyperparameter that the user gave, with its place."""
 
     name: str
     value: Value
@@ -67,13 +53,13 @@ class Setting(Struct, frozen=True):
 
 
 def nearest_key(name: str) -> str | None:
-    """The key that a name is likely meant for: the same but for case or dashes, a synonym, or a near spelling."""
+    """The key that a name probably means: equal but for case or dashes, another library's name, or a near spelling."""
     from difflib import get_close_matches
 
     plain = re.sub("[^a-z0-9]+", "_", name[:64].lower()).strip("_")
     if plain in KEYS:
         return plain
-    if plain in _KEY_OF_SYNONYM:
-        return _KEY_OF_SYNONYM[plain]
-    near = get_close_matches(plain, [*KEYS, *_KEY_OF_SYNONYM], n=1, cutoff=0.7)
-    return _KEY_OF_SYNONYM.get(near[0], near[0]) if near else None
+    if plain in OTHER_NAMES:
+        return OTHER_NAMES[plain]
+    near = get_close_matches(plain, [*KEYS, *OTHER_NAMES], n=1, cutoff=0.7)
+    return OTHER_NAMES.get(near[0], near[0]) if near else None

@@ -1,9 +1,10 @@
-"""Where each key and value of a JSON text stands. Knows nothing of what they mean; the text is known to be JSON."""
+"""Finds the place of each key and value in a JSON text. The text must be valid JSON."""
 
 from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import NamedTuple
@@ -13,41 +14,36 @@ from vit_trace.base.trace import Source
 
 GAP = re.compile(r"[ \t\n\r]*")
 DEEPEST = 20
+"""Levels of nesting below which no spans are kept."""
 
 
-class Places(NamedTuple):
+class JsonSpans(NamedTuple):
     """The spans of a text's keys and of its values, by their path: ("vision_config", "hidden_size")."""
 
     keys: dict[Path, Source]
     values: dict[Path, Source]
 
 
-def places(text: str, file: str) -> Places:
-    """The places in a JSON text; those deeper than 20 levels are left out."""
-    found = Places({}, {})
+def json_spans(text: str, file: str) -> JsonSpans:
+    """The spans in a JSON text; below 20 levels they are left out."""
+    found = JsonSpans({}, {})
     starts = [0, *(match.end() for match in re.finditer("\n", text))]
     lines = text.split("\n")
 
     def span(start: int, end: int) -> Source:
-        line = line_of(starts, start)
+        line = bisect_right(starts, start) - 1
         column = start - starts[line]
         end_column = min(end - starts[line], len(lines[line]))
         return Source(file, line + 1, line + 1, column, max(end_column, column + 1), lines[line].rstrip("\r"))
 
-    for path, (start, end), (first, last) in walk(text, gap(text, 0), ()):
+    for path, (start, end), (first, last) in _walk(text, _after_gap(text, 0), ()):
         found.values[path] = span(first, last)
         if start >= 0:
             found.keys[path] = span(start, end)
     return found
 
 
-def line_of(starts: list[int], place: int) -> int:
-    from bisect import bisect_right
-
-    return bisect_right(starts, place) - 1
-
-
-def gap(text: str, place: int) -> int:
+def _after_gap(text: str, place: int) -> int:
     found = GAP.match(text, place)
     return found.end() if found else place
 
@@ -55,11 +51,11 @@ def gap(text: str, place: int) -> int:
 Span = tuple[int, int]
 
 
-def walk(text: str, place: int, path: Path) -> Iterator[tuple[Path, Span, Span]]:
-    """(path, span of its key or (-1, -1), span of its value) of everything in the object or list at a place."""
+def _walk(text: str, place: int, path: Path) -> Iterator[tuple[Path, Span, Span]]:
+    """(path, span of its key or (-1, -1), span of its value) of everything in an object or list."""
     end = place
     closing = {"{": "}", "[": "]"}[text[place]]
-    place = gap(text, place + 1)
+    place = _after_gap(text, place + 1)
     count = 0
     while text[place] != closing:
         key: Span = (-1, -1)
@@ -67,12 +63,12 @@ def walk(text: str, place: int, path: Path) -> Iterator[tuple[Path, Span, Span]]
         if closing == "}":
             step, end = scanstring(text, place + 1, True)
             key = (place, end)
-            place = gap(text, gap(text, end) + 1)
+            place = _after_gap(text, _after_gap(text, end) + 1)
         _, end = json.JSONDecoder().raw_decode(text, place)
         yield (*path, step), key, (place, end)
         if text[place] in "{[" and len(path) < DEEPEST:
-            yield from walk(text, place, (*path, step))
+            yield from _walk(text, place, (*path, step))
         count += 1
-        place = gap(text, end)
+        place = _after_gap(text, end)
         if text[place] == ",":
-            place = gap(text, place + 1)
+            place = _after_gap(text, place + 1)

@@ -1,24 +1,25 @@
-"""From keys and values as written to settings: a layer is what one source says, and all that is wrong with it.
+"""Turns keys and values as written into settings. A layer is what one source sets, and all that is wrong with it.
 
-Knows keys unknown and repeated, and puts the name and the place to what `values` refuses; not which layer wins.
+Refuses unknown and repeated keys, and adds the name and the place to what `values` refuses.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from vit_trace.base.trace import Diagnostic, Source
 from vit_trace.config.hyperparameters import KEYS, REFERENCE, Setting, nearest_key
 from vit_trace.config.places import Entry, Node, is_flag, is_typed
-from vit_trace.config.values import Refused, check_range, typed_value
+from vit_trace.config.values import Refused, typed_value
 from vit_trace.config.words import as_flag, as_typed, cut, diagnostic, in_quotes, label, where, written
 
 MAX_PROBLEMS = 20
+"""Problems of one file after which the rest of it is not read."""
 
 
 class Layer(NamedTuple):
-    """What one source of settings says, and what is wrong with it."""
+    """What one source sets, what is wrong with it, and the keys whose values were refused."""
 
     settings: dict[str, Setting]
     problems: list[Diagnostic]
@@ -26,7 +27,7 @@ class Layer(NamedTuple):
 
 
 def layer_of(entries: Sequence[Entry], repeatable: bool = False) -> Layer:
-    """What the entries set; of a key given twice the last counts where that is allowed, else the first."""
+    """What the entries set; for a repeated key the last value counts where repeating is allowed, else the first."""
     layer = Layer({}, [], set())
     places: dict[str, list[Source]] = {}
     for key, value in entries:
@@ -53,22 +54,6 @@ def _take(layer: Layer, name: str, value: Node) -> None:
     except Refused as refused:
         layer.refused.add(name)
         layer.problems.append(_refusal(name, value.span, refused))
-
-
-def checked_layer(given: Mapping[str, Setting]) -> Layer:
-    """The settings that a Python caller gave, checked as a reader would have done."""
-    checked = Layer({}, [], set())
-    for name, setting in given.items():
-        if problem := _key_problem(Node("text", setting.span, name)):
-            checked.problems.append(problem)
-            continue
-        try:
-            check_range(name, setting.value)
-            checked.settings[name] = setting
-        except Refused as refused:
-            checked.refused.add(name)
-            checked.problems.append(_refusal(name, setting.span, refused))
-    return checked
 
 
 def _key_problem(key: Node) -> Diagnostic | None:
@@ -107,5 +92,5 @@ def _refusal(name: str, span: Source, refused: Refused) -> Diagnostic:
     works = refused.works or written(getattr(REFERENCE, name))
     help = f"for example {as_typed(name, works, span)}"
     message = f"{label(name, span)} {refused.why}"
-    notes = () if is_typed(span) else refused.notes  # which tell how YAML is read
+    notes = () if is_typed(span) else refused.notes  # these explain how YAML is read
     return diagnostic(refused.code, message, refused.at or span, notes, (help,))

@@ -1,7 +1,7 @@
-"""A page of YAML as its top-level keys and values, each with its place; repeated keys are kept.
+"""Reads a page of YAML as its top-level keys and values, each with its place; repeated keys are kept.
 
-Reads YAML's own events and stops at the first that could grow, nest, merge documents or construct. Knows nothing of
-hyperparameters: which key or value is right is for others to say.
+Stops at the first of YAML's events that could grow, nest, merge documents or construct. Does not know which keys and
+values are right.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from vit_trace.base.trace import Source
 from vit_trace.config.places import NO_VALUE, Entry, Node, line_span, split_lines
 from vit_trace.config.words import cut, fail
 
-MAX_NESTING = 4  # [256, 320] is 2
+MAX_NESTING = 4
+"""Levels of nesting above which a page is refused; image_size: [256, 320] has 2."""
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -26,7 +27,7 @@ class Page:
         self.lines = split_lines(text)
 
     def span(self, start: Any, end: Any) -> Source:
-        """What stands between two of YAML's marks."""
+        """The text between two of YAML's marks."""
         last, end_column = end.line, end.column
         if end_column == 0 and last > start.line:  # a block ends where the next line starts
             last, end_column = last - 1, len(self.lines[last - 1])
@@ -39,7 +40,7 @@ class Page:
 
 
 def top_level(page: Page) -> list[Entry]:
-    """The top-level keys and values, in order, repeated ones too."""
+    """The top-level keys and values in order, repeated ones included."""
     events = _events(page)
     top = next((event for event in events if not _is_frame(event)), None)
     if top is None:
@@ -92,7 +93,7 @@ def _is_frame(event: Any) -> bool:
 
 
 def _events(page: Page) -> Iterator[Any]:
-    """YAML's events, ending in a ConfigError at the first thing that a config does not need.
+    """YAML's events. Raises ConfigError at the first that a config does not need.
 
     The pure Python parser, not libyaml: it is always there, so places and messages are the same everywhere, and its
     events neither construct objects nor expand aliases.

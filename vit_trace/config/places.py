@@ -1,7 +1,4 @@
-"""Places in what the user wrote: spans of a line, the command line as a line of text, values with their span.
-
-Knows nothing of hyperparameters or of YAML's parser.
-"""
+"""Points at what the user wrote: spans of a line, values with their span, the command line as a line of text."""
 
 from __future__ import annotations
 
@@ -11,8 +8,12 @@ from typing import Literal, NamedTuple
 from vit_trace.base.trace import Source
 
 COMMAND_LINE = "command line"
-NO_VALUE = {"", "~", "null"}  # ways to write that there is none, in lower case
-_LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what YAML 1.1 takes for one
+"""The file of a span that points at what was typed."""
+
+NO_VALUE = {"", "~", "null"}
+"""Ways to write an empty value, in lower case."""
+
+_LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # as in YAML 1.1
 
 
 class Node(NamedTuple):
@@ -38,7 +39,7 @@ def line_span(file: str, line: int, text: str = "", column: int = 0, end_column:
 
 
 def axis_span(span: Source, axis: str) -> Source:
-    """The span of one number of `256x320` or `[256, 320]`; the whole span where both are one number or lines apart."""
+    """The span of one number in `256x320` or `[256, 320]`; the whole span where there are not two on one line."""
     numbers = list(re.finditer("[+-]?[0-9]+", span.text[span.column : span.end_column]))
     if span.end_line != span.line or len(numbers) != 2:
         return span
@@ -47,7 +48,7 @@ def axis_span(span: Source, axis: str) -> Source:
 
 
 def one_line(typed: str) -> str:
-    """What was typed, as long as before, with nothing in it that a line of UTF-8 cannot hold."""
+    """What was typed, with a mark in place of each character that a line of UTF-8 cannot hold."""
     return re.sub("[\n\ud800-\udfff]", "\ufffd", typed)
 
 

@@ -1,6 +1,6 @@
-"""The ways in: settings from a YAML file, flags and --set, and the config that they make over the reference case.
+"""Reads settings from a YAML file, flags and --set, and makes the config of them over the reference case.
 
-Knows where each source writes its keys and which source wins; every problem of all of them is in one `ConfigError`.
+A later source wins over an earlier one. One `ConfigError` holds the problems of all sources.
 """
 
 from __future__ import annotations
@@ -12,66 +12,43 @@ from typing import Any, NamedTuple
 from vit_trace.config.files import file_name, file_text
 from vit_trace.config.grid import grid_problems
 from vit_trace.config.hyperparameters import Setting, Value, ViTConfig
-from vit_trace.config.layers import Layer, checked_layer, layer_of
+from vit_trace.config.layers import Layer, layer_of
 from vit_trace.config.page import Page, top_level
 from vit_trace.config.places import COMMAND_LINE, Node, line_span, one_line
 from vit_trace.config.words import ConfigError, diagnostic, in_quotes
 
 
-def read_yaml(path: Path) -> dict[str, Setting]:
-    """The settings of a YAML file. Raises ConfigError with every problem found in it."""
-    return _settings(_yaml_layer(path))
-
-
-def read_flags(raw: Mapping[str, str]) -> dict[str, Setting]:
-    """The settings of `--image-size 250` given as {"image_size": "250"}, the value as it was typed."""
-    return _settings(_flag_layer(raw))
-
-
-def read_assignments(assignments: Sequence[str]) -> dict[str, Setting]:
-    """The settings of `--set dim=512` given as ["dim=512"]; of two for the same key the later one counts."""
-    return _settings(_assignment_layer(assignments))
-
-
-def resolve(*layers: Mapping[str, Setting]) -> ViTConfig:
-    """The reference case overridden by each layer in turn. Raises ConfigError with every problem of the result."""
-    return _resolved([checked_layer(layer) for layer in layers]).config
-
-
 def load(path: Path | None = None, flags: Mapping[str, str] = {}, assignments: Sequence[str] = ()) -> ViTConfig:
-    """Everything at once: file under flags under assignments. Raises ConfigError with the problems of all three."""
+    """The config of a file, flags and --set, the later ones winning. Raises ConfigError with all that is wrong."""
     return settle(path, flags, assignments).config
 
 
 class Settled(NamedTuple):
-    """The config, and the settings of it that somebody gave, each with its place."""
+    """The config, and the settings that were given for it, each with its place."""
 
     config: ViTConfig
     given: Mapping[str, Setting]
 
 
 def settle(path: Path | None = None, flags: Mapping[str, str] = {}, assignments: Sequence[str] = ()) -> Settled:
-    """As `load`, with what was given where. Raises ConfigError with the problems of all three."""
-    layers = [_yaml_layer(path)] if path is not None else []
-    return _resolved([*layers, _flag_layer(flags), _assignment_layer(assignments)])
+    """As `load`, with the settings that were given. Raises ConfigError with all that is wrong."""
+    return _settled(_layers(path, flags, assignments))
 
 
 def given_anyway(
     path: Path | None = None, flags: Mapping[str, str] = {}, assignments: Sequence[str] = ()
 ) -> dict[str, Value]:
-    """The values that can be read of all three, whatever is wrong with the rest."""
-    layers = [_yaml_layer(path)] if path is not None else []
-    layers += [_flag_layer(flags), _assignment_layer(assignments)]
+    """The values that can be read from file, flags and --set, whatever is wrong with the others."""
+    layers = _layers(path, flags, assignments)
     return {name: setting.value for layer in layers for name, setting in layer.settings.items()}
 
 
-def _settings(layer: Layer) -> dict[str, Setting]:
-    if layer.problems:
-        raise ConfigError(*layer.problems)
-    return layer.settings
+def _layers(path: Path | None, flags: Mapping[str, str], assignments: Sequence[str]) -> list[Layer]:
+    files = [_yaml_layer(path)] if path is not None else []
+    return [*files, _flag_layer(flags), _assignment_layer(assignments)]
 
 
-def _resolved(layers: Sequence[Layer]) -> Settled:
+def _settled(layers: Sequence[Layer]) -> Settled:
     given = {name: setting for layer in layers for name, setting in layer.settings.items()}
     rank = {name: index for index, layer in enumerate(layers) for name in layer.settings}
     problems = [problem for layer in layers for problem in layer.problems]

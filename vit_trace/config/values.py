@@ -1,7 +1,7 @@
-"""From the text of a value to a typed one in its range, or the reason why not and what to write instead.
+"""Reads a value from its text: typed and in its range, or refused with a value to write instead.
 
-Takes each value alone: that an image and its patches fit is `grid`'s business. Raises `Refused`, without the name and
-the place of the setting, which its caller knows.
+Checks each value alone; `grid` checks that patches fit the image. The caller of `typed_value` adds the name and the
+place to `Refused`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Refused(Exception):
 
 
 def typed_value(name: str, node: Node) -> Value:
-    """The value of the hyperparameter `name` that is written in the node. Raises Refused."""
+    """The value of the hyperparameter `name`, as written in the node. Raises Refused."""
     match getattr(REFERENCE, name):
         case tuple():
             value: Value = _size(node)
@@ -41,7 +41,7 @@ def typed_value(name: str, node: Node) -> Value:
             value = _rate(node)
         case _:
             value = _count(node)
-    check_range(name, value, node)
+    _check_range(name, value, node)
     return value
 
 
@@ -72,7 +72,7 @@ def _count(node: Node, takes: str = "takes a whole number") -> int:
 def _integer(text: str, takes: str) -> int:
     digits = text.lstrip("+-")
     if len(digits) > 1 and digits.startswith("0"):
-        # YAML 1.1 reads 010 as 8 and YAML 1.2 as 10: either choice would be wrong for half of the readers.
+        # YAML 1.1 reads 010 as 8, YAML 1.2 as 10: either choice is wrong for some readers.
         octal = f" and octal {int(digits, 8)} to others" if len(digits) < 12 and not set(digits) & set("89") else ""
         plain = digits.lstrip("0") or "0"
         note = f"{cut(text)} is {cut(plain)} to some YAML readers{octal}"
@@ -101,22 +101,17 @@ def _pool(node: Node) -> str:
     return node.text
 
 
-def check_range(name: str, value: object, node: Node | None = None) -> None:
-    """Raises Refused for a value that cannot be built, or has another type than the reference value."""
-    match getattr(REFERENCE, name), value:
-        case tuple(), (int() as height, int() as width):
+def _check_range(name: str, value: Value, node: Node) -> None:
+    """Refuse a value that cannot be built. Raises Refused."""
+    match value:
+        case (height, width):
             for axis, size in (("height", height), ("width", width)):
                 _check_count(f"has {axis} {_whole(size)}", size, MAX_COUNT, _side_span(node, axis))
-        case str(), "cls" | "mean":
-            pass
-        case float(), int() | float() if not isinstance(value, bool):
-            if not 0 <= value <= 1:
-                works = f"{value / 100:g}" if 5 <= value <= 100 else "0.1"  # 10 may be meant as percent
-                raise Refused("impossible-value", f"is {value:g}, but it takes a number from 0 to 1", works)
-        case int(), int() if not isinstance(value, bool):
+        case float() if not 0 <= value <= 1:
+            works = f"{value / 100:g}" if 5 <= value <= 100 else "0.1"  # 10 may be meant as percent
+            raise Refused("impossible-value", f"is {value:g}, but it takes a number from 0 to 1", works)
+        case int():
             _check_count(f"is {_whole(value)}", value, MAX_DEPTH if name == "depth" else MAX_COUNT)
-        case _:
-            raise Refused("wrong-type", f"cannot be {in_quotes(repr(value))}")
 
 
 def _check_count(what: str, value: int, most: int, at: Source | None = None) -> None:
@@ -124,9 +119,7 @@ def _check_count(what: str, value: int, most: int, at: Source | None = None) -> 
         raise Refused("impossible-value", f"{what}, but it takes a whole number from 1 to {most}", at=at)
 
 
-def _side_span(node: Node | None, axis: str) -> Source | None:
-    if node is None:
-        return None
+def _side_span(node: Node, axis: str) -> Source | None:
     return node.items[axis == "width"].span if node.kind == "list" else axis_span(node.span, axis)
 
 
@@ -142,7 +135,7 @@ def _wrong_type(node: Node, takes: str, whole: bool) -> Refused:
 
 
 def _described(text: str, quoted: bool, whole: bool) -> tuple[str, ...]:
-    """What a text is that is not the number wanted, what to write instead ("" if unknown), and notes."""
+    """What a text is instead of a number, what to write ("" if unknown), and notes."""
     number = _as_number(text)
     works = _nearest_written(number, whole) if number is not None else ""
     lower = text.lower()
@@ -170,7 +163,7 @@ def _number_kind(text: str) -> str:
 
 
 def _as_number(text: str) -> float | None:
-    """The number that a reader might see in the text: 10.5, 1e3, 1_000, 0x10, 50%."""
+    """The number that a person reads in the text: 10.5, 1e3, 1_000, 0x10, 50%."""
     plain = text[:40].replace("_", "") if re.fullmatch("[+-]?[0-9][0-9_.]*", text) else text[:40]
     try:
         if re.fullmatch("[+-]?0(x[0-9a-f]+|o[0-7]+|b[01]+)", plain.lower()):

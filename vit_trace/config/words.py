@@ -1,7 +1,4 @@
-"""The wording of diagnostics: names, values and places as the user writes them, and the error that carries them.
-
-Knows how a setting was given (file, flag or --set), so that advice is in the same form; not what is wrong.
-"""
+"""Words diagnostics: names, values and places in the form the user gave them (file, flag or --set)."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from vit_trace.config.places import is_flag, is_typed
 
 
 class ConfigError(Exception):
-    """The settings cannot be used; `diagnostics` says everything that is wrong with them."""
+    """The settings cannot be used; `diagnostics` hold all that is wrong with them."""
 
     def __init__(self, *diagnostics: Diagnostic) -> None:
         super().__init__("\n".join(problem.message for problem in diagnostics))
@@ -54,7 +51,7 @@ def where(span: Source) -> str:
 
 
 def cut(text: str, most: int = 60) -> str:
-    """The text on one line, without control characters, no longer than fits in a sentence."""
+    """The text on one line, without control characters, cut to what fits in a sentence."""
     short = text if len(text) <= most else text[: most - 1] + "…"
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in short)
 

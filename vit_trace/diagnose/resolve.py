@@ -56,7 +56,7 @@ def settings(spec: str | None, model: Request) -> Settled:
 
 def of_settings(spec: str | None, settled: Settled, model: Request) -> Target:
     """The built-in ViT as a target. Raises Refused."""
-    from vit_trace.targets.libraries.builtin import builtin, only_input
+    from vit_trace.targets.builtin import builtin, only_input
 
     file = model.config if spec is None else Path(spec)
     return builtin(settled.config, spec=str(file or ""), given=only_input(model.inputs), train=model.train)

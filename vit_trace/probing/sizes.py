@@ -259,15 +259,15 @@ class Sizes:
         found: dict[str, tuple[str, str]] = {}
         if patches and style.image != "fixed" and self.spatial:
             sides = [knob.symbol if knob.symbol in turned else str(knob.value) for knob in patches]
-            found["h"] = ("patches down", f"H//{sides[0]}")
-            found["w"] = ("patches across", f"W//{sides[-1]}")
+            found["h"] = ("patch rows", f"H//{sides[0]}")
+            found["w"] = ("patch columns", f"W//{sides[-1]}")
             found["n"] = ("patches", "h*w")
         tubelet = next((knob for knob in self.knobs if knob.symbol == "pt"), None)
         if tubelet and "T" in self.real and "frames" in style.groups:
             found["t"] = ("patches in time", "T//pt")
         pair = {knob.symbol: knob for knob in self.knobs if knob.symbol in ("dim", "heads", "dim_head")}
         if {"dim", "heads"} <= turned and "dim_head" not in pair and pair["dim"].value % pair["heads"].value == 0:
-            found["dim_head"] = ("width of a head", "dim//heads")
+            found["dim_head"] = ("head dimension", "dim//heads")
         return found
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
 from vit_trace.base.refused import Refused, refuse
-from vit_trace.base.roles import ROLES
+from vit_trace.base.roles import same_role
 from vit_trace.targets.complaints import nearest
 
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "none"}
@@ -122,14 +122,9 @@ def missing(parameters: Mapping[str, inspect.Parameter], values: Mapping[str, An
 
 def unknown(name: str, names: Sequence[str], owner: str) -> Refused:
     """The diagnostic of a hyperparameter that is none."""
-    near = nearest(name, names) or aliases(name, names)
+    near = nearest(name, names) or same_role(name, names)
     help = (f"did you mean {', '.join(near)}?",) if near else (f"it takes {', '.join(list(names)[:20])}",)
     return refuse("unknown-hyperparameter", f"{owner} takes no {name}", help=help)
-
-
-def aliases(name: str, names: Sequence[str]) -> list[str]:
-    """What the library calls a thing of this name: dim is embed_dim, or hidden_size."""
-    return [one for words in ROLES.values() if name in words for one in names if one in words]
 
 
 def from_flags(flags: Mapping[str, str], names: Sequence[str], spec: str) -> dict[str, str]:
@@ -139,9 +134,9 @@ def from_flags(flags: Mapping[str, str], names: Sequence[str], spec: str) -> dic
         if flag == "batch_size":
             continue
         if flag != "image_size":
-            near = [flag] if flag in names else aliases(flag, names)
+            near = [flag] if flag in names else same_role(flag, names)
             help = (f"--set {near[0]}={text}",) if near else ("--set NAME=VALUE with the model's own name for it",)
             message = f"--{flag.replace('_', '-')} is for the built-in ViT, not for {spec}"
             raise refuse("flag-of-the-builtin", message, help=help)
-        found.update(dict.fromkeys(aliases("image_size", names)[:1], text))
+        found.update(dict.fromkeys(same_role("image_size", names)[:1], text))
     return found

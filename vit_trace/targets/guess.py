@@ -10,7 +10,7 @@ from vit_trace.base.refused import refuse
 from vit_trace.targets.assignments import named
 from vit_trace.targets.complaints import nearest
 from vit_trace.targets.inputs import Feed, Inputs, Plan, Sizes, image_plan, pair
-from vit_trace.targets.knobs import image_places, number
+from vit_trace.targets.knobs import image_places, integer_of
 from vit_trace.targets.request import Request
 
 if TYPE_CHECKING:
@@ -40,14 +40,14 @@ def guessed_plans(built: Built, request: Request, side: Any = None) -> list[Plan
         raise refuse("needs-input", f"forward of {type(built.model).__name__} needs {what}", help=(" ".join(help),))
     size = request.image or image_of(arguments) or pair(side)
     guessed, rank = first_layer(built.model)
-    said = number(arguments, "channels")
+    said = integer_of(arguments, "channels")
     if said is not None:
         channels = [said]
     else:  # the first convolution may well come after patches were cut out
         channels = list(dict.fromkeys((guessed, CHANNELS) if guessed <= FEW_CHANNELS else (CHANNELS, guessed)))
     if (axes := other_axes(arguments)) is not None:
         return [Plan((Feed(None, ("b", "c", *axes)),), {"b": request.batch, "c": one}) for one in channels]
-    frames = number(arguments, "frames")
+    frames = integer_of(arguments, "frames")
     kinds = ["image", "listed", "video", "frames first"]
     if "list" in str(first).lower():
         kinds = ["listed volumes", "listed"] if frames else ["listed", "image"]

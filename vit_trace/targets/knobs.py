@@ -1,4 +1,4 @@
-"""The sizes of somebody else's model that can be turned: found in its arguments or config, named in the field's words.
+"""Finds the sizes of a library's model that can be varied, in its arguments or config, and changes them.
 
 A knob is one quantity; it may stand in several places (a list of widths that doubles is one knob). Works on plain
 values by their names: no torch, no library.
@@ -8,31 +8,31 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass, replace
 from typing import Any
 
-from vit_trace.base.roles import ROLES, Path
+from vit_trace.base.roles import ROLES, Path, role_named
 
 Changes = dict[Path, Any]
-
+"""New values by the path of what they replace."""
 
 WORDS = {
     "channels": ("c", "channels"),
     "classes": ("classes", "classes"),
     "frames": ("T", "frames"),
-    "patch": ("p", "side of a patch"),
-    "frame_patch": ("pt", "frames of a patch"),
-    "dim": ("dim", "width of a token"),
+    "patch": ("p", "patch size"),
+    "frame_patch": ("pt", "frames per patch"),
+    "dim": ("dim", "embedding dimension"),
     "heads": ("heads", "attention heads"),
-    "dim_head": ("dim_head", "width of a head"),
-    "mlp_dim": ("mlp_dim", "hidden width of the feed-forward"),
-    "window": ("window", "side of a window"),
+    "dim_head": ("dim_head", "head dimension"),
+    "mlp_dim": ("mlp_dim", "hidden dimension of the feed-forward"),
+    "window": ("window", "window size"),
 }
 """Symbol and meaning of each role."""
 
 WIDTH = re.compile(r"(dims?|width|hidden_sizes?|channels?|chs|features|planes)(\[\d+\])?$")
-"""Names of widths that are not the model's first."""
+"""Names of widths beside the embedding dimension."""
 
 STRUCTURE = re.compile(
     r"depth|layer|block|stage|scale|ind(ex|ices)|stride|kernel|pad|dilation|seed|version|token_id|_id$|repeat|iter|"
@@ -40,12 +40,12 @@ STRUCTURE = re.compile(
     r"position_embeddings|drop|_every|q_pool|recurr|num_queries|points|top_?k|downsample|upsample|freq|nms|axes|"
     r"fpn|branch|parallel|expert|reduction|conv_|^pool|chunk|beams|length|expan|factor|mult|order|num_sources|_loc|bottleneck"
 )
-"""Names of what decides the structure of a model, or nothing at all: not turned."""
+"""Names of what changes the structure of a model, or no size at all: never varied."""
 
 
 @dataclass(frozen=True)
 class Knob:
-    """One quantity: its symbol, its value here, and the places it stands in with the factor it has there."""
+    """One quantity: its symbol, its value in this model, and each path to it with the factor it has there."""
 
     symbol: str
     value: int
@@ -56,30 +56,30 @@ class Knob:
 
     @property
     def container(self) -> Path:
-        """Where its name stands: knobs of one container belong to one network."""
+        """The path of what holds its name: knobs of one container belong to one network."""
         path = self.places[0][0]
         return path[:-1] if isinstance(path[-1], str) else path[:-2]
 
     @property
     def place(self) -> int:
-        """Which of a list it is; 0 for one that stands alone."""
+        """Its index in a list of widths; 0 outside a list."""
         found = re.search(r"\[(\d+)\]$", self.symbol)
         return int(found[1]) if found else 0
 
     @property
     def prefix(self) -> str:
-        """decoder_ of decoder_hidden_size."""
+        """The network it belongs to by its name: decoder_ in decoder_hidden_size."""
         found = re.match(r"(?:decoder|encoder|sm|lg|text|vision|predictor|pred)_", self.name)
         return found[0] if found else ""
 
     @property
     def wide(self) -> bool:
-        """Whether one of the others is a width by its name: a multiple of what divides widths."""
+        """Whether a knob without a role is a width by its name, and so a multiple of what divides widths."""
         return self.role == "other" and bool(WIDTH.search(self.name))
 
     @property
     def counts(self) -> bool:
-        """Whether one of the others counts heads."""
+        """Whether a knob without a role counts heads."""
         return self.role == "other" and "heads" in self.name
 
     def changes(self, value: int) -> Changes:
@@ -87,117 +87,37 @@ class Knob:
 
 
 def knobs_of(arguments: Mapping[str, Any]) -> tuple[Knob, ...]:
-    """The knobs among arguments, configs and whatever they hold; image sizes are no knobs (`image_places`)."""
+    """The knobs among arguments, configs and what these hold; image sizes are no knobs (see `image_places`)."""
     found: list[Knob] = []
-    taken: set[str] = set()
-    for path, value in sorted(numbers(arguments), key=lambda item: (len(item[0]), "text" in str(item[0]))):
-        knob = knob_at(path, value, taken)
-        found += knob
-        taken |= {one.symbol for one in knob}
+    taken = set("b H W h w n t".split())
+    for path, value in sorted(integers(arguments), key=lambda item: (len(item[0]), "text" in str(item[0]))):
+        for one in _knobs_at(path, value):
+            symbol = _free_symbol(one, taken)
+            taken.add(symbol)
+            found.append(replace(one, symbol=symbol))
     return tuple(found)
 
 
-def numbers(value: Any, path: Path = (), depth: int = 4) -> Iterator[tuple[Path, int | Sequence[int]]]:
-    """(path, whole number or sequence of them) for all that nested mappings, dataclasses and configs hold."""
-    if isinstance(value, Mapping):
-        inner = list(value.items())
-    elif is_config(value) or (is_dataclass(value) and not isinstance(value, type)):
-        inner = [(name, held) for name, held in vars(value).items() if not name.startswith("_")]
-        if is_config(value) and "num_labels" not in vars(value) and hasattr(type(value), "num_labels"):
-            inner.append(("num_labels", value.num_labels))
-    else:
-        return
-    for name, held in inner:
-        if not isinstance(name, str) or name in ("id2label", "label2id"):
+def integers(arguments: Mapping[str, Any]) -> Iterator[tuple[Path, int | Sequence[int]]]:
+    """(path, value) of every whole number, or short sequence of them, that nested arguments hold."""
+    for path, value in walk_values(arguments):
+        if path[-1] in LABELS or (len(path) > 1 and path[-2] in LABELS):
             continue
-        if whole(held) or (isinstance(held, (tuple, list)) and 0 < len(held) <= 8 and all(map(whole, held))):
-            yield (*path, name), held
-        elif depth:
-            yield from numbers(held, (*path, name), depth - 1)
+        if is_integer(value) or (isinstance(value, (tuple, list)) and 0 < len(value) <= 8 and all_integers(value)):
+            yield path, value
+        elif is_config(value) and "num_labels" not in vars(value) and hasattr(type(value), "num_labels"):
+            yield (*path, "num_labels"), value.num_labels
 
 
-def whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+LABELS = ("id2label", "label2id")
+"""Fields of a config that follow from its number of classes."""
 
 
-def is_config(value: object) -> bool:
-    """Whether it is a Hugging Face config, told without importing transformers."""
-    return any(base.__name__ in ("PretrainedConfig", "PreTrainedConfig") for base in type(value).__mro__)
-
-
-def role_of(name: str) -> str:
-    """What the parameter is by its name; "" for one that is not turned."""
-    for role, names in ROLES.items():
-        if name in names:
-            return role
-    return "" if STRUCTURE.search(name) and not WIDTH.search(name) else "other"
-
-
-def knob_at(path: Path, value: int | Sequence[int], taken: set[str]) -> list[Knob]:
-    """The knobs of one parameter: one for a number or a list that doubles, one each for other lists."""
-    name = str(path[-1])
-    role = role_of(name)
-    if role in ("", "image"):
-        return []
-    if isinstance(value, int):
-        if value < 1 or (value == 1 and role in ("other", "mlp_dim", "window", "dim_head")):
-            return []
-        return [knob(path, name, role, value, ((path, 1),), taken)]
-    values = list(value)
-    if any(one < 1 for one in values) or (role == "other" and len(values) < 2):
-        return []
-    factors = [one // values[0] for one in values]
-    doubles = all(
-        one == values[0] * factor and factor & (factor - 1) == 0 for one, factor in zip(values, factors, strict=True)
-    )
-    if doubles and role != "other":
-        places = tuple(((*path, place), factor) for place, factor in enumerate(factors))
-        return [knob(path, name, role, values[0], places, taken)]
-    if role in ("channels", "classes", "other"):
-        return []
-    found = []
-    for place, one in enumerate(values):
-        symbol = f"p{place + 1}" if role == "patch" and len(values) == 2 else f"{name}[{place}]"
-        meaning = f"{WORDS[role][1]}, stage {place + 1}"
-        found.append(Knob(unique(symbol, taken), one, role, f"{name}[{place}]", (((*path, place), 1),), meaning))
-    return found
-
-
-def knob(path: Path, name: str, role: str, value: int, places: tuple[tuple[Path, int], ...], taken: set[str]) -> Knob:
-    """A knob under the field's word for it, or its own name with its container where the word is taken."""
-    word, meaning = WORDS.get(role, (name, name.replace("_", " ")))
-    container = next((str(part) for part in reversed(path[:-1]) if isinstance(part, str)), "")
-    prefix = re.sub(r"_?(config|cfg)$", "", container)
-    if word in taken:
-        word = name if name not in taken else word
-    if word in taken and prefix:
-        word = f"{prefix}_{word}"
-    index = "[0]" if len(places) > 1 else ""
-    return Knob(unique(word, taken), value, role, name + index, places, meaning)
-
-
-def unique(symbol: str, taken: set[str]) -> str:
-    """The symbol, with a number behind it where it is taken."""
-    name, count = symbol, 2
-    while name in taken or name in ("b", "H", "W", "h", "w", "n", "t"):
-        name, count = f"{symbol}_{count}", count + 1
-    return name
-
-
-def image_places(arguments: Mapping[str, Any]) -> tuple[tuple[Path, Any], ...]:
-    """(path, value) of every parameter that holds the image size, as it is given: 224, (224, 224), a mapping."""
-    found = []
-    for path, value in nested(arguments):
-        if path[-1] in ROLES["image"] and "text" not in str(path):
-            found.append((path, value))
-    return tuple(found)
-
-
-def nested(value: Any, path: Path = (), depth: int = 4) -> Iterator[tuple[Path, Any]]:
+def walk_values(value: Any, path: Path = (), depth: int = 4) -> Iterator[tuple[Path, Any]]:
     """(path, value) of everything that mappings, dataclasses and configs hold."""
     if isinstance(value, Mapping):
         inner = list(value.items())
-    elif is_config(value) or (is_dataclass(value) and not isinstance(value, type)):
+    elif is_config(value) or is_record(value):
         inner = [(name, held) for name, held in vars(value).items() if not name.startswith("_")]
     else:
         return
@@ -205,19 +125,93 @@ def nested(value: Any, path: Path = (), depth: int = 4) -> Iterator[tuple[Path, 
         if isinstance(name, str):
             yield (*path, name), held
             if depth:
-                yield from nested(held, (*path, name), depth - 1)
+                yield from walk_values(held, (*path, name), depth - 1)
 
 
-def number(arguments: Mapping[str, Any], role: str) -> int | None:
-    """The first whole number among the arguments with that role."""
-    for path, value in nested(arguments):
-        if path[-1] in ROLES[role] and isinstance(value, int) and not isinstance(value, bool):
-            return value
-    return None
+def is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def all_integers(values: Iterable[object]) -> bool:
+    return all(map(is_integer, values))
+
+
+def is_record(value: object) -> bool:
+    """Whether it is an instance of a dataclass."""
+    return is_dataclass(value) and not isinstance(value, type)
+
+
+def is_config(value: object) -> bool:
+    """Whether it is a Hugging Face config, decided without importing transformers."""
+    return is_config_class(type(value))
+
+
+def is_config_class(kind: type) -> bool:
+    return any(base.__name__ in ("PretrainedConfig", "PreTrainedConfig") for base in kind.__mro__)
+
+
+def _knobs_at(path: Path, value: int | Sequence[int]) -> list[Knob]:
+    """The knobs of one parameter, under the symbols to wish for: one each for a list, unless it doubles."""
+    name = str(path[-1])
+    role = role_named(name) or ("" if STRUCTURE.search(name) and not WIDTH.search(name) else "other")
+    if role in ("", "image"):
+        return []
+    word, meaning = WORDS.get(role, (name, name.replace("_", " ")))
+    if isinstance(value, int):
+        if value < 1 or (value == 1 and role in ("other", "mlp_dim", "window", "dim_head")):
+            return []
+        return [Knob(word, value, role, name, ((path, 1),), meaning)]
+    values = list(value)
+    if any(one < 1 for one in values) or (role == "other" and len(values) < 2):
+        return []
+    factors = [one // values[0] for one in values]
+    doubles = all(one == values[0] * many and many.bit_count() == 1 for one, many in zip(values, factors, strict=True))
+    if doubles and role != "other":
+        paths = tuple(((*path, index), factor) for index, factor in enumerate(factors))
+        return [Knob(word, values[0], role, name + "[0]" * (len(values) > 1), paths, meaning)]
+    if role in ("channels", "classes", "other"):
+        return []
+    pair = role == "patch" and len(values) == 2
+    return [
+        Knob(
+            f"p{index + 1}" if pair else f"{name}[{index}]",
+            one,
+            role,
+            f"{name}[{index}]",
+            (((*path, index), 1),),
+            f"{meaning}, stage {index + 1}",
+        )
+        for index, one in enumerate(values)
+    ]
+
+
+def _free_symbol(knob: Knob, taken: set[str]) -> str:
+    """The symbol of a knob, else its own name, else either with its container before it or a number behind it."""
+    *containers, name = [part for part in knob.places[0][0] if isinstance(part, str)]
+    wish = knob.symbol
+    if wish in taken and "[" not in wish and wish not in ("p1", "p2"):
+        prefix = re.sub(r"_?(config|cfg)$", "", containers[-1]) if containers else ""
+        wish = name if name not in taken else f"{prefix}_{wish}" if prefix else wish
+    symbol, count = wish, 2
+    while symbol in taken:
+        symbol, count = f"{wish}_{count}", count + 1
+    return symbol
+
+
+def image_places(arguments: Mapping[str, Any]) -> tuple[tuple[Path, Any], ...]:
+    """(path, value) of every parameter that holds the image size, in the form it has: 224, (224, 224), a mapping."""
+    held = walk_values(arguments)
+    return tuple((path, value) for path, value in held if path[-1] in ROLES["image"] and "text" not in str(path))
+
+
+def integer_of(arguments: Mapping[str, Any], role: str) -> int | None:
+    """The first whole number among the arguments that has the role."""
+    found = (value for path, value in walk_values(arguments) if path[-1] in ROLES[role] and is_integer(value))
+    return next(found, None)
 
 
 def image_changes(places: Sequence[tuple[Path, Any]], height: int, width: int) -> Changes:
-    """The image size in the form each place has it; two numbers where it held one and the image is not square."""
+    """The image size in the form of each place; two numbers in place of one where the image is not square."""
     changes: Changes = {}
     for path, value in places:
         if isinstance(value, Mapping):
@@ -235,8 +229,8 @@ def image_changes(places: Sequence[tuple[Path, Any]], height: int, width: int) -
     return changes
 
 
-def changed(value: Any, changes: Mapping[Path, Any]) -> Any:
-    """A copy of nested arguments with other values at some paths; what no path leads to is shared."""
+def change_values(value: Any, changes: Mapping[Path, Any]) -> Any:
+    """A copy of nested arguments with other values at some paths; the rest is shared."""
     if () in changes:
         return changes[()]
     below: dict[str | int, dict[Path, Any]] = {}
@@ -246,14 +240,16 @@ def changed(value: Any, changes: Mapping[Path, Any]) -> Any:
         return value
     if isinstance(value, Mapping):
         made = dict(value)
-        made.update({name: changed(value.get(str(name)), inner) for name, inner in below.items()})
+        made.update({name: change_values(value.get(str(name)), inner) for name, inner in below.items()})
         return made
     if isinstance(value, (tuple, list)):
-        items = [changed(item, below[place]) if place in below else item for place, item in enumerate(value)]
+        items = [change_values(item, below[place]) if place in below else item for place, item in enumerate(value)]
         return type(value)(items)
-    if is_dataclass(value) and not isinstance(value, type) and not is_config(value):
-        return replace(value, **{str(name): changed(getattr(value, str(name)), inner) for name, inner in below.items()})
+    if is_record(value) and not is_config(value):
+        return replace(
+            value, **{str(name): change_values(getattr(value, str(name)), inner) for name, inner in below.items()}
+        )
     made = copy.deepcopy(value)
     for name, inner in below.items():
-        setattr(made, str(name), changed(getattr(made, str(name), None), inner))
+        setattr(made, str(name), change_values(getattr(made, str(name), None), inner))
     return made

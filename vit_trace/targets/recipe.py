@@ -14,7 +14,7 @@ from vit_trace.base.roles import Path
 from vit_trace.base.trace import Value
 from vit_trace.targets.building import build_first
 from vit_trace.targets.inputs import Plan, given_plan
-from vit_trace.targets.knobs import Changes, Knob, changed, image_changes, image_places, knobs_of, number
+from vit_trace.targets.knobs import Changes, Knob, change_values, image_changes, image_places, integer_of, knobs_of
 from vit_trace.targets.request import Request
 from vit_trace.targets.target import Foreign
 
@@ -58,14 +58,14 @@ def assemble(recipe: Recipe, request: Request) -> Foreign:
 
     built, make, call = recipe.built, recipe.make, recipe.built.call
     arguments = recipe.arguments if recipe.arguments is not None else call.arguments if call else {}
-    vary = recipe.vary or (None if call is None else lambda changes: call.again(changed(arguments, changes)))
+    vary = recipe.vary or (None if call is None else lambda changes: call.again(change_values(arguments, changes)))
     from_flags(request.flags, list(arguments), recipe.spec)
     sized: Changes = {}
     if request.image is not None and vary is not None and (places := image_places(arguments)):
         sized = image_changes(places, *request.image)
         make = partial(vary, sized)
         built = build_first(recipe.spec, make, request.rules)
-        arguments = changed(arguments, sized)
+        arguments = change_values(arguments, sized)
     again = None if vary is None else lambda changes: vary({**sized, **changes})
     turnable = knobs_of(arguments) if again is not None else ()
     if recipe.follows is not None:
@@ -74,7 +74,7 @@ def assemble(recipe: Recipe, request: Request) -> Foreign:
         from vit_trace.targets.guess import refuse_unknown_inputs
 
         refuse_unknown_inputs(built.model, [one.name for one in request.given if one.name])
-        plans: Sequence[Plan] = [given_plan(request.given, number(arguments, "channels"))]
+        plans: Sequence[Plan] = [given_plan(request.given, integer_of(arguments, "channels"))]
     else:
         plans = recipe.plans(built)
     hyperparameters = plain(arguments)

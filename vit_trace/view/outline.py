@@ -311,10 +311,6 @@ TITLE = {
 }
 
 
-DEPTHS = {"depths", "num_layers", "num_hidden_layers", "n_layers", "num_blocks", "stages"}
-"""What libraries call the number of layers."""
-
-
 def title(trace: Trace) -> tuple[str, ...]:
     """The class and its hyperparameters, one phrase each."""
     values = in_our_words(trace.target.hyperparameters)
@@ -329,16 +325,14 @@ def title(trace: Trace) -> tuple[str, ...]:
 
 
 def in_our_words(hyperparameters: Mapping[str, Value]) -> dict[str, Value]:
-    """The hyperparameters; those with a library's name also under the name that the title uses."""
-    from vit_trace.base.roles import ROLES
+    """The hyperparameters, those that a library calls otherwise under the title's names too."""
+    from vit_trace.base.roles import same_role
 
-    roles = {"image_size": "image", "patch_size": "patch", "num_classes": "classes", "mlp_dim": "mlp_dim"}
-    others = {ours: ROLES[roles.get(ours, ours)] for ours in (*roles, "dim", "heads", "dim_head")} | {"depth": DEPTHS}
+    given = {name: value for name, value in hyperparameters.items() if value not in (None, "")}
     found = dict(hyperparameters)
-    for ours, names in others.items():
-        theirs = next((one for one in hyperparameters if one in names and hyperparameters[one] not in (None, "")), None)
-        if ours not in found and theirs is not None:
-            found[ours] = hyperparameters[theirs]
+    for ours in "image_size patch_size num_classes mlp_dim dim heads dim_head depth".split():
+        if ours not in found and (theirs := same_role(ours, given)):
+            found[ours] = given[theirs[0]]
     return found
 
 

@@ -8,14 +8,13 @@ from typing import Any
 
 from msgspec import Struct
 
+from vit_trace.base.roles import ROLES
 from vit_trace.weights.data import Checkpoint, Entry
 from vit_trace.weights.layouts import AXES, part_of
 from vit_trace.weights.naming import Named, recognised
 
 COLOURS = (3, 1, 4)
 """Channels of images, the usual first."""
-
-HEADS_KEYS = ("num_attention_heads", "num_heads", "heads")
 
 
 class Description(Struct, frozen=True):
@@ -185,7 +184,7 @@ def heads_of(named: Named, sizes: Mapping[str, int], config: Mapping[str, Any], 
     if normed and normed != sizes["inner"] and sizes["inner"] % normed == 0:
         how["heads"] = f"queries are normalised {normed} wide: {sizes['inner']} / {normed}"
         return sizes["inner"] // normed
-    for key in HEADS_KEYS:
+    for key in ROLES["heads"]:
         if isinstance(config.get(key), int) and config[key] > 0:
             how["heads"] = f"from {key} of the config.json beside it"
             return int(config[key])

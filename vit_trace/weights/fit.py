@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from vit_trace.base.roles import ROLES
+from vit_trace.base.roles import ROLES, SETTINGS
 from vit_trace.base.trace import Diagnostic, Source, Value
 from vit_trace.config.words import cut
 from vit_trace.targets.target import value_words
@@ -23,13 +23,7 @@ if TYPE_CHECKING:
     from vit_trace.targets.target import Target
     from vit_trace.weights.model import Model
 
-NAMES = {
-    **ROLES,
-    "depth": {"depth", "num_hidden_layers", "num_layers", "layers"},
-    "registers": {"reg_tokens", "num_register_tokens", "register_tokens"},
-    "mlp_ratio": {"mlp_ratio"},
-    "pool": {"global_pool"},
-}
+NAMES = ROLES | SETTINGS
 """Names of what a cause would set, whatever the library."""
 
 PAIRS = ("image", "patch")

@@ -13,9 +13,9 @@ PATTERN = Option("pattern", "[GLOB]", "Only specs that match, such as 'timm:*din
 @verb(pattern=PATTERN)
 def models(pattern: str) -> int:
     """List the models of timm, Hugging Face and torchvision."""
-    from vit_trace.targets.libraries.models import listed
+    from vit_trace.targets.library import listed_models
 
-    specs, complaints = listed(pattern)
+    specs, complaints = listed_models(pattern)
     sys.stdout.writelines(f"{spec}\n" for spec in specs)
     report(complaints)
     return Exit.WELL if specs else Exit.FOUND

@@ -33,7 +33,7 @@ def builtin(config: ViTConfig, spec: str = "", given: Given | None = None, train
         symbols=symbols(config),
         probes=lambda: [builtin(setting, train=train) for setting in probe_settings(config)],
         repeats=True,
-        variant=lambda values: builtin(changed(config, values), spec, given, train),
+        variant=lambda values: builtin(change_config(config, values), spec, given, train),
         train=train,
         words=lambda name, value: f"--{name.replace('_', '-')} {value_words(value)}",
         expected=(config.batch_size, config.channels, *config.image_size),
@@ -42,7 +42,7 @@ def builtin(config: ViTConfig, spec: str = "", given: Given | None = None, train
     )
 
 
-def changed(config: ViTConfig, values: Mapping[str, Value]) -> ViTConfig:
+def change_config(config: ViTConfig, values: Mapping[str, Value]) -> ViTConfig:
     """The config with some values changed; a pair may be given as one number or a list. Raises ConfigError."""
     from vit_trace.config import load
 
@@ -110,14 +110,14 @@ def symbols(config: ViTConfig) -> dict[str, Symbol]:
         "W": Symbol(width, "image width", hyperparameter="image_size[1]"),
         "p1": Symbol(p1, "patch height", hyperparameter="patch_size[0]"),
         "p2": Symbol(p2, "patch width", hyperparameter="patch_size[1]"),
-        "h": Symbol(h, "patches down", "H//p1"),
-        "w": Symbol(w, "patches across", "W//p2"),
+        "h": Symbol(h, "patch rows", "H//p1"),
+        "w": Symbol(w, "patch columns", "W//p2"),
         "n": Symbol(h * w, "patches", "h*w"),
-        "dim": Symbol(config.dim, "width of a token", hyperparameter="dim"),
+        "dim": Symbol(config.dim, "embedding dimension", hyperparameter="dim"),
         "depth": Symbol(config.depth, "layers", hyperparameter="depth"),
         "heads": Symbol(config.heads, "attention heads", hyperparameter="heads"),
-        "dim_head": Symbol(config.dim_head, "width of a head", hyperparameter="dim_head"),
-        "mlp_dim": Symbol(config.mlp_dim, "hidden width of the feed-forward", hyperparameter="mlp_dim"),
+        "dim_head": Symbol(config.dim_head, "head dimension", hyperparameter="dim_head"),
+        "mlp_dim": Symbol(config.mlp_dim, "hidden dimension of the feed-forward", hyperparameter="mlp_dim"),
         "classes": Symbol(config.num_classes, "classes", hyperparameter="num_classes"),
     }
 

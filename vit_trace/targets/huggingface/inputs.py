@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from vit_trace.base.refused import refuse
+from vit_trace.base.roles import ROLES
 from vit_trace.targets.inputs import Feed, Inputs, Plan, Sizes, pair
 from vit_trace.targets.knobs import is_config
 from vit_trace.targets.request import Request
@@ -34,13 +35,13 @@ def hf_plans(model: Any, config: Any, request: Request) -> list[Plan]:
     names = set(parameters)
     given = request.image or side_of(vision) or side_of(config)
     height, width = given or (SIDE, SIDE)
-    channels = first(vision, ("num_channels", "in_channels", "in_chans"), 3)
-    sizes = {"b": request.batch, "c": channels, "H": height, "W": width, "p": first(vision, ("patch_size",), 16)}
+    channels = first(vision, ROLES["channels"], 3)
+    sizes = {"b": request.batch, "c": channels, "H": height, "W": width, "p": first(vision, ROLES["patch"], 16)}
     frames = frames_of(vision)
     if (grid := next((name for name in GRIDS if name in names), None)) is not None:
         return [grid_plan(config, vision, names, grid, sizes)]
     if frames:
-        sizes |= {"T": frames, "pt": first(vision, ("tubelet_size",), 1)}
+        sizes |= {"T": frames, "pt": first(vision, ROLES["frame_patch"], 1)}
     texts = text_feeds(config, names)
     plans = []
     for feed in image_feeds(model, names, vision, frames, channels):
@@ -68,7 +69,7 @@ def vision_part(config: Any) -> Any:
 
 
 def side_of(config: Any) -> tuple[int, int] | None:
-    for name in ("image_size", "crop_size", "img_size", "input_size"):
+    for name in ROLES["image"]:
         found = pair(getattr(config, name, None))
         if found:
             return found
@@ -82,7 +83,7 @@ def first(config: Any, names: tuple[str, ...], default: int) -> int:
 
 def frames_of(config: Any) -> int:
     """Frames of a video model; 0 for one of images."""
-    return first(config, ("num_frames", "frames_per_clip"), 0)
+    return first(config, ROLES["frames"], 0)
 
 
 def image_feeds(model: Any, names: set[str], vision: Any, frames: int, channels: int) -> Iterator[Feed]:
@@ -105,7 +106,7 @@ def image_feeds(model: Any, names: set[str], vision: Any, frames: int, channels:
 
 
 def flat_patches(name: str, vision: Any, channels: int) -> Feed:
-    side = first(vision, ("patch_size",), 16)
+    side = first(vision, ROLES["patch"], 16)
     return Feed(name, ("b", first(vision, ("num_patches",), 256), side * side * channels))
 
 
@@ -123,7 +124,7 @@ def masks(model: Any, names: set[str], vision: Any, sizes: dict[str, int]) -> It
 
 def grid_plan(config: Any, vision: Any, names: set[str], grid: str, sizes: dict[str, int]) -> Plan:
     """Images as rows of patches, with the grid of each, and as many image tokens in the text as they become."""
-    patch, merge = first(vision, ("patch_size", "spatial_patch_size"), 14), first(vision, ("spatial_merge_size",), 2)
+    patch, merge = first(vision, (*ROLES["patch"], "spatial_patch_size"), 14), first(vision, ("spatial_merge_size",), 2)
     depth = sizes["c"] * first(vision, ("temporal_patch_size",), 1) * patch * patch
     main = next((name for name in ("pixel_values", "hidden_states") if name in names), "pixel_values")
     image = first(config, ("image_token_id", "image_token_index"), 0)

@@ -16,7 +16,8 @@ from vit_trace.base.refused import refuse
 from vit_trace.targets import assignments
 from vit_trace.targets.building import build_first, described
 from vit_trace.targets.complaints import contained, did_you_mean, nearest, refusal
-from vit_trace.targets.knobs import Changes, changed, image_places
+from vit_trace.targets.knobs import Changes, change_values, image_places
+from vit_trace.targets.library import spec_forms
 from vit_trace.targets.recipe import Recipe, assemble
 from vit_trace.targets.request import Request
 from vit_trace.targets.target import Foreign
@@ -63,7 +64,7 @@ def by_arguments(recipe: Recipe, built: Built, value: Any, values: dict[str, Any
         return recipe
 
     def vary(changes: Changes) -> object:
-        return value(**changed(arguments, changes))
+        return value(**change_values(arguments, changes))
 
     return replace(recipe, arguments=arguments, vary=vary)
 
@@ -110,7 +111,7 @@ def file_module(path: Path) -> ModuleType:
         folder = path.parent if path.parent.is_dir() else Path()
         files = sorted(one.name for one in folder.glob("*.py"))
         near = did_you_mean(path.name, files) or ((f"there is {', '.join(files[:5])}",) if files else ())
-        raise refuse("no-such-file", f"there is no file {path}", help=near)
+        raise refuse("no-such-file", f"the file {path} does not exist", help=near)
     path = path.resolve()
     names, folder = [path.stem], path.parent
     while (folder / "__init__.py").is_file() and folder.name.isidentifier():
@@ -154,14 +155,12 @@ def taken(name: str, path: Path) -> bool:
 def named_module(name: str) -> ModuleType:
     """The module of that dotted name. Raises Refused."""
     if name and Path(name).is_file():
-        raise refuse("not-python", f"{name} is no Python file: its name does not end in .py")
+        raise refuse("not-python", f"{name} is not a Python file: its name does not end in .py")
     if not name or not all(part.isidentifier() for part in name.split(".")):
-        raise refuse("unknown-target", f"{name} is no module" if name else "no module before the colon", help=FORMS)
+        message = f"{name} is not a module" if name else "there is no module before the colon"
+        raise refuse("unknown-target", message, help=(f"a spec is {spec_forms()}",))
     importable(os.getcwd())
     return imported(name, name)
-
-
-FORMS = ("timm:NAME, hf:CONFIG, torchvision:NAME, package.module:factory, file.py:factory, config.json, a YAML file",)
 
 
 def imported(name: str, shown: str) -> ModuleType:
@@ -185,7 +184,7 @@ def unknown_module(name: str, missing: str) -> Exception:
     known = [one.name for one in pkgutil.iter_modules(folders)]
     near = nearest(missing.rpartition(".")[2], known, likeness=0.6)
     prefix = f"{parent}." if parent else ""
-    help = (f"did you mean {', '.join(prefix + one for one in near)}?",) if near else FORMS
+    help = (f"did you mean {', '.join(prefix + one for one in near)}?",) if near else (f"a spec is {spec_forms()}",)
     return refuse("no-such-module", f"there is no module {missing}", help=help)
 
 

@@ -1,0 +1,114 @@
+"""Makes and changes Hugging Face configs: --set, other sizes, and what the fields of a config hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vit_trace.base.refused import Refused, refuse
+from vit_trace.base.trace import Diagnostic, Source
+from vit_trace.targets import assignments
+from vit_trace.targets.complaints import contained
+from vit_trace.targets.huggingface.classes import config_class_of
+from vit_trace.targets.knobs import Changes, change_values, integers, is_config
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """The JSON object in the file. Raises Refused with the place of a syntax error."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise refuse("unreadable-config", f"{file}: {getattr(error, 'strerror', None) or error}") from None
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        line = text.splitlines()[error.lineno - 1] if error.lineno <= len(text.splitlines()) else ""
+        span = Source(str(file), error.lineno, error.lineno, error.colno - 1, error.colno, line[error.colno - 1 :][:1])
+        raise Refused(Diagnostic("not-json", "error", f"{file} is not JSON: {error.msg}", span)) from None
+    except RecursionError:
+        raise refuse("not-json", f"{file} is nested too deeply") from None
+    if not isinstance(values, dict):
+        raise refuse("not-a-config", f"{file} holds no JSON object")
+    return values
+
+
+def config_of(spec: str, config_class: type, values: Mapping[str, Any]) -> Any:
+    """The config with these values. Raises Refused with the config's own words where it rejects one."""
+    try:
+        with contained():
+            return config_class.from_dict(dict(values))  # type: ignore[attr-defined]
+    except Exception as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        notes = tuple(line for line in lines[:-1] if not line.endswith(":"))
+        raise refuse("bad-value", f"{spec}: {lines[-1].removeprefix('TypeError: ')}", notes=notes) from error
+
+
+def arguments_of(config: Any) -> dict[str, Any]:
+    """The fields of a config with their values."""
+    return {name: value for name, value in vars(config).items() if not name.startswith("_")}
+
+
+def sizes_of(config: Any) -> dict[Any, Any]:
+    """Every whole number, or list of them, in a config and its parts."""
+    return dict(integers(arguments_of(config)))
+
+
+def fields_of(config: Any) -> list[str]:
+    """Every name under which a field of the config can be set."""
+    return [*arguments_of(config), "num_labels", *getattr(type(config), "attribute_map", {})]
+
+
+def known_fields(file: Path) -> tuple[str, ...]:
+    """The fields that the config class of a config.json reads; none where its class cannot be found."""
+    try:
+        kind = config_class_of(read_object(file), file)
+        with contained():
+            return tuple(fields_of(kind()))
+    except Exception:
+        return ()
+
+
+def assign(config: Any, values: Mapping[str, Any], assigned: Mapping[str, str]) -> dict[str, Any]:
+    """The config's values with --set on them; `vision_config.hidden_size` sets a value of a part. Raises Refused."""
+    given = dict(values)
+    for name, text in assigned.items():
+        owner, target = config, given
+        *parts, last = name.split(".")
+        for part in parts:
+            inner = getattr(owner, part, None)
+            if not is_config(inner):
+                configs = [one for one, value in vars(owner).items() if is_config(value)]
+                raise assignments.unknown(part, configs or fields_of(owner), type(owner).__name__)
+            target[part] = values_of(inner, target.get(part))
+            owner, target = inner, target[part]
+        if last not in fields_of(owner):
+            raise assignments.unknown(last, fields_of(owner), type(owner).__name__)
+        target[last] = assignments.typed(name, text, getattr(owner, last, None))
+    return given
+
+
+def values_of(part: Any, given: Any) -> dict[str, Any]:
+    """The values that make a part of a config: those given for it, else where it differs from its class's defaults."""
+    return dict(given) if isinstance(given, dict) else dict(part.to_diff_dict())
+
+
+def alter(config: Any, given: Mapping[str, Any], changes: Changes) -> dict[str, Any]:
+    """The values of a config with some changed, for the config to work out again what follows from them."""
+    made = dict(given)
+    below: dict[str, Changes] = {}
+    for path, value in changes.items():
+        below.setdefault(str(path[0]), {})[path[1:]] = value
+    for name, inner in below.items():
+        value = getattr(config, name, None)
+        if () in inner:
+            made[name] = inner[()]
+        elif is_config(value):
+            made[name] = alter(value, values_of(value, made.get(name)), inner)
+        else:
+            made[name] = change_values(value, inner)
+    if "num_labels" in made:
+        made.pop("id2label", None)
+        made.pop("label2id", None)
+    return made

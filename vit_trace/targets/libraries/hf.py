@@ -1,0 +1,134 @@
+"""hf:CONFIG and config.json. Makes Hugging Face models from a config; downloads nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from vit_trace.targets.building import build_first
+from vit_trace.targets.huggingface.classes import (
+    architecture,
+    classes,
+    config_class_of,
+    config_names,
+    mapped_class,
+    refuse_text,
+)
+from vit_trace.targets.huggingface.configs import alter, arguments_of, assign, config_of, read_object, sizes_of
+from vit_trace.targets.huggingface.inputs import hf_plans
+from vit_trace.targets.knobs import Changes
+from vit_trace.targets.library import Library, library
+from vit_trace.targets.recipe import Recipe, assemble
+from vit_trace.targets.request import Request
+from vit_trace.targets.target import Foreign
+
+UNSEEN = ("_name_or_path", "torch_dtype", "dtype", "quantization_config", "auto_map", "transformers_version")
+"""Keys of a saved config that do not change the model's structure."""
+
+IMAGE_TASKS = set("IMAGE VIDEO VISION SEGMENTATION DEPTH OBJECT KEYPOINT BACKBONE MASK_GENERATION".split())
+"""Words in the names of AutoModel's tables that list models of images."""
+
+
+def transformers() -> None:
+    """Import transformers with the part that needs torch, and silence it. Raises Refused."""
+    LIBRARY.load("transformers.models.auto.modeling_auto")
+    LIBRARY.load().logging.set_verbosity_error()
+
+
+def hf_class(name: str, request: Request) -> Foreign:
+    """hf:ViTConfig, hf:ViTForImageClassification or hf:vit, with --set under the config's own names."""
+    transformers()
+    config_class, model_class = classes(name)
+    return hf_model(f"hf:{name}", config_class, {}, model_class, request)
+
+
+def hf_file(path: Path, request: Request) -> Foreign:
+    """A config.json or the directory that holds it. Raises Refused."""
+    file = path / "config.json" if path.is_dir() else path
+    values = read_object(file)
+    if isinstance(values.get("architecture"), str) and "model_type" not in values:
+        return timm_config(values, request)
+    transformers()
+    config_class = config_class_of(values, file)
+    model_class = architecture(values)
+    values = {key: value for key, value in values.items() if key not in UNSEEN}
+    return hf_model(str(path), config_class, values, model_class, request)
+
+
+def timm_config(values: Mapping[str, Any], request: Request) -> Foreign:
+    """The model of a timm config.json on the Hub, which names the architecture."""
+    timm = library("timm")
+    assert timm is not None
+    own = {key: values[key] for key in ("num_classes", "global_pool") if key in values}
+    own |= values.get("model_args") or {}
+    texts = tuple(f"{key}={value}" for key, value in own.items())
+    return timm.model(str(values["architecture"]), replace(request, assignments=(*texts, *request.assignments)))
+
+
+def hf_model(
+    spec: str, config_class: type, values: Mapping[str, Any], model_class: type | None, request: Request
+) -> Foreign:
+    """The model of a config with --set on it. Raises Refused."""
+    given = assign(config_of(spec, config_class, values), values, request.assigned)
+    config = config_of(spec, config_class, given)
+
+    def config_with(changes: Changes) -> Any:
+        return config_class.from_dict(alter(config, given, changes))  # type: ignore[attr-defined]
+
+    def vary(changes: Changes) -> object:
+        changed = config_with(changes)
+        if model_class is not None:
+            return model_class(changed)
+        from transformers import AutoModel
+
+        return AutoModel.from_config(changed)  # type: ignore[no-untyped-call]
+
+    model_class = model_class or mapped_class(spec, config)
+    if not request.given:
+        refuse_text(spec, config, model_class)
+    built = build_first(spec, lambda: vary({}), request.rules)
+    arguments = arguments_of(config)
+    if "num_labels" not in arguments and any(word in type(built.model).__name__ for word in CLASSIFIERS):
+        arguments["num_labels"] = config.num_labels
+    recipe = Recipe(
+        spec,
+        lambda: vary({}),
+        built,
+        plans=lambda one: hf_plans(one.model, config, request),
+        arguments=arguments,
+        vary=vary,
+        follows=lambda changes: sizes_of(config_with(changes)),
+    )
+    return assemble(recipe, request)
+
+
+CLASSIFIERS = ("Classification", "Segmentation")
+"""Words in the names of model classes that have `num_labels` outputs."""
+
+
+def config_classes() -> list[str]:
+    """Config classes of all models of images."""
+    transformers()
+    from transformers.models.auto import modeling_auto
+
+    kinds = {
+        kind
+        for name, table in vars(modeling_auto).items()
+        if name.endswith("_MAPPING_NAMES") and any(word in name for word in IMAGE_TASKS) and isinstance(table, Mapping)
+        for kind in table
+    }
+    names = config_names()
+    return sorted({names[kind] for kind in kinds if kind in names})
+
+
+LIBRARY = Library(
+    package="transformers",
+    extra="transformers",
+    example="hf:ViTForImageClassification",
+    model=hf_class,
+    names=config_classes,
+    config="config.json",
+    read=hf_file,
+)

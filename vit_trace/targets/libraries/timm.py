@@ -1,0 +1,67 @@
+"""timm:NAME. Makes models as timm's create_model does, without weights."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from vit_trace.base.refused import refuse
+from vit_trace.base.roles import value_of
+from vit_trace.targets import assignments
+from vit_trace.targets.complaints import did_you_mean
+from vit_trace.targets.inputs import Plan, image_plan, pair
+from vit_trace.targets.library import Library
+from vit_trace.targets.misfits import assemble_call
+from vit_trace.targets.request import Request
+from vit_trace.targets.target import Foreign
+
+if TYPE_CHECKING:
+    from vit_trace.record.build.anyhow import Built
+
+
+def timm_model(name: str, request: Request) -> Foreign:
+    """The model of that name. Raises Refused."""
+    timm = LIBRARY.load()
+    if not timm.is_model(name):
+        known = timm.list_models()
+        near = did_you_mean(name, known, "timm:") or did_you_mean(name.partition("_")[0], known, "timm:")
+        raise refuse("unknown-model", f"timm has no model {name}", help=(*near, "vit-trace models 'timm:*vit*'"))
+    refuse_tag(timm, name)
+    LIBRARY.require_no_weights(request)
+    values = {key: assignments.literal(text) for key, text in request.assigned.items()}
+    create = partial(timm.create_model, name, pretrained=False)
+    return assemble_call(f"timm:{name}", create, values, partial(plans, request), request)
+
+
+def refuse_tag(timm: Any, name: str) -> None:
+    """Refuse a tag of weights that timm does not know, which it would only say after building. Raises Refused."""
+    base, dot, tag = name.partition(".")
+    tags = timm.list_pretrained(f"{base}.*") if dot else []
+    if tag and name not in tags:
+        help = did_you_mean(name, tags, "timm:") or (f"timm:{base}",)
+        more = f"the tag changes no shape: timm:{base}"
+        raise refuse("unknown-model", f"timm has no {base} of the tag {tag}", help=(*help, more))
+
+
+def plans(request: Request, built: Built) -> list[Plan]:
+    """One batch of images of the size the model was made for."""
+    arguments = built.call.arguments if built.call else {}
+    config = getattr(built.model, "pretrained_cfg", None) or {}
+    channels, *sides = config.get("input_size") or (3, 224, 224)
+    height, width = request.image or pair(value_of("image", arguments.get)) or pair(sides) or (224, 224)
+    return [image_plan(request.batch, value_of("channels", arguments.get) or channels, height, width)]
+
+
+def timm_names() -> list[str]:
+    """Every model's name."""
+    return list(LIBRARY.load().list_models())
+
+
+LIBRARY = Library(
+    package="timm",
+    extra="timm",
+    example="timm:vit_base_patch16_224",
+    model=timm_model,
+    names=timm_names,
+    fetching=frozenset("pretrained checkpoint_path cache_dir pretrained_cfg pretrained_cfg_overlay".split()),
+)
