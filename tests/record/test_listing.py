@@ -27,7 +27,7 @@ from vit_trace.record.record import record
 from vit_trace.record.source.lines import Lines, listening
 from vit_trace.record.source.listing import listed
 from vit_trace.render.commented import markdown, python
-from vit_trace.render.notes import places, telling, words
+from vit_trace.render.notes import module_ranges, note_words, telling
 from vit_trace.render.source import print_source
 from vit_trace.targets.builtin import builtin
 from vit_trace.targets.target import Target
@@ -75,7 +75,7 @@ def notes_of(trace: Trace, function: str, code: str) -> list[str]:
     """The notes of the one line of a function (`Class.name` or `name`) that begins with `code`."""
     owner, _, name = function.rpartition(".")
     found = [
-        [str(words(note, listed.modules)) for note in line.notes]
+        [str(note_words(note, listed.modules)) for note in line.notes]
         for listed in trace.listing
         if listed.class_.rpartition(".")[2] == owner and listed.function == name
         for line in listed.lines
@@ -281,7 +281,7 @@ def test_kinds_of_lines(device):
     lines = next(each for each in trace.listing if each.function == "forward").lines
     for code, notes in KINDS.items():
         found = [line for line in lines if line.text.strip() == code or line.text.strip().startswith(code)]
-        made = [str(words(note)) for line in found for note in line.notes]
+        made = [str(note_words(note)) for line in found for note in line.notes]
         if notes is not None:
             assert made == notes, code
     assert [line.text.strip() for line in lines if not line.ran] == ["d = e", "return i"]
@@ -331,7 +331,7 @@ def test_a_stage_narrows_to_its_modules_code():
         ("Stage", "__init__"),
         ("Stage", "forward"),
     ]
-    assert [str(words(note)) for each in one for line in each.lines for note in line.notes][-1] == "returns 3×32"
+    assert [str(note_words(note)) for each in one for line in each.lines for note in line.notes][-1] == "returns 3×32"
     assert narrowed(trace, "stages.1.0.proj") == one, "a library's layer is shown in the code that calls it"
     assert narrowed(trace, "nowhere") == ()
 
@@ -348,7 +348,7 @@ PLACES = {
 
 @pytest.mark.parametrize("modules", PLACES)
 def test_places(modules):
-    assert places(modules) == PLACES[modules]
+    assert module_ranges(modules) == PLACES[modules]
 
 
 def test_telling():
@@ -531,7 +531,7 @@ def test_code_typed_in_has_lines_but_no_text():
     trace = listing_of(scope["Typed"](), torch.zeros(2, 3))
     (forward,) = trace.listing
     assert forward.problem == "its source is not available"
-    assert [(line.line, str(words(note))) for line in forward.lines for note in line.notes] == [
+    assert [(line.line, str(note_words(note))) for line in forward.lines for note in line.notes] == [
         (5, "x 2×3"),
         (6, "y 6"),
         (7, "returns 6"),

@@ -1,27 +1,34 @@
-"""Pieces of a row as text: label, shape with what changed, formula, numbers. Shared by table and tree."""
+"""Makes the cells of a row: label, shape with what changed, formula, numbers. Table and tree share them."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from difflib import SequenceMatcher
+from itertools import groupby
 
+from rich.table import Table
 from rich.text import Text
 
 from vit_trace.base.trace import Source, TensorSpec, Trace
-from vit_trace.base.words import compact
-from vit_trace.dims.formula import on_screen as formula_on_screen
+from vit_trace.base.words import compact, shape_text
+from vit_trace.dims.formula import on_screen
 from vit_trace.dims.values import used
 from vit_trace.render import theme
 from vit_trace.view.outline import Outline, Row
 
 
+def grid(indent: int = 0) -> Table:
+    """A table without lines or header, two blanks between its columns."""
+    return Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, indent))
+
+
 def printable(text: str) -> str:
-    """The text with control characters shown instead of sent to the terminal."""
+    """The text with control characters as escapes."""
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def label(row: Row) -> Text:
+def label_cell(row: Row) -> Text:
     """The stage's name, and how many equal blocks it stands for."""
     text = Text("  " * row.level)
     text.append(printable(row.label) or "(root)", theme.HEADING if row.heading else "")
@@ -32,20 +39,15 @@ def label(row: Row) -> Text:
     return text
 
 
-def operation(row: Row) -> Text:
+def operation_cell(row: Row) -> Text:
     return Text(printable(row.operation), theme.QUIET if row.heading else "")
 
 
-def axes(spec: TensorSpec) -> list[tuple[int, str]]:
-    """Size and formula of each axis: two axes are the same when both are."""
-    return list(zip(spec.shape, spec.dims, strict=True))
-
-
-def changed(spec: TensorSpec, before: TensorSpec | None) -> list[bool]:
-    """For each axis of a shape whether it is new against the shape above it."""
+def new_axes(spec: TensorSpec, before: TensorSpec | None) -> list[bool]:
+    """For each axis of a shape, whether its size or formula differs from the shape above it."""
     if before is None:
         return [False] * len(spec.shape)
-    new, old = axes(spec), axes(before)
+    new, old = list(zip(spec.shape, spec.dims, strict=True)), list(zip(before.shape, before.dims, strict=True))
     if len(new) == len(old):
         return [one != two for one, two in zip(new, old, strict=True)]
     flags = [True] * len(new)
@@ -54,90 +56,75 @@ def changed(spec: TensorSpec, before: TensorSpec | None) -> list[bool]:
     return flags
 
 
-def joined(parts: Sequence[str], flags: Sequence[bool], separator: str) -> Text:
-    """The parts with a separator; what changed stands out."""
+def marked(parts: Sequence[str], new: Sequence[bool], separator: str) -> Text:
+    """The parts with a separator; new ones stand out."""
     text = Text()
-    for place, (part, flag) in enumerate(zip(parts, flags, strict=True)):
-        if place:
-            text.append(separator, theme.SAME)
-        text.append(part, theme.CHANGED if flag else theme.SAME)
+    for place, (part, is_new) in enumerate(zip(parts, new, strict=True)):
+        text.append(separator if place else "", theme.SAME)
+        text.append(part, theme.CHANGED if is_new else theme.SAME)
     return text
 
 
-def shape(spec: TensorSpec, before: TensorSpec | None) -> Text:
+def shape_cell(spec: TensorSpec, before: TensorSpec | None) -> Text:
     """5×65×1024."""
     if not spec.shape:
         return Text("scalar", theme.SAME)
-    return joined([str(size) if size >= 0 else "?" for size in spec.shape], changed(spec, before), "×")
+    return marked([shape_text((size,)) for size in spec.shape], new_axes(spec, before), "×")
 
 
-def formula(spec: TensorSpec, before: TensorSpec | None) -> Text:
+def formula_cell(spec: TensorSpec, before: TensorSpec | None) -> Text:
     """b × n+1 × dim; empty where no axis has a formula."""
     if not has_formula(spec):
         return Text("")
-    return joined([on_screen(dim) for dim in spec.dims], changed(spec, before), " × ")
+    return marked([on_screen(dim) for dim in spec.dims], new_axes(spec, before), " × ")
 
 
 def has_formula(spec: TensorSpec) -> bool:
     return any(dim != str(size) for size, dim in zip(spec.shape, spec.dims, strict=True))
 
 
-def on_screen(dim: str) -> str:
-    """A formula as people write it: 3·heads·dim_head, n+1."""
-    return formula_on_screen(dim)
+def shape_cells(row: Row, before: TensorSpec | None) -> list[Text]:
+    """The shapes of a stage's tensors, one line each; equal neighbours on one line with their number."""
+    return [
+        Text().append(f"{count} of " if count > 1 else "", theme.SAME).append_text(shape_cell(spec, before))
+        for spec, count in equal_runs(row.shapes)
+    ] or [Text("")]
 
 
-def shapes(row: Row, before: TensorSpec | None) -> Text:
-    """All shapes a stage gives: equal ones once with how many there are, others a line each."""
-    return alike(row.shapes, lambda spec: shape(spec, before), counted=True)
+def formula_cells(row: Row, before: TensorSpec | None) -> list[Text]:
+    """The formulas of the same tensors, line by line."""
+    return [formula_cell(spec, before) for spec, _ in equal_runs(row.shapes)] or [Text("")]
 
 
-def formulas(row: Row, before: TensorSpec | None) -> Text:
-    return alike(row.shapes, lambda spec: formula(spec, before), counted=False)
-
-
-def alike(specs: Sequence[TensorSpec], show, counted: bool) -> Text:  # type: ignore[no-untyped-def]
-    """One line per run of equal shapes."""
-    runs: list[tuple[TensorSpec, int]] = []
-    for spec in specs:
-        if runs and (runs[-1][0].shape, runs[-1][0].dims) == (spec.shape, spec.dims):
-            runs[-1] = (spec, runs[-1][1] + 1)
-        else:
-            runs.append((spec, 1))
-    lines = []
-    for spec, count in runs:
-        line = Text(f"{count} of " if counted and count > 1 else "", theme.SAME)
-        lines.append(line.append_text(show(spec)))
-    return Text("\n").join(lines)
-
-
-def number(count: int) -> str:
-    """A count in three digits, nothing for none."""
-    return compact(count) if count else ""
+def equal_runs(specs: Sequence[TensorSpec]) -> list[tuple[TensorSpec, int]]:
+    """Each run of tensors with equal shapes and formulas: its last tensor, and how many there are."""
+    groups = groupby(specs, lambda spec: (spec.shape, spec.dims))
+    runs = [list(run) for _, run in groups]
+    return [(run[-1], len(run)) for run in runs]
 
 
 def per_block(count: int, row: Row) -> str:
-    """A count; for equal blocks how many times what."""
+    """A count to three digits; for equal blocks 6× 8.40 M; empty for zero."""
     if not count:
         return ""
     return f"{row.repeats}× {compact(count // row.repeats)}" if row.repeats > 1 else compact(count)
 
 
-def place(source: Source | None) -> str:
+def source_cell(source: Source | None) -> str:
     """vit.py:116"""
     return f"{os.path.basename(source.file)}:{source.line}" if source else ""
 
 
-def title(outline: Outline, width: int) -> Text:
+def title_text(outline: Outline, width: int) -> Text:
     """The class and its hyperparameters, broken only between phrases."""
     name, *phrases = outline.title
-    text = closing([printable(name), *map(printable, phrases)], width)
+    text = joined_phrases([printable(name), *map(printable, phrases)], width)
     text.stylize(theme.TITLE, 0, len(printable(name)))
     return text
 
 
-def legend(trace: Trace) -> list[str]:
-    """The symbols that formulas of the trace use, with their values: n = h·w = 64."""
+def legend_phrases(trace: Trace) -> list[str]:
+    """The symbols that the trace's formulas use, with their values: n = h·w = 64."""
     names = used(trace)
     return [
         f"{name} = {on_screen(symbol.formula)} = {symbol.value}" if symbol.formula else f"{name} {symbol.value}"
@@ -146,8 +133,8 @@ def legend(trace: Trace) -> list[str]:
     ]
 
 
-def closing(phrases: Sequence[str], width: int, separator: str = " · ") -> Text:
-    """The phrases on as few lines as they need, broken only between phrases."""
+def joined_phrases(phrases: Sequence[str], width: int, separator: str = " · ") -> Text:
+    """The phrases on as few lines as possible, broken only between phrases."""
     lines: list[str] = []
     for phrase in phrases:
         if lines and len(lines[-1]) + len(phrase) + len(separator) <= width:

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from vit_trace.base.words import compact
 from vit_trace.render import theme
-from vit_trace.render.cells import printable
+from vit_trace.render.cells import grid, printable
 from vit_trace.weights.describe import Description
 from vit_trace.weights.holding import Holding, heads_of
 
@@ -37,7 +37,7 @@ def print_holding(held: Holding, console: Console) -> None:
 
 
 def table(model: Description) -> Table:
-    rows = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    rows = grid()
     rows.add_column(no_wrap=True)
     rows.add_column(justify="right", no_wrap=True)
     rows.add_column(overflow="fold", style=theme.SAME)

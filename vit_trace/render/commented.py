@@ -14,7 +14,7 @@ import tokenize
 from collections.abc import Iterator, Mapping, Sequence
 
 from vit_trace.base.trace import Line, Listed, Trace
-from vit_trace.render.notes import kept, places, relative, words
+from vit_trace.render.notes import module_ranges, note_words, shown_lines, shown_path
 from vit_trace.view.outline import title
 
 WIDEST = 110
@@ -50,7 +50,7 @@ def blocks(listing: Sequence[Listed], ran_only: bool) -> Iterator[str]:
     for listed in listing:
         if listed.file != file:
             yield from (["", "", ""] if file else [])
-            yield f"# {relative(listed.file)}"
+            yield f"# {shown_path(listed.file)}"
             file, scope = listed.file, ""
         if (listed.class_ or listed.function) != scope and not (listed.class_ and listed.class_ == scope):
             yield from ("", "")
@@ -66,7 +66,7 @@ def blocks(listing: Sequence[Listed], ran_only: bool) -> Iterator[str]:
         if listed.class_:
             yield ""
         scope = listed.class_ or listed.function
-        where = places([module for module in listed.modules if module])
+        where = module_ranges([module for module in listed.modules if module])
         if where:
             yield f"{' ' * (indent_of(listed) - margin)}# {where}" + (f"  ×{listed.calls}" if listed.calls > 1 else "")
         yield from function(listed, margin, ran_only)
@@ -83,7 +83,7 @@ def function(listed: Listed, margin: int, ran_only: bool) -> Iterator[str]:
         inner = "    " if listed.class_ else ""
         yield f"{inner}# {listed.function}: {listed.problem}"
         for line in listed.lines:
-            yield from (f"{inner}# line {line.line}: {words(note, listed.modules)}" for note in line.notes)
+            yield from (f"{inner}# line {line.line}: {note_words(note, listed.modules)}" for note in line.notes)
         yield f"{inner}pass"
         return
     whole = [text for texts in commented(listed) for text in texts]
@@ -96,7 +96,7 @@ def function(listed: Listed, margin: int, ran_only: bool) -> Iterator[str]:
 def without_idle(listed: Listed) -> Iterator[str]:
     """The lines that ran, with `...` for each stretch of those that did not."""
     idle = False
-    ran = {line.line for line in kept(listed, True)}
+    ran = {line.line for line in shown_lines(listed, True)}
     lines = dict(zip((line.line for line in listed.lines), commented(listed), strict=True))
     for line in listed.lines:
         if line.line in ran:
@@ -134,8 +134,10 @@ def python(trace: Trace) -> str:
     changed = absolute_imports(texts, file) | without_registering(texts, file)
     changed |= {number: COOKIE.sub(r"\1utf-8", text) for number, text in enumerate(texts[:2], 1) if COOKIE.match(text)}
     lines = [Line(number, changed.get(number, text)) for number, text in enumerate(texts, 1)]
-    notes = {line.line: [str(words(note, one.modules)) for note in line.notes] for one in own for line in one.lines}
-    others = sorted({relative(listed.file) for listed in trace.listing if listed.file != file})
+    notes = {
+        line.line: [str(note_words(note, one.modules)) for note in line.notes] for one in own for line in one.lines
+    }
+    others = sorted({shown_path(listed.file) for listed in trace.listing if listed.file != file})
     also = [f"# code of these files ran too: {', '.join(others)}"] if others else []
     return "\n".join([*(text for each in with_comments(lines, notes) for text in each), *also, ""])
 
@@ -191,7 +193,7 @@ def package_of(file: str) -> list[str]:
 
 def commented(listed: Listed) -> Iterator[list[str]]:
     """For each line of the function, the line with its comment and the comments below it."""
-    notes = {line.line: [str(words(note, listed.modules)) for note in line.notes] for line in listed.lines}
+    notes = {line.line: [str(note_words(note, listed.modules)) for note in line.notes] for line in listed.lines}
     return with_comments(listed.lines, notes)
 
 

@@ -1,7 +1,6 @@
-"""How a diagnostic looks: headline, place, the line with carets under the span, notes, help.
+"""Lays out a diagnostic: headline, place, the line with carets under the span, notes, help.
 
-Knows rich's `Text` and the width to wrap at; knows nothing of what diagnostics there are. What comes from the user
-is shown and never obeyed: it is no markup, and control characters are written out as escapes.
+Text from the user is never markup, and its control characters are written as escapes.
 """
 
 from __future__ import annotations
@@ -17,15 +16,29 @@ if TYPE_CHECKING:
 
     from vit_trace.base.trace import Diagnostic, Label, Source
 
-COMMAND_LINE = "command line"  # the file of a span that points at what was typed: it has no line to go to
+COMMAND_LINE = "command line"
+"""The `file` of a span that points at what was typed; it has no line number."""
+
 STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan"}
 GUTTER_STYLE = "dim"
 HELP_STYLE = "cyan"
 TAB = "    "
-LABEL_WIDTH = 40  # a first note no longer than this stands beside the caret
-WIDEST_SOURCE = 160  # of a longer source line the part around the span is shown, also where nothing limits the width
+
+LABEL_WIDTH = 40
+"""Longest first note, in characters, that stands beside the carets instead of below."""
+
+WIDEST_SOURCE = 160
+"""Columns of a source line; of a longer one, the part around the span is shown, even without a limited width."""
+
 NARROWEST_SOURCE = 20
+"""Columns of a source line on the narrowest screen."""
+
 MOST_LINES = 6
+"""Lines of a span; the middle of a longer one is left out."""
+
+
+Styled = tuple[str, str]
+"""A text and its style."""
 
 
 class _Line(NamedTuple):
@@ -38,7 +51,7 @@ class _Line(NamedTuple):
 
 
 def print_diagnostic(console: Console, diagnostic: Diagnostic) -> None:
-    """Print, wrapped on words where there is a width to keep: a terminal's, or COLUMNS. Nothing is ever cut off."""
+    """Print, wrapped between words to the width of the terminal or of COLUMNS. Nothing is cut off."""
     wraps = console.is_terminal or os.environ.get("COLUMNS", "").isdigit()
     for line in diagnostic_lines(diagnostic, console.width if wraps else None):
         console.print(line, soft_wrap=True, highlight=False, markup=False, emoji=False)
@@ -55,32 +68,34 @@ def diagnostic_lines(diagnostic: Diagnostic, width: int | None = None) -> list[T
     """The lines of a diagnostic, without line ends; notes, help and headline wrapped if there is a width."""
     style = STYLES[diagnostic.severity]
     head = f"{diagnostic.severity}[{_visible(diagnostic.code)}]: "
-    lines = _wrapped(head, _visible(diagnostic.message), style, "bold", width, hang=2)
+    lines = _wrapped((head, style), (_visible(diagnostic.message), "bold"), width, hang=2)
     notes = list(diagnostic.notes)
     if diagnostic.span:
         label = notes.pop(0) if notes and not diagnostic.labels and _is_label(diagnostic.span, notes[0], width) else ""
         lines += _source_lines(diagnostic.span, label, style, width, diagnostic.labels)
-    for prefix, texts, prefix_style in (("note: ", notes, "bold"), ("help: ", diagnostic.help, HELP_STYLE)):
+    for lead, texts in ((("note: ", "bold"), notes), (("help: ", HELP_STYLE), diagnostic.help)):
         for text in texts:
-            lines += _paragraphs(prefix, text, prefix_style, width)
+            lines += _paragraphs(lead, text, width)
     return lines
 
 
-def _paragraphs(prefix: str, text: str, style: str, width: int | None) -> list[Text]:
+def _paragraphs(lead: Styled, text: str, width: int | None) -> list[Text]:
+    """The text behind its lead; each further line of it under the first."""
+    hang = len(lead[0])
     first, *others = text.split("\n")
-    lines = _wrapped(prefix, _visible(first), style, "", width, hang=len(prefix))
+    lines = _wrapped(lead, (_visible(first), ""), width, hang)
     for other in others:
-        lines += _wrapped(" " * len(prefix), _visible(other), "", "", width, hang=len(prefix))
+        lines += _wrapped((" " * hang, ""), (_visible(other), ""), width, hang)
     return lines
 
 
-def _wrapped(prefix: str, text: str, prefix_style: str, style: str, width: int | None, hang: int) -> list[Text]:
-    """Break at spaces only: a word that is wider than the line stays whole, so that it can be copied."""
+def _wrapped(lead: Styled, text: Styled, width: int | None, hang: int) -> list[Text]:
+    """The text behind its lead, broken at spaces only: a word wider than the line stays whole, to be copied."""
     from rich.text import Text
 
-    first, *others = _broken(text, width, len(prefix), hang)
-    lines = [Text.assemble((prefix, prefix_style), (first, style))]
-    return lines + [Text.assemble(" " * hang, (other, style)) for other in others]
+    words, style = text
+    first, *others = _broken(words, width, len(lead[0]), hang)
+    return [Text.assemble(lead, (first, style)), *(Text.assemble(" " * hang, (other, style)) for other in others)]
 
 
 def _broken(text: str, width: int | None, taken: int, hang: int) -> list[str]:
@@ -135,7 +150,7 @@ def _source_lines(span: Source, label: str, style: str, width: int | None, label
 
 
 def _labelled(span: Source, labels: Sequence[Label], room: int) -> list[str]:
-    """Carets under each label's own span, its text beside them or, where there is no room, on a line below."""
+    """Carets under each label's span, with its text beside them or, if there is no room, on a line below."""
     places: list[tuple[int, int, str]] = []
     text = _full_lines(span)[0]
     if _shown(span, room)[0].text.startswith("…"):  # the line starts further on than the labels' columns count from
@@ -150,7 +165,7 @@ def _labelled(span: Source, labels: Sequence[Label], room: int) -> list[str]:
 
 
 def _beside(places: list[tuple[int, int, str]], room: int) -> list[str]:
-    """All texts on the line of the carets; nothing where one does not fit before the next carets."""
+    """All texts on the line of the carets; empty if one does not fit before the next carets."""
     line = ""
     for start, end, text in places:
         if len(line) > start:
@@ -181,7 +196,7 @@ def _source_width(gutter: int, width: int | None) -> int:
 
 
 def _shown(span: Source, room: int = WIDEST_SOURCE) -> list[_Line]:
-    """The lines of the span, the middle of a long one left out, each with its part of the span."""
+    """The lines of the span without the middle of a long one, each with its part of the span."""
     texts = _full_lines(span)
     last = len(texts) - 1
     shown = []
@@ -195,7 +210,7 @@ def _shown(span: Source, room: int = WIDEST_SOURCE) -> list[_Line]:
 
 
 def _full_lines(span: Source) -> list[str]:
-    """Whole lines. A span may hold just its own text (as a recorded call does): then it is moved to its column."""
+    """Whole lines. A span may hold only its own text, as a recorded call does: that is moved to its column."""
     texts = _lines_in_file(span) or span.text.split("\n")
     alone = texts[0] == span.text and len(texts) == 1 and len(span.text) == span.end_column - span.column
     if span.column and (alone or len(texts[0]) < span.column):
@@ -204,18 +219,18 @@ def _full_lines(span: Source) -> list[str]:
 
 
 def near_here(file: str) -> str:
-    """The path as one would type it from here, if the file is below the current directory."""
+    """The path relative to the current directory, for a file below it."""
     here = os.path.join(os.getcwd(), "")
     return file[len(here) :] if file.startswith(here) else file
 
 
 def _lines_in_file(span: Source) -> list[str]:
-    """The lines as the file has them, if it still says what the span does."""
+    """The lines in the file, if they still hold the text of the span."""
     if span.file == COMMAND_LINE or not span.text or "\0" in span.file:
         return []
     try:
         lines = [linecache.getline(span.file, number).rstrip("\n") for number in range(span.line, span.end_line + 1)]
-    except ValueError:  # a name that no file system takes
+    except ValueError:  # a file name that no file system accepts
         return []
     text = "\n".join(lines)
     end = len(text) - len(lines[-1]) + span.end_column
@@ -223,7 +238,7 @@ def _lines_in_file(span: Source) -> list[str]:
 
 
 def _windowed(number: int, text: str, start: int, end: int, room: int) -> _Line:
-    """The line in at most `room` cells, the start of the span in sight, `…` for what is left out."""
+    """The line in at most `room` cells, with the start of the span visible and `…` for what is left out."""
     from rich.cells import cell_len
 
     left = 0 if _fits(text[:end], room) else start

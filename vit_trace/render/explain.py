@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from vit_trace.base.trace import Stage, Trace
 from vit_trace.dims.explain import Meaning, bracketed, doublings, formulas_of, meanings
 from vit_trace.dims.formula import on_screen
 from vit_trace.dims.values import parsed
-from vit_trace.render import cells, theme
+from vit_trace.render import theme
+from vit_trace.render.cells import formula_cell, grid, shape_cell, source_cell
 
 COUNTS = {1: "one meaning", 2: "two meanings", 3: "three meanings", 4: "four meanings"}
 
@@ -30,7 +30,7 @@ def print_size(trace: Trace, size: int, console: Console) -> None:
     found = meanings(trace, size)
     count = COUNTS.get(len(found), f"{len(found)} meanings")
     console.print(Text(f"{size} has {count} in this model", theme.TITLE))
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 2))
+    table = grid(indent=2)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for meaning in found:
@@ -65,13 +65,13 @@ def print_stage(trace: Trace, stage: Stage, console: Console) -> None:
     """A stage's tensors with their formulas, and its output with each hyperparameter doubled."""
     console.print(Text(f"{stage.name or 'the model'}  ", theme.TITLE).append(stage.pattern or stage.operation))
     if stage.source:
-        console.print(Text(f"  {cells.place(stage.source)}  {stage.source.text}", theme.SAME))
+        console.print(Text(f"  {source_cell(stage.source)}  {stage.source.text}", theme.SAME))
     values = {name: symbol.value for name, symbol in trace.symbols.items()}
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 2))
+    table = grid(indent=2)
     for title, specs in (("in", stage.inputs), ("out", stage.outputs)):
         for spec in specs:
             numbers = " × ".join(bracketed(parsed(dim), values) for dim in spec.dims)
-            table.add_row(Text(title, theme.SAME), cells.shape(spec, None), cells.formula(spec, None), Text(numbers))
+            table.add_row(Text(title, theme.SAME), shape_cell(spec, None), formula_cell(spec, None), Text(numbers))
     console.print(table)
     formulas = formulas_of(stage)
     for knob in doublings(trace, formulas):

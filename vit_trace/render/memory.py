@@ -12,8 +12,9 @@ from vit_trace.base.words import bytes_text
 from vit_trace.memory.report import MemoryReport
 from vit_trace.memory.verdict import budget_text, where
 from vit_trace.render import theme
+from vit_trace.render.cells import grid
 from vit_trace.render.diagnostics import STYLES
-from vit_trace.render.notes import places
+from vit_trace.render.notes import module_ranges
 
 MOST_STAGES = 6
 """Stages shown by name; the rest is summed."""
@@ -34,7 +35,7 @@ def print_memory(spec: str, report: MemoryReport, console: Console) -> None:
 
 def table(lines: Iterable[Row], whole: int = 0, indent: int = 2) -> Table:
     """Name, bytes, remark."""
-    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    made = grid()
     made.add_column(min_width=20, overflow="fold")
     made.add_column(justify="right", no_wrap=True, min_width=10)
     made.add_column(overflow="fold")
@@ -57,7 +58,7 @@ def rows(report: MemoryReport) -> Iterator[Row]:
 
 def remark(report: MemoryReport) -> str:
     """What is to be said of the activations: recomputed blocks, dropout masks."""
-    said = [f"{places(report.recomputed)} computed again in backward"] if report.recomputed else []
+    said = [f"{module_ranges(report.recomputed)} computed again in backward"] if report.recomputed else []
     if report.dropout_masks:
         said.append(f"of it {bytes_text(report.dropout_masks)} dropout masks, a quarter of that on a GPU")
     return "; ".join(said)
@@ -71,7 +72,7 @@ def peaks(report: MemoryReport) -> Iterator[Row]:
 def stages(report: MemoryReport) -> Iterator[Row]:
     """The stages that save most, then the rest together."""
     shown, rest = report.stages[:MOST_STAGES], report.stages[MOST_STAGES:]
-    yield from ((places(one.stages), one.bytes, "") for one in shown)
+    yield from ((module_ranges(one.stages), one.bytes, "") for one in shown)
     if rest:
         yield "all others", sum(one.bytes for one in rest), ""
 

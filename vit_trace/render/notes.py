@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from itertools import groupby
+from math import prod
 from typing import NamedTuple
 
 from vit_trace.base.trace import Line, Listed, Note, TensorSpec
 from vit_trace.base.words import ranges_text, shape_text
-from vit_trace.dims.formula import split_formulas
-from vit_trace.render.cells import has_formula, on_screen, printable
+from vit_trace.dims.formula import on_screen, split_formulas
+from vit_trace.render.cells import has_formula, printable
 
 
 class Words(NamedTuple):
@@ -28,7 +30,7 @@ class Words(NamedTuple):
 LEADS = {"return": "returns", "yield": "yields", "raise": "✗ raises", "branch": "took"}
 
 
-def words(note: Note, modules: Sequence[str] = ()) -> Words:
+def note_words(note: Note, modules: Sequence[str] = ()) -> Words:
     """The note in pieces; `modules` are all those the function ran in."""
     lead = " ".join(filter(None, ("→" if note.follows else "", LEADS.get(note.kind, ""))))
     name = " ".join(filter(None, (lead, printable(note.name))))
@@ -38,18 +40,13 @@ def words(note: Note, modules: Sequence[str] = ()) -> Words:
     if formula.replace(" ", "") == re.sub(r"[ ()]", "", shape):
         formula = ""
     times = f"×{note.times}" if note.times > 1 else ""
-    where = f"in {places(telling(note.modules, modules))}" if note.modules else ""
+    where = f"in {module_ranges(telling(note.modules, modules))}" if note.modules else ""
     return Words(name, shape, formula, "  ".join(filter(None, (times, where))))
 
 
 def tensors(specs: Sequence[TensorSpec]) -> tuple[str, str]:
     """(shapes, formulas) of tensors; neighbours of one shape together with how many there are."""
-    runs: list[tuple[TensorSpec, int]] = []
-    for spec in specs:
-        if runs and runs[-1][0] == spec:
-            runs[-1] = spec, runs[-1][1] + 1
-        else:
-            runs.append((spec, 1))
+    runs = [(spec, len(list(run))) for spec, run in groupby(specs)]
     shapes = [
         f"{spec.path} {f'{count} of ' if count > 1 else ''}{shape_text(spec.shape)}".lstrip() for spec, count in runs
     ]
@@ -57,7 +54,7 @@ def tensors(specs: Sequence[TensorSpec]) -> tuple[str, str]:
     return ", ".join(shapes), ", ".join(dict.fromkeys(formulas))
 
 
-def places(modules: Sequence[str]) -> str:
+def module_ranges(modules: Sequence[str]) -> str:
     """layers.0.fn, layers.1.fn, layers.2.fn as layers.0…2.fn."""
     groups: dict[str, list[list[int]]] = {}
     for module in modules:
@@ -79,10 +76,7 @@ def telling(some: Sequence[str], modules: Sequence[str]) -> Sequence[str]:
 def place(template: str, rows: list[list[int]]) -> str:
     """One pattern of paths with its numbers: ranges where they are all there, else each path's numbers."""
     columns = [sorted(set(column)) for column in zip(*rows, strict=True)]
-    count = 1
-    for column in columns:
-        count *= len(column)
-    if count == len(set(map(tuple, rows))):
+    if prod(map(len, columns)) == len(set(map(tuple, rows))):
         return filled(template, [ranges_text(column) for column in columns])
     inside: dict[int, list[list[int]]] = {}
     for row in rows:
@@ -99,7 +93,7 @@ def filled(template: str, texts: Sequence[str]) -> str:
     return "".join(piece + text for piece, text in zip(pieces, [*texts, ""], strict=True))
 
 
-def kept(listed: Listed, ran_only: bool) -> list[Line]:
+def shown_lines(listed: Listed, ran_only: bool) -> list[Line]:
     """The lines of a function to show; where lines are left out, no two blank ones in a row."""
     if not ran_only:
         return list(listed.lines)
@@ -110,7 +104,7 @@ def kept(listed: Listed, ran_only: bool) -> list[Line]:
     return lines
 
 
-def relative(file: str) -> str:
+def shown_path(file: str) -> str:
     """The file as seen from where its package lies: timm/layers/mlp.py; one without a package as seen from here."""
     top = os.path.dirname(file)
     while os.path.exists(os.path.join(top, "__init__.py")):

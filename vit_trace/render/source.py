@@ -1,12 +1,13 @@
-"""The listing on a screen: line numbers, coloured code, notes beside the code or, where it is narrow, under it.
+"""Lays out the source listing: line numbers, coloured code, notes beside the code or, on a narrow screen, under it.
 
-Code is never cut: a line wider than the screen goes on below. Lines that did not run are dim and marked.
+Code is never cut: a line wider than the screen continues below. Lines that did not run are dim and marked.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -16,18 +17,18 @@ from rich.text import Text
 from vit_trace.base.trace import Line, Listed
 from vit_trace.render import theme
 from vit_trace.render.cells import printable
-from vit_trace.render.notes import Words, kept, places, relative, words
+from vit_trace.render.notes import Words, module_ranges, note_words, shown_lines, shown_path
 
 SIDE_BY_SIDE = 100
-"""Columns from which notes stand beside the code."""
+"""Columns of a screen from which on notes stand beside the code."""
 
 NOTES = 46
-"""Columns that notes get at least."""
+"""Fewest columns of notes beside the code."""
 
 WIDEST_CODE = 100
-"""Columns of code beside which notes stand where nothing limits the width."""
+"""Most columns of code that notes stand beside, on a screen of any width."""
 
-COLOURS = "ansi_dark"
+SYNTAX_THEME = "ansi_dark"
 IDLE = "╎"
 BAR = "│"
 
@@ -35,10 +36,10 @@ BAR = "│"
 def print_source(listing: Sequence[Listed], console: Console, ran_only: bool = False) -> None:
     """Write the functions of a listing, each class under its own heading."""
     if not listing:
-        console.print(Text("no code of the model's own ran here: nothing to list"))
+        console.print(Text("none of the model's own code ran here: there is nothing to list"))
         return
     gutter = max((len(str(line.line)) for listed in listing for line in listed.lines), default=1)
-    side = side_column(listing, console.width, gutter)
+    layout = Layout(console.width, gutter, side_column(listing, console.width, gutter))
     before: Listed | None = None
     for listed in listing:
         if before is not None:
@@ -49,17 +50,17 @@ def print_source(listing: Sequence[Listed], console: Console, ran_only: bool = F
         if listed.function:
             console.print(subheading(listed), overflow="fold")
         texts = dict(zip(listed.lines, coloured([line.text for line in listed.lines]), strict=True))
-        for line in kept(listed, ran_only):
-            notes = [words(note, listed.modules) for note in line.notes]
-            for row in rows(line, texts[line], notes, gutter, side, console.width):
+        for line in shown_lines(listed, ran_only):
+            notes = [note_words(note, listed.modules) for note in line.notes]
+            for row in layout.rows(line, texts[line], notes):
                 console.print(row, soft_wrap=True)
         before = listed
 
 
 def coloured(lines: Sequence[str]) -> list[Text]:
-    """The lines in syntax colours; a function is coloured as a whole, for strings over several lines."""
+    """The lines in syntax colours; a function is coloured as a whole, because strings may span lines."""
     visible = [seen(line) for line in lines]
-    whole = Syntax("", "python", theme=COLOURS, background_color="default").highlight("\n".join(visible))
+    whole = Syntax("", "python", theme=SYNTAX_THEME, background_color="default").highlight("\n".join(visible))
     found = list(whole.split("\n", allow_blank=True))[: len(visible)]
     return [text if text.plain == line else Text(line) for text, line in zip(found, visible, strict=True)]
 
@@ -70,19 +71,19 @@ def seen(line: str) -> str:
 
 
 def heading(listed: Listed, same_file: bool) -> Text:
-    """What is listed, and in which file."""
+    """What is listed, and its file."""
     text = Text()
     if listed.class_:
         text.append(listed.class_.rpartition("<locals>.")[2], theme.HEADING)
         text.append("  ")
-    file = relative(listed.file)
+    file = shown_path(listed.file)
     return text.append(printable(file.rpartition(os.sep)[2] if same_file else file), theme.QUIET)
 
 
 def subheading(listed: Listed) -> Text:
     """The function's name, the modules it ran in and how often."""
     text = Text().append(listed.function, theme.TITLE)
-    where = places([module for module in listed.modules if module])
+    where = module_ranges([module for module in listed.modules if module])
     text.append(f"  {where}" if where else "", theme.QUIET)
     if listed.calls > 1:
         text.append(f"  ×{listed.calls}", theme.FOLDED)
@@ -103,36 +104,51 @@ def side_column(listing: Sequence[Listed], width: int, gutter: int) -> int:
     return min(longest, WIDEST_CODE, width - gutter - 5 - NOTES)
 
 
-def rows(line: Line, code: Text, notes: Sequence[Words], gutter: int, side: int, width: int) -> Iterator[Text]:
-    """The line and its notes: beside it if it leaves room, else under it."""
-    left = Text().append(f"{line.line:>{gutter}} ", theme.QUIET)
-    left.append(" " if line.ran or not code.plain.strip() else IDLE, theme.QUIET).append(" ")
-    indent = gutter + 3
-    if not line.ran:
-        code = Text(code.plain, theme.QUIET)
-    beside = code.cell_len <= side
-    pieces = folded(code, (side if beside else width - indent) or 1)
-    room = width - indent - side - 3 if beside else 0
-    texts = [text for note in notes for text in wrapped(note, room)] if beside else []
-    for place in range(max(len(pieces), len(texts))):
-        row = left.copy() if place == 0 else Text(" " * indent)
-        row.append_text(pieces[place] if place < len(pieces) else Text(""))
-        row.rstrip()
-        if place < len(texts):
-            row.append(" " * (indent + side - row.cell_len + 1))
-            row.append(f"{BAR} ", theme.QUIET).append_text(texts[place])
-        yield row
-    if not beside:
-        margin = indent + min(len(code.plain) - len(code.plain.lstrip()), width // 4)
-        if side:
-            margin = indent + side + 1
+class Layout(NamedTuple):
+    """Columns of the screen, of line numbers, and of the code that notes stand beside (0: notes stand below)."""
+
+    width: int
+    gutter: int
+    side: int
+
+    @property
+    def indent(self) -> int:
+        return self.gutter + 3
+
+    def rows(self, line: Line, code: Text, notes: Sequence[Words]) -> Iterator[Text]:
+        """The line and its notes: beside it if the code leaves room, else under it."""
+        code = code if line.ran else Text(code.plain, theme.QUIET)
+        beside = code.cell_len <= self.side
+        pieces = folded(code, (self.side if beside else self.width - self.indent) or 1)
+        room = self.width - self.indent - self.side - 3
+        texts = [text for note in notes for text in wrapped(note, room)] if beside else []
+        for place in range(max(len(pieces), len(texts))):
+            row = self.number(line) if place == 0 else Text(" " * self.indent)
+            row.append_text(pieces[place] if place < len(pieces) else Text(""))
+            row.rstrip()
+            if place < len(texts):
+                row.append(" " * (self.indent + self.side - row.cell_len + 1))
+                row.append(f"{BAR} ", theme.QUIET).append_text(texts[place])
+            yield row
+        if not beside:
+            yield from self.below(code, notes)
+
+    def number(self, line: Line) -> Text:
+        """The line's number and, if it did not run, its mark."""
+        mark = IDLE if line.text.strip() and not line.ran else " "
+        return Text().append(f"{line.line:>{self.gutter}} {mark}", theme.QUIET).append(" ")
+
+    def below(self, code: Text, notes: Sequence[Words]) -> Iterator[Text]:
+        """The notes under the code, or in their own column where other lines have theirs."""
+        start = min(len(code.plain) - len(code.plain.lstrip()), self.width // 4)
+        margin = self.indent + (self.side + 1 if self.side else start)
         for note in notes:
-            for text in wrapped(note, width - margin - 2):
+            for text in wrapped(note, self.width - margin - 2):
                 yield Text(" " * margin).append(f"{BAR} ", theme.QUIET).append_text(text)
 
 
 def folded(code: Text, width: int) -> list[Text]:
-    """The code in pieces that fit the width, broken after a space where there is one; nothing is left out."""
+    """The code in pieces that fit the width, broken after a space if possible."""
     lead = " " * min(len(code.plain) - len(code.plain.lstrip()) + 4, width // 2)
     pieces, rest = [], code
     while rest.cell_len > width:
@@ -144,7 +160,7 @@ def folded(code: Text, width: int) -> list[Text]:
 
 
 def fitting(text: str, width: int, least: int) -> int:
-    """How many characters of the text fit the width, and no fewer than `least`."""
+    """Number of characters that fit the width, but at least `least`."""
     used = 0
     for place, character in enumerate(text):
         used += cell_len(character)
@@ -154,7 +170,7 @@ def fitting(text: str, width: int, least: int) -> int:
 
 
 def wrapped(note: Words, width: int) -> list[Text]:
-    """The note on as few lines as the width allows, broken between its pieces, then between words."""
+    """The note on as few lines as possible, broken between its pieces, then between words."""
     pieces = [styled(note), Text(note.formula, theme.SAME), Text(note.more, theme.FOLDED)]
     lines: list[Text] = []
     for piece in pieces:

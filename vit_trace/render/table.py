@@ -1,7 +1,7 @@
-"""The table: stages down, what they do, their shapes, what the sizes are, parameters. Columns follow the width.
+"""Lays out a trace as a table: stage, operation, shape, formula, parameters. Columns follow the width.
 
-rich's own table knows no cell that reaches over its neighbours, and a formula on a narrow screen needs one: it stands
-under its shape and may run back under the operation. So columns are laid out here, of cells that rich measures, wraps.
+On a narrow screen a formula stands under its shape and may reach under the operation. rich's own table has no cell that
+reaches over its neighbours, so this one is laid out here, of cells that rich measures and wraps.
 """
 
 from __future__ import annotations
@@ -13,19 +13,35 @@ from rich.console import Console
 from rich.text import Text
 
 from vit_trace.base.trace import TensorSpec
-from vit_trace.render import cells, theme
+from vit_trace.dims.formula import on_screen
+from vit_trace.render import theme
+from vit_trace.render.cells import (
+    formula_cells,
+    joined_phrases,
+    label_cell,
+    legend_phrases,
+    operation_cell,
+    per_block,
+    shape_cells,
+    source_cell,
+    title_text,
+)
 from vit_trace.view.outline import Outline, Row, totals
 
 GAP = 2
 LEAST_OPERATION = 18
-"""Columns an operation gets before formulas lose a column of their own."""
+"""Columns that an operation needs; with fewer left, formulas stand under their shapes."""
 
 MOST_LABEL = 0.34
-"""Share of the width that names of stages may take."""
+"""Largest share of the width for the names of stages; longer ones are wrapped."""
 
 
-class Line(NamedTuple):
-    """One row of the table, laid out in cells that are not yet placed."""
+RIGHT = ("shape", "parameters", "flops")
+"""Columns that end at their right edge."""
+
+
+class TableRow(NamedTuple):
+    """The cells of one row, not yet placed; `renamed` if a formula changed, `valued` for a constructor's quantity."""
 
     label: Text
     indent: int
@@ -50,10 +66,20 @@ class Columns(NamedTuple):
     flops: int
     source: int
 
+    def lay_out(self, texts: Sequence[Text]) -> Text:
+        """One text per column, side by side, each padded to the column's width; numbers and shapes to the right."""
+        line = Text()
+        for name, width, text in zip(self._fields, self, texts, strict=True):
+            if width:
+                line.append(" " * GAP if line else "")
+                pad = " " * max(0, width - text.cell_len)
+                line.append_text(Text(pad).append_text(text) if name in RIGHT else text.copy().append(pad))
+        return line
+
 
 def print_table(outline: Outline, console: Console) -> None:
     """Write title, constructor, stages, the symbols' legend and totals."""
-    console.print(cells.title(outline, console.width))
+    console.print(title_text(outline, console.width))
     console.print()
     lines = list(table_lines(outline))
     columns = fit(lines, console.width)
@@ -63,10 +89,10 @@ def print_table(outline: Outline, console: Console) -> None:
         for text in placed(line, columns, console):
             put(console, text)
     console.print()
-    if named and (legend := cells.legend(outline.trace)):
-        console.print(cells.closing(legend, console.width, "  "))
+    if named and (legend := legend_phrases(outline.trace)):
+        console.print(joined_phrases(legend, console.width, "  "))
         console.print()
-    console.print(cells.closing(totals(outline), console.width))
+    console.print(joined_phrases(totals(outline), console.width))
 
 
 def put(console: Console, text: Text) -> None:
@@ -75,7 +101,7 @@ def put(console: Console, text: Text) -> None:
     console.print(text, no_wrap=True, overflow="ignore", crop=False)
 
 
-def table_lines(outline: Outline) -> Iterator[Line]:
+def table_lines(outline: Outline) -> Iterator[TableRow]:
     """Every row's cells, each shape beside the one above it."""
     indent = 1 if outline.construction else 0
     if outline.construction:
@@ -90,31 +116,30 @@ def table_lines(outline: Outline) -> Iterator[Line]:
             before = row.shapes[-1]
 
 
-def line_of(row: Row, before: TensorSpec | None, indent: int) -> Line:
+def line_of(row: Row, before: TensorSpec | None, indent: int) -> TableRow:
     """A row's cells; a heading shows no shape, its stages do."""
     shapes, formulas = [Text("")], [Text("")]
     if row.value:
-        shapes, formulas = [Text(row.value)], [Text(cells.on_screen(row.formula), theme.SAME)]
+        shapes, formulas = [Text(row.value)], [Text(on_screen(row.formula), theme.SAME)]
     elif not row.heading:
-        shapes = list(cells.shapes(row, before).split("\n"))
-        formulas = list(cells.formulas(row, before).split("\n"))
+        shapes, formulas = shape_cells(row, before), formula_cells(row, before)
     renamed = before is None or any(spec.dims != before.dims for spec in row.shapes)
-    return Line(
-        Text("  " * indent).append_text(cells.label(row)),
+    return TableRow(
+        Text("  " * indent).append_text(label_cell(row)),
         2 * (indent + row.level) + 2,
-        cells.operation(row),
+        operation_cell(row),
         shapes,
         formulas,
         renamed,
         bool(row.value),
-        Text(cells.per_block(row.parameters, row)),
-        Text(cells.per_block(row.flops, row)),
-        Text(cells.place(row.source), theme.SAME),
+        Text(per_block(row.parameters, row)),
+        Text(per_block(row.flops, row)),
+        Text(source_cell(row.source), theme.SAME),
     )
 
 
-def fit(lines: Sequence[Line], width: int) -> Columns:
-    """Widths of the columns: first what everybody needs, then formulas, source lines and FLOPs as there is room.
+def fit(lines: Sequence[TableRow], width: int) -> Columns:
+    """Widths of the columns: first the needed ones, then formulas, source lines and FLOPs as there is room.
 
     The constructor's long names are wrapped where that makes room for formulas.
     """
@@ -155,58 +180,27 @@ def widest(texts: Sequence[Text]) -> int:
 
 
 def header(columns: Columns, named: bool) -> Text:
-    titles = [
-        ("stage", columns.label, False),
-        ("operation", columns.operation, False),
-        ("shape", columns.shape, True),
-        ("formula" if named else "", columns.formula, False),
-        ("params", columns.parameters, True),
-        ("FLOPs", columns.flops, True),
-        ("source", columns.source, False),
-    ]
-    return row_of([(Text(title, theme.COLUMN), width, right) for title, width, right in titles if width])
+    titles = ("stage", "operation", "shape", "formula" if named else "", "params", "FLOPs", "source")
+    return columns.lay_out([Text(title, theme.COLUMN) for title in titles])
 
 
-def row_of(cells_: Sequence[tuple[Text, int, bool]]) -> Text:
-    """Cells side by side, each padded to its width."""
-    line = Text()
-    for place, (text, width, right) in enumerate(cells_):
-        if place:
-            line.append(" " * GAP)
-        pad = " " * max(0, width - text.cell_len)
-        line.append_text(Text(pad).append_text(text) if right else text.copy().append(pad))
-    return line
-
-
-def placed(line: Line, columns: Columns, console: Console) -> Iterator[Text]:
+def placed(line: TableRow, columns: Columns, console: Console) -> Iterator[Text]:
     """The screen lines of one row."""
     if line.valued and line.formulas[0].plain and not columns.formula and not line.operation.plain:
-        yield narrow(line, columns)
+        yield quantity_line(line, columns)
         return
-    labels: Sequence[Text] = wrapped(line.label, columns.label, line.indent, console)
-    operations: Sequence[Text] = wrapped(line.operation, columns.operation, 0, console)
-    height = max(len(labels), len(operations), len(line.shapes))
+    labels = wrapped(line.label, columns.label, line.indent, console)
+    operations = wrapped(line.operation, columns.operation, 0, console)
+    stacks = (labels, operations, line.shapes, line.formulas, [line.parameters], [line.flops], [line.source])
+    height = max(len(stack) for stack, width in zip(stacks, columns, strict=True) if width)
     for place in range(height):
-        parts = [
-            (nth(labels, place), columns.label, False),
-            (nth(operations, place), columns.operation, False),
-            (nth(line.shapes, place), columns.shape, True),
-        ]
-        if columns.formula:
-            parts.append((nth(line.formulas, place), columns.formula, False))
-        first = place == 0
-        parts.append((line.parameters if first else Text(), columns.parameters, True))
-        if columns.flops:
-            parts.append((line.flops if first else Text(), columns.flops, True))
-        if columns.source:
-            parts.append((line.source if first else Text(), columns.source, False))
-        yield row_of(parts)
+        yield columns.lay_out([stack[place] if place < len(stack) else Text() for stack in stacks])
     if not columns.formula and line.renamed:
         yield from below(line.formulas, columns)
 
 
-def narrow(line: Line, columns: Columns) -> Text:
-    """A constructor's quantity on one line: n = 64, running back under the empty operation."""
+def quantity_line(line: TableRow, columns: Columns) -> Text:
+    """A constructor's quantity on one line: n = 64, reaching under the empty operation."""
     edge = columns.label + columns.operation + columns.shape + 2 * GAP
     told = Text().append_text(line.formulas[0]).append(" = ").append_text(line.shapes[0])
     return line.label.copy().append(" " * max(GAP, edge - line.label.cell_len - told.cell_len)).append_text(told)
@@ -220,12 +214,8 @@ def below(formulas: Sequence[Text], columns: Columns) -> Iterator[Text]:
             yield Text(" " * max(2, edge - formula.cell_len)).append_text(formula)
 
 
-def nth(texts: Sequence[Text], place: int) -> Text:
-    return texts[place] if place < len(texts) else Text()
-
-
 def wrapped(text: Text, width: int, hang: int, console: Console) -> list[Text]:
-    """The text on lines of a width, broken between words where that can be; later lines hang."""
+    """The text in lines of a width, broken between words where possible; later lines are indented by `hang`."""
     if text.cell_len <= width:
         return [text]
     hang = min(hang, width // 2)

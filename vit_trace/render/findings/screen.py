@@ -12,7 +12,7 @@ from rich.text import Text
 from vit_trace.base.words import compact
 from vit_trace.check.verdict import SEVERITIES, Suggestion, Verdict, summary
 from vit_trace.render import theme
-from vit_trace.render.cells import printable
+from vit_trace.render.cells import grid, printable
 from vit_trace.render.diagnostics import STYLES, print_diagnostic
 from vit_trace.render.findings.places import summary_line
 from vit_trace.render.memory import print_memory
@@ -51,7 +51,7 @@ COSTS = 60
 
 def rows(verdicts: Sequence[Verdict], width: int) -> Table:
     """Spec, what was found and, where there is room, parameters and FLOPs an image."""
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table = grid()
     table.add_column(overflow="fold")
     table.add_column(no_wrap=True)
     room = max(cell_len(verdict.spec) for verdict in verdicts) + COSTS <= width
