@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import linecache
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from types import FrameType, TracebackType
 
 from msgspec.structs import replace
@@ -22,9 +22,15 @@ from vit_trace.record.raised.mishaps import numbers
 from vit_trace.record.source import frames
 
 CODE = "build-failed"
-SECONDS = 6.0
-MOST = 30
+TRIALS = 20
+"""Builds tried after one that failed; no further value is tried then, and a note says so."""
+
+FAILURES = 10
+"""Values of one argument that may fail before any builds; the next argument is tried then."""
+
 ENOUGH = 3
+"""Values offered for one argument; no further value is tried then."""
+
 LINES = 3
 """Lines above the one that raised in which its condition is looked for."""
 
@@ -48,7 +54,9 @@ def build_failure(error: BaseException, known: Diagnostic, build: Callable[[Mapp
         message = f"{known.message}: {other} = {divisor} does not divide {name} = {whole}"
     elif met:
         notes.append(f"with {', '.join(f'{name} = {value}' for name, value in met.items())}")
-    tried = list(working(links, [pair[1][1], pair[0][1]] if pair else [*met.values()], build))
+    search = BuildSearch(build)
+    tried = tuple(search.working(links, [pair[1][1], pair[0][1]] if pair else [*dict.fromkeys(met.values())]))
+    notes += search.shortfall()
     return replace(known, message=message, notes=tuple(notes), help=(*known.help, *tried))
 
 
@@ -82,23 +90,50 @@ def indivisible(met: Mapping[str, int], text: str) -> tuple[tuple[str, int], tup
     return pairs[0] if len(pairs) == 1 else None
 
 
-def working(links: list[Link], culprits: list[int], build: Callable[[Mapping[str, int]], object]) -> Iterator[str]:
-    """--set heads=4, 6 or 8 (tried: builds), for the first hyperparameters that hold one of the numbers."""
-    until, left = time.perf_counter() + SECONDS, MOST
-    for culprit in culprits:
-        for name in knobs(links, culprit):
-            found: list[int] = []
-            for value in sorted(nearest(culprit), key=lambda value: not divided(value, culprit, culprits)):
-                if len(found) >= ENOUGH or left <= 0 or time.perf_counter() > until:
-                    break
-                left -= 1
-                if builds(build, {name: value}):
-                    found.append(value)
-            if found:
-                texts = [str(value) for value in sorted(found)]
-                words = " or ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
-                yield f"--set {name}={words} (tried: builds)"
-                return
+@dataclass
+class BuildSearch:
+    """Looks for values that build; counts its trials."""
+
+    build: Callable[[Mapping[str, int]], object]
+    trials: int = 0
+    stopped: bool = False
+
+    def working(self, links: list[Link], culprits: list[int]) -> Iterator[str]:
+        """--set heads=4, 6 or 8 (tried: builds), for the first hyperparameter that holds one of the numbers."""
+        for culprit in culprits:
+            for name in knobs(links, culprit):
+                if found := sorted(self.values(name, culprit, culprits)):
+                    self.stopped = False
+                    yield f"--set {name}={listed(found)} (tried: builds)"
+                    return
+
+    def values(self, name: str, culprit: int, culprits: list[int]) -> list[int]:
+        """The first values of an argument that build."""
+        found: list[int] = []
+        failures = 0
+        for value in sorted(nearest(culprit), key=lambda value: not divided(value, culprit, culprits)):
+            if len(found) == ENOUGH:
+                break
+            if self.trials == TRIALS or (failures == FAILURES and not found):
+                self.stopped = True
+                break
+            self.trials += 1
+            if builds(self.build, {name: value}):
+                found.append(value)
+            else:
+                failures += 1
+        return found
+
+    def shortfall(self) -> Iterator[str]:
+        """A note where the budget ended the search before anything was found."""
+        if self.stopped:
+            yield f"stopped after {self.trials} trials: other values may build"
+
+
+def listed(values: list[int]) -> str:
+    """4, 6 or 8"""
+    *first, last = map(str, values)
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def divided(value: int, culprit: int, culprits: list[int]) -> bool:

@@ -38,7 +38,6 @@ def explain_failure(trace: Trace, case: Case | None = None) -> Failure:
     cause = cause_of(scene)
     sources = None
     if case is not None:
-        case.start()
         again = case.again(trace)
         sources = again.sources
         cause = dataclasses.replace(cause, by_value=not again.fails)
@@ -47,8 +46,9 @@ def explain_failure(trace: Trace, case: Case | None = None) -> Failure:
     help = tuple(one.help() for one in tried)
     if case is not None and not tried and (further := partway(scene, cause, producers, case)):
         help = (further,)
+    shortfall = case.shortfall() if case is not None else ()
     cause = layout_cause(scene, cause, tried, case)
-    notes = tuple(dict.fromkeys((*side_notes(scene, cause, producers), *cause.notes, *stack_note(scene))))
+    notes = tuple(dict.fromkeys((*side_notes(scene, cause, producers), *cause.notes, *stack_note(scene), *shortfall)))
     return replace(
         scene.failure,
         code=cause.code,

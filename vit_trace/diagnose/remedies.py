@@ -14,7 +14,7 @@ from vit_trace.diagnose.causes.gather import GATHERS, SCATTERS, SELECTS
 from vit_trace.diagnose.changes.calls import calls
 from vit_trace.diagnose.changes.inputs import conversions, input_sizes, input_width, layouts, swapped
 from vit_trace.diagnose.changes.parameters import everywhere, following, resized
-from vit_trace.diagnose.changes.records import CallChange, Change, LayerInput, ParameterResize, Tried
+from vit_trace.diagnose.changes.records import CallChange, Fix, LayerInput, ParameterResize, Tried
 from vit_trace.diagnose.changes.settings import dividing, matching_hyperparameters
 from vit_trace.diagnose.scene import Scene
 from vit_trace.diagnose.trials import Case
@@ -37,7 +37,7 @@ def remedies(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Ca
     found: list[Tried] = []
     kinds: dict[str, int] = {}
     for candidate in candidates(scene, cause, producers, case):
-        if len(found) >= MOST or case.spent:
+        if len(found) >= MOST or case.stopped:
             break
         group = candidate.group
         if group == "parameter" and "call" in kinds and cause.code in ("cat", "broadcast"):
@@ -87,7 +87,7 @@ def looks_up_again(scene: Scene, after: Trace | None) -> bool:
     )
 
 
-def attempted(candidate: Change, scene: Scene, case: Case) -> Tried | None:
+def attempted(candidate: Fix, scene: Scene, case: Case) -> Tried | None:
     """The change, or it with those that have to follow from it; None where that does not run."""
     worked = case.attempt(candidate)
     shared = (
@@ -116,7 +116,7 @@ def stands_elsewhere(scene: Scene, cause: Cause) -> bool:
     )
 
 
-def candidates(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Case) -> Iterator[Change]:
+def candidates(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Case) -> Iterator[Fix]:
     """All kinds of changes, those first that the cause speaks for."""
     if cause.by_value:  # nothing but more rows makes room for a value; what an input does to values is not seen
         yield from resized(scene, cause, producers)

@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 import copy
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from vit_trace.base.trace import TensorSpec, Trace, Value
 from vit_trace.base.words import shape_text
-from vit_trace.diagnose.changes.records import Change, Inputs, SettingChange, Tried
+from vit_trace.diagnose.changes.records import Fix, Inputs, SettingChange, Tried
 
 if TYPE_CHECKING:
     from torch import nn
 
     from vit_trace.targets.target import Target
 
-SECONDS = 4.0
-MOST = 60
-"""How long and how often is tried after one failure."""
+TRIALS = 60
+"""Changes tried after one failure; no further one is tried then, and a note says so."""
+
+WORK = 24_000
+"""Stages traced by all trials after one failure, about 3 s of CPU; no further change is tried then, and a note says so.
+
+A module that is built counts as BUILT stages, one that is copied as COPIED.
+"""
+
+BUILT = 4
+COPIED = 2
 
 
 @dataclass
 class Case:
-    """How to make the failing model again and feed it again, on meta.
+    """How to make the failing model again and feed it again, on meta; counts what its trials cost.
 
-    `variant` gives the case at other hyperparameters; `words` says how a user sets them.
+    `build` gives a model on meta that nothing else runs; `variant` gives the case at other hyperparameters; `words`
+    says how a user sets them.
     """
 
     build: Callable[[], nn.Module]
@@ -37,77 +45,86 @@ class Case:
     words: Callable[[str, Value], str] = lambda name, value: f"{name}={value}"
     expected: tuple[int, ...] | None = None
     rules: bool = True
-    until: float = 0.0
-    left: int = MOST
+    trials: int = 0
+    work: int = 0
+    stopped: bool = False
     cache: dict[str, Trace | None] = field(default_factory=dict)
-
-    def start(self) -> None:
-        self.until = time.perf_counter() + SECONDS
 
     @property
     def spent(self) -> bool:
-        return self.left <= 0 or time.perf_counter() > self.until
+        return self.trials >= TRIALS or self.work >= WORK
+
+    def shortfall(self) -> Iterator[str]:
+        """A note where the budget ended the search."""
+        if self.stopped:
+            yield f"stopped after {self.trials} trial{'s' * (self.trials != 1)}: more fixes may exist"
 
     def setting(self, values: Mapping[str, Value]) -> SettingChange:
         """Other hyperparameters, as a user sets them."""
         return SettingChange(" ".join(self.words(name, value) for name, value in values.items()), values)
 
-    def attempt(self, change: Change) -> Tried | None:
-        """The change with the output it gave; None where it does not run, or no time is left."""
+    def attempt(self, change: Fix) -> Tried | None:
+        """The change with the output it gave; None where it does not run, or the budget is spent."""
         if change.key not in self.cache:
             if self.spent:
+                self.stopped = True
                 return None
-            self.left -= 1
             self.cache[change.key] = self.trial(change)
         trace = self.cache[change.key]
         if trace is None or trace.failure is not None or not trace.outputs or loses_pixels(trace):
             return None
         return Tried(change, output_text(trace.outputs))
 
-    def outcome(self, change: Change) -> Trace | None:
+    def outcome(self, change: Fix) -> Trace | None:
         """The trace that a change led to, once it was tried."""
         return self.cache.get(change.key)
 
-    def trial(self, change: Change) -> Trace | None:
+    def trial(self, change: Fix) -> Trace | None:
         """The trace with the change applied; None where that breaks."""
         if change.settings and self.variant is None:
             return None
+        self.trials += 1
         try:
+            self.work += self.modules * (BUILT if change.settings else COPIED if change.alters else 0)
             case = self.variant(change.settings) if change.settings and self.variant is not None else self
-            return case.run(change)
+            trace = case.run(change)
         except Exception:  # a change that cannot be made is none to offer
             return None
+        self.work += len(trace.stages)
+        return trace
 
-    def run(self, change: Change) -> Trace:
+    def run(self, change: Fix) -> Trace:
+        """The trace with the change applied. Raises what making or applying it raises."""
+        model = copy_on_meta(self.model) if change.alters else self.model
+        change.to_model(model)
+        with change.during(model):
+            return self.traced(model, change.to_inputs(self.inputs()))
+
+    def traced(self, model: nn.Module, given: Inputs, **options: Any) -> Trace:
+        """The trace of one forward on meta, cut off where a real run would refuse."""
         from vit_trace.diagnose.refusals import refused
         from vit_trace.record.record import record
 
-        model = self.model() if change.alters else self.copy
-        change.to_model(model)
-        args, kwargs = change.to_inputs(self.inputs())
-        with change.during(model):
-            return refused(record(model, args, kwargs, rules=self.rules))
+        args, kwargs = given
+        return refused(record(model, args, kwargs, rules=self.rules, **options))
 
     @cached_property
-    def copy(self) -> nn.Module:
-        """A model that no trial changes."""
-        return self.model()
-
     def model(self) -> nn.Module:
-        from vit_trace.record.build.anyhow import build_anyhow
+        """A model that no trial alters."""
+        return self.build()
 
-        return build_anyhow(self.build, self.rules).model
+    @cached_property
+    def modules(self) -> int:
+        """How many modules the model has."""
+        return sum(1 for _ in self.model.modules())
 
     def again(self, failed: Trace) -> Repeat:
         """The failing forward once more without memory: whether it fails there too, and what made each tensor."""
-        from vit_trace.diagnose.refusals import refused
         from vit_trace.record.flow import FlowRecorder
-        from vit_trace.record.record import record
 
+        listeners: list[FlowRecorder] = []
         try:
-            args, kwargs = self.inputs()
-            listeners: list[FlowRecorder] = []
-            again = refused(record(self.copy, args, kwargs, rules=self.rules, listener=flow(listeners)))
+            again = self.traced(self.model, self.inputs(), listener=flow(listeners))
         except Exception:
             return Repeat(fails=True)
         count = len(failed.stages)
@@ -154,15 +171,20 @@ def output_text(outputs: tuple[TensorSpec, ...]) -> str:
 
 def case_of_target(target: Target, rules: bool = True) -> Case:
     """The case of something that can be built by its hyperparameters."""
-    variant = target.variant
+    variant, foreign = target.variant, target.foreign
     again = None
     if variant is not None:
 
         def again(values: Mapping[str, Value]) -> Case:
             return case_of_target(variant(values), rules)
 
+    def build() -> nn.Module:
+        from vit_trace.record.build.anyhow import build_anyhow
+
+        return copy_on_meta(foreign.built.model) if foreign is not None else build_anyhow(target.build, rules).model
+
     return Case(
-        build=target.build,
+        build=build,
         inputs=target.inputs,
         hyperparameters=target.hyperparameters,
         variant=again,
@@ -173,27 +195,27 @@ def case_of_target(target: Target, rules: bool = True) -> Case:
 
 
 def case_of_model(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Case:
-    """The case of a caller's own model: copies of it on meta, made one by one."""
-    return Case(lambda: on_meta(model), lambda: (meta_tensors(args), dict(meta_tensors(kwargs))))
+    """The case of a caller's own model, of which a copy on meta is tried."""
+
+    def inputs() -> Inputs:
+        from vit_trace.record.rungs import placed
+
+        return placed(args, dict(kwargs), "meta")
+
+    return Case(lambda: copy_on_meta(model), inputs)
 
 
-def on_meta(model: nn.Module) -> nn.Module:
-    """A copy whose parameters and buffers are on meta: no value is copied, nothing is shared."""
+def copy_on_meta(model: nn.Module) -> nn.Module:
+    """A copy whose tensors are on meta: no value is copied, nothing is shared with the model."""
     import torch
     from torch import nn
 
     memo: dict[int, Any] = {}
-    for parameter in model.parameters():
-        bare = torch.empty_like(parameter, device="meta", requires_grad=False)
-        memo[id(parameter)] = nn.Parameter(bare, parameter.requires_grad)
-    for buffer in model.buffers():
-        memo[id(buffer)] = torch.empty_like(buffer, device="meta")
+    for module in model.modules():
+        for held in (*module._parameters.values(), *module._buffers.values(), *vars(module).values()):
+            if isinstance(held, nn.Parameter):
+                bare = torch.empty_like(held, device="meta", requires_grad=False)
+                memo[id(held)] = nn.Parameter(bare, held.requires_grad)
+            elif isinstance(held, torch.Tensor):
+                memo[id(held)] = torch.empty_like(held, device="meta", requires_grad=False)
     return copy.deepcopy(model, memo)
-
-
-def meta_tensors(value: Any) -> Any:
-    """The same nested value with its tensors on meta."""
-    import torch
-    from torch.utils._pytree import tree_map_only
-
-    return tree_map_only(torch.Tensor, lambda tensor: torch.empty_like(tensor, device="meta"), value)

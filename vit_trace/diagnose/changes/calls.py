@@ -15,7 +15,7 @@ from vit_trace.diagnose.causes.cat import JOINS
 from vit_trace.diagnose.causes.gather import GATHERS, SCATTERS
 from vit_trace.diagnose.causes.matmul import BIASED, PRODUCTS
 from vit_trace.diagnose.changes.parameters import LIKEWISE, other_blocks
-from vit_trace.diagnose.changes.records import CallChange, Change, LayerInput
+from vit_trace.diagnose.changes.records import CallChange, Fix, LayerInput
 from vit_trace.diagnose.changes.steps import Method, method
 from vit_trace.diagnose.scene import Scene, Shape, clash
 
@@ -25,7 +25,7 @@ LONGEST = 40
 """Characters of an expression that is repeated in a suggestion."""
 
 
-def calls(scene: Scene, cause: Cause) -> Iterator[Change]:
+def calls(scene: Scene, cause: Cause) -> Iterator[Fix]:
     """Changes of the failing call whose shapes would do there; whether the rest goes well is for a trial to tell."""
     if cause.by_value or (scene.failure.span is None and cause.code not in WIDTHS):  # a line to change, or a layer
         return
@@ -49,7 +49,7 @@ def calls(scene: Scene, cause: Cause) -> Iterator[Change]:
         yield changed_tensor(scene, "reshape instead of view", 0, [method("contiguous")])
 
 
-def joins(scene: Scene) -> Iterator[Change]:
+def joins(scene: Scene) -> Iterator[Fix]:
     """cat along the one axis that differs; a tensor of size 1 expanded, one with an axis less given it."""
     shapes = [operand.shape for operand in scene.operands]
     ndim = max(map(len, shapes), default=0)
@@ -78,7 +78,7 @@ def agree(shapes: Sequence[Shape], joined: int) -> bool:
     return len({(*shape[:joined], *shape[joined + 1 :]) for shape in shapes}) == 1
 
 
-def permuted(scene: Scene) -> Iterator[Change]:
+def permuted(scene: Scene) -> Iterator[Fix]:
     """An axis that is named twice, in one of its places the one that is missing."""
     ndim, dims = len(scene.operands[0].shape), scene.sizes("dims")
     left = [axis for axis in range(ndim) if axis not in [one % ndim for one in dims]]
@@ -90,7 +90,7 @@ def permuted(scene: Scene) -> Iterator[Change]:
             yield changed_arguments(scene, text, {"dims": [*after]})
 
 
-def attended(scene: Scene) -> Iterator[Change]:
+def attended(scene: Scene) -> Iterator[Fix]:
     """Queries, keys or values with heads and tokens exchanged, where the other two agree without."""
     shapes = [operand.shape for operand in scene.operands[:3]]
     for place, shape in enumerate(shapes if all(len(one) == 4 for one in shapes) else ()):
@@ -99,14 +99,14 @@ def attended(scene: Scene) -> Iterator[Change]:
             yield from turned(scene, place, [method("transpose", 1, 2)])
 
 
-def missing_axes(scene: Scene, ndim: int) -> Iterator[Change]:
+def missing_axes(scene: Scene, ndim: int) -> Iterator[Fix]:
     """The only tensor with one axis less, given an axis of size 1 where the joined one is."""
     short = [place for place, operand in enumerate(scene.operands) if len(operand.shape) == ndim - 1]
     if len(short) == 1 and scene.call in ("cat", "concat", "concatenate"):
         yield from turned(scene, short[0], [method("unsqueeze", scene.integer("[1]", "dim", default=0) % ndim)])
 
 
-def products(scene: Scene) -> Iterator[Change]:
+def products(scene: Scene) -> Iterator[Fix]:
     """a @ b with the last two axes of one of them exchanged."""
     start = 1 if scene.call in BIASED else 0
     if len(scene.operands) < start + 2:
@@ -120,7 +120,7 @@ def products(scene: Scene) -> Iterator[Change]:
         yield from turned(scene, start, [method("transpose", -2, -1)])
 
 
-def gathers(scene: Scene) -> Iterator[Change]:
+def gathers(scene: Scene) -> Iterator[Fix]:
     """An index with an axis less, expanded over the last axis of what is gathered from."""
     if len(scene.operands) < 2:
         return
@@ -129,7 +129,7 @@ def gathers(scene: Scene) -> Iterator[Change]:
         yield from turned(scene, 1, [method("unsqueeze", -1), method("expand", *(-1 for _ in index), tensor[-1])])
 
 
-def widths(scene: Scene, cause: Cause) -> Iterator[Change]:
+def widths(scene: Scene, cause: Cause) -> Iterator[Fix]:
     """The features of a layer's input stand on another axis, or are not flattened."""
     shape, wanted = sides_of(scene, cause)
     if shape is None or taken_from_input(scene, shape):
@@ -144,7 +144,7 @@ def widths(scene: Scene, cause: Cause) -> Iterator[Change]:
             yield from turned(scene, 0, [method("flatten", start)])
 
 
-def channels(scene: Scene, cause: Cause) -> Iterator[Change]:
+def channels(scene: Scene, cause: Cause) -> Iterator[Fix]:
     """A feature map whose channels stand last."""
     shape, wanted = sides_of(scene, cause)
     if shape is not None and len(shape) == 4 and shape[-1] == wanted and not taken_from_input(scene, shape):
@@ -164,7 +164,7 @@ def taken_from_input(scene: Scene, shape: Shape) -> bool:
     return any(sorted(spec.shape) == sorted(shape) for stage in scene.inputs for spec in stage.outputs)
 
 
-def broadcasts(scene: Scene) -> Iterator[Change]:
+def broadcasts(scene: Scene) -> Iterator[Fix]:
     """One of two tensors turned, or given an axis, so that it takes the shape of the other."""
     for place, other in ((1, 0), (0, 1)) if len(scene.operands) > 1 else ():
         operand, whole = scene.operands[place], scene.operands[other].shape
@@ -191,7 +191,7 @@ def fits(shape: Sequence[int], whole: Sequence[int]) -> bool:
 # -- as data, and in words -----------------------------------------------------------------------------------------
 
 
-def turned(scene: Scene, place: int, steps: list[Method]) -> Iterator[Change]:
+def turned(scene: Scene, place: int, steps: list[Method]) -> Iterator[Fix]:
     """A tensor of the call with methods applied to it; of a layer, also that of its namesakes in the other blocks."""
     operand = scene.operands[place]
     methods = "".join(f".{step}" for step in steps)

@@ -10,7 +10,7 @@ from math import isqrt
 from vit_trace.base.trace import Producer, Value
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause
-from vit_trace.diagnose.changes.records import Change, InputChange, ModelDtype
+from vit_trace.diagnose.changes.records import Fix, InputChange, ModelDtype
 from vit_trace.diagnose.changes.steps import Method, method, shape_after
 from vit_trace.diagnose.scene import Scene
 from vit_trace.diagnose.trials import Case
@@ -42,7 +42,7 @@ def dtype_of_input(scene: Scene) -> str:
     return next((spec.dtype for stage in scene.inputs for spec in stage.outputs), "float32")
 
 
-def conversions(scene: Scene) -> Iterator[Change]:
+def conversions(scene: Scene) -> Iterator[Fix]:
     """The input in the model's dtype; the model in the input's."""
     held = [operand.dtype for operand in scene.operands if operand.parameter]
     held = held or [parameter.dtype for parameter in scene.trace.parameters]
@@ -55,7 +55,7 @@ def conversions(scene: Scene) -> Iterator[Change]:
         yield ModelDtype(f"the model as {given}: model.to(torch.{given})", given)
 
 
-def layouts(scene: Scene, cause: Cause, case: Case) -> Iterator[Change]:
+def layouts(scene: Scene, cause: Cause, case: Case) -> Iterator[Fix]:
     """A batch axis more or less, channels moved: only where the number or the order of axes may be what is wrong."""
     shape = first_input(scene)
     expected = case.expected
@@ -130,7 +130,7 @@ def layout_steps(shape: tuple[int, ...], expected: tuple[int, ...] | None) -> It
         yield "a batch axis", (method("unsqueeze", 0),)
 
 
-def swapped(scene: Scene, cause: Cause) -> Iterator[Change]:
+def swapped(scene: Scene, cause: Cause) -> Iterator[Fix]:
     """Two axes of the input exchanged, where their sizes are the ones that disagree."""
     shape = first_input(scene)
     pairs = [(1, 2), (0, 1)] if len(shape) == 3 else [(2, 3)] if len(shape) == 4 else []
@@ -161,7 +161,7 @@ def image(shape: Sequence[int]) -> str:
     return f"an input of {shape[2]}×{shape[3]}"
 
 
-def input_sizes(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Case) -> Iterator[Change]:
+def input_sizes(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Case) -> Iterator[Fix]:
     """The size the model was made for, sizes that divide, a grid with the right number of patches."""
     shape = first_input(scene)
     if case.expected is not None and len(case.expected) == 5 != len(shape):
@@ -194,7 +194,7 @@ def input_sizes(scene: Scene, cause: Cause, producers: Sequence[Producer], case:
                 yield InputChange.sized(wanted, f"an input of {channels} channels")
 
 
-def input_width(scene: Scene, cause: Cause, case: Case) -> Iterator[Change]:
+def input_width(scene: Scene, cause: Cause, case: Case) -> Iterator[Fix]:
     """Tokens of the width that a layer was built for."""
     shape = first_input(scene)
     if case.expected is not None or len(shape) == 4 or len(cause.sides) != 2:
@@ -204,7 +204,7 @@ def input_width(scene: Scene, cause: Cause, case: Case) -> Iterator[Change]:
         yield from shaped(shape, [(*shape[:-1], want)])
 
 
-def shaped(shape: tuple[int, ...], wanted: Iterable[tuple[int, ...]]) -> Iterator[Change]:
+def shaped(shape: tuple[int, ...], wanted: Iterable[tuple[int, ...]]) -> Iterator[Fix]:
     for one in wanted:
         if one != shape:
             yield InputChange.sized(one)

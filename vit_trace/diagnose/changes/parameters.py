@@ -11,7 +11,7 @@ from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause
 from vit_trace.diagnose.causes import cause_of
 from vit_trace.diagnose.changes.layers import size_attribute
-from vit_trace.diagnose.changes.records import Change, ParameterResize
+from vit_trace.diagnose.changes.records import Fix, ParameterResize
 from vit_trace.diagnose.changes.steps import Shape
 from vit_trace.diagnose.producers import namesakes, siblings
 from vit_trace.diagnose.scene import Scene, Side
@@ -58,7 +58,7 @@ def under(values: Mapping[str, T], path: str, other: str) -> dict[str, T]:
     return {f"{other}{name.removeprefix(path)}": value for name, value in values.items() if name.startswith(f"{path}.")}
 
 
-def following(change: Change, scene: Scene, after: Trace) -> ParameterResize | None:
+def following(change: Fix, scene: Scene, after: Trace) -> ParameterResize | None:
     """The change together with the next one, where with it the forward fails further on, for the same size again."""
     if after.failure is None or not isinstance(change, ParameterResize):
         return None

@@ -23,8 +23,8 @@ Inputs = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Change:
-    """A change that might help; `text` says it, `kind` is its kind in the JSON of a trace."""
+class Fix:
+    """A change that might make the forward run; `text` says it, `kind` is its kind in the JSON of a trace."""
 
     text: str
 
@@ -51,7 +51,7 @@ class Change:
         return f"{self.kind} {self.values()}"
 
     def to_model(self, model: nn.Module) -> None:
-        """Change a model that nothing else uses."""
+        """Fix a model that nothing else uses."""
 
     def to_inputs(self, given: Inputs) -> Inputs:
         return given
@@ -62,7 +62,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class SettingChange(Change):
+class SettingChange(Fix):
     """Other hyperparameters."""
 
     changed: Mapping[str, Value]
@@ -82,7 +82,7 @@ class SettingChange(Change):
 
 
 @dataclass(frozen=True)
-class InputChange(Change):
+class InputChange(Fix):
     """The first input after `steps`, of another `shape` or `dtype`; with `built` for a model that takes it."""
 
     steps: tuple[Method, ...] = ()
@@ -131,7 +131,7 @@ class InputChange(Change):
 
 
 @dataclass(frozen=True)
-class ModelDtype(Change):
+class ModelDtype(Fix):
     """The model in another dtype."""
 
     dtype: str
@@ -149,7 +149,7 @@ class ModelDtype(Change):
 
 
 @dataclass(frozen=True)
-class AttributeChange(Change):
+class AttributeChange(Fix):
     """Attributes of modules, each by its path."""
 
     attributes: Mapping[str, Value]
@@ -196,7 +196,7 @@ class ParameterResize(AttributeChange):
 
 
 @dataclass(frozen=True)
-class LayerInput(Change):
+class LayerInput(Fix):
     """The first input of some layers after steps."""
 
     modules: tuple[str, ...]
@@ -214,7 +214,7 @@ class LayerInput(Change):
 
 
 @dataclass(frozen=True)
-class CallChange(Change):
+class CallChange(Fix):
     """The failing call at `span` with other arguments by name, or with `steps` on the tensor at a place among them."""
 
     call: str
@@ -251,7 +251,7 @@ class CallChange(Change):
 class Tried:
     """A change that was tried and runs, and the output it gave."""
 
-    change: Change
+    change: Fix
     output: str
 
     def remedy(self) -> Remedy:

@@ -8,12 +8,12 @@ from vit_trace.base.trace import Value
 from vit_trace.diagnose.cause import Cause
 from vit_trace.diagnose.changes.inputs import built_for, first_input
 from vit_trace.diagnose.changes.parameters import LIKEWISE, other_blocks
-from vit_trace.diagnose.changes.records import AttributeChange, Change
+from vit_trace.diagnose.changes.records import AttributeChange, Fix
 from vit_trace.diagnose.scene import Scene
 from vit_trace.diagnose.trials import Case
 
 
-def matching_hyperparameters(scene: Scene, case: Case) -> Iterator[Change]:
+def matching_hyperparameters(scene: Scene, case: Case) -> Iterator[Fix]:
     """The model built for the input it is given: its image size, its channels."""
     shape = first_input(scene)
     changes = built_for(shape, case) if len(shape) == 4 else {}
@@ -23,7 +23,7 @@ def matching_hyperparameters(scene: Scene, case: Case) -> Iterator[Change]:
         yield case.setting(changes)
 
 
-def dividing(scene: Scene, cause: Cause, case: Case) -> Iterator[Change]:
+def dividing(scene: Scene, cause: Cause, case: Case) -> Iterator[Fix]:
     """A number that does not divide, changed to those near it that do."""
     divisor = cause.divisor
     if divisor is None or divisor < 2:

@@ -13,7 +13,7 @@ from inspect import cleandoc
 from vit_trace.base.modules import import_all
 from vit_trace.base.trace import Diagnostic, Source, Trace
 from vit_trace.codes.registry import register
-from vit_trace.diagnose.changes.records import Change, Tried
+from vit_trace.diagnose.changes.records import Fix
 from vit_trace.diagnose.trials import Case
 
 RESHAPES = {"flatten", "reshape", "view", "rearrange", "Rearrange", "unflatten", "Flatten"}
@@ -33,7 +33,7 @@ class Mistake:
     message: str
     source: Source | None = None
     notes: tuple[str, ...] = ()
-    remedies: tuple[Change, ...] = ()
+    remedies: tuple[Fix, ...] = ()
 
 
 MakeCase = Callable[[], Case]
@@ -63,10 +63,10 @@ def silent_mistakes(trace: Trace, case: MakeCase) -> tuple[Diagnostic, ...]:
 
 def _warning(code: str, found: Mistake, case: MakeCase) -> Diagnostic:
     """The mistake as a diagnostic, with the first remedies that were tried and run."""
-    worked: list[Tried] = []
-    if found.remedies:
-        trials = case()
-        trials.start()
-        worked = [one for remedy in found.remedies if (one := trials.attempt(remedy)) is not None]
+    if not found.remedies:
+        return Diagnostic(code, "warning", found.message, found.source, found.notes)
+    trials = case()
+    worked = [one for change in found.remedies if (one := trials.attempt(change)) is not None]
     help = tuple(one.help() for one in worked[:OFFERED])
-    return Diagnostic(code, "warning", found.message, found.source, found.notes, help)
+    notes = (*found.notes, *trials.shortfall())
+    return Diagnostic(code, "warning", found.message, found.source, notes, help)

@@ -76,7 +76,6 @@ def _unflattened(stage: Stage) -> tuple[int, int] | None:
 
 def _on_oblong(trace: Trace, case: Case) -> Iterator[Mistake]:
     """Traces an oblong image as well: a grid g × 2g that comes back as 2g × g."""
-    case.start()
     for oblong in _oblongs(images(trace)[0].shape, case):
         again = case.trial(oblong)
         if again is not None and again.failure is None:

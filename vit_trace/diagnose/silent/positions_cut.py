@@ -8,7 +8,7 @@ from math import isqrt, prod
 from typing import NamedTuple
 
 from vit_trace.base.trace import Parameter, Stage, Trace
-from vit_trace.diagnose.changes.records import Change, InputChange, SettingChange
+from vit_trace.diagnose.changes.records import Fix, InputChange, SettingChange
 from vit_trace.diagnose.naming import image_size
 from vit_trace.diagnose.pixels import images
 from vit_trace.diagnose.silent import MakeCase, Mistake, silent_mistake
@@ -106,7 +106,7 @@ def _mistake(trace: Trace, stage: Stage, cut: Cut) -> Mistake:
     return Mistake(message, stage.source, (note,), tuple(_remedies(trace, cut)))
 
 
-def _remedies(trace: Trace, cut: Cut) -> Iterator[Change]:
+def _remedies(trace: Trace, cut: Cut) -> Iterator[Fix]:
     """The model built for this image; an image of the size that the embedding was made for."""
     shape = next((image.shape for image in images(trace)), None)
     if shape is None:
