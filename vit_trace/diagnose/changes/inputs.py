@@ -7,20 +7,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from math import isqrt
 
+from vit_trace.base.roles import role_named
 from vit_trace.base.trace import Producer, Value
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause
 from vit_trace.diagnose.changes.records import Fix, InputChange, ModelDtype
-from vit_trace.diagnose.changes.steps import Method, method, shape_after
+from vit_trace.diagnose.changes.steps import Method, Shape, method, shape_after
 from vit_trace.diagnose.scene import Scene
 from vit_trace.diagnose.trials import Case
+from vit_trace.targets.knobs import image_changes
 
 ROOT_DIVISORS = (32, 16, 14, 8, 7)
 USUAL = (224, 256, 384, 512)
 COLOURS = (1, 3, 4)
-
-IMAGE_SIZES = ("image_size", "img_size", "input_size", "resolution")
-CHANNELS = ("channels", "in_chans", "in_channels", "num_channels", "in_chan")
 
 PART_OF_IMAGE = re.compile("patch|window|kernel|stride|head|dim|depth")
 """Names of numbers that are no image's size."""
@@ -94,16 +93,20 @@ def plausible(shape: Sequence[int], expected: Sequence[int]) -> bool:
     return len(shape) != 4 or shape[1] == expected[1] or expected[1] not in (shape[0], shape[-1])
 
 
-def built_for(shape: tuple[int, ...], case: Case) -> dict[str, Value]:
-    """Hyperparameters with which a model would be built for such images, where they differ from its own."""
+def built_for(shape: Shape, case: Case) -> dict[str, Value]:
+    """Hyperparameters of a model built for such images, where they differ from the model's own."""
     changes: dict[str, Value] = {}
     for name, value in case.hyperparameters.items() if case.variant is not None else ():
-        if name in IMAGE_SIZES:
-            size: Value = [shape[2], shape[3]] if isinstance(value, list) or shape[2] != shape[3] else shape[2]
-            if value not in (size, [shape[2], shape[3]]):
-                changes[name] = size
-        elif name in CHANNELS and value != shape[1]:
-            changes[name] = shape[1]
+        role = role_named(name)
+        if role == "image" and type(value) in (int, list):
+            size = image_changes([((name,), value)], shape[2], shape[3])[(name,)]
+            wanted: Value = list(size) if isinstance(size, tuple) else size
+        elif role == "channels" and type(value) is int:
+            wanted = shape[1]
+        else:
+            continue
+        if wanted != value:
+            changes[name] = wanted
     return changes
 
 

@@ -51,7 +51,7 @@ class Fix:
         return f"{self.kind} {self.values()}"
 
     def to_model(self, model: nn.Module) -> None:
-        """Fix a model that nothing else uses."""
+        """Change a model that nothing else uses."""
 
     def to_inputs(self, given: Inputs) -> Inputs:
         return given

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from itertools import pairwise
 from math import prod
 
+from vit_trace.base.roles import role_named
 from vit_trace.base.trace import Stage, Trace
-from vit_trace.diagnose.changes.inputs import CHANNELS, built_for
+from vit_trace.diagnose.changes.inputs import built_for
 from vit_trace.diagnose.changes.records import InputChange
 from vit_trace.diagnose.pixels import images
 from vit_trace.diagnose.silent import RESHAPES, MakeCase, Mistake, silent_mistake
@@ -88,8 +89,7 @@ def _oblongs(image: tuple[int, ...], case: Case) -> Iterator[InputChange]:
     wide, tall = (*image[:3], 2 * image[3]), (*image[:2], 2 * image[2], image[3])
     for shape in (wide, tall):
         yield InputChange.sized(shape)
-    built = built_for(wide, case)
-    built.pop(next((name for name in built if name in CHANNELS), ""), None)
+    built = {name: value for name, value in built_for(wide, case).items() if role_named(name) == "image"}
     if built:
         yield InputChange("", shape=wide, built=built)
 
