@@ -1,4 +1,4 @@
-"""Checks whether a checkpoint fits the model of a spec."""
+"""Checks whether a checkpoint fits the model of a spec: `check --checkpoint`."""
 
 from __future__ import annotations
 
@@ -6,26 +6,34 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vit_trace.weights.data import Checkpoint
-from vit_trace.weights.files import read
+from msgspec.structs import replace
+
+from vit_trace.base.refused import Refused
+from vit_trace.check.verdict import Verdict
 
 if TYPE_CHECKING:
-    from vit_trace.base.trace import Diagnostic
-    from vit_trace.targets.request import Request
+    from vit_trace.check.options import Check
+    from vit_trace.check.subject import Subject
+    from vit_trace.weights.data import Checkpoint
+
+
+def with_fit(verdict: Verdict, subject: Subject, asked: Check) -> Verdict:
+    """The verdict with what keeps the checkpoint from being loaded, where the model runs at all."""
+    if asked.checkpoint is None or verdict.count("error"):
+        return verdict
+    from vit_trace.weights.fit import fit
+
+    spans = {one.name: one.span for one in subject.facts.quantities if one.span is not None}
+    try:
+        found = fit(_checkpoint(asked.checkpoint), subject.facts.target, spans)
+    except Refused as refused:
+        return replace(verdict, diagnostics=(*verdict.diagnostics, *refused.diagnostics), started=False)
+    return replace(verdict, diagnostics=(*found, *verdict.diagnostics))
 
 
 @lru_cache(maxsize=1)
-def once(path: Path) -> Checkpoint:
+def _checkpoint(path: Path) -> Checkpoint:
     """The checkpoint, read once for all specs. Raises Refused."""
+    from vit_trace.weights.files import read
+
     return read(path)
-
-
-def misfits(path: Path, spec: str | None, model: Request) -> list[Diagnostic]:
-    """What keeps the checkpoint from being loaded into the model of a spec. Raises Refused where it cannot be read."""
-    from vit_trace.check.subject import examined
-    from vit_trace.weights.fit import fit
-
-    checkpoint = once(path)
-    facts = examined(spec, model).facts
-    places = {one.name: one.span for network in facts.networks for one in network.values() if one.span is not None}
-    return fit(checkpoint, facts.target, places)

@@ -1,11 +1,11 @@
-"""One spec -> its verdict: errors, what runs and is hardly meant, and remedies that were tried. Imports torch late."""
+"""Judges one spec: errors, warnings and notes, each with remedies that were tried. Imports torch late."""
 
 from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +14,14 @@ from msgspec.structs import replace
 from vit_trace.base.refused import Refused
 from vit_trace.base.roles import role_named
 from vit_trace.base.trace import Diagnostic, Source
+from vit_trace.check.fitting import with_fit
+from vit_trace.check.options import Check
 from vit_trace.check.rules import Change, Finding, Rule, all_rules
+from vit_trace.check.search import Search, alarms
 from vit_trace.check.subject import Subject, examined, json_places
+from vit_trace.check.suggest import with_suggestions
 from vit_trace.check.verdict import SEVERITIES, Verdict
+from vit_trace.check.weigh import with_memory
 from vit_trace.config import ConfigError
 
 if TYPE_CHECKING:
@@ -28,85 +33,75 @@ NOTHING_TO_CHECK = {
 }
 """Codes that say that there was no config to judge."""
 
-ENOUGH = 2
-SECONDS = 4.0
-"""Remedies offered for one finding; how long is tried for one spec."""
+OFFERED = 2
+"""Remedies offered for one finding; further ones are not tried."""
+
+LIMIT = 6_000
+"""Traced stages for the remedies of one spec: 15 trials of a ViT-B, a few seconds. Beyond it no remedy is tried."""
 
 
-def judged(spec: str | None, model: Request) -> Verdict:
-    """What there is to say of a spec; a spec that cannot be used gives a verdict too."""
-    shown = spec or (str(model.config) if model.config else "the reference ViT")
+def judged(spec: str | None, request: Request, asked: Check = Check()) -> Verdict:
+    """Everything to say about a spec; a spec that cannot be used gets a verdict too."""
+    shown = spec or (str(request.config) if request.config else "the reference ViT")
+    subject = None
     try:
-        subject = examined(spec, model)
+        subject = examined(spec, request)
+        verdict = _verdict(shown, subject)
     except (Refused, ConfigError) as refused:
         started = not any(one.code in NOTHING_TO_CHECK for one in refused.diagnostics)
-        found = tuple(aimed(one, spec) for one in refused.diagnostics)
-        return Verdict(shown, found, started=started)
-    errors = [aimed(one, spec) for one in subject.said if one.severity == "error"]
+        verdict = Verdict(shown, tuple(_aimed(one, spec) for one in refused.diagnostics), started=started)
+    if subject is not None:
+        verdict = with_memory(with_fit(verdict, subject, asked), subject, asked)
+    return with_suggestions(verdict, subject, (spec, request), asked.suggest)
+
+
+def _verdict(shown: str, subject: Subject) -> Verdict:
+    errors = tuple(_aimed(one, subject.spec) for one in subject.said if one.severity == "error")
     if errors:
-        return Verdict(shown, tuple(errors))
-    found = tuple(sorted(findings(subject, spec, model), key=order))
-    return Verdict(shown, found, subject.parameters, subject.flops, batch_size(subject))
+        return Verdict(shown, errors)
+    expected = subject.facts.target.expected
+    found = tuple(sorted(_findings(subject), key=_place))
+    return Verdict(shown, found, subject.parameters, subject.flops, expected[0] if expected else None)
 
 
-def order(diagnostic: Diagnostic) -> tuple[int, int, int]:
-    """Warnings before notes, then as they stand in the file."""
+def _place(diagnostic: Diagnostic) -> tuple[int, int, int]:
+    """Sorts warnings before notes, then as they stand in the file."""
     span = diagnostic.span
     return SEVERITIES.index(diagnostic.severity), *((span.line, span.column) if span else (0, 0))
 
 
-def batch_size(subject: Subject) -> int | None:
-    expected = subject.facts.target.expected
-    return expected[0] if expected else None
-
-
-def findings(subject: Subject, spec: str | None, model: Request) -> Iterator[Diagnostic]:
-    """What the trace warns of, then what the rules find, each with what helps."""
-    found = [(rule, rule.diagnostic(one), one) for rule in all_rules() for one in rule.find(subject.facts)]
-    codes = {rule.code for rule, _, _ in found}
+def _findings(subject: Subject) -> Iterator[Diagnostic]:
+    """What the trace warns of, then what the rules find, each with remedies."""
+    found = [(rule, finding) for rule in all_rules() for finding in rule.find(subject.facts)]
+    codes = {rule.code for rule, _ in found}
     yield from (one for one in subject.said if one.code not in codes)
-    until = time.perf_counter() + SECONDS
-    before = alarms(subject)
-    for rule, diagnostic, finding in found:
-        tried = remedies(subject, rule, finding, before, until, file_kind(spec, model))
-        yield replace(diagnostic, help=tuple(tried))
+    search, before = Search(subject.spec, subject.request, LIMIT), alarms(subject)
+    for rule, finding in found:
+        works = (change for change in _changes(subject, finding) if _helps(search.at(change), rule, before))
+        help = tuple(f"{_words(subject, change)} (tried: builds and runs)" for change in islice(works, OFFERED))
+        yield replace(rule.diagnostic(finding), help=help)
+    yield from search.cut_off("remedies")
 
 
-def alarms(subject: Subject) -> set[str]:
-    """Codes of all errors and warnings."""
-    said = {one.code for one in subject.said if one.severity != "note"}
-    return said | {rule.code for rule in all_rules() if rule.severity == "warning" and any(rule.find(subject.facts))}
-
-
-def remedies(
-    subject: Subject, rule: Rule, finding: Finding, before: set[str], until: float, kind: str
-) -> Iterator[str]:
-    """The changes that were tried, run, are free of the finding and bring no other warning."""
-    offered: list[Change] = []
+def _changes(subject: Subject, finding: Finding) -> Iterator[Change]:
+    """The changes of a finding without what is so already, each once."""
+    present = {one.name: one.value for one in reversed([*subject.facts.quantities])}
+    seen: list[Change] = []
     for wanted in finding.changes:
-        change = {name: value for name, value in wanted.items() if value != current(subject, name)}
-        if len(offered) == ENOUGH or time.perf_counter() > until:
-            return
-        if change and change not in offered and works(subject, rule, change, before):
-            offered.append(change)
-            yield f"{words(subject, change, kind)} (tried: builds and runs)"
+        change = {name: value for name, value in wanted.items() if value != present.get(name)}
+        if change and change not in seen:
+            seen.append(change)
+            yield change
 
 
-def current(subject: Subject, name: str) -> object:
-    quantities = (one for network in subject.facts.networks for one in network.values())
-    return next((one.value for one in quantities if one.name == name), None)
+def _helps(changed: Subject | None, rule: Rule, before: set[str]) -> bool:
+    """Whether a config is free of a finding and has no other warning than before."""
+    return changed is not None and not any(rule.find(changed.facts)) and alarms(changed) <= before - {rule.code}
 
 
-def works(subject: Subject, rule: Rule, change: Change, before: set[str]) -> bool:
-    try:
-        changed = subject.again(change)
-    except Exception:  # a change that cannot be made is none to offer
-        return False
-    return changed.runs and not any(rule.find(changed.facts)) and alarms(changed) <= before - {rule.code}
-
-
-def words(subject: Subject, change: Change, kind: str) -> str:
-    """`heads: 12` as a file of that kind has it, `--heads 12` as it is typed."""
+def _words(subject: Subject, change: Change) -> str:
+    """`heads: 12` as the user's file has it, `--heads 12` where the values are typed."""
+    kind = _file_kind(subject.spec, subject.request)
     if kind == ".json":
         return ", ".join(f'"{name}": {json.dumps(value)}' for name, value in change.items())
     if kind:
@@ -114,21 +109,24 @@ def words(subject: Subject, change: Change, kind: str) -> str:
     return " ".join(subject.facts.target.words(name, value) for name, value in change.items())
 
 
-def file_kind(spec: str | None, model: Request) -> str:
+def _file_kind(spec: str | None, request: Request) -> str:
     """.yaml or .json where the values of a spec stand in a file of the user's, "" where they are typed."""
-    path = Path(spec) if spec is not None else model.config
+    path = Path(spec) if spec is not None else request.config
     if path is None:
         return ""
     suffix = ".json" if path.is_dir() else path.suffix.lower()
     return {".yaml": ".yaml", ".yml": ".yaml", ".json": ".json"}.get(suffix, "")
 
 
-def aimed(diagnostic: Diagnostic, spec: str | None) -> Diagnostic:
-    """A complaint about a model that does not build or run, pointed at the value of the config.json that it means."""
+# -- errors of a config.json ---------------------------------------------------------------------------------------
+
+
+def _aimed(diagnostic: Diagnostic, spec: str | None) -> Diagnostic:
+    """An error about a model that does not build or run, pointed at the value of the config.json that it means."""
     found = json_places(spec) if spec is not None and diagnostic.code not in NOTHING_TO_CHECK else None
     if found is None or (diagnostic.span is not None and diagnostic.span.file == spec):
         return diagnostic
-    span = blamed(diagnostic, {".".join(map(str, path)): one for path, one in found.values.items()})
+    span = _blamed(diagnostic, {".".join(map(str, path)): one for path, one in found.values.items()})
     if span is None:
         return diagnostic
     where = diagnostic.span
@@ -136,24 +134,21 @@ def aimed(diagnostic: Diagnostic, spec: str | None) -> Diagnostic:
     return replace(diagnostic, span=span, notes=(*diagnostic.notes, *notes), labels=())
 
 
-def blamed(diagnostic: Diagnostic, values: Mapping[str, Source]) -> Source | None:
-    """The value of a config that a complaint is about: it names it, would set it, or has its number."""
+def _blamed(diagnostic: Diagnostic, values: Mapping[str, Source]) -> Source | None:
+    """The value of a config that an error is most likely about."""
+    ranked = [(rank, span) for path, span in values.items() if (rank := _rank(diagnostic, path, span)) is not None]
+    return min(ranked, key=lambda one: one[0])[1] if ranked else None
+
+
+def _rank(diagnostic: Diagnostic, path: str, span: Source) -> int | None:
+    """How likely an error is about a value, 0 being surest: it quotes it, would set it, names it, has its number."""
     text = " ".join((diagnostic.message, *diagnostic.notes))
-    helped = " ".join(diagnostic.help)
     numbers = re.findall(r"\d+", diagnostic.message)
-    best: tuple[int, Source] | None = None
-    for path, span in values.items():
-        name, value = path.rpartition(".")[2], span.text[span.column : span.end_column]
-        if re.search(rf"\b{re.escape(name)}\b\s*=\s*{re.escape(value)}(?!\w)", text):
-            rank = 0
-        elif f"--set {path}=" in helped:
-            rank = 1
-        elif len(name) > 3 and re.search(rf"\b{re.escape(name)}\b", text):
-            rank = 2
-        elif role_named(name) and value in numbers:
-            rank = 3 + numbers.index(value)
-        else:
-            continue
-        if best is None or rank < best[0]:
-            best = rank, span
-    return best[1] if best else None
+    name, value = path.rpartition(".")[2], span.text[span.column : span.end_column]
+    if re.search(rf"\b{re.escape(name)}\b\s*=\s*{re.escape(value)}(?!\w)", text):
+        return 0
+    if f"--set {path}=" in " ".join(diagnostic.help):
+        return 1
+    if len(name) > 3 and re.search(rf"\b{re.escape(name)}\b", text):
+        return 2
+    return 3 + numbers.index(value) if role_named(name) and value in numbers else None

@@ -1,4 +1,4 @@
-"""Many specs: what each stands for, and their verdicts in the order given, on several processes where that helps."""
+"""Checks many specs: expands globs and directories, judges in the order given, in several processes if that helps."""
 
 from __future__ import annotations
 
@@ -12,12 +12,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
-from vit_trace.base.refused import Refused, refuse
+from vit_trace.base.refused import refuse
 from vit_trace.base.trace import Diagnostic
 from vit_trace.check.verdict import Verdict
-from vit_trace.config import ConfigError
 from vit_trace.targets.libraries import prefixes
 
 if TYPE_CHECKING:
@@ -25,42 +22,43 @@ if TYPE_CHECKING:
     from vit_trace.targets.request import Request
 
 MANY = 64
-"""Specs from which on all cores are used where nobody says how many."""
+"""Specs from which all cores are used unless --jobs says how many."""
 
 CHUNK = 8
+"""Specs that a process judges before it returns their verdicts."""
 
 
 def expanded(specs: Sequence[str]) -> list[str]:
-    """The specs that a command line's words stand for: globs and directories taken apart, each once. Raises Refused."""
+    """The specs that a command line names, globs and directories expanded, each once. Raises Refused."""
     found: dict[str, None] = {}
     for spec in specs:
-        found.update(dict.fromkeys(one_expanded(spec)))
+        found.update(dict.fromkeys(_expanded(spec)))
     return list(found)
 
 
-def one_expanded(spec: str) -> Iterable[str]:
+def _expanded(spec: str) -> Iterable[str]:
     wild = any(sign in spec for sign in "*?[") and not Path(spec).exists()
     if wild and spec.partition(":")[0] in prefixes():
-        return library_models(spec)
+        return _library_models(spec)
     if wild:
         files = sorted(glob.glob(spec, recursive=True))
         if not files:
-            raise refuse("no-match", f"no file fits {spec}")
-        return [one for file in files for one in in_directory(file)]
-    return in_directory(spec)
+            raise refuse("no-match", f"no file matches {spec}")
+        return [one for file in files for one in _in_directory(file)]
+    return _in_directory(spec)
 
 
-def library_models(pattern: str) -> list[str]:
+def _library_models(pattern: str) -> list[str]:
     from vit_trace.targets.library import listed_models
 
     specs, complaints = listed_models(pattern)
     if not specs:
-        raise refuse("no-match", f"no model fits {pattern}", help=tuple(one.message for one in complaints))
+        raise refuse("no-match", f"no model matches {pattern}", help=tuple(one.message for one in complaints))
     return specs
 
 
-def in_directory(spec: str) -> list[str]:
-    """The configs below a directory: YAML files and config.json, hidden ones left out; a model's directory is one."""
+def _in_directory(spec: str) -> list[str]:
+    """The YAML files and config.json below a directory, except hidden ones; a model's directory is one config."""
     path = Path(spec)
     if not path.is_dir() or (path / "config.json").is_file():
         return [spec]
@@ -71,30 +69,30 @@ def in_directory(spec: str) -> list[str]:
     return shown
 
 
-def verdicts(specs: Sequence[str | None], model: Request, asked: Check) -> Iterator[Verdict]:
-    """One verdict for each spec, in their order, as they come."""
+def verdicts(specs: Sequence[str | None], request: Request, asked: Check) -> Iterator[Verdict]:
+    """One verdict for each spec, in the order of the specs, as they come."""
     cores = (os.cpu_count() or 1) if len(specs) >= MANY else 1
     count = min(asked.jobs or cores, len(specs))
-    judge = partial(safely, model=model, asked=asked)
+    judge = partial(_safely, request=request, asked=asked)
     if count <= 1:
         yield from map(judge, specs)
         return
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    with quiet_tracker():
-        executor = ProcessPoolExecutor(count, get_context("spawn"), begin)
+    with _quiet_tracker():
+        executor = ProcessPoolExecutor(count, get_context("spawn"), _begin)
     with executor as pool:
         ahead = iter(specs)
-        waiting = [pool.submit(judge_all, chunk, judge) for chunk in chunks(ahead, 2 * count)]
+        waiting = [pool.submit(_judge_all, chunk, judge) for chunk in _chunks(ahead, 2 * count)]
         while waiting:  # a few chunks at a time: neither specs nor verdicts pile up
             yield from waiting.pop(0).result()
-            waiting += [pool.submit(judge_all, chunk, judge) for chunk in chunks(ahead, 1)]
+            waiting += [pool.submit(_judge_all, chunk, judge) for chunk in _chunks(ahead, 1)]
 
 
 @contextmanager
-def quiet_tracker() -> Iterator[None]:
-    """Python's tracker of semaphores, started in here, does not count them aloud when Ctrl-C ends us at once."""
+def _quiet_tracker() -> Iterator[None]:
+    """Keeps Python's semaphore tracker, which starts in here, from printing a warning when Ctrl-C ends the program."""
     before = os.environ.get("PYTHONWARNINGS")
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (before, "ignore:resource_tracker:UserWarning")))
     try:
@@ -106,59 +104,28 @@ def quiet_tracker() -> Iterator[None]:
             os.environ["PYTHONWARNINGS"] = before
 
 
-def chunks(specs: Iterator[str | None], count: int) -> Iterator[list[str | None]]:
+def _chunks(specs: Iterator[str | None], count: int) -> Iterator[list[str | None]]:
     for _ in range(count):
         if chunk := list(islice(specs, CHUNK)):
             yield chunk
 
 
-def judge_all(specs: list[str | None], judge: partial[Verdict]) -> list[Verdict]:
+def _judge_all(specs: list[str | None], judge: partial[Verdict]) -> list[Verdict]:
     return [judge(spec) for spec in specs]
 
 
-def begin() -> None:
-    """A worker ends at once on Ctrl-C and says nothing."""
+def _begin() -> None:
+    """Lets a worker end at once on Ctrl-C, without a message."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def safely(spec: str | None, model: Request, asked: Check) -> Verdict:
-    """The verdict; where vit-trace itself fails, one that says so."""
+def _safely(spec: str | None, request: Request, asked: Check) -> Verdict:
+    """The verdict; where vit-trace itself fails, a verdict that says so."""
     from vit_trace.check.judge import judged
-    from vit_trace.check.weigh import weighing
 
     try:
-        verdict = judged(spec, model)
-        for more in (fitting, weighing, suggesting):
-            verdict = more(verdict, spec, model, asked) if verdict.started else verdict
-        return verdict
+        return judged(spec, request, asked)
     except Exception as error:
         message = f"vit-trace failed while it checked: {type(error).__name__}: {error}"
         note = "this is a defect of vit-trace, not of the config: please report it"
         return Verdict(str(spec), (Diagnostic("internal-defect", "error", message, None, (note,)),))
-
-
-def fitting(verdict: Verdict, spec: str | None, model: Request, asked: Check) -> Verdict:
-    """The verdict with what keeps --checkpoint from being loaded into the model, where that can be built."""
-    if asked.checkpoint is None or any(one.severity == "error" for one in verdict.diagnostics):
-        return verdict
-    from vit_trace.check.fitting import misfits
-
-    try:
-        found = misfits(asked.checkpoint, spec, model)
-    except Refused as refused:
-        return replace(verdict, diagnostics=(*verdict.diagnostics, *refused.diagnostics), started=False)
-    return replace(verdict, diagnostics=(*found, *verdict.diagnostics))
-
-
-def suggesting(verdict: Verdict, spec: str | None, model: Request, asked: Check) -> Verdict:
-    """The verdict with values that work for what --suggest names, or with the reason why none can be given."""
-    for name in asked.suggest:
-        from vit_trace.check.suggest import suggestion
-
-        try:
-            verdict = replace(verdict, suggestions=(*verdict.suggestions, suggestion(spec, model, name)))
-        except (Refused, ConfigError) as refused:
-            known = {one.message for one in verdict.diagnostics}
-            new = tuple(one for one in refused.diagnostics if one.message not in known)
-            verdict = replace(verdict, diagnostics=(*verdict.diagnostics, *new), started=not new)
-    return verdict

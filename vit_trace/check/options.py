@@ -7,7 +7,11 @@ from typing import NamedTuple
 
 
 class Check(NamedTuple):
-    """What the command line says of a check: what counts as an error, what is checked besides the config."""
+    """The options of `check`: whether a warning fails, and what is examined besides the config.
+
+    `suggest` names hyperparameters; `memory` is an amount as typed, and `optimizer`, `precision` and `checkpointing`
+    say how to train.
+    """
 
     checkpoint: Path | None = None
     strict: bool = False

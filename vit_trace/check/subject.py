@@ -1,12 +1,11 @@
-"""A spec examined: its facts, with a trace behind them, and the way to examine it again at other values.
+"""Examines a spec: collects its facts with a trace behind them, and does the same again at other values.
 
-The built-in ViT is traced with one layer, which stands for all of them; everybody else's model as it is.
+The built-in ViT is traced with one layer, which stands for all of them; any other model as it is.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +15,6 @@ from msgspec.structs import replace
 from vit_trace.base.trace import Diagnostic, Trace
 from vit_trace.check.facts import Facts, of_builtin, of_foreign
 from vit_trace.check.rules import Change
-from vit_trace.config import Settled
 from vit_trace.config.json_text import JsonSpans, json_spans
 from vit_trace.diagnose.resolve import foreign, of_settings, settings
 from vit_trace.targets.spec import is_foreign
@@ -28,83 +26,71 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Subject:
-    """One config: what is known of it, its counts, what its trace says of it, and how to look at it at other values.
+    """One spec, examined: its facts, its counts, and what its trace says.
 
-    `again` raises whatever the model raises where the values are none for it.
+    `flops` are those of one forward pass; `stages` counts what was traced; `said` are the failure and the warnings of
+    the trace.
     """
 
+    spec: str | None
+    request: Request
     facts: Facts
     parameters: int
     flops: int
+    stages: int
     said: tuple[Diagnostic, ...]
-    again: Callable[[Change], Subject]
 
     @property
     def runs(self) -> bool:
         return all(one.severity != "error" for one in self.said)
 
 
-def examined(spec: str | None, model: Request) -> Subject:
-    """The subject that a spec names. Raises Refused and ConfigError."""
+def examined(spec: str | None, request: Request, change: Change | None = None) -> Subject:
+    """The spec examined, with some of its values changed. Raises Refused, ConfigError, and what the model raises."""
+    request = request.adding(*(f"{name}={value_words(value)}" for name, value in (change or {}).items()))
     if spec is not None and is_foreign(spec):
-        return of_spec(spec, model, json_places(spec))
-    return of_config(settings(spec, model), spec, model)
+        return _library_model(spec, request)
+    return _builtin(spec, request)
 
 
-def of_config(settled: Settled, spec: str | None, model: Request) -> Subject:
-    """The built-in ViT at some settings."""
-    from vit_trace.targets.builtin import change_config
-
-    target = of_settings(spec, settled, model)
-
-    def again(change: Change) -> Subject:
-        return of_config(Settled(change_config(settled.config, change), settled.given), spec, model)
-
+def _builtin(spec: str | None, request: Request) -> Subject:
+    settled = settings(spec, request)
+    target = of_settings(spec, settled, request)
     facts = of_builtin(settled, target)
-    if model.inputs or model.train:
-        return subject(facts, traced(target, model), again)
+    if request.inputs or request.train:
+        return _subject(spec, request, facts, _traced(target, request))
     one_layer = settled._replace(config=replace(settled.config, depth=1))
-    trace = traced(of_settings(spec, one_layer, model), model)
+    trace = _traced(of_settings(spec, one_layer, request), request)
+    subject = _subject(spec, request, facts, trace)
     inside = [stage for stage in trace.stages if stage.name.startswith("transformer.layers.0.")]
     more = settled.config.depth - 1
-    return Subject(
-        facts,
-        trace.totals.parameters + more * sum(stage.parameters for stage in inside),
-        trace.totals.flops + more * sum(stage.flops for stage in inside),
-        said_of(trace),
-        again,
+    return dataclasses.replace(
+        subject,
+        parameters=subject.parameters + more * sum(stage.parameters for stage in inside),
+        flops=subject.flops + more * sum(stage.flops for stage in inside),
     )
 
 
-def of_spec(spec: str, model: Request, found: JsonSpans | None) -> Subject:
-    """Somebody else's model."""
+def _library_model(spec: str, request: Request) -> Subject:
     from vit_trace.targets.complaints import contained
 
-    target = foreign(spec, model)
-
-    def again(change: Change) -> Subject:
-        more = tuple(f"{name}={value_words(value)}" for name, value in change.items())
-        return of_spec(spec, model.adding(*more), found)
-
+    target = foreign(spec, request)
     with contained():
-        trace = traced(target, model)
+        trace = _traced(target, request)
+    found = json_places(spec)
     facts = of_foreign(target, trace, found.values if found else {})
-    return subject(with_fields(facts, found), trace, again)
+    return _subject(spec, request, _with_fields(facts, found), trace)
 
 
-def subject(facts: Facts, trace: Trace, again: Callable[[Change], Subject]) -> Subject:
-    return Subject(facts, trace.totals.parameters, trace.totals.flops, said_of(trace), again)
+def _subject(spec: str | None, request: Request, facts: Facts, trace: Trace) -> Subject:
+    said = (*((trace.failure,) if trace.failure else ()), *trace.diagnostics)
+    return Subject(spec, request, facts, trace.totals.parameters, trace.totals.flops, len(trace.stages), said)
 
 
-def traced(target: Target, model: Request) -> Trace:
+def _traced(target: Target, request: Request) -> Trace:
     from vit_trace.diagnose.diagnose import diagnosed
 
-    return diagnosed(target, model.rules, formulas=False)
-
-
-def said_of(trace: Trace) -> tuple[Diagnostic, ...]:
-    """What the trace says: why it failed, what is silently wrong."""
-    return (*((trace.failure,) if trace.failure else ()), *trace.diagnostics)
+    return diagnosed(target, request.rules, formulas=False)
 
 
 # -- a config.json -------------------------------------------------------------------------------------------------
@@ -118,11 +104,11 @@ def json_places(spec: str) -> JsonSpans | None:
         return None
     try:
         return json_spans(file.read_text(encoding="utf-8"), str(file))
-    except (OSError, ValueError, LookupError, RecursionError):  # whoever reads it for the model says what is wrong
+    except (OSError, ValueError, LookupError, RecursionError):  # reading it for the model says what is wrong
         return None
 
 
-def with_fields(facts: Facts, found: JsonSpans | None) -> Facts:
+def _with_fields(facts: Facts, found: JsonSpans | None) -> Facts:
     """The facts with the keys of the config.json, and those that its class reads."""
     if found is None:
         return facts

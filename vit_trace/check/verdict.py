@@ -1,4 +1,4 @@
-"""What `check` says of its specs: frozen records, and their JSON (`vit-trace-check/1`). No torch."""
+"""Holds the verdicts of `check` as frozen records, with their JSON (`vit-trace-check/1`). Needs no torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 
 class Suggested(Struct, frozen=True):
-    """A value that builds and runs, what the model then costs, and the codes of what is to be said against it."""
+    """A value that builds and runs, what the model then costs, and the codes of its warnings."""
 
     value: str
     parameters: int
@@ -35,9 +35,9 @@ class Suggestion(Struct, frozen=True):
 
 
 class Verdict(Struct, frozen=True, omit_defaults=True):
-    """What is found of one spec; parameters and FLOPs (of one forward of `batch_size` images) where it runs.
+    """What was found for one spec; parameters and FLOPs (of one forward of `batch_size` images) where it runs.
 
-    `started` is False where there was nothing to check: no such file, no such model, a library that is not installed.
+    `started` is False where there was nothing to check: no such file or model, a library that is not installed.
     """
 
     spec: str
@@ -54,7 +54,7 @@ class Verdict(Struct, frozen=True, omit_defaults=True):
 
 
 class Summary(Struct, frozen=True):
-    """How much of what was found."""
+    """How many configs were checked, and how many findings there are of each severity."""
 
     configs: int
     errors: int
@@ -62,8 +62,8 @@ class Summary(Struct, frozen=True):
     notes: int
 
 
-class Versions(Struct, frozen=True):
-    """What found it."""
+class CheckVersions(Struct, frozen=True):
+    """The version that checked."""
 
     vit_trace: str
 
@@ -72,7 +72,7 @@ class Report(Struct, frozen=True):
     """The whole document."""
 
     schema: str
-    versions: Versions
+    versions: CheckVersions
     configs: tuple[Verdict, ...]
     summary: Summary
 
@@ -85,7 +85,7 @@ def summary(verdicts: Sequence[Verdict]) -> Summary:
 def report(verdicts: Sequence[Verdict]) -> Report:
     from vit_trace.version import __version__
 
-    return Report(SCHEMA, Versions(__version__), tuple(verdicts), summary(verdicts))
+    return Report(SCHEMA, CheckVersions(__version__), tuple(verdicts), summary(verdicts))
 
 
 def json_schema() -> dict[str, Any]:

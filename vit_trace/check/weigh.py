@@ -1,8 +1,8 @@
-"""`check --memory`: what a training step of a spec takes, added to its verdict. Imports torch late."""
+"""Adds the memory of a training step to the verdict of a spec: `check --memory`. Imports torch late."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
@@ -14,11 +14,18 @@ from vit_trace.memory.verdict import diagnostics
 
 if TYPE_CHECKING:
     from vit_trace.check.options import Check
-    from vit_trace.targets.request import Request
+    from vit_trace.check.subject import Subject
 
 
-def wanted(asked: Check) -> tuple[Training, int] | None:
-    """(run, bytes) that the command line asks about; None where it does not. Raises Refused."""
+class MemoryQuestion(NamedTuple):
+    """What --memory asks: a training run, and the bytes it has to fit in."""
+
+    training: Training
+    budget: int
+
+
+def memory_question(asked: Check) -> MemoryQuestion | None:
+    """What the command line asks; None without --memory. Raises Refused."""
     if asked.memory is None:
         given = {"--optimizer": asked.optimizer, "--precision": asked.precision, "--checkpointing": asked.checkpointing}
         for flag, value in given.items():
@@ -26,24 +33,23 @@ def wanted(asked: Check) -> tuple[Training, int] | None:
                 raise refuse("needs-memory", f"{flag} says how to train: it needs --memory", help=("--memory 24GiB",))
         return None
     training = training_of(None, asked.optimizer or "adamw", asked.precision or "fp32", asked.checkpointing)
-    return training, budget_of(asked.memory)
+    return MemoryQuestion(training, budget_of(asked.memory))
 
 
-def weighing(verdict: Verdict, spec: str | None, model: Request, asked: Check) -> Verdict:
+def with_memory(verdict: Verdict, subject: Subject, asked: Check) -> Verdict:
     """The verdict with the memory of a training step, where the model runs at all."""
-    run = wanted(asked)
-    if run is None or verdict.parameters is None:
+    question = memory_question(asked)
+    if question is None or not verdict.started or verdict.parameters is None:
         return verdict
-    from vit_trace.diagnose.resolve import targeted
     from vit_trace.memory.judge import memory_report
     from vit_trace.memory.subject import Unmeasured
     from vit_trace.targets.complaints import contained
 
     try:
         with contained():
-            report = memory_report(targeted(spec, model), *run)
+            report = memory_report(subject.facts.target, question.training, question.budget)
     except Unmeasured as error:
-        message = f"what a training step takes could not be worked out: {error}"
-        unknown = Diagnostic("memory-not-known", "warning", message, None)
+        message = f"the memory of a training step could not be measured: {error}"
+        unknown = Diagnostic("memory-not-known", "warning", message)
         return replace(verdict, diagnostics=(*verdict.diagnostics, unknown))
     return replace(verdict, memory=report, diagnostics=(*diagnostics(report), *verdict.diagnostics))

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from textwrap import fill
 
+import vit_trace.check.search
 import vit_trace.codes.meanings
-import vit_trace.diagnose.layout  # noqa: F401  # registers what its codes mean
+import vit_trace.diagnose.layout  # noqa: F401  # all three register what their codes mean
 from vit_trace.base.modules import import_all
 from vit_trace.check import rules
 from vit_trace.codes.registry import AREA_OF, MEANINGS, TITLES

@@ -51,11 +51,11 @@ def check(specs: tuple[str, ...], model: Request, asked: Check, output: Output) 
     if asked.checkpoint is not None and not specs and model == NO_REQUEST:
         return describe_checkpoint(asked.checkpoint, asked, output)
     from vit_trace.check.many import expanded, verdicts
-    from vit_trace.check.weigh import wanted as require_training
+    from vit_trace.check.weigh import memory_question
     from vit_trace.render.findings.progress import watched
 
     where = destinations("check", output)
-    require_training(asked)
+    memory_question(asked)  # refuses what cannot be asked
     wanted = expanded(specs) if specs else [None]
     found = list(watched(verdicts(wanted, model, asked), len(wanted)))
     write(found, where)
