@@ -9,7 +9,6 @@ import linecache
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from types import FrameType, TracebackType
 
 from msgspec.structs import replace
 
@@ -43,7 +42,8 @@ def build_failure(error: BaseException, known: Diagnostic, build: Callable[[Mapp
         known: what is said of it already: the spec, the line.
         build: builds with some hyperparameters set; raises where that does not work.
     """
-    links = [Link(frame, lasti, None) for frame, lasti in walk(error.__traceback__)]
+    entries = frames.entries(error.__traceback__)
+    links = [Link(*entry, None) for entry in entries if not is_machinery(entry.frame.f_code.co_filename)]
     if not links:
         return known
     met, text = spoken(next((link for link in reversed(links) if is_own(link.frame)), links[-1]))
@@ -58,14 +58,6 @@ def build_failure(error: BaseException, known: Diagnostic, build: Callable[[Mapp
     tried = tuple(search.working(links, [pair[1][1], pair[0][1]] if pair else [*dict.fromkeys(met.values())]))
     notes += search.shortfall()
     return replace(known, message=message, notes=tuple(notes), help=(*known.help, *tried))
-
-
-def walk(traceback: TracebackType | None) -> Iterator[tuple[FrameType, int]]:
-    """The frames of other people's code, outermost first."""
-    while traceback is not None:
-        if not is_machinery(traceback.tb_frame.f_code.co_filename):
-            yield traceback.tb_frame, traceback.tb_lasti
-        traceback = traceback.tb_next
 
 
 def spoken(link: Link) -> tuple[dict[str, int], str]:

@@ -8,7 +8,6 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
-from types import TracebackType
 
 from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Diagnostic, Source
@@ -89,16 +88,14 @@ def raised_at(error: BaseException) -> Source | None:
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         return syntax_span(error)
     own, installed = None, None
-    traceback: TracebackType | None = error.__traceback__
-    while traceback is not None:
-        code = traceback.tb_frame.f_code
+    for frame, lasti in frames.entries(error.__traceback__):
+        code = frame.f_code
         if frames.owner(code.co_filename) == frames.OWN and not code.co_filename.startswith("<"):
-            span = frames.span(code, traceback.tb_lasti)
+            span = frames.span(code, lasti)
             if any(part in code.co_filename for part in INSTALLED):
                 installed = span
             else:
                 own = span
-        traceback = traceback.tb_next
     return own or installed
 
 

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from vit_trace.base.refused import Refused
+from vit_trace.record.source import frames
 from vit_trace.targets import assignments
 from vit_trace.targets.building import build_first
 from vit_trace.targets.complaints import contained, refusal
@@ -81,11 +82,9 @@ def mistyped(given: Mapping[str, str], create: Callable[[], object]) -> Refused 
 
 def maker_on(traceback: TracebackType | None, name: str) -> type | None:
     """The class of that name among the variables on a traceback."""
-    while traceback is not None:
-        scopes: tuple[Mapping[str, Any], ...] = (traceback.tb_frame.f_locals, traceback.tb_frame.f_globals)
-        for values in scopes:
+    for frame, _ in frames.entries(traceback):
+        for values in (frame.f_locals, frame.f_globals):
             for value in values.values():
                 if isinstance(value, type) and value.__name__ == name:
                     return value
-        traceback = traceback.tb_next
     return None

@@ -68,21 +68,11 @@ def walk(traceback: TracebackType | None, root: CodeType) -> Iterator[Link]:
 
     The traceback of an exception that the model caught starts below the recorder.
     """
-    below, module = not passes(traceback, root), None
-    while traceback is not None:
-        frame = traceback.tb_frame
+    module = None
+    for frame, lasti in frames.entries(traceback, root):
         if frame.f_code is CALL_IMPL:
             module = frame.f_locals.get("self")
-        if below:
-            yield Link(frame, traceback.tb_lasti, module)
-        below = below or frame.f_code is root
-        traceback = traceback.tb_next
-
-
-def passes(traceback: TracebackType | None, root: CodeType) -> bool:
-    while traceback is not None and traceback.tb_frame.f_code is not root:
-        traceback = traceback.tb_next
-    return traceback is not None
+        yield Link(frame, lasti, module)
 
 
 def account(error: BaseException) -> list[str]:

@@ -13,6 +13,7 @@ from torch import nn
 from vit_trace.base.trace import Failure, Source
 from vit_trace.record.amended import CalledAgain
 from vit_trace.record.raised.capture import captured
+from vit_trace.record.raised.facts import is_own
 from vit_trace.record.recorder import CALL_IMPL, Recorder, Step
 from vit_trace.record.source import frames
 
@@ -53,15 +54,13 @@ def chain(error: BaseException) -> list[BaseException]:
 def innermost_module(traceback: TracebackType | None, recorder: Recorder) -> tuple[str | None, bool]:
     """(path of the last module entered on the traceback, whether einops was entered after it)."""
     path, in_einops = None, False
-    while traceback is not None:
-        frame = traceback.tb_frame
+    for frame, _ in frames.entries(traceback):
         if frame.f_code is CALL_IMPL:
             module = frame.f_locals.get("self")
             known = recorder.known.get(id(module)) if isinstance(module, nn.Module) else None
             path, in_einops = (known.path, False) if known else (path, in_einops)
         elif frames.owner(frame.f_code.co_filename) == frames.EINOPS:
             in_einops = True
-        traceback = traceback.tb_next
     return path, in_einops
 
 
@@ -97,15 +96,13 @@ def origin(error: BaseException, recorder: Recorder) -> BaseException:
 
 def is_defect(error: BaseException, root: CodeType) -> bool:
     """Whether the recorder itself broke: the last code of ours on the way is not one that runs the model's calls."""
-    last, traceback, below = None, error.__traceback__, False
-    while traceback is not None:
-        code = traceback.tb_frame.f_code
-        if below and frames.owner(code.co_filename) == frames.OWN:
+    last = None
+    for entry in frames.entries(error.__traceback__, root):
+        code = entry.frame.f_code
+        if is_own(entry.frame):
             last = None
-        elif below and code.co_filename.startswith(frames.MACHINERY):
+        elif code.co_filename.startswith(frames.MACHINERY):
             last = code
-        below = below or code is root
-        traceback = traceback.tb_next
     return last is not None and last not in OURS and not isinstance(error, (RecursionError, MemoryError))
 
 
@@ -134,11 +131,5 @@ def account(error: BaseException) -> str:
 
 def raised_at(traceback: TracebackType | None, root: CodeType) -> Source | None:
     """Span of the innermost expression in the model's own files that the exception passed through."""
-    found, below = None, False
-    while traceback is not None:
-        frame = traceback.tb_frame
-        if below and frames.owner(frame.f_code.co_filename) == frames.OWN:
-            found = frames.span(frame.f_code, traceback.tb_lasti)
-        below = below or frame.f_code is root
-        traceback = traceback.tb_next
-    return found
+    own = [entry for entry in frames.entries(traceback, root) if is_own(entry.frame)]
+    return frames.span(own[-1].frame.f_code, own[-1].lasti) if own else None

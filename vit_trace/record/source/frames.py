@@ -10,9 +10,10 @@ import dis
 import linecache
 import os
 import sysconfig
+from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
-from types import CodeType, FrameType
+from types import CodeType, FrameType, TracebackType
 from typing import NamedTuple
 
 from vit_trace.base.trace import Source
@@ -100,6 +101,23 @@ def find_site(frame: FrameType | None, boundary: CodeType, root: CodeType) -> Si
                 library = frame
         frame = frame.f_back
     return Site(None, False, library, einops)
+
+
+class Entry(NamedTuple):
+    """One entry of a traceback: a frame, and the instruction in it that raised or called on."""
+
+    frame: FrameType
+    lasti: int
+
+
+def entries(traceback: TracebackType | None, below: CodeType | None = None) -> Iterator[Entry]:
+    """The entries of a traceback, outermost first; only those inside the frame that runs `below`, if it is there."""
+    found: list[Entry] = []
+    while traceback is not None:
+        found.append(Entry(traceback.tb_frame, traceback.tb_lasti))
+        traceback = traceback.tb_next
+    at = next((place for place, entry in enumerate(found) if entry.frame.f_code is below), -1)
+    yield from found[at + 1 :]
 
 
 @cache
