@@ -22,8 +22,8 @@ from vit_trace.base.trace import Trace
 from vit_trace.config import ViTConfig
 from vit_trace.diagnose.diagnose import of_model
 from vit_trace.probing.run import run
-from vit_trace.record.build.lean import build_on_meta
-from vit_trace.record.record import record
+from vit_trace.record.build.anyhow import ON_META
+from vit_trace.record.record import RecordOptions, record
 from vit_trace.record.source.lines import Lines, listening
 from vit_trace.record.source.listing import listed
 from vit_trace.render.commented import markdown, python
@@ -65,8 +65,8 @@ def listing_of(model, *inputs: Tensor) -> Trace:
 
 def built(factory, *inputs: Tensor) -> Trace:
     def trace_it() -> Trace:
-        model, construction = build_on_meta(factory)
-        return record(model, inputs, construction=construction)
+        built = ON_META.build(factory)
+        return record(built.model, inputs, None, RecordOptions(construction=built.construction))
 
     return listed(trace_it)
 

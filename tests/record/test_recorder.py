@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import vit_trace
 from vit_trace.config import ViTConfig
 from vit_trace.probing.run import run
-from vit_trace.record.record import record
+from vit_trace.record.record import RecordOptions, record
 from vit_trace.targets.builtin import builtin
 from vit_trace.vit import ViT
 
@@ -411,7 +411,7 @@ def test_training_mode_on_request():
         def forward(self, x: Tensor) -> Tensor:
             return x[:1] if self.training else x
 
-    assert record(Which(), (torch.zeros(2, 4),), train=True).outputs[0].shape == (1, 4)
+    assert record(Which(), (torch.zeros(2, 4),), None, RecordOptions(train=True)).outputs[0].shape == (1, 4)
     assert record(Which(), (torch.zeros(2, 4),)).outputs[0].shape == (2, 4)
 
 

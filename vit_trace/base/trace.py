@@ -71,7 +71,6 @@ class Stage(Struct, frozen=True):
     source: Source | None
     parameters: int = 0
     flops: int = 0
-    saved_bytes: int | None = None
 
 
 class Symbol(Struct, frozen=True, omit_defaults=True):

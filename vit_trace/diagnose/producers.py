@@ -1,7 +1,6 @@
-"""Where a size comes from: followed back through the trace to the stage or parameter that made it. No torch.
+"""Follows a size back through the trace to the stage or parameter that made it. No torch at run time.
 
-Which stage made which tensor is known where the failing forward could be run again under a FlowRecorder; otherwise the
-nearest earlier stage that gave such a shape is taken.
+What made each tensor is known where the failing forward could be run again and went the same way; else nothing is said.
 """
 
 from __future__ import annotations
@@ -10,14 +9,18 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from vit_trace.base.trace import Parameter, Producer, Stage, TensorSpec, Trace
 from vit_trace.base.words import ranges_text
 from vit_trace.diagnose.naming import formula_of
 from vit_trace.diagnose.scene import Scene, Side
 
-Maker = int | str | None
-Sources = Mapping[int, tuple[Maker, ...]]
+if TYPE_CHECKING:
+    from vit_trace.record.source.makers import Maker
+
+Sources = Mapping[int, "tuple[Maker | None, ...]"]
+"""By the index of a stage, what made each of its inputs."""
 
 WEIGHTED = re.compile(r"^(Linear|linear|Conv\w*\d?d|conv\w*\d?d|Embedding|embedding|Bilinear|LSTM|GRU)$")
 PRODUCTS = {"matmul", "bmm", "mm", "einsum"}
@@ -36,25 +39,17 @@ class Origin:
 class Follower:
     """Follows axes back through one trace."""
 
-    def __init__(self, trace: Trace, sources: Sources | None) -> None:
+    def __init__(self, trace: Trace, sources: Sources) -> None:
         self.trace = trace
         self.sources = sources
 
-    def maker(self, stage: Stage, place: int) -> Maker:
-        """What made an input of a stage."""
-        if self.sources is not None and stage.index in self.sources:
-            makers = self.sources[stage.index]
-            return makers[place] if place < len(makers) else None
-        return self.nearest(stage.index, stage.inputs[place])
+    def maker(self, stage: Stage, place: int) -> int | str | None:
+        """The stage or parameter that made an input of a stage."""
+        makers = self.sources.get(stage.index, ())
+        maker = makers[place] if place < len(makers) else None
+        return maker.by if maker is not None else None
 
-    def nearest(self, before: int, spec: TensorSpec) -> Maker:
-        """The last stage before one that gave such a shape, or a parameter that has it."""
-        for stage in reversed(self.trace.stages[:before]):
-            if any(made.shape == spec.shape for made in stage.outputs):
-                return stage.index
-        return next((one.name for one in self.trace.parameters if one.shape == spec.shape), None)
-
-    def origin(self, maker: Maker, axis: int, size: int) -> Origin | None:
+    def origin(self, maker: int | str | None, axis: int, size: int) -> Origin | None:
         """The stage or parameter from which on an axis has this size."""
         for _ in range(LIMIT):
             if isinstance(maker, str):
@@ -124,6 +119,8 @@ def producer(scene: Scene, side: Side, sources: Sources | None) -> Producer | No
     formula = formula_of(side) or str(side.size)
     if operand.parameter and operand.stage is None:
         return Producer(side.name, side.size, formula, operand.parameter, parameter=True)
+    if sources is None:
+        return None
     follower = Follower(scene.trace, sources)
     place = next((at for at, spec in enumerate(stage.inputs) if spec.shape == operand.shape), None)
     if operand in scene.operands and stage.kind != "module":

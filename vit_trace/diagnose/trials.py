@@ -15,6 +15,7 @@ from vit_trace.diagnose.changes.records import Fix, Inputs, SettingChange, Tried
 if TYPE_CHECKING:
     from torch import nn
 
+    from vit_trace.record.source.makers import Maker, Makers
     from vit_trace.targets.target import Target
 
 TRIALS = 60
@@ -100,13 +101,13 @@ class Case:
         with change.during(model):
             return self.traced(model, change.to_inputs(self.inputs()))
 
-    def traced(self, model: nn.Module, given: Inputs, **options: Any) -> Trace:
+    def traced(self, model: nn.Module, given: Inputs, makers: Makers | None = None) -> Trace:
         """The trace of one forward on meta, cut off where a real run would refuse."""
         from vit_trace.diagnose.refusals import refused
-        from vit_trace.record.record import record
+        from vit_trace.record.record import RecordOptions, record
 
         args, kwargs = given
-        return refused(record(model, args, kwargs, rules=self.rules, **options))
+        return refused(record(model, args, kwargs, RecordOptions(rules=self.rules, makers=makers)))
 
     @cached_property
     def model(self) -> nn.Module:
@@ -120,16 +121,16 @@ class Case:
 
     def again(self, failed: Trace) -> Repeat:
         """The failing forward once more without memory: whether it fails there too, and what made each tensor."""
-        from vit_trace.record.flow import FlowRecorder
+        from vit_trace.record.source.makers import Makers
 
-        listeners: list[FlowRecorder] = []
+        makers = Makers()
         try:
-            again = self.traced(self.model, self.inputs(), listener=flow(listeners))
+            again = self.traced(self.model, self.inputs(), makers)
         except Exception:
             return Repeat(fails=True)
         count = len(failed.stages)
         same = [stage.name for stage in again.stages[:count]] == [stage.name for stage in failed.stages]
-        return Repeat(again.failure is not None, listeners[0].sources if same and listeners else None)
+        return Repeat(again.failure is not None, makers.inputs if same else None)
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class Repeat:
     """
 
     fails: bool
-    sources: Mapping[int, tuple[int | str | None, ...]] | None = None
+    sources: Mapping[int, tuple[Maker | None, ...]] | None = None
 
 
 def loses_pixels(trace: Trace) -> bool:
@@ -149,18 +150,6 @@ def loses_pixels(trace: Trace) -> bool:
     from vit_trace.diagnose.pixels import dropping_embeddings
 
     return any(dropping_embeddings(trace))
-
-
-def flow(listeners: list[Any]) -> Callable[..., Any]:
-    """Makes a FlowRecorder that is remembered."""
-    from vit_trace.record.flow import FlowRecorder
-
-    def make(*args: Any) -> FlowRecorder:
-        recorder = FlowRecorder(*args)
-        listeners.append(recorder)
-        return recorder
-
-    return make
 
 
 def output_text(outputs: tuple[TensorSpec, ...]) -> str:

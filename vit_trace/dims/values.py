@@ -214,7 +214,7 @@ def hyperparameters_at(trace: Trace, values: Mapping[str, int]) -> dict[str, Val
 def counted(stage: Stage, before: Mapping[str, int], after: Mapping[str, int]) -> Stage:
     """The stage without FLOPs and bytes; its parameters where it holds all of its module's own, and only those."""
     own = stage.parameters and before.get(stage.module) == stage.parameters
-    return replace(stage, parameters=after[stage.module] if own else 0, flops=0, saved_bytes=None)
+    return replace(stage, parameters=after[stage.module] if own else 0, flops=0)
 
 
 def values_held(parameters: tuple[Parameter, ...]) -> dict[str, int]:

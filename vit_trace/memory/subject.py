@@ -1,10 +1,9 @@
-"""A target made ready to be measured at any batch: its model without memory, at a precision, on the first device that
-carries it. Whatever the model raises is raised as `Unmeasured` with its words.
+"""Makes a target ready to be measured at any batch: its model without memory, at a precision, on the first rung that
+can run it. Whatever the model raises is raised as `Unmeasured` with its words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 
 import torch
@@ -17,10 +16,12 @@ from vit_trace.memory.functions import Functions
 from vit_trace.memory.options import Precision
 from vit_trace.memory.step import NoGradient, heard
 from vit_trace.memory.tape import Tape
-from vit_trace.record.build.anyhow import build_anyhow, build_on_cpu, change, moved
-from vit_trace.record.build.lean import Lean
+from vit_trace.record.build.anyhow import build_anyhow, change_tensors
+from vit_trace.record.rungs import RUNGS, Ready, Rung, Runnable
 from vit_trace.targets.inputs import Inputs
 from vit_trace.targets.target import Target
+
+WITHOUT_MEMORY = [rung for rung in RUNGS if rung.device != "cpu"]
 
 
 class Unmeasured(Exception):
@@ -32,99 +33,63 @@ class Subject:
 
     def __init__(self, target: Target, precision: Precision) -> None:
         self.target, self.precision = target, precision
-        self.model: nn.Module | None = None
-        self.run: Callable[[Inputs, int, bool], Tape] | None = None
+        self.runnable: Runnable | None = None
+        self.rung: Rung | None = None
         self.feed = 0
 
     def tape(self, batch: int | None, checkpointing: bool) -> Tape:
         """One step at a batch; None is the target's own. Raises Unmeasured."""
         feeds = self.target.fed(batch)
-        if self.run is not None:
-            return self.tried(self.run, feeds[self.feed](), batch or 0, checkpointing)
+        if self.rung is not None:
+            return self.tried(self.rung, feeds[self.feed](), batch or 0, checkpointing)
         first: Exception | None = None
-        for run in (self.on_meta, self.with_inputs, self.with_integers, self.under_fake):
+        for rung in WITHOUT_MEMORY:
             for place, feed in enumerate(feeds):
                 try:
-                    tape = self.tried(run, feed(), batch or 0, checkpointing)
+                    tape = self.tried(rung, feed(), batch or 0, checkpointing)
                 except Unmeasured as error:
                     first = first or error
                 else:
-                    self.run, self.feed = run, place
+                    self.rung, self.feed = rung, place
                     return tape
         raise first or Unmeasured("there is nothing to feed it")
 
-    def tried(self, run: Callable[[Inputs, int, bool], Tape], fed: Inputs, batch: int, checkpointing: bool) -> Tape:
+    def tried(self, rung: Rung, fed: Inputs, batch: int, checkpointing: bool) -> Tape:
+        """One step on a rung. Raises Unmeasured."""
         try:
-            return run(fed, batch, checkpointing)
+            with rung.ready(self.built(), fed) as ready:
+                return self.heard(ready, batch, checkpointing)
         except NoGradient:
             raise Unmeasured("none of its outputs has a gradient") from None
         except Exception as error:
             raise Unmeasured(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}") from error
 
-    # -- on what it runs -------------------------------------------------------------------------------------------
-
-    def on_meta(self, fed: Inputs, batch: int, checkpointing: bool) -> Tape:
-        fed = tree_map_only(Tensor, lambda tensor: tensor.to("meta"), fed)
-        return self.heard(self.built(), fed, batch, checkpointing)
-
-    def with_inputs(self, fed: Inputs, batch: int, checkpointing: bool) -> Tape:
-        """Inputs that are whole numbers keep their values, on CPU."""
-        return self.heard(self.built(), fed, batch, checkpointing)
-
-    def with_integers(self, fed: Inputs, batch: int, checkpointing: bool) -> Tape:
-        """The model's own whole numbers keep their values too."""
-        model = moved(build_on_cpu(self.target.build), keep_integers=True).model
-        return self.heard(self.prepared(model), fed, batch, checkpointing)
-
-    def under_fake(self, fed: Inputs, batch: int, checkpointing: bool) -> Tape:
-        from torch._subclasses.fake_tensor import FakeTensorMode
-
-        with FakeTensorMode(allow_non_fake_inputs=True) as fake:
-
-            def faked(tensor: Tensor) -> Tensor:
-                empty = (
-                    torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype) if tensor.is_meta else None
-                )
-                return fake.from_tensor(tensor) if empty is None else empty
-
-            model = self.prepared(build_on_cpu(self.target.build).model)
-            for module in model.modules():
-                change(module._parameters, fake.from_tensor)
-                change(module._buffers, fake.from_tensor)
-            return self.heard(model, tree_map_only(Tensor, faked, fed), batch, checkpointing)
-
     def recomputed(self) -> tuple[str, ...]:
         """Paths of the modules that checkpointing computes again."""
-        return tuple(name for name, _ in blocks(self.built()))
+        return tuple(name for name, _ in blocks(self.built().model))
 
-    def built(self) -> nn.Module:
+    def built(self) -> Runnable:
         """The model on meta, built once."""
-        if self.model is None:
-            self.model = self.prepared(built(self.target.build))
-        return self.model
+        if self.runnable is None:
+            self.runnable = Runnable(build_anyhow(self.make).model, self.make)
+        return self.runnable
 
-    def prepared(self, model: nn.Module) -> nn.Module:
-        """In training mode, at the precision."""
+    def make(self) -> nn.Module:
+        """The model in training mode, at the precision."""
+        model = self.target.build()
         model.train()
-        return narrowed(model) if self.precision == "bf16" else model
+        if self.precision == "bf16":
+            narrow_model(model)
+        return model
 
-    def heard(self, model: nn.Module, fed: Inputs, batch: int, checkpointing: bool) -> Tape:
-        args, kwargs = fed
+    def heard(self, ready: Ready, batch: int, checkpointing: bool) -> Tape:
+        model, args, kwargs = ready
         if self.precision == "bf16":
             args, kwargs = tree_map_only(Tensor, narrow, (args, kwargs))
         functions = Functions(Casts(cuda()) if self.precision == "bf16-mixed" else None)
         with ExitStack() as stack:
             stack.enter_context(checkpointed(model, functions.on) if checkpointing else nullcontext())
             return heard(model, args, kwargs, batch, functions.on)
-
-
-def built(build: Callable[[], nn.Module]) -> nn.Module:
-    """The model on meta, by the quickest way that carries it. Raises what the constructor raises."""
-    try:
-        with torch.device("meta"), Lean():
-            return build()
-    except Exception:
-        return build_anyhow(build).model
 
 
 def narrow(tensor: Tensor) -> Tensor:
@@ -134,8 +99,8 @@ def narrow(tensor: Tensor) -> Tensor:
     return torch.empty_strided(tensor.shape, tensor.stride(), dtype=torch.bfloat16, device=tensor.device)
 
 
-def narrowed(model: nn.Module) -> nn.Module:
-    """The model as model.to(torch.bfloat16) leaves it; ties between parameters stay."""
+def narrow_model(model: nn.Module) -> None:
+    """Convert a model as model.to(torch.bfloat16) does; ties between parameters stay."""
     done: dict[int, Tensor] = {}
 
     def convert(tensor: Tensor) -> Tensor:
@@ -144,7 +109,4 @@ def narrowed(model: nn.Module) -> nn.Module:
             done[id(tensor)] = nn.Parameter(bare, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else bare
         return done[id(tensor)]
 
-    for module in model.modules():
-        change(module._parameters, convert)
-        change(module._buffers, convert)
-    return model
+    change_tensors(model, convert)

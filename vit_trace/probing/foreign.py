@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ from vit_trace.base import trace as schema
 from vit_trace.base.trace import Symbol, Trace
 from vit_trace.probing.probing import Prober, most_stages, noted
 from vit_trace.probing.sizes import Sizes
-from vit_trace.record.build.anyhow import Built, build_at
-from vit_trace.record.rungs import DEVICES, FAKE, trace_anyhow
+from vit_trace.record.build.anyhow import Built
+from vit_trace.record.record import RecordOptions
+from vit_trace.record.rungs import Rung, Runnable, Traced, trace_anyhow
 from vit_trace.targets.complaints import contained, silenced
 from vit_trace.targets.inputs import Plan
 from vit_trace.targets.knobs import Changes, image_places
@@ -48,9 +50,9 @@ class ForeignTracer:
         with silenced():
             return self.named(trace, plan, seconds, rung)
 
-    def first(self) -> tuple[Trace, Plan, int]:
+    def first(self) -> tuple[Trace, Plan, Rung]:
         """(trace at the real sizes, plan, rung) on the first plan that runs; else on the first plan."""
-        first: tuple[Trace, Plan, int] | None = None
+        first: tuple[Trace, Plan, Rung] | None = None
         for plan in self.foreign.plans:
             trace, rung = self.run(plan)
             if trace.failure is None:
@@ -60,23 +62,22 @@ class ForeignTracer:
         assert first is not None
         return first
 
-    def run(self, plan: Plan) -> tuple[Trace, int]:
-        """(trace, rung) of one forward at the real sizes."""
+    def run(self, plan: Plan) -> Traced:
+        """The trace of one forward at the real sizes."""
         built, make = self.foreign.built, self.foreign.make
-        about = self.about(built)
-        trace, rung = trace_anyhow(built, lambda: plan.inputs({}), make, self.rules, **about)
-        return replace(trace, target=replace(trace.target, device=DEVICES[rung])), rung
+        trace, rung = trace_anyhow(Runnable(built.model, make), lambda: plan.inputs({}), self.options(built))
+        return Traced(replace(trace, target=replace(trace.target, device=rung.device)), rung)
 
-    def about(self, built: Built) -> dict[str, Any]:
-        """What the trace of a forward says of its model."""
+    def options(self, built: Built) -> RecordOptions:
+        """What the trace of a forward says of its model, and how it is recorded."""
         record = schema.Target(
             self.foreign.spec, type(self.foreign.built.model).__name__, dict(self.foreign.hyperparameters)
         )
-        return {"target": record, "train": self.foreign.train, "construction": built.construction}
+        return RecordOptions(record, {}, built.construction, self.foreign.train, self.rules)
 
-    def named(self, trace: Trace, plan: Plan, seconds: float, rung: int) -> Trace:
+    def named(self, trace: Trace, plan: Plan, seconds: float, rung: Rung) -> Trace:
         """The trace with formulas, where tracing it again is cheap."""
-        if rung >= FAKE and seconds > QUICK:
+        if not rung.quick and seconds > QUICK:
             return noted(trace, f"sizes have no formulas: it runs on {trace.target.device}, which takes long")
         foreign = self.foreign
         knobs = [knob for knob in foreign.knobs if knob.role not in INPUTS or INPUTS[knob.role] in plan.sizes]
@@ -86,17 +87,17 @@ class ForeignTracer:
         def probe(values: Mapping[str, int], symbols: Mapping[str, Symbol]) -> Trace | None:
             return self.probe(sizes.changes(values), plan, values, {"symbols": symbols, "limit": limit}, rung)
 
-        return Prober(trace, sizes, probe, seconds, rung < FAKE).named()
+        return Prober(trace, sizes, probe, seconds, rung.quick).named()
 
     def probe(
-        self, changes: Changes, plan: Plan, values: Mapping[str, int], more: Mapping[str, Any], rung: int
+        self, changes: Changes, plan: Plan, values: Mapping[str, int], more: Mapping[str, Any], rung: Rung
     ) -> Trace | None:
         """The trace at other sizes, on the rung of the real one; None where the model cannot be built or fed so."""
         again = self.foreign.again
         make = self.foreign.make if again is None else lambda: again(changes)
         try:
-            built = build_at(self.foreign.built.rung, make, self.rules)
-            about = {**self.about(built), **more}
-            return trace_anyhow(built, lambda: plan.inputs(values), make, self.rules, (rung,), **about)[0]
+            built = self.foreign.built.rung.build(make, self.rules)
+            options = dataclasses.replace(self.options(built), **more)
+            return trace_anyhow(Runnable(built.model, make), lambda: plan.inputs(values), options, (rung,)).trace
         except Exception:
             return None

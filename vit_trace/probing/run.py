@@ -29,25 +29,17 @@ def trace_once(target: Target, rules: bool = True) -> Trace:
     """Build the target's model without memory and trace one forward of it. Raises BuildError."""
     if target.foreign is not None:
         return _foreign(target.foreign, rules, False)
-    from vit_trace.record.build.lean import build_on_meta
-    from vit_trace.record.record import record
+    from vit_trace.record.build.anyhow import ON_META
+    from vit_trace.record.record import RecordOptions, record
 
     with uncollected():
         try:
-            model, construction = build_on_meta(target.build, rules)
+            built = ON_META.build(target.build, rules)
         except Exception as error:
             raise BuildError(f"{type(error).__name__}: {error}") from error
         args, kwargs = target.inputs()
-        return record(
-            model,
-            args,
-            kwargs,
-            target=target.record(),
-            symbols=target.symbols,
-            construction=construction,
-            train=target.train,
-            rules=rules,
-        )
+        options = RecordOptions(target.record(), target.symbols, built.construction, target.train, rules)
+        return record(built.model, args, kwargs, options)
 
 
 def _foreign(foreign: Foreign, rules: bool, formulas: bool) -> Trace:

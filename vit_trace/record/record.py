@@ -1,7 +1,7 @@
-"""record(model, inputs) -> Trace: one forward, every stage of it, and no trace of the tracing.
+"""Runs one forward and returns its Trace: record(model, args, kwargs).
 
 Hooks, mode, training flags and random state are taken in one ExitStack and given back on every path. A forward that
-raises is a result too: the trace then holds the stages up to there, and the failure.
+raises also gives a trace: it holds the stages up to there, and the failure.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import contextlib
 import inspect
 import platform
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -22,53 +23,63 @@ from vit_trace.base.trace import Construction, Diagnostic, Parameter, Symbol, Ta
 from vit_trace.record.meta.collector import uncollected
 from vit_trace.record.meta.tensors import DTYPES, SIZES, specs
 from vit_trace.record.raised.failure import failing_step, failure_of
-from vit_trace.record.recorder import Recorder, numel
+from vit_trace.record.recorder import Place, Recorder, numel
 from vit_trace.record.source.lines import Lines, current
+from vit_trace.record.source.makers import Makers
 from vit_trace.version import __version__
 
 SEED = 0
 GUESSED = "branch-on-values"
 
 
+@dataclass(frozen=True)
+class RecordOptions:
+    """What a trace says of its model, and how the forward is recorded.
+
+    Attributes:
+        target: what to say about the model; worked out from it if not given.
+        symbols, construction: taken into the trace as they are.
+        train: run in training mode instead of evaluation mode; the model's own flags come back afterwards.
+        rules: answer common functions on meta by shape rules instead of torch's slower meta kernels.
+        truth: what a condition on a tensor without values counts as.
+        limit: stages after which the forward is broken off, as if it had failed there.
+        makers: where to note what made each tensor.
+    """
+
+    target: Target | None = None
+    symbols: Mapping[str, Symbol] = field(default_factory=dict)
+    construction: tuple[Construction, ...] = ()
+    train: bool = False
+    rules: bool = True
+    truth: bool = True
+    limit: int | None = None
+    makers: Makers | None = None
+
+
 def record(
     model: nn.Module,
     args: tuple[Any, ...] = (),
     kwargs: Mapping[str, Any] | None = None,
-    *,
-    target: Target | None = None,
-    symbols: Mapping[str, Symbol] | None = None,
-    construction: Iterable[Construction] = (),
-    train: bool = False,
-    rules: bool = True,
-    truth: bool = True,
-    limit: int | None = None,
-    listener: Callable[..., Recorder] = Recorder,
+    options: RecordOptions = RecordOptions(),
 ) -> Trace:
     """Run `model(*args, **kwargs)` once, without gradients, and return its trace.
 
     Args:
         model: any module; it runs on the device its parameters are on (on meta nothing is computed).
         args, kwargs: what its forward takes.
-        target: what to say about the model; worked out from it if not given.
-        symbols, construction: taken into the trace as they are.
-        train: run in training mode instead of evaluation mode; the model's own flags come back afterwards.
-        rules: answer common functions on meta by shape rules instead of torch's slower meta kernels.
-        truth: what a condition on a tensor without values is taken for.
-        limit: stages after which the forward is broken off, as if it had failed there.
-        listener: makes the recorder.
 
     Returns:
         The trace. Where the forward raised, its `failure` is set and the stages end at the failing one.
     """
     kwargs = dict(kwargs or {})
-    recorder = listener(model, record.__code__, rules)
-    recorder.truth, recorder.limit = truth, limit
+    recorder = Recorder(model, record.__code__, options.rules)
+    recorder.truth, recorder.limit = options.truth, options.limit
     lines = current()
-    recorder.links = lines.links if lines else None
+    recorder.makers = Makers() if lines is not None and options.makers is None else options.makers
     error: BaseException | None = None
-    add_inputs(recorder, model, args, kwargs)
+    add_inputs(recorder, args, kwargs)
     on_meta = all(parameter.is_meta for parameter in model.parameters())
-    with uncollected(on_meta), prepared(model, recorder, train, lines):
+    with uncollected(on_meta), prepared(recorder, options.train, lines):
         try:
             output = model(*args, **kwargs)
         except (Exception, SystemExit) as raised:
@@ -77,22 +88,22 @@ def record(
             outputs = specs(output)
             del output
             recorder.close_einops()
-            recorder.add("output", "", "output", "output", outputs, outputs)
-    trace = assemble(model, recorder, error, target, symbols or {}, tuple(construction))
+            recorder.add(Place("", "output", None), "output", "output", outputs, outputs)
+    trace = assemble(recorder, error, options)
     if lines is not None:
         lines.recorded(model, trace)
     return trace
 
 
 @contextmanager
-def prepared(model: nn.Module, recorder: Recorder, train: bool, lines: Lines | None) -> Iterator[None]:
-    """The model in the wanted mode with the recorder's ears on; everything as it was afterwards."""
+def prepared(recorder: Recorder, train: bool, lines: Lines | None) -> Iterator[None]:
+    """The model in training or evaluation mode with the recorder's hooks on; everything as it was afterwards."""
     with ExitStack() as stack:
         flags = [(module, module.training) for module in recorder.modules]
         if any(training is not train for _, training in flags):
             stack.callback(restore_training, flags)
             with contextlib.suppress(RecursionError):  # a module that holds itself: its own flags are all set by then
-                model.train(train)
+                recorder.model.train(train)
         stack.enter_context(torch.random.fork_rng(devices=[]))
         torch.default_generator.manual_seed(SEED)
         stack.callback(recorder.forget)
@@ -107,7 +118,7 @@ def prepared(model: nn.Module, recorder: Recorder, train: bool, lines: Lines | N
         stack.enter_context(torch.no_grad())
         stack.enter_context(recorder)
         if lines is not None:
-            stack.enter_context(lines.forward(model, recorder.steps, recorder.open))
+            stack.enter_context(lines.forward(recorder))
         yield
 
 
@@ -116,16 +127,18 @@ def restore_training(flags: list[tuple[nn.Module, bool]]) -> None:
         module.training = training
 
 
-def add_inputs(recorder: Recorder, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def add_inputs(recorder: Recorder, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """One stage per argument that holds tensors, named as `forward` names it."""
-    names = parameter_names(model)
+    if recorder.makers is not None:
+        recorder.makers.hold_model(recorder.model)
+    names = parameter_names(recorder.model)
     given = [(names[place] if place < len(names) else f"input{place}", value) for place, value in enumerate(args)]
     for name, value in (*given, *kwargs.items()):
         found = specs(value)
         if found:
-            step = recorder.add(name, "", "input", "input", (), found)
-            if recorder.links is not None:
-                recorder.links.note(step.index, value)
+            step = recorder.add(Place("", name, None), "input", "input", (), found)
+            if recorder.makers is not None:
+                recorder.makers.note_outputs(step.index, value)
 
 
 def parameter_names(model: nn.Module) -> list[str]:
@@ -138,31 +151,24 @@ def parameter_names(model: nn.Module) -> list[str]:
     return [parameter.name for parameter in parameters if parameter.kind in kinds]
 
 
-def assemble(
-    model: nn.Module,
-    recorder: Recorder,
-    error: BaseException | None,
-    target: Target | None,
-    symbols: Mapping[str, Symbol],
-    construction: tuple[Construction, ...],
-) -> Trace:
-    """The trace of what the recorder heard."""
+def assemble(recorder: Recorder, error: BaseException | None, options: RecordOptions) -> Trace:
+    """The trace of what the recorder saw."""
     failure = None
     if error is not None:
         failure = failure_of(error, failing_step(error, recorder), recorder)
     count_uncalled(recorder)
+    model = recorder.model
     stages = tuple(step.frozen() for step in recorder.steps)
-    outputs = stages[-1].outputs if failure is None else ()
     parameters = list(model.named_parameters())
     return Trace(
         schema="vit-trace/1",
         versions=Versions(__version__, str(torch.__version__), platform.python_version()),
-        target=target or Target(spec="", class_=type(model).__name__, device=device_of(model, recorder)),
-        symbols=dict(symbols),
-        construction=construction,
+        target=options.target or Target(spec="", class_=type(model).__name__, device=device_of(model)),
+        symbols=dict(options.symbols),
+        construction=options.construction,
         parameters=tuple(parameter_record(name, parameter) for name, parameter in parameters),
         stages=stages,
-        outputs=outputs,
+        outputs=stages[-1].outputs if failure is None else (),
         totals=Totals(
             stages=len(stages),
             parameters=sum(numel(parameter) for _, parameter in parameters),
@@ -202,6 +208,6 @@ def parameter_record(name: str, parameter: torch.Tensor) -> Parameter:
     return Parameter(name, shape, SIZES[shape], DTYPES[parameter.dtype])
 
 
-def device_of(model: nn.Module, recorder: Recorder) -> str:
+def device_of(model: nn.Module) -> str:
     """Kind of device the model's parameters are on; "cpu" for a model without any."""
     return next((parameter.device.type for parameter in model.parameters()), "cpu")

@@ -1,6 +1,6 @@
-"""The ears of a recording: forward hooks that hear modules, a torch function mode that hears the steps between them.
+"""Records a forward pass: hooks for modules, a function mode for the steps between them.
 
-Knows how a call becomes a stage. Does not know how the ears are put on and taken off (`record`), what a formula is, or
+Knows how a call becomes a stage. Does not know how the hooks are put on and taken off (`record`), what a formula is, or
 how a trace is shown. It keeps no tensor.
 """
 
@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -24,13 +24,13 @@ from vit_trace.record.meta.answer import answer
 from vit_trace.record.meta.flops import flops
 from vit_trace.record.meta.tensors import argument_specs, specs
 from vit_trace.record.source import frames
-from vit_trace.record.source.links import SHAPE_KEPT, Links
+from vit_trace.record.source.makers import Makers, tensors_given
 
 CALL_IMPL: CodeType = nn.Module._call_impl.__code__
 LIBRARY_MODULES = ("torch.", "einops.")
 MULTI_HEAD_ATTENTION = F.multi_head_attention_forward
 UNHEARD = torch._C.DisableTorchFunction
-"""Around our own questions to tensors, so that the mode does not hear them."""
+"""Hides our own questions to tensors from the mode."""
 EINOPS_FUNCTIONS = {"rearrange", "reduce", "repeat", "einsum", "pack", "unpack"}
 
 ASKS_TRUTH = {"__bool__", "item"}
@@ -41,7 +41,7 @@ QUIET = {
     *("_assert", "_assert_async", "set_", "pin_memory", "record_stream", "share_memory_", "is_tensor", "result_type"),
     *("_set_grad_enabled", "set_grad_enabled", "manual_seed", "get_device", "item", "tolist", "is_contiguous"),
 }
-"""Functions that are no step of the computation: they ask, or hand the same values on."""
+"""Functions that are not a step of the computation: they only query, or hand the same values on."""
 
 UNLESS_CHANGED = {
     *("__getitem__", "view", "reshape", "expand", "expand_as", "view_as", "flatten", "squeeze", "unsqueeze"),
@@ -49,56 +49,59 @@ UNLESS_CHANGED = {
     *("alpha_dropout", "feature_dropout", "dropout1d", "dropout2d", "dropout3d", "narrow", "select", "broadcast_to"),
     *("pad", "_pad_circular", "interpolate", "real", "imag"),
 }
-"""Functions that are a step only where the shape or dtype they give differs from what they were given."""
-
+"""Functions that are a step only where they change the shape or dtype."""
 
 VIEWING = {"T", "mT", "H", "mH", "real", "imag"}
 """Attributes of a tensor that are another tensor."""
 
 
+class Place(NamedTuple):
+    """Where a step belongs: the path of its module, the name it gets, its span in the source."""
+
+    module: str
+    name: str
+    source: Source | None
+
+
 @dataclass(slots=True)
 class Step:
-    """A stage while it is open; becomes a `Stage` when the recording ends."""
+    """A stage while the recording goes on: what is known when it begins, and what it comes to."""
 
     index: int
     parent: int | None
-    name: str
-    module: str
+    place: Place
     kind: Kind
     operation: str
-    pattern: str | None
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...] = ()
-    source: Source | None = None
+    pattern: str | None = None
     parameters: int = 0
     flops: int = 0
 
+    @property
+    def module(self) -> str:
+        return self.place.module
+
+    @property
+    def name(self) -> str:
+        return self.place.name
+
     def frozen(self) -> Stage:
-        return Stage(
-            self.index,
-            self.parent,
-            self.name,
-            self.module,
-            self.kind,
-            self.operation,
-            self.pattern,
-            self.inputs,
-            self.outputs,
-            self.source,
-            self.parameters,
-            self.flops,
-        )
+        """The stage, once the recording is over."""
+        (module, name, source), io = self.place, (self.inputs, self.outputs)
+        begun = self.index, self.parent, name, module, self.kind, self.operation, self.pattern
+        return Stage(*begun, *io, source, self.parameters, self.flops)
 
 
 @dataclass(slots=True)
 class Known:
-    """What is worked out once for each module of the model."""
+    """What the recorder works out once for each module of the model."""
 
     module: nn.Module
     path: str
     operation: str
     pattern: str | None
-    opaque: bool  # the inside is a library's own business: no functional stages
+    opaque: bool  # a library wrote its forward: no functional stages inside
     parameters: int  # held by the module itself, not counted at an earlier module
     lazy: tuple[str, ...] = ()  # names of its parameters that get a shape in the first forward
 
@@ -139,7 +142,7 @@ def numel(parameter: Tensor) -> int:
 
 
 class Enough(Exception):
-    """Breaks a forward off of which no more is wanted."""
+    """Breaks off a forward that has given all the stages that are wanted."""
 
 
 class Recorder(TorchFunctionMode):
@@ -160,11 +163,10 @@ class Recorder(TorchFunctionMode):
         self.einops_frame: FrameType | None = None
         self.einops_step: Step | None = None
         self.raised: tuple[BaseException, Step] | None = None
-        self.outputs: tuple[TensorSpec, ...] = ()
         self.limit: int | None = None  # stages after which the forward is broken off
-        self.truth = True  # what a tensor without values is taken for where the model asks
+        self.truth = True  # what a tensor without values counts as in a condition
         self.guesses = 0
-        self.links: Links | None = None  # where to note which stage made a tensor; what a line bound is told by it
+        self.makers: Makers | None = None  # where to note which stage made a tensor
 
     def __deepcopy__(self, memo: object) -> Recorder:
         """Itself, when a forward copies a module with our hooks on it."""
@@ -182,38 +184,39 @@ class Recorder(TorchFunctionMode):
 
     def add(
         self,
-        name: str,
-        module: str,
+        place: Place,
         kind: Kind,
         operation: str,
         inputs: tuple[TensorSpec, ...],
         outputs: tuple[TensorSpec, ...] = (),
-        source: Source | None = None,
-        pattern: str | None = None,
     ) -> Step:
         """Append a stage inside the innermost open one; its name is made unique."""
         if self.limit is not None and len(self.steps) >= self.limit:
             raise Enough
-        self.names[name] += 1
-        if (count := self.names[name]) > 1:
-            name = f"{name}#{count}"
+        self.names[place.name] += 1
+        if (count := self.names[place.name]) > 1:
+            place = place._replace(name=f"{place.name}#{count}")
         parent = self.open[-1].index if self.open else None
-        step = Step(len(self.steps), parent, name, module, kind, operation, pattern, inputs, outputs, source)
+        step = Step(len(self.steps), parent, place, kind, operation, inputs, outputs)
         self.steps.append(step)
         return step
 
     def enter(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Forward pre-hook."""
         known = self.known.get(id(module))
-        if known is None:  # a copy that the forward made, hooks and all: it has no name, what it runs is the caller's
+        if known is None:  # a copy that the forward made, hooks and all: it has no name, its steps are the caller's
             return
         self.close_einops()
         site = frames.find_site(sys._getframe(1), CALL_IMPL, self.root)
         source = frames.span(site.frame.f_code, site.frame.f_lasti) if site.frame else None
         with UNHEARD():
             inputs = argument_specs(args, kwargs)
-        step = self.add(known.path, known.path, "module", known.operation, inputs, (), source, known.pattern)
+        step = self.add(Place(known.path, known.path, source), "module", known.operation, inputs)
+        step.pattern = known.pattern
         step.parameters, known.parameters = known.parameters, 0
+        if self.makers is not None:
+            with UNHEARD():
+                self.makers.note_inputs(step.index, tensors_given(args, kwargs))
         self.open.append(step)
         self.opaque += known.opaque
 
@@ -229,8 +232,8 @@ class Recorder(TorchFunctionMode):
             if step.module == known.path:
                 with UNHEARD():
                     step.outputs = specs(output)
-                    if self.links is not None:
-                        self.links.note(step.index, output)
+                    if self.makers is not None:
+                        self.makers.note_outputs(step.index, output, new_only=not known.opaque)
                 return
 
     def close_einops(self) -> None:
@@ -252,13 +255,14 @@ class Recorder(TorchFunctionMode):
                 self.einops_stage(frames.find_site(caller, CALL_IMPL, self.root))
             name = getattr(getattr(func, "__self__", None), "__name__", "")
             if name not in VIEWING or self.opaque or not self.open:
-                return func(*args, **kwargs)
+                out = func(*args, **kwargs)
+                self.note(None, name, (args, kwargs), out)
+                return out
         if func is MULTI_HEAD_ATTENTION and self.open and not self.opaque:
             return self.inside(func, args, kwargs)
         if self.opaque or not self.open or name in QUIET:
             out = self.run(func, args, kwargs)
-            if self.links is not None and not self.opaque:
-                self.link(None, name, args, out)
+            self.note(None, name, (args, kwargs), out)
             if self.open and (cost := flops(func, args, kwargs, out)):
                 self.open[-1].flops += cost
             return out
@@ -293,59 +297,57 @@ class Recorder(TorchFunctionMode):
         try:
             out = self.run(func, args, kwargs)
         except BaseException as error:
-            step = step or self.function_stage(site, name, args, inputs, ())
+            step = step or self.function_stage(site, name, inputs, ())
+            self.note(step, name, (args, kwargs), ())
             self.raised = error, step
             raise
         outputs = specs(out)
         if step is not None:
             self.extend_einops(step, name, outputs)
         elif outputs and not (name in UNLESS_CHANGED and unchanged(inputs, outputs)):
-            step = self.function_stage(site, name, args, inputs, outputs)
-        if self.links is not None:
-            self.link(step, name, args, out)
+            step = self.function_stage(site, name, inputs, outputs)
+        self.note(step, name, (args, kwargs), out)
         cost = flops(func, args, kwargs, out)
         if cost:
             (step or self.open[-1]).flops += cost
         return out
 
-    def link(self, step: Step | None, name: str, args: tuple[Any, ...], out: Any) -> None:
-        """Note which stage made `out`; what is no stage hands its first argument on."""
+    def note(self, step: Step | None, name: str, given: tuple[tuple[Any, ...], dict[str, Any]], out: Any) -> None:
+        """Note what made `out`: the step; or, for a function that is not a stage, what made its first tensor."""
+        if self.makers is None or self.opaque:
+            return
         with UNHEARD():
-            if step is not None and self.links is not None:
-                self.links.note(step.index, out)
-            elif name in SHAPE_KEPT and args and self.links is not None:
-                self.links.copy(args[0], out)
+            tensors = tensors_given(*given)
+            if step is None:
+                self.makers.hand_on(name, tensors, out)
+            else:
+                self.makers.note_inputs(step.index, tensors)
+                self.makers.note_outputs(step.index, out)
 
     def function_stage(
-        self,
-        site: frames.Site,
-        name: str,
-        args: tuple[Any, ...],
-        inputs: tuple[TensorSpec, ...],
-        outputs: tuple[TensorSpec, ...],
+        self, site: frames.Site, name: str, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
     ) -> Step:
         self.close_einops()
         operation = name.strip("_") if name.startswith("__") else name
-        module, label, source = self.place(site, operation)
-        return self.add(label, module, "function", operation, inputs, outputs, source)
+        return self.add(self.place(site, operation), "function", operation, inputs, outputs)
 
-    def place(self, site: frames.Site, operation: str) -> tuple[str, str, Source | None]:
-        """(module path, stage name, source) of a functional stage."""
+    def place(self, site: frames.Site, operation: str) -> Place:
+        """Where a functional stage belongs: named by what its result is bound to, else by its operation."""
         module = self.open[-1].module
         label, source = operation, None
         frame = site.frame if site.inside else site.library
         if frame is not None:
             source = frames.span(frame.f_code, frame.f_lasti)
-            names, several, code, lasti = frames.bound_names(frame)
-            if len(names) == 1:
-                label = names[0]
-            elif several and names:
-                key = (self.open[-1].index, code, lasti)
-                label = names[self.elements[key] % len(names)]
+            bound = frames.bound_names(frame)
+            if len(bound.names) == 1:
+                label = bound.names[0]
+            elif bound.several and bound.names:
+                key = (self.open[-1].index, bound.code, bound.lasti)
+                label = bound.names[self.elements[key] % len(bound.names)]
                 self.elements[key] += 1
-            elif names:
-                label = ", ".join(name for name in names if name != "_")
-        return module, f"{module}.{label}" if module else label, source
+            elif bound.names:
+                label = ", ".join(name for name in bound.names if name != "_")
+        return Place(module, f"{module}.{label}" if module else label, source)
 
     # -- einops ----------------------------------------------------------------------------------------------------
 
@@ -355,14 +357,17 @@ class Recorder(TorchFunctionMode):
             return None
         if site.einops is self.einops_frame:
             return self.einops_step
-        operation, pattern, given = frames.einops_call(site.einops)
-        if operation not in EINOPS_FUNCTIONS:
+        call = frames.einops_call(site.einops)
+        if call.operation not in EINOPS_FUNCTIONS:
             return None
-        inputs = specs(given[0]) if len(given) == 1 else argument_specs(given, {})
-        module, label, source = self.place(site, operation)
-        self.einops_frame = site.einops
-        self.einops_step = self.add(label, module, "einops", operation, inputs, inputs, source, pattern)
-        return self.einops_step
+        inputs = specs(call.given[0]) if len(call.given) == 1 else argument_specs(call.given, {})
+        step = self.add(self.place(site, call.operation), "einops", call.operation, inputs, inputs)
+        step.pattern = call.pattern
+        self.einops_frame, self.einops_step = site.einops, step
+        if self.makers is not None:
+            with UNHEARD():
+                self.makers.note_inputs(step.index, tensors_given(call.given, {}))
+        return step
 
     def extend_einops(self, step: Step, name: str, outputs: tuple[TensorSpec, ...]) -> None:
         """The last tensor an einops function makes is what it returns; `unpack` reshapes one slice per packed part."""

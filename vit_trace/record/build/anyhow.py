@@ -1,10 +1,13 @@
-"""Builds a model without memory, on the first rung that works."""
+"""Builds a model without memory: on the first rung of a ladder from plain meta to a real CPU that works.
+
+Constructors are watched for the quantities that they work out.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,18 +16,19 @@ from torch.overrides import TorchFunctionMode
 
 from vit_trace.base.trace import Construction
 from vit_trace.record.build.construction import Call, Watch
-from vit_trace.record.build.lean import Lean
+from vit_trace.record.meta.answer import answer
+
+Factory = Callable[[], object]
 
 VALUED = {torch.linspace, torch.arange, torch.rand, torch.randint, torch.randperm, torch.logspace, torch.tensor}
 """Factories whose values constructors ask for."""
 
-BUILD_RUNGS = 3
-
 FILLS = {"normal_", "uniform_", "trunc_normal_", "erfinv_", "bernoulli_", "exponential_", "log_normal_", "cauchy_"}
+"""In-place initialisers outside torch.nn.init."""
 
 
 class NotAModel(Exception):
-    """The factory returned something that is no torch.nn.Module; `value` is what it was."""
+    """The factory returned something that is not a torch.nn.Module; `value` is what it was."""
 
     def __init__(self, value: object) -> None:
         super().__init__(f"got {type(value).__name__}")
@@ -33,16 +37,67 @@ class NotAModel(Exception):
 
 @dataclass(frozen=True)
 class Built:
-    """A model without memory, what its constructors worked out and were called with, and what it was built on."""
+    """A model, what its constructors worked out and were called with, and the rung that built it."""
 
     model: nn.Module
     construction: tuple[Construction, ...]
     call: Call | None
-    rung: int = 0
+    rung: BuildRung
+
+
+@dataclass(frozen=True)
+class BuildRung:
+    """One way to build a model: on a device, under a mode, and then perhaps moved to meta.
+
+    `mode` is told whether shape rules may answer.
+    """
+
+    name: str
+    device: str
+    mode: Callable[[bool], AbstractContextManager[object]]
+    moves: bool
+
+    def build(self, factory: Factory, rules: bool = True) -> Built:
+        """factory() on this rung. Raises what the factory raises, and NotAModel."""
+        watch = Watch()
+        with torch.device(self.device), self.mode(rules), torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)
+            model = watch.run(factory)
+        if not isinstance(model, nn.Module):
+            raise NotAModel(model)
+        built = Built(model, watch.construction(model), watch.call(model), self)
+        if self.moves:
+            move_to_meta(model)
+        return built
+
+
+def build_anyhow(factory: Factory, rules: bool = True) -> Built:
+    """factory(), on the first rung that can build it. Raises what the factory raises on the last, and NotAModel."""
+    for rung in BUILD_RUNGS[:-1]:
+        try:
+            return rung.build(factory, rules)
+        except NotAModel:
+            raise
+        except Exception:  # the last rung raises the model's own exception
+            continue
+    return BUILD_RUNGS[-1].build(factory, rules)
+
+
+# -- modes ---------------------------------------------------------------------------------------------------------
+
+
+class Lean(TorchFunctionMode):
+    """Answers initialisers and factories by shape rule; everything else goes to torch."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        out = answer(func, args, kwargs or {})
+        return func(*args, **(kwargs or {})) if out is NotImplemented else out
 
 
 class Values(TorchFunctionMode):
-    """Makes tensors that constructors read values of on CPU."""
+    """Makes tensors whose values constructors read on CPU."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -54,7 +109,7 @@ class Values(TorchFunctionMode):
 
 
 class Empty(TorchFunctionMode):
-    """Leaves parameters as they were allocated: memory that nobody touches is never taken."""
+    """Leaves parameters as they were allocated: memory that nobody writes to is never taken."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -67,55 +122,19 @@ class Empty(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def build_anyhow(factory: Callable[[], object], rules: bool = True) -> Built:
-    """factory(), on the first rung that carries it. Raises what the factory raises on CPU, and NotAModel."""
-    first: Exception | None = None
-    for rung in range(BUILD_RUNGS):
-        try:
-            return build_at(rung, factory, rules)
-        except NotAModel:
-            raise
-        except Exception as error:
-            if rung == BUILD_RUNGS - 1:
-                raise
-            first = first or error
-    raise AssertionError("no rung") from first
+# -- rungs ---------------------------------------------------------------------------------------------------------
+
+ON_META = BuildRung("on meta", "meta", lambda rules: Lean() if rules else nullcontext(), moves=False)
+WITH_VALUES = BuildRung("on meta, with linspace, arange and the like on CPU", "meta", lambda _: Values(), moves=True)
+MOVED = BuildRung("on CPU without initialising, then moved to meta", "cpu", lambda _: Empty(), moves=True)
+BUILD_RUNGS = (ON_META, WITH_VALUES, MOVED)
+"""Ways to build a model without memory, from the quickest to the one that every constructor can take."""
+
+UNINITIALISED = BuildRung("on CPU without initialising", "cpu", lambda _: Empty(), moves=False)
+INITIALISED = BuildRung("on CPU", "cpu", lambda _: nullcontext(), moves=False)
 
 
-def build_at(rung: int, factory: Callable[[], object], rules: bool = True) -> Built:
-    """factory() on one rung: on meta, on meta with some values on CPU, on CPU and then moved. Raises what it raises."""
-    if rung == 0:
-        return build_on(factory, *([Lean()] if rules else []))
-    built = build_on(factory, Values()) if rung == 1 else build_on_cpu(factory)
-    return replace(moved(built, keep_integers=False), rung=rung)
-
-
-def build_on(factory: Callable[[], object], *modes: TorchFunctionMode) -> Built:
-    """factory() on meta under the given modes."""
-    with ExitStack() as stack:
-        stack.enter_context(torch.device("meta"))
-        for mode in modes:
-            stack.enter_context(mode)
-        return watched(factory)
-
-
-def build_on_cpu(factory: Callable[[], object], real: bool = False) -> Built:
-    """factory() on CPU, its parameters initialised only if they are to be `real`."""
-    with ExitStack() as stack:
-        stack.enter_context(torch.device("cpu"))
-        if not real:
-            stack.enter_context(Empty())
-        return watched(factory)
-
-
-def watched(factory: Callable[[], object]) -> Built:
-    watch = Watch()
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)
-        model = watch.run(factory)  # type: ignore[arg-type]  # checked on the next line
-    if not isinstance(model, nn.Module):
-        raise NotAModel(model)
-    return Built(model, watch.construction(model), watch.call(model))
+# -- from one device to another ------------------------------------------------------------------------------------
 
 
 def tensors_of(model: nn.Module) -> Iterator[Tensor]:
@@ -123,8 +142,8 @@ def tensors_of(model: nn.Module) -> Iterator[Tensor]:
     yield from model.buffers()
 
 
-def moved(built: Built, keep_integers: bool) -> Built:
-    """The same model with its tensors on meta; ties between parameters stay. Integers may keep their values."""
+def move_to_meta(model: nn.Module, keep_integers: bool = False) -> None:
+    """Take a model's tensors to meta; ties between parameters stay. Integers may keep their values."""
     done: dict[int, Tensor] = {}
 
     def to_meta(tensor: Tensor) -> Tensor:
@@ -135,15 +154,15 @@ def moved(built: Built, keep_integers: bool) -> Built:
             done[id(tensor)] = nn.Parameter(bare, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else bare
         return done[id(tensor)]
 
-    for module in built.model.modules():
-        change(module._parameters, to_meta)
-        change(module._buffers, to_meta)
+    change_tensors(model, to_meta)
+    for module in model.modules():
         for name, value in list(vars(module).items()):
             if isinstance(value, Tensor):
                 vars(module)[name] = to_meta(value)
-    return built
 
 
-def change(held: dict[str, Any], how: Callable[[Any], Any]) -> None:
-    """Replace the tensors that a module holds."""
-    held.update({name: how(tensor) for name, tensor in held.items() if tensor is not None})
+def change_tensors(model: nn.Module, how: Callable[[Any], Any]) -> None:
+    """Replace the parameters and buffers of a model."""
+    for module in model.modules():
+        for held in (module._parameters, module._buffers):
+            held.update({name: how(tensor) for name, tensor in held.items() if tensor is not None})

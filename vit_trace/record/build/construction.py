@@ -64,7 +64,7 @@ class Watch:
         self.depth = 0
         self.lines = current()
 
-    def run(self, build: Callable[[], nn.Module]) -> nn.Module:
+    def run(self, build: Callable[[], object]) -> object:
         """build(), watched."""
         before = sys.gettrace()
         with self.lines.constructing() if self.lines else nullcontext():

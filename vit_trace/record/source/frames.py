@@ -235,11 +235,22 @@ def unpacked(listing: list[dis.Instruction], place: int) -> tuple[str, ...]:
     return tuple(names[:count]) if len(names) >= count else ()
 
 
-def bound_names(frame: FrameType) -> tuple[tuple[str, ...], bool, CodeType, int]:
-    """(names, one of several, code, instruction): the variables that the value now being made in `frame` ends in.
+class BoundNames(NamedTuple):
+    """The variables that a value ends in, and the instruction that binds them.
 
-    A value that a helper, a lambda or a comprehension of the model returns is followed into the caller. `one of
-    several` says that this value is one element of the sequence that is unpacked into the names.
+    `several` says that the value is one element of a sequence that is unpacked into the names.
+    """
+
+    names: tuple[str, ...]
+    several: bool
+    code: CodeType
+    lasti: int
+
+
+def bound_names(frame: FrameType) -> BoundNames:
+    """What binds the value that is now being made in `frame`.
+
+    A value that a helper, a lambda or a comprehension of the model returns is followed into the caller.
     """
     several = False
     while True:
@@ -248,17 +259,25 @@ def bound_names(frame: FrameType) -> tuple[tuple[str, ...], bool, CodeType, int]
         several = several or bound.element
         caller = frame.f_back
         if not (bound.returned or bound.element) or caller is None or owner(caller.f_code.co_filename) != OWN:
-            return bound.names, several, code, lasti
+            return BoundNames(bound.names, several, code, lasti)
         listing, places = instructions(caller.f_code)
         several = several or listing[places.get(caller.f_lasti, 0)].opname == "UNPACK_SEQUENCE"
         frame = caller
 
 
-def einops_call(frame: FrameType) -> tuple[str, str, tuple[object, ...]]:
-    """(function name, pattern, tensors given) of the einops function that `frame` runs."""
+class EinopsCall(NamedTuple):
+    """A running einops function: its name, the pattern, the tensors it was given."""
+
+    operation: str
+    pattern: str
+    given: tuple[object, ...]
+
+
+def einops_call(frame: FrameType) -> EinopsCall:
+    """The einops call that `frame` runs."""
     values = frame.f_locals
     given = values.get("tensors_and_pattern")
     if given is not None:  # einsum(*tensors, pattern)
-        return frame.f_code.co_name, str(given[-1]), tuple(given[:-1])
+        return EinopsCall(frame.f_code.co_name, str(given[-1]), tuple(given[:-1]))
     tensor = values.get("tensor", values.get("tensors", values.get("x")))
-    return frame.f_code.co_name, str(values.get("pattern", "")), (tensor,)
+    return EinopsCall(frame.f_code.co_name, str(values.get("pattern", "")), (tensor,))

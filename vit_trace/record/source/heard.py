@@ -9,7 +9,7 @@ from typing import NamedTuple
 from torch import nn
 
 from vit_trace.base.trace import TensorSpec, Trace
-from vit_trace.record.source.links import Link
+from vit_trace.record.source.makers import Maker
 from vit_trace.record.source.statements import Function, Unit
 
 
@@ -17,7 +17,7 @@ class Made(NamedTuple):
     """A tensor that a line bound, and what made it."""
 
     spec: TensorSpec
-    link: Link
+    maker: Maker | None
 
 
 Value = tuple[Made, ...] | int | float | tuple[int, ...]

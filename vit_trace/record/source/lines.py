@@ -16,21 +16,20 @@ from types import FrameType
 from typing import Any
 from weakref import ref
 
-import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
 from vit_trace.base.trace import Trace
 from vit_trace.record.meta.tensors import leaves, spec
+from vit_trace.record.recorder import UNHEARD, Recorder, Step
 from vit_trace.record.source import frames
 from vit_trace.record.source.heard import Bound, Call, Execution, Heard, Made, Plan, Value
-from vit_trace.record.source.links import Links
+from vit_trace.record.source.makers import Maker, Makers
 from vit_trace.record.source.statements import Bind, Function, Unit, entry_name, function, marks
 
 State = tuple[object, int]
 Tracer = Callable[[FrameType, str, Any], Any]
 MODULE_INIT = nn.Module.__init__.__code__
-UNHEARD = torch._C.DisableTorchFunction
 LONGEST_TUPLE = 6
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
@@ -47,9 +46,9 @@ class Lines:
         self.constructors: list[Call] = []
         self.forwards: list[Call] = []
         self.active: list[Call] = []
-        self.links = Links()
-        self.steps: list[Any] = []
-        self.open: list[Any] = []
+        self.makers = Makers()
+        self.steps: list[Step] = []
+        self.open: list[Step] = []
         self.paths: dict[int, str] = {}
         self.building = False
         self.plans: dict[int, Plan | None] = {}
@@ -86,12 +85,12 @@ class Lines:
             call.made.clear()
 
     @contextmanager
-    def forward(self, model: nn.Module, steps: list[Any], open: list[Any]) -> Iterator[None]:
-        """Hear the forward of `model`, whose recorder adds to `steps` and `open`."""
+    def forward(self, recorder: Recorder) -> Iterator[None]:
+        """Hear the forward that `recorder` records."""
         self.forwards = []
-        self.steps, self.open = steps, open
-        self.paths = {id(module): path for path, module in model.named_modules()}
-        self.links.parameters(model)
+        self.steps, self.open = recorder.steps, recorder.open
+        self.makers = recorder.makers or self.makers
+        self.paths = {id(module): path for path, module in recorder.model.named_modules()}
         before = sys.gettrace()
         sys.settrace(self.quick())
         try:
@@ -99,7 +98,7 @@ class Lines:
         finally:
             sys.settrace(before)
             self.active.clear()
-            self.links = Links()
+            self.makers = Makers()
             self.steps, self.open = [], []
             self.plans.clear()
 
@@ -221,7 +220,7 @@ class Lines:
     def kept(self, value: object) -> Value | None:
         if isinstance(value, Tensor):
             with UNHEARD():
-                return (Made(spec("", value), self.links.of(value)),)
+                return (Made(spec("", value), self.makers.of(value)),)
         kind = type(value)
         if kind is int or (kind is float and self.building):
             return value  # type: ignore[return-value]
@@ -230,7 +229,7 @@ class Lines:
         if value is None or kind in (bool, str) or isinstance(value, nn.Module):
             return None
         with UNHEARD():
-            return tuple(Made(spec(path, tensor), self.links.of(tensor)) for path, tensor in leaves(value)) or None
+            return tuple(Made(spec(path, tensor), self.makers.of(tensor)) for path, tensor in leaves(value)) or None
 
     def read(self, values: Any, bind: Bind) -> Value | None:
         """The value a statement has bound; attributes are looked up without running any of the model's code."""
@@ -419,4 +418,4 @@ def parameters_of(module: nn.Module, names: dict[int, str], line: int) -> Iterat
         prefix, _, last = name.rpartition(".")
         beside = f"{prefix}.weight" if prefix else "weight"
         if full is not None and not (last == "bias" and beside in own):
-            yield Bound("parameter", name, (Made(spec("", parameter), full),), line)
+            yield Bound("parameter", name, (Made(spec("", parameter), Maker(full)),), line)

@@ -177,17 +177,20 @@ class Lister:
         return tuple(self.tensor(made, own) for made in bound.value)  # type: ignore[union-attr,arg-type]
 
     def tensor(self, made: Made, own: str) -> TensorSpec:
-        spec, link = made.spec, made.link
+        spec, maker = made.spec, made.maker
         path = spec.path if spec.path[:1] == "." or spec.path[:2] == "['" else ""  # a name says something, a place not
-        found: TensorSpec | Parameter | None = None
-        if isinstance(link, tuple):
-            outputs = self.trace.stages[link[0]].outputs if link[0] < len(self.trace.stages) else ()
-            found = outputs[link[1]] if link[1] < len(outputs) else None
-        elif link is not None or own:
-            found = self.parameters.get(link or own)
+        found: TensorSpec | Parameter | None = self.parameters.get(own)
+        if maker is not None and maker.output is not None:
+            found = self.made_by(maker.by, maker.output)
         if found is None or found.shape != spec.shape:
             return replace(spec, path=path)
         return TensorSpec(path, spec.shape, found.dims, spec.dtype, found.constant)
+
+    def made_by(self, by: int | str, output: int) -> TensorSpec | Parameter | None:
+        if isinstance(by, str):
+            return self.parameters.get(by)
+        outputs = self.trace.stages[by].outputs if by < len(self.trace.stages) else ()
+        return outputs[output] if output < len(outputs) else None
 
     def formula(self, call: Call, bound: Bound) -> str:
         """The formula of a number that a constructor worked out."""
