@@ -140,7 +140,6 @@ TORCH_SIGNATURES = ("vit_trace.record.meta.", "vit_trace.memory.kernels", "vit_t
 
 BY_KEYWORD = {
     "vit_trace.vit.ViT.__init__": "the hyperparameters of the model",
-    "vit_trace.record.record.record": "the options of the one recording function, each with a default",
 }
 """Functions of options that are given by keyword only, and why these are not a record."""
 

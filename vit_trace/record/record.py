@@ -23,7 +23,7 @@ from vit_trace.base.trace import Construction, Diagnostic, Parameter, Symbol, Ta
 from vit_trace.record.meta.collector import uncollected
 from vit_trace.record.meta.tensors import DTYPES, SIZES, specs
 from vit_trace.record.raised.failure import failing_step, failure_of
-from vit_trace.record.recorder import Place, Recorder, numel
+from vit_trace.record.recorder import Location, Recorder, numel
 from vit_trace.record.source.lines import Lines, current
 from vit_trace.record.source.makers import Makers
 from vit_trace.version import __version__
@@ -88,7 +88,7 @@ def record(
             outputs = specs(output)
             del output
             recorder.close_einops()
-            recorder.add(Place("", "output", None), "output", "output", outputs, outputs)
+            recorder.add(Location("", "output", None), "output", "output", outputs, outputs)
     trace = assemble(recorder, error, options)
     if lines is not None:
         lines.recorded(model, trace)
@@ -136,7 +136,7 @@ def add_inputs(recorder: Recorder, args: tuple[Any, ...], kwargs: dict[str, Any]
     for name, value in (*given, *kwargs.items()):
         found = specs(value)
         if found:
-            step = recorder.add(Place("", name, None), "input", "input", (), found)
+            step = recorder.add(Location("", name, None), "input", "input", (), found)
             if recorder.makers is not None:
                 recorder.makers.note_outputs(step.index, value)
 

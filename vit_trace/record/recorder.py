@@ -55,7 +55,7 @@ VIEWING = {"T", "mT", "H", "mH", "real", "imag"}
 """Attributes of a tensor that are another tensor."""
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """Where a step belongs: the path of its module, the name it gets, its span in the source."""
 
     module: str
@@ -69,7 +69,7 @@ class Step:
 
     index: int
     parent: int | None
-    place: Place
+    location: Location
     kind: Kind
     operation: str
     inputs: tuple[TensorSpec, ...]
@@ -80,15 +80,15 @@ class Step:
 
     @property
     def module(self) -> str:
-        return self.place.module
+        return self.location.module
 
     @property
     def name(self) -> str:
-        return self.place.name
+        return self.location.name
 
     def frozen(self) -> Stage:
         """The stage, once the recording is over."""
-        (module, name, source), io = self.place, (self.inputs, self.outputs)
+        (module, name, source), io = self.location, (self.inputs, self.outputs)
         begun = self.index, self.parent, name, module, self.kind, self.operation, self.pattern
         return Stage(*begun, *io, source, self.parameters, self.flops)
 
@@ -184,7 +184,7 @@ class Recorder(TorchFunctionMode):
 
     def add(
         self,
-        place: Place,
+        location: Location,
         kind: Kind,
         operation: str,
         inputs: tuple[TensorSpec, ...],
@@ -193,11 +193,11 @@ class Recorder(TorchFunctionMode):
         """Append a stage inside the innermost open one; its name is made unique."""
         if self.limit is not None and len(self.steps) >= self.limit:
             raise Enough
-        self.names[place.name] += 1
-        if (count := self.names[place.name]) > 1:
-            place = place._replace(name=f"{place.name}#{count}")
+        self.names[location.name] += 1
+        if (count := self.names[location.name]) > 1:
+            location = location._replace(name=f"{location.name}#{count}")
         parent = self.open[-1].index if self.open else None
-        step = Step(len(self.steps), parent, place, kind, operation, inputs, outputs)
+        step = Step(len(self.steps), parent, location, kind, operation, inputs, outputs)
         self.steps.append(step)
         return step
 
@@ -211,7 +211,7 @@ class Recorder(TorchFunctionMode):
         source = frames.span(site.frame.f_code, site.frame.f_lasti) if site.frame else None
         with UNHEARD():
             inputs = argument_specs(args, kwargs)
-        step = self.add(Place(known.path, known.path, source), "module", known.operation, inputs)
+        step = self.add(Location(known.path, known.path, source), "module", known.operation, inputs)
         step.pattern = known.pattern
         step.parameters, known.parameters = known.parameters, 0
         if self.makers is not None:
@@ -329,9 +329,9 @@ class Recorder(TorchFunctionMode):
     ) -> Step:
         self.close_einops()
         operation = name.strip("_") if name.startswith("__") else name
-        return self.add(self.place(site, operation), "function", operation, inputs, outputs)
+        return self.add(self.locate(site, operation), "function", operation, inputs, outputs)
 
-    def place(self, site: frames.Site, operation: str) -> Place:
+    def locate(self, site: frames.Site, operation: str) -> Location:
         """Where a functional stage belongs: named by what its result is bound to, else by its operation."""
         module = self.open[-1].module
         label, source = operation, None
@@ -347,7 +347,7 @@ class Recorder(TorchFunctionMode):
                 self.elements[key] += 1
             elif bound.names:
                 label = ", ".join(name for name in bound.names if name != "_")
-        return Place(module, f"{module}.{label}" if module else label, source)
+        return Location(module, f"{module}.{label}" if module else label, source)
 
     # -- einops ----------------------------------------------------------------------------------------------------
 
@@ -361,7 +361,7 @@ class Recorder(TorchFunctionMode):
         if call.operation not in EINOPS_FUNCTIONS:
             return None
         inputs = specs(call.given[0]) if len(call.given) == 1 else argument_specs(call.given, {})
-        step = self.add(self.place(site, call.operation), "einops", call.operation, inputs, inputs)
+        step = self.add(self.locate(site, call.operation), "einops", call.operation, inputs, inputs)
         step.pattern = call.pattern
         self.einops_frame, self.einops_step = site.einops, step
         if self.makers is not None:

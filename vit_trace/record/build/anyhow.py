@@ -49,7 +49,7 @@ class Built:
 class BuildRung:
     """One way to build a model: on a device, under a mode, and then perhaps moved to meta.
 
-    `mode` is told whether shape rules may answer.
+    `mode` takes whether shape rules may answer.
     """
 
     name: str

@@ -75,7 +75,7 @@ def failure_of(error: BaseException, step: Step | None, recorder: Recorder) -> F
         code=CODE,
         severity="error",
         message=f"forward raised {type(error).__name__}{where}",
-        span=raised_at(error.__traceback__, root) or (step.place.source if step else None),
+        span=raised_at(error.__traceback__, root) or (step.location.source if step else None),
         notes=tuple(line for line in text.splitlines() if line.strip()),
         stage=step.index if step else None,
         exception=f"{type(error).__name__}: {text}",

@@ -103,18 +103,18 @@ def find_site(frame: FrameType | None, boundary: CodeType, root: CodeType) -> Si
     return Site(None, False, library, einops)
 
 
-class Entry(NamedTuple):
-    """One entry of a traceback: a frame, and the instruction in it that raised or called on."""
+class Crossed(NamedTuple):
+    """One frame of a traceback: the frame, and the instruction in it that raised or called on."""
 
     frame: FrameType
     lasti: int
 
 
-def entries(traceback: TracebackType | None, below: CodeType | None = None) -> Iterator[Entry]:
+def entries(traceback: TracebackType | None, below: CodeType | None = None) -> Iterator[Crossed]:
     """The entries of a traceback, outermost first; only those inside the frame that runs `below`, if it is there."""
-    found: list[Entry] = []
+    found: list[Crossed] = []
     while traceback is not None:
-        found.append(Entry(traceback.tb_frame, traceback.tb_lasti))
+        found.append(Crossed(traceback.tb_frame, traceback.tb_lasti))
         traceback = traceback.tb_next
     at = next((place for place, entry in enumerate(found) if entry.frame.f_code is below), -1)
     yield from found[at + 1 :]
