@@ -187,9 +187,9 @@ def case_of_model(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, 
     """The case of a caller's own model, of which a copy on meta is tried."""
 
     def inputs() -> Inputs:
-        from vit_trace.record.rungs import placed
+        from vit_trace.record.rungs import move_inputs
 
-        return placed(args, dict(kwargs), "meta")
+        return move_inputs((args, dict(kwargs)), "meta")
 
     return Case(lambda: copy_on_meta(model), inputs)
 

@@ -144,9 +144,10 @@ def filled(tensor: Tensor) -> Tensor:
     return torch.ones(tensor.shape, dtype=tensor.dtype)
 
 
-def move_inputs(given: Any, device: str) -> Any:
+def move_inputs(given: Given, device: str) -> Given:
     """The inputs with all their tensors on one device."""
-    return tree_map_only(Tensor, lambda tensor: tensor.to(device), given)
+    args, kwargs = tree_map_only(Tensor, lambda tensor: tensor.to(device), given)
+    return args, kwargs
 
 
 class Meeting(TorchFunctionMode):
