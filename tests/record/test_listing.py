@@ -26,12 +26,12 @@ from vit_trace.record.build.anyhow import ON_META
 from vit_trace.record.record import RecordOptions, record
 from vit_trace.record.source.lines import Lines, listening
 from vit_trace.record.source.listing import listed
-from vit_trace.render.commented import markdown, python
+from vit_trace.render.commented import markdown_page, python_file
 from vit_trace.render.notes import module_ranges, note_words, telling
 from vit_trace.render.source import print_source
 from vit_trace.targets.builtin import builtin
 from vit_trace.targets.target import Target
-from vit_trace.view.narrow import narrowed
+from vit_trace.view.narrow import narrowed_listing
 
 REFERENCE = ViTConfig(dropout=0.1, emb_dropout=0.1)
 
@@ -325,15 +325,15 @@ def test_a_class_of_several_widths_is_shown_once_and_says_where():
 
 def test_a_stage_narrows_to_its_modules_code():
     trace = built(Stages, torch.empty(3, 8, device="meta"))
-    one = narrowed(trace, "stages.1.0")
+    one = narrowed_listing(trace, "stages.1.0")
     assert [(each.class_, each.function) for each in one] == [
         ("Stage", ""),
         ("Stage", "__init__"),
         ("Stage", "forward"),
     ]
     assert [str(note_words(note)) for each in one for line in each.lines for note in line.notes][-1] == "returns 3×32"
-    assert narrowed(trace, "stages.1.0.proj") == one, "a library's layer is shown in the code that calls it"
-    assert narrowed(trace, "nowhere") == ()
+    assert narrowed_listing(trace, "stages.1.0.proj") == one, "a library's layer is shown in the code that calls it"
+    assert narrowed_listing(trace, "nowhere") == ()
 
 
 PLACES = {
@@ -537,7 +537,7 @@ def test_code_typed_in_has_lines_but_no_text():
         (7, "returns 6"),
     ]
     assert "its source is not available" in shown(trace, 80)
-    compile(python_block(markdown(trace, trace.listing)), "page", "exec")
+    compile(python_block(markdown_page(trace, trace.listing)), "page", "exec")
 
 
 def test_code_in_a_zip_file_is_read(tmp_path, monkeypatch):
@@ -599,13 +599,13 @@ def test_only_what_ran(builtin_trace):
     text = shown(builtin_trace, 120, ran_only=True)
     assert "raise ValueError" not in text and "raise ValueError" in shown(builtin_trace, 120)
     assert "╎" not in text
-    compile(python_block(markdown(builtin_trace, builtin_trace.listing, True)), "page", "exec")
+    compile(python_block(markdown_page(builtin_trace, builtin_trace.listing, True)), "page", "exec")
 
 
 @pytest.mark.parametrize("which", IN_PLACE)
 def test_the_markdown_page_holds_one_block_of_valid_python(which, request):
     trace = request.getfixturevalue(which)
-    block = python_block(markdown(trace, trace.listing))
+    block = python_block(markdown_page(trace, trace.listing))
     compile(block, "page", "exec")
     assert "# → dots 5×16×65×65  b × heads × n+1 × n+1" in block
     assert block.count("class ") == 5
@@ -643,9 +643,9 @@ def test_comments_never_break_the_code(tmp_path, monkeypatch):
 
     trace = built(tricky_model.Tricky, torch.zeros(2, 3, device="meta"))
     scope: dict[str, type[nn.Module]] = {}
-    exec(compile(python(trace), "listing.py", "exec"), scope)
+    exec(compile(python_file(trace), "listing.py", "exec"), scope)
     assert torch.equal(scope["Tricky"]()(torch.ones(2, 3)), torch.full((1, 6), 2.0))
-    block = python_block(markdown(trace, trace.listing))
+    block = python_block(markdown_page(trace, trace.listing))
     compile(block, "page", "exec")
     assert "# y 6" in block and "# → z" not in block and "# z 1×6" in block
     assert scope["Tricky"]().text[1] == "not\n            a comment" and "# weight 5×3" in block
@@ -656,7 +656,7 @@ def test_the_python_file_gives_the_same_scores(which, request):
     trace = request.getfixturevalue(which)
     setting = dict(image_size=32, patch_size=16, num_classes=3, dim=8, depth=2, heads=2, mlp_dim=16)
     scope: dict[str, object] = {"__name__": "listing"}
-    text = python(trace)
+    text = python_file(trace)
     exec(compile(text, "listing.py", "exec"), scope)
     source = Path(trace.listing[0].file).read_text()
     original: dict[str, object] = {"__name__": "original"}
@@ -759,5 +759,5 @@ def test_other_peoples_models_list_their_own_files_each_method_once(factory):
             assert any(note.kind == "return" and note.tensors for line in each.lines for note in line.notes), (
                 each.class_
             )
-    compile(python_block(markdown(trace, trace.listing)), "page", "exec")
+    compile(python_block(markdown_page(trace, trace.listing)), "page", "exec")
     assert max(map(len, shown(trace, 80).splitlines())) <= 80

@@ -10,7 +10,7 @@ from test_listing import built, notes_of, python_block, shown
 from torch import nn
 
 from vit_trace.base.trace import Trace
-from vit_trace.render.commented import markdown, python
+from vit_trace.render.commented import markdown_page, python_file
 
 HEAD = "import torch\nfrom torch import nn\n"
 
@@ -122,12 +122,12 @@ def test_the_python_file_runs(case, traced, tmp_path):
     trace = traced(STORED[case])
     assert notes_of(trace, "Net.forward", "return") == ["returns 2×4"]
     listing = tmp_path / "listing.py"
-    listing.write_text(python(trace), encoding="utf-8")
+    listing.write_text(python_file(trace), encoding="utf-8")
     scope: dict[str, type[nn.Module]] = {}
     exec(compile(listing.read_bytes(), str(listing), "exec"), scope)
     net = scope["Net"]()
     assert net(torch.ones(2)).tolist() == [2, 2] and net.name == "größe"
-    compile(python_block(markdown(trace, trace.listing)), "page", "exec")
+    compile(python_block(markdown_page(trace, trace.listing)), "page", "exec")
 
 
 CHANGES = {
@@ -189,7 +189,7 @@ def test_the_file_of_a_package_runs_beside_it(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     from around.packaged import Net  # type: ignore[import-not-found]
 
-    text = python(built(Net, torch.zeros(2, 4, device="meta")))
+    text = python_file(built(Net, torch.zeros(2, 4, device="meta")))
     assert "# @register\n" in text
     listing = tmp_path / "listing.py"
     listing.write_text(text + "assert Net()(torch.ones(1)).item() == 4\n", encoding="utf-8")

@@ -103,7 +103,7 @@ def test_a_code_has_one_meaning():
 
 def test_the_page_is_the_one_that_was_made():
     """docs/diagnostics.md: vit-trace explain codes > docs/diagnostics.md"""
-    assert (PACKAGE.parent / "docs" / "diagnostics.md").read_text() == codes.explained(codes.ALL) + "\n"
+    assert (PACKAGE.parent / "docs" / "diagnostics.md").read_text() == codes.explain_code(codes.ALL) + "\n"
 
 
 def test_the_search_can_fail():
@@ -127,4 +127,4 @@ def test_texts_keep_to_the_width(width, monkeypatch, capsys):
 
 
 def test_examples_stand_on_their_own_line():
-    assert codes.explained("assignment") == "assignment\n--set takes KEY=VALUE.\nExample: --set dim=512"
+    assert codes.explain_code("assignment") == "assignment\n--set takes KEY=VALUE.\nExample: --set dim=512"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from vit_trace.cli.report import Exit, report
+from vit_trace.cli.report import Exit, print_diagnostics
 from vit_trace.cli.verbs import DEFAULT, load_verb, verb_names
 from vit_trace.version import __version__
 
@@ -76,7 +76,7 @@ def run(arguments: list[str]) -> int:
         found = diagnostics_of(error, arguments)
         if not found:
             return own_up()
-        report(found)
+        print_diagnostics(found)
         return Exit.CANNOT_START
     return code if isinstance(code, int) else Exit.WELL
 

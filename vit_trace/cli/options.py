@@ -74,7 +74,7 @@ class Option(NamedTuple):
         return tuple(found or ()) if self.default == () else found
 
 
-class Group(NamedTuple):
+class OptionGroup(NamedTuple):
     """Options that become one record, by the names of its fields."""
 
     record: Callable[..., Any]
@@ -102,7 +102,7 @@ def require_values(options: Sequence[Option], given: Mapping[str, Any]) -> None:
         raise Refused(*found)
 
 
-def verb(**parameters: Option | Group) -> Callable[[Verb], Verb]:
+def verb(**parameters: Option | OptionGroup) -> Callable[[Verb], Verb]:
     """Makes a verb of a function: each parameter gets the value of an option, or the record of a group of options."""
     options = [option for one in parameters.values() for option in one.options]
 
@@ -149,7 +149,7 @@ def request_of(**values: Any) -> Request:
     return Request({name: text for name, text in texts.items() if text is not None}, **values)
 
 
-BARE_MODEL = Group(
+BARE_MODEL = OptionGroup(
     request_of,
     (
         *HYPERPARAMETERS,
@@ -166,12 +166,12 @@ FORMULAS = Option(
     "formulas", None, "Find the formula of each size by tracing at other settings (default), or not.", True
 )
 
-MODEL = Group(request_of, (*BARE_MODEL.options, FORMULAS))
+MODEL = OptionGroup(request_of, (*BARE_MODEL.options, FORMULAS))
 
 # -- what is shown, and where --------------------------------------------------------------------------------------
 
 
-SCREEN = Group(
+SCREEN = OptionGroup(
     Screen,
     (
         Option("view", "VIEW", "table (default), tree, or source: the model's code.", "table", choices=VIEWS),
@@ -191,11 +191,11 @@ class Output(NamedTuple):
     files: tuple[Path, ...] = ()
 
 
-def output_of(subject: Subject) -> Group:
+def output_of(subject: Subject) -> OptionGroup:
     """The options that say where a subject is written, and its format."""
     default, *others = format_names(subject)
     help = "Write to FILE, in the format of its suffix. May be repeated."
-    return Group(
+    return OptionGroup(
         Output,
         (
             Option("format", "FORMAT", f"{default} (default), {', '.join(others)}."),

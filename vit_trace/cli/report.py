@@ -20,7 +20,7 @@ class Exit(IntEnum):
     DEFECT = 3
 
 
-def report(diagnostics: Sequence[Diagnostic]) -> None:
+def print_diagnostics(diagnostics: Sequence[Diagnostic]) -> None:
     """Print diagnostics to stderr."""
     if not diagnostics:
         return

@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from vit_trace.targets.request import Request
 
 
-def traced(spec: str | None, model: Request, needs_source: bool = False) -> Trace:
+def run_trace(spec: str | None, model: Request, needs_source: bool = False) -> Trace:
     """The trace of what the command line names, with the model's source lines if they are needed. Raises Refused."""
     if needs_source:
         from vit_trace.record.source.listing import listed
 
-        return listed(lambda: traced(spec, model))
+        return listed(lambda: run_trace(spec, model))
     from vit_trace.diagnose.resolve import targeted
 
     target = targeted(spec, model)

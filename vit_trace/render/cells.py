@@ -18,7 +18,7 @@ from vit_trace.render import theme
 from vit_trace.view.outline import Outline, Row
 
 
-def grid(indent: int = 0) -> Table:
+def borderless(indent: int = 0) -> Table:
     """A table without lines or header, two blanks between its columns."""
     return Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, indent))
 

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from vit_trace.base.words import compact
 from vit_trace.render import theme
-from vit_trace.render.cells import grid, printable
+from vit_trace.render.cells import borderless, printable
 from vit_trace.weights.describe import Description
 from vit_trace.weights.holding import Holding, heads_of
 
@@ -26,7 +26,7 @@ def print_holding(held: Holding, console: Console) -> None:
     if held.model is None:
         console.print(Text("no Vision Transformer of a known layout: give a SPEC to compare it with"))
     else:
-        console.print(table(held.model))
+        console.print(facts_table(held.model))
     for note in held.notes:
         console.print(Text.assemble(("note: ", "bold"), printable(note)))
     if held.spec is not None and held.model is not None:
@@ -36,8 +36,8 @@ def print_holding(held: Holding, console: Console) -> None:
         console.print(Text(f"vit-trace {' '.join(held.spec)}"), soft_wrap=True)
 
 
-def table(model: Description) -> Table:
-    rows = grid()
+def facts_table(model: Description) -> Table:
+    rows = borderless()
     rows.add_column(no_wrap=True)
     rows.add_column(justify="right", no_wrap=True)
     rows.add_column(overflow="fold", style=theme.SAME)

@@ -34,7 +34,7 @@ def meaning(code: str) -> str:
     return MEANINGS.get(code, "")
 
 
-def explained(code: str, width: int = WIDTH) -> str:
+def explain_code(code: str, width: int = WIDTH) -> str:
     """What a code means, as lines no longer than `width`; for `codes` the page of all of them, in Markdown."""
     if code == ALL:
         return page()

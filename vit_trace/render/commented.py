@@ -35,16 +35,16 @@ class FileChanged(Exception):
 # -- Markdown ------------------------------------------------------------------------------------------------------
 
 
-def markdown(trace: Trace, listing: Sequence[Listed], ran_only: bool = False) -> str:
+def markdown_page(trace: Trace, listing: Sequence[Listed], ran_only: bool = False) -> str:
     """A page: what the model is, and its listing as one block of Python."""
     name, *phrases = title(trace)
-    code = "\n".join(blocks(listing, ran_only)) or "# no code of the model's own ran here"
+    code = "\n".join(listing_blocks(listing, ran_only)) or "# no code of the model's own ran here"
     fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", code)), 0)
     about = f"{' · '.join(phrases)}\n\n" if phrases else ""
     return f"# {name}\n\n{about}{fence}python\n{code}\n{fence}\n"
 
 
-def blocks(listing: Sequence[Listed], ran_only: bool) -> Iterator[str]:
+def listing_blocks(listing: Sequence[Listed], ran_only: bool) -> Iterator[str]:
     """Each function as lines of Python, under the head of its class; files and modules as comments."""
     file, scope, margin = "", "", 0
     for listed in listing:
@@ -69,7 +69,7 @@ def blocks(listing: Sequence[Listed], ran_only: bool) -> Iterator[str]:
         where = module_ranges([module for module in listed.modules if module])
         if where:
             yield f"{' ' * (indent_of(listed) - margin)}# {where}" + (f"  ×{listed.calls}" if listed.calls > 1 else "")
-        yield from function(listed, margin, ran_only)
+        yield from function_lines(listed, margin, ran_only)
 
 
 def indent_of(listed: Listed) -> int:
@@ -77,7 +77,7 @@ def indent_of(listed: Listed) -> int:
     return len(text) - len(text.lstrip())
 
 
-def function(listed: Listed, margin: int, ran_only: bool) -> Iterator[str]:
+def function_lines(listed: Listed, margin: int, ran_only: bool) -> Iterator[str]:
     """The function with its comments; whole, where leaving out what did not run would break it."""
     if listed.problem:
         inner = "    " if listed.class_ else ""
@@ -88,12 +88,12 @@ def function(listed: Listed, margin: int, ran_only: bool) -> Iterator[str]:
         return
     whole = [text for texts in commented(listed) for text in texts]
     if ran_only:
-        short = list(without_idle(listed))
+        short = list(ran_lines(listed))
         whole = short if parses(short) else whole
     yield from (line[margin:] if line[:margin].isspace() else line for line in whole)
 
 
-def without_idle(listed: Listed) -> Iterator[str]:
+def ran_lines(listed: Listed) -> Iterator[str]:
     """The lines that ran, with `...` for each stretch of those that did not."""
     idle = False
     ran = {line.line for line in shown_lines(listed, True)}
@@ -117,7 +117,7 @@ def parses(lines: Sequence[str]) -> bool:
 # -- the whole file ------------------------------------------------------------------------------------------------
 
 
-def python(trace: Trace) -> str:
+def python_file(trace: Trace) -> str:
     """The file of the traced class, runnable, with comments. Raises FileChanged."""
     if not trace.listing:
         raise FileChanged("no code of the model's own ran")

@@ -12,7 +12,7 @@ from vit_trace.dims.explain import Meaning, bracketed, doublings, formulas_of, m
 from vit_trace.dims.formula import on_screen
 from vit_trace.dims.values import parsed
 from vit_trace.render import theme
-from vit_trace.render.cells import formula_cell, grid, shape_cell, source_cell
+from vit_trace.render.cells import borderless, formula_cell, shape_cell, source_cell
 
 COUNTS = {1: "one meaning", 2: "two meanings", 3: "three meanings", 4: "four meanings"}
 
@@ -30,11 +30,11 @@ def print_size(trace: Trace, size: int, console: Console) -> None:
     found = meanings(trace, size)
     count = COUNTS.get(len(found), f"{len(found)} meanings")
     console.print(Text(f"{size} has {count} in this model", theme.TITLE))
-    table = grid(indent=2)
+    table = borderless(indent=2)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for meaning in found:
-        table.add_row(head(meaning, size), Text(", ".join(meaning.places)))
+        table.add_row(formula_head(meaning, size), Text(", ".join(meaning.places)))
     console.print(table)
     formulas = [meaning.formula for meaning in found if meaning.formula != str(size)]
     if not formulas:
@@ -52,7 +52,7 @@ def print_size(trace: Trace, size: int, console: Console) -> None:
         console.print(Text(f"doubling {', '.join(idle)} does not change {none}", theme.SAME))
 
 
-def head(meaning: Meaning, size: int) -> Text:
+def formula_head(meaning: Meaning, size: int) -> Text:
     """3·heads·dim_head = 3·16·64"""
     formula = on_screen(meaning.formula)
     text = Text(formula, theme.CHANGED)
@@ -67,7 +67,7 @@ def print_stage(trace: Trace, stage: Stage, console: Console) -> None:
     if stage.source:
         console.print(Text(f"  {source_cell(stage.source)}  {stage.source.text}", theme.SAME))
     values = {name: symbol.value for name, symbol in trace.symbols.items()}
-    table = grid(indent=2)
+    table = borderless(indent=2)
     for title, specs in (("in", stage.inputs), ("out", stage.outputs)):
         for spec in specs:
             numbers = " × ".join(bracketed(parsed(dim), values) for dim in spec.dims)

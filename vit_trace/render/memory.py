@@ -12,7 +12,7 @@ from vit_trace.base.words import bytes_text
 from vit_trace.memory.report import MemoryReport
 from vit_trace.memory.verdict import budget_text, where
 from vit_trace.render import theme
-from vit_trace.render.cells import grid
+from vit_trace.render.cells import borderless
 from vit_trace.render.diagnostics import STYLES
 from vit_trace.render.notes import module_ranges
 
@@ -25,17 +25,17 @@ Row = tuple[str, int, str]
 def print_memory(spec: str, report: MemoryReport, console: Console) -> None:
     batch = f" · batch {report.batch_size}" if report.batch_size else ""
     console.print(Text(f"{spec} · a training step in tensor bytes{batch}", theme.TITLE))
-    console.print(table([*rows(report), *peaks(report)]))
+    console.print(bytes_table([*standing_rows(report), *peaks(report)]))
     if len(report.stages) > 1:
-        console.print(Group(Text("  saved for backward by"), table(stages(report), report.activations, 4)))
+        console.print(Group(Text("  saved for backward by"), bytes_table(stages(report), report.activations, 4)))
     if report.budget is not None:
-        console.print(outcome(report))
+        console.print(budget_outcome(report))
     console.print(Text(f"not counted: {'; '.join(report.left_out)}", theme.SAME))
 
 
-def table(lines: Iterable[Row], whole: int = 0, indent: int = 2) -> Table:
+def bytes_table(lines: Iterable[Row], whole: int = 0, indent: int = 2) -> Table:
     """Name, bytes, remark."""
-    made = grid()
+    made = borderless()
     made.add_column(min_width=20, overflow="fold")
     made.add_column(justify="right", no_wrap=True, min_width=10)
     made.add_column(overflow="fold")
@@ -45,7 +45,7 @@ def table(lines: Iterable[Row], whole: int = 0, indent: int = 2) -> Table:
     return made
 
 
-def rows(report: MemoryReport) -> Iterator[Row]:
+def standing_rows(report: MemoryReport) -> Iterator[Row]:
     """What is there whatever runs, and what forward keeps."""
     yield "parameters", report.parameters, report.precision
     if report.buffers:
@@ -77,7 +77,7 @@ def stages(report: MemoryReport) -> Iterator[Row]:
         yield "all others", sum(one.bytes for one in rest), ""
 
 
-def outcome(report: MemoryReport) -> Text:
+def budget_outcome(report: MemoryReport) -> Text:
     """fits 24.0 GiB · largest batch 148"""
     assert report.budget is not None
     budget = budget_text(report.budget)

@@ -59,7 +59,7 @@ def module_ranges(modules: Sequence[str]) -> str:
     groups: dict[str, list[list[int]]] = {}
     for module in modules:
         groups.setdefault(re.sub(r"\d+", "*", module), []).append([int(one) for one in re.findall(r"\d+", module)])
-    return ", ".join(place(template, numbers) or "the root" for template, numbers in groups.items())
+    return ", ".join(path_range(template, numbers) or "the root" for template, numbers in groups.items())
 
 
 def telling(some: Sequence[str], modules: Sequence[str]) -> Sequence[str]:
@@ -73,22 +73,22 @@ def telling(some: Sequence[str], modules: Sequence[str]) -> Sequence[str]:
     return some
 
 
-def place(template: str, rows: list[list[int]]) -> str:
+def path_range(template: str, rows: list[list[int]]) -> str:
     """One pattern of paths with its numbers: ranges where they are all there, else each path's numbers."""
     columns = [sorted(set(column)) for column in zip(*rows, strict=True)]
     if prod(map(len, columns)) == len(set(map(tuple, rows))):
-        return filled(template, [ranges_text(column) for column in columns])
+        return fill_template(template, [ranges_text(column) for column in columns])
     inside: dict[int, list[list[int]]] = {}
     for row in rows:
         inside.setdefault(row[0], []).append(row[1:])
     same: dict[str, list[int]] = {}
     head, _, tail = template.partition("*")
     for number, rest in inside.items():
-        same.setdefault(place(tail, rest), []).append(number)
+        same.setdefault(path_range(tail, rest), []).append(number)
     return ", ".join(f"{head}{ranges_text(numbers)}{rest}" for rest, numbers in same.items())
 
 
-def filled(template: str, texts: Sequence[str]) -> str:
+def fill_template(template: str, texts: Sequence[str]) -> str:
     pieces = template.split("*")
     return "".join(piece + text for piece, text in zip(pieces, [*texts, ""], strict=True))
 

@@ -39,7 +39,7 @@ def print_source(listing: Sequence[Listed], console: Console, ran_only: bool = F
         console.print(Text("none of the model's own code ran here: there is nothing to list"))
         return
     gutter = max((len(str(line.line)) for listed in listing for line in listed.lines), default=1)
-    layout = Layout(console.width, gutter, side_column(listing, console.width, gutter))
+    layout = ListingLayout(console.width, gutter, side_column(listing, console.width, gutter))
     before: Listed | None = None
     for listed in listing:
         if before is not None:
@@ -104,7 +104,7 @@ def side_column(listing: Sequence[Listed], width: int, gutter: int) -> int:
     return min(longest, WIDEST_CODE, width - gutter - 5 - NOTES)
 
 
-class Layout(NamedTuple):
+class ListingLayout(NamedTuple):
     """Columns of the screen, of line numbers, and of the code that notes stand beside (0: notes stand below)."""
 
     width: int
@@ -121,7 +121,7 @@ class Layout(NamedTuple):
         beside = code.cell_len <= self.side
         pieces = folded(code, (self.side if beside else self.width - self.indent) or 1)
         room = self.width - self.indent - self.side - 3
-        texts = [text for note in notes for text in wrapped(note, room)] if beside else []
+        texts = [text for note in notes for text in note_lines(note, room)] if beside else []
         for place in range(max(len(pieces), len(texts))):
             row = self.number(line) if place == 0 else Text(" " * self.indent)
             row.append_text(pieces[place] if place < len(pieces) else Text(""))
@@ -143,7 +143,7 @@ class Layout(NamedTuple):
         start = min(len(code.plain) - len(code.plain.lstrip()), self.width // 4)
         margin = self.indent + (self.side + 1 if self.side else start)
         for note in notes:
-            for text in wrapped(note, self.width - margin - 2):
+            for text in note_lines(note, self.width - margin - 2):
                 yield Text(" " * margin).append(f"{BAR} ", theme.QUIET).append_text(text)
 
 
@@ -152,14 +152,14 @@ def folded(code: Text, width: int) -> list[Text]:
     lead = " " * min(len(code.plain) - len(code.plain.lstrip()) + 4, width // 2)
     pieces, rest = [], code
     while rest.cell_len > width:
-        fits = fitting(rest.plain, width, len(lead) + 1)
+        fits = fitting_length(rest.plain, width, len(lead) + 1)
         cut = rest.plain.rfind(" ", len(lead) + 1, fits) + 1 or fits
         pieces.append(rest[:cut])
         rest = Text(lead).append_text(rest[cut:])
     return [*pieces, rest]
 
 
-def fitting(text: str, width: int, least: int) -> int:
+def fitting_length(text: str, width: int, least: int) -> int:
     """Number of characters that fit the width, but at least `least`."""
     used = 0
     for place, character in enumerate(text):
@@ -169,7 +169,7 @@ def fitting(text: str, width: int, least: int) -> int:
     return len(text)
 
 
-def wrapped(note: Words, width: int) -> list[Text]:
+def note_lines(note: Words, width: int) -> list[Text]:
     """The note on as few lines as possible, broken between its pieces, then between words."""
     pieces = [styled(note), Text(note.formula, theme.SAME), Text(note.more, theme.FOLDED)]
     lines: list[Text] = []
@@ -179,7 +179,7 @@ def wrapped(note: Words, width: int) -> list[Text]:
         if lines and lines[-1].cell_len + 2 + piece.cell_len <= width:
             lines[-1].append("  ").append_text(piece)
         else:
-            lines += broken(piece, width, bool(lines))
+            lines += broken_words(piece, width, bool(lines))
     return lines
 
 
@@ -188,7 +188,7 @@ def styled(note: Words) -> Text:
     return text.append(" " if note.name and note.shape else "").append(note.shape, theme.CHANGED)
 
 
-def broken(piece: Text, width: int, hang: bool) -> list[Text]:
+def broken_words(piece: Text, width: int, hang: bool) -> list[Text]:
     """The piece broken at spaces; a word wider than the width stays whole."""
     lead = "  " if hang else ""
     lines = [Text(lead)]

@@ -82,11 +82,11 @@ def print_table(outline: Outline, console: Console) -> None:
     console.print(title_text(outline, console.width))
     console.print()
     lines = list(table_lines(outline))
-    columns = fit(lines, console.width)
+    columns = fit_columns(lines, console.width)
     named = any(formula.plain for line in lines for formula in line.formulas)
-    put(console, header(columns, named and columns.formula > 0))
+    put(console, header_line(columns, named and columns.formula > 0))
     for line in lines:
-        for text in placed(line, columns, console):
+        for text in screen_lines(line, columns, console):
             put(console, text)
     console.print()
     if named and (legend := legend_phrases(outline.trace)):
@@ -138,7 +138,7 @@ def line_of(row: Row, before: TensorSpec | None, indent: int) -> TableRow:
     )
 
 
-def fit(lines: Sequence[TableRow], width: int) -> Columns:
+def fit_columns(lines: Sequence[TableRow], width: int) -> Columns:
     """Widths of the columns: first the needed ones, then formulas, source lines and FLOPs as there is room.
 
     The constructor's long names are wrapped where that makes room for formulas.
@@ -179,18 +179,18 @@ def widest(texts: Sequence[Text]) -> int:
     return max((text.cell_len for text in texts), default=0)
 
 
-def header(columns: Columns, named: bool) -> Text:
+def header_line(columns: Columns, named: bool) -> Text:
     titles = ("stage", "operation", "shape", "formula" if named else "", "params", "FLOPs", "source")
     return columns.lay_out([Text(title, theme.COLUMN) for title in titles])
 
 
-def placed(line: TableRow, columns: Columns, console: Console) -> Iterator[Text]:
+def screen_lines(line: TableRow, columns: Columns, console: Console) -> Iterator[Text]:
     """The screen lines of one row."""
     if line.valued and line.formulas[0].plain and not columns.formula and not line.operation.plain:
         yield quantity_line(line, columns)
         return
-    labels = wrapped(line.label, columns.label, line.indent, console)
-    operations = wrapped(line.operation, columns.operation, 0, console)
+    labels = wrapped_cell(line.label, columns.label, line.indent, console)
+    operations = wrapped_cell(line.operation, columns.operation, 0, console)
     stacks = (labels, operations, line.shapes, line.formulas, [line.parameters], [line.flops], [line.source])
     height = max(len(stack) for stack, width in zip(stacks, columns, strict=True) if width)
     for place in range(height):
@@ -214,7 +214,7 @@ def below(formulas: Sequence[Text], columns: Columns) -> Iterator[Text]:
             yield Text(" " * max(2, edge - formula.cell_len)).append_text(formula)
 
 
-def wrapped(text: Text, width: int, hang: int, console: Console) -> list[Text]:
+def wrapped_cell(text: Text, width: int, hang: int, console: Console) -> list[Text]:
     """The text in lines of a width, broken between words where possible; later lines are indented by `hang`."""
     if text.cell_len <= width:
         return [text]

@@ -22,17 +22,17 @@ SMALLEST_COLLAPSED = 6
 
 
 @dataclass
-class Node:
+class StageNode:
     """A stage with the stages inside it; after folding, several equal ones.
 
     `block` holds the stages of a repeated block; `like` names the earlier block that a collapsed one repeats.
     """
 
     stage: Stage
-    children: list[Node] = field(default_factory=list)
+    children: list[StageNode] = field(default_factory=list)
     repeats: int = 1
     labels: list[str] = field(default_factory=list)
-    block: list[Node] | None = None
+    block: list[StageNode] | None = None
     block_label: str = ""
     like: str = ""
 
@@ -40,17 +40,17 @@ class Node:
 # -- the tree ------------------------------------------------------------------------------------------------------
 
 
-def tree(trace: Trace) -> list[Node]:
+def tree(trace: Trace) -> list[StageNode]:
     """The top nodes of the stages."""
-    nodes = [Node(stage) for stage in trace.stages]
-    top: list[Node] = []
+    nodes = [StageNode(stage) for stage in trace.stages]
+    top: list[StageNode] = []
     for node in nodes:
         parent = node.stage.parent
         (top if parent is None else nodes[parent].children).append(node)
     return top
 
 
-def matching(nodes: list[Node], pattern: str) -> list[Node]:
+def matching(nodes: list[StageNode], pattern: str) -> list[StageNode]:
     """The nodes whose name or operation matches the glob, with the nodes inside and around them."""
     kept = []
     for node in nodes:
@@ -81,7 +81,7 @@ class Folder:
         self.numbers: dict[object, int] = {}
         self.signatures: dict[int, int] = {}
 
-    def signature(self, node: Node) -> int:
+    def signature(self, node: StageNode) -> int:
         """A number that two nodes share if they show the same except for their place in the model."""
         stage = node.stage
         if stage.index not in self.signatures:
@@ -98,10 +98,10 @@ class Folder:
             self.signatures[stage.index] = self.numbers.setdefault(key, len(self.numbers))
         return self.signatures[stage.index]
 
-    def fold(self, nodes: list[Node]) -> list[Node]:
+    def fold(self, nodes: list[StageNode]) -> list[StageNode]:
         """The same nodes with runs of equal blocks replaced by one."""
         ids = [self.signature(node) for node in nodes]
-        folded: list[Node] = []
+        folded: list[StageNode] = []
         place = 0
         while place < len(nodes):
             run = longest_run(ids, place)
@@ -124,7 +124,7 @@ class Folder:
                 node.children = self.fold(node.children)
         return folded
 
-    def folded(self, blocks: list[list[Node]]) -> Node:
+    def folded(self, blocks: list[list[StageNode]]) -> StageNode:
         """One node for equal blocks: the node itself if each is one stage, else a heading over the block's stages."""
         first = blocks[0][0]
         if len(blocks) == 1:
@@ -134,7 +134,7 @@ class Folder:
             first.labels = [block[0].stage.name for block in blocks]
             return first
         label, inner = range_label([[node.stage.name for node in block] for block in blocks])
-        return Node(first.stage, [], len(blocks), [inner], block=self.fold(blocks[0]), block_label=label)
+        return StageNode(first.stage, [], len(blocks), [inner], block=self.fold(blocks[0]), block_label=label)
 
 
 def general_name(stage: Stage) -> str:
@@ -186,7 +186,7 @@ def common_parts(names: list[str]) -> list[str]:
 # -- collapsing ----------------------------------------------------------------------------------------------------
 
 
-def collapse_similar(nodes: list[Node], seen: dict[object, str] | None = None) -> int:
+def collapse_similar(nodes: list[StageNode], seen: dict[object, str] | None = None) -> int:
     """Collapse every module that repeats the steps of an earlier one at other sizes; how many are collapsed.
 
     A collapsed node names the earlier one in `like`; its children stay, for the sums.
@@ -207,7 +207,7 @@ def collapse_similar(nodes: list[Node], seen: dict[object, str] | None = None) -
     return count
 
 
-def step_pattern(node: Node) -> object:
+def step_pattern(node: StageNode) -> object:
     """What happens inside a node at any size: the operations in their order and how often they repeat."""
     stage = node.stage
     inside = node.block if node.block is not None else node.children
@@ -218,13 +218,13 @@ def step_pattern(node: Node) -> object:
 DROPPING = re.compile("Drop|Identity|Stochastic")
 
 
-def is_dropping(node: Node) -> bool:
+def is_dropping(node: StageNode) -> bool:
     """Whether a module drops at random or does nothing: a block has one or not depending on its depth only."""
     stage = node.stage
     same = [spec.shape for spec in stage.inputs] == [spec.shape for spec in stage.outputs]
     return stage.kind == "module" and same and not stage.parameters and bool(DROPPING.search(stage.operation))
 
 
-def stages_in(node: Node) -> int:
+def stages_in(node: StageNode) -> int:
     inside = node.block if node.block is not None else node.children
     return (node.block is None) + sum(map(stages_in, inside))

@@ -24,7 +24,7 @@ def require_stage(trace: Trace, pattern: str | None) -> None:
     raise refuse("no-such-stage", f"--stage {pattern}: no stage has such a name", help=help)
 
 
-def narrowed(trace: Trace, pattern: str | None) -> tuple[Listed, ...]:
+def narrowed_listing(trace: Trace, pattern: str | None) -> tuple[Listed, ...]:
     """The code of the modules that have or run the stages whose name or operation matches the glob."""
     if pattern is None:
         return trace.listing

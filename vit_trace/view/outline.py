@@ -15,7 +15,7 @@ from typing import NamedTuple
 from vit_trace.base.trace import Construction, Source, Stage, TensorSpec, Trace, Value
 from vit_trace.base.words import SIGNS, bytes_text, compact, name_range, shape_text
 from vit_trace.dims.values import UNKNOWN
-from vit_trace.view.fold import Folder, Node, collapse_similar, matching, range_label, tree
+from vit_trace.view.fold import Folder, StageNode, collapse_similar, matching, range_label, tree
 
 LONG = 120
 """Rows above which similar blocks are collapsed."""
@@ -100,7 +100,7 @@ def outline(trace: Trace, stage: str | None = None, levels: int | None = None, f
     return Outline(title(trace), construction, rows, shown, folded, collapsed, trace)
 
 
-def without_idle(nodes: list[Node]) -> list[Node]:
+def without_idle(nodes: list[StageNode]) -> list[StageNode]:
     """The nodes without nn.Identity, which many models keep in place of what their variants have."""
     kept = [node for node in nodes if not is_idle(node)]
     for node in kept:
@@ -108,16 +108,16 @@ def without_idle(nodes: list[Node]) -> list[Node]:
     return kept
 
 
-def count_idle(node: Node) -> int:
+def count_idle(node: StageNode) -> int:
     return is_idle(node) + sum(map(count_idle, node.children))
 
 
-def is_idle(node: Node) -> bool:
+def is_idle(node: StageNode) -> bool:
     stage = node.stage
     return stage.kind == "module" and stage.operation == "Identity" and not node.children and bool(stage.outputs)
 
 
-def unwrapped(node: Node) -> Node:
+def unwrapped(node: StageNode) -> StageNode:
     """The node; what is inside a module that only holds one other: `blocks.0…11` needs no heading `blocks`."""
     if node.block is not None:
         node.block = [unwrapped(inner) for inner in node.block]
@@ -132,7 +132,7 @@ def unwrapped(node: Node) -> Node:
     return inner if below else node
 
 
-def is_root(node: Node) -> bool:
+def is_root(node: StageNode) -> bool:
     return node.stage.kind == "module" and node.stage.module == ""
 
 
@@ -143,7 +143,7 @@ class RowMaker(NamedTuple):
     fold: bool
     failed: int | None
 
-    def rows(self, nodes: Sequence[Node], level: int = 0, prefix: str = "") -> Iterator[Row]:
+    def rows(self, nodes: Sequence[StageNode], level: int = 0, prefix: str = "") -> Iterator[Row]:
         """The rows of nodes and of what is inside them; names are relative to the module `prefix`."""
         for node in nodes:
             if node.block is not None:
@@ -160,13 +160,13 @@ class RowMaker(NamedTuple):
     def hides_below(self, level: int) -> bool:
         return self.levels is not None and level + 1 >= self.levels
 
-    def block_row(self, node: Node, level: int, prefix: str) -> Row:
+    def block_row(self, node: StageNode, level: int, prefix: str) -> Row:
         """The heading of a repeated block."""
         parameters, flops = inclusive(node)
         label = relative(node.block_label, prefix)
         return Row(level, label, repeats=node.repeats, parameters=parameters, flops=flops, heading=True)
 
-    def stage_row(self, node: Node, level: int, prefix: str, heading: bool) -> Row:
+    def stage_row(self, node: StageNode, level: int, prefix: str, heading: bool) -> Row:
         """The row of a stage, with the numbers of what it hides."""
         stage = node.stage
         failed = stage.index == self.failed
@@ -187,7 +187,7 @@ class RowMaker(NamedTuple):
         )
 
 
-def inclusive(node: Node) -> tuple[int, int]:
+def inclusive(node: StageNode) -> tuple[int, int]:
     """(parameters, FLOPs) of a node and everything inside it, times its repetitions."""
     inside = node.block if node.block is not None else node.children
     own = (0, 0) if node.block is not None else (node.stage.parameters, node.stage.flops)
@@ -198,7 +198,7 @@ def inclusive(node: Node) -> tuple[int, int]:
     )
 
 
-def says_nothing_new(node: Node) -> bool:
+def says_nothing_new(node: StageNode) -> bool:
     """Whether a module holds just one function with the module's own output: F.layer_norm in a LayerNorm."""
     if len(node.children) != 1 or node.children[0].children:
         return False
@@ -206,7 +206,7 @@ def says_nothing_new(node: Node) -> bool:
     return inner.kind == "function" and bool(inner.outputs) and inner.outputs == node.stage.outputs
 
 
-def node_label(node: Node, prefix: str) -> str:
+def node_label(node: StageNode, prefix: str) -> str:
     """The name to show, relative to the heading above; for a folded run, all names."""
     if node.stage.kind in ("function", "einops"):
         prefix = node.stage.module

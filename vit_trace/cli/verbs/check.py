@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from vit_trace.base.refused import refuse
 from vit_trace.check.options import Check
-from vit_trace.cli.options import BARE_MODEL, Group, Option, Output, output_of, verb
+from vit_trace.cli.options import BARE_MODEL, Option, OptionGroup, Output, output_of, verb
 from vit_trace.cli.output import destinations, write
 from vit_trace.cli.report import Exit
 
@@ -23,7 +23,7 @@ SPECS = Option(
     (),
     positional=True,
 )
-ASKED = Group(
+ASKED = OptionGroup(
     Check,
     (
         Option(
@@ -52,12 +52,12 @@ def check(specs: tuple[str, ...], model: Request, asked: Check, output: Output) 
         return describe_checkpoint(asked.checkpoint, asked, output)
     from vit_trace.check.many import expanded, verdicts
     from vit_trace.check.weigh import memory_question
-    from vit_trace.render.findings.progress import watched
+    from vit_trace.render.findings.progress import with_progress
 
     where = destinations("check", output)
     memory_question(asked)  # refuses what cannot be asked
     wanted = expanded(specs) if specs else [None]
-    found = list(watched(verdicts(wanted, model, asked), len(wanted)))
+    found = list(with_progress(verdicts(wanted, model, asked), len(wanted)))
     write(found, where)
     return exit_code(found, asked.strict)
 

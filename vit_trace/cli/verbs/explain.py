@@ -25,7 +25,7 @@ def explain(first: str | None, second: str | None, model: Request) -> int:
     A size: where it stands and its formula there. A stage: its sizes with each hyperparameter doubled. The code of a
     diagnostic: what it means; `codes` shows all of them.
     """
-    from vit_trace.render.codes import documented, explained
+    from vit_trace.render.codes import documented, explain_code
     from vit_trace.render.console import console_for
 
     if first is None:
@@ -34,12 +34,12 @@ def explain(first: str | None, second: str | None, model: Request) -> int:
     spec, subject = (None, first) if second is None else (first, second)
     console = console_for(sys.stdout)
     if spec is None and documented(subject):
-        print(explained(subject, console.width))
+        print(explain_code(subject, console.width))
         return Exit.WELL
-    from vit_trace.cli.tracing import traced
+    from vit_trace.cli.tracing import run_trace
     from vit_trace.render.explain import print_size, print_stages
 
-    trace = traced(spec, model)
+    trace = run_trace(spec, model)
     if subject.isdigit():
         print_size(trace, require_size(trace, int(subject)), console)
     else:

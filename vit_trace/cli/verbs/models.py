@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from vit_trace.cli.options import Option, verb
-from vit_trace.cli.report import Exit, report
+from vit_trace.cli.report import Exit, print_diagnostics
 
 PATTERN = Option("pattern", "[GLOB]", "Only specs that match, such as 'timm:*dinov2*'.", "*", positional=True)
 
@@ -17,5 +17,5 @@ def models(pattern: str) -> int:
 
     specs, complaints = listed_models(pattern)
     sys.stdout.writelines(f"{spec}\n" for spec in specs)
-    report(complaints)
+    print_diagnostics(complaints)
     return Exit.WELL if specs else Exit.FOUND

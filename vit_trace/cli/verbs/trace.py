@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from vit_trace.cli.options import MODEL, SCREEN, Option, Output, output_of, verb
 from vit_trace.cli.output import Destination, destinations, write
-from vit_trace.cli.report import Exit, report
+from vit_trace.cli.report import Exit, print_diagnostics
 from vit_trace.view.screen import Screen, Viewed
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ SPEC = Option(
 @verb(spec=SPEC, model=MODEL, screen=SCREEN, output=output_of("trace"))
 def trace(spec: str | None, model: Request, screen: Screen, output: Output) -> int:
     """Trace a model: every stage of one forward pass with its shapes. The default verb."""
-    from vit_trace.cli.tracing import traced
+    from vit_trace.cli.tracing import run_trace
 
     where = destinations("trace", output, screen.view)
-    found = traced(spec, model, needs_source(screen, where))
+    found = run_trace(spec, model, needs_source(screen, where))
     write(Viewed(found, screen), where)
     return report_trace(found, screen.traceback)
 
@@ -43,7 +43,7 @@ def needs_source(screen: Screen, where: Sequence[Destination]) -> bool:
 def report_trace(trace: Trace, traceback: bool) -> int:
     """Print the diagnostics of a trace to stderr, a traceback where it is asked for; the exit code."""
     failure = trace.failure
-    report([*trace.diagnostics, *([failure] if failure else [])])
+    print_diagnostics([*trace.diagnostics, *([failure] if failure else [])])
     if failure is None:
         return Exit.WELL
     defect = failure.code == "internal-defect"

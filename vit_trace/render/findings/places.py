@@ -10,7 +10,7 @@ from vit_trace.check.verdict import Summary, Verdict
 from vit_trace.render.diagnostics import COMMAND_LINE, near_here
 
 
-def place(verdict: Verdict, diagnostic: Diagnostic) -> Source | None:
+def finding_place(verdict: Verdict, diagnostic: Diagnostic) -> Source | None:
     """The span if it lies in a file of the user's; else the start of the config; None without a file."""
     span = diagnostic.span
     if span is not None and span.file != COMMAND_LINE and (own(span.file) or not Path(verdict.spec).is_file()):

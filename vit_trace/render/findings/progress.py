@@ -12,7 +12,7 @@ from vit_trace.render.console import console_for
 DELAY = 1.0
 
 
-def watched(verdicts: Iterable[Verdict], total: int) -> Iterator[Verdict]:
+def with_progress(verdicts: Iterable[Verdict], total: int) -> Iterator[Verdict]:
     """The verdicts as they come."""
     console = console_for(sys.stderr)
     if not console.is_terminal or total < 2:

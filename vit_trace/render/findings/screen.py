@@ -12,7 +12,7 @@ from rich.text import Text
 from vit_trace.base.words import compact
 from vit_trace.check.verdict import SEVERITIES, Suggestion, Verdict, summary
 from vit_trace.render import theme
-from vit_trace.render.cells import grid, printable
+from vit_trace.render.cells import borderless, printable
 from vit_trace.render.diagnostics import STYLES, print_diagnostic
 from vit_trace.render.findings.places import summary_line
 from vit_trace.render.memory import print_memory
@@ -29,10 +29,10 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
         console.print()
     shown = [one for one in verdicts if len(verdicts) <= MOST_ROWS or one.count("error") or one.count("warning")]
     if shown:
-        console.print(rows(shown, console.width))
+        console.print(verdict_table(shown, console.width))
     if len(shown) < len(verdicts):
         console.print(Text(f"and {len(verdicts) - len(shown)} without error or warning", theme.SAME))
-    notes(shown, console)
+    print_notes(shown, console)
     for verdict in verdicts:
         if verdict.memory is not None:
             console.print()
@@ -49,20 +49,20 @@ COSTS = 60
 """Columns that the outcome and the costs take."""
 
 
-def rows(verdicts: Sequence[Verdict], width: int) -> Table:
+def verdict_table(verdicts: Sequence[Verdict], width: int) -> Table:
     """Spec, what was found and, where there is room, parameters and FLOPs an image."""
-    table = grid()
+    table = borderless()
     table.add_column(overflow="fold")
     table.add_column(no_wrap=True)
     room = max(cell_len(verdict.spec) for verdict in verdicts) + COSTS <= width
     for _ in range(2 if room else 0):
         table.add_column(justify="right", no_wrap=True)
     for verdict in verdicts:
-        table.add_row(Text(printable(verdict.spec)), outcome(verdict), *(map(Text, costs(verdict)) if room else ()))
+        table.add_row(Text(printable(verdict.spec)), count_text(verdict), *(map(Text, costs(verdict)) if room else ()))
     return table
 
 
-def outcome(verdict: Verdict) -> Text:
+def count_text(verdict: Verdict) -> Text:
     """ok, or 1 error, 2 warnings."""
     text = Text()
     for severity in SEVERITIES[:2]:
@@ -78,7 +78,7 @@ def costs(verdict: Verdict) -> tuple[str, str]:
     return f"{compact(verdict.parameters)} parameters", flops
 
 
-def notes(verdicts: Sequence[Verdict], console: Console) -> None:
+def print_notes(verdicts: Sequence[Verdict], console: Console) -> None:
     """One line for each note: what it says, and the first remedy."""
     found = [(verdict.spec, one) for verdict in verdicts for one in verdict.diagnostics if one.severity == "note"]
     if found:

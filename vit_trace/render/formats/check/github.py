@@ -8,7 +8,7 @@ from typing import IO
 from vit_trace.base.trace import Diagnostic
 from vit_trace.check.verdict import Verdict, summary
 from vit_trace.render.diagnostics import near_here
-from vit_trace.render.findings.places import place, summary_line
+from vit_trace.render.findings.places import finding_place, summary_line
 from vit_trace.render.formats import Format
 
 COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
@@ -23,7 +23,7 @@ def write_github(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
 
 def annotation(verdict: Verdict, diagnostic: Diagnostic) -> str:
     """::error file=…,line=…,col=…,endLine=…,endColumn=…,title=…::message"""
-    found = place(verdict, diagnostic)
+    found = finding_place(verdict, diagnostic)
     properties: dict[str, object] = {}
     if found is not None:
         properties = {"file": near_here(found.file), "line": found.line, "endLine": found.end_line}

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from vit_trace.base.trace import Diagnostic, Source
 from vit_trace.check.verdict import Verdict
 from vit_trace.render.diagnostics import near_here
-from vit_trace.render.findings.places import place
+from vit_trace.render.findings.places import finding_place
 from vit_trace.render.formats import Format
 from vit_trace.version import __version__
 
@@ -22,13 +22,13 @@ SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema
 def write_sarif(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
     codes = list(dict.fromkeys(one.code for verdict in verdicts for one in verdict.diagnostics))
     results = [result(verdict, one, codes) for verdict in verdicts for one in verdict.diagnostics]
-    driver = {"name": "vit-trace", "semanticVersion": __version__, "rules": [described(code) for code in codes]}
+    driver = {"name": "vit-trace", "semanticVersion": __version__, "rules": [rule_of(code) for code in codes]}
     run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
     json.dump({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, stream, indent=1, ensure_ascii=False)
     stream.write("\n")
 
 
-def described(code: str) -> dict[str, Any]:
+def rule_of(code: str) -> dict[str, Any]:
     """A rule: its code and what `vit-trace explain` says of it."""
     from vit_trace.render.codes import meaning
 
@@ -41,7 +41,7 @@ def described(code: str) -> dict[str, Any]:
 
 def result(verdict: Verdict, diagnostic: Diagnostic, codes: list[str]) -> dict[str, Any]:
     helped = (f"help: {one}" for one in diagnostic.help)
-    found = place(verdict, diagnostic)
+    found = finding_place(verdict, diagnostic)
     return {
         "ruleId": diagnostic.code,
         "ruleIndex": codes.index(diagnostic.code),

@@ -10,10 +10,10 @@ from vit_trace.view.screen import Viewed
 
 def write_trace_python(shown: Viewed, stream: IO[str]) -> None:
     from vit_trace.base.refused import refuse
-    from vit_trace.render.commented import FileChanged, python
+    from vit_trace.render.commented import FileChanged, python_file
 
     try:
-        stream.write(python(shown.trace))
+        stream.write(python_file(shown.trace))
     except FileChanged as error:
         raise refuse("no-source", f"no Python file can be written: {error}") from None
 

@@ -10,7 +10,7 @@ from vit_trace.view.screen import Viewed
 
 def write_trace_screen(shown: Viewed, stream: IO[str]) -> None:
     from vit_trace.render.console import console_for
-    from vit_trace.view.narrow import narrowed, require_stage
+    from vit_trace.view.narrow import narrowed_listing, require_stage
 
     trace, screen = shown
     require_stage(trace, screen.stage)
@@ -18,7 +18,7 @@ def write_trace_screen(shown: Viewed, stream: IO[str]) -> None:
     if screen.view == "source":
         from vit_trace.render.source import print_source
 
-        print_source(narrowed(trace, screen.stage), console, screen.ran)
+        print_source(narrowed_listing(trace, screen.stage), console, screen.ran)
         return
     from vit_trace.view.outline import outline
 
