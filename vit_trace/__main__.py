@@ -1,4 +1,4 @@
-"""`vit-trace` and `python -m vit_trace`: run the command line, and turn every way out into an exit code.
+"""Runs `vit-trace` and `python -m vit_trace`, and turns every way out into an exit code.
 
 0 all is well, 1 it ran and found something, 2 it could not start, 3 a defect of vit-trace, 130 Ctrl-C.
 """
@@ -29,21 +29,21 @@ def main() -> None:
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115  # for good
-    gc.disable()  # importing torch makes half a million objects and no garbage: looking through them costs 100 ms
+    gc.disable()  # importing torch makes 500,000 objects and no garbage; scanning them takes 100 ms
     try:
         from vit_trace.cli.app import run
         from vit_trace.render.legible import make_legible
 
         make_legible(sys.stdout, sys.stderr)
         code = run(sys.argv[1:])
-    except BrokenPipeError:  # the reader of our output has had enough
+    except BrokenPipeError:  # the reader of our output has closed it
         code = 0
-    except OSError:  # stderr is full: nobody can be told
+    except OSError:  # stderr is full: nothing can be said
         code = 2
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except OSError:  # and what is left goes nowhere, or Python would complain of it when it ends
+        except OSError:  # drop what is left, or Python complains of it at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(code)
 

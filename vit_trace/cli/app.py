@@ -70,7 +70,7 @@ def run(arguments: list[str]) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         raise
-    except SystemExit as leaving:  # typer and rich leave with 1 where the reader of our output has had enough
+    except SystemExit as leaving:  # typer and rich leave with 1 when the reader of our output has closed it
         raise leaving.__context__ if isinstance(leaving.__context__, BrokenPipeError) else leaving from None
     except Exception as error:
         found = diagnostics_of(error, arguments)
@@ -98,7 +98,7 @@ def diagnostics_of(error: Any, arguments: list[str]) -> list[Diagnostic]:
 
 
 def suggest_verb(diagnostic: Diagnostic, arguments: list[str]) -> Diagnostic:
-    """The diagnostic; where the first word is no spec but nearly a verb, with that verb."""
+    """The diagnostic; if the first word is not a spec but nearly a verb, with that verb in its help."""
     near = get_close_matches(arguments[0][:64], verb_names(), 1) if arguments else []
     if diagnostic.code != "unknown-target" or not near or near[0] == arguments[0]:
         return diagnostic

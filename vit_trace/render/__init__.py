@@ -1,0 +1,1 @@
+"""Lays out results: formats/ declares each output format; the other files draw screens and pages for them."""

@@ -12,7 +12,7 @@ from vit_trace.render.cells import borderless, printable
 from vit_trace.weights.describe import Description
 from vit_trace.weights.holding import Holding, heads_of
 
-UNKNOWN = "not known"
+UNKNOWN = "unknown"
 
 
 def print_holding(held: Holding, console: Console) -> None:
@@ -47,7 +47,7 @@ def facts_table(model: Description) -> Table:
 
 
 def facts(model: Description) -> list[tuple[str, str, str]]:
-    """(quantity, value, where it is from or why it is not known)."""
+    """(quantity, value, where it is from or why it is unknown)."""
     how = model.how
 
     def size(pair: tuple[int, int] | None) -> str:

@@ -19,7 +19,7 @@ for package in (causes, silent, rules):
     import_all(package.__name__)
 
 WIDTH = 100
-"""Columns above which a text is not laid out wider."""
+"""Widest text, in columns, on a screen of any width."""
 
 ALL = "codes"
 """The word that stands for every code."""
@@ -30,7 +30,7 @@ def documented(code: str) -> bool:
 
 
 def meaning(code: str) -> str:
-    """What a code means; empty for one that nobody registered."""
+    """What a code means; empty for an unknown one."""
     return MEANINGS.get(code, "")
 
 
@@ -43,7 +43,7 @@ def explain_code(code: str, width: int = WIDTH) -> str:
 
 
 def sentences(text: str) -> list[str]:
-    """The text in the pieces that start a line of their own: lines are joined where a sentence goes on."""
+    """The text in pieces that each start a line; lines that continue a sentence are joined."""
     pieces: list[str] = []
     for line in text.splitlines():
         if pieces and not pieces[-1].endswith(".") and not (pieces[-1].startswith("Example") and line[0].isupper()):
@@ -64,5 +64,5 @@ def page() -> str:
 
 
 def paragraphs(text: str) -> str:
-    """The text with the example on a line of its own."""
+    """The text with the example as a paragraph."""
     return text.replace("\nExample:", "\n\nExample:")

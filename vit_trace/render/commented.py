@@ -1,7 +1,7 @@
-"""The listing as Python: the code with the notes as comments. A Markdown page, or the model's whole file.
+"""Writes the listing as Python with its notes as comments: a Markdown page, or the model's whole file.
 
-What is written parses as Python: a comment stands at the end of its line, or below it where the line would grow long,
-and never within a string or behind a backslash.
+The text parses as Python: a comment stands at the end of its line, or below it if the line would become too long, and
+never inside a string or behind a backslash.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from vit_trace.render.notes import module_ranges, note_words, shown_lines, shown
 from vit_trace.view.outline import title
 
 WIDEST = 110
-"""Characters of a line with its comment."""
+"""Longest line with its comment, in characters; a longer comment goes below the line."""
 
 
 RELATIVE = re.compile(r"\bfrom\s*\.[.\s]*(?:(?!import\b)[\w.]+)?\s*")
 """`from ..layers `, `from . `"""
 
 COOKIE = re.compile(r"^([ \t\f]*#.*?coding[:=][ \t]*)[-\w.]+")
-"""What a file says of its encoding (PEP 263); what we write is UTF-8."""
+"""The encoding that a file declares (PEP 263); ours is always UTF-8."""
 
 
 class FileChanged(Exception):
-    """The model's file is not there, or no longer what ran; the text says which."""
+    """The model's file cannot be read, or has changed since it ran; the text says which."""
 
 
 # -- Markdown ------------------------------------------------------------------------------------------------------
 
 
 def markdown_page(trace: Trace, listing: Sequence[Listed], ran_only: bool = False) -> str:
-    """A page: what the model is, and its listing as one block of Python."""
+    """A page with the model's title and its listing as one block of Python."""
     name, *phrases = title(trace)
     code = "\n".join(listing_blocks(listing, ran_only)) or "# no code of the model's own ran here"
     fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", code)), 0)
@@ -45,7 +45,7 @@ def markdown_page(trace: Trace, listing: Sequence[Listed], ran_only: bool = Fals
 
 
 def listing_blocks(listing: Sequence[Listed], ran_only: bool) -> Iterator[str]:
-    """Each function as lines of Python, under the head of its class; files and modules as comments."""
+    """Each function as lines of Python, under the first lines of its class; files and modules as comments."""
     file, scope, margin = "", "", 0
     for listed in listing:
         if listed.file != file:
@@ -78,7 +78,7 @@ def indent_of(listed: Listed) -> int:
 
 
 def function_lines(listed: Listed, margin: int, ran_only: bool) -> Iterator[str]:
-    """The function with its comments; whole, where leaving out what did not run would break it."""
+    """The function with its comments; the whole of it if it does not parse without the lines that did not run."""
     if listed.problem:
         inner = "    " if listed.class_ else ""
         yield f"{inner}# {listed.function}: {listed.problem}"
@@ -94,7 +94,7 @@ def function_lines(listed: Listed, margin: int, ran_only: bool) -> Iterator[str]
 
 
 def ran_lines(listed: Listed) -> Iterator[str]:
-    """The lines that ran, with `...` for each stretch of those that did not."""
+    """The lines that ran, with `...` for each run of lines that did not."""
     idle = False
     ran = {line.line for line in shown_lines(listed, True)}
     lines = dict(zip((line.line for line in listed.lines), commented(listed), strict=True))
@@ -118,7 +118,7 @@ def parses(lines: Sequence[str]) -> bool:
 
 
 def python_file(trace: Trace) -> str:
-    """The file of the traced class, runnable, with comments. Raises FileChanged."""
+    """The file of the traced class, still runnable, with comments. Raises FileChanged."""
     if not trace.listing:
         raise FileChanged("no code of the model's own ran")
     file = trace.listing[0].file
@@ -143,7 +143,7 @@ def python_file(trace: Trace) -> str:
 
 
 def absolute_imports(texts: Sequence[str], file: str) -> dict[int, str]:
-    """Lines with `from .layers import ...` as they are written outside of the package."""
+    """Lines with `from .layers import ...`, made absolute."""
     parts = package_of(file)
     found: dict[int, str] = {}
     for node in ast.walk(ast.parse("\n".join(texts))):
@@ -156,7 +156,7 @@ def absolute_imports(texts: Sequence[str], file: str) -> dict[int, str]:
 
 
 def without_registering(texts: Sequence[str], file: str) -> dict[int, str]:
-    """Lines with `@register_model`, of the package's own register, as comments: the package has put its own there.
+    """Lines with `@register_model` of the package's own register, as comments.
 
     A copy would take the name from the original, or be refused.
     """
@@ -179,7 +179,7 @@ def without_registering(texts: Sequence[str], file: str) -> dict[int, str]:
 
 
 def package_of(file: str) -> list[str]:
-    """Names of the packages that the file is in, the outermost first; [] for a file of its own."""
+    """Names of the packages around the file, the outermost first; [] for a single file."""
     parts: list[str] = []
     directory = os.path.dirname(os.path.abspath(file))
     while os.path.exists(os.path.join(directory, "__init__.py")):
@@ -216,7 +216,7 @@ def with_comments(lines: Sequence[Line], notes: Mapping[int, Sequence[str]]) -> 
 
 
 def unsafe(texts: Sequence[str]) -> set[int]:
-    """Places of lines that a comment cannot follow: they end within a string, or in a backslash."""
+    """Indexes of lines that a comment cannot follow: they end inside a string, or with a backslash."""
     found = {place for place, text in enumerate(texts) if text.rstrip().endswith("\\")}
     indented = bool(texts) and texts[0][:1].isspace()
     source = "\n".join(["if 1:", *texts] if indented else texts)

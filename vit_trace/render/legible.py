@@ -1,6 +1,6 @@
-"""Streams that cannot hold every character: a terminal in the C locale gets × as x instead of a traceback.
+"""Replaces characters that a stream cannot encode: a terminal in the C locale gets x for ×, not a traceback.
 
-One character for one, so that columns stay columns.
+Each character becomes one other, so that columns stay aligned.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import io
 PLAIN: dict[int, str] = str.maketrans(
     {"×": "x", "·": "*", "÷": "/", "→": ">", "›": ">", "…": "~", "✗": "!", "—": "-", "ᵀ": "T"}
 )
-"""What stands for the characters of our screens where they cannot be written."""
+"""Character of our screens -> the ASCII character that replaces it."""
 LINES = "─│├└┌┐┘┤┬┴┼━┃"
 PLAIN |= {ord(line): plain for line, plain in zip(LINES, "-|+++++++++-|", strict=True)}
 
@@ -19,7 +19,7 @@ HANDLER = "vit-trace-plain"
 
 
 def replaced(error: UnicodeError) -> tuple[str, int]:
-    """The codec error handler: what cannot be encoded as something that can."""
+    """The codec error handler: replaces what cannot be encoded."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text = error.object[error.start : error.end].translate(PLAIN)
@@ -27,7 +27,7 @@ def replaced(error: UnicodeError) -> tuple[str, int]:
 
 
 def make_legible(*streams: object) -> None:
-    """Let the streams replace what their encoding does not have, UTF-8 only broken bytes of a file name."""
+    """Make the streams replace what their encoding lacks; in UTF-8 only broken bytes of a file name."""
     codecs.register_error(HANDLER, replaced)
     for stream in streams:
         if isinstance(stream, io.TextIOWrapper):

@@ -1,4 +1,4 @@
-"""The memory of a training step as a table: what there is from the start, what is saved, where the peak stands."""
+"""Lays out the memory of a training step: what is allocated from the start, what is saved, where the peak is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vit_trace.render.diagnostics import STYLES
 from vit_trace.render.notes import module_ranges
 
 MOST_STAGES = 6
-"""Stages shown by name; the rest is summed."""
+"""Stages shown by name; the others are summed in one row."""
 
 Row = tuple[str, int, str]
 
@@ -46,7 +46,7 @@ def bytes_table(lines: Iterable[Row], whole: int = 0, indent: int = 2) -> Table:
 
 
 def standing_rows(report: MemoryReport) -> Iterator[Row]:
-    """What is there whatever runs, and what forward keeps."""
+    """What is always allocated, and what the forward pass saves."""
     yield "parameters", report.parameters, report.precision
     if report.buffers:
         yield "buffers", report.buffers, ""
@@ -57,10 +57,10 @@ def standing_rows(report: MemoryReport) -> Iterator[Row]:
 
 
 def remark(report: MemoryReport) -> str:
-    """What is to be said of the activations: recomputed blocks, dropout masks."""
-    said = [f"{module_ranges(report.recomputed)} computed again in backward"] if report.recomputed else []
+    """The remark on the activations: recomputed blocks, dropout masks."""
+    said = [f"{module_ranges(report.recomputed)} recomputed in the backward pass"] if report.recomputed else []
     if report.dropout_masks:
-        said.append(f"of it {bytes_text(report.dropout_masks)} dropout masks, a quarter of that on a GPU")
+        said.append(f"including {bytes_text(report.dropout_masks)} of dropout masks, a quarter of that on a GPU")
     return "; ".join(said)
 
 
@@ -70,7 +70,7 @@ def peaks(report: MemoryReport) -> Iterator[Row]:
 
 
 def stages(report: MemoryReport) -> Iterator[Row]:
-    """The stages that save most, then the rest together."""
+    """The stages that save most, then all others together."""
     shown, rest = report.stages[:MOST_STAGES], report.stages[MOST_STAGES:]
     yield from ((module_ranges(one.stages), one.bytes, "") for one in shown)
     if rest:

@@ -1,4 +1,4 @@
-"""The notes beside a source line as text: `q, k, v 5×16×65×64  b × heads × n+1 × dim_head`."""
+"""Writes the notes beside a source line: `q, k, v 5×16×65×64  b × heads × n+1 × dim_head`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vit_trace.render.cells import has_formula, printable
 
 
 class Words(NamedTuple):
-    """A note in pieces: what it is of, its shapes or value, their formula, what else there is to say."""
+    """A note in pieces: the name, its shapes or value, their formula, further remarks."""
 
     name: str
     shape: str
@@ -31,7 +31,7 @@ LEADS = {"return": "returns", "yield": "yields", "raise": "✗ raises", "branch"
 
 
 def note_words(note: Note, modules: Sequence[str] = ()) -> Words:
-    """The note in pieces; `modules` are all those the function ran in."""
+    """The note in pieces; `modules` are all modules that the function ran in."""
     lead = " ".join(filter(None, ("→" if note.follows else "", LEADS.get(note.kind, ""))))
     name = " ".join(filter(None, (lead, printable(note.name))))
     shape, formula = tensors(note.tensors)
@@ -45,7 +45,7 @@ def note_words(note: Note, modules: Sequence[str] = ()) -> Words:
 
 
 def tensors(specs: Sequence[TensorSpec]) -> tuple[str, str]:
-    """(shapes, formulas) of tensors; neighbours of one shape together with how many there are."""
+    """(shapes, formulas) of tensors; equal neighbours together, with their number."""
     runs = [(spec, len(list(run))) for spec, run in groupby(specs)]
     shapes = [
         f"{spec.path} {f'{count} of ' if count > 1 else ''}{shape_text(spec.shape)}".lstrip() for spec, count in runs
@@ -63,7 +63,7 @@ def module_ranges(modules: Sequence[str]) -> str:
 
 
 def telling(some: Sequence[str], modules: Sequence[str]) -> Sequence[str]:
-    """The shortest beginnings of the paths that tell them from all others: layers.0 for layers.0.blocks.0.attn."""
+    """The shortest prefixes that distinguish the paths from all others: layers.0 for layers.0.blocks.0.attn."""
     split = [module.split(".") for module in some]
     others = [module.split(".") for module in modules if module not in some]
     for length in range(1, max(map(len, split), default=0)):
@@ -74,7 +74,7 @@ def telling(some: Sequence[str], modules: Sequence[str]) -> Sequence[str]:
 
 
 def path_range(template: str, rows: list[list[int]]) -> str:
-    """One pattern of paths with its numbers: ranges where they are all there, else each path's numbers."""
+    """One pattern of paths with its numbers: ranges if all combinations exist, else each path's numbers."""
     columns = [sorted(set(column)) for column in zip(*rows, strict=True)]
     if prod(map(len, columns)) == len(set(map(tuple, rows))):
         return fill_template(template, [ranges_text(column) for column in columns])
@@ -94,7 +94,7 @@ def fill_template(template: str, texts: Sequence[str]) -> str:
 
 
 def shown_lines(listed: Listed, ran_only: bool) -> list[Line]:
-    """The lines of a function to show; where lines are left out, no two blank ones in a row."""
+    """The lines of a function to show; without idle lines, no two blank ones in a row."""
     if not ran_only:
         return list(listed.lines)
     lines: list[Line] = []
@@ -105,7 +105,7 @@ def shown_lines(listed: Listed, ran_only: bool) -> list[Line]:
 
 
 def shown_path(file: str) -> str:
-    """The file as seen from where its package lies: timm/layers/mlp.py; one without a package as seen from here."""
+    """The file relative to its package's folder: timm/layers/mlp.py; without a package, relative to the current one."""
     top = os.path.dirname(file)
     while os.path.exists(os.path.join(top, "__init__.py")):
         top = os.path.dirname(top)

@@ -1,4 +1,4 @@
-"""How pieces of a screen look. Colour only repeats what the text says."""
+"""Names the styles of a screen. Colour only repeats what the text says."""
 
 TITLE = "bold"
 HEADING = "bold cyan"

@@ -21,7 +21,7 @@ def finding_place(verdict: Verdict, diagnostic: Diagnostic) -> Source | None:
 
 
 def own(file: str) -> bool:
-    """Whether a file is below the current directory, or given by a path of the user's, and not an installed one."""
+    """Whether a file is below the current directory or has a relative path, and is not in site-packages."""
     return not os.path.isabs(file) or (near_here(file) != file and "site-packages" not in file)
 
 

@@ -1,4 +1,4 @@
-"""A bar on stderr while many configs are checked: on a terminal, and only where it takes more than a second."""
+"""Shows a progress bar on stderr while many configs are checked, on a terminal and after the first second."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from vit_trace.check.verdict import Verdict
 from vit_trace.render.console import console_for
 
 DELAY = 1.0
+"""Seconds until the bar appears; no result depends on it."""
 
 
 def with_progress(verdicts: Iterable[Verdict], total: int) -> Iterator[Verdict]:

@@ -1,4 +1,4 @@
-"""For a person: each error and warning with its line, then one row a config, then the counts."""
+"""Shows what `check` found: each error and warning with its line, then one row per config, then the counts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vit_trace.render.memory import print_memory
 
 TRIED = "(tried: builds and runs)"
 MOST_ROWS = 40
-"""Configs beyond which those without a finding get no row."""
+"""Above this many configs, those without an error or warning get no row."""
 
 
 def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
@@ -46,11 +46,11 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
 
 
 COSTS = 60
-"""Columns that the outcome and the costs take."""
+"""Columns of outcome and costs; without room for them, costs are left out."""
 
 
 def verdict_table(verdicts: Sequence[Verdict], width: int) -> Table:
-    """Spec, what was found and, where there is room, parameters and FLOPs an image."""
+    """Spec, what was found and, if there is room, parameters and FLOPs per image."""
     table = borderless()
     table.add_column(overflow="fold")
     table.add_column(no_wrap=True)
@@ -79,7 +79,7 @@ def costs(verdict: Verdict) -> tuple[str, str]:
 
 
 def print_notes(verdicts: Sequence[Verdict], console: Console) -> None:
-    """One line for each note: what it says, and the first remedy."""
+    """Print one line per note: its message and the first remedy."""
     found = [(verdict.spec, one) for verdict in verdicts for one in verdict.diagnostics if one.severity == "note"]
     if found:
         console.print()
@@ -90,7 +90,7 @@ def print_notes(verdicts: Sequence[Verdict], console: Console) -> None:
 
 
 def suggested(suggestion: Suggestion) -> Table:
-    """One row a value: what it costs and what is to be said against it."""
+    """One row per value: its costs and the codes of its warnings."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=theme.COLUMN)
     table.add_column(suggestion.name, justify="right")
     table.add_column("parameters", justify="right")

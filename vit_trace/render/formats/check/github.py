@@ -37,7 +37,7 @@ def annotation(verdict: Verdict, diagnostic: Diagnostic) -> str:
 
 
 def escaped(text: str, more: str = "") -> str:
-    """The text with what would end a command or a property written as %0A and the like."""
+    """The text with characters that would end a command or property percent-encoded: %0A."""
     for sign in "%\r\n" + more:
         text = text.replace(sign, f"%{ord(sign):02X}")
     return text

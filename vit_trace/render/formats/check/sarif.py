@@ -29,7 +29,7 @@ def write_sarif(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
 
 
 def rule_of(code: str) -> dict[str, Any]:
-    """A rule: its code and what `vit-trace explain` says of it."""
+    """A rule: its code and its meaning, as `vit-trace explain` shows it."""
     from vit_trace.render.codes import meaning
 
     text = meaning(code)
