@@ -4,9 +4,9 @@ import json
 import time
 
 import pytest
+from helpers.commands import call
 
 from vit_trace.check import judge, search, suggest
-from vit_trace.cli.app import run as command
 from vit_trace.targets.request import NO_REQUEST
 
 YAML = "dim: 770\nheads: 12\nmlp_dim: 3072\n"
@@ -20,14 +20,13 @@ def config(tmp_path):
 
 
 def called(capfd, *words: str) -> str:
-    command(["check", *words])
-    return " ".join(capfd.readouterr().out.split())
+    return " ".join(call(capfd, "check", *words).out.split())
 
 
 def test_remedies_end_at_the_limit_and_the_report_says_so(config, monkeypatch, capfd):
     assert "search-cut-off" not in called(capfd, config)
     monkeypatch.setattr(judge, "LIMIT", 1)
-    told = "remedies: 1 values were tried, "
+    told = "remedies: 1 tried, "
     assert told in called(capfd, config)
     found = json.loads(called(capfd, config, "--format", "json"))["configs"][0]["diagnostics"]
     note = next(one for one in found if one["code"] == "search-cut-off")
@@ -41,7 +40,7 @@ def test_suggestions_end_at_the_limit_and_the_report_says_so(config, monkeypatch
     (verdict,) = json.loads(called(capfd, *words))["configs"]
     assert len(verdict["suggestions"][0]["values"]) <= 2
     told = [one["message"] for one in verdict["diagnostics"] if one["code"] == "search-cut-off"]
-    assert told == ["--suggest heads: 1 values were tried, 17 more were not: the limit of 1 traced stages was reached"]
+    assert told == ["--suggest heads: 1 tried, 17 not tried: the limit is 1 traced stages"]
 
 
 def test_no_clock_has_a_say(config, monkeypatch):

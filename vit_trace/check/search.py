@@ -23,7 +23,7 @@ register(
     """
 `check` tries each value before it offers it. The work for one search is limited, counted in traced stages, and this
 search ended at the limit: a value that was not tried may work too.
-Example: remedies: 5 values were tried, 3 more were not: the limit of 6,000 traced stages was reached.
+Example: remedies: 5 tried, 3 not tried: the limit is 6,000 traced stages.
 """,
 )
 
@@ -53,8 +53,8 @@ class Search:
         """A note where the limit ended the search for what was wanted."""
         if not self.skipped:
             return ()
-        message = f"{wanted}: {self.tried} values were tried, {self.skipped} more were not: "
-        return (Diagnostic(CUT_OFF, "note", f"{message}the limit of {self.limit:,} traced stages was reached"),)
+        message = f"{wanted}: {self.tried} tried, {self.skipped} not tried: the limit is {self.limit:,} traced stages"
+        return (Diagnostic(CUT_OFF, "note", message),)
 
 
 def alarms(subject: Subject) -> set[str]:
