@@ -1,4 +1,4 @@
-"""Why a constructor raised: the line, the numbers that met there, and values that were tried and do build.
+"""Explains why a constructor raised: the line, the numbers in it, and values that were tried and build.
 
 Works on the exception's traceback and on a way to build again; knows no library.
 """
@@ -31,7 +31,7 @@ ENOUGH = 3
 """Values offered for one argument; no further value is tried then."""
 
 LINES = 3
-"""Lines above the one that raised in which its condition is looked for."""
+"""Lines above the one that raised that are searched for its condition."""
 
 
 def build_failure(error: BaseException, known: Diagnostic, build: Callable[[Mapping[str, int]], object]) -> Diagnostic:

@@ -1,6 +1,6 @@
-"""Changes that might help, the smallest first: data, none of which is offered before it was tried. No torch.
+"""Tries fixes, the smallest first, and keeps those that run. No torch.
 
-Each function yields candidates for one kind of change; `remedies` tries them and keeps those that run.
+The modules of `changes` yield candidates, each for one kind of change.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ OFFERED = {"layout": 1, "number": 4}
 """Remedies offered of one group; 2 of any other."""
 
 LOOKUPS = {"Embedding", "embedding", "getitem", "setitem", "one_hot"} | GATHERS | SCATTERS | SELECTS
-"""Steps that the values of an index decide about."""
+"""Operations whose result depends on index values."""
 
 FOLLOWING = 3
-"""Changes that may follow from one."""
+"""Further parameters resized with one; where more would have to follow, the fix is dropped."""
 
 
 def remedies(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Case) -> list[Tried]:
-    """What works, in the order in which it is to be offered."""
+    """The fixes that work, in the order in which to offer them."""
     found: list[Tried] = []
     kinds: dict[str, int] = {}
     for candidate in candidates(scene, cause, producers, case):
@@ -56,9 +56,9 @@ def remedies(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Ca
 
 
 def partway(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Case) -> str:
-    """Where nothing makes the whole forward run: a change of what failed, and what fails next with it; "" for none.
+    """A fix after which the forward runs on and fails later, with that failure; "" for none.
 
-    Nothing is tried anew: it looks at what became of the changes that were.
+    Looks only at fixes that were tried already.
     """
     for candidate in candidates(scene, cause, producers, case):
         after = case.outcome(candidate)
@@ -77,7 +77,7 @@ def partway(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Cas
 
 
 def looks_up_again(scene: Scene, after: Trace | None) -> bool:
-    """Whether values decide further on too, where there are none to try with."""
+    """Whether a later stage depends on index values too, which a trace on the meta device does not have."""
     start = scene.failure.stage
     if after is None or start is None:
         return True
@@ -88,11 +88,10 @@ def looks_up_again(scene: Scene, after: Trace | None) -> bool:
 
 
 def attempted(candidate: Fix, scene: Scene, case: Case) -> Tried | None:
-    """The change, or it with those that have to follow from it; None where that does not run."""
+    """The fix, alone or with the resizes that have to follow from it; None where that does not run."""
     worked = case.attempt(candidate)
-    shared = (
-        isinstance(candidate, ParameterResize) and everywhere(scene, candidate) is not candidate
-    )  # that one comes next
+    # the same change in every block is the next candidate
+    shared = isinstance(candidate, ParameterResize) and everywhere(scene, candidate) is not candidate
     for _ in range(FOLLOWING):
         after = case.outcome(candidate)
         if worked is not None or after is None or shared:
@@ -106,7 +105,7 @@ def attempted(candidate: Fix, scene: Scene, case: Case) -> Tried | None:
 
 
 def stands_elsewhere(scene: Scene, cause: Cause) -> bool:
-    """Whether the features that a norm was built for are another axis of its input: no reason to build another norm."""
+    """Whether the features that a norm was built for are another axis of its input: the norm is not to be rebuilt."""
     given = scene.tensor(0) or (scene.stage.inputs[0] if scene.stage is not None and scene.stage.inputs else None)
     return (
         cause.code == "norm-size"
@@ -117,7 +116,7 @@ def stands_elsewhere(scene: Scene, cause: Cause) -> bool:
 
 
 def candidates(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Case) -> Iterator[Fix]:
-    """All kinds of changes, those first that the cause speaks for."""
+    """All kinds of fixes, the likeliest first."""
     if cause.by_value:  # nothing but more rows makes room for a value; what an input does to values is not seen
         yield from resized(scene, cause, producers)
         return

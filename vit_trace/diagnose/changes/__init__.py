@@ -1,1 +1,4 @@
-"""Changes that might help, as data: each module yields candidates of one kind. None is offered before it was tried."""
+"""Makes fixes that might let a forward run; each module yields one kind, none is offered before it was tried.
+
+Other rooms use the records (`records`), and of `inputs`, `parameters`, `settings` and `calls` what makes them.
+"""

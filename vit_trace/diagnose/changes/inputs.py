@@ -1,9 +1,9 @@
-"""Another input: its axes moved, its size, its dtype. No torch."""
+"""Changes the input: moves its axes, resizes it, converts its dtype. No torch."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from math import isqrt
 
@@ -18,23 +18,26 @@ from vit_trace.diagnose.trials import Case
 from vit_trace.targets.knobs import image_changes
 
 ROOT_DIVISORS = (32, 16, 14, 8, 7)
+"""Patch and window sizes whose multiples are tried as image sizes."""
+
 USUAL = (224, 256, 384, 512)
-COLOURS = (1, 3, 4)
+"""Image sizes tried after those multiples."""
+
+CHANNEL_COUNTS = (1, 3, 4)
+"""Numbers of channels of an image."""
 
 PART_OF_IMAGE = re.compile("patch|window|kernel|stride|head|dim|depth")
-"""Names of numbers that are no image's size."""
+"""Names of numbers that are not the size of an image."""
 
 WHOLE = {"uint8", "int8", "int16", "int32", "int64"}
 
 UNSHAPED = {"index", "chunk", "unpack"}
-"""Causes that another order of the input's axes is no answer to."""
+"""Failures that reordering the axes cannot fix."""
 
 
-def first_input(scene: Scene) -> tuple[int, ...]:
-    for stage in scene.inputs:
-        for spec in stage.outputs:
-            return spec.shape
-    return ()
+def first_input(scene: Scene) -> Shape:
+    """The shape of the first input; () where there is none."""
+    return next((spec.shape for stage in scene.inputs for spec in stage.outputs), ())
 
 
 def dtype_of_input(scene: Scene) -> str:
@@ -42,7 +45,7 @@ def dtype_of_input(scene: Scene) -> str:
 
 
 def conversions(scene: Scene) -> Iterator[Fix]:
-    """The input in the model's dtype; the model in the input's."""
+    """Converts the input to the model's dtype, or the model to the input's."""
     held = [operand.dtype for operand in scene.operands if operand.parameter]
     held = held or [parameter.dtype for parameter in scene.trace.parameters]
     held = ["int64"] if scene.call == "embedding" else held
@@ -55,7 +58,7 @@ def conversions(scene: Scene) -> Iterator[Fix]:
 
 
 def layouts(scene: Scene, cause: Cause, case: Case) -> Iterator[Fix]:
-    """A batch axis more or less, channels moved: only where the number or the order of axes may be what is wrong."""
+    """Adds or removes a batch axis, moves the channels: only if the number or order of the axes may be wrong."""
     shape = first_input(scene)
     expected = case.expected
     if expected is not None and len(expected) == len(shape) and plausible(shape, expected):
@@ -77,19 +80,19 @@ def layouts(scene: Scene, cause: Cause, case: Case) -> Iterator[Fix]:
 
 
 def rank_in_doubt(cause: Cause, shape: Sequence[int], expected: Sequence[int] | None) -> bool:
-    """Whether the input may have an axis too few or too many: the cause says so, the model, or the looks of it."""
+    """Whether the input may have too few or too many axes, by the model, by the cause or by its shape."""
     if expected is not None:
         return len(expected) != len(shape)
     return cause.rank is not None or (len(shape) == 3 and unbatched(shape) and cause.code not in UNSHAPED)
 
 
 def unbatched(shape: Sequence[int]) -> bool:
-    """Whether three axes look like one image: channels first or last, and sides that are longer than those."""
-    return (shape[0] in COLOURS and min(shape[1:]) > 4) or (shape[2] in COLOURS and min(shape[:2]) > 4)
+    """Whether three axes look like one image: channels first or last, and longer sides."""
+    return (shape[0] in CHANNEL_COUNTS and min(shape[1:]) > 4) or (shape[2] in CHANNEL_COUNTS and min(shape[:2]) > 4)
 
 
 def plausible(shape: Sequence[int], expected: Sequence[int]) -> bool:
-    """Whether an input stands the way the model wants it: the channels are where they should be."""
+    """Whether the channels of an input are where the model expects them."""
     return len(shape) != 4 or shape[1] == expected[1] or expected[1] not in (shape[0], shape[-1])
 
 
@@ -110,15 +113,15 @@ def built_for(shape: Shape, case: Case) -> dict[str, Value]:
     return changes
 
 
-def layout_steps(shape: tuple[int, ...], expected: tuple[int, ...] | None) -> Iterator[tuple[str, tuple[Method, ...]]]:
-    """(what they do, methods of the input)"""
-    colours = {expected[1]} if expected is not None and len(expected) == 4 else set(COLOURS)
-    if len(shape) == 4 and shape[-1] in colours and shape[1] not in colours:
+def layout_steps(shape: Shape, expected: Shape | None) -> Iterator[tuple[str, tuple[Method, ...]]]:
+    """(what the methods do, methods to call on the input)"""
+    channels = {expected[1]} if expected is not None and len(expected) == 4 else set(CHANNEL_COUNTS)
+    if len(shape) == 4 and shape[-1] in channels and shape[1] not in channels:
         yield "channels moved to the front", (method("permute", 0, 3, 1, 2),)
-    if len(shape) == 4 and shape[0] in colours and shape[1] not in colours:
+    if len(shape) == 4 and shape[0] in channels and shape[1] not in channels:
         yield "batch and channels exchanged", (method("transpose", 0, 1),)
     if len(shape) == 3:
-        if shape[-1] in colours and shape[0] not in colours:
+        if shape[-1] in channels and shape[0] not in channels:
             yield "channels moved to the front and a batch axis", (method("permute", 2, 0, 1), method("unsqueeze", 0))
         image = expected is not None or unbatched(shape)
         yield "a batch axis" if image else "an axis in front", (method("unsqueeze", 0),)
@@ -134,7 +137,7 @@ def layout_steps(shape: tuple[int, ...], expected: tuple[int, ...] | None) -> It
 
 
 def swapped(scene: Scene, cause: Cause) -> Iterator[Fix]:
-    """Two axes of the input exchanged, where their sizes are the ones that disagree."""
+    """Exchanges two axes of the input if their sizes are the ones that disagree."""
     shape = first_input(scene)
     pairs = [(1, 2), (0, 1)] if len(shape) == 3 else [(2, 3)] if len(shape) == 4 else []
     for one, two in pairs:
@@ -145,7 +148,7 @@ def swapped(scene: Scene, cause: Cause) -> Iterator[Fix]:
 
 
 def are_at_odds(scene: Scene, cause: Cause, one: int, two: int) -> bool:
-    """Whether two sizes, or what a grid makes of them, are those that disagree; or whether a refusal speaks of both."""
+    """Whether two sizes, or the grids of them, are the ones that disagree, or an assertion holds both."""
     if cause.code == "assertion":
         lists = [value for value in scene.failure.values.values() if isinstance(value, list)]
         return [two, one] in lists or {one, two} <= set(whole_numbers(scene))
@@ -156,65 +159,60 @@ def are_at_odds(scene: Scene, cause: Cause, one: int, two: int) -> bool:
 
 
 def whole_numbers(scene: Scene) -> list[int]:
-    """The numbers of the failing frame."""
+    """The whole numbers of the frame that raised."""
     return [value for value in scene.failure.values.values() if type(value) is int]
 
 
-def image(shape: Sequence[int]) -> str:
-    return f"an input of {shape[2]}×{shape[3]}"
-
-
 def input_sizes(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Case) -> Iterator[Fix]:
-    """The size the model was made for, sizes that divide, a grid with the right number of patches."""
-    shape = first_input(scene)
-    if case.expected is not None and len(case.expected) == 5 != len(shape):
-        yield from shaped(shape, [case.expected])
+    """Inputs of the size that the model was made for, of sizes that divide, of a grid with the right token count."""
+    shape, expected = first_input(scene), case.expected or ()
+    if len(expected) == len(shape) != 4 and shape:
+        yield from resized_to(shape, (shape[0], *expected[1:]))
+    elif len(expected) == 5:
+        yield from resized_to(shape, expected)
     if len(shape) != 4:
-        if case.expected is not None and shape and len(case.expected) == len(shape):
-            yield from shaped(shape, [(shape[0], *case.expected[1:])])
         return
-    if case.expected is not None and len(case.expected) == 4:
-        wanted = (shape[0], *case.expected[1:])
-        if wanted != shape:
-            if wanted[1] != shape[1]:
-                shown = f", {shape_text(wanted)}" if wanted[2:] != shape[2:] else ""
-                yield InputChange.sized(wanted, f"an input of {wanted[1]} channels{shown}")
-            else:
-                yield InputChange.sized(wanted, image(wanted))
-    for side in cause.sides[1:]:
-        if cause.code == "conv-channels":
-            yield InputChange.sized((shape[0], side.size, *shape[2:]), f"an input of {side.size} channels")
-    for height, width in chain(
-        asserted(scene, shape), grids(cause, scene, shape, producers), multiples(scene, cause, shape)
-    ):
-        wanted = (shape[0], shape[1], height, width)
-        if wanted != shape:
-            yield InputChange.sized(wanted, image(wanted))
+    if len(expected) == 4:
+        yield from image_of(shape, expected[1], *expected[2:])
+    if cause.code == "conv-channels":
+        for side in cause.sides[1:]:
+            yield from image_of(shape, side.size)
+    sizes = chain(asserted(scene, shape), grids(cause, scene, shape, producers), multiples(scene, cause, shape))
+    for height, width in sizes:
+        yield from image_of(shape, shape[1], height, width)
     if cause.code in ("linear", "norm-size", "conv-channels", "einops-length", "assertion"):
-        for channels in COLOURS:
-            if channels != shape[1]:
-                wanted = (shape[0], channels, *shape[2:])
-                yield InputChange.sized(wanted, f"an input of {channels} channels")
+        for channels in CHANNEL_COUNTS:
+            yield from image_of(shape, channels)
+
+
+def image_of(shape: Shape, channels: int, *size: int) -> Iterator[Fix]:
+    """The batch of images with other channels or of another (height, width); nothing where both stay."""
+    wanted = (shape[0], channels, *(size or shape[2:]))
+    text = f"an input of {wanted[2]}×{wanted[3]}"
+    if channels != shape[1]:
+        text = f"an input of {channels} channels{f', {shape_text(wanted)}' if wanted[2:] != shape[2:] else ''}"
+    if wanted != shape:
+        yield InputChange.sized(wanted, text)
+
+
+def resized_to(shape: Shape, wanted: Shape) -> Iterator[Fix]:
+    """The input in another shape; nothing where it has that shape."""
+    if wanted != shape:
+        yield InputChange.sized(wanted)
 
 
 def input_width(scene: Scene, cause: Cause, case: Case) -> Iterator[Fix]:
-    """Tokens of the width that a layer was built for."""
+    """Tokens with as many features as the layer was built for."""
     shape = first_input(scene)
     if case.expected is not None or len(shape) == 4 or len(cause.sides) != 2:
         return
     have, want = (side.size for side in cause.sides)
     if cause.code in ("linear", "norm-size", "attention-width") and shape[-1:] == (have,):
-        yield from shaped(shape, [(*shape[:-1], want)])
+        yield from resized_to(shape, (*shape[:-1], want))
 
 
-def shaped(shape: tuple[int, ...], wanted: Iterable[tuple[int, ...]]) -> Iterator[Fix]:
-    for one in wanted:
-        if one != shape:
-            yield InputChange.sized(one)
-
-
-def asserted(scene: Scene, shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
-    """Sizes that the raising code speaks of: self.img_size = (224, 224)."""
+def asserted(scene: Scene, shape: Shape) -> Iterator[tuple[int, int]]:
+    """Sizes that the raising code holds: self.img_size = (224, 224)."""
     if scene.failure.call != "raise":
         return
     for name, value in scene.failure.values.items():
@@ -226,10 +224,8 @@ def asserted(scene: Scene, shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
             yield value, value
 
 
-def grids(
-    cause: Cause, scene: Scene, shape: tuple[int, ...], producers: Sequence[Producer]
-) -> Iterator[tuple[int, int]]:
-    """Where one count of tokens is a grid of this input, inputs whose grid gives the other count."""
+def grids(cause: Cause, scene: Scene, shape: Shape, producers: Sequence[Producer]) -> Iterator[tuple[int, int]]:
+    """If one of the token counts is a grid of this input: inputs whose grid gives the other count."""
     sizes = [side.size for side in cause.sides]
     free = cause.code == "broadcast"  # there only a table of positions says how many there should be
     held = {made.size for made in producers if made.parameter}
@@ -249,8 +245,8 @@ def grids(
                     yield root * (shape[2] // down), root * (shape[3] // across)
 
 
-def multiples(scene: Scene, cause: Cause, shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
-    """The nearest sizes that are multiples of what has to divide them."""
+def multiples(scene: Scene, cause: Cause, shape: Shape) -> Iterator[tuple[int, int]]:
+    """The nearest multiples of what has to divide the image size, then the usual sizes."""
     if cause.code not in ("reshape", "window", "einops-divide", "einops-length", "assertion", "cat", "kernel"):
         return
     numbers = [cause.divisor or 0]
@@ -266,5 +262,5 @@ def multiples(scene: Scene, cause: Cause, shape: tuple[int, ...]) -> Iterator[tu
 
 
 def rounded(size: int, step: int, up: int) -> int:
-    """The multiple of a step next to a size, at least one step."""
+    """The multiple of a step next to a size, below or above; at least one step."""
     return max(size // step + (up and size % step > 0), 1) * step

@@ -1,12 +1,12 @@
-"""Another hyperparameter, or an attribute of a module that takes its place. No torch."""
+"""Changes hyperparameters, or the attributes of modules that hold them. No torch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from vit_trace.base.trace import Value
 from vit_trace.diagnose.cause import Cause
-from vit_trace.diagnose.changes.inputs import built_for, first_input
+from vit_trace.diagnose.changes.inputs import built_for, first_input, whole_numbers
 from vit_trace.diagnose.changes.parameters import LIKEWISE, other_blocks
 from vit_trace.diagnose.changes.records import AttributeChange, Fix
 from vit_trace.diagnose.scene import Scene
@@ -14,7 +14,7 @@ from vit_trace.diagnose.trials import Case
 
 
 def matching_hyperparameters(scene: Scene, case: Case) -> Iterator[Fix]:
-    """The model built for the input it is given: its image size, its channels."""
+    """Builds the model for its input: its image size, its channels."""
     shape = first_input(scene)
     changes = built_for(shape, case) if len(shape) == 4 else {}
     for name, value in changes.items():
@@ -24,39 +24,44 @@ def matching_hyperparameters(scene: Scene, case: Case) -> Iterator[Fix]:
 
 
 def dividing(scene: Scene, cause: Cause, case: Case) -> Iterator[Fix]:
-    """A number that does not divide, changed to those near it that do."""
+    """Changes a number that does not divide to a near one that does."""
     divisor = cause.divisor
     if divisor is None or divisor < 2:
         return
-    sizes = {side.size for side in cause.sides} | {
-        value for value in scene.failure.values.values() if type(value) is int and value > divisor
-    }
-    knobs = [name for name, value in case.hyperparameters.items() if value in (divisor, [divisor, divisor])]
+    sizes = {side.size for side in cause.sides} | {size for size in whole_numbers(scene) if size > divisor}
     near = [value for value in nearest(divisor) if any(size % value == 0 for size in sizes - {divisor})]
-    for value in near:
-        for name in knobs:
-            if case.variant is not None:
-                yield case.setting({name: value})
-    if knobs and case.variant is not None:
+    names = [name for name, value in case.hyperparameters.items() if value in (divisor, [divisor, divisor])]
+    if names and case.variant is not None:
+        yield from (case.setting({name: value}) for value in near for name in names)
         return
     module = scene.stage.module if scene.stage is not None else ""
     for name, number in scene.failure.values.items():
-        if not name.startswith("self.") or number != divisor:
+        if name.startswith("self.") and number == divisor:
+            for value in near:
+                yield from in_all_blocks(scene, module, {name: value} | derived(scene, sizes, name, value))
+
+
+def derived(scene: Scene, sizes: set[int], name: str, value: int) -> dict[str, Value]:
+    """Attributes that follow from another one and its new value: head_dim from num_heads."""
+    found: dict[str, Value] = {}
+    divisor = scene.failure.values[name]
+    for other, held in scene.failure.values.items():
+        if not other.startswith("self.") or other == name or type(held) is not int or type(divisor) is not int:
             continue
-        attribute = name.removeprefix("self.")
-        path = f"{module}.{attribute}" if module else attribute
-        for value in near:
-            values: dict[str, Value] = {path: value}
-            for other, held in scene.failure.values.items():  # head_dim follows from num_heads
-                whole = [size for size in sizes if type(held) is int and size // divisor == held and size % value == 0]
-                if other.startswith("self.") and other != name and whole:
-                    values[f"{module}.{other.removeprefix('self.')}" if module else other[5:]] = whole[0] // value
-            words = ", ".join(f"{key} = {held}" for key, held in values.items())
-            yield AttributeChange(words, values)
-            others = other_blocks(scene, module) if module else []
-            if others:
-                alike = {f"{other}{key.removeprefix(module)}": held for other in others for key, held in values.items()}
-                yield AttributeChange(f"{words}{LIKEWISE}", {**values, **alike})
+        whole = next((size for size in sizes if size // divisor == held and size % value == 0), None)
+        if whole is not None:
+            found[other] = whole // value
+    return found
+
+
+def in_all_blocks(scene: Scene, module: str, changed: Mapping[str, Value]) -> Iterator[Fix]:
+    """Attributes of one module, by their names in its code (self.heads); then also of its namesakes in other blocks."""
+    paths = {name.replace("self", module, 1).removeprefix("."): value for name, value in changed.items()}
+    text = ", ".join(f"{path} = {value}" for path, value in paths.items())
+    yield AttributeChange(text, paths)
+    if others := other_blocks(scene, module) if module else []:
+        more = {f"{other}{path.removeprefix(module)}": value for other in others for path, value in paths.items()}
+        yield AttributeChange(f"{text}{LIKEWISE}", {**paths, **more})
 
 
 def nearest(number: int) -> list[int]:
