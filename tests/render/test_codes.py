@@ -17,6 +17,7 @@ MAKERS = {
     "Diagnostic",
     "Failure",
     "Cause",
+    "MisfitKind",
     "Refused",
     "rule",
     "silent_mistake",

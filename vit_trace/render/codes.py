@@ -14,8 +14,9 @@ from vit_trace.base.modules import import_all
 from vit_trace.check import rules
 from vit_trace.codes.registry import AREA_OF, MEANINGS, TITLES
 from vit_trace.diagnose import causes, silent
+from vit_trace.weights import causes as misfits
 
-for package in (causes, silent, rules):
+for package in (causes, silent, rules, misfits):
     import_all(package.__name__)
 
 WIDTH = 100

@@ -1,0 +1,127 @@
+"""Finds tensors under other names: a prefix, q, k and v apart or together, another library, another model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from msgspec.structs import replace
+
+from vit_trace.config.words import cut
+from vit_trace.weights.causes import Misfit, MisfitKind
+from vit_trace.weights.compare import Comparison
+from vit_trace.weights.model import Model
+from vit_trace.weights.naming import Named
+
+MODEL = MisfitKind(
+    "checkpoint-model",
+    """
+    The checkpoint has almost none of the model's tensors: it belongs to another architecture.
+    """,
+)
+NAMING = MisfitKind(
+    "checkpoint-naming",
+    """
+    The checkpoint has the names of another library (timm, transformers, vit-pytorch, torchvision, the JAX ViT).
+    The notes show how the names correspond; shapes are compared under that mapping.
+    """,
+)
+PREFIX = MisfitKind(
+    "checkpoint-prefix",
+    """
+    All names start with a prefix that the model's names do not have, or the other way round: module. of DataParallel,
+    _orig_mod. of torch.compile, model. or backbone. of a training framework.
+    """,
+)
+QKV = MisfitKind(
+    "checkpoint-qkv",
+    """
+    One side keeps the weights of q, k and v in one tensor, the other in three. The rows are the same, in that order.
+    """,
+)
+
+STRANGERS = 0.3
+"""Share of a model's tensors below which a checkpoint is of another model."""
+
+Renamed = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def other_model(found: Comparison) -> Misfit | None:
+    """That hardly a tensor of the model is in the checkpoint."""
+    if found.ours is not None or found.common >= STRANGERS * found.total:
+        return None
+    message = f"checkpoint is of another model: {found.common} of this model's {found.total} tensors are in it"
+    note = f"the checkpoint has {cut(', '.join(item.ours for item in found.items if item.ours)[:120], 120)}"
+    return MODEL(message, found.items, notes=(note,))
+
+
+def other_names(found: Comparison, model: Model) -> Iterator[Misfit]:
+    """What is the same tensors under other names."""
+    one, two = found.ours, found.theirs
+    if one is not None and two is not None and one.layout != two.layout:
+        yield other_layout(found, one, two)
+        return
+    fits = f"{found.common} of the model's {found.total} names then agree"
+    if not found.items:
+        fits = f"all {found.total} tensors fit"
+    if found.strip or found.add:
+        yield other_prefix(found, model, fits)
+    if one is None or two is None or not found.renamed:
+        return
+    if one.fused != two.fused:
+        yield other_qkv(found.renamed, one.fused, fits)
+    elif not found.strip and not found.add and any(name not in names for name, names in found.renamed):
+        message = f"checkpoint has the names of another version of {two.layout.words}"
+        help = (f"rename {len(found.renamed)} tensors this way (tried: {fits})",)
+        yield NAMING(message, help=help, notes=renamings(examples(found.renamed)))
+
+
+def other_layout(found: Comparison, one: Named, two: Named) -> Misfit:
+    """Names of another library."""
+    message = f"checkpoint is named as in {one.layout.words}, this model as in {two.layout.words}"
+    notes = list(renamings(examples(found.renamed)))
+    if "jax" in (one.layout.name, two.layout.name):
+        notes.append("kernels of linear layers are (in, out) in JAX and (out, in) in torch: transpose them")
+    if ("flat.weight" in one.pieces) != ("flat.weight" in two.pieces):
+        notes.append("a flattened patch is ordered (row column channel), a convolution (channel row column)")
+    outcome = "what else differs has its own diagnostic" if found.items else "the shapes then agree"
+    help = (f"rename {len(found.renamed)} tensors this way (tried: {outcome})",)
+    return NAMING(message, help=help, notes=tuple(notes))
+
+
+def other_qkv(renamed: Renamed, fused: bool, fits: str) -> Misfit:
+    """q, k and v in one tensor on one side only."""
+    kept, wanted = ("one tensor", "three") if fused else ("three tensors", "one")
+    way = "split each into thirds" if fused else "join them, q before k before v"
+    split = [pair for pair in renamed if fused == (len(pair[1]) > 1)] or renamed
+    message = f"checkpoint keeps q, k and v as {kept}, this model as {wanted}"
+    return QKV(message, help=(f"{way} (tried: {fits})",), notes=renamings(split[:2]))
+
+
+def other_prefix(found: Comparison, model: Model, fits: str) -> Misfit:
+    """A prefix too many or too few; only a note where the model's library handles it."""
+    if found.strip and found.add:
+        message = f"checkpoint's names start with {found.strip}, this model's with {found.add}"
+        change = f"put {found.add} for {found.strip}"
+    elif found.strip:
+        message = f"checkpoint's names start with {found.strip}, this model's do not"
+        change = f"take {found.strip} off"
+    else:
+        message = f"this model's names start with {found.add}, the checkpoint's do not"
+        change = f"put {found.add} before them"
+    misfit = PREFIX(message, help=(f"{change} (tried: {fits})",))
+    if model.base and {found.strip, found.add} <= {"", model.base}:
+        notes = ("from_pretrained handles it, load_state_dict does not",)
+        return replace(misfit, notes=notes, severity="note")
+    return misfit
+
+
+def examples(renamed: Renamed) -> Renamed:
+    """One renaming of each kind: of the layers only the first is shown."""
+    kinds = "pos patch embedding qkv query q_proj in_proj fc1 Dense_0 net head".split()
+    firsts = (next((pair for pair in renamed if kind in pair[0]), None) for kind in kinds)
+    chosen = {pair[0]: pair for pair in firsts if pair is not None}
+    return tuple(chosen.values())[:5] or renamed[:3]
+
+
+def renamings(pairs: Sequence[tuple[str, tuple[str, ...]]]) -> tuple[str, ...]:
+    return tuple(f"{name} → {', '.join(names)}" for name, names in pairs)

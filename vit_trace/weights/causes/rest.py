@@ -1,0 +1,81 @@
+"""Reports what has no known cause: tensors that are missing, left over or of another shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from msgspec.structs import replace
+
+from vit_trace.base.words import shape_text
+from vit_trace.weights.causes import LAST, Misfit, MisfitKind, by_name, by_role, names_of
+from vit_trace.weights.compare import Comparison, Item
+from vit_trace.weights.describe import Description
+from vit_trace.weights.layouts import part_of
+
+MISSING = MisfitKind(
+    "checkpoint-missing",
+    """
+    The checkpoint lacks tensors of the model, and no cause is recognised. They would keep random values.
+    """,
+)
+UNEXPECTED = MisfitKind(
+    "checkpoint-unexpected",
+    """
+    The checkpoint has tensors that the model has no place for. Without them the model computes something else than it
+    was trained for. It is a warning only for parts after the tokens (a pooler, a projection).
+    """,
+)
+SHAPE = MisfitKind(
+    "checkpoint-shape",
+    """
+    Tensors have another shape in the model, and no cause is recognised.
+    """,
+)
+
+AFTER_TOKENS = ("pooler", "pre_logits", "head_norm", "proj")
+"""Parts after the tokens: a checkpoint may have them and the model not."""
+
+
+@by_role(LAST)
+def unexplained_by_role(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
+    return unexplained(items)
+
+
+@by_name(LAST)
+def unexplained_by_name(items: Sequence[Item], found: Comparison) -> Iterator[Misfit]:
+    return unexplained(items)
+
+
+def unexplained(items: Sequence[Item]) -> Iterator[Misfit]:
+    """One misfit for each kind of difference, with the count of tensors and examples."""
+    missing = tuple(item for item in items if item.have is None)
+    extra = tuple(item for item in items if item.want is None)
+    if missing:
+        yield MISSING(f"checkpoint lacks {counted(missing)} of this model: {names_of(missing)}", missing)
+    harmless = tuple(item for item in extra if part_of(item.role).split(".")[0] in AFTER_TOKENS)
+    if harmful := tuple(item for item in extra if item not in set(harmless)):
+        yield left_over(harmful)
+    if harmless:
+        yield replace(left_over(harmless), severity="warning")
+    other = [item for item in items if item.have is not None and item.want is not None]
+    if other:
+        yield other_shapes(tuple(other))
+
+
+def left_over(items: tuple[Item, ...]) -> Misfit:
+    return UNEXPECTED(
+        f"this model has no place for {counted(items)} of the checkpoint: {names_of(items, ours=True)}", items
+    )
+
+
+def other_shapes(items: tuple[Item, ...]) -> Misfit:
+    first = items[0]
+    assert first.have is not None and first.want is not None
+    shapes = f"{first.ours} is {shape_text(first.have)}, in this model {shape_text(first.want)}"
+    more = f", and {len(items) - 1} more" if len(items) > 1 else ""
+    return SHAPE(f"{counted(items)} differ in shape: {shapes}{more}", items)
+
+
+def counted(items: Sequence[Item]) -> str:
+    count = len({item.name for item in items})
+    return f"{count} tensor{'s' * (count != 1)}"
