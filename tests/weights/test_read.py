@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 from vit_trace.base.refused import Refused
 from vit_trace.weights import read
-from vit_trace.weights.pickles import ALLOWED
+from vit_trace.weights.torch_values import ALLOWED
 
 STATE = {
     "a": torch.zeros(2, 3),

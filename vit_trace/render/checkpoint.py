@@ -10,7 +10,7 @@ from vit_trace.base.words import compact
 from vit_trace.render import theme
 from vit_trace.render.cells import borderless, printable
 from vit_trace.weights.describe import Description
-from vit_trace.weights.holding import Holding, heads_of
+from vit_trace.weights.holding import Holding, heads_or_likely
 
 UNKNOWN = "unknown"
 
@@ -30,7 +30,7 @@ def print_holding(held: Holding, console: Console) -> None:
     for note in held.notes:
         console.print(Text.assemble(("note: ", "bold"), printable(note)))
     if held.spec is not None and held.model is not None:
-        heads = "" if held.model.heads else f" ({heads_of(held.model)} heads assumed)"
+        heads = "" if held.model.heads else f" ({heads_or_likely(held.model)} heads assumed)"
         console.print()
         console.print(Text(f"to build it{heads}:", theme.SAME))
         console.print(Text(f"vit-trace {' '.join(held.spec)}"), soft_wrap=True)

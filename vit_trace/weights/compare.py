@@ -1,7 +1,7 @@
-"""A checkpoint's tensors beside a model's: which are the same, which differ in shape, which only one has. No torch.
+"""Compares a checkpoint's tensors with a model's: equal, of another shape, on one side only. No torch.
 
-By role where both are Vision Transformers in a layout that is known, so that another library's names do not hide that
-the shapes agree; by name, with or without a prefix, everywhere else.
+By role where both are Vision Transformers in known layouts, so that another library's names do not hide that the shapes
+agree; by name, with or without a prefix, otherwise.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from vit_trace.weights.naming import Named, Piece, recognised
 Shape = tuple[int, ...]
 
 IGNORED = ("position_ids", "relative_position_index", "num_batches_tracked", "attn_mask", "relative_coords_table")
-"""Buffers that follow from the config: whether a checkpoint has them does not matter."""
+"""Buffers that follow from the config: a checkpoint need not have them."""
 
 
 class Item(Struct, frozen=True):
-    """Something that does not agree: `have` is the checkpoint's shape, `want` the model's, None where it has none."""
+    """A difference: `have` is the checkpoint's shape, `want` the model's, None where it has none."""
 
     ours: str
     theirs: str
@@ -37,7 +37,7 @@ class Item(Struct, frozen=True):
 
     @property
     def axes(self) -> tuple[str, ...]:
-        """What the axes are on which the two differ."""
+        """What the differing axes are."""
         names = AXES.get(part_of(self.role), ())
         if self.have is None or self.want is None or len(self.have) != len(self.want) or len(names) != len(self.have):
             return ()
@@ -46,9 +46,9 @@ class Item(Struct, frozen=True):
 
 
 class Comparison(Struct, frozen=True):
-    """`strip` is what stands before the checkpoint's names, `add` before the model's; `total` counts the model's.
+    """`strip` is the prefix of the checkpoint's names, `add` that of the model's; `total` counts the model's.
 
-    `left` and `right` are all names of both without prefix, where they were compared by name.
+    `left` and `right` are all names of both without prefix, where the comparison is by name.
     """
 
     items: tuple[Item, ...]
@@ -94,7 +94,7 @@ def by_name(ours: Mapping[str, Entry], theirs: Mapping[str, Entry], strip: str =
 def prefixed(ours: Mapping[str, Entry], theirs: Mapping[str, Entry], direct: Comparison) -> Comparison:
     """The comparison under the prefix that brings most names together."""
     best, common = direct, sum(name in theirs for name in ours)
-    for strip, add in candidates(ours, theirs):
+    for strip, add in likely_prefixes(ours, theirs):
         names = {one.removeprefix(add) for one in theirs}
         shared = sum(name.removeprefix(strip) in names for name in ours)
         if shared > common and 2 * shared > min(len(ours), len(theirs)):
@@ -102,8 +102,8 @@ def prefixed(ours: Mapping[str, Entry], theirs: Mapping[str, Entry], direct: Com
     return best
 
 
-def candidates(ours: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> list[tuple[str, str]]:
-    """Prefixes of one side that leave names of the other side, the likeliest few."""
+def likely_prefixes(ours: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> list[tuple[str, str]]:
+    """Prefixes of one side that leave names of the other side, the likeliest three."""
     found: Counter[tuple[str, str]] = Counter()
     for place, (names, others) in enumerate(((ours, theirs), (theirs, ours))):
         for name in names:
@@ -118,8 +118,8 @@ def candidates(ours: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> list[t
 
 
 def by_role(one: Named, two: Named, ours: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> Comparison:
-    """Tensors by what they are, whatever they are called; what has no role by its name within the backbone."""
-    left, right = alike(one.pieces, two.pieces)
+    """Tensors by role, whatever their names; what has no role by its name within the backbone."""
+    left, right = same_patch_form(one.pieces, two.pieces)
     same = one.layout == two.layout
     items = []
     for role in dict.fromkeys((*right, *left)):
@@ -141,11 +141,11 @@ def by_role(one: Named, two: Named, ours: Mapping[str, Entry], theirs: Mapping[s
     rest = by_name(
         {name: ours[name] for name in one.rest}, {name: theirs[name] for name in two.rest}, one.prefix, two.prefix
     )
-    strip, add = differing(one.prefix, two.prefix)
+    strip, add = without_common_end(one.prefix, two.prefix)
     return Comparison((*items, *rest.items), len(theirs), strip, add, one, two, tuple(renamings(left, right)))
 
 
-def differing(one: str, two: str) -> tuple[str, str]:
+def without_common_end(one: str, two: str) -> tuple[str, str]:
     """The prefixes without what both end in: (module., "") of module.vit. and vit.; ("", vit.) of "" and vit."""
     if one.endswith(two):
         return one[: len(one) - len(two)], ""
@@ -154,14 +154,14 @@ def differing(one: str, two: str) -> tuple[str, str]:
     return one, two
 
 
-def alike(one: Mapping[str, Piece], two: Mapping[str, Piece]) -> tuple[dict[str, Piece], dict[str, Piece]]:
-    """Both with patches in one form: flattened where either library flattens them."""
+def same_patch_form(one: Mapping[str, Piece], two: Mapping[str, Piece]) -> tuple[dict[str, Piece], dict[str, Piece]]:
+    """Both with patches in one form: flattened where one of the libraries flattens them."""
     if ("flat.weight" in one) == ("flat.weight" in two):
         return dict(one), dict(two)
-    return flattened(one), flattened(two)
+    return flattened_patches(one), flattened_patches(two)
 
 
-def flattened(pieces: Mapping[str, Piece]) -> dict[str, Piece]:
+def flattened_patches(pieces: Mapping[str, Piece]) -> dict[str, Piece]:
     found = {}
     for role, piece in pieces.items():
         if role == "patch.weight":

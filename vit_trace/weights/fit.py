@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from vit_trace.base.trace import Diagnostic, Source
 from vit_trace.weights.causes import Misfit
-from vit_trace.weights.causes.names import MODEL, other_names
+from vit_trace.weights.causes.names import MODEL, find_names
 from vit_trace.weights.causes.quiet import other_dtypes, other_heads
 from vit_trace.weights.data import Checkpoint
 from vit_trace.weights.differences import differences
@@ -34,7 +34,7 @@ def fit(checkpoint: Checkpoint, target: Target, places: Mapping[str, Source] | N
     model = model_of(target)
     found, ours, misfits = differences(checkpoint, target, model)
     if not any(misfit.code == MODEL.code for misfit in misfits):
-        misfits = [*other_names(found, model), *misfits]
+        misfits = [*find_names(found, model), *misfits]
     remedies = Remedies(checkpoint, target, misfits)
     diagnostics = [remedies.diagnostic(misfit, places) for misfit in misfits]
     span = places.get(name_in(target, "heads") or "")

@@ -1,4 +1,4 @@
-"""What a checkpoint holds, as one record for screen and JSON, and the config that it can be written as. No torch."""
+"""Sums up a checkpoint as one record for screen and JSON, and writes it as a config. No torch."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from msgspec import Struct
 
 from vit_trace.base.refused import refuse
 from vit_trace.weights.data import Checkpoint
-from vit_trace.weights.describe import Description, described, likely_heads, parameters
+from vit_trace.weights.describe import Description, described, likely_heads
 
 SCHEMA = "vit-trace-checkpoint/1"
 
 
 class Holding(Struct, frozen=True):
-    """A checkpoint's tensors in numbers, the model they are of and a spec that builds it, where they are known.
+    """A checkpoint's tensors in numbers, their model and a spec that builds it, where they are known.
 
-    `heads` of the spec are likely ones where the model's are not known.
+    The spec has a likely number of heads where the model's is not known.
     """
 
     schema: str
@@ -42,7 +42,7 @@ def holding(checkpoint: Checkpoint) -> Holding:
         checkpoint.path,
         checkpoint.format,
         len(checkpoint.entries),
-        parameters(checkpoint.entries),
+        sum(entry.numel for entry in checkpoint.entries.values()),
         dict(dtypes.most_common()),
         checkpoint.taken,
         checkpoint.notes,
@@ -51,8 +51,8 @@ def holding(checkpoint: Checkpoint) -> Holding:
     )
 
 
-def heads_of(model: Description) -> int:
-    """Heads that are known, else likely ones that divide the width and go with the tensors there are."""
+def heads_or_likely(model: Description) -> int:
+    """The known number of heads, else a likely one that divides the width and agrees with the tensors."""
     heads = model.heads or likely_heads(model.dim, model.inner)
     if model.heads is None and model.layout == "classic" and model.inner == model.dim:
         if not model.projected:  # the classic ViT leaves the projection out for one head as wide as the tokens
@@ -62,24 +62,26 @@ def heads_of(model: Description) -> int:
     return heads
 
 
-def plain(model: Description) -> bool:
-    """Whether its sizes say all that a config of its library asks for."""
+def fully_known(model: Description) -> bool:
+    """Whether its sizes give everything that a config of its library needs."""
     return model.image is not None and model.patch is not None and model.mlp_dim is not None and not model.gated
 
 
-def side(pair: tuple[int, int] | None) -> str:
+def side_words(pair: tuple[int, int] | None, text: str) -> str:
+    """One number where the sides are equal, else both as in `text`."""
     assert pair is not None
-    return str(pair[0]) if pair[0] == pair[1] else f"{pair[0]}x{pair[1]}"
+    return str(pair[0]) if pair[0] == pair[1] else text.format(*pair)
 
 
 def spec_of(model: Description) -> tuple[str, ...] | None:
-    """The words after `vit-trace` that build such a model."""
-    if not plain(model) or model.dist:
+    """The arguments of `vit-trace` that build such a model."""
+    if not fully_known(model) or model.dist:
         return None
-    heads = heads_of(model)
+    heads = heads_or_likely(model)
     if model.layout == "classic" and model.inner % heads == 0:
         flags = {
-            "image-size": side(model.image), "patch-size": side(model.patch), "dim": model.dim, "depth": model.depth,
+            "image-size": side_words(model.image, "{}x{}"), "patch-size": side_words(model.patch, "{}x{}"),
+            "dim": model.dim, "depth": model.depth,
             "heads": heads, "dim-head": model.inner // heads, "mlp-dim": model.mlp_dim,
             "num-classes": model.classes or 0, "channels": model.channels,
         }  # fmt: skip
@@ -103,7 +105,7 @@ def timm_values(model: Description) -> dict[str, Any]:
         "in_chans": model.channels,
         "embed_dim": model.dim,
         "depth": model.depth,
-        "num_heads": heads_of(model),
+        "num_heads": heads_or_likely(model),
         "mlp_ratio": int(ratio) if ratio == int(ratio) else ratio,
     }
     if model.registers:
@@ -118,18 +120,18 @@ def config_text(held: Holding, suffix: str) -> str:
     """The model as a config: YAML of the built-in ViT, JSON of timm or transformers. Raises Refused."""
     model = held.model
     if model is None:
-        raise refuse("no-config", f"{held.path} holds no Vision Transformer whose layout is known, so no config of it")
-    if model.layout == "classic" and plain(model) and model.classes is not None:
+        raise refuse("no-config", f"{held.path} holds no Vision Transformer in a known layout, so it has no config")
+    if model.layout == "classic" and fully_known(model) and model.classes is not None:
         if suffix == ".json":
             raise other_suffix(held, "model.yaml", "the built-in ViT is configured in YAML")
         return yaml_text(held, model)
     values = json_values(model)
     if values is None:
         unknown = "; ".join(model.how[name] for name in ("image", "patch") if name in model.how)
-        words = unknown or f"{model.library} has no config that says all of it"
+        words = unknown or f"{model.library} has no config for all of it"
         raise refuse("no-config", f"{held.path} cannot be written as a config: {words}")
     if suffix != ".json":
-        raise other_suffix(held, "config.json", f"the built-in ViT has other tensors than {model.library}'s")
+        raise other_suffix(held, "config.json", f"the built-in ViT has other tensors than a ViT of {model.library}")
     return json.dumps(values, indent=2) + "\n"
 
 
@@ -138,13 +140,14 @@ def other_suffix(held: Holding, name: str, reason: str) -> Exception:
 
 
 def yaml_text(held: Holding, model: Description) -> str:
-    heads = heads_of(model)
+    heads = heads_or_likely(model)
     sure = model.how.get("heads", "") if model.heads else f"assumed: {model.how.get('heads', '')}"
     image = model.how.get("patch", "")
     lines = [
         f"# the model in {held.path}",
-        f"image_size: {yaml_side(model.image)}",
-        f"patch_size: {yaml_side(model.patch)}" + (f"  # assumed: {image}" if "patch" in model.assumed else ""),
+        f"image_size: {side_words(model.image, '[{}, {}]')}",
+        f"patch_size: {side_words(model.patch, '[{}, {}]')}"
+        + (f"  # assumed: {image}" if "patch" in model.assumed else ""),
         f"num_classes: {model.classes}",
         f"dim: {model.dim}",
         f"depth: {model.depth}",
@@ -159,14 +162,9 @@ def yaml_text(held: Holding, model: Description) -> str:
     return "\n".join(lines) + "\n"
 
 
-def yaml_side(pair: tuple[int, int] | None) -> str:
-    assert pair is not None
-    return str(pair[0]) if pair[0] == pair[1] else f"[{pair[0]}, {pair[1]}]"
-
-
 def json_values(model: Description) -> dict[str, Any] | None:
-    """A config.json as its library reads it; None where it has none that says all."""
-    if not plain(model) or model.dist or model.inner != model.dim:
+    """A config.json as its library reads it; None where none says everything."""
+    if not fully_known(model) or model.dist or model.inner != model.dim:
         return None
     if model.layout == "timm" and model.cls:
         return {
@@ -185,7 +183,7 @@ def json_values(model: Description) -> dict[str, Any] | None:
             "num_channels": model.channels,
             "hidden_size": model.dim,
             "num_hidden_layers": model.depth,
-            "num_attention_heads": heads_of(model),
+            "num_attention_heads": heads_or_likely(model),
             "intermediate_size": model.mlp_dim,
         }
         return values | ({"num_labels": model.classes} if model.classes else {})

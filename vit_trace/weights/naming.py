@@ -1,7 +1,7 @@
-"""Names of tensors -> the layout they are in, the prefix before it, and the role of each. No torch.
+"""Recognises the layout of tensors by their names: its prefix, and the role of each tensor. No torch.
 
-A role's shape is brought to one normal form, whatever the library keeps: q, k and v apart, linear weights as (out, in),
-tokens and positions without leading axes of 1. So the same model has the same roles and shapes in every library.
+A role's shape has one normal form, whatever the library keeps: q, k and v apart, linear weights as (out, in), tokens
+and positions without leading axes of 1. So the same model has the same roles and shapes in every library.
 """
 
 from __future__ import annotations
@@ -9,19 +9,21 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from functools import cache
 from math import prod
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from vit_trace.weights.data import Entry
-from vit_trace.weights.layouts import BY_NAME, HEAD_ROLES, LAYOUTS, Layout
+from vit_trace.weights.layouts import HEAD_ROLES, Layout, layouts
 
 NUMBER = re.compile(r"(?<=[._/])\d+(?=[./]|$)")
 TOKENS = ("cls", "dist", "mask")
 
 
 class Piece(Struct, frozen=True):
-    """A tensor, or the part of a fused one, in its role: the name it has, and its shape in normal form."""
+    """A tensor in its role, or the part of a fused one: its name, and its shape in normal form."""
 
     name: str
     shape: tuple[int, ...]
@@ -29,7 +31,7 @@ class Piece(Struct, frozen=True):
 
 
 class Named(Struct, frozen=True):
-    """The tensors of a Vision Transformer by role; `heads` where shapes tell, `rest` what no role is known for."""
+    """The tensors of a Vision Transformer by role; `heads` where shapes tell, `rest` what has no known role."""
 
     layout: Layout
     prefix: str
@@ -42,16 +44,23 @@ class Named(Struct, frozen=True):
         return any(piece.fused for piece in self.pieces.values())
 
 
+class Reading(NamedTuple):
+    """One thing that a name can be."""
+
+    prefix: str
+    layout: str
+    role: str
+    layer: int | None
+
+
+@cache
 def templates() -> dict[str, list[tuple[str, str]]]:
     """(layout, role) by name, of all layouts."""
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for layout in LAYOUTS:
+    for layout in layouts().values():
         for name, role in layout.roles.items():
             found[name].append((layout.name, role))
     return found
-
-
-TEMPLATES = templates()
 
 
 def numberings(name: str) -> Iterator[tuple[str, int | None]]:
@@ -68,20 +77,20 @@ def numberings(name: str) -> Iterator[tuple[str, int | None]]:
             )
 
 
-def places(name: str) -> Iterator[tuple[str, str, str, int | None]]:
-    """(prefix, layout, role, layer) for all that a name can be."""
+def readings(name: str) -> Iterator[Reading]:
+    """Everything that a name can be."""
     starts = [0, *(match.end() for match in re.finditer(r"[./]", name))]
     for start in starts[:12]:
         for template, layer in numberings(name[start:]):
-            for layout, role in TEMPLATES.get(template, ()):
-                yield name[:start], layout, role, layer
+            for layout, role in templates().get(template, ()):
+                yield Reading(name[:start], layout, role, layer)
 
 
 def recognised(entries: Mapping[str, Entry]) -> Named | None:
-    """The layout in which most tensors have a role; None where it is no plain Vision Transformer that is known."""
+    """The tensors in the layout that knows most of them; None where they are not a plain Vision Transformer."""
     roles: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
     for name in entries:
-        for prefix, layout, role, layer in places(name):
+        for prefix, layout, role, layer in readings(name):
             full = role if layer is None else role.replace("#", str(layer))
             roles[layout, prefix].setdefault(full, name)
     plausible = {
@@ -92,15 +101,15 @@ def recognised(entries: Mapping[str, Entry]) -> Named | None:
     }
     if not plausible:
         return None
-    order = {layout.name: place for place, layout in enumerate(LAYOUTS)}
-    layout, prefix = max(plausible, key=lambda place: (len(plausible[place]), -order[place[0]], -len(place[1])))
+    ranks = {layout.name: layout.rank for layout in layouts().values()}
+    layout, prefix = max(plausible, key=lambda place: (len(plausible[place]), -ranks[place[0]], -len(place[1])))
     chosen = dict(plausible[layout, prefix])
     for (other, outer), found in roles.items():
         if other == layout and outer != prefix and prefix.startswith(outer):
             for role, name in found.items():
                 if role.split(".")[0] in HEAD_ROLES:
                     chosen.setdefault(role, name)
-    return normal(BY_NAME[layout], prefix, chosen, entries)
+    return normal(layouts()[layout], prefix, chosen, entries)
 
 
 def normal(layout: Layout, prefix: str, roles: Mapping[str, str], entries: Mapping[str, Entry]) -> Named | None:

@@ -9,7 +9,7 @@ from vit_trace.base.refused import refuse
 from vit_trace.base.words import first_few
 from vit_trace.config.words import cut
 from vit_trace.weights.data import MAX_TENSORS, Checkpoint, Entry, too_large
-from vit_trace.weights.pickles import Storage, Tensor
+from vit_trace.weights.torch_values import Storage, Tensor
 
 PREFERRED = (
     "state_dict", "model", "model_state_dict", "model_state", "module", "net", "network", "weights", "params",

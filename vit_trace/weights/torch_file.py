@@ -15,7 +15,8 @@ from vit_trace.config.words import cut
 from vit_trace.weights.archive import content
 from vit_trace.weights.data import BITS, Checkpoint, malformed, too_large
 from vit_trace.weights.nested import state_of
-from vit_trace.weights.pickles import Broken, Storage, TooLong, Unsafe, unpickled
+from vit_trace.weights.pickles import TooLong, Unsafe, unpickled
+from vit_trace.weights.torch_values import Broken, Storage
 
 MAX_PICKLE = 32 * 2**20
 """Bytes of pickle that are read: names and shapes of a hundred thousand tensors."""

@@ -54,7 +54,7 @@ def other_model(found: Comparison) -> Misfit | None:
     return MODEL(message, found.items, notes=(note,))
 
 
-def other_names(found: Comparison, model: Model) -> Iterator[Misfit]:
+def find_names(found: Comparison, model: Model) -> Iterator[Misfit]:
     """What is the same tensors under other names."""
     one, two = found.ours, found.theirs
     if one is not None and two is not None and one.layout != two.layout:

@@ -1,0 +1,103 @@
+"""Registers how each library names the parts of a Vision Transformer: the role that each name plays.
+
+Each file of this package registers the layouts of one library; no list names the files. A role is the same for all
+libraries: `block.#.q.weight`, `pos`, `head.bias`; `#` stands for the layer's number. Names that end in `*` stand for
+weight and bias. Plain data; `naming.py` recognises with `layouts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+
+from msgspec import Struct
+
+from vit_trace.base.modules import import_all
+
+
+class Layout(Struct, frozen=True):
+    """One library's names: `words` is what people call it, `roles` gives the role of each name.
+
+    Where two layouts explain equally many tensors, the one of lower `rank` is taken.
+    """
+
+    name: str
+    words: str
+    rank: int
+    roles: dict[str, str]
+    separator: str = "."
+
+
+_LAYOUTS: dict[str, Layout] = {}
+
+
+def register_layout(layout: Layout) -> None:
+    _LAYOUTS[layout.name] = layout
+
+
+@cache
+def layouts() -> dict[str, Layout]:
+    """Every layout by name, those of low rank first."""
+    import_all(__name__)
+    return {one.name: one for one in sorted(_LAYOUTS.values(), key=lambda one: one.rank)}
+
+
+# -- tables --------------------------------------------------------------------------------------------------------
+
+
+def table(text: str) -> dict[str, str]:
+    """{name: role} of lines that each hold a name and its role."""
+    rows = (line.split() for line in text.strip().splitlines())
+    return {name: role for first, second in rows for name, role in weight_and_bias(first, second)}
+
+
+def in_blocks(containers: str, parts: str) -> dict[str, str]:
+    """The table of a layer's parts, in each of the containers."""
+    return {
+        f"{container}.{name}": f"block.#.{role}"
+        for container in containers.split()
+        for name, role in table(parts).items()
+    }
+
+
+def weight_and_bias(name: str, role: str) -> Iterator[tuple[str, str]]:
+    if name.endswith("*"):
+        for leaf in ("weight", "bias"):
+            yield name[:-1] + leaf, role[:-1] + leaf
+    else:
+        yield name, role
+
+
+# -- roles ---------------------------------------------------------------------------------------------------------
+
+AXES = {
+    "patch.weight": ("dim", "channels", "patch", "patch"), "patch.bias": ("dim",),
+    "flat.weight": ("dim", "patch_dim"), "flat.bias": ("dim",), "flat_norm": ("patch_dim",),
+    "pos": ("positions", "dim"), "cls": ("dim",), "dist": ("dim",), "mask": ("dim",), "registers": ("registers", "dim"),
+    "q.weight": ("inner", "dim"), "k.weight": ("inner", "dim"), "v.weight": ("inner", "dim"),
+    "q.bias": ("inner",), "k.bias": ("inner",), "v.bias": ("inner",),
+    "out.weight": ("dim", "inner"), "out.bias": ("dim",), "attn_norm": ("inner",),
+    "q_norm": ("dim_head",), "k_norm": ("dim_head",),
+    "fc1.weight": ("mlp_dim", "dim"), "fc1.bias": ("mlp_dim",), "gate.weight": ("mlp_dim", "dim"),
+    "gate.bias": ("mlp_dim",), "mlp_norm": ("mlp_dim",), "fc2.weight": ("dim", "mlp_dim"), "fc2.bias": ("dim",),
+    "norm1": ("dim",), "norm2": ("dim",), "norm": ("dim",), "pre_norm": ("dim",), "ls1": ("dim",), "ls2": ("dim",),
+    "fc_norm": ("dim",), "head_norm": ("dim",), "relative": ("window", "heads"),
+    "head.weight": ("classes", "dim"), "head.bias": ("classes",),
+    "head_dist.weight": ("classes", "dim"), "head_dist.bias": ("classes",),
+    "pooler.weight": ("dim", "dim"), "pooler.bias": ("dim",),
+}  # fmt: skip
+"""What each axis of a role's tensor is, in its normal form."""
+
+HEAD_ROLES = ("head", "head_dist", "head_norm", "fc_norm", "pooler", "pre_logits", "proj")
+"""Roles that may stand outside the backbone that holds the rest."""
+
+
+def part_of(role: str) -> str:
+    """q.weight of block.3.q.weight; norm of norm.bias."""
+    short = role.split(".", 2)[2] if role.startswith("block.") else role
+    return short if short in AXES else short.rpartition(".")[0] or short
+
+
+def block_of(role: str) -> int | None:
+    """The number of the role's layer."""
+    return int(role.split(".")[1]) if role.startswith("block.") else None
