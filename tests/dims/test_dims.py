@@ -147,13 +147,13 @@ def test_a_search_ends_after_its_budget_and_the_trace_says_so(monkeypatch):
     monkeypatch.setattr(search, "MOST_SEARCHED", 1)
     settings = [{name: symbol.value for name, symbol in symbols(ViTConfig()).items()}, *PROBES]
     names = PROBES[0].keys() & settings[0].keys()
-    found = search.Search([{name: setting[name] for name in names} for setting in settings])
+    found = search.FormulaSearch([{name: setting[name] for name in names} for setting in settings])
     for wide in ("mlp_dim", "heads"):
         formula = found.formula(tuple(setting["dim"] + setting[wide] for setting in settings))
         assert (formula is None) == (wide == "heads")
     assert found.left == 1
     assert not run(builtin(ViTConfig(depth=1))).diagnostics
-    monkeypatch.setattr(search.Search, "left", 3)
+    monkeypatch.setattr(search.FormulaSearch, "left", 3)
     (note,) = run(builtin(ViTConfig(depth=1))).diagnostics
     assert (note.code, note.severity) == ("formulas", "note") and note.message.startswith("3 sizes have no formulas")
 

@@ -21,9 +21,9 @@ from vit_trace.memory.functions import Functions
 from vit_trace.memory.judge import Run, memory_report
 from vit_trace.memory.optimizer import needs
 from vit_trace.memory.options import Training, budget_of, training_of
-from vit_trace.memory.step import heard, total
+from vit_trace.memory.step import loss_of, run_step
 from vit_trace.memory.subject import Unmeasured
-from vit_trace.memory.tape import Line, largest
+from vit_trace.memory.tape import Ceiling, Growth, largest_batch
 from vit_trace.targets.builtin import builtin
 
 SMALL = dict(image_size="64", patch_size="16", dim="64", depth="3", heads="2", mlp_dim="96", num_classes="7")
@@ -80,7 +80,8 @@ def without_memory(make, shape, casts=None, checkpointing=False, rules=True):
         model = make().train()
     functions = Functions(casts)
     with checkpointed(model, functions.on) if checkpointing else nullcontext():
-        return heard(model, (torch.empty(shape, device="meta"),), {}, shape[0], functions.on, rules)
+        fed = (torch.empty(shape, device="meta"),), {}
+        return run_step(model, fed, shape[0], functions.on, rules)
 
 
 def really_saved(make, shape, around=nullcontext, checkpointing=False):
@@ -109,7 +110,7 @@ def tracked(make, shape, optimizer=None, earlier=0, checkpointing=False):
 
     def step():
         out = model(image)
-        loss = total(out)
+        loss = loss_of(out)
         loss.backward()
         if stepper:
             stepper.step()
@@ -194,7 +195,7 @@ def test_kernels_by_rule_and_torchs_own_give_the_same_tape(name):
     for casts in (None, Casts(cuda())):
         ruled = without_memory(*MODELS[name], casts)
         plain = without_memory(*MODELS[name], casts, rules=False)
-        assert (ruled.bytes, ruled.saved, ruled.peak()[0]) == (plain.bytes, plain.saved, plain.peak()[0])
+        assert (ruled.bytes, ruled.saved, ruled.peak().bytes) == (plain.bytes, plain.saved, plain.peak().bytes)
 
 
 def test_saved_bytes_by_hand():
@@ -216,7 +217,7 @@ def test_saved_bytes_by_hand():
 @pytest.mark.parametrize("checkpointing", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_peak_of_forward_and_backward_is_memtrackers(name, checkpointing):
     tape = without_memory(*MODELS[name], checkpointing=checkpointing)
-    assert tape.peak()[0] == tracked(*MODELS[name], checkpointing=checkpointing)[0]
+    assert tape.peak().bytes == tracked(*MODELS[name], checkpointing=checkpointing)[0]
 
 
 OPTIMIZERS = {
@@ -233,8 +234,8 @@ def test_the_peak_of_a_whole_step_is_memtrackers(name, optimizer):
     """AdamW's step counters, one number of four bytes a parameter, lie on the CPU of a GPU run and are not counted."""
     tape = without_memory(*MODELS[name])
     wanted = needs(optimizer, tape.trained)
-    first = max(tape.peak()[0], tape.end() + wanted.state + wanted.moment)
-    later = wanted.state + max(tape.peak()[0], tape.end() + wanted.moment)
+    first = max(tape.peak().bytes, tape.end() + wanted.state + wanted.moment)
+    later = wanted.state + max(tape.peak().bytes, tape.end() + wanted.moment)
     for ours, earlier in ((first, 0), (later, 1)):
         theirs, parameters = tracked(*MODELS[name], OPTIMIZERS[optimizer], earlier)
         assert theirs - ours in ((0, 4 * parameters) if optimizer == "adamw" else (0,))
@@ -391,9 +392,9 @@ def test_what_is_no_way_to_train_is_refused(wrong):
 
 
 def test_the_largest_batch_of_lines():
-    assert largest([(Line(10, 5), 30), (Line(0, 9), 30)]) == 3
-    assert largest([(Line(40, 0), 30), (Line(0, 9), 30)]) == 0
-    assert largest([(Line(10, 0), 30)]) is None
+    assert largest_batch([Ceiling(Growth(10, 5), 30), Ceiling(Growth(0, 9), 30)]) == 3
+    assert largest_batch([Ceiling(Growth(40, 0), 30), Ceiling(Growth(0, 9), 30)]) == 0
+    assert largest_batch([Ceiling(Growth(10, 0), 30)]) is None
 
 
 # -- the command line ----------------------------------------------------------------------------------------------

@@ -13,12 +13,12 @@ from msgspec.structs import replace
 
 from vit_trace.base.trace import Construction, Diagnostic, Parameter, Stage, Trace
 from vit_trace.dims.formula import Number
-from vit_trace.dims.search import MOST_SEARCHED, Search
+from vit_trace.dims.search import MOST_SEARCHED, FormulaSearch
 from vit_trace.dims.walk import (
-    Change,
     Key,
     Record,
     Sized,
+    SpecChange,
     construction_keys,
     counterparts,
     map_specs,
@@ -66,12 +66,12 @@ def name_dims(trace: Trace, probes: Sequence[Trace], repeats: bool = False, chec
     )
 
 
-class Naming(Change):
+class Naming(SpecChange):
     """Names each record by its counterparts in the probes."""
 
     def __init__(self, trace: Trace, probes: Sequence[Trace], checks: Sequence[Trace]) -> None:
         self.independent = len(probes)
-        self.searches: dict[tuple[int, ...], Search] = {}
+        self.searches: dict[tuple[int, ...], FormulaSearch] = {}
         every = (trace, *probes, *checks)
         self.settings = [{name: symbol.value for name, symbol in one.symbols.items()} for one in every]
         self.done: dict[Key, Named] = {}
@@ -105,7 +105,7 @@ class Naming(Change):
         if used not in self.searches:
             settings = [self.settings[place + 1] for place in used]
             count = sum(place < self.independent for place in used)
-            self.searches[used] = Search([self.settings[0], *settings[:count]], settings[count:])
+            self.searches[used] = FormulaSearch([self.settings[0], *settings[:count]], settings[count:])
         search = self.searches[used]
         formulas = [search.formula(vector) for vector in zip(shape, *aligned, strict=True)]
         dims = tuple(str(formula or size) for formula, size in zip(formulas, shape, strict=True))

@@ -40,7 +40,7 @@ class Monomial(NamedTuple):
         return scaled(coefficient, product_of(self.names))
 
 
-class Search:
+class FormulaSearch:
     """The formulas over the symbols of the given settings; the last setting only confirms.
 
     A formula has to hold in the `checks` too: settings near the real one, where symbols may share values.

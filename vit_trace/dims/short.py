@@ -25,7 +25,7 @@ from vit_trace.dims.formula import (
     symbols,
     walk,
 )
-from vit_trace.dims.walk import Change, Sized, map_specs
+from vit_trace.dims.walk import Sized, SpecChange, map_specs
 
 OFTEN = 4
 """Dimensions from which on a quotient that they share gets a name."""
@@ -59,7 +59,7 @@ def shorten(trace: Trace) -> Trace:
     return map_specs(replace(trace, symbols={**trace.symbols, **made}), Shorten(names))
 
 
-class Shorten(Change):
+class Shorten(SpecChange):
     """Puts names in the place of quotients, in each text once."""
 
     def __init__(self, names: Mapping[Formula, Formula]) -> None:

@@ -26,7 +26,7 @@ from vit_trace.dims.formula import (
     split_formulas,
     symbols,
 )
-from vit_trace.dims.walk import Change, Sized, map_specs, map_tensors
+from vit_trace.dims.walk import Sized, SpecChange, map_specs, map_tensors
 
 UNKNOWN = -1
 """Stands for a size that no formula gives."""
@@ -154,7 +154,7 @@ def at(trace: Trace, changes: Mapping[str, int]) -> Trace:
     )
 
 
-class Evaluation(Change):
+class Evaluation(SpecChange):
     """Sizes as their formulas give them for one set of values, each formula evaluated once."""
 
     def __init__(self, values: Mapping[str, int]) -> None:

@@ -18,7 +18,7 @@ Record = TypeVar("Record")
 Sized = TypeVar("Sized", TensorSpec, Parameter)
 
 
-class Change:
+class SpecChange:
     """What becomes of the records of a trace.
 
     `others` are the counterparts of a record in other traces, with None where a trace has none.
@@ -33,7 +33,7 @@ class Change:
         raise NotImplementedError
 
 
-def map_specs(trace: Trace, change: Change, others: Sequence[Trace] = ()) -> Trace:
+def map_specs(trace: Trace, change: SpecChange, others: Sequence[Trace] = ()) -> Trace:
     """The trace with every tensor, parameter and constructor quantity changed."""
     stages = counterparts(trace.stages, [one.stages for one in others], stage_keys)
     parameters = counterparts(trace.parameters, [one.parameters for one in others], parameter_keys)
@@ -47,7 +47,7 @@ def map_specs(trace: Trace, change: Change, others: Sequence[Trace] = ()) -> Tra
     )
 
 
-def map_stage(stage: Stage, change: Change, others: Sequence[Stage | None]) -> Stage:
+def map_stage(stage: Stage, change: SpecChange, others: Sequence[Stage | None]) -> Stage:
     """The stage with its inputs and outputs changed."""
     inputs = map_tensors(stage.inputs, change, [one.inputs if one else () for one in others])
     outputs = map_tensors(stage.outputs, change, [one.outputs if one else () for one in others])
@@ -55,7 +55,7 @@ def map_stage(stage: Stage, change: Change, others: Sequence[Stage | None]) -> S
 
 
 def map_tensors(
-    specs: Sequence[TensorSpec], change: Change, others: Sequence[Sequence[TensorSpec]] = ()
+    specs: Sequence[TensorSpec], change: SpecChange, others: Sequence[Sequence[TensorSpec]] = ()
 ) -> tuple[TensorSpec, ...]:
     """The tensors changed, each beside the tensors at its path."""
     return tuple(

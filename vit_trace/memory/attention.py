@@ -1,7 +1,7 @@
 """Runs scaled_dot_product_attention on tensors without memory as torch runs it on a CPU.
 
-Left to itself torch takes the plain kernel on meta, which keeps the n×n matrix for backward. Real devices take a fused
-one where they can; whether they can, torch itself is asked. A GPU has several that keep no such matrix either.
+On meta torch chooses the plain kernel, which keeps the n×n matrix for backward. Real devices choose a fused one where
+they can, which torch itself decides here. A GPU has several fused kernels, which do not keep that matrix either.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ def attended(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Tensor:
-    """F.scaled_dot_product_attention, by the kernel that CPU tensors of these shapes would meet."""
+    """F.scaled_dot_product_attention, by the kernel that torch chooses for CPU tensors of these shapes."""
     about: dict[str, Any] = {"dropout_p": dropout_p, "is_causal": is_causal, "scale": scale, "enable_gqa": enable_gqa}
-    if not query.is_meta or chosen(query, key, value, attn_mask, about) != FUSED:
+    if not query.is_meta or chosen_kernel(query, key, value, attn_mask, about) != FUSED:
         return F.scaled_dot_product_attention(query, key, value, attn_mask, **about)
     mask = attn_mask
     if mask is not None and mask.dtype is torch.bool:
@@ -38,7 +38,7 @@ def attended(
     return out
 
 
-def chosen(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, about: dict[str, Any]) -> int:
+def chosen_kernel(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, about: dict[str, Any]) -> int:
     """The kernel that torch would choose on a CPU."""
     stood_in = [stand_in(tensor) for tensor in (query, key, value)]
     choice: Any = torch._fused_sdp_choice

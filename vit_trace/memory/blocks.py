@@ -1,7 +1,7 @@
-"""Activation checkpointing: which modules are computed again in backward, found in any model.
+"""Finds the modules that activation checkpointing computes again in backward, in any model.
 
 A block is one of several equal neighbours in a ModuleList or Sequential: of one class, with parameters of the same
-names and shapes. Where a block is itself only a list, the modules in it are taken. Outer blocks win over inner ones.
+names and shapes. Where a block is itself only a list, its modules are the blocks. Outer blocks come before inner ones.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What torch.autocast casts, for tensors without memory, which it does not know: the same lists, the same cache.
+"""Casts tensors without memory as torch.autocast casts real ones: the same lists, the same cache.
 
 The lists are those of torch's ATen/autocast_mode.h, in Python's names, as far as models call them. CUDA's keep more in
 float32 than the CPU's: softmax and norms.
@@ -28,9 +28,9 @@ WIDEST = "addcdiv addcmul atan2 bilinear cross dot vdot grid_sample index_put te
 
 
 class Lists(NamedTuple):
-    """Functions by what becomes of their floating arguments: to bfloat16, to float32, to the widest among them.
+    """Functions by the dtype that their floating arguments get: bfloat16, float32, or the widest among them.
 
-    `set` are those of which only the result is made float32, where the caller did not say.
+    Those in `set` keep their arguments and give a float32 result, unless the caller chose a dtype.
     """
 
     lower: frozenset[Any]
@@ -62,12 +62,12 @@ class Casts:
         self.cache: dict[int, Tensor] = {}
 
     def __call__(self, func: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, Any]:
-        """(args, kwargs) as autocast would hand them on."""
+        """(args, kwargs) as autocast passes them on."""
         if func in self.lists.lower:
             return self.cast(args, torch.bfloat16), self.cast(kwargs, torch.bfloat16)
         if func in self.lists.single:
             return self.cast(args, torch.float32), self.cast(kwargs, torch.float32)
-        if func in self.lists.set and kwargs.get("dtype") is None and args and narrow(args[0]):
+        if func in self.lists.set and kwargs.get("dtype") is None and args and is_half(args[0]):
             return args, {**kwargs, "dtype": torch.float32}
         if func in self.lists.widest and any(leaf.dtype is torch.float32 for leaf in castable((args, kwargs))):
             return self.cast(args, torch.float32), self.cast(kwargs, torch.float32)
@@ -87,7 +87,7 @@ class Casts:
         return self.cache[id(tensor)]
 
 
-def narrow(value: Any) -> bool:
+def is_half(value: Any) -> bool:
     return isinstance(value, Tensor) and value.dtype in (torch.bfloat16, torch.float16)
 
 

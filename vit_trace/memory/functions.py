@@ -1,4 +1,4 @@
-"""The one mode that a forward without memory runs under: attention as on a real device, casts as autocast's."""
+"""Runs a forward without memory with attention as on a real device and casts as in autocast."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vit_trace.memory.casts import Casts
 
 
 class Functions(TorchFunctionMode):
-    """Hears what the model calls. It may be entered again inside itself: then nothing changes."""
+    """Sees what the model calls. Entering it again inside itself changes nothing."""
 
     def __init__(self, casts: Casts | None = None) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Functions(TorchFunctionMode):
 
 @contextmanager
 def body_of_functional() -> Iterator[None]:
-    """Let a function of torch.nn.functional run its Python though a mode is on, which then hears what it calls."""
+    """Let a function of torch.nn.functional run its Python although a mode is on, which then sees what it calls."""
     names = vars(F)
     kept = names["has_torch_function"]
     names["has_torch_function"] = lambda *tensors: False

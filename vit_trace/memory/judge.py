@@ -1,7 +1,7 @@
-"""Does a training run fit? Steps are run without memory at two batches; what is between and beyond follows from them.
+"""Decides whether a training run fits: runs steps without memory at two batches and infers the others from them.
 
-Every storage of a step is a straight line in the batch size; where two steps do not have the same events (a batch of
-one takes other paths in torch), batches are tried one by one. The largest batch that is reported has itself been run.
+Every storage of a step grows by the same bytes per image. Where two steps have different events (a batch of one takes
+other paths in torch), batches are tried one by one. The largest batch that is reported has itself been run.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from vit_trace.memory.optimizer import Needs, needs
 from vit_trace.memory.options import OPTIMIZERS, PRECISIONS, Training
 from vit_trace.memory.report import MemoryReport, Peak, Remedy, StageBytes
 from vit_trace.memory.subject import Subject, Unmeasured
-from vit_trace.memory.tape import Line, Tape, largest, lines
+from vit_trace.memory.tape import Ceiling, Tape, growths, largest_batch
 from vit_trace.targets.target import Target
 
 MOST_BATCHES = 2**24
-"""Images in a batch beyond which nobody looks."""
+"""Largest batch searched, in images."""
 
 KEPT = ("parameters", "gradients", "buffers", "inputs", "activations")
 
 
 class Run:
-    """One way to train a target: what a step at a batch takes, each batch run once."""
+    """One way to train a target: what a step at a batch takes; each batch runs once."""
 
     def __init__(self, target: Target, training: Training, subject: Subject | None = None) -> None:
         self.target, self.training = target, training
@@ -45,24 +45,24 @@ class Run:
         """Bytes at the peak of a step that is not the first. Raises Unmeasured."""
         tape = self.tape(batch)
         wanted = self.needs(tape)
-        return wanted.state + max(tape.peak()[0], tape.end() + wanted.moment)
+        return wanted.state + max(tape.peak().bytes, tape.end() + wanted.moment)
 
     def floor(self, batch: int | None) -> int:
-        """Bytes that no batch goes below: parameters, buffers, gradients, and what the optimizer needs."""
+        """Bytes that every batch takes: parameters, buffers, gradients, and what the optimizer needs."""
         tape = self.tape(batch)
         wanted = self.needs(tape)
         held = tape.trained + sum(bytes_of(tape, "parameters", "buffers"))
         return held + wanted.state + wanted.moment
 
-    def bounds(self, batch: int, limit: int) -> list[tuple[Line, int]] | None:
-        """What is alive at each event as a line in the batch, with its limit; None where there are no lines."""
+    def bounds(self, batch: int, limit: int) -> list[Ceiling] | None:
+        """What is alive after each event with its limit, the end last; None where two steps have different events."""
         one = max(batch, 2)
-        found = lines(self.tape(one), self.tape(one + 1))
-        if found is None:
+        alive = growths(self.tape(one), self.tape(one + 1))
+        if alive is None:
             return None
         wanted = self.needs(self.tape(one))
-        alive, end = found
-        return [*((line, limit - wanted.state) for line in set(alive)), (end, limit - wanted.state - wanted.moment)]
+        room = limit - wanted.state
+        return [*(Ceiling(growth, room) for growth in set(alive)), Ceiling(alive[-1], room - wanted.moment)]
 
     def largest(self, batch: int, limit: int) -> int:
         """The largest batch whose peak is at most `limit`; it has been run. Raises Unmeasured where none runs."""
@@ -70,19 +70,19 @@ class Run:
             return 0
         bounds = self.bounds(batch, limit)
         if bounds is not None:
-            found = largest(bounds)
+            found = largest_batch(bounds)
             found = MOST_BATCHES if found is None else min(found, MOST_BATCHES)
-            if found > 1 and self.fits(found, limit) and self.as_said(found, bounds):
+            if found > 1 and self.fits(found, limit) and self.as_predicted(found, bounds):
                 return found
             if found <= 1:
                 return int(self.fits(1, limit))
         return self.searched(limit)
 
-    def as_said(self, batch: int, bounds: list[tuple[Line, int]]) -> bool:
-        """Whether the run at this batch has the peak that the lines say."""
+    def as_predicted(self, batch: int, bounds: list[Ceiling]) -> bool:
+        """Whether the run at this batch has the peak that two other batches predict."""
         wanted = self.needs(self.tape(batch))
-        said = max(line.at(batch) for line, _ in bounds[:-1]), bounds[-1][0].at(batch) + wanted.moment
-        return self.peak(batch) == wanted.state + max(said)
+        *alive, end = (growth.at(batch) for growth, _ in bounds)
+        return self.peak(batch) == wanted.state + max(*alive, end + wanted.moment)
 
     def searched(self, limit: int) -> int:
         """The largest batch by trying: doubling, then halving the gap."""
@@ -125,7 +125,7 @@ def memory_report(target: Target, training: Training, budget: int | None) -> Mem
     fits = report.peak.bytes <= budget
     most = None if batch is None else run.largest(batch, budget)
     report = replace(report, budget=budget, fits=fits, largest_batch=most, floor=run.floor(batch))
-    return report if fits else replace(report, remedies=tuple(remedies(run, batch, budget)))
+    return report if fits else replace(report, remedies=tuple(measured_remedies(run, batch, budget)))
 
 
 def measured(run: Run, batch: int | None) -> MemoryReport:
@@ -153,14 +153,14 @@ def measured(run: Run, batch: int | None) -> MemoryReport:
 
 
 def peak_of(tape: Tape, wanted: Needs, new: int) -> Peak:
-    """The peak of a step with `wanted.state` there from the start; `new` state is made when the optimizer steps."""
+    """The peak of a step that holds `wanted.state` from the start; the optimizer's step makes `new` bytes of state."""
     most, at = tape.peak()
     if tape.end() + wanted.moment > most:
         parts = alive(tape, len(tape.events) - 1, wanted.state + new)
         parts["optimizer's temporaries"] = wanted.moment - new
-        return Peak(tape.end() + wanted.state + wanted.moment, "optimizer step", "", kept(parts))
+        return Peak(tape.end() + wanted.state + wanted.moment, "optimizer step", "", without_zeros(parts))
     place = tape.places[tape.events[at]]
-    return Peak(most + wanted.state, place.phase, place.stage, kept(alive(tape, at, wanted.state)))
+    return Peak(most + wanted.state, place.phase, place.stage, without_zeros(alive(tape, at, wanted.state)))
 
 
 def alive(tape: Tape, at: int, state: int) -> dict[str, int]:
@@ -168,12 +168,12 @@ def alive(tape: Tape, at: int, state: int) -> dict[str, int]:
     return {kind: found[kind] for kind in KEPT} | {"optimizer state": state}
 
 
-def kept(parts: dict[str, int]) -> dict[str, int]:
+def without_zeros(parts: dict[str, int]) -> dict[str, int]:
     return {name: size for name, size in parts.items() if size}
 
 
 def by_stage(tape: Tape) -> list[StageBytes]:
-    """What is saved, the same places in the blocks of a list together, most first."""
+    """What is saved, equal places of repeated blocks together, largest first."""
     groups: dict[str, dict[str, int]] = {}
     for stage, size in tape.saved_by_stage().items():
         groups.setdefault(re.sub(r"\d+", "*", stage, count=1), {})[stage] = size
@@ -181,8 +181,8 @@ def by_stage(tape: Tape) -> list[StageBytes]:
     return sorted(found, key=lambda one: -one.bytes)
 
 
-def remedies(run: Run, batch: int | None, budget: int) -> list[Remedy]:
-    """The same run with blocks computed again, with autocast, all in bfloat16: each measured."""
+def measured_remedies(run: Run, batch: int | None, budget: int) -> list[Remedy]:
+    """The same run with checkpointing, with autocast, all in bfloat16: each is measured."""
     training, found = run.training, []
     floor = run.floor(batch)
     ways = []
@@ -190,7 +190,7 @@ def remedies(run: Run, batch: int | None, budget: int) -> list[Remedy]:
         ways.append(("--checkpointing", replace(training, checkpointing=True)))
     if training.precision == "fp32" and floor <= budget:
         ways.append(("--precision bf16-mixed", replace(training, precision="bf16-mixed")))
-    if training.precision != "bf16" and floor // 2 <= budget:  # bfloat16 halves what no batch goes below
+    if training.precision != "bf16" and floor // 2 <= budget:  # bfloat16 halves what every batch takes
         ways.append(("--precision bf16", replace(training, precision="bf16")))
     for flag, changed in ways:
         same = changed.precision == training.precision

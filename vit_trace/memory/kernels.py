@@ -1,8 +1,8 @@
-"""Answers torch's kernels on meta tensors by rule, below autograd: the graph, and what it saves, stay torch's own.
+"""Computes torch's kernels on meta tensors by rule, below autograd: the graph, and what it saves, stay torch's own.
 
-On the meta device mm, add, gelu, layer norm and their backward are Python whose first call imports torch's compiler, as
-long again as `import torch`. A rule here gives the result's shape, strides and dtype for tensors of one floating dtype;
-of anything else it is `Unsure`, and torch answers. Knows the kernels of plain transformers, forward and backward.
+On the meta device mm, add, gelu, layer norm and their backward are Python whose first call imports torch's compiler,
+which takes as long as `import torch`. A rule gives the result's shape, strides and dtype for tensors of one floating
+dtype; for anything else it raises `Unsure`, and torch answers. Covers the kernels of plain transformers.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def multiplied(a: Any, b: Any) -> Tensor:
 
 
 def in_place(a: Any, *others: Any, **more: Any) -> Tensor:
-    """add_, mul_, bernoulli_ and the like: the first argument comes back."""
+    """add_, mul_, bernoulli_: returns its first argument."""
     require(sure_float(a).numel() > 0)
     for other in others:
         if isinstance(other, Tensor):
@@ -154,7 +154,7 @@ def kernels() -> dict[Any, Kernel]:
 
 
 class Kernels:
-    """Runs kernels, by rule where there is one that is sure of the arguments."""
+    """Runs kernels, by rule where one covers the arguments."""
 
     def __init__(self, rules: bool = True) -> None:
         self.rule = kernels().get if rules else {}.get
@@ -164,12 +164,12 @@ class Kernels:
         if rule is None:
             return func(*args, **kwargs)
         grad = torch.is_grad_enabled()
-        torch._C._set_grad_enabled(False)  # rules speak for tensors that need no grad: here autograd is already done
+        torch._C._set_grad_enabled(False)  # rules are for tensors without grad: here autograd is already done
         try:
             return rule(*args, **kwargs)
         except Unsure:
             return func(*args, **kwargs)
-        except Exception:  # a rule that stumbles over its arguments is as unsure as one that says so
+        except Exception:  # a rule that fails on its arguments is unsure too
             return func(*args, **kwargs)
         finally:
             torch._C._set_grad_enabled(grad)

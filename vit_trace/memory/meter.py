@@ -1,7 +1,7 @@
-"""Hears one training step on tensors without memory: every storage made and dropped, and what autograd saves.
+"""Measures one training step on tensors without memory: every storage made and dropped, and what autograd saves.
 
-One dispatch mode over torch's own autograd; hooks that know which module runs. Holds no tensor alive. Bytes are those
-of whole storages, each counted once, as torch.distributed's MemTracker counts them.
+One dispatch mode over torch's own autograd, and hooks that know which module runs. Keeps no tensor alive. Bytes are
+those of whole storages, each counted once, as torch.distributed's MemTracker counts them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import ExitStack
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,8 +26,15 @@ LAST = chr(0x10FFFF)
 sequence_number: Any = torch.autograd._get_sequence_nr  # type: ignore[attr-defined]
 
 
+class Moment(NamedTuple):
+    """The phase, and the module or, in backward, the number of autograd's node."""
+
+    phase: str
+    at: str | int
+
+
 class Where:
-    """Which module runs: in backward, the one whose forward made the node that autograd is at."""
+    """Knows which module runs: in backward, the one whose forward made the node that autograd is at."""
 
     def __init__(self, model: nn.Module) -> None:
         self.names = {id(module): name for name, module in model.named_modules()}
@@ -49,16 +56,17 @@ class Where:
     def mark(self) -> None:
         self.marks.append((sequence_number(), self.stack[-1]))
 
-    def now(self) -> tuple[str, str | int]:
-        """The phase, and the module or the number of autograd's node, which `place` resolves."""
+    def now(self) -> Moment:
         if torch._C._current_graph_task_id() == -1:
-            return "forward", self.stack[-1]
+            return Moment("forward", self.stack[-1])
         if len(self.stack) > 1:
-            return "recomputation in backward", self.stack[-1]
+            return Moment("recomputation in backward", self.stack[-1])
         node = torch._C._current_autograd_node()
-        return "backward", node._sequence_nr() if node is not None else 0
+        return Moment("backward", node._sequence_nr() if node is not None else 0)
 
-    def place(self, phase: str, at: str | int) -> Place:
+    def place(self, moment: Moment) -> Place:
+        """The module of a moment, once the forward is over."""
+        phase, at = moment
         if isinstance(at, str):
             return Place(phase, at)
         found = bisect_right(self.marks, (at, LAST)) - 1
@@ -66,7 +74,7 @@ class Where:
 
 
 class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Every storage that lives while it is on."""
+    """Notes every storage that lives while it is on."""
 
     supports_higher_order_operators = True
 
@@ -82,7 +90,7 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.events: list[int] = []
         self.bytes: list[int] = []
         self.kinds: list[str] = []
-        self.places: list[tuple[str, str | int]] = []
+        self.moments: list[Moment] = []
         self.references: dict[int, Any] = {}
         self.saved: dict[int, str] = {}
         self.loose: dict[int, tuple[Any, str]] = {}
@@ -90,7 +98,7 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.bernoulli = torch.ops.aten.bernoulli_.float
 
     def add(self, tensor: Tensor, kind: str) -> None:
-        """Count the tensor's storage, if it is a new one or has another size than before."""
+        """Count the tensor's storage, if it is new or has another size than before."""
         if tensor.layout is not torch.strided:
             return
         storage = tensor.untyped_storage()
@@ -106,7 +114,7 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.references[number] = weakref.ref(storage, partial(self.gone, key, number))
         self.bytes.append(size)
         self.kinds.append(kind)
-        self.places.append(self.where.now())
+        self.moments.append(self.where.now())
         self.events.append(number)
 
     def add_all(self, tensors: Iterable[Tensor], kind: str) -> None:
@@ -122,8 +130,8 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.references.pop(number, None)
             self.events.append(~number)
 
-    def call_it(self, tensor: Tensor, kind: str) -> None:
-        """Give the tensor's storage another kind."""
+    def set_kind(self, tensor: Tensor, kind: str) -> None:
+        """Change the kind of the tensor's storage."""
         number = self.live.get(tensor.untyped_storage()._cdata)
         if number is not None:
             self.kinds[number] = kind
@@ -139,7 +147,7 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return out
 
     def save(self, tensor: Tensor) -> Tensor:
-        """autograd keeps the tensor for backward."""
+        """Note that autograd keeps the tensor for backward."""
         if tensor.layout is torch.strided:
             storage = tensor.untyped_storage()
             number = self.live.get(storage._cdata)
@@ -155,12 +163,12 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             loose[stage] += storage.nbytes()
         return Tape(
             batch,
-            tuple(self.events),
-            tuple(self.bytes),
-            tuple(self.kinds),
-            tuple(self.where.place(*place) for place in self.places),
-            dict(self.saved),
-            dict(loose),
-            trained,
-            sum(self.bytes[number] for number in self.masks & self.saved.keys()),
+            events=tuple(self.events),
+            bytes=tuple(self.bytes),
+            kinds=tuple(self.kinds),
+            places=tuple(map(self.where.place, self.moments)),
+            saved=dict(self.saved),
+            loose=dict(loose),
+            trained=trained,
+            masks=sum(self.bytes[number] for number in self.masks & self.saved.keys()),
         )

@@ -1,4 +1,4 @@
-"""What an optimizer adds to a step: its state, and what it makes for a moment. Tested against torch's own.
+"""Computes what an optimizer adds to a step: its state, and its temporaries. Tested against torch's own.
 
 AdamW keeps two tensors like each parameter that has a gradient; its foreach form, which torch takes on a GPU, makes a
 third one of each for the square root. Its step counters lie on the CPU and are not counted. SGD without momentum keeps

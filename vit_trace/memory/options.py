@@ -1,4 +1,4 @@
-"""How a training run is meant: what the command line says, read once. No torch."""
+"""Reads the options of a training run from the command line. No torch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ UNITS = {"": 1, "B": 1} | {
 
 SIZE = re.compile(r"^\s*(\d+(?:_\d{3})*(?:\.\d+)?)\s*([A-Za-z]*)\s*$")
 LEAST, MOST = 10_000, 2**63
-"""Bytes from which a bare number is taken for bytes (24 lacks its unit), and beyond which there is no memory."""
+"""Least bytes of a number without a unit (24 lacks one), and bytes above which no memory is."""
 
 
 class Training(Struct, frozen=True):
@@ -51,7 +51,7 @@ def training_of(
     known("--optimizer", optimizer, tuple(OPTIMIZERS))
     known("--precision", precision, tuple(PRECISIONS))
     if batch_size is not None and batch_size < 1:
-        raise refuse("bad-value", f"batch size {batch_size}: a whole number above 0 is wanted")
+        raise refuse("bad-value", f"batch size {batch_size}: it takes a whole number above 0")
     return Training(batch_size, cast(Optimizer, optimizer), cast(Precision, precision), checkpointing)
 
 
@@ -65,7 +65,7 @@ def budget_of(text: str) -> int:
     count = int(Fraction(found[1].replace("_", "")) * unit)
     if not found[2] and count < LEAST:
         help = (f"--memory {found[1]}GiB",)
-        raise refuse("bad-value", f"--memory {text}: {count} bytes hold no model; a unit is missing", help=help)
+        raise refuse("bad-value", f"--memory {text}: {count} bytes hold no model: a unit is missing", help=help)
     if not 0 < count < MOST:
-        raise refuse("bad-value", f"--memory {text}: between 1 byte and 8 EiB is wanted", help=("--memory 24GiB",))
+        raise refuse("bad-value", f"--memory {text}: it takes 1 byte to 8 EiB", help=("--memory 24GiB",))
     return count

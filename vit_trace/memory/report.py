@@ -1,4 +1,4 @@
-"""What a training step takes, as data: frozen, to JSON as it stands. Bytes are those of tensors. No torch."""
+"""Holds what a training step takes, as frozen records that become JSON. Bytes are those of tensors. No torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEFT_OUT = (
 
 
 class Peak(Struct, frozen=True):
-    """The most that is alive at once: how much, in which phase, at which module, and what it is made of."""
+    """The most that is alive at once: bytes, phase, module, and the bytes by kind."""
 
     bytes: int
     phase: str
@@ -25,14 +25,14 @@ class Peak(Struct, frozen=True):
 
 
 class StageBytes(Struct, frozen=True):
-    """What equal modules of equal blocks save for backward, together."""
+    """What equal modules of repeated blocks save for backward, together."""
 
     stages: tuple[str, ...]
     bytes: int
 
 
 class Remedy(Struct, frozen=True):
-    """The same run with one thing changed, measured: its peak, whether it fits, the largest batch that would."""
+    """The same run with one flag changed, measured: its peak, whether it fits, the largest batch that fits."""
 
     flag: str
     peak: int

@@ -1,4 +1,4 @@
-"""One training step without memory, heard: forward, the sum of the outputs as loss, backward. Gives a Tape."""
+"""Runs one training step without memory and records it: forward, the sum of the outputs as loss, backward."""
 
 from __future__ import annotations
 
@@ -14,26 +14,23 @@ from torch.utils._pytree import tree_leaves
 from vit_trace.memory.kernels import Kernels
 from vit_trace.memory.meter import Meter, Where
 from vit_trace.memory.tape import Tape
+from vit_trace.targets.inputs import Inputs
 
 
 class NoGradient(Exception):
     """The model's output needs no gradient: there is nothing to train."""
 
 
-def heard(
-    model: nn.Module,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    batch: int,
-    around: Callable[[], Any] = nullcontext,
-    rules: bool = True,
+def run_step(
+    model: nn.Module, fed: Inputs, batch: int, around: Callable[[], Any] = nullcontext, rules: bool = True
 ) -> Tape:
-    """The tape of one forward and backward in the mode the model is in.
+    """The tape of one forward and backward in the model's mode.
 
     Args:
-        batch: images in the batch, noted on the tape.
+        fed: positional and keyword arguments of the forward.
+        batch: images in the batch, for the tape.
         around: a context for the forward, such as autocast.
-        rules: answer kernels by rule where there is one.
+        rules: compute kernels by rule where there is one.
 
     Raises:
         NoGradient: no output needs a gradient; and whatever the model raises.
@@ -42,19 +39,20 @@ def heard(
     meter = Meter(where, Kernels(rules))
     meter.add_all(model.parameters(), "parameters")
     meter.add_all(model.buffers(), "buffers")
-    meter.add_all((leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)), "inputs")
+    meter.add_all((leaf for leaf in tree_leaves(fed) if isinstance(leaf, Tensor)), "inputs")
     with ExitStack() as stack:
         stack.callback(drop_gradients, model)
         where.hook(stack)
         for parameter in model.parameters():
             if parameter.requires_grad:
-                hook = parameter.register_post_accumulate_grad_hook(partial(called_gradient, meter))  # type: ignore[no-untyped-call]
+                hook = parameter.register_post_accumulate_grad_hook(partial(mark_gradient, meter))  # type: ignore[no-untyped-call]
                 stack.callback(hook.remove)
         stack.enter_context(torch.enable_grad())
         stack.enter_context(meter)
         with torch.autograd.graph.saved_tensors_hooks(meter.save, lambda tensor: tensor), around():
+            args, kwargs = fed
             out = model(*args, **kwargs)
-        loss = total(out)
+        loss = loss_of(out)
         loss.backward()  # type: ignore[no-untyped-call]
         tape = meter.tape(batch, trained(model))
         del out, loss
@@ -67,9 +65,9 @@ def trained(model: nn.Module) -> int:
     return sum(parameter.numel() * parameter.element_size() for parameter in held)
 
 
-def called_gradient(meter: Meter, parameter: Tensor) -> None:
+def mark_gradient(meter: Meter, parameter: Tensor) -> None:
     if parameter.grad is not None:
-        meter.call_it(parameter.grad, "gradients")
+        meter.set_kind(parameter.grad, "gradients")
 
 
 def drop_gradients(model: nn.Module) -> None:
@@ -77,7 +75,7 @@ def drop_gradients(model: nn.Module) -> None:
         parameter.grad = None
 
 
-def total(out: Any) -> Tensor:
+def loss_of(out: Any) -> Tensor:
     """The sum of all outputs that need a gradient. Raises NoGradient."""
     sums = [leaf.sum() for leaf in outputs(out) if leaf.requires_grad and leaf.is_floating_point()]
     if not sums:
@@ -89,6 +87,6 @@ def total(out: Any) -> Tensor:
 
 
 def outputs(out: Any) -> Iterable[Tensor]:
-    """The tensors in what forward returned, however deep: tuples, mappings, dataclasses."""
+    """The tensors in a forward's result, however deep: in tuples, mappings, dataclasses."""
     values = list(out.values()) if isinstance(out, dict) else out
     return (leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor))

@@ -14,7 +14,7 @@ from vit_trace.memory.blocks import blocks, checkpointed
 from vit_trace.memory.casts import Casts, cuda
 from vit_trace.memory.functions import Functions
 from vit_trace.memory.options import Precision
-from vit_trace.memory.step import NoGradient, heard
+from vit_trace.memory.step import NoGradient, run_step
 from vit_trace.memory.tape import Tape
 from vit_trace.record.build.anyhow import build_anyhow, change_tensors
 from vit_trace.record.rungs import RUNGS, Ready, Rung, Runnable
@@ -89,7 +89,7 @@ class Subject:
         functions = Functions(Casts(cuda()) if self.precision == "bf16-mixed" else None)
         with ExitStack() as stack:
             stack.enter_context(checkpointed(model, functions.on) if checkpointing else nullcontext())
-            return heard(model, args, kwargs, batch, functions.on)
+            return run_step(model, (args, kwargs), batch, functions.on)
 
 
 def narrow(tensor: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""A tape of one training step: every storage, its bytes, when it was made and dropped. Pure arithmetic, no torch.
+"""Records one training step as a tape: every storage, its bytes, when it was made and dropped. No torch.
 
-Two tapes of one model at two batch sizes have the same events; each storage's bytes are then a straight line in the
-batch size, and so is what is alive at each event. The peak at any batch is the largest of those lines.
+Two tapes of one model at two batch sizes have the same events; each storage then grows by the same number of bytes per
+image, and so does what is alive at each event. The peak at any batch is the largest of those sums.
 """
 
 from __future__ import annotations
@@ -13,20 +13,27 @@ from typing import NamedTuple
 
 
 class Place(NamedTuple):
-    """Where in a step: forward, backward; the module's path."""
+    """A place in a step: the phase (forward, backward) and the module's path."""
 
     phase: str
     stage: str
+
+
+class PeakAt(NamedTuple):
+    """Bytes alive, and the event after which they are."""
+
+    bytes: int
+    event: int
 
 
 @dataclass(frozen=True)
 class Tape:
     """Events of one forward and backward.
 
-    `events` holds n for the making of storage n and ~n for its end; `bytes` and `kinds` are by storage, `places` by
-    storage too: where it was made. `saved` are the storages kept for backward with the stage that keeps them, `loose`
-    the bytes of saved numbers that no kernel made; `trained` the bytes of the parameters that got a gradient, `masks`
-    those of dropout masks among what is saved.
+    `events` holds n where storage n is made and ~n where it is dropped; `bytes`, `kinds` and `places` (where it is
+    made) are by storage. `saved` are the storages kept for backward with the stage that keeps them, `loose` the saved
+    bytes that no kernel made; `trained` are the bytes of parameters with a gradient, `masks` those of saved dropout
+    masks.
     """
 
     batch: int
@@ -56,30 +63,30 @@ class Tape:
             total += self.bytes[event] if event >= 0 else -self.bytes[~event]
             yield event, total
 
-    def peak(self) -> tuple[int, int]:
-        """(bytes, place in `events`) where most is alive for the first time."""
-        best, at = 0, 0
+    def peak(self) -> PeakAt:
+        """The first event after which most is alive."""
+        best = PeakAt(0, 0)
         for place, (_, total) in enumerate(self.alive()):
-            if total > best:
-                best, at = total, place
-        return best, at
+            if total > best.bytes:
+                best = PeakAt(total, place)
+        return best
 
     def end(self) -> int:
         """Bytes alive at the end: parameters, buffers, inputs, gradients, outputs."""
         made = sum(self.bytes[event] for event in self.events if event >= 0)
         return made - sum(self.bytes[~event] for event in self.events if event < 0)
 
-    def alive_at(self, place: int) -> Counter[str]:
-        """Bytes by kind after the event at `place`."""
+    def alive_at(self, last: int) -> Counter[str]:
+        """Bytes by kind after an event."""
         found: Counter[str] = Counter()
-        for event in self.events[: place + 1]:
+        for event in self.events[: last + 1]:
             number = event if event >= 0 else ~event
             found[self.kinds[number]] += self.bytes[number] if event >= 0 else -self.bytes[number]
         return found
 
 
-class Line(NamedTuple):
-    """Bytes as a straight line in the batch size."""
+class Growth(NamedTuple):
+    """Bytes that grow with the batch: fixed ones, and more for each image."""
 
     fixed: int
     each: int
@@ -88,8 +95,15 @@ class Line(NamedTuple):
         return self.fixed + self.each * batch
 
 
-def lines(one: Tape, other: Tape) -> tuple[tuple[Line, ...], Line] | None:
-    """(what is alive at each event, what is alive at the end) as lines; None where the tapes are not alike."""
+class Ceiling(NamedTuple):
+    """Something that grows, and the bytes that it may take."""
+
+    growth: Growth
+    limit: int
+
+
+def growths(one: Tape, other: Tape) -> list[Growth] | None:
+    """What is alive after each event, by batch; None where the two tapes have different events."""
     step = other.batch - one.batch
     if step == 0 or one.events != other.events or one.kinds != other.kinds:
         return None
@@ -98,24 +112,24 @@ def lines(one: Tape, other: Tape) -> tuple[tuple[Line, ...], Line] | None:
         if (b - a) % step:
             return None
         each = (b - a) // step
-        sizes.append(Line(a - each * one.batch, each))
+        sizes.append(Growth(a - each * one.batch, each))
     fixed = each = 0
     found = []
     for event in one.events:
-        sign, line = (1, sizes[event]) if event >= 0 else (-1, sizes[~event])
-        fixed, each = fixed + sign * line.fixed, each + sign * line.each
-        found.append(Line(fixed, each))
-    return tuple(found), Line(fixed, each)
+        sign, size = (1, sizes[event]) if event >= 0 else (-1, sizes[~event])
+        fixed, each = fixed + sign * size.fixed, each + sign * size.each
+        found.append(Growth(fixed, each))
+    return found
 
 
-def largest(bounds: list[tuple[Line, int]]) -> int | None:
-    """The largest batch at which every line is at most its limit; 0 for none, None for no end."""
+def largest_batch(bounds: list[Ceiling]) -> int | None:
+    """The largest batch at which everything keeps to its limit; 0 where none does, None where every one does."""
     best: int | None = None
-    for line, limit in bounds:
-        if line.each <= 0:
-            if line.fixed > limit:
+    for growth, limit in bounds:
+        if growth.each <= 0:
+            if growth.fixed > limit:
                 return 0
             continue
-        here = max((limit - line.fixed) // line.each, 0)
+        here = max((limit - growth.fixed) // growth.each, 0)
         best = here if best is None else min(best, here)
     return best

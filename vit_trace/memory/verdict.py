@@ -1,4 +1,4 @@
-"""What a MemoryReport says against a training run, as a diagnostic with remedies that were measured. No torch."""
+"""Turns a MemoryReport into diagnostics, with remedies that were measured. No torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ def diagnostics(report: MemoryReport) -> tuple[Diagnostic, ...]:
 
 
 def notes(report: MemoryReport) -> list[str]:
-    found = [f"the peak is in {'' if report.peak.stage else 'the '}{where(report.peak)}: {parts(report.peak)}"]
+    found = [
+        f"the peak is in {'' if report.peak.stage else 'the '}{peak_words(report.peak)}: {parts_text(report.peak)}"
+    ]
     if report.budget is not None and report.floor > report.budget:
         held = "parameters, gradients and the optimizer" if report.optimizer_state else "parameters and gradients"
         found.append(f"{held} alone take {bytes_text(report.floor)}: no batch fits")
@@ -49,11 +51,11 @@ def budget_text(budget: int) -> str:
     return f"{budget // 10**9} GB" if budget % 10**9 == 0 and budget % 2**30 else bytes_text(budget)
 
 
-def where(peak: Peak) -> str:
+def peak_words(peak: Peak) -> str:
     """backward at blocks.0.attn"""
     return f"{peak.phase} at {peak.stage}" if peak.stage else peak.phase
 
 
-def parts(peak: Peak) -> str:
+def parts_text(peak: Peak) -> str:
     """parameters 330.3 MiB, activations 9.1 GiB"""
     return ", ".join(f"{name} {bytes_text(size)}" for name, size in peak.parts.items())

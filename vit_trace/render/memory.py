@@ -10,7 +10,7 @@ from rich.text import Text
 
 from vit_trace.base.words import bytes_text
 from vit_trace.memory.report import MemoryReport
-from vit_trace.memory.verdict import budget_text, where
+from vit_trace.memory.verdict import budget_text, peak_words
 from vit_trace.render import theme
 from vit_trace.render.cells import borderless
 from vit_trace.render.diagnostics import STYLES
@@ -65,8 +65,8 @@ def remark(report: MemoryReport) -> str:
 
 
 def peaks(report: MemoryReport) -> Iterator[Row]:
-    yield "peak, first step", report.first_step.bytes, where(report.first_step)
-    yield "peak, later steps", report.peak.bytes, where(report.peak)
+    yield "peak, first step", report.first_step.bytes, peak_words(report.first_step)
+    yield "peak, later steps", report.peak.bytes, peak_words(report.peak)
 
 
 def stages(report: MemoryReport) -> Iterator[Row]:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from vit_trace.weights.data import Entry
-from vit_trace.weights.layouts import HEAD_ROLES, Layout, layouts
+from vit_trace.weights.layouts import HEAD_ROLES, LibraryLayout, known_layouts
 
 NUMBER = re.compile(r"(?<=[._/])\d+(?=[./]|$)")
 TOKENS = ("cls", "dist", "mask")
@@ -33,7 +33,7 @@ class Piece(Struct, frozen=True):
 class Named(Struct, frozen=True):
     """The tensors of a Vision Transformer by role; `heads` where shapes tell, `rest` what has no known role."""
 
-    layout: Layout
+    layout: LibraryLayout
     prefix: str
     pieces: dict[str, Piece]
     rest: tuple[str, ...]
@@ -57,7 +57,7 @@ class Reading(NamedTuple):
 def templates() -> dict[str, list[tuple[str, str]]]:
     """(layout, role) by name, of all layouts."""
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for layout in layouts().values():
+    for layout in known_layouts().values():
         for name, role in layout.roles.items():
             found[name].append((layout.name, role))
     return found
@@ -101,7 +101,7 @@ def recognised(entries: Mapping[str, Entry]) -> Named | None:
     }
     if not plausible:
         return None
-    ranks = {layout.name: layout.rank for layout in layouts().values()}
+    ranks = {layout.name: layout.rank for layout in known_layouts().values()}
     layout, prefix = max(plausible, key=lambda place: (len(plausible[place]), -ranks[place[0]], -len(place[1])))
     chosen = dict(plausible[layout, prefix])
     for (other, outer), found in roles.items():
@@ -109,10 +109,10 @@ def recognised(entries: Mapping[str, Entry]) -> Named | None:
             for role, name in found.items():
                 if role.split(".")[0] in HEAD_ROLES:
                     chosen.setdefault(role, name)
-    return normal(layouts()[layout], prefix, chosen, entries)
+    return normal(known_layouts()[layout], prefix, chosen, entries)
 
 
-def normal(layout: Layout, prefix: str, roles: Mapping[str, str], entries: Mapping[str, Entry]) -> Named | None:
+def normal(layout: LibraryLayout, prefix: str, roles: Mapping[str, str], entries: Mapping[str, Entry]) -> Named | None:
     """All pieces in normal form; None where the layers have different widths, as in a hierarchical model."""
     pieces: dict[str, Piece] = {}
     heads = None

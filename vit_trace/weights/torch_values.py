@@ -94,7 +94,7 @@ def result_of(function: Any, arguments: Any) -> Any:
         return viewed(storage, offset, size, rest[3] if short.endswith("v3") else None)
     if short == "_rebuild_meta_tensor_no_storage":
         dtype, size, *_ = arguments
-        return Tensor(Entry(shape_of(size), dtype_of(dtype)))
+        return Tensor(Entry(checked_shape(size), dtype_of(dtype)))
     if short == "_rebuild_device_tensor_from_cpu_tensor":
         return arguments[0]
     if short == "OrderedDict":
@@ -112,14 +112,14 @@ def ordered(arguments: tuple[Any, ...]) -> dict[Any, Any]:
 def viewed(storage: Any, offset: Any, size: Any, dtype: Any = None) -> Tensor:
     if not isinstance(storage, Storage):
         raise Broken("a tensor without a storage")
-    shape = shape_of(size)
+    shape = checked_shape(size)
     entry = Entry(shape, dtype_of(dtype) if isinstance(dtype, Global) else storage.dtype)
     if type(offset) is not int or offset < 0:
         raise Broken("a tensor's offset is not a count")
     return Tensor(entry, storage)
 
 
-def shape_of(value: Any) -> tuple[int, ...]:
+def checked_shape(value: Any) -> tuple[int, ...]:
     if not isinstance(value, (tuple, list)) or not all(type(one) is int and 0 <= one < 2**63 for one in value):
         raise Broken("a tensor's size is not a list of counts")
     return tuple(value)

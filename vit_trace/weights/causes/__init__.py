@@ -1,8 +1,8 @@
 """Registers why a checkpoint does not fit a model: one misfit for all the tensors that it explains. No torch.
 
 Each file of this package registers kinds of misfit (`MisfitKind`: code, meaning, severity) and what finds them
-(`@by_role` in two Vision Transformers, `@by_name` in any two models); no list names the files. Other files use
-`misfits_by_role`, `misfits_by_name` and `Misfit`; `remedies.py` tries the values that a misfit would set.
+(`@finder_by_role` in two Vision Transformers, `@finder_by_name` in any two models); no list names the files. Other
+files use `misfits_by_role`, `misfits_by_name` and `Misfit`; `remedies.py` tries the values that a misfit would set.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ LAST = 100
 """Rank of the finders that report what has no known cause."""
 
 
-def by_role(rank: int) -> Callable[[RoleFinder], RoleFinder]:
+def finder_by_role(rank: int) -> Callable[[RoleFinder], RoleFinder]:
     """Register a finder for two Vision Transformers in known layouts; it knows what each axis is.
 
     Finders run in the order of their ranks; each sees the tensors that those before it did not explain.
@@ -85,8 +85,8 @@ def by_role(rank: int) -> Callable[[RoleFinder], RoleFinder]:
     return registered
 
 
-def by_name(rank: int) -> Callable[[NameFinder], NameFinder]:
-    """Register a finder for any two models; it knows names and shapes only. Ranks as in `by_role`."""
+def finder_by_name(rank: int) -> Callable[[NameFinder], NameFinder]:
+    """Register a finder for any two models; it knows names and shapes only. Ranks as in `finder_by_role`."""
 
     def registered(find: NameFinder) -> NameFinder:
         _BY_NAME[find] = rank

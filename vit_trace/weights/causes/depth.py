@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from vit_trace.weights.causes import NUMBER, Misfit, MisfitKind, by_name, by_role
+from vit_trace.weights.causes import NUMBER, Misfit, MisfitKind, finder_by_name, finder_by_role
 from vit_trace.weights.compare import Comparison, Item
 from vit_trace.weights.describe import Description
 from vit_trace.weights.layouts import block_of
@@ -18,8 +18,8 @@ DEPTH = MisfitKind(
 )
 
 
-@by_role(10)
-def other_depth(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
+@finder_by_role(10)
+def find_depth(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
     if ours.depth != theirs.depth:
         least = min(ours.depth, theirs.depth)
         blocks = tuple(item for item in items if (block := block_of(item.role)) is not None and block >= least)
@@ -27,8 +27,8 @@ def other_depth(items: Sequence[Item], ours: Description, theirs: Description) -
         yield DEPTH(message, blocks, {"depth": ours.depth})
 
 
-@by_name(10)
-def other_layers(items: Sequence[Item], found: Comparison) -> Iterator[Misfit]:
+@finder_by_name(10)
+def find_layers(items: Sequence[Item], found: Comparison) -> Iterator[Misfit]:
     """Numbered layers that only one side has, after those that both have."""
     mine, others = layer_numbers(found.left), layer_numbers(found.right)
     for container in sorted(mine.keys() & others.keys()):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from vit_trace.base.trace import Value
-from vit_trace.weights.causes import Misfit, MisfitKind, by_name, by_role, names_of, on_axes
+from vit_trace.weights.causes import Misfit, MisfitKind, finder_by_name, finder_by_role, names_of, on_axes
 from vit_trace.weights.compare import Comparison, Item
 from vit_trace.weights.describe import Description
 from vit_trace.weights.layouts import part_of
@@ -38,8 +38,8 @@ HEADS = ("head", "head_dist")
 HEAD_NAME = re.compile(r"(^|\.)(heads?|classifier|fc|linear_head|mlp_head)(\.(fc|head|l|proj|\d+))?\.(weight|bias)$")
 
 
-@by_role(60)
-def other_classes(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
+@finder_by_role(60)
+def find_classes(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
     found = on_axes(items, "classes")
     if found:
         yield class_misfit(found, ours.classes, theirs.classes)
@@ -53,7 +53,7 @@ def class_misfit(found: tuple[Item, ...], have: int | None, want: int | None) ->
     return CLASSES(message, found, roles, (drop,))
 
 
-@by_role(61)
+@finder_by_role(61)
 def head_on_one_side(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
     """A head that only one of them has."""
     found = tuple(item for item in items if part_of(item.role).split(".")[0] in HEADS and not item.axes)
@@ -68,8 +68,8 @@ def head_on_one_side(items: Sequence[Item], ours: Description, theirs: Descripti
         yield NO_HEAD(message, unused, help=help)
 
 
-@by_role(62)
-def other_pool(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
+@finder_by_role(62)
+def find_pool(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
     """The last norm before pooling (of the class token) or after it (of the mean): timm names them differently."""
     last = tuple(item for item in items if part_of(item.role) in ("norm", "fc_norm"))
     have = {part_of(item.role) for item in last if item.want is None}
@@ -80,7 +80,7 @@ def other_pool(items: Sequence[Item], ours: Description, theirs: Description) ->
         yield POOL(message, last, {"pool": "avg" if have == {"fc_norm"} else "token"})
 
 
-@by_name(20)
+@finder_by_name(20)
 def head_by_name(items: Sequence[Item], found: Comparison) -> Iterator[Misfit]:
     heads = tuple(item for item in items if HEAD_NAME.search(item.name))
     sized = tuple(i for i in heads if i.have and i.want and i.have[1:] == i.want[1:] and i.have[0] != i.want[0])

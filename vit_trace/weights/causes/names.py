@@ -72,13 +72,13 @@ def find_names(found: Comparison, model: Model) -> Iterator[Misfit]:
     elif not found.strip and not found.add and any(name not in names for name, names in found.renamed):
         message = f"checkpoint has the names of another version of {two.layout.words}"
         help = (f"rename {len(found.renamed)} tensors this way (tried: {fits})",)
-        yield NAMING(message, help=help, notes=renamings(examples(found.renamed)))
+        yield NAMING(message, help=help, notes=renaming_notes(examples(found.renamed)))
 
 
 def other_layout(found: Comparison, one: Named, two: Named) -> Misfit:
     """Names of another library."""
     message = f"checkpoint is named as in {one.layout.words}, this model as in {two.layout.words}"
-    notes = list(renamings(examples(found.renamed)))
+    notes = list(renaming_notes(examples(found.renamed)))
     if "jax" in (one.layout.name, two.layout.name):
         notes.append("kernels of linear layers are (in, out) in JAX and (out, in) in torch: transpose them")
     if ("flat.weight" in one.pieces) != ("flat.weight" in two.pieces):
@@ -94,7 +94,7 @@ def other_qkv(renamed: Renamed, fused: bool, fits: str) -> Misfit:
     way = "split each into thirds" if fused else "join them, q before k before v"
     split = [pair for pair in renamed if fused == (len(pair[1]) > 1)] or renamed
     message = f"checkpoint keeps q, k and v as {kept}, this model as {wanted}"
-    return QKV(message, help=(f"{way} (tried: {fits})",), notes=renamings(split[:2]))
+    return QKV(message, help=(f"{way} (tried: {fits})",), notes=renaming_notes(split[:2]))
 
 
 def other_prefix(found: Comparison, model: Model, fits: str) -> Misfit:
@@ -123,5 +123,5 @@ def examples(renamed: Renamed) -> Renamed:
     return tuple(chosen.values())[:5] or renamed[:3]
 
 
-def renamings(pairs: Sequence[tuple[str, tuple[str, ...]]]) -> tuple[str, ...]:
+def renaming_notes(pairs: Sequence[tuple[str, tuple[str, ...]]]) -> tuple[str, ...]:
     return tuple(f"{name} → {', '.join(names)}" for name, names in pairs)

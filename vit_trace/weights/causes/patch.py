@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from vit_trace.base.trace import Value
-from vit_trace.weights.causes import Misfit, MisfitKind, by_role, on_axes, side_text
+from vit_trace.weights.causes import Misfit, MisfitKind, finder_by_role, on_axes, side_text
 from vit_trace.weights.compare import Item
 from vit_trace.weights.describe import Description
 
@@ -25,8 +25,8 @@ CHANNELS = MisfitKind(
 )
 
 
-@by_role(30)
-def other_patch(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
+@finder_by_role(30)
+def find_patch(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
     found = on_axes(items, "patch", "patch_dim")
     if not found or not ours.patch or not theirs.patch or ours.patch == theirs.patch:
         return
@@ -39,8 +39,8 @@ def other_patch(items: Sequence[Item], ours: Description, theirs: Description) -
     yield PATCH(what, found, roles)
 
 
-@by_role(31)
-def other_channels(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
+@finder_by_role(31)
+def find_channels(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
     found = on_axes(items, "channels", "patch_dim")
     if found and ours.channels != theirs.channels and ours.channels is not None:
         message = f"checkpoint takes images of {ours.channels} channels, this model of {theirs.channels}"

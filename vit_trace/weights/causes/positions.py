@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from vit_trace.base.words import shape_text
-from vit_trace.weights.causes import Misfit, MisfitKind, by_name, by_role, on_axes, side_text
+from vit_trace.weights.causes import Misfit, MisfitKind, finder_by_name, finder_by_role, on_axes, side_text
 from vit_trace.weights.compare import Comparison, Item
 from vit_trace.weights.describe import Description
 
@@ -30,8 +30,8 @@ WINDOW_NAME = re.compile(r"relative_position|rel_pos|attention_bias(es|_idxs)$|a
 POSITION_NAME = re.compile(r"(^|[._])(?<!relative_)pos(ition)?(al)?_?(embed|emb|bias)")
 
 
-@by_role(50)
-def other_image(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
+@finder_by_role(50)
+def find_image(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
     found = on_axes(items, "positions")
     if not found or ours.positions is None or theirs.positions is None:
         return
@@ -53,8 +53,8 @@ def other_image(items: Sequence[Item], ours: Description, theirs: Description) -
     yield IMAGE_SIZE(message, found, {"image": list(ours.image)}, help)
 
 
-@by_role(51)
-def other_table(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
+@finder_by_role(51)
+def find_table(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
     """BEiT's tables of relative positions: (2·grid - 1)² rows and 3 for the class token, by layer."""
     found = on_axes(items, "window")
     if not found or ours.patch is None or found[0].have is None or found[0].want is None:
@@ -69,8 +69,8 @@ def other_table(items: Sequence[Item], ours: Description, theirs: Description) -
         yield IMAGE_SIZE(message, found, {"image": [height, width]})
 
 
-@by_name(30)
-def other_window(items: Sequence[Item], found: Comparison) -> Iterator[Misfit]:
+@finder_by_name(30)
+def find_window(items: Sequence[Item], found: Comparison) -> Iterator[Misfit]:
     """Tables of relative positions of another window: (2·window - 1)² rows."""
     tables = tuple(item for item in items if WINDOW_NAME.search(item.name) and resized(item))
     if not tables:
@@ -94,8 +94,8 @@ def resized(item: Item) -> bool:
     return bool(item.have and item.want and item.have[0] != item.want[0])
 
 
-@by_name(40)
-def other_positions(items: Sequence[Item], found: Comparison) -> Iterator[Misfit]:
+@finder_by_name(40)
+def find_positions(items: Sequence[Item], found: Comparison) -> Iterator[Misfit]:
     tables = tuple(item for item in items if POSITION_NAME.search(item.name) and item.have and item.want)
     if tables:
         first = tables[0]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from msgspec.structs import replace
 
 from vit_trace.base.words import shape_text
-from vit_trace.weights.causes import LAST, Misfit, MisfitKind, by_name, by_role, names_of
+from vit_trace.weights.causes import LAST, Misfit, MisfitKind, finder_by_name, finder_by_role, names_of
 from vit_trace.weights.compare import Comparison, Item
 from vit_trace.weights.describe import Description
 from vit_trace.weights.layouts import part_of
@@ -36,12 +36,12 @@ AFTER_TOKENS = ("pooler", "pre_logits", "head_norm", "proj")
 """Parts after the tokens: a checkpoint may have them and the model not."""
 
 
-@by_role(LAST)
+@finder_by_role(LAST)
 def unexplained_by_role(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
     return unexplained(items)
 
 
-@by_name(LAST)
+@finder_by_name(LAST)
 def unexplained_by_name(items: Sequence[Item], found: Comparison) -> Iterator[Misfit]:
     return unexplained(items)
 

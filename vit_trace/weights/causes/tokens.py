@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from vit_trace.weights.causes import Misfit, MisfitKind, by_role, on_axes
+from vit_trace.weights.causes import Misfit, MisfitKind, finder_by_role, on_axes
 from vit_trace.weights.compare import Item
 from vit_trace.weights.describe import Description
 from vit_trace.weights.layouts import part_of
@@ -18,8 +18,8 @@ TOKENS = MisfitKind(
 )
 
 
-@by_role(40)
-def other_tokens(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
+@finder_by_role(40)
+def find_tokens(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
     """Class, distillation or register tokens that only one of them has, or another count of them."""
     own = tuple(item for item in items if item.role in ("cls", "dist", "registers"))
     parts, roles = [], {}
@@ -40,8 +40,8 @@ def other_tokens(items: Sequence[Item], ours: Description, theirs: Description) 
     yield TOKENS(f"checkpoint has {'; '.join(parts)}", found, dict(roles))
 
 
-@by_role(41)
-def other_positions_of_tokens(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
+@finder_by_role(41)
+def find_positions_of_tokens(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
     """The same patches, but a position for the class token in one of the two only."""
     found = on_axes(items, "positions")
     if found and ours.grid is not None and ours.grid == theirs.grid and ours.extra != theirs.extra:

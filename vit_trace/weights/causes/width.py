@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from vit_trace.base.trace import Value
-from vit_trace.weights.causes import Misfit, MisfitKind, by_name, by_role, on_axes
+from vit_trace.weights.causes import Misfit, MisfitKind, finder_by_name, finder_by_role, on_axes
 from vit_trace.weights.compare import Comparison, Item
 from vit_trace.weights.describe import Description, likely_heads
 
@@ -33,8 +33,8 @@ MLP = MisfitKind(
 )
 
 
-@by_role(20)
-def other_width(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
+@finder_by_role(20)
+def find_width(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
     if ours.dim == theirs.dim:
         return
     roles: dict[str, Value] = {"dim": ours.dim}
@@ -54,22 +54,22 @@ def other_width(items: Sequence[Item], ours: Description, theirs: Description) -
     yield WIDTH(message, on_axes(items, *axes), roles, notes=tuple(also))
 
 
-@by_role(21)
-def other_inner(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
+@finder_by_role(21)
+def find_inner(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
     if ours.inner != theirs.inner and (found := on_axes(items, "inner")):
         message = f"checkpoint's attention is {ours.inner} wide (heads · dim_head), this model's is {theirs.inner}"
         yield INNER(message, found, {"inner": ours.inner})
 
 
-@by_role(22)
-def other_mlp(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
+@finder_by_role(22)
+def find_mlp(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
     if ours.mlp_dim and theirs.mlp_dim and ours.mlp_dim != theirs.mlp_dim and (found := on_axes(items, "mlp_dim")):
         message = f"checkpoint's feed-forward is {ours.mlp_dim} wide, this model's is {theirs.mlp_dim}"
         yield MLP(message, found, {"mlp_dim": ours.mlp_dim})
 
 
-@by_name(60)
-def other_ratio(items: Sequence[Item], found: Comparison) -> Iterator[Misfit]:
+@finder_by_name(60)
+def find_ratio(items: Sequence[Item], found: Comparison) -> Iterator[Misfit]:
     """Many tensors that differ by one ratio: another width."""
     ratios: dict[tuple[int, int], list[Item]] = {}
     for item in items:

@@ -2,7 +2,7 @@
 
 Each file of this package registers the layouts of one library; no list names the files. A role is the same for all
 libraries: `block.#.q.weight`, `pos`, `head.bias`; `#` stands for the layer's number. Names that end in `*` stand for
-weight and bias. Plain data; `naming.py` recognises with `layouts`.
+weight and bias. Plain data; `naming.py` recognises with `known_layouts`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from msgspec import Struct
 from vit_trace.base.modules import import_all
 
 
-class Layout(Struct, frozen=True):
+class LibraryLayout(Struct, frozen=True):
     """One library's names: `words` is what people call it, `roles` gives the role of each name.
 
     Where two layouts explain equally many tensors, the one of lower `rank` is taken.
@@ -28,15 +28,15 @@ class Layout(Struct, frozen=True):
     separator: str = "."
 
 
-_LAYOUTS: dict[str, Layout] = {}
+_LAYOUTS: dict[str, LibraryLayout] = {}
 
 
-def register_layout(layout: Layout) -> None:
+def register_layout(layout: LibraryLayout) -> None:
     _LAYOUTS[layout.name] = layout
 
 
 @cache
-def layouts() -> dict[str, Layout]:
+def known_layouts() -> dict[str, LibraryLayout]:
     """Every layout by name, those of low rank first."""
     import_all(__name__)
     return {one.name: one for one in sorted(_LAYOUTS.values(), key=lambda one: one.rank)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vit_trace.weights.layouts import Layout, register_layout, table
+from vit_trace.weights.layouts import LibraryLayout, register_layout, table
 
 JAX = """
 cls cls
@@ -38,4 +38,4 @@ def jax_blocks() -> dict[str, str]:
     return found
 
 
-register_layout(Layout("jax", "the original JAX ViT", 10, table(JAX) | jax_blocks(), separator="/"))
+register_layout(LibraryLayout("jax", "the original JAX ViT", 10, table(JAX) | jax_blocks(), separator="/"))

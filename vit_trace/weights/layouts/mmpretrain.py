@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vit_trace.weights.layouts import Layout, in_blocks, register_layout, table
+from vit_trace.weights.layouts import LibraryLayout, in_blocks, register_layout, table
 
 MMPRETRAIN = """
 cls_token cls
@@ -20,4 +20,6 @@ ffn.layers.0.0.* fc1.*
 ffn.layers.1.* fc2.*
 """
 
-register_layout(Layout("mmpretrain", "mmpretrain", 9, table(MMPRETRAIN) | in_blocks("layers.#", MMPRETRAIN_BLOCK)))
+register_layout(
+    LibraryLayout("mmpretrain", "mmpretrain", 9, table(MMPRETRAIN) | in_blocks("layers.#", MMPRETRAIN_BLOCK))
+)

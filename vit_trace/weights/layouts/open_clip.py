@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vit_trace.weights.layouts import Layout, in_blocks, register_layout, table
+from vit_trace.weights.layouts import LibraryLayout, in_blocks, register_layout, table
 
 OPEN_CLIP = """
 class_embedding cls
@@ -25,5 +25,5 @@ mlp.c_proj.* fc2.*
 """
 
 register_layout(
-    Layout("open_clip", "open_clip", 5, table(OPEN_CLIP) | in_blocks("transformer.resblocks.#", OPEN_CLIP_BLOCK))
+    LibraryLayout("open_clip", "open_clip", 5, table(OPEN_CLIP) | in_blocks("transformer.resblocks.#", OPEN_CLIP_BLOCK))
 )

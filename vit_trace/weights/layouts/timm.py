@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vit_trace.weights.layouts import Layout, in_blocks, register_layout, table
+from vit_trace.weights.layouts import LibraryLayout, in_blocks, register_layout, table
 
 TIMM = """
 cls_token cls
@@ -46,9 +46,9 @@ mlp.w12.* fc1.*
 mlp.w3.* fc2.*
 """
 
-register_layout(Layout("timm", "timm", 1, table(TIMM) | in_blocks("blocks.#", TIMM_BLOCK)))
+register_layout(LibraryLayout("timm", "timm", 1, table(TIMM) | in_blocks("blocks.#", TIMM_BLOCK)))
 register_layout(
-    Layout(
+    LibraryLayout(
         "dinov2",
         "the original DINOv2",
         2,

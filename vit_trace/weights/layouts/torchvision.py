@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vit_trace.weights.layouts import Layout, in_blocks, register_layout, table
+from vit_trace.weights.layouts import LibraryLayout, in_blocks, register_layout, table
 
 TORCHVISION = """
 class_token cls
@@ -25,4 +25,6 @@ mlp.linear_2.* fc2.*
 
 CONTAINER = "encoder.layers.encoder_layer_#"
 
-register_layout(Layout("torchvision", "torchvision", 6, table(TORCHVISION) | in_blocks(CONTAINER, TORCHVISION_BLOCK)))
+register_layout(
+    LibraryLayout("torchvision", "torchvision", 6, table(TORCHVISION) | in_blocks(CONTAINER, TORCHVISION_BLOCK))
+)

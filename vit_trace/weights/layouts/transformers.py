@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vit_trace.weights.layouts import Layout, in_blocks, register_layout, table
+from vit_trace.weights.layouts import LibraryLayout, in_blocks, register_layout, table
 
 HF = """
 embeddings.cls_token cls
@@ -73,8 +73,10 @@ mlp.fc2.* fc2.*
 
 HF_CONTAINERS = "encoder.layer.# layers.# model.layer.# layer.#"
 
-register_layout(Layout("transformers", "transformers", 3, table(HF) | in_blocks(HF_CONTAINERS, HF_BLOCK)))
+register_layout(LibraryLayout("transformers", "transformers", 3, table(HF) | in_blocks(HF_CONTAINERS, HF_BLOCK)))
 
 register_layout(
-    Layout("transformers-clip", "transformers' CLIP", 4, table(HF_CLIP) | in_blocks("encoder.layers.#", HF_CLIP_BLOCK))
+    LibraryLayout(
+        "transformers-clip", "transformers' CLIP", 4, table(HF_CLIP) | in_blocks("encoder.layers.#", HF_CLIP_BLOCK)
+    )
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vit_trace.weights.layouts import Layout, in_blocks, register_layout, table
+from vit_trace.weights.layouts import LibraryLayout, in_blocks, register_layout, table
 
 CLASSIC = """
 pos_embedding pos
@@ -43,6 +43,10 @@ VIT_PYTORCH_BLOCK = """
 
 CONTAINER = "transformer.layers.#"
 
-register_layout(Layout("classic", "the classic vit-pytorch", 7, table(CLASSIC) | in_blocks(CONTAINER, CLASSIC_BLOCK)))
+register_layout(
+    LibraryLayout("classic", "the classic vit-pytorch", 7, table(CLASSIC) | in_blocks(CONTAINER, CLASSIC_BLOCK))
+)
 
-register_layout(Layout("vit-pytorch", "vit-pytorch", 8, table(VIT_PYTORCH) | in_blocks(CONTAINER, VIT_PYTORCH_BLOCK)))
+register_layout(
+    LibraryLayout("vit-pytorch", "vit-pytorch", 8, table(VIT_PYTORCH) | in_blocks(CONTAINER, VIT_PYTORCH_BLOCK))
+)
