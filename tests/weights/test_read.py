@@ -383,7 +383,7 @@ OTHERS = {
     "page.pt": (b"<!DOCTYPE html><html></html>", "HTML"),
     "x.bin": (b"\x89HDF\r\n\x1a\n" + bytes(100), "HDF5"),
     "x.pth": (b"GGUF" + bytes(100), "GGUF"),
-    "notes.txt": (b"hello, this is text", "no checkpoint"),
+    "notes.txt": (b"hello, this is text", "not a checkpoint"),
     "array.npz": (b"\x93NUMPY" + bytes(100), "one NumPy array"),
 }
 

@@ -1,4 +1,4 @@
-"""Where a size stands and what it is; what a stage would be if each hyperparameter doubled. Works on a named trace."""
+"""Explains a size: every place that has it, its formulas, and what each becomes when a hyperparameter doubles."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vit_trace.dims.values import ValuesError, bindings, parsed
 
 @dataclass(frozen=True)
 class Meaning:
-    """One formula that a size follows from, how the number comes out, and the places where it stands."""
+    """One formula of a size, the formula with its numbers, and the places that have it."""
 
     formula: str
     numbers: str
@@ -23,14 +23,14 @@ class Meaning:
 
 @dataclass(frozen=True)
 class Doubled:
-    """What becomes of sizes when one hyperparameter is doubled: formula -> new size, for those that change."""
+    """The sizes that change when one hyperparameter doubles: formula -> new size."""
 
     hyperparameter: str
     sizes: dict[str, int]
 
 
 def meanings(trace: Trace, size: int) -> tuple[Meaning, ...]:
-    """What a size is in this model, one Meaning per formula, in the order data meets them."""
+    """The meanings of a size in this model, one per formula, in the order of the data flow."""
     found: dict[str, list[str]] = {}
     for formula, place in stands(trace, size):
         places = found.setdefault(formula, [])
@@ -44,7 +44,7 @@ def meanings(trace: Trace, size: int) -> tuple[Meaning, ...]:
 
 
 def stands(trace: Trace, size: int) -> Iterator[tuple[str, str]]:
-    """(formula, place) for every axis of that size: constructor, parameters, then what stages give."""
+    """(formula, place) for every axis of that size: constructor, outputs of stages, parameters."""
     for record in trace.construction:
         if record.value == size:
             name = f"{record.module}.{record.name}" if record.module else record.name
@@ -63,14 +63,14 @@ def stands(trace: Trace, size: int) -> Iterator[tuple[str, str]]:
 
 
 def sizes(trace: Trace) -> list[int]:
-    """All sizes that stand anywhere in the trace."""
+    """Every size in the trace."""
     found = {size for stage in trace.stages for spec in stage.outputs for size in spec.shape}
     found |= {size for parameter in trace.parameters for size in parameter.shape}
     return sorted(found | {record.value for record in trace.construction if isinstance(record.value, int)})
 
 
 def merged(places: list[str]) -> list[str]:
-    """Places that differ only in one number, as one: layers.0…5.fn.to_qkv."""
+    """The places, those that differ only in numbers as one: layers.0…5.fn.to_qkv."""
     groups: dict[str, list[str]] = {}
     for place in places:
         groups.setdefault(re.sub(r"\d+|#\d+", "*", re.sub(r"#\d+", "", place)), []).append(place)
@@ -99,7 +99,7 @@ def bracketed(formula: Formula, values: Mapping[str, int]) -> str:
 
 
 def doublings(trace: Trace, formulas: list[str]) -> tuple[Doubled, ...]:
-    """For each hyperparameter the formulas that change when it doubles, pairs doubled together."""
+    """For each hyperparameter the formulas that change when it doubles; both of a pair double together."""
     knobs: dict[str, list[str]] = {}
     for name, symbol in trace.symbols.items():
         if symbol.formula is None:
@@ -118,7 +118,7 @@ def doublings(trace: Trace, formulas: list[str]) -> tuple[Doubled, ...]:
 
 
 def stages_named(trace: Trace, name: str) -> list[Stage]:
-    """The stages of that name, or that end in it: of equal ones in several blocks the first."""
+    """The stages with that name, or whose names end in it; equal ones in several blocks once."""
     plain = [stage for stage in trace.stages if stage.name.split("#")[0] == name]
     exact = [stage for stage in trace.stages if stage.name == name and "#" in name]
     found = exact or plain or [stage for stage in trace.stages if stage.name.split("#")[0].endswith(f".{name}")]
@@ -130,6 +130,6 @@ def stages_named(trace: Trace, name: str) -> list[Stage]:
 
 
 def formulas_of(stage: Stage) -> list[str]:
-    """Formulas with symbols that a stage's tensors have, each once."""
+    """The formulas with symbols of a stage's tensors, each once."""
     dims = dict.fromkeys(dim for spec in (*stage.inputs, *stage.outputs) for dim in spec.dims)
     return [dim for dim in dims if symbols(parsed(dim))]

@@ -1,7 +1,7 @@
-"""An input of another size than the model was built for: two sets of symbols, so that neither passes for the other.
+"""Separates two sets of symbols where the input has another size than the model was built for.
 
-`H`, `W`, `h`, `w`, `n` then belong to the input that was given, `H_model` … `n_model` to the size the model was built
-for. A dimension gets the one that gives its number. No torch.
+`H`, `W`, `h`, `w`, `n` then belong to the given input, `H_model` … `n_model` to the size the model was built for. A
+dimension gets the symbol that gives its number. No torch.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ ENDING = "_model"
 
 
 def split(trace: Trace, probes: Sequence[Trace]) -> tuple[Trace, list[Trace]]:
-    """The traces with both sets of symbols, where the input is an image of another size; else as they are."""
+    """The traces with both sets of symbols where the input is an image of another size; else unchanged."""
     given, known = image_of(trace), trace.symbols
     if given is None or not {"b", "H", "W"} <= known.keys():
         return trace, list(probes)
     here = {name: size for name, size in zip(("b", *IMAGE), given, strict=True) if name in known}
     changed = {name for name in IMAGE if name in known and here[name] != known[name].value}
-    if len(changed) == len(IMAGE):  # nothing agrees: its axes stand in another order
+    if len(changed) == len(IMAGE):  # nothing agrees: its axes have another order
         return trace, list(probes)
     trace = replace(trace, symbols=both(known, here, changed))
     return trace, [replace(probe, symbols=both(probe.symbols, {}, changed)) for probe in probes]
@@ -39,7 +39,7 @@ def image_of(trace: Trace) -> tuple[int, ...] | None:
 
 
 def both(known: Mapping[str, Symbol], here: Mapping[str, int], changed: set[str]) -> dict[str, Symbol]:
-    """The symbols of the input as it is; behind them, as `…_model`, those of the model that differ."""
+    """The symbols of the given input, then, as `…_model`, those of the model that differ."""
     dependent = set(changed)
     for name, symbol in known.items():
         if symbol.formula is not None and symbols(parsed(symbol.formula)) & dependent:

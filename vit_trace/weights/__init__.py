@@ -1,8 +1,8 @@
-"""Checkpoints: what a file of weights holds, which model it is of, and whether it fits another one.
+"""Reads checkpoints: what a file of weights holds, which model it belongs to, and whether it fits another one.
 
-`read` gives names, shapes and dtypes without reading a value and without running anything that the file says;
-`describe` says which model they are of; `fit` compares them with a target, one diagnosis for each cause. Only `fit`
-imports torch, to build the target.
+Other rooms use `read` (names, shapes and dtypes, without reading a value or running anything in the file),
+`holding` (a summary, and the model it belongs to) and `fit.fit` (one diagnostic for each cause, with remedies). Only
+`fit` imports torch, to build the target.
 """
 
 from vit_trace.weights.data import Checkpoint, Entry

@@ -10,15 +10,16 @@ from vit_trace.config.words import cut
 from vit_trace.weights.data import malformed, too_large
 
 MAX_MEMBERS = 100_000
+"""Members of an archive; one with more is refused."""
 
 MAX_DIRECTORY = 16 * 2**20
-"""Bytes of the zip directory; zipfile reads all of it at once."""
+"""Largest zip directory read, in bytes; zipfile reads all of it at once."""
 
 TAIL = 65_557
-"""Bytes at the end of a zip in which its end record stands."""
+"""Bytes at the end of a zip file that hold its end record."""
 
 DEFLATE = 1_032
-"""The most that deflate can unpack one byte to."""
+"""Largest number of bytes that deflate unpacks one byte to."""
 
 
 def check_end(path: str, stream: BinaryIO, size: int) -> None:
@@ -62,7 +63,7 @@ def check_members(path: str, members: list[zipfile.ZipInfo], size: int) -> None:
 
 
 def content(path: str, archive: zipfile.ZipFile, name: str, most: int) -> bytes:
-    """A member of at most so many bytes. Raises Refused."""
+    """A member of at most `most` bytes. Raises Refused."""
     import zlib
 
     said = archive.getinfo(name).file_size

@@ -25,11 +25,11 @@ OTHERS = {
     b"\xfd7zXZ": ("an xz archive", "unpack it first"),
     b"\x93NUMPY": ("one NumPy array, not a set of named ones", "save the arrays by name with numpy.savez"),
 }
-"""First bytes of files that are something else -> what they are, and what to do."""
+"""First bytes of files of other kinds -> what they are, and what to do."""
 
 
 def whole_file(path: Path) -> Checkpoint:
-    """One file that is no index."""
+    """One file that is not an index. Raises Refused."""
     with opened(path) as stream:
         size = os.fstat(stream.fileno()).st_size
         start = stream.read(512)
@@ -54,7 +54,7 @@ def by_content(path: Path, stream: BinaryIO, start: bytes, size: int) -> Checkpo
 
         return safetensors(name, stream, size)
     if suffix == ".npz":
-        raise malformed(name, "it is no .npz: a zip archive starts with PK", first_bytes(start))
+        raise malformed(name, "it is not an .npz: a zip archive starts with PK", first_bytes(start))
     if start[257:262] == b"ustar":
         help = "torch.save(torch.load(FILE), NEW) with the torch that wrote it"
         raise refuse("not-a-checkpoint", f"{name} is a tar archive, as torch wrote before 0.1.10", help=(help,))
@@ -63,7 +63,7 @@ def by_content(path: Path, stream: BinaryIO, start: bytes, size: int) -> Checkpo
 
         return legacy(name, stream)
     help = f"a checkpoint ends in {', '.join(SUFFIXES)}, or is a directory with one"
-    raise refuse("not-a-checkpoint", f"{name} is no checkpoint", notes=(first_bytes(start),), help=(help,))
+    raise refuse("not-a-checkpoint", f"{name} is not a checkpoint", notes=(first_bytes(start),), help=(help,))
 
 
 def first_bytes(start: bytes) -> str:
@@ -71,7 +71,7 @@ def first_bytes(start: bytes) -> str:
 
 
 def opened(path: Path) -> BinaryIO:
-    """A regular file to read; refused before it is opened if it would never end or never come."""
+    """A regular file to read. Raises Refused before it opens a device or a pipe, which might never end."""
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
@@ -79,12 +79,12 @@ def opened(path: Path) -> BinaryIO:
         return path.open("rb")
     except (FileNotFoundError, NotADirectoryError):
         notes, help = nearest_files(path)
-        raise refuse("checkpoint-unreadable", f"there is no file {shown(path)}", notes=notes, help=help) from None
+        raise refuse("checkpoint-unreadable", f"there is no file named {shown(path)}", notes=notes, help=help) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise refuse("checkpoint-unreadable", f"{cut(str(path), 200)} cannot be read: {reason}") from None
 
 
 def shown(path: Path) -> str:
-    """The path as text that can be written as UTF-8 on one line."""
+    """The path as printable text on one line."""
     return cut(str(path), 300)

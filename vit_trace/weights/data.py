@@ -1,4 +1,4 @@
-"""What is known of a checkpoint without reading one value: the names, shapes and dtypes of its tensors."""
+"""Defines what a checkpoint is without its values: the names, shapes and dtypes of its tensors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import Struct
 from vit_trace.base.refused import Refused, refuse
 
 MAX_TENSORS = 200_000
-"""Tensors of one checkpoint; the largest ViTs have some thousand."""
+"""Tensors of one checkpoint; one with more is refused. The largest ViTs have a few thousand."""
 
 BITS = {
     **dict.fromkeys(("float64", "int64", "uint64", "complex64"), 64),
@@ -39,8 +39,8 @@ class Entry(Struct, frozen=True):
 class Checkpoint(Struct, frozen=True):
     """The tensors of a file by name, in the file's order.
 
-    `format` is safetensors, torch or npz; `taken` the way to them inside a nested file (["model"]); `config` what a
-    config.json beside it says; `notes` what was left aside.
+    `format` is safetensors, torch or npz; `taken` the keys to them inside a nested file (["model"]); `config` what a
+    config.json beside it says; `notes` what was left out.
     """
 
     path: str

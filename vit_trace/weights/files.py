@@ -1,4 +1,4 @@
-"""A path -> the checkpoint in it: what kind of file it is, told by its first bytes. Raises Refused only."""
+"""Reads the checkpoint at a path: a file, the shards of an index, or a model's directory."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from vit_trace.weights.data import Checkpoint
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 SINGLE = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin", "open_clip_pytorch_model.bin")
 MAX_CONFIG = 1024 * 1024
+"""Largest config.json read beside a checkpoint, in bytes; a larger one is ignored."""
 
 
 def read(path: str | Path) -> Checkpoint:

@@ -1,4 +1,4 @@
-"""The other side of a fit: names, shapes and dtypes of a target's state dict, built without memory."""
+"""Builds a target without memory and lists its state dict: names, shapes and dtypes."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def entries_of(state: Mapping[str, Any]) -> dict[str, Entry]:
 
 
 def saved_names(model: nn.Module, state: dict[str, Any]) -> dict[str, Entry] | None:
-    """What save_pretrained of transformers would write: some models are saved under the names of earlier versions."""
+    """What save_pretrained of transformers would write: it saves some models under names of earlier versions."""
     try:
         from transformers.core_model_loading import revert_weight_conversion
 
         return entries_of(revert_weight_conversion(model, dict(state)))  # type: ignore[arg-type]
-    except Exception:  # an inner function of transformers: without it names are matched by their roles
+    except Exception:  # a private function of transformers: without it roles still match names
         return None

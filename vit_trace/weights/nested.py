@@ -1,4 +1,4 @@
-"""The state dict in what was saved: {'model': …, 'optimizer': …, 'epoch': 3}, EMA weights, a trainer's wrapping."""
+"""Finds the state dict in what was saved: {'model': …, 'epoch': 3}, EMA weights, a wrapper of a trainer."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ PREFERRED = (
     "teacher", "student", "target", "target_encoder", "encoder", "backbone", "visual",
     "state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "ema", "model_ema_state_dict", "shadow_params",
 )  # fmt: skip
-"""Keys under which models are saved, the one to take first."""
+"""Keys under which models are saved, in the order of preference."""
 
 ASIDE = ("optim", "sched", "scaler", "amp", "criterion", "loss", "rng", "loops", "callbacks", "opt")
 """Beginnings of keys under which something else is saved."""
 
 DEPTH = 6
+"""Dictionaries inside one another that are opened; deeper ones are not searched."""
 
 
 def state_of(path: str, value: Any, check: Callable[[Storage], None]) -> Checkpoint:
@@ -36,10 +37,10 @@ def state_of(path: str, value: Any, check: Callable[[Storage], None]) -> Checkpo
             cut(str(other), 30) for other in value if other != key and isinstance(value[other], (dict, Tensor, list))
         ]
         if others:
-            notes.append(f"took [{key!r}] and left {first_few(others, 4)} aside")
+            notes.append(f"took [{key!r}] and left out {first_few(others, 4)}")
         taken.append(str(key))
         value = value[key]
-    tensors = found(value)
+    tensors = tensors_by_name(value)
     if not tensors:
         what = (
             "one tensor" if isinstance(value, Tensor) else f"a {type(value).__name__}" if value is not None else "None"
@@ -62,15 +63,15 @@ def state_of(path: str, value: Any, check: Callable[[Storage], None]) -> Checkpo
 
 
 def is_state(value: dict[Any, Any]) -> bool:
-    """Whether what it holds directly are tensors, at least as many as any dictionary in it has."""
-    direct = len(found(value))
+    """Whether it directly holds tensors, at least as many as any dictionary in it."""
+    direct = len(tensors_by_name(value))
     distinct = {id(one): one for one in value.values() if isinstance(one, dict)}
-    inside = max((len(found(one)) for one in distinct.values()), default=0)
+    inside = max((len(tensors_by_name(one)) for one in distinct.values()), default=0)
     return direct > 0 and direct >= inside
 
 
 def best(value: dict[Any, Any]) -> Any:
-    """The key that leads to the model: a usual name, else where most tensors are."""
+    """The key that leads to the model: a usual name, else that with most tensors."""
     leading = {key: one for key, one in value.items() if leads(one)}
     usual = [key for key in PREFERRED if key in leading]
     if usual:
@@ -84,7 +85,7 @@ def leads(value: Any) -> bool:
 
 
 def tensors_in(value: Any, counted: dict[tuple[int, int], int], depth: int = 3) -> int:
-    """Tensors in nested dictionaries, of which only the first levels are looked at, each once."""
+    """Tensors in the first levels of nested dictionaries, each dictionary counted once."""
     if isinstance(value, Tensor):
         return 1
     if not isinstance(value, dict) or not depth:
@@ -96,7 +97,7 @@ def tensors_in(value: Any, counted: dict[tuple[int, int], int], depth: int = 3) 
     return counted[place]
 
 
-def found(value: Any) -> dict[str, Tensor]:
+def tensors_by_name(value: Any) -> dict[str, Tensor]:
     """Tensors by name."""
     if not isinstance(value, dict):
         return {}

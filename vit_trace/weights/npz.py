@@ -1,4 +1,4 @@
-"""A .npz of named arrays, as the original JAX ViT's weights are: the header of each .npy in it, no value.
+"""Reads a .npz of named arrays, as of the original JAX ViT: the header of each .npy in it, no values.
 
 https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 """
@@ -17,7 +17,7 @@ from vit_trace.weights.data import Checkpoint, Entry, malformed, too_large
 
 MAX_HEADER = 65_535
 BOMB = 2**30
-"""Bytes of a well packed archive's content from which on it is no archive of weights, which hardly pack at all."""
+"""Bytes of content above which a well packed archive is refused: weights hardly pack at all."""
 
 DTYPES = {
     "f2": "float16", "f4": "float32", "f8": "float64", "V2": "bfloat16",
@@ -39,10 +39,10 @@ def npz(path: str, archive: zipfile.ZipFile) -> Checkpoint:
     for member in members:
         name = member.filename.removesuffix(".npy")
         if name in entries:
-            raise malformed(path, f"{in_quotes(name)} stands there twice")
+            raise malformed(path, f"{in_quotes(name)} is in it twice")
         found = array(path, archive, member)
         if found is None:
-            notes.append(f"{cut(name)} is no array of numbers and was left aside")
+            notes.append(f"{cut(name)} is not an array of numbers and was left out")
         else:
             entries[name] = found
     if not entries:
@@ -57,7 +57,7 @@ def array(path: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Entry
         with archive.open(member) as stream:
             start = stream.read(12)
             if start[:6] != b"\x93NUMPY" or start[6] not in (1, 2, 3):
-                raise malformed(path, f"{name} in it is no .npy array")
+                raise malformed(path, f"{name} in it is not a .npy array")
             wide = start[6] > 1
             length = int.from_bytes(start[8 : 12 if wide else 10], "little")
             if length > MAX_HEADER:

@@ -1,4 +1,4 @@
-"""The header of a .safetensors file, checked as the format's own library does. No tensor is read.
+"""Reads the header of a .safetensors file and checks it as the format's own library does. Reads no tensor.
 
 8 bytes of length (little endian), that many bytes of JSON {name: {dtype, shape, data_offsets}}, then the values; the
 offsets count from the end of the header, tile the rest of the file and overlap nowhere.
@@ -48,7 +48,7 @@ def header_length(path: str, start: bytes, size: int) -> int:
     length = int.from_bytes(start, "little")
     if length > size - 8:
         what = f"the header is {length:,} bytes by its own account, the file has {size - 8:,} after the length"
-        raise malformed(path, what, help=("the file is cut off, or is no safetensors file",))
+        raise malformed(path, what, help=("the file is cut off, or is not a safetensors file",))
     if length > MAX_HEADER:
         raise too_large(path, f"the header is {bytes_text(length)}; {bytes_text(MAX_HEADER)} are read at most")
     if length < 2:
@@ -80,20 +80,20 @@ def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, value in pairs:
         if name in values:
-            raise Flaw(f"{in_quotes(name)} stands there twice")
+            raise Flaw(f"{in_quotes(name)} is in it twice")
         values[name] = value
     return values
 
 
 def no_constant(word: str) -> Any:
-    raise Flaw(f"{word} is no JSON")
+    raise Flaw(f"{word} is not JSON")
 
 
 def entries_of(values: dict[str, Any], room: int) -> dict[str, Entry]:
     """The tensors; their spans tile the `room` bytes behind the header."""
     metadata = values.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise Flaw("__metadata__ is no object of texts")
+        raise Flaw("__metadata__ is not an object of strings")
     if len(values) > MAX_TENSORS:
         raise Flaw(f"{len(values):,} tensors; {MAX_TENSORS:,} are read at most")
     entries, spans = {}, []
@@ -111,7 +111,7 @@ def entry(name: str, value: Any) -> tuple[Entry, tuple[int, int]]:
         raise Flaw(f"{quoted} has not just dtype, shape and data_offsets")
     dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise Flaw(f"{quoted} has dtype {cut(json.dumps(dtype))}, which there is not")
+        raise Flaw(f"{quoted} has dtype {cut(json.dumps(dtype))}, which does not exist")
     if not counts(shape):
         raise Flaw(f"{quoted} has shape {cut(json.dumps(shape))}, not a list of counts")
     if not counts(offsets) or len(offsets) != 2:

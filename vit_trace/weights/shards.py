@@ -1,4 +1,4 @@
-"""A checkpoint in several files, with an index that says which tensor is in which: *.index.json of Hugging Face."""
+"""Reads a checkpoint in several files by its index of tensors and files: *.index.json of Hugging Face."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from vit_trace.weights.content import opened, shown, whole_file
 from vit_trace.weights.data import Checkpoint, Entry, malformed, too_large
 
 MAX_INDEX = 8 * 2**20
+"""Largest index read, in bytes."""
 
 
 def sharded(path: Path) -> Checkpoint:
@@ -27,7 +28,7 @@ def sharded(path: Path) -> Checkpoint:
     if missing:
         are = "is" if len(missing) == 1 else "are"
         which = cut(first_few(missing, 3), 200)
-        message = f"{shown(path)} names {len(shards)} shards, of which {len(missing)} {are} missing: {which}"
+        message = f"{shown(path)} names {len(shards)} shards, {len(missing)} {are} missing: {which}"
         raise broken(message, "fetch the missing files into the directory of the index")
     entries: dict[str, Entry] = {}
     owner: dict[str, str] = {}
@@ -43,7 +44,7 @@ def sharded(path: Path) -> Checkpoint:
     assert checkpoint is not None
     check_places(path, names, owner)
     if extra := [name for name in entries if name not in names]:
-        notes.append(f"{len(extra)} tensors are in the shards and not in the index: {cut(', '.join(extra[:3]), 120)}")
+        notes.append(f"{len(extra)} tensors are in the shards but not in the index: {cut(', '.join(extra[:3]), 120)}")
     return replace(checkpoint, path=shown(path), entries=entries, notes=tuple(notes))
 
 
@@ -65,22 +66,24 @@ def weight_map(path: Path) -> dict[str, str]:
 
 
 def require_beside(path: Path, shard: str) -> None:
-    """A shard is a file beside the index, and no index itself. Raises Refused."""
+    """Raise Refused unless a shard is a file beside the index, and not an index itself."""
     if not shard or shard != Path(shard).name or "\\" in shard or "\0" in shard or shard in (".", ".."):
         message = f"{shown(path)} names the shard {in_quotes(shard)}, which is not a file name in its own directory"
-        raise broken(message, "shards stand beside their index; do not load this file if you do not know its author")
+        raise broken(message, "shards belong beside their index; do not load this file unless you know its author")
     if shard.endswith(".json"):
         raise broken(f"{shown(path)} names {in_quotes(shard)} as a shard, which is not a file of tensors")
 
 
 def check_places(path: Path, names: dict[str, str], owner: dict[str, str]) -> None:
-    """Every tensor of the index is in the shard it is said to be in. Raises Refused."""
+    """Raise Refused unless every tensor of the index is in the shard that the index names."""
     lost = [name for name in names if name not in owner]
     if lost:
         first = lost[0]
         message = f"{shown(path)}: {in_quotes(first)} is not in {in_quotes(names[first])}"
         if len(lost) > 1:
-            message = f"{shown(path)}: {len(lost)} tensors of the index are in no shard, {in_quotes(first)} for one"
+            message = (
+                f"{shown(path)}: {len(lost)} tensors of the index are in no shard, the first is {in_quotes(first)}"
+            )
         raise broken(message, "index and shards are of different saves: fetch both again")
     for name, shard in names.items():
         if owner[name] != shard:

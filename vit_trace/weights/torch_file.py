@@ -1,6 +1,6 @@
-"""What torch.save wrote: a zip archive with data.pkl, or before torch 1.6 four pickles in a row. No torch.
+"""Reads what torch.save wrote: a zip archive with data.pkl, or before torch 1.6 four pickles in a row. No torch.
 
-Refused as `torch.load(weights_only=True)` refuses: everything that would run code when loaded.
+Refuses, as `torch.load(weights_only=True)` does, everything that would run code when loaded.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from vit_trace.weights.pickles import TooLong, Unsafe, unpickled
 from vit_trace.weights.torch_values import Broken, Storage
 
 MAX_PICKLE = 32 * 2**20
-"""Bytes of pickle that are read: names and shapes of a hundred thousand tensors."""
+"""Largest pickle read, in bytes: names and shapes of a hundred thousand tensors."""
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 
@@ -29,14 +29,14 @@ def torch_zip(path: str, archive: zipfile.ZipFile, size: int) -> Checkpoint:
     members = {member.filename: member for member in archive.infolist()}
     pickles = [name for name in members if name.endswith("/data.pkl") and name.count("/") == 1]
     if not pickles:
-        what = "it is a zip archive without a data.pkl, so not of torch.save"
+        what = "it is a zip archive without a data.pkl, so not from torch.save"
         raise refuse(
             "not-a-checkpoint", f"{path}: {what}", notes=(f"it holds {cut(', '.join(list(members)[:4]), 150)}",)
         )
     total = sum(member.file_size for member in members.values())
     if total > size:
         sizes = f"its {bytes_text(size)} unpack to {bytes_text(total)}"
-        raise too_large(path, f"{sizes}: a zip bomb, since torch packs nothing")
+        raise too_large(path, f"{sizes}: a zip bomb, as torch does not compress")
     root = pickles[0].rpartition("/")[0]
     if f"{root}/constants.pkl" in members or any(name.startswith(f"{root}/code/") for name in members):
         help = "torch.save(model.state_dict(), FILE) of the model it was made of"
@@ -51,7 +51,7 @@ def torch_zip(path: str, archive: zipfile.ZipFile, size: int) -> Checkpoint:
 
 
 def check_storage(path: str, storage: Storage, held: int | None) -> None:
-    """Raise Refused unless the archive holds the bytes that the pickle speaks of."""
+    """Raise Refused unless the archive holds the bytes that the pickle names."""
     wanted = storage.numel * BITS.get(storage.dtype, 8) // 8
     if held is None:
         raise malformed(path, f"the values of storage {cut(storage.key)} are not in it")
@@ -67,7 +67,7 @@ def legacy(path: str, stream: BinaryIO) -> Checkpoint:
         help = ("torch.save(model.state_dict(), FILE)",)
         raise refuse("not-a-checkpoint", f"{path} is a pickle, but not one of torch.save", help=help)
     if guarded(path, start) != PROTOCOL:
-        raise malformed(path, "it is of a protocol that torch.save never wrote")
+        raise malformed(path, "torch.save never wrote its protocol")
     guarded(path, start)  # sizes of the machine it was saved on
     value = guarded(path, start)
     if guarded(path, start) is None:
@@ -88,7 +88,7 @@ def guarded(path: str, stream: BinaryIO) -> Any:
 
 
 def unsafe_pickle(path: str, name: str) -> Refused:
-    """It names something that is called when it is loaded."""
+    """The refusal of a pickle that names something to call when it is loaded."""
     module = name.split(".")[0]
     notes: tuple[str, ...] = ("nothing was executed; torch.load(weights_only=True) refuses it too",)
     if module in ("argparse", "numpy", "omegaconf", "pathlib", "types", "easydict", "yacs", "datetime", "_codecs"):

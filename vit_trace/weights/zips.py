@@ -1,4 +1,4 @@
-"""The directory of a zip archive, judged before anything in it is read: a .pt of torch or a .npz of NumPy."""
+"""Reads a zip archive after checking its directory: a .pt of torch or a .npz of NumPy."""
 
 from __future__ import annotations
 
