@@ -67,9 +67,22 @@ def said(verdict: Verdict, case: Section) -> list[str]:
     return lines
 
 
+@pytest.fixture(scope="module")
+def verdict_as_given(tmp_path_factory):
+    """The verdict on a case as it stands on its page, worked out once."""
+    found: dict[str, Verdict] = {}
+
+    def verdict(case: Section) -> Verdict:
+        if case.name not in found:
+            found[case.name] = verdict_of(case, tmp_path_factory.mktemp("case"))
+        return found[case.name]
+
+    return verdict
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_what_is_said(case, tmp_path):
-    verdict = verdict_of(case, tmp_path)
+def test_what_is_said(case, verdict_as_given):
+    verdict = verdict_as_given(case)
     assert said(verdict, case) == case.expected
     assert all(one.code in CODES or one.severity == "error" for one in verdict.diagnostics)
     if not any(" error" in f" {line}" for line in case.expected):
@@ -108,8 +121,8 @@ def followed(text: str, remedy: str, language: str) -> str:
 
 
 @pytest.mark.parametrize("case", WARNED, ids=lambda case: case.name)
-def test_remedies_hold_when_they_are_written_into_the_file(case, tmp_path):
-    before = verdict_of(case, tmp_path)
+def test_remedies_hold_when_they_are_written_into_the_file(case, verdict_as_given, tmp_path):
+    before = verdict_as_given(case)
     alarms = {one.code for one in before.diagnostics if one.severity != "note"}
     remedies = [(one.code, help) for one in before.diagnostics for help in one.help if help.endswith(TRIED)]
     assert remedies or alarms == {"misspelt-field"} or "one-token" in alarms
@@ -174,7 +187,7 @@ def test_every_rule_is_documented_and_met_on_a_page():
 
 
 def test_several_processes_say_what_one_says_in_the_same_order(tmp_path):
-    for place, case in enumerate(case for case in CASES if case.language == "yaml"):
+    for place, case in enumerate([case for case in CASES if case.language == "yaml"][::3]):
         (tmp_path / f"{place:03}.yaml").write_text(case.text)
     specs = expanded([str(tmp_path)])
     assert specs == sorted(specs)

@@ -79,7 +79,7 @@ def configs(structure: tuple[str, bool]):
 pairs = st.tuples(st.sampled_from(["cls", "mean"]), st.booleans()).flatmap(lambda s: st.tuples(configs(s), configs(s)))
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(pairs)
 def test_formulas_of_one_config_predict_the_trace_of_another(pair):
     one, other = pair
