@@ -13,22 +13,10 @@ from vit_trace.base.roles import Path
 from vit_trace.base.trace import Symbol
 from vit_trace.dims.formula import FormulaError, evaluate, parse
 from vit_trace.targets.inputs import pair
-from vit_trace.targets.knobs import Changes, Knob, image_changes
+from vit_trace.targets.knobs import SYMBOLS, Changes, Knob, image_changes
 
-GROUPS = {
-    "channels": "channels",
-    "classes": "classes",
-    "patch": "patch",
-    "frames": "frames",
-    "frame_patch": "frames",
-    "dim": "width",
-    "heads": "width",
-    "dim_head": "width",
-    "mlp_dim": "width",
-    "window": "window",
-    "other": "other",
-}
-"""Roles that have to be turned together."""
+GROUPS = {role: symbol.group for role, symbol in SYMBOLS.items()} | {"other": "other"}
+"""Group of each role: roles of one group vary together."""
 
 TURNABLE = frozenset(GROUPS.values())
 IMAGES = ("awkward", "patches", "exact", "square awkward", "square patches", "square exact")

@@ -10,26 +10,35 @@ import copy
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from vit_trace.base.roles import ROLES, Path, role_named
 
 Changes = dict[Path, Any]
 """New values by the path of what they replace."""
 
-WORDS = {
-    "channels": ("c", "channels"),
-    "classes": ("classes", "classes"),
-    "frames": ("T", "frames"),
-    "patch": ("p", "patch size"),
-    "frame_patch": ("pt", "frames per patch"),
-    "dim": ("dim", "embedding dimension"),
-    "heads": ("heads", "attention heads"),
-    "dim_head": ("dim_head", "head dimension"),
-    "mlp_dim": ("mlp_dim", "hidden dimension of the feed-forward"),
-    "window": ("window", "window size"),
+
+class RoleSymbol(NamedTuple):
+    """The symbol of a role, what it means, and the group of roles that vary together."""
+
+    name: str
+    meaning: str
+    group: str
+
+
+SYMBOLS = {
+    "channels": RoleSymbol("c", "channels", "channels"),
+    "classes": RoleSymbol("classes", "classes", "classes"),
+    "frames": RoleSymbol("T", "frames", "frames"),
+    "patch": RoleSymbol("p", "patch size", "patch"),
+    "frame_patch": RoleSymbol("pt", "frames per patch", "frames"),
+    "dim": RoleSymbol("dim", "embedding dimension", "width"),
+    "heads": RoleSymbol("heads", "attention heads", "width"),
+    "dim_head": RoleSymbol("dim_head", "head dimension", "width"),
+    "mlp_dim": RoleSymbol("mlp_dim", "hidden dimension of the feed-forward", "width"),
+    "window": RoleSymbol("window", "window size", "window"),
 }
-"""Symbol and meaning of each role."""
+"""The symbol of each role; a quantity of another role is its own symbol."""
 
 WIDTH = re.compile(r"(dims?|width|hidden_sizes?|channels?|chs|features|planes)(\[\d+\])?$")
 """Names of widths beside the embedding dimension."""
@@ -156,7 +165,7 @@ def _knobs_at(path: Path, value: int | Sequence[int]) -> list[Knob]:
     role = role_named(name) or ("" if STRUCTURE.search(name) and not WIDTH.search(name) else "other")
     if role in ("", "image"):
         return []
-    word, meaning = WORDS.get(role, (name, name.replace("_", " ")))
+    word, meaning, _ = SYMBOLS.get(role, (name, name.replace("_", " "), "other"))
     if isinstance(value, int):
         if value < 1 or (value == 1 and role in ("other", "mlp_dim", "window", "dim_head")):
             return []
