@@ -1,6 +1,6 @@
-"""The failing call itself with another argument, or one of its tensors turned: what a person would change in that line.
+"""Changes the failing call: another argument, or a method on one of its tensors. No torch.
 
-Applied where that expression calls the function and it raises, and nowhere else. No torch.
+A trial applies it only where that expression calls the function and the call raises.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from vit_trace.diagnose.scene import Scene, Shape, clash
 WIDTHS = {"linear", "norm-size", "attention-width"}
 ATTENTION = "scaled_dot_product_attention"
 LONGEST = 40
-"""Characters of an expression that is repeated in a suggestion."""
+"""Characters of an expression that a suggestion repeats; a longer one is not repeated."""
 
 
 def calls(scene: Scene, cause: Cause) -> Iterator[Fix]:
-    """Changes of the failing call whose shapes would do there; whether the rest goes well is for a trial to tell."""
+    """Changes of the failing call whose shapes fit there; a trial tells whether the rest runs."""
     if cause.by_value or (scene.failure.span is None and cause.code not in WIDTHS):  # a line to change, or a layer
         return
     if scene.call in JOINS:
@@ -50,7 +50,7 @@ def calls(scene: Scene, cause: Cause) -> Iterator[Fix]:
 
 
 def joins(scene: Scene) -> Iterator[Fix]:
-    """cat along the one axis that differs; a tensor of size 1 expanded, one with an axis less given it."""
+    """Joins along the one axis that differs, expands a tensor of size 1, or adds an axis that is missing."""
     shapes = [operand.shape for operand in scene.operands]
     ndim = max(map(len, shapes), default=0)
     if not ndim:
@@ -79,7 +79,7 @@ def agree(shapes: Sequence[Shape], joined: int) -> bool:
 
 
 def permuted(scene: Scene) -> Iterator[Fix]:
-    """An axis that is named twice, in one of its places the one that is missing."""
+    """Puts the missing axis in one of the two places of an axis that is named twice."""
     ndim, dims = len(scene.operands[0].shape), scene.sizes("dims")
     left = [axis for axis in range(ndim) if axis not in [one % ndim for one in dims]]
     before = f"permute({', '.join(map(str, dims))})"
@@ -91,7 +91,7 @@ def permuted(scene: Scene) -> Iterator[Fix]:
 
 
 def attended(scene: Scene) -> Iterator[Fix]:
-    """Queries, keys or values with heads and tokens exchanged, where the other two agree without."""
+    """Exchanges heads and tokens in the one of queries, keys and values that differs from the other two."""
     shapes = [operand.shape for operand in scene.operands[:3]]
     for place, shape in enumerate(shapes if all(len(one) == 4 for one in shapes) else ()):
         others = {one[:2] for at, one in enumerate(shapes) if at != place}
@@ -100,14 +100,14 @@ def attended(scene: Scene) -> Iterator[Fix]:
 
 
 def missing_axes(scene: Scene, ndim: int) -> Iterator[Fix]:
-    """The only tensor with one axis less, given an axis of size 1 where the joined one is."""
+    """Adds an axis of size 1 to the only tensor with one axis less."""
     short = [place for place, operand in enumerate(scene.operands) if len(operand.shape) == ndim - 1]
     if len(short) == 1 and scene.call in ("cat", "concat", "concatenate"):
         yield from turned(scene, short[0], [method("unsqueeze", scene.integer("[1]", "dim", default=0) % ndim)])
 
 
 def products(scene: Scene) -> Iterator[Fix]:
-    """a @ b with the last two axes of one of them exchanged."""
+    """Exchanges the last two axes of one of two matrices."""
     start = 1 if scene.call in BIASED else 0
     if len(scene.operands) < start + 2:
         return
@@ -121,7 +121,7 @@ def products(scene: Scene) -> Iterator[Fix]:
 
 
 def gathers(scene: Scene) -> Iterator[Fix]:
-    """An index with an axis less, expanded over the last axis of what is gathered from."""
+    """Expands an index with one axis less over the last axis of the tensor that it indexes."""
     if len(scene.operands) < 2:
         return
     tensor, index = (operand.shape for operand in scene.operands[:2])
@@ -130,7 +130,7 @@ def gathers(scene: Scene) -> Iterator[Fix]:
 
 
 def widths(scene: Scene, cause: Cause) -> Iterator[Fix]:
-    """The features of a layer's input stand on another axis, or are not flattened."""
+    """Moves the features of a layer's input to the last axis, or flattens them."""
     shape, wanted = sides_of(scene, cause)
     if shape is None or taken_from_input(scene, shape):
         return
@@ -145,7 +145,7 @@ def widths(scene: Scene, cause: Cause) -> Iterator[Fix]:
 
 
 def channels(scene: Scene, cause: Cause) -> Iterator[Fix]:
-    """A feature map whose channels stand last."""
+    """Moves the channels of a feature map to the front."""
     shape, wanted = sides_of(scene, cause)
     if shape is not None and len(shape) == 4 and shape[-1] == wanted and not taken_from_input(scene, shape):
         yield from turned(scene, 0, [method("permute", 0, 3, 1, 2)])
@@ -160,12 +160,12 @@ def sides_of(scene: Scene, cause: Cause) -> tuple[Shape | None, int]:
 
 
 def taken_from_input(scene: Scene, shape: Shape) -> bool:
-    """Whether it is the model's own input, as it is or turned, which has remedies of its own."""
+    """Whether it is the model's own input, perhaps with its axes moved: fixes of the input cover that."""
     return any(sorted(spec.shape) == sorted(shape) for stage in scene.inputs for spec in stage.outputs)
 
 
 def broadcasts(scene: Scene) -> Iterator[Fix]:
-    """One of two tensors turned, or given an axis, so that it takes the shape of the other."""
+    """Transposes one of two tensors or gives it an axis, so that it broadcasts to the other."""
     for place, other in ((1, 0), (0, 1)) if len(scene.operands) > 1 else ():
         operand, whole = scene.operands[place], scene.operands[other].shape
         for steps in turns(operand.shape, whole):
@@ -173,7 +173,7 @@ def broadcasts(scene: Scene) -> Iterator[Fix]:
 
 
 def turns(shape: Shape, whole: Shape) -> Iterator[list[Method]]:
-    """Ways to turn a shape so that it broadcasts to another."""
+    """Methods after which a shape broadcasts to another."""
     if len(shape) >= 2 and fits((*shape[:-2], shape[-1], shape[-2]), whole):
         yield [method("transpose", -2, -1)]
     if len(shape) == len(whole) - 1:
@@ -192,7 +192,7 @@ def fits(shape: Sequence[int], whole: Sequence[int]) -> bool:
 
 
 def turned(scene: Scene, place: int, steps: list[Method]) -> Iterator[Fix]:
-    """A tensor of the call with methods applied to it; of a layer, also that of its namesakes in the other blocks."""
+    """Calls methods on one tensor of the call; for a layer, then also on those of its namesakes in other blocks."""
     operand = scene.operands[place]
     methods = "".join(f".{step}" for step in steps)
     name = expression(operand)

@@ -1,4 +1,4 @@
-"""A parameter in another size: the one whose siblings have that size comes first. No torch."""
+"""Resizes parameters: the one whose siblings have the new size comes first. No torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LIKEWISE = ", likewise in the other blocks"
 
 
 def resized(scene: Scene, cause: Cause, producers: Sequence[Producer]) -> Iterator[ParameterResize]:
-    """The parameter on one side in the size of the other; first the one whose siblings have that size."""
+    """Resizes the parameter on one side to the size of the other, first the one whose siblings have that size."""
     if len(cause.sides) != 2:
         return
     first, second = cause.sides
@@ -59,7 +59,7 @@ def under(values: Mapping[str, T], path: str, other: str) -> dict[str, T]:
 
 
 def following(change: Fix, scene: Scene, after: Trace) -> ParameterResize | None:
-    """The change together with the next one, where with it the forward fails further on, for the same size again."""
+    """The change together with the next one, if after it the forward fails later because of the same size."""
     if after.failure is None or not isinstance(change, ParameterResize):
         return None
     then = Scene(after, after.failure)
