@@ -18,7 +18,7 @@ from vit_trace.cli import app as cli
 from vit_trace.dims.formula import evaluate, parse
 from vit_trace.dims.values import bindings
 from vit_trace.dims.walk import stage_keys
-from vit_trace.probing import probing
+from vit_trace.probing import bounded, probing
 from vit_trace.probing.run import run
 from vit_trace.view import outline as views
 from vit_trace.view.outline import outline
@@ -232,14 +232,21 @@ def test_hyperparameters_by_other_names_are_turned_too(tmp_path, monkeypatch):
     assert trace.outputs[0].dims == ("b", "classes")
 
 
-def test_a_model_that_takes_long_to_build_keeps_its_numbers_and_says_so(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("module", "limit", "value", "says"),
+    [
+        (probing, "MOST", 60, "4 more traces of 34 stages are too many"),
+        (probing, "TRACES", 1, "stopped after 2 traces of 34 stages"),
+        (bounded, "LINES", 30, "stopped after 1 trace of 34 stages: its constructor runs more than 30 lines"),
+    ],
+)
+def test_where_the_budget_ends_the_search_sizes_keep_their_numbers(module, limit, value, says, tmp_path, monkeypatch):
     (tmp_path / "mine_slowly.py").write_text(MINE)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(probing, "SECONDS", 0.01)
-    monkeypatch.setattr(probing, "LONGEST", 0.01)
-    trace = run(library_target("mine_slowly.py:Mine", ("repeat=1000000",)))
+    monkeypatch.setattr(module, limit, value)
+    trace = run(library_target("mine_slowly.py:Mine", ("repeat=40",)))
     (note,) = [one.message for one in trace.diagnostics if one.code == "formulas"]
-    assert "traces at other sizes would take more than" in note
+    assert says in note
     assert all(dim.isdigit() for stage in trace.stages for one in stage.outputs for dim in one.dims)
 
 

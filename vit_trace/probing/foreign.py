@@ -1,35 +1,59 @@
-"""Traces a model of a library or of the user: the first way to feed it that runs, then its formulas."""
+"""Traces a library's or the user's model: finds a way to feed it that runs, then its formulas."""
 
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
 from vit_trace.base import trace as schema
 from vit_trace.base.trace import Symbol, Trace
+from vit_trace.probing.bounded import Bounded, TooLong
 from vit_trace.probing.probing import Prober, most_stages, noted
 from vit_trace.probing.sizes import Sizes
 from vit_trace.record.build.anyhow import Built
 from vit_trace.record.record import RecordOptions
-from vit_trace.record.rungs import Rung, Runnable, Traced, trace_anyhow
+from vit_trace.record.rungs import Rung, Runnable, trace_anyhow
 from vit_trace.targets.complaints import contained, silenced
 from vit_trace.targets.inputs import Plan
 from vit_trace.targets.knobs import Changes, image_places
 from vit_trace.targets.target import Foreign
 
-MOST_COLOURS = 4
-"""Largest number of input channels of an image."""
+MOST_CHANNELS = 4
+"""Channels of an image above which its axes are taken to be in another order."""
 
 INPUTS = {"channels": "c", "frames": "T", "frame_patch": "T"}
 """Roles that change the input, with the axis they change: not varied where the input has no such axis."""
 
-QUICK = 0.5
-"""Seconds of CPU time above which a forward that computes values is not traced again for formulas."""
+FAKE_COST = 10
+"""Stages on meta that one stage under FakeTensorMode counts as."""
+
+FLOPS_PER_STAGE = 1_000_000
+"""FLOPs of a forward with values that count as one stage on meta."""
+
+QUICK = 10_000
+"""Stages above which a forward with values is not traced again for formulas."""
+
+
+class Fed(NamedTuple):
+    """A trace at the real sizes, the plan that fed it, and the rung that it ran on."""
+
+    trace: Trace
+    plan: Plan
+    rung: Rung
+
+    @property
+    def cost(self) -> int:
+        """What tracing it again counts, in stages on meta."""
+        stages = len(self.trace.stages)
+        if self.rung.quick:
+            return stages
+        if self.rung.device == "fake":
+            return FAKE_COST * stages
+        return stages + self.trace.totals.flops // FLOPS_PER_STAGE
 
 
 @dataclass(frozen=True)
@@ -42,43 +66,44 @@ class ForeignTracer:
     def trace(self, formulas: bool = True) -> Trace:
         """The trace of one forward, with formulas where they are wanted and can be found."""
         with contained() if self.foreign.heard else silenced():
-            begun = time.process_time()
-            trace, plan, rung = self.first()
-            seconds = time.process_time() - begun
-        if not formulas or (trace.failure is not None and plan.sizes.get("W", MOST_COLOURS + 1) <= MOST_COLOURS):
-            return trace  # the channels stand where the width should be: no formula would be true
+            real = self.first()
+        width = real.plan.sizes.get("W", MOST_CHANNELS + 1)
+        if not formulas or (real.trace.failure is not None and width <= MOST_CHANNELS):
+            return real.trace  # the channels are where the width should be: no formula would be true
         with silenced():
-            return self.named(trace, plan, seconds, rung)
+            return self.named(real)
 
-    def first(self) -> tuple[Trace, Plan, Rung]:
-        """(trace at the real sizes, plan, rung) on the first plan that runs; else on the first plan."""
-        first: tuple[Trace, Plan, Rung] | None = None
+    def first(self) -> Fed:
+        """The trace on the first plan that runs; where none does, on the first plan."""
+        first: Fed | None = None
         for plan in self.foreign.plans:
-            trace, rung = self.run(plan)
-            if trace.failure is None:
+            traced = self.run(plan)
+            if traced.trace.failure is None:
                 self.foreign.fitting[:] = [plan]
-                return trace, plan, rung
-            first = first or (trace, plan, rung)
+                return traced
+            first = first or traced
         assert first is not None
         return first
 
-    def run(self, plan: Plan) -> Traced:
-        """The trace of one forward at the real sizes."""
+    def run(self, plan: Plan) -> Fed:
+        """One forward at the real sizes."""
         built, make = self.foreign.built, self.foreign.make
         trace, rung = trace_anyhow(Runnable(built.model, make), lambda: plan.inputs({}), self.options(built))
-        return Traced(replace(trace, target=replace(trace.target, device=rung.device)), rung)
+        return Fed(replace(trace, target=replace(trace.target, device=rung.device)), plan, rung)
 
     def options(self, built: Built) -> RecordOptions:
-        """What the trace of a forward says of its model, and how it is recorded."""
+        """What a trace records about its model, and how."""
         record = schema.Target(
             self.foreign.spec, type(self.foreign.built.model).__name__, dict(self.foreign.hyperparameters)
         )
         return RecordOptions(record, {}, built.construction, self.foreign.train, self.rules)
 
-    def named(self, trace: Trace, plan: Plan, seconds: float, rung: Rung) -> Trace:
-        """The trace with formulas, where tracing it again is cheap."""
-        if not rung.quick and seconds > QUICK:
-            return noted(trace, f"sizes have no formulas: it runs on {trace.target.device}, which takes long")
+    def named(self, real: Fed) -> Trace:
+        """The trace with formulas, unless it computes values and is large."""
+        trace, plan, rung = real
+        if not rung.quick and real.cost > QUICK:
+            more = f"counts as {real.cost:,} stages, more than {QUICK:,}"
+            return noted(trace, f"sizes have no formulas: one forward on {trace.target.device} {more}")
         foreign = self.foreign
         knobs = [knob for knob in foreign.knobs if knob.role not in INPUTS or INPUTS[knob.role] in plan.sizes]
         sizes = Sizes(tuple(knobs), image_places(foreign.arguments) if foreign.again is not None else (), plan.sizes)
@@ -87,17 +112,19 @@ class ForeignTracer:
         def probe(values: Mapping[str, int], symbols: Mapping[str, Symbol]) -> Trace | None:
             return self.probe(sizes.changes(values), plan, values, {"symbols": symbols, "limit": limit}, rung)
 
-        return Prober(trace, sizes, probe, seconds, rung.quick).named()
+        return Prober(trace, sizes, probe, real.cost, rung.quick).named()
 
     def probe(
         self, changes: Changes, plan: Plan, values: Mapping[str, int], more: Mapping[str, Any], rung: Rung
     ) -> Trace | None:
-        """The trace at other sizes, on the rung of the real one; None where the model cannot be built or fed so."""
+        """The trace at other sizes, on the rung of the real one; None where it fails to build. Raises TooLong."""
         again = self.foreign.again
-        make = self.foreign.make if again is None else lambda: again(changes)
+        make = Bounded(self.foreign.make if again is None else lambda: again(changes))
         try:
             built = self.foreign.built.rung.build(make, self.rules)
             options = dataclasses.replace(self.options(built), **more)
             return trace_anyhow(Runnable(built.model, make), lambda: plan.inputs(values), options, (rung,)).trace
         except Exception:
+            if make.stopped:
+                raise TooLong from None
             return None

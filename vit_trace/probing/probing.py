@@ -1,12 +1,11 @@
-"""Formulas for somebody else's model: find out what may be turned by trying, then trace it at such settings.
+"""Finds formulas for a library's model: tries which knobs can be varied, then traces it at such settings.
 
-Every attempt is one build and one forward on meta; the number of them and their time are bounded. What could not be
-turned gets no symbol, so that no formula speaks of it.
+Every attempt is one build and one forward; a budget of traced stages bounds them. What could not be varied gets no
+symbol, so no formula mentions it.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -17,83 +16,117 @@ from vit_trace.dims.given import split
 from vit_trace.dims.name import name_dims
 from vit_trace.dims.short import shorten
 from vit_trace.dims.walk import stage_keys
+from vit_trace.probing.bounded import TooLong
 from vit_trace.probing.sizes import GROUPS, Sizes, Style
 from vit_trace.record.meta.collector import uncollected
 
 PROBES = 5
 ENOUGH = 4
-"""Settings beside the real one, and how many will do where time runs out; the last confirms."""
+"""Settings beside the real one, and how many are enough; the last confirms the formulas."""
 
-SECONDS, TIMES, LONGEST = 5.0, 12, 15.0
-"""A search for settings may take this much of the processor's time, or this often as long as the first trace, but
-never longer than that."""
+STAGES, TIMES, MOST = 40_000, 12, 100_000
+"""Stages that the search for settings may trace: so many, or this many times those of the real trace, but never more
+than the last. To finish with settings that work it may trace as many again, to check formulas half as many. A build
+machine traces 3,000 to 15,000 stages a second."""
 
-AFTER_FAILURE = 1.0
-"""Seconds instead where the forward failed: what is wrong comes first, and what would work is still to be tried."""
+AFTER_FAILURE = 8_000
+"""Stages instead where the forward failed: the failure comes first, and its remedies are still to be tried."""
+
+TRACES = 48
+"""Traces of the search in all, for a model that takes long to build."""
 
 COVERED = 0.9
 """Share of dimensions with a formula below which fewer knobs are tried."""
 
 ALIGNED, LIKE = 0.9, 0.6
-"""Share of the real trace's stages that a probe must have, and a trace that formulas are only checked against."""
+"""Share of the real trace's stages that a probe must have, and that a trace must have to check formulas against."""
 
 Probe = Callable[[Mapping[str, int], Mapping[str, Symbol]], Trace | None]
 
 
-class Prober:
-    """Tries settings on one model. `probe` traces it at a setting; None where it does not build."""
+class Budget:
+    """Counts the traces of one search. A trace counts as `cost` stages, those of the real one, whatever it took."""
 
-    def __init__(self, trace: Trace, sizes: Sizes, probe: Probe, seconds: float, free: bool = True) -> None:
+    def __init__(self, cost: int, failed: bool) -> None:
+        self.cost = max(cost, 1)
+        self.stages = AFTER_FAILURE if failed else min(max(STAGES, TIMES * self.cost), MOST)
+        self.traces = 0
+        self.ended = False
+        self.too_long: TooLong | None = None
+
+    def allows(self, share: float) -> bool:
+        """Whether one more trace stays within a share of the budget; where it does not, the budget has ended."""
+        traces = self.traces + 1
+        fits = traces * self.cost <= share * self.stages and traces <= share * TRACES and self.too_long is None
+        self.ended |= not fits
+        return fits
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether it does not even allow the traces that formulas need."""
+        return ENOUGH * self.cost > 2 * self.stages
+
+    @property
+    def note(self) -> str:
+        if self.hopeless:
+            return f"{ENOUGH} more traces of {self.cost:,} stages are too many"
+        plural = "s" * (self.traces != 1)
+        ended = f"stopped after {self.traces} trace{plural} of {self.cost:,} stages"
+        return f"{ended}: {self.too_long}" if self.too_long is not None else ended
+
+
+class Prober:
+    """Tries settings on one model. `probe` traces it at a setting; None where it does not build.
+
+    `cost` is what one trace counts in stages; a model that is `free` of values may also be traced at larger images.
+    """
+
+    def __init__(self, trace: Trace, sizes: Sizes, probe: Probe, cost: int, free: bool = True) -> None:
         self.trace = trace
         self.sizes = sizes
-        self.probe = probe
+        self.traced = probe
         whole = [trace.failure is None or bool(stage.outputs) for stage in trace.stages]
         keys = stage_keys(trace.stages)
-        self.keys = [key for key, done in zip(keys, whole, strict=True) if done]  # not those that a failure cut off
+        self.keys = [key for key, done in zip(keys, whole, strict=True) if done]  # without those that a failure cut off
         ranks = [[len(spec.shape) for spec in stage.outputs] for stage in trace.stages]
         self.ranks = [sizes for sizes, done in zip(ranks, whole, strict=True) if done]
-        self.more = min(max(SECONDS, TIMES * seconds), LONGEST)  # to finish what has worked once
-        if trace.failure is not None:
-            self.more = AFTER_FAILURE
-        self.until = time.process_time() + self.more
-        self.late = False
-        self.longest = 0.0
+        self.budget = Budget(cost, trace.failure is not None)
         self.chosen: Style | None = None
         self.free = free
-        self.images = sizes.images_tried if free else ()  # a forward that computes is not made larger
+        self.images = sizes.images_tried if free else ()  # a forward that computes values is not made larger
         self.checked: dict[tuple[tuple[str, int], ...], Trace | None] = {}
         self.tried: dict[tuple[Style, int], Trace | None] = {}
 
     def at(self, style: Style, turn: int) -> Trace | None:
-        """The trace at one setting; None where it cannot be had or has other stages."""
+        """The trace at one setting; None where it cannot be made or has other stages."""
         if (style, turn) not in self.tried:
-            if self.hopeless() or time.process_time() > self.until + (turn > 0) * self.more:
-                self.late = True
+            if self.budget.hopeless or not self.budget.allows(2 if turn else 1):
+                self.budget.ended = True
                 return None
-            values = self.sizes.setting(style, turn)
-            begun = time.process_time()
-            found = self.probe(values, self.sizes.symbols(style, values))
-            self.longest = max(self.longest, time.process_time() - begun)
-            self.tried[style, turn] = found if found is not None and self.aligned(found, ALIGNED) else None
+            self.tried[style, turn] = self.probe(style, self.sizes.setting(style, turn), ALIGNED)
         return self.tried[style, turn]
 
-    def hopeless(self) -> bool:
-        """Whether a trace takes so long that there is no time for as many as formulas need."""
-        return self.longest * ENOUGH > 2 * self.more
+    def probe(self, style: Style, values: Mapping[str, int], share: float) -> Trace | None:
+        """The trace with these values; None where it cannot be made or has too few of the real trace's stages."""
+        self.budget.traces += 1
+        try:
+            found = self.traced(values, self.sizes.symbols(style, values))
+        except TooLong as error:
+            self.budget.too_long, found = error, None
+        return found if found is not None and self.aligned(found, share) else None
 
     def checks(self, style: Style) -> list[Trace]:
-        """Traces near the real one that formulas have to hold in, as many as there is time for."""
-        until = time.process_time() + self.more / 2
+        """Traces near the real one that formulas must fit, as many as the budget allows."""
+        share = self.budget.traces * self.budget.cost / self.budget.stages + 0.5
         for values in self.sizes.near(style, self.free):
             key = tuple(sorted(values.items()))
-            if key not in self.checked and time.process_time() < until:
-                found = self.probe(values, self.sizes.symbols(style, values))
-                self.checked[key] = found if found is not None and self.aligned(found, LIKE) else None
+            if key not in self.checked and self.budget.allows(share):
+                self.checked[key] = self.probe(style, values, LIKE)
         keys = [tuple(sorted(values.items())) for values in self.sizes.near(style, self.free)]
         return [found for key in keys if (found := self.checked.get(key)) is not None]
 
     def aligned(self, probe: Trace, share: float) -> bool:
-        fails = self.trace.failure is not None  # then some will too, and others that are of one size go on
+        fails = self.trace.failure is not None  # then a probe may fail too, or go further
         if not fails and (probe.failure is not None or len(probe.stages) > most_stages(self.trace)):
             return False
         theirs = dict(zip(stage_keys(probe.stages), probe.stages, strict=True))
@@ -107,7 +140,7 @@ class Prober:
         return all(self.at(style, turn) is not None for turn in turns)
 
     def style(self) -> Style:
-        """The style that turns most and works at every setting it will be used at."""
+        """The style that varies most and works at every setting that formulas need."""
         turns = range(ENOUGH)
         everything = self.sizes.restricted(Style(image=self.images[0] if self.images else "fixed"))
         if self.runs(everything) and self.runs(everything, turns):
@@ -136,20 +169,17 @@ class Prober:
         return best
 
     def named(self) -> Trace:
-        """The trace with the formulas that can be had, and a note on what could not."""
+        """The trace with all formulas that were found, and a note on those that were not."""
         with uncollected():
-            return self.told()
+            return self.with_note()
 
-    def told(self) -> Trace:
+    def with_note(self) -> Trace:
         style = self.style()
         best = self.with_formulas(style)
         if best is None:
-            why = "it does not run at other sizes"
-            if self.late:
-                budget = f"more than the {2 * self.more:.0f} s there are for it"
-                why = f"{ENOUGH} traces at other sizes would take {budget} (one took {self.longest:.1f} s)"
+            why = self.budget.note if self.budget.ended else "it does not run at other sizes"
             return noted(self.trace, f"sizes have no formulas: {why}")
-        for group in ("patch", "window", "other"):  # a model may take another way at another stride
+        for group in ("patch", "window", "other"):  # a model may take another branch at another stride
             if group in style.groups and covered(best) < COVERED:
                 fewer = replace(style, groups=style.groups - {group})
                 other = self.with_formulas(fewer) if self.runs(fewer, range(ENOUGH)) else None
@@ -160,7 +190,8 @@ class Prober:
         left = {GROUPS[knob.role] for knob in self.sizes.knobs} - style.groups - {"other"}
         if left:
             names = [knob.name for knob in self.sizes.knobs if GROUPS[knob.role] in left]
-            return noted(best, f"not turned for formulas: {', '.join(names[:8])}")
+            why = self.budget.note if self.budget.ended else "they could not be varied"
+            return noted(best, f"no formulas for {', '.join(names[:8])}: {why}")
         return best
 
     def with_formulas(self, style: Style) -> Trace | None:
@@ -178,12 +209,12 @@ class Prober:
 
 
 def most_stages(trace: Trace) -> int:
-    """Stages that a trace at other sizes may have and still be of the same forward."""
+    """Stages above which a trace at other sizes is not of the same forward."""
     return int(1.5 * len(trace.stages)) + 20
 
 
 def covered(trace: Trace) -> float:
-    """Share of the dimensions of all outputs that have a formula or were measured to stay."""
+    """Share of the dimensions of all outputs that have a formula or were found constant."""
     known = total = 0
     for stage in trace.stages:
         for spec in stage.outputs:
@@ -193,7 +224,7 @@ def covered(trace: Trace) -> float:
 
 
 def noted(trace: Trace, message: str) -> Trace:
-    """The trace with a note on its formulas; one that failed has other things to say."""
+    """The trace with a note on its formulas; none where the forward failed."""
     if trace.failure is not None:
         return trace
     return altered(trace, diagnostics=(*trace.diagnostics, Diagnostic("formulas", "note", message)))
