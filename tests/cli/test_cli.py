@@ -276,7 +276,7 @@ def test_a_defect_is_owned_up_to(capfd, monkeypatch):
         ("--levels 0", "usage", ["--levels"]),
         ("--image-size 256 320", "unknown-target", ["--image-size 256x320"]),
         ("traec", "unknown-target", ["did you mean vit-trace trace?"]),
-        ("", "unknown-target", ["'' is no file"]),
+        ("", "unknown-target", ["no file or model is named ''"]),
         ("x" * 5000, "unknown-target", ["xxx"]),
         ("configs", "no-such-file", ["configs is a directory", "configs/reference.yaml"]),
         ("explain", "usage", ["vit-trace explain 3072"]),
