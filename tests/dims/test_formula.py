@@ -1,7 +1,7 @@
 """Formulas as data: what is parsed is what is printed, evaluated and compared; Python itself is the oracle."""
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vit_trace.dims import formula as f
@@ -20,6 +20,8 @@ formulas = st.recursive(
     max_leaves=6,
 )
 values = st.fixed_dictionaries({name: st.integers(1, 50) for name in NAMES})
+WHEN_BUSY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine draws formulas slowly, which says nothing of them."""
 
 
 def in_python(formula, bindings):
@@ -36,18 +38,21 @@ def ours(formula, bindings):
         return None
 
 
+@WHEN_BUSY
 @given(st.lists(formulas, min_size=1, max_size=3))
 def test_several_formulas_in_one_text_come_apart_again(parts):
     texts = [str(part) for part in parts]
     assert split_formulas(", ".join(texts)) == texts
 
 
+@WHEN_BUSY
 @given(formulas, values)
 def test_what_is_written_means_the_same_to_python_and_to_us(formula, bindings):
     assert ours(formula, bindings) == in_python(formula, bindings)
     assert ours(parse(str(formula)), bindings) == ours(formula, bindings)
 
 
+@WHEN_BUSY
 @given(formulas, formulas, values)
 def test_rewriting_is_evaluating_with_the_replacement_first(formula, inner, bindings):
     value = ours(inner, bindings)
@@ -57,6 +62,7 @@ def test_rewriting_is_evaluating_with_the_replacement_first(formula, inner, bind
         assert "n" not in symbols(replaced) or "n" in symbols(inner)
 
 
+@WHEN_BUSY
 @given(formulas)
 def test_every_form_is_rebuilt_from_what_it_is_made_of(formula):
     assert type(formula) in f.FORMS
