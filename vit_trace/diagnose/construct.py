@@ -39,7 +39,7 @@ def build_failure(error: BaseException, known: Diagnostic, build: Callable[[Mapp
 
     Args:
         error: what the constructor raised.
-        known: what is said of it already: the spec, the line.
+        known: the diagnostic so far: the spec, the line.
         build: builds with some hyperparameters set; raises where that does not work.
     """
     entries = frames.entries(error.__traceback__)
@@ -74,7 +74,7 @@ REMAINDER = re.compile(r"([A-Za-z_][\w.]*)\s*%\s*([A-Za-z_][\w.]*)")
 
 
 def indivisible(met: Mapping[str, int], text: str) -> tuple[tuple[str, int], tuple[str, int]] | None:
-    """Two of the numbers of which one should have divided the other: those of a `%`, or the only two that do not."""
+    """Two numbers, where the second should divide the first: those of a `%`, or the only two that do not."""
     for whole, divisor in REMAINDER.findall(text):
         if whole in met and divisor in met and met[divisor] and met[whole] % met[divisor]:
             return (whole, met[whole]), (divisor, met[divisor])

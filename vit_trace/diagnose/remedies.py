@@ -33,7 +33,7 @@ FOLLOWING = 3
 
 
 def remedies(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Case) -> list[Tried]:
-    """The fixes that work, in the order in which to offer them."""
+    """The fixes that work, in the order to offer them."""
     found: list[Tried] = []
     kinds: dict[str, int] = {}
     for candidate in candidates(scene, cause, producers, case):

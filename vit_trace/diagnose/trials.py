@@ -184,7 +184,7 @@ def case_of_target(target: Target, rules: bool = True) -> Case:
 
 
 def case_of_model(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Case:
-    """The case of a caller's own model, of which a copy on meta is tried."""
+    """The case of a caller's own model, tried on a copy on meta."""
 
     def inputs() -> Inputs:
         from vit_trace.record.rungs import move_inputs
