@@ -1,4 +1,4 @@
-"""The exception that refuses to start, with the diagnostics that say why."""
+"""Refuses to start, with the diagnostics that say why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a trace is: frozen records, and their way to JSON and back (`vit-trace/1`).
+"""Defines a trace as frozen records, and reads and writes it as JSON (`vit-trace/1`).
 
 Knows nothing of torch, of how a trace is recorded or of how it is shown.
 """
@@ -20,7 +20,7 @@ Value = int | float | str | bool | None | list[Any] | dict[str, Any]
 
 
 class TraceFormatError(ValueError):
-    """The text is not a saved trace; the message says where it stops being one."""
+    """The text is not a saved trace; the message says what is wrong and where."""
 
 
 class Source(Struct, frozen=True):
@@ -222,7 +222,7 @@ class Line(Struct, frozen=True, omit_defaults=True):
 class Listed(Struct, frozen=True):
     """A function of the model whose code ran, line by line; the head of a class where `function` is "".
 
-    `modules` are those in which it ran, `calls` is how often; `problem` says why there is no text.
+    `modules` are the modules that ran it, `calls` is how often; `problem` says why there is no text.
     """
 
     file: str
@@ -285,7 +285,7 @@ class Trace(Struct, frozen=True):
         def encode(value: object) -> bytes:
             try:
                 return encoder(value)
-            except UnicodeEncodeError:  # the name of a file that is no UTF-8
+            except UnicodeEncodeError:  # the name of a file that is not UTF-8
                 import json
 
                 return json.dumps(msgspec.to_builtins(value), ensure_ascii=False).encode(errors="replace")
@@ -323,7 +323,7 @@ class Trace(Struct, frozen=True):
 
 
 class Named(Struct):
-    """Of a document only what it says it is."""
+    """The one key of a document that names its schema."""
 
     schema: str
 

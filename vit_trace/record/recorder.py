@@ -195,7 +195,7 @@ class Recorder(TorchFunctionMode):
             raise Enough
         self.names[location.name] += 1
         if (count := self.names[location.name]) > 1:
-            location = location._replace(name=f"{location.name}#{count}")
+            location = Location(location.module, f"{location.name}#{count}", location.source)
         parent = self.open[-1].index if self.open else None
         step = Step(len(self.steps), parent, location, kind, operation, inputs, outputs)
         self.steps.append(step)
@@ -256,13 +256,15 @@ class Recorder(TorchFunctionMode):
             name = getattr(getattr(func, "__self__", None), "__name__", "")
             if name not in VIEWING or self.opaque or not self.open:
                 out = func(*args, **kwargs)
-                self.note(None, name, (args, kwargs), out)
+                if self.makers is not None:
+                    self.note(None, name, (args, kwargs), out)
                 return out
         if func is MULTI_HEAD_ATTENTION and self.open and not self.opaque:
             return self.inside(func, args, kwargs)
         if self.opaque or not self.open or name in QUIET:
             out = self.run(func, args, kwargs)
-            self.note(None, name, (args, kwargs), out)
+            if self.makers is not None:
+                self.note(None, name, (args, kwargs), out)
             if self.open and (cost := flops(func, args, kwargs, out)):
                 self.open[-1].flops += cost
             return out
@@ -306,7 +308,8 @@ class Recorder(TorchFunctionMode):
             self.extend_einops(step, name, outputs)
         elif outputs and not (name in UNLESS_CHANGED and unchanged(inputs, outputs)):
             step = self.function_stage(site, name, inputs, outputs)
-        self.note(step, name, (args, kwargs), out)
+        if self.makers is not None:
+            self.note(step, name, (args, kwargs), out)
         cost = flops(func, args, kwargs, out)
         if cost:
             (step or self.open[-1]).flops += cost

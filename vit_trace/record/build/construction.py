@@ -1,4 +1,4 @@
-"""What constructors work out before any forward: num_patches 64, patch_dim 3072.
+"""Watches constructors for the quantities that they work out: num_patches 64, patch_dim 3072.
 
 Watches `__init__` of the model's own classes while they run, through Python's trace function, only at their return;
 whatever trace function was there before is put back.

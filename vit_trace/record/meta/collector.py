@@ -1,4 +1,4 @@
-"""Python's garbage collector at rest while a trace without memory is made."""
+"""Switches Python's garbage collector off while a trace without memory is made."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def writable(tensor: torch.Tensor) -> torch.Tensor:
     return tensor
 
 
-def number(value: Any) -> None:
+def require_number(value: Any) -> None:
     require(type(value) in NUMBERS and (type(value) is float or -_LARGE < value < _LARGE))
 
 
@@ -180,7 +180,7 @@ def _inside(shape: Shape, operands: Sequence[Shape], a: int, b: int) -> int:
 
 
 def elementwise_strides(shape: Shape, operands: Sequence[Shape]) -> tuple[int, ...]:
-    """The strides of an elementwise result: dense, the dims in the order in which the operands have them."""
+    """The strides of an elementwise result: dense, with the dims in the operands' order."""
     inward = list(range(len(shape) - 1, -1, -1))
     for start in range(1, len(inward)):
         moving = start

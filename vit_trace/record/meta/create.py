@@ -19,8 +19,8 @@ from vit_trace.record.meta.core import (
     Rule,
     fresh,
     fresh_as,
-    number,
     require,
+    require_number,
     sizes_of,
     sure_float,
     table,
@@ -89,8 +89,8 @@ def arange(
 
 
 def linspace(start: Any, end: Any, steps: Any, *, dtype: torch.dtype | None = None, device: Any = None) -> torch.Tensor:
-    number(start)
-    number(end)
+    require_number(start)
+    require_number(end)
     return random(steps, dtype=dtype, device=device)
 
 
@@ -111,7 +111,7 @@ def random_like(input: Any, *, dtype: torch.dtype | None = None, device: Any = N
 
 
 def full_like(input: Any, fill_value: Any, *, dtype: torch.dtype | None = None, device: Any = None) -> torch.Tensor:
-    number(fill_value)
+    require_number(fill_value)
     require((dtype or input.dtype) in FLOATS)
     return like(input, dtype=dtype, device=device)
 

@@ -19,8 +19,8 @@ from vit_trace.record.meta.core import (
     elementwise,
     fresh,
     fresh_as,
-    number,
     require,
+    require_number,
     sure,
     sure_alike,
     sure_float,
@@ -36,7 +36,7 @@ def promoted(a: Any, b: Any) -> torch.dtype:
     """The dtype of a tensor with a tensor or number, both such that a rule may speak for them."""
     dtype = sure(a).dtype
     if type(b) in NUMBERS:
-        number(b)
+        require_number(b)
         return dtype if dtype in FLOATS else _result_type(a, b)
     return dtype if dtype is sure(b).dtype else _result_type(a, b)
 
@@ -103,7 +103,7 @@ def power(input: Any, exponent: Any) -> torch.Tensor:
 
 
 def reflected_power(input: Any, other: Any) -> torch.Tensor:
-    number(other)
+    require_number(other)
     return power(other, input)
 
 
@@ -111,7 +111,7 @@ def reflected(rule: Rule) -> Rule:
     """The rule for `number <operator> tensor`, which torch hands over with the tensor first."""
 
     def reflection(input: Any, other: Any) -> Any:
-        number(other)
+        require_number(other)
         return rule(input, other)
 
     return reflection
@@ -171,7 +171,7 @@ def masked_fill_(x: Any, mask: Any, value: Any) -> torch.Tensor:
 
 def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> torch.Tensor:
     dtype = sure_float(input).dtype
-    number(value)
+    require_number(value)
     return elementwise((input, sure_alike(tensor1, dtype), sure_alike(tensor2, dtype)), dtype)
 
 
@@ -192,7 +192,7 @@ def _bounds(low: Any, high: Any) -> None:
     require(low is not None or high is not None)
     for bound in (low, high):
         if bound is not None:
-            number(bound)
+            require_number(bound)
 
 
 def clamp(input: Any, min: Any = None, max: Any = None) -> torch.Tensor:
@@ -219,25 +219,25 @@ def activation(input: Any, inplace: bool = False) -> torch.Tensor:
 
 
 def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> torch.Tensor:
-    number(negative_slope)
+    require_number(negative_slope)
     return activation(input, inplace)
 
 
 def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> torch.Tensor:
-    number(alpha)
+    require_number(alpha)
     return activation(input, inplace)
 
 
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> torch.Tensor:
-    number(min_val)
-    number(max_val)
+    require_number(min_val)
+    require_number(max_val)
     require(min_val <= max_val)
     return activation(input, inplace)
 
 
 def softplus(input: Any, beta: float = 1, threshold: float = 20) -> torch.Tensor:
-    number(beta)
-    number(threshold)
+    require_number(beta)
+    require_number(threshold)
     return sure_float(input).clone()
 
 

@@ -1,4 +1,4 @@
-"""What is noted of tensors: one spec per tensor inside any value a model passes around.
+"""Notes tensors: one spec per tensor inside any value that a model passes around.
 
 Reads shapes and dtypes, never values.
 """

@@ -15,10 +15,10 @@ from vit_trace.record.meta.core import (
     channels_last,
     fresh,
     fresh_in_format,
-    number,
     per_dim,
     product,
     require,
+    require_number,
     sure_alike,
     sure_float,
 )
@@ -26,7 +26,7 @@ from vit_trace.record.meta.core import (
 _LINEAR_MODES = {3: "linear", 4: "bilinear", 5: "trilinear"}
 
 
-def places(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil: bool = False) -> int:
+def output_length(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil: bool = False) -> int:
     """How many places a window takes along one dim."""
     room = size + 2 * padding - dilation * (kernel - 1) - 1
     require(room >= 0 and stride > 0 and padding >= 0 and dilation > 0 and kernel > 0)
@@ -63,7 +63,7 @@ def _convolution(dims: int) -> Rule:
             require(set(strides) == {1} and min(dilations) > 0)
             return fresh((*shape[: -dims - 1], filters[0], *shape[-dims:]), dtype)
         paddings = per_dim(0 if padding == "valid" else padding, dims)
-        space = map(places, shape[-dims:], filters[2:], strides, paddings, dilations)
+        space = map(output_length, shape[-dims:], filters[2:], strides, paddings, dilations)
         return fresh((*shape[: -dims - 1], filters[0], *space), dtype)
 
     return convolution
@@ -92,7 +92,7 @@ def _pooled(input: Any, dims: int, kernel: Any, stride: Any, padding: Any, dilat
     kernels, paddings = per_dim(kernel, dims), per_dim(padding, dims)
     strides = kernels if stride is None or stride == [] else per_dim(stride, dims)
     require(all(2 * pad <= size for pad, size in zip(paddings, kernels, strict=True)))
-    space = map(places, shape[-dims:], kernels, strides, paddings, per_dim(dilation, dims), (ceil,) * dims)
+    space = map(output_length, shape[-dims:], kernels, strides, paddings, per_dim(dilation, dims), (ceil,) * dims)
     size = (*shape[:-dims], *space)
     require(min(size) > 0)
     return _in_format(size, input, dims)
@@ -149,7 +149,7 @@ def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, st
     shape = sure_float(input).shape
     require(len(shape) == 4 and 0 not in shape)
     kernels, *settings = _pairs(kernel_size, stride, padding, dilation)
-    spots = map(places, shape[2:], kernels, *settings)
+    spots = map(output_length, shape[2:], kernels, *settings)
     return fresh((shape[0], shape[1] * product(kernels), product(spots)), input.dtype)
 
 
@@ -159,7 +159,7 @@ def fold(
     shape = sure_float(input).shape
     require(len(shape) == 3 and 0 not in shape)
     size, kernels, *settings = _pairs(output_size, kernel_size, stride, padding, dilation)
-    spots = map(places, size, kernels, *settings)
+    spots = map(output_length, size, kernels, *settings)
     require(shape[1] % product(kernels) == 0 and product(spots) == shape[2])
     return fresh((shape[0], shape[1] // product(kernels), *size), input.dtype)
 
@@ -172,7 +172,7 @@ def _resized(shape: Shape, size: Any, scale_factor: Any) -> tuple[int, ...]:
     factors = tuple(scale_factor) if type(scale_factor) in (tuple, list) else (scale_factor,) * dims
     require(len(factors) == dims)
     for factor in factors:
-        number(factor)
+        require_number(factor)
     return tuple(int(length * float(factor)) for length, factor in zip(shape[2:], factors, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""What is known at the moment a forward raises: the failing call, its operands as written, sizes, numbers, modules.
+"""Captures the facts of a forward that raised: the failing call, its operands as written, sizes, numbers, modules.
 
 Reads the traceback once, after the failure; an ordinary forward pays nothing for it. Keeps shapes and texts, no tensor.
 Reads attributes from instance dictionaries only, so that no code of the model runs.
@@ -25,7 +25,7 @@ from vit_trace.record.recorder import CALL_IMPL, Recorder
 from vit_trace.record.source import frames
 
 MOST_INDICES = 1 << 22
-"""Whole numbers of which the lowest and the highest are looked for."""
+"""Elements of the largest index tensor whose minimum and maximum are read."""
 
 
 def captured(error: BaseException, cause: BaseException, recorder: Recorder) -> Captured:

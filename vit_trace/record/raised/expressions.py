@@ -1,4 +1,4 @@
-"""The failing call as it is written: its arguments' expressions, and what a variable in them holds.
+"""Reads the failing call as it is written: its arguments' expressions, and what a variable in them holds.
 
 Resolves names and attributes without running code of the model.
 """

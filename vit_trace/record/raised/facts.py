@@ -1,4 +1,4 @@
-"""What is kept of a failing call, and the frames of its traceback."""
+"""Records what is kept of a failing call, and the frames of its traceback."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Captured:
 
 @dataclass(frozen=True)
 class Link:
-    """One frame of a traceback: where it stands, and in which module call."""
+    """One frame of a traceback: where it stands, and the module whose forward it runs in."""
 
     frame: FrameType
     lasti: int

@@ -1,4 +1,4 @@
-"""What a raising forward leaves behind: the stage it failed in, and the bare facts of the exception.
+"""Turns the exception of a forward into a Failure: the stage it failed in, and the bare facts.
 
 The cause in terms of the model's hyperparameters is worked out elsewhere, from the trace.
 """
@@ -21,14 +21,14 @@ CODE = "forward-failed"
 DEFECT = "internal-defect"
 OURS = {Recorder.run.__code__, Recorder.inside.__code__, Recorder.__torch_function__.__code__}
 OURS |= {CalledAgain.__torch_function__.__code__}
-"""Our own code in which an exception of the model's own calls appears."""
+"""Our own code that calls of the model run through: an exception there is the model's."""
 
 TEXT_LIMIT = 2000
 """Characters of an exception's own text that are kept."""
 
 
 def failing_step(error: BaseException, recorder: Recorder) -> Step | None:
-    """The stage in which the exception was raised: a functional one, or the innermost module on the traceback."""
+    """The stage that raised the exception: a functional one, or the innermost module on the traceback."""
     if recorder.raised is not None and recorder.raised[0] in chain(error):
         recorder.raised[1].outputs = ()
         return recorder.raised[1]

@@ -1,4 +1,4 @@
-"""What is known where Python itself raised: an unpacking that does not fit, a place that is not there, a `raise`.
+"""Captures the facts where Python itself raised: an unpacking that does not fit, a missing key, a `raise`.
 
 Resolves names and attributes without running code of the model; keeps shapes, numbers and texts.
 """
@@ -23,7 +23,7 @@ from vit_trace.record.source import frames
 
 MOST_VALUES = 40
 LINES_BEFORE = 6
-"""Lines above a `raise` in which the numbers that led to it are looked for."""
+"""Lines above a `raise` that are searched for the numbers that led to it."""
 
 ASSERTIONS = {"_assert", "_assert_async"}
 NUMBERED_ATTRIBUTE = re.compile(r"\bself\.(\w+)")

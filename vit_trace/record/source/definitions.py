@@ -1,4 +1,4 @@
-"""From a code object to the text and the syntax tree it was compiled from, where the file still holds them.
+"""Leads from a code object to the text and syntax tree it was compiled from, where the file still holds them.
 
 A file may be gone, or changed since it was imported: what it says is compiled again and compared before it is believed.
 """

@@ -1,4 +1,4 @@
-"""From a running frame to the source that made a tensor: the span, the name its result is bound to, the einops call.
+"""Leads from a running frame to the source that made a tensor: span, name of the result, einops call.
 
 Knows the interpreter (frames, code positions, bytecode), no torch. Positions and bindings are worked out once per code
 object and instruction, and shared by all traces of the process.

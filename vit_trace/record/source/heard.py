@@ -1,4 +1,4 @@
-"""What was heard of the model's own code: calls, runs of statements, what they bound. Plain records, no tensor."""
+"""Records what was seen of the model's own code: calls, runs of statements, what they bound. Keeps no tensor."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Execution(NamedTuple):
 
 @dataclass
 class Call:
-    """One call of a listed function: in which module, inside which stage, what its statements did."""
+    """One call of a listed function: its module, the stage it runs in, what its statements did."""
 
     function: Function
     module: str | None

@@ -1,4 +1,4 @@
-"""What each line of the model's own files bound, while its constructors and its forward ran.
+"""Hears what each line of the model's own files binds, while its constructors and its forward run.
 
 A trace function on frames of the model's own files only; the one that was there before is put back. It notes shapes,
 whole numbers and which stage made a tensor, and keeps no tensor and, once the model is built, no module. How a
@@ -337,7 +337,7 @@ class Listener:
         constructor = self.call.function.is_constructor
         values = frame.f_locals if unit.binds else {}
         for place, bind in enumerate(unit.binds):
-            if unit.optional and place < len(self.before) and alike(self.before[place], state(values, bind)):
+            if unit.optional and place < len(self.before) and is_unchanged(self.before[place], state(values, bind)):
                 continue
             value = self.lines.read(values, bind)
             if value is not None and (constructor or not isinstance(value, float)):
@@ -380,7 +380,7 @@ def state(values: Any, bind: Bind) -> State:
     return value, value._version if isinstance(value, Tensor) and not value.is_inference() else 0
 
 
-def alike(one: State, other: State) -> bool:
+def is_unchanged(one: State, other: State) -> bool:
     return one[0] is other[0] and one[1] == other[1]
 
 

@@ -1,6 +1,6 @@
-"""The listing: the model's own source, each line with what it made. From what lines bound and the stages of the trace.
+"""Lists the model's own source, each line with what it made: from what lines bound and from the stages of the trace.
 
-Decides what is listed, in which order, and what each note says. No torch, no layout, no colour.
+Decides what is listed, in what order, and what each note says. No torch, no layout, no colour.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from msgspec.structs import replace
 
 from vit_trace.base.trace import Failure, Line, Listed, Note, NoteKind, Parameter, TensorSpec, Trace
 from vit_trace.record.source.statements import Choice, Function, Range, class_header
-from vit_trace.record.source.steps import Steps, one_line, plain
+from vit_trace.record.source.steps import Steps, one_line, without_self
 
 if TYPE_CHECKING:
     from vit_trace.record.source.heard import Bound, Call, Execution, Heard, Made, Value
 
 MANY_NUMBERS = 4
-"""Different numbers one line bound, from which only the first and the last are told."""
+"""Above this many different numbers bound by one line, only the first and the last are shown."""
 
 LONGEST_SIDE = 48
-"""Characters of the side of a conditional expression that are shown."""
+"""Characters of one side of a conditional expression; longer ones are cut off."""
 
 Placed = dict[int, Counter[Note]]
 """By line, the notes of one call and how often each was made."""
@@ -83,7 +83,7 @@ class Lister:
         self.constructors = [call for call in heard.constructors if call.module is not None]
         self.forwards = heard.forwards
 
-    # -- which, and in which order ---------------------------------------------------------------------------------
+    # -- what is listed, in what order ------------------------------------------------------------------------------
 
     def listed(self) -> Iterator[Listed]:
         calls: dict[str, list[Call]] = {}
@@ -92,7 +92,7 @@ class Lister:
         seen = ""
         for name in self.order():
             listed = self.function(calls[name])
-            if not worth(listed, calls[name][-1].stage >= 0, calls[name][0].of_module):
+            if not has_content(listed, calls[name][-1].stage >= 0, calls[name][0].of_module):
                 continue
             if listed.class_ and (scope := f"{listed.file}:{listed.class_}") != seen:
                 yield from class_head(listed)
@@ -148,14 +148,14 @@ class Lister:
                 notes.setdefault(run.unit.last, Counter())[note] += 1
             for line, note in self.bound_notes(call, run, bool(steps) and steps[-1].kind == "step"):
                 notes.setdefault(line, Counter())[note] += 1
-        return {line: few(made) for line, made in notes.items()}
+        return {line: shorten_numbers(made) for line, made in notes.items()}
 
     def bound_notes(self, call: Call, run: Execution, follows: bool) -> Iterator[tuple[int, Note]]:
         """The notes of what one run of a statement bound; neighbours that are alike share one."""
-        for group in alike([bound for bound in run.bound if bound.name != "_"]):
-            group = list({(plain(each.name), each.value): each for each in group}.values())
+        for group in runs_of_similar([bound for bound in run.bound if bound.name != "_"]):
+            group = list({(without_self(each.name), each.value): each for each in group}.values())
             bound = group[0]
-            name = ", ".join(plain(each.name) for each in group)
+            name = ", ".join(without_self(each.name) for each in group)
             kind: NoteKind = bound.kind  # type: ignore[assignment]  # the kinds of Bound are kinds of Note
             if bound.value is None:
                 yield bound.line, Note(kind, name)
@@ -163,7 +163,7 @@ class Lister:
                 yield bound.line, Note(kind, name, self.tensors(call, bound), follows=follows)
             else:
                 formulas = [self.formula(call, each) for each in group]
-                value = ", ".join(number(each.value) for each in group)
+                value = ", ".join(number_text(each.value) for each in group)
                 yield bound.line, Note(kind, name, (), value, ", ".join(formulas) if all(formulas) else "")
 
     # -- formulas --------------------------------------------------------------------------------------------------
@@ -214,10 +214,10 @@ def add(scopes: dict[str, list[str]], scope: str, name: str, first: bool = False
         names.insert(0 if first else len(names), name)
 
 
-def worth(listed: Listed, in_forward: bool, of_module: bool) -> bool:
+def has_content(listed: Listed, in_forward: bool, of_module: bool) -> bool:
     """Whether a function has anything to say: what modules do, and helpers that make tensors, or sizes at construction.
 
-    What only asks (is this a tensor, is there a mask) makes nothing.
+    Functions that only query (is this a tensor, is there a mask) are omitted.
     """
     notes = [note for line in listed.lines for note in line.notes]
     if of_module and listed.function in ("__init__", "forward"):
@@ -243,13 +243,13 @@ def is_tensors(value: Value | None) -> bool:
     return isinstance(value, tuple) and bool(value) and not isinstance(value[0], int)
 
 
-def number(value: Value | None) -> str:
+def number_text(value: Value | None) -> str:
     if isinstance(value, tuple):
         return str(tuple(value))
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def alike(bound: Sequence[Bound]) -> Iterator[list[Bound]]:
+def runs_of_similar(bound: Sequence[Bound]) -> Iterator[list[Bound]]:
     """Runs of names on one line that share a note: single tensors of one shape, or numbers."""
     group: list[Bound] = []
     for each in bound:
@@ -273,7 +273,7 @@ def likeness(bound: Bound) -> object:
     return bound.kind, bound.line
 
 
-def few(made: Counter[Note]) -> Counter[Note]:
+def shorten_numbers(made: Counter[Note]) -> Counter[Note]:
     """The notes with many different numbers of one name told as the first and the last."""
     slots: dict[tuple[str, str], list[Note]] = {}
     for note in made:
@@ -294,7 +294,7 @@ def ends(notes: list[Note]) -> Note:
 
 
 def merged(calls: list[tuple[str, Placed]]) -> dict[int, list[Note]]:
-    """By line, what all calls made; where calls differ, each note says in which modules it was made."""
+    """By line, what all calls made; where calls differ, each note names the modules that made it."""
     found: dict[int, dict[tuple[Note, int], list[str]]] = {}
     for module, placed in calls:
         for line, made in placed.items():
@@ -376,7 +376,7 @@ def branches(call: Call) -> Iterator[tuple[int, Note]]:
     for place, choice in enumerate(call.function.choices):
         taken = [side for side in (True, False) if (place, side) in call.sides]
         if len(taken) == 1:
-            text = plain(one_line(source_of(call.function, choice.yes if taken[0] else choice.no)))
+            text = without_self(one_line(source_of(call.function, choice.yes if taken[0] else choice.no)))
             yield choice.no[2], Note("branch", text if len(text) <= LONGEST_SIDE else text[: LONGEST_SIDE - 1] + "…")
 
 

@@ -1,4 +1,4 @@
-"""From a function's source to its statements: which lines belong together, and what each of them binds.
+"""Splits a function's source into statements: the lines of each, and what it binds.
 
 Reads source text, never runs anything and knows no torch. A function without source still has lines and names, from
 its bytecode.

@@ -1,4 +1,4 @@
-"""The steps within one statement: `to_qkv(x)` gives one shape, `.chunk(3)` another. From the stages of the trace.
+"""Finds the steps within one statement: `to_qkv(x)` gives one shape, `.chunk(3)` another.
 
 A stage belongs to a statement when its source lies on the statement's lines and it runs in the same module. No torch.
 """
@@ -25,7 +25,7 @@ Run = list[Stage]
 """Steps in a row that give the same shapes."""
 
 
-def plain(text: str) -> str:
+def without_self(text: str) -> str:
     """Source as it is shown in a note: without `self.`."""
     return re.sub(r"\bself\.", "", text)
 
@@ -131,7 +131,7 @@ def name(stage: Stage) -> str:
     """A step in a few words: the call as it is written if that is short, a module inside a container by its class."""
     if stage.pattern and stage.kind == "module":
         return stage.pattern.replace("->", "→")
-    text = plain(one_line(stage.source.text)) if stage.source else ""
+    text = without_self(one_line(stage.source.text)) if stage.source else ""
     short = len(text) <= LONGEST_NAME
     if stage.kind == "module":
         called = text.partition("(")[0].rpartition(".")[2]
@@ -170,7 +170,7 @@ def operand_texts(text: str) -> tuple[str, str] | None:
             sides = left, right
         case _:
             return None
-    one, other = (short(plain(one_line(ast.get_source_segment(source, side) or ""))) for side in sides)
+    one, other = (short(without_self(one_line(ast.get_source_segment(source, side) or ""))) for side in sides)
     return one, other
 
 
