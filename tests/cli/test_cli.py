@@ -352,7 +352,7 @@ def test_a_file_name_that_is_no_text(tmp_path):
     assert process(file, text=False).returncode == 0
 
 
-WRITING = ["$SMALL", "show $SAVED --format json", "show $SAVED --view source", "--help"]
+WRITING = ["$SMALL", "show $SAVED --format json", "show $SAVED --view source", "trace --help"]
 
 
 @pytest.fixture
