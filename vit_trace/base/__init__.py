@@ -1,0 +1,4 @@
+"""Holds what every room uses.
+
+`trace` (the records of a trace), `refused` (refuse, Refused), `words` (how sizes are written), `roles`.
+"""

@@ -1,0 +1,1 @@
+"""Builds models without memory (`anyhow`), and watches what their constructors work out (`construction`)."""

@@ -1,0 +1,1 @@
+"""Finds the source of each step (`frames`), and lists the code that ran line by line (`lines`, `listing`)."""

@@ -1,0 +1,105 @@
+"""The ladder: each model is built and run on the first rung that can; and what made each tensor."""
+
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from vit_trace.record.build.anyhow import BUILD_RUNGS, NotAModel, build_anyhow
+from vit_trace.record.record import RecordOptions, record
+from vit_trace.record.rungs import RUNGS, Runnable, trace_anyhow
+from vit_trace.record.source.frames import entries
+from vit_trace.record.source.makers import Maker, Makers
+
+
+class Reads(nn.Module):
+    """A constructor that needs the value of a tensor made by `how`."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.layer = nn.Linear(4, int(how()))
+
+
+@pytest.mark.parametrize(
+    "factory, rung",
+    [
+        (lambda: nn.Linear(4, 3), 0),
+        (lambda: Reads(lambda: torch.linspace(1, 3, 3)[-1]), 1),
+        (lambda: Reads(lambda: torch.ones(3).sum()), 2),
+    ],
+)
+def test_a_model_is_built_on_the_first_rung_that_can(factory, rung):
+    built = build_anyhow(factory)
+    assert built.rung is BUILD_RUNGS[rung]
+    assert all(parameter.is_meta for parameter in built.model.parameters())
+
+
+def test_what_no_rung_builds_raises_its_own_error():
+    with pytest.raises(ZeroDivisionError):
+        build_anyhow(lambda: 1 // 0)
+    with pytest.raises(NotAModel, match="got int"):
+        build_anyhow(lambda: 3)
+
+
+class Runs(nn.Module):
+    def __init__(self, how):
+        super().__init__()
+        self.how = how
+        self.register_buffer("steps", torch.ones(2, dtype=torch.int64))
+
+    def forward(self, x, count):
+        return x[:, : self.how(self, x, count)]
+
+
+@pytest.mark.parametrize(
+    "how, rung",
+    [
+        (lambda model, x, count: 2, 0),
+        (lambda model, x, count: count.tolist()[0], 1),
+        (lambda model, x, count: sum(model.steps.tolist()), 2),
+        (lambda model, x, count: sum(x.round().long().tolist()[0]) * 0 + 2, 4),
+    ],
+)
+def test_a_model_is_run_on_the_first_rung_that_can(how, rung):
+    given = (torch.empty(3, 4, device="meta"), torch.tensor([2])), {}
+    make = lambda: Runs(how)  # noqa: E731
+    traced = trace_anyhow(Runnable(build_anyhow(make).model, make), lambda: given, RecordOptions())
+    assert traced.rung is RUNGS[rung]
+    assert traced.trace.outputs[0].shape == (3, 2)
+
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(4))
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x):
+        return self.layer(x.detach()).data + self.scale
+
+
+def test_the_makers_of_the_inputs_of_each_stage():
+    makers = Makers()
+    trace = record(Block(), (torch.zeros(2, 4),), None, RecordOptions(makers=makers))
+    named = {stage.name.rpartition(".")[2] or stage.operation: makers.inputs.get(stage.index) for stage in trace.stages}
+    layer = next(stage.index for stage in trace.stages if stage.name == "layer")
+    assert named["layer"] == (Maker(0),)
+    assert named["add"] == (Maker(layer, None), Maker("scale"))
+
+
+def test_a_traceback_is_walked_below_a_frame():
+    def outer():
+        return inner()
+
+    def inner():
+        raise ValueError
+
+    try:
+        outer()
+    except ValueError as error:
+        here, traceback = sys._getframe().f_code, error.__traceback__
+    names = [entry.frame.f_code.co_name for entry in entries(traceback)]
+    assert names == [here.co_name, "outer", "inner"]
+    assert [entry.frame.f_code.co_name for entry in entries(traceback, outer.__code__)] == ["inner"]
+    assert len(list(entries(traceback, test_what_no_rung_builds_raises_its_own_error.__code__))) == 3
