@@ -5,17 +5,29 @@ A file in `diagnose/causes/` declares a `CauseKind` and decorates its finder wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import IntEnum
+from inspect import cleandoc
+from typing import TYPE_CHECKING, NamedTuple
 
+from vit_trace.base.trace import Producer
 from vit_trace.codes.registry import register
+from vit_trace.diagnose.changes.records import Fix
 from vit_trace.diagnose.scene import Scene, Side
+
+if TYPE_CHECKING:
+    from vit_trace.diagnose.trials import Case
+
+Changes = Callable[["Question"], Iterator[Fix]]
+"""Works out changes that might help; none is offered before it was tried."""
 
 
 @dataclass(frozen=True)
 class CauseKind:
-    """A mistake that has a code: what the code means, for `explain CODE`. Making one registers its code.
+    """A mistake that has a code: what the code means, for `explain CODE`, and the changes to try, in their order.
+
+    With `edits_suffice`, no parameter is resized if an edit of the line works. Making a kind registers its code.
 
     Raises:
         ValueError: the code has another meaning already.
@@ -23,9 +35,11 @@ class CauseKind:
 
     code: str
     meaning: str
+    changes: tuple[Changes, ...] = ()
+    edits_suffice: bool = False
 
     def __post_init__(self) -> None:
-        register("failure", self.code, self.meaning)
+        register("failure", self.code, cleandoc(self.meaning))
 
 
 @dataclass(frozen=True)
@@ -33,7 +47,8 @@ class Cause:
     """Why a call failed: its kind, one sentence that makes sense alone, further numbers, the sizes that disagree.
 
     `rank` is how many axes the first operand should have had; `divisor` what a size should be a multiple of; `by_value`
-    that values decide, not shapes: a run on the meta device goes well.
+    that values decide, not shapes: a run on the meta device goes well. `edits` change the failing line; the finder's
+    registration sets them.
     """
 
     kind: CauseKind
@@ -43,10 +58,21 @@ class Cause:
     rank: int | None = None
     divisor: int | None = None
     by_value: bool = False
+    edits: tuple[Changes, ...] = ()
 
     @property
     def code(self) -> str:
         return self.kind.code
+
+
+@dataclass(frozen=True)
+class Question:
+    """What changes are worked out from: the failing call, its cause, who made the sizes, a model to try them on."""
+
+    scene: Scene
+    cause: Cause
+    producers: Sequence[Producer]
+    case: Case
 
 
 Finder = Callable[[Scene], Cause | None]
@@ -67,18 +93,26 @@ class Turn(IntEnum):
     """No cause is known."""
 
 
+class Registered(NamedTuple):
+    """A finder, when it is asked, and the edits of the failing line that go with what it finds."""
+
+    turn: Turn
+    finder: Finder
+    edits: tuple[Changes, ...]
+
+
 ANY_CALL = "*"
 
-FINDERS: dict[str, list[tuple[Turn, Finder]]] = {}
+FINDERS: dict[str, list[Registered]] = {}
 """Failing call -> the finders that speak for it; ANY_CALL -> those that look at every failure."""
 
 
-def finds(*calls: str, turn: Turn = Turn.USUAL) -> Callable[[Finder], Finder]:
+def finds(*calls: str, turn: Turn = Turn.USUAL, edits: Sequence[Changes] = ()) -> Callable[[Finder], Finder]:
     """Decorate a finder: register it for calls, by the function's name; for every call where none is named."""
 
     def registered(finder: Finder) -> Finder:
         for call in calls or (ANY_CALL,):
-            FINDERS.setdefault(call, []).append((turn, finder))
+            FINDERS.setdefault(call, []).append(Registered(turn, finder, tuple(edits)))
         return finder
 
     return registered
@@ -87,7 +121,7 @@ def finds(*calls: str, turn: Turn = Turn.USUAL) -> Callable[[Finder], Finder]:
 def found_causes(scene: Scene) -> Iterator[tuple[Turn, Cause]]:
     """Every cause that a finder sees in the failing call, by turn."""
     finders = [*FINDERS.get(scene.call, ()), *FINDERS.get(ANY_CALL, ())]
-    for turn, finder in sorted(finders, key=lambda entry: entry[0]):
-        found = finder(scene)
+    for one in sorted(finders, key=lambda one: one.turn):
+        found = one.finder(scene)
         if found is not None:
-            yield turn, found
+            yield one.turn, replace(found, edits=one.edits)

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from vit_trace.base.trace import Failure, Label, Operand, Producer, Stage, Trace
 from vit_trace.base.words import shape_text
-from vit_trace.diagnose.cause import Cause
+from vit_trace.diagnose.cause import Cause, Question
 from vit_trace.diagnose.causes import cause_of
 from vit_trace.diagnose.layout import layout_cause
 from vit_trace.diagnose.naming import formula_of, said
@@ -42,9 +42,10 @@ def explain_failure(trace: Trace, case: Case | None = None) -> Failure:
         sources = again.sources
         cause = dataclasses.replace(cause, by_value=not again.fails)
     producers = tuple(made for side in cause.sides if (made := producer(scene, side, sources)) is not None)
-    tried = remedies(scene, cause, producers, case) if case is not None else []
+    question = Question(scene, cause, producers, case) if case is not None else None
+    tried = remedies(question) if question is not None else []
     help = tuple(one.help() for one in tried)
-    if case is not None and not tried and (further := partway(scene, cause, producers, case)):
+    if question is not None and not tried and (further := partway(question)):
         help = (further,)
     shortfall = case.shortfall() if case is not None else ()
     cause = layout_cause(scene, cause, tried, case)

@@ -51,12 +51,12 @@ def said(trace: Trace, side: Side) -> str:
     if formula in SIDES and (image := input_image(trace)) is not None:
         return f"{side.size} is the {SIDES[formula]} of the input {shape_text(image)}"
     ending = MODEL if any(name.endswith(MODEL) for name in used) else ""
-    where = grid(trace, side, used, ending)
+    where = on_grid(trace, side, used, ending)
     middle = "" if where or numbers == str(side.size) else f" = {numbers}"
     return f"{side.size} = {plain(formula)}{middle}{where}"
 
 
-def grid(trace: Trace, side: Side, used: frozenset[str], ending: str) -> str:
+def on_grid(trace: Trace, side: Side, used: frozenset[str], ending: str) -> str:
     """On which grid of patches a count of them was made."""
     known = trace.symbols
     counts = {name + ending for name in ("n", "h", "w")} & used

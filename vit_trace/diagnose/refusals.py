@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from vit_trace.base.trace import Failure, Operand, Stage, TensorSpec, Trace
-from vit_trace.diagnose.causes.dtype import CONTRACTIONS, FLOATS, dtype_clash
+from vit_trace.diagnose.dtypes import CONTRACTIONS, FLOATS, dtype_clash
 from vit_trace.diagnose.refusal import Refusal, held_as_operand
 from vit_trace.diagnose.rows import missing_rows
 
@@ -103,9 +103,9 @@ def clashes(trace: Trace) -> Iterator[Refusal]:
             given = (*given[:1], *held.get(stage.module, ()))
         elif stage.kind != "function" or call not in CONTRACTIONS or not floating(given):
             continue
-        cause = dtype_clash(call, stage.module or stage.name, given)
-        if cause is not None and (stage.kind == "module" or attention_masks_apart(call, given)):
-            yield Refusal(stage, cause.code, cause.message, "RuntimeError", call, given, {})
+        text = dtype_clash(call, stage.module or stage.name, given)
+        if text and (stage.kind == "module" or attention_masks_apart(call, given)):
+            yield Refusal(stage, "dtype", text, "RuntimeError", call, given, {})
 
 
 def floating(given: tuple[Operand, ...]) -> bool:

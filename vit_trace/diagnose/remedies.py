@@ -1,23 +1,16 @@
-"""Tries fixes, the smallest first, and keeps those that run. No torch.
-
-The modules of `changes` yield candidates, each for one kind of change.
-"""
+"""Tries fixes, in the order that the cause names them, and keeps those that run. No torch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from vit_trace.base.trace import Producer, Trace
-from vit_trace.diagnose.cause import Cause
+from vit_trace.base.trace import Trace
+from vit_trace.diagnose.cause import Question
 from vit_trace.diagnose.causes import cause_of
 from vit_trace.diagnose.causes.gather import GATHERS, SCATTERS, SELECTS
-from vit_trace.diagnose.changes.calls import calls
-from vit_trace.diagnose.changes.inputs import conversions, input_sizes, input_width, layouts, swapped
-from vit_trace.diagnose.changes.parameters import everywhere, following, resized
+from vit_trace.diagnose.changes.parameters import LIKEWISE, everywhere, resized, sizes
 from vit_trace.diagnose.changes.records import CallChange, Fix, LayerInput, ParameterResize, Tried
-from vit_trace.diagnose.changes.settings import dividing, matching_hyperparameters
 from vit_trace.diagnose.scene import Scene
-from vit_trace.diagnose.trials import Case
 
 MOST = 4
 """Remedies offered for one failure; the search ends there."""
@@ -32,45 +25,48 @@ FOLLOWING = 3
 """Further parameters resized with one; where more would have to follow, the fix is dropped."""
 
 
-def remedies(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Case) -> list[Tried]:
+def candidates(question: Question) -> Iterator[Fix]:
+    """All changes that the cause names; if values decide, only more rows, since a trial on meta has no values."""
+    for change in (resized,) if question.cause.by_value else question.cause.kind.changes:
+        yield from change(question)
+
+
+def remedies(question: Question) -> list[Tried]:
     """The fixes that work, in the order to offer them."""
     found: list[Tried] = []
-    kinds: dict[str, int] = {}
-    for candidate in candidates(scene, cause, producers, case):
+    groups: dict[str, int] = {}
+    cause, case = question.cause, question.case
+    for candidate in candidates(question):
         if len(found) >= MOST or case.stopped:
             break
         group = candidate.group
-        if group == "parameter" and "call" in kinds and cause.code in ("cat", "broadcast"):
-            continue  # a line that can be mended is no reason to resize what it is given
-        if kinds.get(group, 0) >= OFFERED.get(group, 2):
+        if group == "parameter" and "call" in groups and cause.kind.edits_suffice:
             continue
-        worked = attempted(candidate, scene, case)
-        if worked is not None and cause.by_value and looks_up_again(scene, case.outcome(worked.change)):
+        if groups.get(group, 0) >= OFFERED.get(group, 2):
+            continue
+        worked = attempted(candidate, question)
+        if worked is not None and cause.by_value and looks_up_again(question.scene, case.outcome(worked.change)):
             continue
         if worked is not None and worked.change.text not in [one.change.text for one in found]:
             found.append(worked)
-            kinds[group] = kinds.get(group, 0) + 1
+            groups[group] = groups.get(group, 0) + 1
             if group == "layout":
                 break
     return found
 
 
-def partway(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Case) -> str:
+def partway(question: Question) -> str:
     """A fix after which the forward runs on and fails later, with that failure; "" for none.
 
     Looks only at fixes that were tried already.
     """
-    for candidate in candidates(scene, cause, producers, case):
-        after = case.outcome(candidate)
-        if (
-            not isinstance(candidate, (CallChange, LayerInput, ParameterResize))
-            or after is None
-            or after.failure is None
-            or cause.by_value
-        ):
+    before = question.scene.failure.stage
+    for candidate in candidates(question) if not question.cause.by_value else ():
+        after = question.case.outcome(candidate)
+        if not isinstance(candidate, (CallChange, LayerInput, ParameterResize)) or after is None:
             continue
-        place, before = after.failure.stage, scene.failure.stage
-        if place is not None and before is not None and place > before:
+        place = after.failure.stage if after.failure is not None else None
+        if after.failure is not None and place is not None and before is not None and place > before:
             then = Scene(after, after.failure)
             return f"{candidate.text} (tried: runs on to {then.name}, where {cause_of(then).message})"
     return ""
@@ -87,16 +83,17 @@ def looks_up_again(scene: Scene, after: Trace | None) -> bool:
     )
 
 
-def attempted(candidate: Fix, scene: Scene, case: Case) -> Tried | None:
+def attempted(candidate: Fix, question: Question) -> Tried | None:
     """The fix, alone or with the resizes that have to follow from it; None where that does not run."""
+    case = question.case
     worked = case.attempt(candidate)
-    # the same change in every block is the next candidate
-    shared = isinstance(candidate, ParameterResize) and everywhere(scene, candidate) is not candidate
+    if isinstance(candidate, ParameterResize) and everywhere(question.scene, candidate) is not candidate:
+        return worked  # the same in all blocks comes next
     for _ in range(FOLLOWING):
         after = case.outcome(candidate)
-        if worked is not None or after is None or shared:
+        if worked is not None or after is None:
             break
-        longer = following(candidate, scene, after)
+        longer = following(candidate, question, after)
         if longer is None:
             break
         candidate = longer
@@ -104,30 +101,15 @@ def attempted(candidate: Fix, scene: Scene, case: Case) -> Tried | None:
     return worked
 
 
-def stands_elsewhere(scene: Scene, cause: Cause) -> bool:
-    """Whether the features that a norm was built for are another axis of its input: the norm is not to be rebuilt."""
-    given = scene.tensor(0) or (scene.stage.inputs[0] if scene.stage is not None and scene.stage.inputs else None)
-    return (
-        cause.code == "norm-size"
-        and given is not None
-        and len(cause.sides) == 2
-        and cause.sides[1].size in given.shape[1:]
-    )
-
-
-def candidates(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Case) -> Iterator[Fix]:
-    """All kinds of fixes, the likeliest first."""
-    if cause.by_value:  # nothing but more rows makes room for a value; what an input does to values is not seen
-        yield from resized(scene, cause, producers)
-        return
-    if cause.code == "dtype":
-        yield from conversions(scene)
-    yield from layouts(scene, cause, case)
-    yield from matching_hyperparameters(scene, case)
-    yield from calls(scene, cause)
-    yield from dividing(scene, cause, case)
-    yield from input_sizes(scene, cause, producers, case)
-    if not stands_elsewhere(scene, cause):
-        yield from resized(scene, cause, producers)
-    yield from swapped(scene, cause)
-    yield from input_width(scene, cause, case)
+def following(change: Fix, question: Question, after: Trace) -> ParameterResize | None:
+    """The change together with the next one, if with it the forward fails further on for the same size again."""
+    if after.failure is None or not isinstance(change, ParameterResize):
+        return None
+    then = Scene(after, after.failure)
+    for more in resized(Question(then, cause_of(then), (), question.case)):
+        same = sizes(more, then) & sizes(change, question.scene)
+        if same and not more.values().keys() & change.values().keys():
+            text = f"{change.text.removesuffix(LIKEWISE)} and {more.text}"
+            more = everywhere(then, more)
+            return ParameterResize(text, {**change.attributes, **more.attributes}, {**change.shapes, **more.shapes})
+    return None

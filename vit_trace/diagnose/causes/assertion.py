@@ -2,8 +2,53 @@
 
 from __future__ import annotations
 
-from vit_trace.diagnose.cause import Cause, CauseKind, Turn, finds
+import re
+from collections.abc import Iterator
+
+from vit_trace.diagnose.cause import Cause, CauseKind, Question, Turn, finds
+from vit_trace.diagnose.changes.inputs import (
+    exchanges,
+    first_input,
+    grid_sizes,
+    images_of,
+    multiples_of_frame,
+    usual_channels,
+)
+from vit_trace.diagnose.changes.records import Fix
+from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene, frame_note
+
+PART_OF_IMAGE = re.compile("patch|window|kernel|stride|head|dim|depth")
+"""Names of numbers that are not the size of an image."""
+
+SMALLEST_IMAGE = 16
+"""Pixels; smaller numbers are not taken for the size of an image."""
+
+
+def named_sizes_of_image(question: Question) -> Iterator[Fix]:
+    """Images of the sizes that the check knows: self.img_size = (224, 224)."""
+    yield from images_of(question, named_sizes_in(question.scene))
+
+
+def named_sizes_in(scene: Scene) -> Iterator[tuple[int, int]]:
+    shape = first_input(scene)
+    for name, value in scene.failure.values.items():
+        sizes = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, int)]
+        if PART_OF_IMAGE.search(name) or not sizes or min(sizes) < SMALLEST_IMAGE:
+            continue
+        if isinstance(value, list) and len(value) == len(sizes) == 2:
+            yield sizes[0], sizes[1]
+        elif type(value) is int and value not in shape:
+            yield value, value
+
+
+def axes_that_the_check_names(question: Question) -> Iterator[Fix]:
+    """Two axes of the input exchanged, where the check knows both sizes."""
+    scene = question.scene
+    lists = [value for value in scene.failure.values.values() if isinstance(value, list)]
+    numbers = set(scene.whole_numbers.values())
+    yield from exchanges(scene, lambda one, two: [two, one] in lists or {one, two} <= numbers)
+
 
 ASSERTION = CauseKind(
     "assertion",
@@ -11,6 +56,10 @@ ASSERTION = CauseKind(
 The model's own code refused: an assert or raise of its author. The text is the author's; the notes add the numbers that
 the line names, and the changes that were tried show which inputs it takes.
 """,
+    usual(
+        sizes=(named_sizes_of_image, grid_sizes, multiples_of_frame, usual_channels),
+        last=(axes_that_the_check_names,),
+    ),
 )
 
 

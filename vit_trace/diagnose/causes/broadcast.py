@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from vit_trace.base.trace import Operand
 from vit_trace.base.words import shape_text
-from vit_trace.diagnose.cause import Cause, CauseKind, finds
-from vit_trace.diagnose.scene import Scene, Side, called, clash, difference, side
+from vit_trace.diagnose.cause import Cause, CauseKind, Question, finds
+from vit_trace.diagnose.changes.calls import turned
+from vit_trace.diagnose.changes.inputs import position_grid_sizes
+from vit_trace.diagnose.changes.records import Fix
+from vit_trace.diagnose.changes.steps import Method, method
+from vit_trace.diagnose.changes.usual import usual
+from vit_trace.diagnose.scene import Scene, Shape, Side, called, clash, difference, side
 
 BROADCAST = CauseKind(
     "broadcast",
@@ -17,6 +23,8 @@ Example: x is 2×82×1024, pos_embedding is 1×65×1024: 82 tokens against 65 po
 The notes say what each size is made of and who made it. Most often a position embedding was made for another image
 size: build the model for the size of the input, feed it the size it was built for, or interpolate the embedding.
 """,
+    usual(sizes=(position_grid_sizes,)),
+    edits_suffice=True,
 )
 
 ELEMENTWISE = {
@@ -29,7 +37,30 @@ ELEMENTWISE = {
 """Functions that broadcast their tensors to one another."""
 
 
-@finds(*ELEMENTWISE)
+def made_broadcastable(question: Question) -> Iterator[Fix]:
+    """Transposes one of two tensors or gives it an axis, so that it broadcasts to the other."""
+    scene = question.scene
+    for place, other in ((1, 0), (0, 1)) if len(scene.operands) > 1 else ():
+        for steps in ways_to_broadcast(scene.operands[place].shape, scene.operands[other].shape):
+            yield from turned(scene, place, [steps])
+
+
+def ways_to_broadcast(shape: Shape, whole: Shape) -> Iterator[Method]:
+    """Methods after which a shape broadcasts to another."""
+    if len(shape) >= 2 and broadcasts_to((*shape[:-2], shape[-1], shape[-2]), whole):
+        yield method("transpose", -2, -1)
+    for axis in range(len(shape), 0, -1) if len(shape) == len(whole) - 1 else ():
+        if broadcasts_to((*shape[:axis], 1, *shape[axis:]), whole):
+            yield method("unsqueeze", axis if axis < len(shape) else -1)
+
+
+def broadcasts_to(shape: Shape, whole: Shape) -> bool:
+    """Whether one shape broadcasts to another without making that larger."""
+    grows = any(size == 1 != length for size, length in zip(reversed(whole), reversed(shape), strict=False))
+    return len(shape) <= len(whole) and clash(shape, whole) is None and not grows
+
+
+@finds(*ELEMENTWISE, edits=[made_broadcastable])
 def cannot_be_broadcast(scene: Scene) -> Cause | None:
     """`x + pos_embedding`: the first axis from the right on which two operands differ."""
     shaped = [operand for operand in scene.operands if operand.shape]

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 from vit_trace.base.words import shape_text
-from vit_trace.diagnose.cause import Cause, CauseKind, finds
+from vit_trace.diagnose.cause import Cause, CauseKind, Question, finds
+from vit_trace.diagnose.changes.calls import turned, with_arguments
+from vit_trace.diagnose.changes.inputs import grid_sizes, multiples_of_divisor
+from vit_trace.diagnose.changes.records import Fix
+from vit_trace.diagnose.changes.steps import method
+from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene, axes_text, called, difference, side
 
 CAT = CauseKind(
@@ -14,6 +20,8 @@ CAT = CauseKind(
 cat joins tensors with the same number of axes, and the same size on every axis but the joined one.
 Example: cls_token 2×1×10 and x 2×5×8 along axis 1: 10 is not 8.
 """,
+    usual(sizes=(grid_sizes, multiples_of_divisor)),
+    edits_suffice=True,
 )
 
 STACK = CauseKind(
@@ -21,12 +29,47 @@ STACK = CauseKind(
     """
 stack joins tensors of one shape.
 """,
+    usual(),
 )
 
-JOINS = {"cat", "concat", "concatenate", "hstack", "vstack", "stack", "dstack", "column_stack"}
+CATS = {"cat", "concat", "concatenate"}
+JOINS = CATS | {"hstack", "vstack", "stack", "dstack", "column_stack"}
 
 
-@finds(*JOINS)
+def made_to_fit(question: Question) -> Iterator[Fix]:
+    """Joins along the one axis that differs, expands a tensor of size 1, or adds an axis that is missing."""
+    scene = question.scene
+    shapes = [operand.shape for operand in scene.operands]
+    ndim = max(map(len, shapes))
+    if not ndim:
+        return
+    if len({len(shape) for shape in shapes}) > 1:
+        yield from missing_axis_added(scene, ndim)
+        return
+    odd = [axis for axis in range(ndim) if len({shape[axis] for shape in shapes}) > 1]
+    joined = scene.integer("[1]", "dim", default=0) % ndim
+    if len(odd) == 1 and odd[0] != joined and scene.call in CATS:
+        yield from with_arguments(scene, f"{scene.call} with dim={odd[0]}", {"dim": odd[0]})
+        return
+    for place, shape in enumerate(shapes if ndim == 3 else ()):
+        exchanged = [*shapes[:place], (shape[0], shape[2], shape[1]), *shapes[place + 1 :]]
+        if len({(*one[:joined], *one[joined + 1 :]) for one in exchanged}) == 1:
+            yield from turned(scene, place, [method("transpose", 1, 2)])
+    for axis in odd:
+        full = max(shape[axis] for shape in shapes)
+        ones = [place for place, shape in enumerate(shapes) if shape[axis] == 1]
+        if axis != joined and len(ones) == 1 and full > 1:
+            yield from turned(scene, ones[0], [method("expand", *(full if at == axis else -1 for at in range(ndim)))])
+
+
+def missing_axis_added(scene: Scene, ndim: int) -> Iterator[Fix]:
+    """Adds an axis of size 1 to the only tensor with one axis less."""
+    short = [place for place, operand in enumerate(scene.operands) if len(operand.shape) == ndim - 1]
+    if len(short) == 1 and scene.call in CATS:
+        yield from turned(scene, short[0], [method("unsqueeze", scene.integer("[1]", "dim", default=0) % ndim)])
+
+
+@finds(*JOINS, edits=[made_to_fit])
 def cannot_be_joined(scene: Scene) -> Cause | None:
     """`torch.cat([cls_token, x], dim=1)`."""
     shapes = [operand.shape for operand in scene.operands if operand.shape != (0,)]  # cat takes an empty one anywhere

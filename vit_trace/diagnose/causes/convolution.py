@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from vit_trace.base.trace import Operand
 from vit_trace.base.words import shape_text
-from vit_trace.diagnose.cause import Cause, CauseKind, finds
-from vit_trace.diagnose.causes.dtype import CONVOLUTIONS
+from vit_trace.diagnose.cause import Cause, CauseKind, Question, finds
 from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
+from vit_trace.diagnose.changes.calls import layer_sizes, turned
+from vit_trace.diagnose.changes.inputs import first_input, grid_sizes, image_of, multiples_of_divisor, usual_channels
+from vit_trace.diagnose.changes.records import Fix
+from vit_trace.diagnose.changes.steps import method
+from vit_trace.diagnose.changes.usual import usual
+from vit_trace.diagnose.dtypes import CONVOLUTIONS
 from vit_trace.diagnose.scene import Scene, Side, axes_text, called, layer_of, name_in_layer, side
+
+
+def wanted_channels(question: Question) -> Iterator[Fix]:
+    """Images with the channels that the convolution was built for."""
+    shape = first_input(question.scene)
+    for wants in question.cause.sides[1:] if len(shape) == 4 else ():
+        yield from image_of(shape, wants.size)
+
 
 CONV_CHANNELS = CauseKind(
     "conv-channels",
@@ -17,6 +32,7 @@ Example: patch_embed.proj takes 3 channels, its input 1×1×224×224 has 1.
 Feed images with those channels, or build the model with in_channels of the images. If the channels are last
 (batch, height, width, channels), permute the input.
 """,
+    usual(sizes=(wanted_channels, grid_sizes, usual_channels)),
 )
 
 KERNEL = CauseKind(
@@ -25,10 +41,18 @@ KERNEL = CauseKind(
 A convolution's kernel is larger than its input: a patch larger than the image, or an image that was halved too often on
 the way.
 """,
+    usual(sizes=(grid_sizes, multiples_of_divisor)),
 )
 
 
-@finds(*CONVOLUTIONS)
+def channels_moved(question: Question) -> Iterator[Fix]:
+    """Moves the channels of a feature map to the front."""
+    sizes = layer_sizes(question) if question.cause.kind is CONV_CHANNELS else None
+    if sizes is not None and len(sizes.shape) == 4 and sizes.shape[-1] == sizes.wanted:
+        yield from turned(question.scene, 0, [method("permute", 0, 3, 1, 2)])
+
+
+@finds(*CONVOLUTIONS, edits=[channels_moved])
 def channels_or_kernel(scene: Scene) -> Cause | None:
     """`self.proj(x)`: number of axes, channels, then the size of the kernel."""
     if len(scene.operands) < 2:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from vit_trace.base.trace import Operand
 from vit_trace.diagnose.cause import Cause, CauseKind, Turn, finds
-from vit_trace.diagnose.scene import Scene, called, name_in_layer
+from vit_trace.diagnose.changes.inputs import conversions
+from vit_trace.diagnose.changes.usual import usual
+from vit_trace.diagnose.dtypes import CONTRACTIONS, NORMS, dtype_clash
+from vit_trace.diagnose.scene import Scene
 
 DTYPE = CauseKind(
     "dtype",
@@ -13,33 +15,12 @@ Two dtypes meet in one layer or product: half precision images and float weights
 not integers. torch converts neither. On the meta device this passes, a real run stops: so it is reported all the same.
 Convert the input (x.float()) or the model (model.half()).
 """,
+    (conversions, *usual()),
 )
-
-CONVOLUTIONS = {f"conv{kind}{dims}d" for kind in ("", "_transpose") for dims in (1, 2, 3)}
-NORMS = {"layer_norm", "rms_norm", "batch_norm", "group_norm", "instance_norm"}
-CONTRACTIONS = {"linear", "matmul", "bmm", "mm", "addmm", "baddbmm", "einsum", "scaled_dot_product_attention"}
-CONTRACTIONS |= CONVOLUTIONS | {"bilinear", "multi_head_attention_forward"}
-FLOATS = {"float16", "bfloat16", "float32", "float64"}
 
 
 @finds(*CONTRACTIONS, *NORMS, turn=Turn.EARLY)
 def dtypes_differ(scene: Scene) -> Cause | None:
     """`model.half()(x)`. Early, for dtypes that differ are wrong whatever the shapes are."""
-    return dtype_clash(scene.call, scene.layer, scene.operands)
-
-
-def dtype_clash(call: str, layer: str, operands: tuple[Operand, ...]) -> Cause | None:
-    """Dtypes that a real run refuses, though shapes alone would do."""
-    x = operands[0] if operands else None
-    others = [operand for operand in operands[1:] if operand.dtype in FLOATS]
-    if x is None or not others:
-        return None
-    name = name_in_layer(x)
-    if x.dtype not in FLOATS and not x.dtype.startswith("complex"):
-        text = f"{layer} holds {others[0].dtype}, {name} is {x.dtype}: whole numbers are not converted"
-        return Cause(DTYPE, text)
-    odd = next((operand for operand in others if operand.dtype != x.dtype), None)
-    if odd is None or call not in CONTRACTIONS:
-        return None
-    what = f"{layer} holds {odd.dtype}" if odd.parameter else f"{called(odd)} is {odd.dtype}"
-    return Cause(DTYPE, f"{what}, {name} is {x.dtype}")
+    text = dtype_clash(scene.call, scene.layer, scene.operands)
+    return Cause(DTYPE, text) if text else None

@@ -12,6 +12,8 @@ from vit_trace.base.trace import Operand
 from vit_trace.base.words import product_text, shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, Turn, finds
 from vit_trace.diagnose.causes.reshape import WINDOW
+from vit_trace.diagnose.changes.inputs import grid_sizes, multiples_of_divisor, usual_channels
+from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene, Side, axes_text, called, side
 
 EINOPS_RANK = CauseKind(
@@ -20,6 +22,7 @@ EINOPS_RANK = CauseKind(
 An einops pattern names a different number of axes than the tensor has.
 Example: b c h w for a tensor 3×224×224: the batch axis is missing.
 """,
+    usual(),
 )
 
 EINOPS_DIVIDE = CauseKind(
@@ -28,6 +31,7 @@ EINOPS_DIVIDE = CauseKind(
 An axis that an einops pattern splits is not a multiple of the lengths given for its parts.
 Example: (h p1) of size 250 with p1 = 32. The image has to be a multiple of the patch, the width one of the heads.
 """,
+    usual(sizes=(grid_sizes, multiples_of_divisor)),
 )
 
 EINOPS_LENGTH = CauseKind(
@@ -35,6 +39,7 @@ EINOPS_LENGTH = CauseKind(
     """
 An einops pattern gives an axis a length that it does not have, or gives one name two lengths.
 """,
+    usual(sizes=(grid_sizes, multiples_of_divisor, usual_channels)),
 )
 
 
@@ -64,7 +69,7 @@ def left_side_against(scene: Scene, pattern: str) -> Cause | None:
     for axis, (names, size) in enumerate(zip(left, shape, strict=True)):
         if names == ["..."]:
             continue
-        group = Group(tensor, axis, size, names, dict(lengths))
+        group = PatternAxis(tensor, axis, size, names, dict(lengths))
         found = group_against(group, pattern)
         if found is not None:
             return found
@@ -74,7 +79,7 @@ def left_side_against(scene: Scene, pattern: str) -> Cause | None:
 
 
 @dataclass(frozen=True)
-class Group:
+class PatternAxis:
     """One axis of a tensor, with the names that a pattern splits it into and the lengths known so far."""
 
     tensor: Operand
@@ -118,7 +123,7 @@ class Group:
         return (Side(self.tensor, self.axis, self.size, called(self.tensor)),) if there else ()
 
 
-def group_against(group: Group, pattern: str) -> Cause | None:
+def group_against(group: PatternAxis, pattern: str) -> Cause | None:
     """One axis: the lengths known of its names must divide its size, or be it."""
     tensor = f"{called(group.tensor)} {shape_text(group.tensor.shape)}"
     if not group.free and group.total != group.size:

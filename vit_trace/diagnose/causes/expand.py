@@ -5,6 +5,7 @@ from __future__ import annotations
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, finds
 from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
+from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene, Side, axes_text, called, side, sizes_text
 
 EXPAND = CauseKind(
@@ -13,6 +14,7 @@ EXPAND = CauseKind(
 expand and broadcast_to can only make axes of size 1 larger.
 Example: tokens has 2 on axis 0 and cannot be expanded to 4: made for one batch size, used with another.
 """,
+    usual(),
 )
 
 

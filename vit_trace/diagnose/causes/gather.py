@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vit_trace.base.trace import Operand
-from vit_trace.diagnose.cause import Cause, CauseKind, finds
+from vit_trace.diagnose.cause import Cause, CauseKind, Question, finds
 from vit_trace.diagnose.causes.dtype import DTYPE
 from vit_trace.diagnose.causes.index import INDEX, out_of_range, valid_indices, value_out_of_range
 from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
+from vit_trace.diagnose.changes.calls import turned
+from vit_trace.diagnose.changes.records import Fix
+from vit_trace.diagnose.changes.steps import method
+from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene, axes_text, called, side, with_shape
 
 GATHER = CauseKind(
@@ -18,6 +22,7 @@ gather and scatter take an index that is no longer than the tensor on any axis b
 the index is also no longer than the source.
 Example: the index 2×4×17 is longer than x 2×9×16 on axis 2.
 """,
+    usual(),
 )
 
 GATHERS = {"gather", "take_along_dim"}
@@ -25,7 +30,15 @@ SCATTERS = {"scatter", "scatter_add", "scatter_reduce"}
 SELECTS = {"index_select", "index_add", "index_fill", "index_copy"}
 
 
-@finds(*GATHERS, *SCATTERS)
+def index_expanded(question: Question) -> Iterator[Fix]:
+    """Expands an index with one axis less over the last axis of the tensor that it indexes."""
+    tensor, index = (operand.shape for operand in question.scene.operands[:2])
+    if len(index) == len(tensor) - 1:
+        steps = [method("unsqueeze", -1), method("expand", *(-1 for _ in index), tensor[-1])]
+        yield from turned(question.scene, 1, steps)
+
+
+@finds(*GATHERS, *SCATTERS, edits=[index_expanded])
 def index_of_gather(scene: Scene) -> Cause | None:
     """`x.gather(1, index)`: an index with as many axes, no longer than the tensor except on the axis it runs along."""
     if len(scene.operands) < 2:

@@ -12,6 +12,8 @@ from vit_trace.diagnose.cause import Cause, CauseKind, finds
 from vit_trace.diagnose.causes.broadcast import BROADCAST
 from vit_trace.diagnose.causes.dtype import DTYPE
 from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
+from vit_trace.diagnose.changes.inputs import layouts_of_expected_axes
+from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene, Shape, Side, axes_text, called, clash, side, with_shape
 
 INDEX = CauseKind(
@@ -21,6 +23,7 @@ An index is out of range: x[:, 9] of an axis of 9, a row that an embedding does 
 fifth of a list of four. If the values of an index decide, the notes give its lowest and highest.
 Example: pos has 196 rows and is asked for row 196: token ids and positions count from 0.
 """,
+    usual(layout=layouts_of_expected_axes),
 )
 
 WHOLE = ("int64", "int32", "int16", "int8", "uint8")

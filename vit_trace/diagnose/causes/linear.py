@@ -9,6 +9,9 @@ from msgspec.structs import replace
 from vit_trace.base.trace import Operand
 from vit_trace.base.words import product_text, shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, finds
+from vit_trace.diagnose.changes.calls import features_moved
+from vit_trace.diagnose.changes.inputs import grid_sizes, input_width, swapped_axes, usual_channels
+from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene, axis_note, layer_of, name_in_layer, side
 
 LINEAR = CauseKind(
@@ -19,10 +22,11 @@ Example: blocks.1.mlp.2 takes 700 features, its input 2×197×768 has 768.
 One of the two layers was built with another width, or axes were exchanged or not flattened on the way. The notes name
 the layer that made the features, and what the same layers of the other blocks have.
 """,
+    usual(sizes=(grid_sizes, usual_channels), last=(swapped_axes, input_width)),
 )
 
 
-@finds("linear")
+@finds("linear", edits=[features_moved])
 def other_features(scene: Scene) -> Cause | None:
     """x @ weight.T: x's last size is in_features."""
     if len(scene.operands) < 2:

@@ -6,8 +6,12 @@ from collections.abc import Iterator
 
 from vit_trace.base.trace import Operand
 from vit_trace.base.words import shape_text
-from vit_trace.diagnose.cause import Cause, CauseKind, finds
+from vit_trace.diagnose.cause import Cause, CauseKind, Question, finds
 from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
+from vit_trace.diagnose.changes.calls import turned
+from vit_trace.diagnose.changes.records import Fix
+from vit_trace.diagnose.changes.steps import method
+from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene, axes_text, called, side
 
 MATMUL = CauseKind(
@@ -17,6 +21,7 @@ A matrix product (matmul, @, bmm, einsum, attention) of tensors whose inner size
 Example: q 2×5×6 @ k 2×8×5: 6 is not 8. The last size of the first has to be the last but one of the second.
 A transpose is missing, or the two sides were projected to different widths.
 """,
+    usual(),
 )
 
 RANKS = {"mm": 2, "addmm": 2, "bmm": 3, "baddbmm": 3, "addbmm": 3}
@@ -27,7 +32,20 @@ BIASED = {"addmm", "baddbmm", "addbmm"}
 """Products whose first tensor is added."""
 
 
-@finds(*PRODUCTS)
+def last_axes_exchanged(question: Question) -> Iterator[Fix]:
+    """Exchanges the last two axes of one of two matrices."""
+    scene = question.scene
+    start = 1 if scene.call in BIASED else 0
+    first, second = (operand.shape for operand in scene.operands[start : start + 2])
+    if min(len(first), len(second)) < 2 or first[-1] == second[-2]:
+        return
+    if first[-1] == second[-1]:
+        yield from turned(scene, start + 1, [method("transpose", -2, -1)])
+    if first[-2] == second[-2]:
+        yield from turned(scene, start, [method("transpose", -2, -1)])
+
+
+@finds(*PRODUCTS, edits=[last_axes_exchanged])
 def inner_sizes_differ(scene: Scene) -> Cause | None:
     """`a @ b`: a's last size against b's last but one, then the axes in front."""
     start = 1 if scene.call in BIASED else 0

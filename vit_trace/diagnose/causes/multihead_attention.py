@@ -8,6 +8,9 @@ from vit_trace.base.trace import Operand
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, Turn, finds
 from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
+from vit_trace.diagnose.changes.calls import features_moved
+from vit_trace.diagnose.changes.inputs import input_width, swapped_axes
+from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene, Side, name_in_layer, side
 
 ATTENTION_WIDTH = CauseKind(
@@ -15,6 +18,7 @@ ATTENTION_WIDTH = CauseKind(
     """
 nn.MultiheadAttention gets tokens of another width than its embed_dim.
 """,
+    usual(last=(swapped_axes, input_width)),
 )
 
 ATTENTION_MASK = CauseKind(
@@ -25,10 +29,11 @@ Example: key_padding_mask 2×196 for 197 keys: made before the class token was p
 nn.MultiheadAttention takes a key_padding_mask of batch × keys and an attn_mask of queries × keys; without
 batch_first=True it takes the first axis of its inputs for the tokens.
 """,
+    usual(),
 )
 
 
-@finds("multi_head_attention_forward")
+@finds("multi_head_attention_forward", edits=[features_moved])
 def width_or_mask(scene: Scene) -> Cause | None:
     """The width that it was built for, then its masks."""
     width = scene.integer("[3]", "embed_dim_to_check", default=0)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from vit_trace.base.trace import Operand
 from vit_trace.base.words import shape_text
-from vit_trace.diagnose.cause import Cause, CauseKind, finds
-from vit_trace.diagnose.causes.dtype import NORMS
+from vit_trace.diagnose.cause import Cause, CauseKind, Question, finds
 from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
+from vit_trace.diagnose.changes.calls import features_moved
+from vit_trace.diagnose.changes.inputs import grid_sizes, input_width, swapped_axes, usual_channels
+from vit_trace.diagnose.changes.parameters import resized
+from vit_trace.diagnose.changes.records import Fix
+from vit_trace.diagnose.changes.usual import usual
+from vit_trace.diagnose.dtypes import NORMS
 from vit_trace.diagnose.scene import Scene, Side, axes_text, axis_note, name_in_layer, side
-
-NORM_SIZE = CauseKind(
-    "norm-size",
-    """
-A normalisation was built for another width (LayerNorm, RMSNorm) or other channels (BatchNorm, GroupNorm) than its input
-has, or its groups do not divide the channels.
-""",
-)
 
 
 def normalised(scene: Scene) -> Operand | None:
@@ -27,7 +26,28 @@ def normalised(scene: Scene) -> Operand | None:
     return x
 
 
-@finds(*NORMS)
+def resized_norm(question: Question) -> Iterator[Fix]:
+    """The norm in another size, unless its features are another axis of its input: then it is right as it is."""
+    x, sides = normalised(question.scene), question.cause.sides
+    if x is None or len(sides) != 2 or sides[1].size not in x.shape[1:]:
+        yield from resized(question)
+
+
+NORM_SIZE = CauseKind(
+    "norm-size",
+    """
+A normalisation was built for another width (LayerNorm, RMSNorm) or other channels (BatchNorm, GroupNorm) than its input
+has, or its groups do not divide the channels.
+""",
+    usual(
+        sizes=(grid_sizes, usual_channels),
+        parameters=resized_norm,
+        last=(swapped_axes, input_width),
+    ),
+)
+
+
+@finds(*NORMS, edits=[features_moved])
 def other_width_or_channels(scene: Scene) -> Cause | None:
     """layer_norm's last sizes, the channels of batch_norm and group_norm."""
     x = normalised(scene)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from vit_trace.diagnose.cause import Cause, CauseKind, finds
+from collections.abc import Iterator
+
+from vit_trace.diagnose.cause import Cause, CauseKind, Question, finds
+from vit_trace.diagnose.changes.calls import with_arguments
+from vit_trace.diagnose.changes.records import Fix
+from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene
 
 PERMUTE = CauseKind(
@@ -11,10 +16,23 @@ PERMUTE = CauseKind(
 permute names an axis twice, and so leaves one out. It takes every axis once, in the new order.
 Example: permute(0, 3, 3, 1) of four axes names 3 twice, and 2 not at all.
 """,
+    usual(),
 )
 
 
-@finds("permute")
+def missing_axis_named(question: Question) -> Iterator[Fix]:
+    """Puts the missing axis in one of the two places of an axis that is named twice."""
+    ndim, dims = len(question.scene.operands[0].shape), question.scene.sizes("dims")
+    left = [axis for axis in range(ndim) if axis not in [one % ndim for one in dims]]
+    before = f"permute({', '.join(map(str, dims))})"
+    for place in range(ndim) if len(left) == 1 else ():
+        after = [*dims[:place], left[0], *dims[place + 1 :]]
+        if len({axis % ndim for axis in after}) == ndim:
+            text = f"permute({', '.join(map(str, after))}) instead of {before}"
+            yield from with_arguments(question.scene, text, {"dims": [*after]})
+
+
+@finds("permute", edits=[missing_axis_named])
 def repeated_axis(scene: Scene) -> Cause | None:
     """`x.permute(0, 3, 3, 1)`."""
     tensor, dims = scene.tensor(0), scene.sizes("dims")

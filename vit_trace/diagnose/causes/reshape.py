@@ -9,6 +9,8 @@ from typing import NamedTuple
 from vit_trace.base.trace import Operand
 from vit_trace.base.words import product_text, shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, finds
+from vit_trace.diagnose.changes.inputs import MOST_TOKENS, grid_sizes, multiples_of_divisor, multiples_of_frame
+from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene, Shape, called, mentions, side, sizes_text, spoken_lines
 
 RESHAPE = CauseKind(
@@ -18,6 +20,7 @@ view, reshape or unflatten to sizes whose product is not the number of values.
 Example: 2×7×576 to 2×7×3×5×38: 576 is not 3·5·38 = 570, since C = 192 is not a multiple of heads = 5.
 The sizes that stay are left out; the note names the number that was divided with a remainder.
 """,
+    usual(sizes=(grid_sizes, multiples_of_divisor)),
 )
 
 WINDOW = CauseKind(
@@ -27,10 +30,8 @@ A window does not tile the grid: the grid has to be a multiple of the window.
 Example: h = 64 is not a multiple of window_size = 7.
 Take a window that divides the grid, or an image whose grid it divides.
 """,
+    usual(sizes=(grid_sizes, multiples_of_frame)),
 )
-
-MOST_TOKENS = 8
-"""Extra tokens, such as a class token, beside a grid of patches; a larger difference is not explained by them."""
 
 
 class Division(NamedTuple):

@@ -6,14 +6,26 @@ from collections.abc import Iterator
 
 from vit_trace.base.trace import Operand
 from vit_trace.base.words import shape_text
-from vit_trace.diagnose.cause import Cause, finds
+from vit_trace.diagnose.cause import Cause, Question, finds
 from vit_trace.diagnose.causes.broadcast import BROADCAST
 from vit_trace.diagnose.causes.matmul import MATMUL
 from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
+from vit_trace.diagnose.changes.calls import turned
+from vit_trace.diagnose.changes.records import Fix
+from vit_trace.diagnose.changes.steps import method
 from vit_trace.diagnose.scene import Scene, called, difference, side
 
 
-@finds("scaled_dot_product_attention")
+def heads_and_tokens_exchanged(question: Question) -> Iterator[Fix]:
+    """Exchanges heads and tokens in the one of queries, keys and values that differs from the other two."""
+    shapes = [operand.shape for operand in question.scene.operands[:3]]
+    for place, shape in enumerate(shapes if all(len(one) == 4 for one in shapes) else ()):
+        others = {one[:2] for at, one in enumerate(shapes) if at != place}
+        if others == {(shape[0], shape[2])}:
+            yield from turned(question.scene, place, [method("transpose", 1, 2)])
+
+
+@finds("scaled_dot_product_attention", edits=[heads_and_tokens_exchanged])
 def attention_sizes_differ(scene: Scene) -> Cause | None:
     """q and k share a width, k and v a length, all three their leading axes; the mask fits queries × keys."""
     if len(scene.operands) < 3:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vit_trace.diagnose.cause import Cause, CauseKind, finds
+from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene, Side, side
 
 SPLIT = CauseKind(
@@ -10,6 +11,7 @@ SPLIT = CauseKind(
     """
 split into parts whose sum is not the size of the axis.
 """,
+    usual(),
 )
 
 

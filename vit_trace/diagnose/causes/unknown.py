@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vit_trace.diagnose.cause import Cause, CauseKind, Turn, finds
+from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene, frame_note, with_shape
 
 UNKNOWN = CauseKind(
@@ -11,6 +12,7 @@ UNKNOWN = CauseKind(
 forward raised, and no cause is known that would say more than Python does. The stages up to there, the operands and the
 numbers of the frame are with_shape. If the sizes explain it, please report it: it is a cause worth having.
 """,
+    usual(),
 )
 
 MOST_OPERANDS = 4

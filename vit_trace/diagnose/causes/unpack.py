@@ -8,6 +8,8 @@ from vit_trace.base.trace import Stage
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, finds
 from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
+from vit_trace.diagnose.changes.inputs import layouts_of_expected_axes
+from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene, axes_text, side
 
 UNPACK = CauseKind(
@@ -16,6 +18,7 @@ UNPACK = CauseKind(
 An assignment to several names from something with a different number of values: h, w = self.grid of three numbers,
 h, w = x.shape[1] of one.
 """,
+    usual(layout=layouts_of_expected_axes),
 )
 
 CHUNK = CauseKind(
@@ -24,6 +27,7 @@ CHUNK = CauseKind(
 chunk, split or unbind gave a different number of parts than there are names for them.
 Example: chunk(3) of an axis of 2 gives 2 parts. chunk gives fewer parts, not smaller ones, where an axis is too short.
 """,
+    usual(layout=layouts_of_expected_axes),
 )
 
 SPLITS = {"chunk", "split", "unbind", "split_with_sizes", "tensor_split"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, Turn, finds
+from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene
 
 WRONG_CALL = CauseKind(
@@ -12,6 +13,7 @@ WRONG_CALL = CauseKind(
 forward was called with arguments that it does not take, or without some that it needs; a layer got a tuple of tensors
 instead of one of them; a size is not a whole number (a / b, where a // b is meant).
 """,
+    usual(),
 )
 
 SIZED = {"view", "reshape", "expand", "repeat", "split", "chunk", "unflatten", "zeros", "empty", "ones", "arange"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, Turn, finds
+from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene, axes_text, called
 
 WRONG_RANK = CauseKind(
@@ -12,6 +13,7 @@ WRONG_RANK = CauseKind(
 A tensor has a different number of axes than the code expects: b, c, h, w = x.shape of a tensor with three axes, an axis
 that does not exist, a layer that gets a tensor without the batch axis or with one axis too many.
 """,
+    usual(),
 )
 
 ONE_AXIS = {

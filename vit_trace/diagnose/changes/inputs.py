@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import isqrt
 
 from vit_trace.base.roles import role_named
-from vit_trace.base.trace import Producer, Value
+from vit_trace.base.trace import Value
 from vit_trace.base.words import shape_text
-from vit_trace.diagnose.cause import Cause
+from vit_trace.diagnose.cause import Question
 from vit_trace.diagnose.changes.records import Fix, InputChange, ModelDtype
 from vit_trace.diagnose.changes.steps import Method, Shape, method, shape_after
 from vit_trace.diagnose.scene import Scene
@@ -23,16 +21,18 @@ ROOT_DIVISORS = (32, 16, 14, 8, 7)
 USUAL = (224, 256, 384, 512)
 """Image sizes tried after those multiples."""
 
+USUAL_PATCHES = (8, 14, 16, 32)
+
 CHANNEL_COUNTS = (1, 3, 4)
 """Numbers of channels of an image."""
 
-PART_OF_IMAGE = re.compile("patch|window|kernel|stride|head|dim|depth")
-"""Names of numbers that are not the size of an image."""
+MOST_TOKENS = 8
+"""Extra tokens, such as a class token, beside a grid of patches; more are not explained by a grid."""
+
+LARGEST_DIVISOR = 64
+"""Numbers of the failing frame up to which they may be what has to divide an image."""
 
 WHOLE = {"uint8", "int8", "int16", "int32", "int64"}
-
-UNSHAPED = {"index", "chunk", "unpack"}
-"""Failures that reordering the axes cannot fix."""
 
 
 def first_input(scene: Scene) -> Shape:
@@ -44,8 +44,9 @@ def dtype_of_input(scene: Scene) -> str:
     return next((spec.dtype for stage in scene.inputs for spec in stage.outputs), "float32")
 
 
-def conversions(scene: Scene) -> Iterator[Fix]:
+def conversions(question: Question) -> Iterator[Fix]:
     """Converts the input to the model's dtype, or the model to the input's."""
+    scene = question.scene
     held = [operand.dtype for operand in scene.operands if operand.parameter]
     held = held or [parameter.dtype for parameter in scene.trace.parameters]
     held = ["int64"] if scene.call == "embedding" else held
@@ -57,18 +58,32 @@ def conversions(scene: Scene) -> Iterator[Fix]:
         yield ModelDtype(f"the model as {given}: model.to(torch.{given})", given)
 
 
-def layouts(scene: Scene, cause: Cause, case: Case) -> Iterator[Fix]:
+def layouts(question: Question) -> Iterator[Fix]:
     """Adds or removes a batch axis, moves the channels: only if the number or order of the axes may be wrong."""
-    shape = first_input(scene)
-    expected = case.expected
+    shape, expected = first_input(question.scene), question.case.expected
+    in_doubt = question.cause.rank is not None or (len(shape) == 3 and unbatched(shape))
+    if expected is not None:
+        in_doubt = len(expected) != len(shape)
+    if in_doubt or question.scene.call not in ("", "subscript"):
+        yield from layouts_from(question, in_doubt)
+
+
+def layouts_of_expected_axes(question: Question) -> Iterator[Fix]:
+    """The same, but only where the model expects another number of axes: the cause is not one of shapes."""
+    shape, expected = first_input(question.scene), question.case.expected
+    if expected is not None and len(expected) != len(shape):
+        yield from layouts_from(question, in_doubt=True)
+
+
+def layouts_from(question: Question, in_doubt: bool) -> Iterator[Fix]:
+    """Other layouts, those with another number of axes only where that is `in_doubt`."""
+    scene, case = question.scene, question.case
+    shape, expected = first_input(scene), case.expected
     if expected is not None and len(expected) == len(shape) and plausible(shape, expected):
-        return
-    ranked = rank_in_doubt(cause, shape, expected)
-    if not ranked and (cause.code in UNSHAPED or scene.call in ("", "subscript")):
         return
     for words, steps in layout_steps(shape, expected):
         moved = shape_after(shape, steps)
-        if len(moved) != len(shape) and not ranked:
+        if len(moved) != len(shape) and not in_doubt:
             continue
         text = f"{words}: x.{'.'.join(map(str, steps))}"
         yield InputChange(text, steps)
@@ -77,13 +92,6 @@ def layouts(scene: Scene, cause: Cause, case: Case) -> Iterator[Fix]:
             yield InputChange(f"{text}.to(torch.{held})", steps, dtype=held)
         for name, value in built_for(moved, case).items() if len(moved) == 4 else ():
             yield InputChange(f"{text} and {case.words(name, value)}", steps, built={name: value})
-
-
-def rank_in_doubt(cause: Cause, shape: Sequence[int], expected: Sequence[int] | None) -> bool:
-    """Whether the input may have too few or too many axes, by the model, by the cause or by its shape."""
-    if expected is not None:
-        return len(expected) != len(shape)
-    return cause.rank is not None or (len(shape) == 3 and unbatched(shape) and cause.code not in UNSHAPED)
 
 
 def unbatched(shape: Sequence[int]) -> bool:
@@ -136,53 +144,34 @@ def layout_steps(shape: Shape, expected: Shape | None) -> Iterator[tuple[str, tu
         yield "a batch axis", (method("unsqueeze", 0),)
 
 
-def swapped(scene: Scene, cause: Cause) -> Iterator[Fix]:
-    """Exchanges two axes of the input if their sizes are the ones that disagree."""
+def exchanges(scene: Scene, wanted: Callable[[int, int], bool]) -> Iterator[Fix]:
+    """Two axes of the input exchanged, where their sizes are `wanted`."""
     shape = first_input(scene)
     pairs = [(1, 2), (0, 1)] if len(shape) == 3 else [(2, 3)] if len(shape) == 4 else []
     for one, two in pairs:
-        if shape[one] != shape[two] and are_at_odds(scene, cause, shape[one], shape[two]):
-            yield InputChange(
-                f"axes {one} and {two} exchanged: x.transpose({one}, {two})", (method("transpose", one, two),)
-            )
+        if shape[one] != shape[two] and wanted(shape[one], shape[two]):
+            text = f"axes {one} and {two} exchanged: x.transpose({one}, {two})"
+            yield InputChange(text, (method("transpose", one, two),))
 
 
-def are_at_odds(scene: Scene, cause: Cause, one: int, two: int) -> bool:
-    """Whether two sizes, or the grids of them, are the ones that disagree, or an assertion holds both."""
-    if cause.code == "assertion":
-        lists = [value for value in scene.failure.values.values() if isinstance(value, list)]
-        return [two, one] in lists or {one, two} <= set(whole_numbers(scene))
-    if len(cause.sides) != 2:
-        return False
-    first, second = (side.size for side in cause.sides)
-    return one * first == two * second or one * second == two * first
+def swapped_axes(question: Question) -> Iterator[Fix]:
+    """Exchanges two axes of the input if their sizes, or the grids of them, are the ones that disagree."""
+    if len(question.cause.sides) != 2:
+        return
+    first, second = (side.size for side in question.cause.sides)
+    products = ((first, second), (second, first))
+    yield from exchanges(question.scene, lambda one, two: any(one * a == two * b for a, b in products))
 
 
-def whole_numbers(scene: Scene) -> list[int]:
-    """The whole numbers of the frame that raised."""
-    return [value for value in scene.failure.values.values() if type(value) is int]
-
-
-def input_sizes(scene: Scene, cause: Cause, producers: Sequence[Producer], case: Case) -> Iterator[Fix]:
-    """Inputs of the size that the model was made for, of sizes that divide, of a grid with the right token count."""
-    shape, expected = first_input(scene), case.expected or ()
-    if len(expected) == len(shape) != 4 and shape:
+def expected_input(question: Question) -> Iterator[Fix]:
+    """An input of the size that the model was made for."""
+    shape, expected = first_input(question.scene), question.case.expected or ()
+    if len(expected) == len(shape) == 4:
+        yield from image_of(shape, expected[1], *expected[2:])
+    elif len(expected) == len(shape) and shape:
         yield from resized_to(shape, (shape[0], *expected[1:]))
     elif len(expected) == 5:
         yield from resized_to(shape, expected)
-    if len(shape) != 4:
-        return
-    if len(expected) == 4:
-        yield from image_of(shape, expected[1], *expected[2:])
-    if cause.code == "conv-channels":
-        for side in cause.sides[1:]:
-            yield from image_of(shape, side.size)
-    sizes = chain(asserted(scene, shape), grids(cause, scene, shape, producers), multiples(scene, cause, shape))
-    for height, width in sizes:
-        yield from image_of(shape, shape[1], height, width)
-    if cause.code in ("linear", "norm-size", "conv-channels", "einops-length", "assertion"):
-        for channels in CHANNEL_COUNTS:
-            yield from image_of(shape, channels)
 
 
 def image_of(shape: Shape, channels: int, *size: int) -> Iterator[Fix]:
@@ -195,49 +184,58 @@ def image_of(shape: Shape, channels: int, *size: int) -> Iterator[Fix]:
         yield InputChange.sized(wanted, text)
 
 
+def images_of(question: Question, sizes: Iterable[tuple[int, int]]) -> Iterator[Fix]:
+    """Images of other heights and widths, where the input is a batch of images."""
+    shape = first_input(question.scene)
+    for height, width in sizes if len(shape) == 4 else ():
+        yield from image_of(shape, shape[1], height, width)
+
+
 def resized_to(shape: Shape, wanted: Shape) -> Iterator[Fix]:
     """The input in another shape; nothing where it has that shape."""
     if wanted != shape:
         yield InputChange.sized(wanted)
 
 
-def input_width(scene: Scene, cause: Cause, case: Case) -> Iterator[Fix]:
+def usual_channels(question: Question) -> Iterator[Fix]:
+    """Images of one, three or four channels."""
+    shape = first_input(question.scene)
+    for channels in CHANNEL_COUNTS if len(shape) == 4 else ():
+        yield from image_of(shape, channels)
+
+
+def input_width(question: Question) -> Iterator[Fix]:
     """Tokens with as many features as the layer was built for."""
-    shape = first_input(scene)
-    if case.expected is not None or len(shape) == 4 or len(cause.sides) != 2:
+    shape, sides = first_input(question.scene), question.cause.sides
+    if question.case.expected is None and len(shape) != 4 and len(sides) == 2 and shape[-1:] == (sides[0].size,):
+        yield from resized_to(shape, (*shape[:-1], sides[1].size))
+
+
+def grid_sizes(question: Question) -> Iterator[Fix]:
+    """If one of the token counts is a grid of this input: images whose grid gives the other count."""
+    yield from images_of(question, grids_with(question, [side.size for side in question.cause.sides]))
+
+
+def position_grid_sizes(question: Question) -> Iterator[Fix]:
+    """The same, where only a table of positions says how many patches there should be."""
+    held = {made.size for made in question.producers if made.parameter}
+    wanted = [side.size for side in question.cause.sides if side.size in held]
+    yield from images_of(question, grids_with(question, wanted))
+
+
+def grids_with(question: Question, wanted: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Sizes of images whose grids have one of the counts of tokens."""
+    shape, stages = first_input(question.scene), question.scene.trace.stages
+    if len(shape) != 4:
         return
-    have, want = (side.size for side in cause.sides)
-    if cause.code in ("linear", "norm-size", "attention-width") and shape[-1:] == (have,):
-        yield from resized_to(shape, (*shape[:-1], want))
-
-
-def asserted(scene: Scene, shape: Shape) -> Iterator[tuple[int, int]]:
-    """Sizes that the raising code holds: self.img_size = (224, 224)."""
-    if scene.failure.call != "raise":
-        return
-    for name, value in scene.failure.values.items():
-        if PART_OF_IMAGE.search(name):
-            continue
-        if isinstance(value, list) and len(value) == 2 and all(isinstance(one, int) and one >= 16 for one in value):
-            yield value[0], value[1]
-        elif type(value) is int and value >= 16 and value not in shape:
-            yield value, value
-
-
-def grids(cause: Cause, scene: Scene, shape: Shape, producers: Sequence[Producer]) -> Iterator[tuple[int, int]]:
-    """If one of the token counts is a grid of this input: inputs whose grid gives the other count."""
-    sizes = [side.size for side in cause.sides]
-    free = cause.code == "broadcast"  # there only a table of positions says how many there should be
-    held = {made.size for made in producers if made.parameter}
-    wanted = [side.size for side in cause.sides if not free or side.size in held]
-    known = {spec.shape[-2:] for stage in scene.trace.stages for spec in stage.outputs if len(spec.shape) == 4}
-    known |= {(shape[2] // patch, shape[3] // patch) for patch in (8, 14, 16, 32)}
-    for down, across in known:
+    grids = {spec.shape[-2:] for stage in stages for spec in stage.outputs if len(spec.shape) == 4}
+    grids |= {(shape[2] // patch, shape[3] // patch) for patch in USUAL_PATCHES}
+    for down, across in grids:
         if not down or not across or shape[2] % down or shape[3] % across:
             continue
-        for have in sizes:
+        for have in (side.size for side in question.cause.sides):
             extra = have - down * across
-            if not 0 <= extra <= 8:
+            if not 0 <= extra <= MOST_TOKENS:
                 continue
             for want in wanted:
                 root = isqrt(max(want - extra, 0))
@@ -245,14 +243,23 @@ def grids(cause: Cause, scene: Scene, shape: Shape, producers: Sequence[Producer
                     yield root * (shape[2] // down), root * (shape[3] // across)
 
 
-def multiples(scene: Scene, cause: Cause, shape: Shape) -> Iterator[tuple[int, int]]:
+def multiples_of_divisor(question: Question) -> Iterator[Fix]:
     """The nearest multiples of what has to divide the image size, then the usual sizes."""
-    if cause.code not in ("reshape", "window", "einops-divide", "einops-length", "assertion", "cat", "kernel"):
+    yield from images_of(question, multiples_around(question, [question.cause.divisor or 0]))
+
+
+def multiples_of_frame(question: Question) -> Iterator[Fix]:
+    """The same, also for the small numbers of the failing frame."""
+    small = [value for value in question.scene.whole_numbers.values() if 1 < value <= LARGEST_DIVISOR]
+    yield from images_of(question, multiples_around(question, [question.cause.divisor or 0, *small]))
+
+
+def multiples_around(question: Question, numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Sizes of images that are multiples of numbers, alone and times the patch, the nearest first; then usual ones."""
+    shape, parameters = first_input(question.scene), question.scene.trace.parameters
+    if len(shape) != 4:
         return
-    numbers = [cause.divisor or 0]
-    if cause.code in ("assertion", "window"):
-        numbers += [value for value in scene.failure.values.values() if type(value) is int and 1 < value <= 64]
-    kernels = [one.shape[-1] for one in scene.trace.parameters if len(one.shape) == 4 and one.shape[-1]][:1]
+    kernels = [one.shape[-1] for one in parameters if len(one.shape) == 4 and one.shape[-1]][:1]
     steps = [number * kernel for number in numbers if number > 1 for kernel in (1, *kernels)]
     down, across = shape[2:]
     found = {(rounded(down, step, up), rounded(across, step, up)) for step in (*steps, *ROOT_DIVISORS) for up in (0, 1)}

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import isqrt
 from typing import TypeVar
 
-from vit_trace.base.trace import Parameter, Producer, Trace, Value
+from vit_trace.base.trace import Parameter, Producer, Value
 from vit_trace.base.words import shape_text
-from vit_trace.diagnose.cause import Cause
-from vit_trace.diagnose.causes import cause_of
+from vit_trace.diagnose.cause import Question
 from vit_trace.diagnose.changes.layers import size_attribute
-from vit_trace.diagnose.changes.records import Fix, ParameterResize
+from vit_trace.diagnose.changes.records import ParameterResize
 from vit_trace.diagnose.changes.steps import Shape
 from vit_trace.diagnose.producers import namesakes, siblings
 from vit_trace.diagnose.scene import Scene, Side
@@ -20,11 +19,12 @@ T = TypeVar("T")
 LIKEWISE = ", likewise in the other blocks"
 
 
-def resized(scene: Scene, cause: Cause, producers: Sequence[Producer]) -> Iterator[ParameterResize]:
+def resized(question: Question) -> Iterator[ParameterResize]:
     """Resizes the parameter on one side to the size of the other, first the one whose siblings have that size."""
-    if len(cause.sides) != 2:
+    scene, producers = question.scene, question.producers
+    if len(question.cause.sides) != 2:
         return
-    first, second = cause.sides
+    first, second = question.cause.sides
     options = [
         *options_of(scene, first, second.size, producers),
         *options_of(scene, second, first.size, producers),
@@ -56,19 +56,6 @@ def everywhere(scene: Scene, change: ParameterResize) -> ParameterResize:
 def under(values: Mapping[str, T], path: str, other: str) -> dict[str, T]:
     """What a module's names hold, by the same names of another module."""
     return {f"{other}{name.removeprefix(path)}": value for name, value in values.items() if name.startswith(f"{path}.")}
-
-
-def following(change: Fix, scene: Scene, after: Trace) -> ParameterResize | None:
-    """The change together with the next one, if after it the forward fails later because of the same size."""
-    if after.failure is None or not isinstance(change, ParameterResize):
-        return None
-    then = Scene(after, after.failure)
-    for more in resized(then, cause_of(then), ()):
-        if sizes(more, then) & sizes(change, scene) and not more.values().keys() & change.values().keys():
-            text = f"{change.text.removesuffix(LIKEWISE)} and {more.text}"
-            more = everywhere(then, more)
-            return ParameterResize(text, {**change.attributes, **more.attributes}, {**change.shapes, **more.shapes})
-    return None
 
 
 def other_blocks(scene: Scene, path: str) -> list[str]:

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from vit_trace.base.trace import Value
-from vit_trace.diagnose.cause import Cause
-from vit_trace.diagnose.changes.inputs import built_for, first_input, whole_numbers
+from vit_trace.diagnose.cause import Question
+from vit_trace.diagnose.changes.inputs import built_for, first_input
 from vit_trace.diagnose.changes.parameters import LIKEWISE, other_blocks
 from vit_trace.diagnose.changes.records import AttributeChange, Fix
 from vit_trace.diagnose.scene import Scene
-from vit_trace.diagnose.trials import Case
 
 
-def matching_hyperparameters(scene: Scene, case: Case) -> Iterator[Fix]:
+def matching_hyperparameters(question: Question) -> Iterator[Fix]:
     """Builds the model for its input: its image size, its channels."""
-    shape = first_input(scene)
+    shape, case = first_input(question.scene), question.case
     changes = built_for(shape, case) if len(shape) == 4 else {}
     for name, value in changes.items():
         yield case.setting({name: value})
@@ -23,19 +22,20 @@ def matching_hyperparameters(scene: Scene, case: Case) -> Iterator[Fix]:
         yield case.setting(changes)
 
 
-def dividing(scene: Scene, cause: Cause, case: Case) -> Iterator[Fix]:
+def dividing_numbers(question: Question) -> Iterator[Fix]:
     """Changes a number that does not divide to a near one that does."""
-    divisor = cause.divisor
+    scene, case, divisor = question.scene, question.case, question.cause.divisor
     if divisor is None or divisor < 2:
         return
-    sizes = {side.size for side in cause.sides} | {size for size in whole_numbers(scene) if size > divisor}
+    sizes = {side.size for side in question.cause.sides}
+    sizes |= {size for size in scene.whole_numbers.values() if size > divisor}
     near = [value for value in nearest(divisor) if any(size % value == 0 for size in sizes - {divisor})]
     names = [name for name, value in case.hyperparameters.items() if value in (divisor, [divisor, divisor])]
     if names and case.variant is not None:
         yield from (case.setting({name: value}) for value in near for name in names)
         return
     module = scene.stage.module if scene.stage is not None else ""
-    for name, number in scene.failure.values.items():
+    for name, number in scene.whole_numbers.items():
         if name.startswith("self.") and number == divisor:
             for value in near:
                 yield from in_all_blocks(scene, module, {name: value} | derived(scene, sizes, name, value))
@@ -44,12 +44,10 @@ def dividing(scene: Scene, cause: Cause, case: Case) -> Iterator[Fix]:
 def derived(scene: Scene, sizes: set[int], name: str, value: int) -> dict[str, Value]:
     """Attributes that follow from another one and its new value: head_dim from num_heads."""
     found: dict[str, Value] = {}
-    divisor = scene.failure.values[name]
-    for other, held in scene.failure.values.items():
-        if not other.startswith("self.") or other == name or type(held) is not int or type(divisor) is not int:
-            continue
+    divisor = scene.whole_numbers[name]
+    for other, held in scene.whole_numbers.items():
         whole = next((size for size in sizes if size // divisor == held and size % value == 0), None)
-        if whole is not None:
+        if other.startswith("self.") and other != name and whole is not None:
             found[other] = whole // value
     return found
 
