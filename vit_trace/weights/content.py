@@ -46,9 +46,7 @@ def by_content(path: Path, stream: BinaryIO, start: bytes, size: int) -> Checkpo
             raise refuse("not-a-checkpoint", f"{name} is {what}", help=(help,))
     suffix = path.suffix.lower()
     if start.startswith(b"PK"):
-        from vit_trace.weights.zips import zipped
-
-        return zipped(name, stream, size, "npz" if suffix == ".npz" else "")
+        return zipped(name, stream, size, suffix)
     if suffix == ".safetensors" or (start[8:9] == b"{" and suffix not in (".pt", ".pth", ".ckpt")):
         from vit_trace.weights.safe import safetensors
 
@@ -64,6 +62,37 @@ def by_content(path: Path, stream: BinaryIO, start: bytes, size: int) -> Checkpo
         return legacy(name, stream)
     help = f"a checkpoint ends in {', '.join(SUFFIXES)}, or is a directory with one"
     raise refuse("not-a-checkpoint", f"{name} is not a checkpoint", notes=(first_bytes(start),), help=(help,))
+
+
+def zipped(path: str, stream: BinaryIO, size: int, suffix: str) -> Checkpoint:
+    """The tensors of a zip archive, once its directory is checked: a .pt of torch or a .npz. Raises Refused."""
+    import zipfile
+
+    from vit_trace.weights.archive import check_end, check_members
+
+    check_end(path, stream, size)
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            members = archive.infolist()
+            check_members(path, members, size)
+            if suffix == ".npz" or all(member.filename.endswith(".npy") for member in members):
+                from vit_trace.weights.npz import npz
+
+                return npz(path, archive)
+            from vit_trace.weights.torch_file import torch_zip
+
+            return torch_zip(path, archive, size)
+    except (
+        zipfile.BadZipFile,
+        OSError,
+        EOFError,
+        RuntimeError,
+        ValueError,
+        LookupError,
+        OverflowError,
+        MemoryError,
+    ) as error:
+        raise malformed(path, f"the zip archive is malformed: {cut(str(error) or type(error).__name__, 120)}") from None
 
 
 def first_bytes(start: bytes) -> str:

@@ -10,14 +10,17 @@ from msgspec.structs import replace
 
 from vit_trace.base.refused import Refused, refuse
 from vit_trace.base.words import first_few
-from vit_trace.config.words import cut
-from vit_trace.weights.content import SUFFIXES, shown, whole_file
-from vit_trace.weights.data import Checkpoint
+from vit_trace.config.words import cut, in_quotes
+from vit_trace.weights.content import SUFFIXES, opened, shown, whole_file
+from vit_trace.weights.data import Checkpoint, Entry, malformed, too_large
 
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 SINGLE = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin", "open_clip_pytorch_model.bin")
 MAX_CONFIG = 1024 * 1024
 """Largest config.json read beside a checkpoint, in bytes; a larger one is ignored."""
+
+MAX_INDEX = 8 * 2**20
+"""Largest index of shards read, in bytes."""
 
 
 def read(path: str | Path) -> Checkpoint:
@@ -35,12 +38,7 @@ def read(path: str | Path) -> Checkpoint:
 
 def read_file(path: Path) -> Checkpoint:
     """One file, or an index with its shards."""
-    if path.name.endswith(".index.json"):
-        from vit_trace.weights.shards import sharded
-
-        checkpoint = sharded(path)
-    else:
-        checkpoint = whole_file(path)
+    checkpoint = sharded(path) if path.name.endswith(".index.json") else whole_file(path)
     return replace(checkpoint, config=config_beside(path))
 
 
@@ -76,4 +74,77 @@ def config_beside(path: Path) -> dict[str, Any] | None:
     return values if isinstance(values, dict) else None
 
 
-__all__ = ["Refused", "read"]
+def sharded(path: Path) -> Checkpoint:
+    """All tensors of the shards that the index names. Raises Refused."""
+    names = weight_map(path)
+    shards = list(dict.fromkeys(names.values()))
+    for shard in shards:
+        require_beside(path, shard)
+    missing = [shard for shard in shards if not (path.parent / shard).exists()]
+    if missing:
+        are = "is" if len(missing) == 1 else "are"
+        which = cut(first_few(missing, 3), 200)
+        message = f"{shown(path)} names {len(shards)} shards, {len(missing)} {are} missing: {which}"
+        raise broken(message, "fetch the missing files into the directory of the index")
+    entries: dict[str, Entry] = {}
+    owner: dict[str, str] = {}
+    notes: list[str] = []
+    checkpoint = None
+    for shard in shards:
+        checkpoint = whole_file(path.parent / shard)
+        for name in checkpoint.entries:
+            if name in entries:
+                raise broken(f"{shown(path)}: {in_quotes(name)} is in {owner[name]} and in {shard}")
+            owner[name] = shard
+        entries |= checkpoint.entries
+    assert checkpoint is not None
+    check_places(path, names, owner)
+    if extra := [name for name in entries if name not in names]:
+        notes.append(f"{len(extra)} tensors are in the shards but not in the index: {cut(', '.join(extra[:3]), 120)}")
+    return replace(checkpoint, path=shown(path), entries=entries, notes=tuple(notes))
+
+
+def weight_map(path: Path) -> dict[str, str]:
+    """Shard by tensor, as the index says. Raises Refused."""
+    with opened(path) as stream:
+        raw = stream.read(MAX_INDEX + 1)
+    if len(raw) > MAX_INDEX:
+        raise too_large(shown(path), f"the index is larger than {MAX_INDEX // 2**20} MiB")
+    try:
+        values: Any = json.loads(raw.decode())
+    except (ValueError, RecursionError) as error:
+        words = "nested too deeply" if isinstance(error, RecursionError) else cut(str(error), 100)
+        raise malformed(shown(path), f"the index is not JSON: {words}") from None
+    names = values.get("weight_map") if isinstance(values, dict) else None
+    if not isinstance(names, dict) or not names or not all(isinstance(shard, str) for shard in names.values()):
+        raise malformed(shown(path), "the index has no weight_map of tensors and their files")
+    return names
+
+
+def require_beside(path: Path, shard: str) -> None:
+    """Raise Refused unless a shard is a file beside the index, and not an index itself."""
+    if not shard or shard != Path(shard).name or "\\" in shard or "\0" in shard or shard in (".", ".."):
+        message = f"{shown(path)} names the shard {in_quotes(shard)}, which is not a file name in its own directory"
+        raise broken(message, "shards belong beside their index; do not load this file unless you know its author")
+    if shard.endswith(".json"):
+        raise broken(f"{shown(path)} names {in_quotes(shard)} as a shard, which is not a file of tensors")
+
+
+def check_places(path: Path, names: dict[str, str], owner: dict[str, str]) -> None:
+    """Raise Refused unless every tensor of the index is in the shard that the index names."""
+    lost = [name for name in names if name not in owner]
+    if lost:
+        first = lost[0]
+        message = f"{shown(path)}: {in_quotes(first)} is not in {in_quotes(names[first])}"
+        if len(lost) > 1:
+            message = (
+                f"{shown(path)}: {len(lost)} tensors of the index are in no shard, the first is {in_quotes(first)}"
+            )
+        raise broken(message, "index and shards are of different saves: fetch both again")
+    for name, shard in names.items():
+        if owner[name] != shard:
+            raise broken(f"{shown(path)}: {in_quotes(name)} is in {owner[name]}, by the index in {in_quotes(shard)}")
+
+
+def broken(message: str, *help: str) -> Refused:
+    return refuse("checkpoint-shards", message, help=help)

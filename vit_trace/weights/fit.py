@@ -6,18 +6,22 @@ Builds the target, and it again at other values, without memory. Imports torch, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
-from vit_trace.base.trace import Diagnostic, Source
-from vit_trace.weights.causes import Misfit
-from vit_trace.weights.causes.names import MODEL, find_names
+from msgspec.structs import replace
+
+from vit_trace.base.trace import Diagnostic, Source, Value
+from vit_trace.targets.target import Target, value_words
+from vit_trace.weights.causes import Misfit, misfits_by_name, misfits_by_role
+from vit_trace.weights.causes.names import MODEL, find_names, other_model
 from vit_trace.weights.causes.quiet import other_dtypes, other_heads
-from vit_trace.weights.data import Checkpoint
-from vit_trace.weights.differences import differences
-from vit_trace.weights.remedies import Remedies, name_in
+from vit_trace.weights.compare import Comparison, compared
+from vit_trace.weights.data import Checkpoint, Entry
+from vit_trace.weights.describe import Description, described, description
+from vit_trace.weights.model import Model, model_of, name_in
 
-if TYPE_CHECKING:
-    from vit_trace.targets.target import Target
+PAIRS = ("image", "patch")
+"""Quantities that have a height and a width."""
 
 
 def fit(checkpoint: Checkpoint, target: Target, places: Mapping[str, Source] | None = None) -> list[Diagnostic]:
@@ -28,8 +32,6 @@ def fit(checkpoint: Checkpoint, target: Target, places: Mapping[str, Source] | N
 
     Raises what the target's constructor raises.
     """
-    from vit_trace.weights.model import model_of
-
     places = places or {}
     model = model_of(target)
     found, ours, misfits = differences(checkpoint, target, model)
@@ -42,5 +44,110 @@ def fit(checkpoint: Checkpoint, target: Target, places: Mapping[str, Source] | N
     return diagnostics + [as_diagnostic(one, None) for one in other_dtypes(checkpoint, model)]
 
 
-def as_diagnostic(misfit: Misfit, span: Source | None) -> Diagnostic:
-    return Diagnostic(misfit.code, misfit.severity, misfit.message, span, misfit.notes, misfit.help)
+def as_diagnostic(misfit: Misfit, span: Source | None, *help: str) -> Diagnostic:
+    return Diagnostic(misfit.code, misfit.severity, misfit.message, span, misfit.notes, (*misfit.help, *help))
+
+
+class Differences(NamedTuple):
+    """The comparison, the checkpoint's own description where it is a Vision Transformer, and every misfit."""
+
+    found: Comparison
+    ours: Description | None
+    misfits: list[Misfit]
+
+
+def differences(checkpoint: Checkpoint, target: Target, model: Model) -> Differences:
+    """How a checkpoint differs from the model of a target, names left aside."""
+    found = nearest(checkpoint.entries, model)
+    ours = description(found.ours, checkpoint.config) if found.ours else described(checkpoint)
+    if not found.items:
+        return Differences(found, ours, [])
+    if (stranger := other_model(found)) is not None:
+        return Differences(found, ours, [stranger])
+    if ours is None or found.theirs is None:
+        return Differences(found, ours, list(misfits_by_name(found)))
+    size = target.expected[2:] if target.expected and len(target.expected) == 4 else None
+    theirs = description(found.theirs, {"image_size": list(size)} if size else None)
+    same_layout = found.ours is not None and found.ours.layout == found.theirs.layout
+    known = replace(ours, channels=theirs.channels, patch=theirs.patch) if same_layout and same_patch(found) else ours
+    return Differences(found, ours, list(misfits_by_role(found, known, theirs)))
+
+
+def nearest(entries: Mapping[str, Entry], model: Model) -> Comparison:
+    """The comparison with the model under its own names, or under those it is saved with where more of them agree."""
+    saved = model.saved or {}
+    more = sum(name in saved for name in entries) > sum(name in model.entries for name in entries)
+    return compared(entries, saved if more else model.entries)
+
+
+def same_patch(found: Comparison) -> bool:
+    """Whether flattened patches have one width in both: then the model says what channels and patch are."""
+    return not any({"patch_dim", "patch", "channels"} & set(item.axes) for item in found.items)
+
+
+class Remedies:
+    """The values that would remove misfits, tried all together on the target."""
+
+    def __init__(self, checkpoint: Checkpoint, target: Target, misfits: list[Misfit]) -> None:
+        self.target = target
+        self.changes = {misfit.code: self.change(misfit) for misfit in misfits}
+        joint = {name: value for change in self.changes.values() for name, value in change.items()}
+        self.left = self.tried(checkpoint, joint)
+
+    def change(self, misfit: Misfit) -> dict[str, Value]:
+        """The misfit's values under the target's names; empty where the first of them has no name there."""
+        settings = [self.setting(role, value, misfit) for role, value in misfit.roles.items()]
+        return {name: value for one in settings for name, value in one.items()} if any(settings[:1]) else {}
+
+    def setting(self, role: str, value: Value, misfit: Misfit) -> dict[str, Value]:
+        name = name_in(self.target, role)
+        if role == "inner":
+            return self.heads_for(value)
+        if role == "mlp_dim" and self.held(role) is None:
+            return self.ratio(value, misfit)
+        if name is None:
+            return {}
+        if role in PAIRS and isinstance(value, list):
+            square = value[0] == value[1] and not isinstance(self.held(role), list)
+            return {name: value[0] if square else value}
+        if role == "heads" and isinstance(self.held("dim_head"), int):
+            return self.heads_for(misfit.roles.get("dim"))
+        return {name: value}
+
+    def held(self, role: str) -> Value:
+        """The target's own value of a quantity; None where it has none."""
+        return self.target.hyperparameters.get(name_in(self.target, role) or "")
+
+    def heads_for(self, inner: Value) -> dict[str, Value]:
+        """The number of heads that makes attention so wide inside, at the target's width of one head."""
+        name, each = name_in(self.target, "heads"), self.held("dim_head")
+        if name and isinstance(inner, int) and isinstance(each, int) and inner % each == 0:
+            return {name: inner // each}
+        return {}
+
+    def ratio(self, value: Value, misfit: Misfit) -> dict[str, Value]:
+        name, width = name_in(self.target, "mlp_ratio"), misfit.roles.get("dim") or self.held("dim")
+        if name is None or not isinstance(width, int) or not isinstance(value, int):
+            return {}
+        ratio = value / width
+        return {name: int(ratio) if ratio == int(ratio) else ratio}
+
+    def tried(self, checkpoint: Checkpoint, values: dict[str, Value]) -> set[str] | None:
+        """Codes of the misfits that remain with all these values; None where the target cannot be built with them."""
+        if not values or self.target.variant is None:
+            return None
+        try:
+            target = self.target.variant(values)
+            return {misfit.code for misfit in differences(checkpoint, target, model_of(target)).misfits}
+        except Exception:  # a value that the model does not take is not offered
+            return None
+
+    def diagnostic(self, misfit: Misfit, places: Mapping[str, Source]) -> Diagnostic:
+        change, help = self.changes[misfit.code], []
+        if change and self.left is not None and misfit.code not in self.left:
+            words = ", ".join(f"{name} {value_words(value)}" for name, value in change.items())
+            others = sum(map(bool, self.changes.values())) > 1
+            outcome = "its tensors fit" if self.left else "every tensor fits"
+            help.append(f"set {words} (tried: {'with the other changes ' if others else ''}{outcome})")
+        names = (name_in(self.target, role) or "" for role in misfit.roles)
+        return as_diagnostic(misfit, next((places[name] for name in names if name in places), None), *help)

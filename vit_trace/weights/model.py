@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from vit_trace.base.roles import ROLES, SETTINGS
+from vit_trace.targets.target import Target
 from vit_trace.weights.data import Entry
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from vit_trace.targets.target import Target
+NAMES = ROLES | SETTINGS
+"""What libraries call the quantities that a misfit would set."""
 
 
 class Model(Struct, frozen=True):
@@ -50,3 +53,8 @@ def saved_names(model: nn.Module, state: dict[str, Any]) -> dict[str, Entry] | N
         return entries_of(revert_weight_conversion(model, dict(state)))  # type: ignore[arg-type]
     except Exception:  # a private function of transformers: without it roles still match names
         return None
+
+
+def name_in(target: Target, role: str) -> str | None:
+    """The target's own name of a quantity."""
+    return next((name for name in target.hyperparameters if name in NAMES.get(role, ())), None)

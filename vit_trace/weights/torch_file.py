@@ -6,20 +6,33 @@ Refuses, as `torch.load(weights_only=True)` does, everything that would run code
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any, BinaryIO
 
 from vit_trace.base.refused import Refused, refuse
-from vit_trace.base.words import bytes_text
+from vit_trace.base.words import bytes_text, first_few
 from vit_trace.config.words import cut
 from vit_trace.weights.archive import content
-from vit_trace.weights.data import BITS, Checkpoint, malformed, too_large
-from vit_trace.weights.nested import state_of
+from vit_trace.weights.data import BITS, MAX_TENSORS, Checkpoint, Entry, malformed, too_large
 from vit_trace.weights.pickles import TooLong, Unsafe, unpickled
-from vit_trace.weights.torch_values import Broken, Storage
+from vit_trace.weights.torch_values import Broken, Storage, Tensor
 
 MAX_PICKLE = 32 * 2**20
 """Largest pickle read, in bytes: names and shapes of a hundred thousand tensors."""
+
+PREFERRED = (
+    "state_dict", "model", "model_state_dict", "model_state", "module", "net", "network", "weights", "params",
+    "teacher", "student", "target", "target_encoder", "encoder", "backbone", "visual",
+    "state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "ema", "model_ema_state_dict", "shadow_params",
+)  # fmt: skip
+"""Keys under which models are saved, in the order of preference."""
+
+ASIDE = ("optim", "sched", "scaler", "amp", "criterion", "loss", "rng", "loops", "callbacks", "opt")
+"""Beginnings of keys under which something else is saved."""
+
+DEPTH = 6
+"""Dictionaries inside one another that are opened; deeper ones are not searched."""
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 
@@ -99,3 +112,82 @@ def unsafe_pickle(path: str, name: str) -> Refused:
     else:
         help = "do not load it unless you know who wrote it"
     return refuse("checkpoint-unsafe", f"{path} would call {name} when loaded", notes=notes, help=(help,))
+
+
+def state_of(path: str, value: Any, check: Callable[[Storage], None]) -> Checkpoint:
+    """The state dict in a loaded value; `check` is called for each storage it needs. Raises Refused."""
+    taken: list[str] = []
+    notes: list[str] = []
+    while isinstance(value, dict) and len(taken) < DEPTH and not is_state(value):
+        key = best(value)
+        if key is None:
+            break
+        others = [
+            cut(str(other), 30) for other in value if other != key and isinstance(value[other], (dict, Tensor, list))
+        ]
+        if others:
+            notes.append(f"took [{key!r}] and left out {first_few(others, 4)}")
+        taken.append(str(key))
+        value = value[key]
+    tensors = tensors_by_name(value)
+    if not tensors:
+        what = (
+            "one tensor" if isinstance(value, Tensor) else f"a {type(value).__name__}" if value is not None else "None"
+        )
+        if isinstance(value, dict):
+            what = (
+                f"a dictionary of {cut(', '.join(map(str, list(value)[:4])), 80)}" if value else "an empty dictionary"
+            )
+        help = ("torch.save(model.state_dict(), FILE)",)
+        raise refuse("not-a-checkpoint", f"{path} holds no state dict, but {what}", help=help)
+    if len(tensors) > MAX_TENSORS:
+        raise too_large(path, f"{len(tensors):,} tensors; {MAX_TENSORS:,} are read at most")
+    storages: set[Storage] = set()
+    for tensor in tensors.values():
+        if tensor.storage is not None and tensor.storage not in storages:
+            storages.add(tensor.storage)
+            check(tensor.storage)
+    entries: dict[str, Entry] = {name: tensor.entry for name, tensor in tensors.items()}
+    return Checkpoint(path, "torch", entries, tuple(taken), tuple(notes))
+
+
+def is_state(value: dict[Any, Any]) -> bool:
+    """Whether it directly holds tensors, at least as many as any dictionary in it."""
+    direct = len(tensors_by_name(value))
+    distinct = {id(one): one for one in value.values() if isinstance(one, dict)}
+    inside = max((len(tensors_by_name(one)) for one in distinct.values()), default=0)
+    return direct > 0 and direct >= inside
+
+
+def best(value: dict[Any, Any]) -> Any:
+    """The key that leads to the model: a usual name, else that with most tensors."""
+    leading = {key: one for key, one in value.items() if leads(one)}
+    usual = [key for key in PREFERRED if key in leading]
+    if usual:
+        return usual[0]
+    own = [key for key in leading if not str(key).lower().startswith(ASIDE)]
+    return max(own, key=lambda key: tensors_in(leading[key], {}), default=None)
+
+
+def leads(value: Any) -> bool:
+    return isinstance(value, dict) and tensors_in(value, {}) > 0
+
+
+def tensors_in(value: Any, counted: dict[tuple[int, int], int], depth: int = 3) -> int:
+    """Tensors in the first levels of nested dictionaries, each dictionary counted once."""
+    if isinstance(value, Tensor):
+        return 1
+    if not isinstance(value, dict) or not depth:
+        return 0
+    place = id(value), depth
+    if place not in counted:
+        counted[place] = 0
+        counted[place] = sum(tensors_in(one, counted, depth - 1) for one in value.values())
+    return counted[place]
+
+
+def tensors_by_name(value: Any) -> dict[str, Tensor]:
+    """Tensors by name."""
+    if not isinstance(value, dict):
+        return {}
+    return {str(key): one for key, one in value.items() if isinstance(one, Tensor)}

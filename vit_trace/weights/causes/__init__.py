@@ -2,7 +2,7 @@
 
 Each file of this package registers kinds of misfit (`MisfitKind`: code, meaning, severity) and what finds them
 (`@finder_by_role` in two Vision Transformers, `@finder_by_name` in any two models); no list names the files. Other
-files use `misfits_by_role`, `misfits_by_name` and `Misfit`; `remedies.py` tries the values that a misfit would set.
+files use `misfits_by_role`, `misfits_by_name` and `Misfit`; `fit.py` tries the values that a misfit would set.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import cleandoc
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -46,8 +47,8 @@ class MisfitKind:
 
     code: str
     meaning: str
+    axes: str = ""
     severity: Severity = "error"
-    axes: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         register("checkpoint", self.code, cleandoc(self.meaning))
@@ -60,11 +61,13 @@ class MisfitKind:
         help: tuple[str, ...] = (),
         notes: tuple[str, ...] = (),
     ) -> Misfit:
-        return Misfit(self.code, message, items, roles or {}, help, notes, self.severity, self.axes)
+        return Misfit(self.code, message, items, roles or {}, help, notes, self.severity, frozenset(self.axes.split()))
 
 
 RoleFinder = Callable[[Sequence[Item], Description, Description], Iterator[Misfit]]
 NameFinder = Callable[[Sequence[Item], Comparison], Iterator[Misfit]]
+ByRole = TypeVar("ByRole", bound=RoleFinder)
+ByName = TypeVar("ByName", bound=NameFinder)
 _BY_ROLE: dict[RoleFinder, int] = {}
 _BY_NAME: dict[NameFinder, int] = {}
 
@@ -72,23 +75,23 @@ LAST = 100
 """Rank of the finders that report what has no known cause."""
 
 
-def finder_by_role(rank: int) -> Callable[[RoleFinder], RoleFinder]:
+def finder_by_role(rank: int) -> Callable[[ByRole], ByRole]:
     """Register a finder for two Vision Transformers in known layouts; it knows what each axis is.
 
     Finders run in the order of their ranks; each sees the tensors that those before it did not explain.
     """
 
-    def registered(find: RoleFinder) -> RoleFinder:
+    def registered(find: ByRole) -> ByRole:
         _BY_ROLE[find] = rank
         return find
 
     return registered
 
 
-def finder_by_name(rank: int) -> Callable[[NameFinder], NameFinder]:
+def finder_by_name(rank: int) -> Callable[[ByName], ByName]:
     """Register a finder for any two models; it knows names and shapes only. Ranks as in `finder_by_role`."""
 
-    def registered(find: NameFinder) -> NameFinder:
+    def registered(find: ByName) -> ByName:
         _BY_NAME[find] = rank
         return find
 
@@ -121,30 +124,21 @@ def _explain(
             left = [item for item in left if item not in set(misfit.items) or set(item.axes) - known]
 
 
-# -- for finders ---------------------------------------------------------------------------------------------------
-
-
 def on_axes(items: Sequence[Item], *axes: str) -> tuple[Item, ...]:
     """The tensors that differ on one of these axes."""
     return tuple(item for item in items if set(item.axes) & set(axes))
 
 
-def side_text(size: tuple[int, int]) -> str:
-    """16, or 16×32 where the sides differ."""
-    return str(size[0]) if size[0] == size[1] else f"{size[0]}×{size[1]}"
-
-
-def names_of(items: Sequence[Item], ours: bool = False, most: int = 3) -> str:
-    """The names, layers that differ only in their number once: blocks.0…11.ls1.gamma."""
+def names_of(items: Sequence[Item], ours: bool = False) -> str:
+    """The first three names, layers that differ only in their number once: blocks.0…11.ls1.gamma."""
     groups: dict[str, list[int]] = {}
     for item in items:
         name = (item.ours if ours else item.name) or item.name
         number = NUMBER.search(name)
-        key = f"{name[: number.start()]}#{name[number.end() :]}" if number else name
-        groups.setdefault(key, []).append(int(number[0]) if number else 0)
+        groups.setdefault(NUMBER.sub("#", name, count=1), []).append(int(number[0]) if number else 0)
     texts = []
     for key, numbers in groups.items():
         low, high = min(numbers), max(numbers)
         texts.append(key.replace("#", str(low) if low == high else f"{low}…{high}", 1))
-    shown = ", ".join(texts[:most])
-    return f"{shown} and {len(texts) - most} more" if len(texts) > most else shown
+    shown = ", ".join(texts[:3])
+    return f"{shown} and {len(texts) - 3} more" if len(texts) > 3 else shown

@@ -13,10 +13,7 @@ from vit_trace.weights.model import Model
 from vit_trace.weights.naming import Named
 
 MODEL = MisfitKind(
-    "checkpoint-model",
-    """
-    The checkpoint has almost none of the model's tensors: it belongs to another architecture.
-    """,
+    "checkpoint-model", "The checkpoint has almost none of the model's tensors: it belongs to another architecture."
 )
 NAMING = MisfitKind(
     "checkpoint-naming",
@@ -34,9 +31,7 @@ PREFIX = MisfitKind(
 )
 QKV = MisfitKind(
     "checkpoint-qkv",
-    """
-    One side keeps the weights of q, k and v in one tensor, the other in three. The rows are the same, in that order.
-    """,
+    "One side keeps the weights of q, k and v in one tensor, the other in three. The rows are the same, in that order.",
 )
 
 STRANGERS = 0.3

@@ -8,8 +8,7 @@ from vit_trace.targets.target import Target
 from vit_trace.weights.causes import Misfit, MisfitKind
 from vit_trace.weights.data import Checkpoint
 from vit_trace.weights.describe import Description
-from vit_trace.weights.model import Model
-from vit_trace.weights.remedies import name_in
+from vit_trace.weights.model import Model, name_in
 
 HEADS = MisfitKind(
     "checkpoint-heads",

@@ -8,15 +8,12 @@ from msgspec.structs import replace
 
 from vit_trace.base.words import shape_text
 from vit_trace.weights.causes import LAST, Misfit, MisfitKind, finder_by_name, finder_by_role, names_of
-from vit_trace.weights.compare import Comparison, Item
-from vit_trace.weights.describe import Description
+from vit_trace.weights.compare import Item
 from vit_trace.weights.layouts import part_of
 
 MISSING = MisfitKind(
     "checkpoint-missing",
-    """
-    The checkpoint lacks tensors of the model, and no cause is recognised. They would keep random values.
-    """,
+    "The checkpoint lacks tensors of the model, and no cause is recognised. They would keep random values.",
 )
 UNEXPECTED = MisfitKind(
     "checkpoint-unexpected",
@@ -25,55 +22,34 @@ UNEXPECTED = MisfitKind(
     was trained for. It is a warning only for parts after the tokens (a pooler, a projection).
     """,
 )
-SHAPE = MisfitKind(
-    "checkpoint-shape",
-    """
-    Tensors have another shape in the model, and no cause is recognised.
-    """,
-)
+SHAPE = MisfitKind("checkpoint-shape", "Tensors have another shape in the model, and no cause is recognised.")
 
 AFTER_TOKENS = ("pooler", "pre_logits", "head_norm", "proj")
 """Parts after the tokens: a checkpoint may have them and the model not."""
 
 
 @finder_by_role(LAST)
-def unexplained_by_role(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
-    return unexplained(items)
-
-
 @finder_by_name(LAST)
-def unexplained_by_name(items: Sequence[Item], found: Comparison) -> Iterator[Misfit]:
-    return unexplained(items)
-
-
-def unexplained(items: Sequence[Item]) -> Iterator[Misfit]:
+def unexplained(items: Sequence[Item], *sides: object) -> Iterator[Misfit]:
     """One misfit for each kind of difference, with the count of tensors and examples."""
-    missing = tuple(item for item in items if item.have is None)
-    extra = tuple(item for item in items if item.want is None)
-    if missing:
+    if missing := tuple(item for item in items if item.have is None):
         yield MISSING(f"checkpoint lacks {counted(missing)} of this model: {names_of(missing)}", missing)
+    extra = tuple(item for item in items if item.want is None)
     harmless = tuple(item for item in extra if part_of(item.role).split(".")[0] in AFTER_TOKENS)
     if harmful := tuple(item for item in extra if item not in set(harmless)):
         yield left_over(harmful)
     if harmless:
         yield replace(left_over(harmless), severity="warning")
-    other = [item for item in items if item.have is not None and item.want is not None]
-    if other:
-        yield other_shapes(tuple(other))
+    if both := tuple(item for item in items if item.have is not None and item.want is not None):
+        first = both[0]
+        shapes = f"{first.ours} is {shape_text(first.have or ())}, in this model {shape_text(first.want or ())}"
+        more = f", and {len(both) - 1} more" if len(both) > 1 else ""
+        yield SHAPE(f"{counted(both)} differ in shape: {shapes}{more}", both)
 
 
 def left_over(items: tuple[Item, ...]) -> Misfit:
-    return UNEXPECTED(
-        f"this model has no place for {counted(items)} of the checkpoint: {names_of(items, ours=True)}", items
-    )
-
-
-def other_shapes(items: tuple[Item, ...]) -> Misfit:
-    first = items[0]
-    assert first.have is not None and first.want is not None
-    shapes = f"{first.ours} is {shape_text(first.have)}, in this model {shape_text(first.want)}"
-    more = f", and {len(items) - 1} more" if len(items) > 1 else ""
-    return SHAPE(f"{counted(items)} differ in shape: {shapes}{more}", items)
+    names = names_of(items, ours=True)
+    return UNEXPECTED(f"this model has no place for {counted(items)} of the checkpoint: {names}", items)
 
 
 def counted(items: Sequence[Item]) -> str:

@@ -11,10 +11,8 @@ from vit_trace.weights.layouts import part_of
 
 TOKENS = MisfitKind(
     "checkpoint-tokens",
-    """
-    Only one side has a class, distillation or register token, or the numbers of them differ.
-    """,
-    axes=frozenset("positions registers".split()),
+    "Only one side has a class, distillation or register token, or the numbers of them differ.",
+    "positions registers",
 )
 
 

@@ -1,13 +1,12 @@
 """Registers how each library names the parts of a Vision Transformer: the role that each name plays.
 
 Each file of this package registers the layouts of one library; no list names the files. A role is the same for all
-libraries: `block.#.q.weight`, `pos`, `head.bias`; `#` stands for the layer's number. Names that end in `*` stand for
-weight and bias. Plain data; `naming.py` recognises with `known_layouts`.
+libraries: `block.#.q.weight`, `pos`, `head.bias`; `#` stands for the layer's number. `naming.py` recognises with
+`known_layouts`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 
 from msgspec import Struct
@@ -25,14 +24,28 @@ class LibraryLayout(Struct, frozen=True):
     words: str
     rank: int
     roles: dict[str, str]
-    separator: str = "."
 
 
 _LAYOUTS: dict[str, LibraryLayout] = {}
 
 
-def register_layout(layout: LibraryLayout) -> None:
-    _LAYOUTS[layout.name] = layout
+def register_layout(name: str, words: str, rank: int, text: str) -> None:
+    """Register a layout by its text: each line a role and the names that play it.
+
+    After a line `in CONTAINERS` the names are those of a layer in each of the containers. A name that ends in `*`
+    stands for a weight (in flax a kernel) and a bias.
+    """
+    roles: dict[str, str] = {}
+    containers, block = [""], ""
+    for line in text.strip().splitlines():
+        role, *names = line.split()
+        if role == "in":
+            containers, block = names, "block.#."
+            continue
+        for full in (container + one for container in containers for one in names):
+            leaves = ("kernel" if "/" in full else "weight", "bias") if full.endswith("*") else ("",)
+            roles |= {full.rstrip("*") + leaf: block + role.rstrip("*") + leaf for leaf in leaves}
+    _LAYOUTS[name] = LibraryLayout(name, words, rank, roles)
 
 
 @cache
@@ -41,34 +54,6 @@ def known_layouts() -> dict[str, LibraryLayout]:
     import_all(__name__)
     return {one.name: one for one in sorted(_LAYOUTS.values(), key=lambda one: one.rank)}
 
-
-# -- tables --------------------------------------------------------------------------------------------------------
-
-
-def table(text: str) -> dict[str, str]:
-    """{name: role} of lines that each hold a name and its role."""
-    rows = (line.split() for line in text.strip().splitlines())
-    return {name: role for first, second in rows for name, role in weight_and_bias(first, second)}
-
-
-def in_blocks(containers: str, parts: str) -> dict[str, str]:
-    """The table of a layer's parts, in each of the containers."""
-    return {
-        f"{container}.{name}": f"block.#.{role}"
-        for container in containers.split()
-        for name, role in table(parts).items()
-    }
-
-
-def weight_and_bias(name: str, role: str) -> Iterator[tuple[str, str]]:
-    if name.endswith("*"):
-        for leaf in ("weight", "bias"):
-            yield name[:-1] + leaf, role[:-1] + leaf
-    else:
-        yield name, role
-
-
-# -- roles ---------------------------------------------------------------------------------------------------------
 
 AXES = {
     "patch.weight": ("dim", "channels", "patch", "patch"), "patch.bias": ("dim",),

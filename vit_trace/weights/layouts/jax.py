@@ -1,41 +1,28 @@
-"""Names of the original JAX ViT, which flax numbers."""
+"""Names the parts of the original JAX ViT, which flax numbers: one count for all, or one for each kind of part."""
 
 from __future__ import annotations
 
-from vit_trace.weights.layouts import LibraryLayout, register_layout, table
+from vit_trace.weights.layouts import register_layout
 
 JAX = """
 cls cls
-posembed_input/pos_embedding pos
-Transformer/posembed_input/pos_embedding pos
-pos_embedding pos
-embedding/kernel patch.kernel
-embedding/bias patch.bias
-Transformer/encoder_norm/scale norm.weight
-Transformer/encoder_norm/bias norm.bias
-pre_logits/kernel pre_logits.kernel
-pre_logits/bias pre_logits.bias
-head/kernel head.kernel
-head/bias head.bias
+pos posembed_input/pos_embedding Transformer/posembed_input/pos_embedding pos_embedding
+patch.* embedding/*
+norm.weight Transformer/encoder_norm/scale
+norm.bias Transformer/encoder_norm/bias
+pre_logits.* pre_logits/*
+head.* head/*
+in Transformer/encoderblock_#/
+norm1.weight LayerNorm_0/scale
+norm1.bias LayerNorm_0/bias
+q.* MultiHeadDotProductAttention_1/query/* MultiHeadDotProductAttention_0/query/*
+k.* MultiHeadDotProductAttention_1/key/* MultiHeadDotProductAttention_0/key/*
+v.* MultiHeadDotProductAttention_1/value/* MultiHeadDotProductAttention_0/value/*
+out.* MultiHeadDotProductAttention_1/out/* MultiHeadDotProductAttention_0/out/*
+norm2.weight LayerNorm_2/scale LayerNorm_1/scale
+norm2.bias LayerNorm_2/bias LayerNorm_1/bias
+fc1.* MlpBlock_3/Dense_0/* MlpBlock_0/Dense_0/*
+fc2.* MlpBlock_3/Dense_1/* MlpBlock_0/Dense_1/*
 """
 
-
-def jax_blocks() -> dict[str, str]:
-    """The parts of a layer under flax's numbered names: one count for all parts, or one for each kind of part."""
-    numbered = {"norm1": "LayerNorm_0", "norm2": "LayerNorm_2", "attention": "MultiHeadDotProductAttention_1"}
-    by_kind = {"norm1": "LayerNorm_0", "norm2": "LayerNorm_1", "attention": "MultiHeadDotProductAttention_0"}
-    found = {}
-    for names, mlp in ((numbered, "MlpBlock_3"), (by_kind, "MlpBlock_0")):
-        base = "Transformer/encoderblock_#/"
-        for norm in ("norm1", "norm2"):
-            found[f"{base}{names[norm]}/scale"] = f"block.#.{norm}.weight"
-            found[f"{base}{names[norm]}/bias"] = f"block.#.{norm}.bias"
-        for leaf in ("kernel", "bias"):
-            for part, role in (("query", "q"), ("key", "k"), ("value", "v"), ("out", "out")):
-                found[f"{base}{names['attention']}/{part}/{leaf}"] = f"block.#.{role}.{leaf}"
-            for part, role in (("Dense_0", "fc1"), ("Dense_1", "fc2")):
-                found[f"{base}{mlp}/{part}/{leaf}"] = f"block.#.{role}.{leaf}"
-    return found
-
-
-register_layout(LibraryLayout("jax", "the original JAX ViT", 10, table(JAX) | jax_blocks(), separator="/"))
+register_layout("jax", "the original JAX ViT", 10, JAX)

@@ -1,25 +1,22 @@
-"""Names of mmpretrain's Vision Transformers."""
+"""Names the parts of mmpretrain's Vision Transformers."""
 
 from __future__ import annotations
 
-from vit_trace.weights.layouts import LibraryLayout, in_blocks, register_layout, table
+from vit_trace.weights.layouts import register_layout
 
 MMPRETRAIN = """
-cls_token cls
-pos_embed pos
-patch_embed.projection.* patch.*
-ln1.* norm.*
-head.layers.head.* head.*
-"""
-MMPRETRAIN_BLOCK = """
-ln1.* norm1.*
-attn.qkv.* qkv.*
-attn.proj.* out.*
-ln2.* norm2.*
-ffn.layers.0.0.* fc1.*
-ffn.layers.1.* fc2.*
+cls cls_token
+pos pos_embed
+patch.* patch_embed.projection.*
+norm.* ln1.*
+head.* head.layers.head.*
+in layers.#.
+norm1.* ln1.*
+qkv.* attn.qkv.*
+out.* attn.proj.*
+norm2.* ln2.*
+fc1.* ffn.layers.0.0.*
+fc2.* ffn.layers.1.*
 """
 
-register_layout(
-    LibraryLayout("mmpretrain", "mmpretrain", 9, table(MMPRETRAIN) | in_blocks("layers.#", MMPRETRAIN_BLOCK))
-)
+register_layout("mmpretrain", "mmpretrain", 9, MMPRETRAIN)

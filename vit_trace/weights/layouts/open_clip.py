@@ -1,29 +1,26 @@
-"""Names of open_clip's image towers."""
+"""Names the parts of open_clip's image towers."""
 
 from __future__ import annotations
 
-from vit_trace.weights.layouts import LibraryLayout, in_blocks, register_layout, table
+from vit_trace.weights.layouts import register_layout
 
 OPEN_CLIP = """
-class_embedding cls
-positional_embedding pos
-conv1.* patch.*
-ln_pre.* pre_norm.*
-ln_post.* norm.*
+cls class_embedding
+pos positional_embedding
+patch.* conv1.*
+pre_norm.* ln_pre.*
+norm.* ln_post.*
 proj proj
-"""
-OPEN_CLIP_BLOCK = """
-ln_1.* norm1.*
-attn.in_proj_weight qkv.weight
-attn.in_proj_bias qkv.bias
-attn.out_proj.* out.*
-ls_1.gamma ls1
-ls_2.gamma ls2
-ln_2.* norm2.*
-mlp.c_fc.* fc1.*
-mlp.c_proj.* fc2.*
+in transformer.resblocks.#.
+norm1.* ln_1.*
+qkv.weight attn.in_proj_weight
+qkv.bias attn.in_proj_bias
+out.* attn.out_proj.*
+ls1 ls_1.gamma
+ls2 ls_2.gamma
+norm2.* ln_2.*
+fc1.* mlp.c_fc.*
+fc2.* mlp.c_proj.*
 """
 
-register_layout(
-    LibraryLayout("open_clip", "open_clip", 5, table(OPEN_CLIP) | in_blocks("transformer.resblocks.#", OPEN_CLIP_BLOCK))
-)
+register_layout("open_clip", "open_clip", 5, OPEN_CLIP)

@@ -1,15 +1,22 @@
-"""Finds another image size: rows of position embeddings, tables of relative positions."""
+"""Finds another patch size, number of input channels or image size: rows of positions, tables of relative ones."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
 
+from vit_trace.base.trace import Value
 from vit_trace.base.words import shape_text
-from vit_trace.weights.causes import Misfit, MisfitKind, finder_by_name, finder_by_role, on_axes, side_text
+from vit_trace.weights.causes import Misfit, MisfitKind, finder_by_name, finder_by_role, on_axes
 from vit_trace.weights.compare import Comparison, Item
 from vit_trace.weights.describe import Description
 
+PATCH = MisfitKind(
+    "checkpoint-patch",
+    "The patch size of the first layer differs. Its weights can be used only after resampling.",
+    "patch patch_dim positions",
+)
+CHANNELS = MisfitKind("checkpoint-channels", "The number of input channels differs.", "channels patch_dim")
 IMAGE_SIZE = MisfitKind(
     "checkpoint-image-size",
     """
@@ -17,17 +24,37 @@ IMAGE_SIZE = MisfitKind(
     Example: 577 = 24·24 + 1 positions for 384×384 with patch 16; 197 = 14·14 + 1 for 224×224.
     Build the model for the checkpoint's image size, or interpolate the embedding to the new grid.
     """,
-    axes=frozenset("positions window".split()),
+    "positions window",
 )
 WINDOW = MisfitKind(
     "checkpoint-window",
-    """
-    A table of relative positions has (2·window - 1)² rows: it fits one window size, or one image size.
-    """,
+    "A table of relative positions has (2·window - 1)² rows: it fits one window size, or one image size.",
 )
 
 WINDOW_NAME = re.compile(r"relative_position|rel_pos|attention_bias(es|_idxs)$|attn_mask|relative_coords")
 POSITION_NAME = re.compile(r"(^|[._])(?<!relative_)pos(ition)?(al)?_?(embed|emb|bias)")
+
+
+@finder_by_role(30)
+def find_patch(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
+    found = on_axes(items, "patch", "patch_dim")
+    if not found or not ours.patch or not theirs.patch or ours.patch == theirs.patch:
+        return
+    roles: dict[str, Value] = {"patch": list(ours.patch)}
+    if ours.image == theirs.image:
+        found = (*found, *on_axes(items, "positions"))
+    elif ours.image is not None and not on_axes(items, "positions"):
+        roles["image"] = list(ours.image)
+    what = f"checkpoint was made with patch {side_text(ours.patch)}, this model has patch {side_text(theirs.patch)}"
+    yield PATCH(what, found, roles)
+
+
+@finder_by_role(31)
+def find_channels(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
+    found = on_axes(items, "channels", "patch_dim")
+    if found and ours.channels != theirs.channels and ours.channels is not None:
+        message = f"checkpoint takes images of {ours.channels} channels, this model of {theirs.channels}"
+        yield CHANNELS(message, found, {"channels": ours.channels})
 
 
 @finder_by_role(50)
@@ -45,11 +72,10 @@ def find_image(items: Sequence[Item], ours: Description, theirs: Description) ->
         f"positions), this model has {by_text(theirs.image)} ({theirs.positions})"
     )
     help: tuple[str, ...] = ()
-    if ours.grid and theirs.grid and ours.grid != theirs.grid:
+    if ours.grid and theirs.grid and ours.grid != theirs.grid and theirs.extra == ours.extra:
         first = "row" if ours.extra == 1 else f"{ours.extra} rows"
         extra = f", its first {first} kept" if ours.extra else ""
-        if theirs.extra == ours.extra:
-            help = (f"interpolate {name} {by_text(ours.grid)} → {by_text(theirs.grid)}{extra}",)
+        help = (f"interpolate {name} {by_text(ours.grid)} → {by_text(theirs.grid)}{extra}",)
     yield IMAGE_SIZE(message, found, {"image": list(ours.image)}, help)
 
 
@@ -103,6 +129,11 @@ def find_positions(items: Sequence[Item], found: Comparison) -> Iterator[Misfit]
         if sum(a != b for a, b in zip(first.have, first.want, strict=False)) == 1:
             what = f"{first.name} is {shape_text(first.have)}, in this model {shape_text(first.want)}"
             yield IMAGE_SIZE(f"checkpoint was made for another image size: {what}", tables)
+
+
+def side_text(size: tuple[int, int]) -> str:
+    """16, or 16×32 where the sides differ."""
+    return str(size[0]) if size[0] == size[1] else by_text(size)
 
 
 def by_text(size: tuple[int, int] | None) -> str:
