@@ -36,7 +36,7 @@ class PreNorm(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Each token by itself: widen to mlp_dim, bend, narrow back. b n dim -> b n dim."""
+    """Two linear layers with GELU between them, for each token alone. b n dim -> b n dim."""
 
     def __init__(self, dim: int, mlp_dim: int, dropout: float = 0.0) -> None:
         super().__init__()
@@ -53,10 +53,10 @@ class FeedForward(nn.Module):
 
 
 class Attention(nn.Module):
-    """Every token asks every other one. b n dim -> b n dim.
+    """Multi-head self-attention. b n dim -> b n dim.
 
-    Multi-head self-attention as in "Attention Is All You Need", Vaswani et al., 2017: `heads` heads of width
-    `dim_head`. One head as wide as the tokens needs no projection back.
+    As in "Attention Is All You Need", Vaswani et al., 2017: `heads` heads of dimension `dim_head`. One head with
+    dim_head = dim needs no output projection.
     """
 
     def __init__(self, dim: int, heads: int = 8, dim_head: int = 64, dropout: float = 0.0) -> None:
@@ -100,21 +100,21 @@ class Transformer(nn.Module):
 
 
 class ViT(nn.Module):
-    """Image to class scores. b c (h p1) (w p2) -> b num_classes.
+    """Image to logits. b c (h p1) (w p2) -> b num_classes.
 
     Args:
         image_size: pixels, one number or (height, width); a multiple of patch_size.
         patch_size: pixels, one number or (height, width).
-        num_classes: scores per image.
-        dim: width of a token.
-        depth: transformer layers.
-        heads: attention heads per layer.
-        mlp_dim: hidden width of the feed-forward.
-        pool: "cls" reads out the class token, "mean" the mean of all tokens.
-        channels: colours per pixel.
-        dim_head: width of one head; heads * dim_head need not be dim.
-        dropout: share of values dropped in attention and feed-forward while training.
-        emb_dropout: the same after the position embedding.
+        num_classes: number of classes.
+        dim: embedding dimension.
+        depth: number of transformer layers.
+        heads: number of attention heads per layer.
+        mlp_dim: hidden dimension of the feed-forward.
+        pool: "cls" for the class token, "mean" for the mean over all tokens.
+        channels: input channels.
+        dim_head: head dimension; heads * dim_head need not be dim.
+        dropout: dropout rate in attention and feed-forward.
+        emb_dropout: dropout rate after the position embedding.
 
     Raises:
         ValueError: image_size is not a multiple of patch_size, or pool is neither "cls" nor "mean".

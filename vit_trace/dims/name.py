@@ -45,7 +45,7 @@ def name_dims(trace: Trace, probes: Sequence[Trace], repeats: bool = False, chec
     Args:
         repeats: one loop makes the target's blocks with the same arguments, so that probes may have fewer of them. A
             stage of a block beyond those takes the formulas of its equal in a block that the probes have.
-        checks: traces near the real one in which a formula has to hold too; they establish none alone.
+        checks: traces near the real one; a formula has to hold there too, but they establish none alone.
     """
     others = (*probes, *checks)
     naming = Naming(trace, probes, checks)

@@ -59,7 +59,7 @@ def typed(name: str, text: str, like: Any = inspect.Parameter.empty, annotation:
 
 
 def is_square(like: Any) -> bool:
-    """Whether a default is a pair of equal sizes, of which one may be given for both."""
+    """Whether a default is a pair of equal sizes, so that one number may stand for both."""
     pair = type(like) in (list, tuple) and len(like) == 2 and all(type(one) is int for one in like)
     return pair and like[0] == like[1]
 

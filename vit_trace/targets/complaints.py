@@ -14,7 +14,7 @@ from vit_trace.base.trace import Diagnostic, Source
 from vit_trace.record.source import frames
 
 LIKE = 0.85
-"""How alike two names are of which one is a slip of the pen."""
+"""Least similarity of a misspelt name and the name that was meant; 1 is equal."""
 
 INSTALLED = ("site-packages", "dist-packages")
 

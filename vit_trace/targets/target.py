@@ -38,13 +38,13 @@ class Target:
     """What a spec stands for.
 
     `build` and `inputs` may import torch; `inputs` gives the (args, kwargs) of forward, on the meta device. `probes`
-    gives the same target at other settings, of which the last confirms what the others suggest. `foreign` is the
+    gives the same target at other settings; the last confirms what the others suggest. `foreign` is the
     model of a library or of the user that the target stands for; None for the built-in ViT.
 
     `variant` is the target with some hyperparameters changed and all else the same, `words` how a user would say such
     a change; `expected` is the shape of the images that the model was made for; `arguments` are what somebody else's
     model was made of, under its library's names, whatever they hold. `batch` is how many images it is fed, None where
-    that cannot be changed; `feeds` are the ways to feed it at another batch, of which the first that runs counts.
+    that cannot be changed; `feeds` are the ways to feed it at another batch; the first that runs counts.
     """
 
     spec: str

@@ -12,7 +12,7 @@ from vit_trace.check.facts import Facts, Network, multiples_near
 from vit_trace.check.rules import Change, Finding, rule
 
 ALIGNED, BETTER = 8, 64
-"""Features of which tensor cores want a multiple, and of which a multiple fills them best."""
+"""Tensor cores need a multiple of the first number of features, and are filled best by a multiple of the second."""
 
 FLASH_MOST = 256
 """Head dimension above which flash attention is not used."""

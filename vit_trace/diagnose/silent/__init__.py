@@ -37,7 +37,7 @@ class Mistake:
 
 
 MakeCase = Callable[[], Case]
-"""Makes a case in which changes can be tried; called only where a check needs one, as it builds the model again."""
+"""Makes a case to try changes in; called only where a check needs one, as it builds the model again."""
 
 Finder = Callable[[Trace, MakeCase], Iterator[Mistake]]
 
