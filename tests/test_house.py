@@ -124,7 +124,8 @@ def test_each_test_stands_where_its_room_does():
 
 
 # -- sizes and names ---------------------------------------------------------------------------------------------------
-# A table of helpers/debts.py holds what still breaks a rule. A test fails on what is not in its table.
+# A table of helpers/debts.py holds what still breaks a rule. A test fails on what is not in its table, and on an entry
+# of the table that no longer breaks the rule, so that tables only shrink.
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Definition = Function | ast.ClassDef
@@ -174,7 +175,7 @@ def parameters(function: Function) -> int:
 
 
 def shared_names(trees: dict[str, ast.Module]) -> set[str]:
-    """Public names of top-level functions and classes that several files define; rules are named as torch names them."""
+    """Public names of top-level functions and classes in several files; those that stand in for torch's are left out."""
     top = [
         (node.name, module)
         for module, tree in trees.items()
@@ -187,8 +188,9 @@ def shared_names(trees: dict[str, ast.Module]) -> set[str]:
 
 
 def held(found: set[str], debts: set[str]) -> None:
-    """What is found is still owed."""
+    """What is found is what is still owed, neither more nor less."""
     assert not found - debts, "breaks the rule"
+    assert not debts - found, "no longer breaks the rule: take it off the table"
 
 
 def test_functions_are_short():
@@ -220,6 +222,8 @@ def test_sizes_and_names_can_fail():
     assert shared_names({"a": tree, "b": tree, "c": ast.parse("def g(): ...")}) == {"f", "K"}
     with pytest.raises(AssertionError, match="breaks the rule"):
         held({"new"}, set())
+    with pytest.raises(AssertionError, match="take it off"):
+        held(set(), {"old"})
 
 
 # -- plain English -----------------------------------------------------------------------------------------------------
