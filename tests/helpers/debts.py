@@ -17,10 +17,10 @@ VAGUE_NAMES = {
 
 SHARED = set(
     """
-    Call Named Plan Refused Remedy Subject Target TooLong account add assemble at attended blocks bracketed called
-    candidates counted described elsewhere entries_of explained filled image_of inside json_schema judged layer_of
-    listed literal merged nearest of_model one_line outline pair parsed plain plans raised_at refusal resized
-    rounded run same sizes sizes_of span symbols text_of told trace walk wanted written
+    Call Named Plan Refused Remedy Subject Target TooLong account add assemble at blocks bracketed called candidates
+    counted described elsewhere entries_of explained filled image_of inside json_schema judged layer_of listed
+    literal merged nearest of_model one_line outline pair parsed plain plans raised_at refusal resized rounded run
+    same sizes sizes_of span symbols text_of told trace walk wanted written
     """.split()
 )
 """Public names that several files define."""
