@@ -175,7 +175,7 @@ def parameters(function: Function) -> int:
 
 
 def shared_names(trees: dict[str, ast.Module]) -> set[str]:
-    """Public names of top-level functions and classes in several files; those that stand in for torch's are left out."""
+    """Public names of functions and classes at the top of several files; stand-ins for torch's are left out."""
     top = [
         (node.name, module)
         for module, tree in trees.items()
