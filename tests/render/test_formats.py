@@ -1,4 +1,4 @@
-"""Output formats and verbs: one file each, found by its name, imported once it is asked for."""
+"""Output formats and verbs: a new one is a new file, found by its folder."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from helpers.places import ROOT
 from vit_trace.cli.app import run
 from vit_trace.cli.options import output_of
 from vit_trace.render import formats
-from vit_trace.render.formats import DEFAULT, Format, format_names, formats_by_suffix, load_format
+from vit_trace.render.formats import DEFAULT, Format, formats_of
 
 SUFFIXES = {
     "trace": {".txt": "rich", ".json": "json", ".md": "markdown", ".py": "python"},
@@ -20,17 +20,18 @@ SUFFIXES = {
 
 @pytest.mark.parametrize("subject", SUFFIXES)
 def test_each_format_declares_itself(subject):
-    assert format_names(subject)[0] == DEFAULT
-    assert all(isinstance(load_format(subject, name), Format) for name in format_names(subject))
-    assert formats_by_suffix(subject) == SUFFIXES[subject]
-    suffixes = [suffix for name in format_names(subject) for suffix in load_format(subject, name).suffixes]
-    assert len(suffixes) == len(set(suffixes)), "two formats for one suffix"
+    declared = formats_of(subject)
+    assert next(iter(declared)) == DEFAULT
+    assert all(isinstance(one, Format) for one in declared.values())
+    suffixes = [(suffix, name) for name, one in declared.items() for suffix in one.suffixes]
+    assert dict(suffixes) == SUFFIXES[subject]
+    assert len(suffixes) == len(SUFFIXES[subject]), "two formats for one suffix"
 
 
 def test_declaring_formats_imports_nothing_heavy():
     code = (
-        "import sys\nfrom vit_trace.render.formats import formats_by_suffix\n"
-        f"for subject in {list(SUFFIXES)}: formats_by_suffix(subject)\n"
+        "import sys\nfrom vit_trace.render.formats import formats_of\n"
+        f"for subject in {list(SUFFIXES)}: formats_of(subject)\n"
         "print(sorted({'torch', 'rich', 'yaml', 'typer'} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
@@ -46,7 +47,7 @@ def write_count(shown, stream):
     stream.write(f"{len(shown.trace.stages)} stages\\n")
 
 
-FORMAT = Format(write_count, suffixes=(".count",))
+FORMATS = {"count": Format(write_count, suffixes=(".count",))}
 '''
 
 

@@ -118,9 +118,6 @@ def _file_kind(spec: str | None, request: Request) -> str:
     return {".yaml": ".yaml", ".yml": ".yaml", ".json": ".json"}.get(suffix, "")
 
 
-# -- errors of a config.json ---------------------------------------------------------------------------------------
-
-
 def _aimed(diagnostic: Diagnostic, spec: str | None) -> Diagnostic:
     """An error about a model that does not build or run, pointed at the value of the config.json that it means."""
     found = json_places(spec) if spec is not None and diagnostic.code not in NOTHING_TO_CHECK else None

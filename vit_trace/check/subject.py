@@ -93,9 +93,6 @@ def _traced(target: Target, request: Request) -> Trace:
     return diagnosed(target, request.rules, formulas=False)
 
 
-# -- a config.json -------------------------------------------------------------------------------------------------
-
-
 def json_places(spec: str) -> JsonSpans | None:
     """The places in the config.json that a spec names; None where it names something else."""
     path = Path(spec)

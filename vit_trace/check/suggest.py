@@ -106,9 +106,6 @@ def _text(value: Size) -> str:
     return value_words(list(value) if isinstance(value, tuple) else value)
 
 
-# -- the present value ---------------------------------------------------------------------------------------------
-
-
 def _present(subject: Subject | None, config: tuple[str | None, Request], asked: str) -> Present | None:
     """The quantity that is asked for; None where the config cannot be used and does not set it. Raises Refused."""
     names = _quantities(subject) if subject is not None else _written(*config)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from vit_trace.render.formats import Subject, format_names
+from vit_trace.render.formats import Subject, formats_of
 from vit_trace.view.screen import VIEWS, Screen
 
 if TYPE_CHECKING:
@@ -120,9 +120,6 @@ def verb(**parameters: Option | OptionGroup) -> Callable[[Verb], Verb]:
     return decorate
 
 
-# -- the model -----------------------------------------------------------------------------------------------------
-
-
 HYPERPARAMETERS = (
     Option("image_size", "N|HxW", "Image size in pixels: 256, or 256x320 for height x width."),
     Option("patch_size", "N|HxW", "Patch size in pixels."),
@@ -168,8 +165,6 @@ FORMULAS = Option(
 
 MODEL = OptionGroup(request_of, (*BARE_MODEL.options, FORMULAS))
 
-# -- what is shown, and where --------------------------------------------------------------------------------------
-
 
 SCREEN = OptionGroup(
     Screen,
@@ -193,7 +188,7 @@ class Output(NamedTuple):
 
 def output_of(subject: Subject) -> OptionGroup:
     """The options that say where a subject is written, and its format."""
-    default, *others = format_names(subject)
+    default, *others = formats_of(subject)
     help = "Write to FILE, in the format of its suffix. May be repeated."
     return OptionGroup(
         Output,

@@ -13,6 +13,7 @@ import re
 import tokenize
 from collections.abc import Iterator, Mapping, Sequence
 
+from vit_trace.base.refused import Refused, refuse
 from vit_trace.base.trace import Line, Listed, Trace
 from vit_trace.render.notes import module_ranges, note_words, shown_lines, shown_path
 from vit_trace.view.outline import title
@@ -26,13 +27,6 @@ RELATIVE = re.compile(r"\bfrom\s*\.[.\s]*(?:(?!import\b)[\w.]+)?\s*")
 
 COOKIE = re.compile(r"^([ \t\f]*#.*?coding[:=][ \t]*)[-\w.]+")
 """The encoding that a file declares (PEP 263); ours is always UTF-8."""
-
-
-class FileChanged(Exception):
-    """The model's file cannot be read, or has changed since it ran; the text says which."""
-
-
-# -- Markdown ------------------------------------------------------------------------------------------------------
 
 
 def markdown_page(trace: Trace, listing: Sequence[Listed], ran_only: bool = False) -> str:
@@ -114,13 +108,10 @@ def parses(lines: Sequence[str]) -> bool:
     return True
 
 
-# -- the whole file ------------------------------------------------------------------------------------------------
-
-
 def python_file(trace: Trace) -> str:
-    """The file of the traced class, still runnable, with comments. Raises FileChanged."""
+    """The file of the traced class, still runnable, with comments. Raises Refused."""
     if not trace.listing:
-        raise FileChanged("no code of the model's own ran")
+        raise _no_file("no code of the model's own ran")
     file = trace.listing[0].file
     own = [listed for listed in trace.listing if listed.file == file]
     known = {line.line: line.text for listed in own for line in listed.lines}
@@ -128,9 +119,9 @@ def python_file(trace: Trace) -> str:
         with tokenize.open(file) as stream:
             texts = stream.read().removesuffix("\n").split("\n")  # not at form feeds, as Python counts lines
     except (OSError, SyntaxError, UnicodeDecodeError):
-        raise FileChanged(f"{file} cannot be read") from None
+        raise _no_file(f"{file} cannot be read") from None
     if any(number > len(texts) or texts[number - 1] != text for number, text in known.items()):
-        raise FileChanged(f"{file} has changed since it was traced")
+        raise _no_file(f"{file} has changed since it was traced")
     changed = absolute_imports(texts, file) | without_registering(texts, file)
     changed |= {number: COOKIE.sub(r"\1utf-8", text) for number, text in enumerate(texts[:2], 1) if COOKIE.match(text)}
     lines = [Line(number, changed.get(number, text)) for number, text in enumerate(texts, 1)]
@@ -140,6 +131,10 @@ def python_file(trace: Trace) -> str:
     others = sorted({shown_path(listed.file) for listed in trace.listing if listed.file != file})
     also = [f"# code of these files ran too: {', '.join(others)}"] if others else []
     return "\n".join([*(text for each in with_comments(lines, notes) for text in each), *also, ""])
+
+
+def _no_file(reason: str) -> Refused:
+    return refuse("no-source", f"no Python file can be written: {reason}")
 
 
 def absolute_imports(texts: Sequence[str], file: str) -> dict[int, str]:
@@ -186,9 +181,6 @@ def package_of(file: str) -> list[str]:
         directory, name = os.path.split(directory)
         parts.insert(0, name)
     return parts
-
-
-# -- comments ------------------------------------------------------------------------------------------------------
 
 
 def commented(listed: Listed) -> Iterator[list[str]]:

@@ -92,9 +92,6 @@ def subheading(listed: Listed) -> Text:
     return text
 
 
-# -- rows ----------------------------------------------------------------------------------------------------------
-
-
 def side_column(listing: Sequence[Listed], width: int, gutter: int) -> int:
     """Columns of code beside which notes stand; 0 where they stand below."""
     if width < SIDE_BY_SIDE:

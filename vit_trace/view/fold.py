@@ -37,9 +37,6 @@ class StageNode:
     like: str = ""
 
 
-# -- the tree ------------------------------------------------------------------------------------------------------
-
-
 def tree(trace: Trace) -> list[StageNode]:
     """The top nodes of the stages."""
     nodes = [StageNode(stage) for stage in trace.stages]
@@ -62,9 +59,6 @@ def matching(nodes: list[StageNode], pattern: str) -> list[StageNode]:
         if node.children:
             kept.append(node)
     return kept
-
-
-# -- folding -------------------------------------------------------------------------------------------------------
 
 
 class Repetition(NamedTuple):
@@ -181,9 +175,6 @@ def common_parts(names: list[str]) -> list[str]:
             break
         common.append(level[0])
     return common
-
-
-# -- collapsing ----------------------------------------------------------------------------------------------------
 
 
 def collapse_similar(nodes: list[StageNode], seen: dict[object, str] | None = None) -> int:

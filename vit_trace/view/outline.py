@@ -67,9 +67,6 @@ class Outline:
     trace: Trace
 
 
-# -- rows ----------------------------------------------------------------------------------------------------------
-
-
 def outline(trace: Trace, stage: str | None = None, levels: int | None = None, fold: bool = True) -> Outline:
     """What to show of a trace.
 
@@ -243,9 +240,6 @@ def operation(stage: Stage) -> str:
     if 0 < len(others) <= 3 and stage.operation not in ("linear", "conv2d"):
         return f"{word} {', '.join(shape_text(shape) for shape in others)}"
     return word
-
-
-# -- constructor and title -----------------------------------------------------------------------------------------
 
 
 def construction_rows(trace: Trace) -> tuple[Row, ...]:

@@ -1,13 +1,17 @@
-"""Finds the place where a finding is shown: in the user's own files."""
+"""Says a finding in lines of text, and finds its place in the user's own files."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vit_trace.base.trace import Diagnostic, Source
-from vit_trace.check.verdict import Summary, Verdict
-from vit_trace.render.diagnostics import COMMAND_LINE, near_here
+from vit_trace.render.diagnostics import COMMAND_LINE, STYLES, near_here
+
+if TYPE_CHECKING:
+    from vit_trace.check.verdict import Verdict
 
 
 def finding_place(verdict: Verdict, diagnostic: Diagnostic) -> Source | None:
@@ -25,9 +29,14 @@ def own(file: str) -> bool:
     return not os.path.isabs(file) or (near_here(file) != file and "site-packages" not in file)
 
 
-def summary_line(summary: Summary) -> str:
+def finding_text(diagnostic: Diagnostic) -> str:
+    """The message, the notes and the help, one a line."""
+    return "\n".join((diagnostic.message, *diagnostic.notes, *(f"help: {one}" for one in diagnostic.help)))
+
+
+def summary_line(verdicts: Sequence[Verdict]) -> str:
     """2 configs · 1 error · 1 warning"""
-    counts = ((summary.errors, "error"), (summary.warnings, "warning"), (summary.notes, "note"))
-    found = [f"{count} {word}{'s' * (count != 1)}" for count, word in counts if count]
-    well = [] if summary.errors or summary.warnings else ["all well"]
-    return " · ".join([f"{summary.configs} config{'s' * (summary.configs != 1)}", *well, *found])
+    counts = {severity: sum(verdict.count(severity) for verdict in verdicts) for severity in STYLES}
+    found = [f"{count} {severity}{'s' * (count != 1)}" for severity, count in counts.items() if count]
+    well = [] if counts["error"] or counts["warning"] else ["all well"]
+    return " · ".join([f"{len(verdicts)} config{'s' * (len(verdicts) != 1)}", *well, *found])

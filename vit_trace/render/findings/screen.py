@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vit_trace.base.words import compact
-from vit_trace.check.verdict import SEVERITIES, Suggestion, Verdict, summary
+from vit_trace.check.verdict import SEVERITIES, Suggestion, Verdict
 from vit_trace.render import theme
 from vit_trace.render.cells import borderless, printable
 from vit_trace.render.diagnostics import STYLES, print_diagnostic
@@ -42,7 +42,7 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
             console.print(Text(f"{verdict.spec} · {one.name} {one.present}", theme.TITLE))
             console.print(suggested(one))
     console.print()
-    console.print(Text(summary_line(summary(verdicts)), theme.TITLE))
+    console.print(Text(summary_line(verdicts), theme.TITLE))
 
 
 COSTS = 60

@@ -1,6 +1,7 @@
-"""Finds output formats: the file SUBJECT/NAME.py declares the format NAME of a subject as its `FORMAT`.
+"""Finds output formats: each file in SUBJECT/ declares one or more formats of that subject as its `FORMATS`.
 
-Names are read from the folder; a format's file is imported once it is asked for, and imports what it writes with late.
+The files are found by their folder. They import what they write with late: reading the names imports neither rich nor
+torch.
 """
 
 from __future__ import annotations
@@ -31,19 +32,9 @@ class Format(NamedTuple):
     encoding: str = "utf-8"
 
 
-def format_names(subject: Subject) -> tuple[str, ...]:
-    """The formats of a subject, the default one first."""
-    folder = [f"{path}/{subject}" for path in __path__]
-    names = {module.name for module in iter_modules(folder)}
-    return (DEFAULT, *sorted(names - {DEFAULT}))
-
-
-def load_format(subject: Subject, name: str) -> Format:
-    """The format that a file declares."""
-    declared: Format = import_module(f"{__name__}.{subject}.{name}").FORMAT
-    return declared
-
-
-def formats_by_suffix(subject: Subject) -> dict[str, str]:
-    """File name suffix -> the format it stands for."""
-    return {suffix: name for name in format_names(subject) for suffix in load_format(subject, name).suffixes}
+def formats_of(subject: Subject) -> dict[str, Format]:
+    """The formats of a subject by their names, the default one first."""
+    found: dict[str, Format] = {}
+    for module in iter_modules([f"{path}/{subject}" for path in __path__]):
+        found |= import_module(f"{__name__}.{subject}.{module.name}").FORMATS
+    return {DEFAULT: found.pop(DEFAULT)} | dict(sorted(found.items()))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from vit_trace.base.trace import Diagnostic
-from vit_trace.check.verdict import Verdict, summary
 from vit_trace.render.diagnostics import near_here
-from vit_trace.render.findings.places import finding_place, summary_line
+from vit_trace.render.findings.places import finding_place, finding_text, summary_line
 from vit_trace.render.formats import Format
+
+if TYPE_CHECKING:
+    from vit_trace.check.verdict import Verdict
 
 COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
 
@@ -18,7 +20,7 @@ def write_github(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
     for verdict in verdicts:
         for diagnostic in verdict.diagnostics:
             stream.write(annotation(verdict, diagnostic) + "\n")
-    stream.write(summary_line(summary(verdicts)) + "\n")
+    stream.write(summary_line(verdicts) + "\n")
 
 
 def annotation(verdict: Verdict, diagnostic: Diagnostic) -> str:
@@ -29,11 +31,9 @@ def annotation(verdict: Verdict, diagnostic: Diagnostic) -> str:
         properties = {"file": near_here(found.file), "line": found.line, "endLine": found.end_line}
         if found.end_column:
             properties |= {"col": found.column + 1, "endColumn": found.end_column}
-    properties["title"] = f"{diagnostic.code}" if found is not None else f"{verdict.spec}: {diagnostic.code}"
+    properties["title"] = diagnostic.code if found is not None else f"{verdict.spec}: {diagnostic.code}"
     listed = ",".join(f"{name}={escaped(str(value), ':,')}" for name, value in properties.items())
-    helped = (f"help: {one}" for one in diagnostic.help)
-    text = "\n".join((diagnostic.message, *diagnostic.notes, *helped))
-    return f"::{COMMANDS[diagnostic.severity]} {listed}::{escaped(text)}"
+    return f"::{COMMANDS[diagnostic.severity]} {listed}::{escaped(finding_text(diagnostic))}"
 
 
 def escaped(text: str, more: str = "") -> str:
@@ -43,4 +43,4 @@ def escaped(text: str, more: str = "") -> str:
     return text
 
 
-FORMAT = Format(write_github)
+FORMATS = {"github": Format(write_github)}

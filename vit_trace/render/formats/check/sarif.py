@@ -6,15 +6,17 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from vit_trace.base.trace import Diagnostic, Source
-from vit_trace.check.verdict import Verdict
 from vit_trace.render.diagnostics import near_here
-from vit_trace.render.findings.places import finding_place
+from vit_trace.render.findings.places import finding_place, finding_text
 from vit_trace.render.formats import Format
 from vit_trace.version import __version__
+
+if TYPE_CHECKING:
+    from vit_trace.check.verdict import Verdict
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
 
@@ -40,13 +42,12 @@ def rule_of(code: str) -> dict[str, Any]:
 
 
 def result(verdict: Verdict, diagnostic: Diagnostic, codes: list[str]) -> dict[str, Any]:
-    helped = (f"help: {one}" for one in diagnostic.help)
     found = finding_place(verdict, diagnostic)
     return {
         "ruleId": diagnostic.code,
         "ruleIndex": codes.index(diagnostic.code),
         "level": diagnostic.severity,
-        "message": {"text": "\n".join((diagnostic.message, *diagnostic.notes, *helped))},
+        "message": {"text": finding_text(diagnostic)},
         "locations": [{"physicalLocation": physical(found)}] if found is not None else [],
         "properties": {"spec": verdict.spec},
     }
@@ -61,4 +62,4 @@ def physical(span: Source) -> dict[str, Any]:
     return {"artifactLocation": {"uri": uri}, "region": region}
 
 
-FORMAT = Format(write_sarif, suffixes=(".sarif",))
+FORMATS = {"sarif": Format(write_sarif, suffixes=(".sarif",))}

@@ -1,0 +1,57 @@
+"""Rules: how the patches tile the image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vit_trace.check.facts import Facts, Network
+from vit_trace.check.rules import Change, Finding, rule
+from vit_trace.config import near_divisors, near_multiples
+
+
+@rule("one-token", "warning")
+def one_token(facts: Facts) -> Iterator[Finding]:
+    """The patch is as large as the image, so there is one patch: attention has nothing to compare it with.
+    Example: image_size 32, patch_size 32.
+    Choose a smaller patch. For small images (32×32 in CIFAR) patches of 4 or 8 are usual.
+    """
+    for network in facts.networks:
+        patch, image = network.get("patch"), network.get("image")
+        size = patch.sides if patch is not None else None
+        if patch is None or size is None or facts.image is None or not all(size):
+            continue
+        height, width = facts.image
+        if (height // size[0], width // size[1]) != (1, 1):
+            continue
+        smaller = near_divisors(height, size[0])[:1] if height == width else []
+        yield Finding(
+            f"the image {height}×{width} is one patch of {size[0]}×{size[1]}",
+            (patch, image) if image is not None else (patch,),
+            ("attention has no second patch to compare it with",),
+            tuple({patch.name: one} for one in smaller),
+        )
+        return
+
+
+DROPPED = "pixels-dropped"
+
+
+@rule(DROPPED, "warning", shared=True)
+def whole_patches(facts: Facts) -> Iterator[Finding]:
+    """Points the warning of the trace at the image size in the config."""
+    found = next((one for one in facts.trace.diagnostics if one.code == DROPPED), None) if facts.trace else None
+    if found is None:
+        return
+    network = next((one for one in facts.networks if "image" in one and "patch" in one), None)
+    if network is None:
+        yield Finding(found.message, (), found.notes)
+    else:
+        yield Finding(found.message, (network["image"], network["patch"]), found.notes, _whole(network))
+
+
+def _whole(network: Network) -> tuple[Change, ...]:
+    """The nearest images that are multiples of the patch, where both are square."""
+    image, size, step = network["image"], network["image"].whole, network["patch"].sides
+    if not size or not step or step[0] != step[1]:
+        return ()
+    return tuple({image.name: one} for one in near_multiples(size, step[0]))

@@ -1,0 +1,95 @@
+"""Rules: widths that do not fit each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vit_trace.check.facts import Facts, Network, Quantity, multiples_near
+from vit_trace.check.rules import Change, Finding, rule
+
+
+@rule("heads-do-not-divide-dim", "warning", shared=True)
+def heads_divide_dim(facts: Facts) -> Iterator[Finding]:
+    """Where the library takes dim // heads as the head dimension, a remainder is left out without a warning."""
+    for network in facts.networks:
+        dim, heads = network.get("dim"), network.get("heads")
+        if dim is None or heads is None or "dim_head" in network:
+            continue
+        remainders = [(width, count) for width, count in network.pairs("dim", "heads") if count and width % count]
+        for width, count in remainders[:1]:
+            each = width // count
+            yield Finding(
+                f"{dim.name} {width} is not a multiple of {heads.name} {count}",
+                (heads, dim),
+                (f"{width} = {count}·{each} + {width % count}: attention is {count}·{each} = {count * each} wide",),
+                tuple(_dividing(network, width, count)) if dim.whole else (),
+            )
+
+
+def _dividing(network: Network, width: int, count: int) -> Iterator[Change]:
+    """Heads that divide the embedding dimension, the nearest first; then dimensions that the heads divide."""
+    divisors = [one for one in range(1, width + 1) if width % one == 0]
+    near = sorted(divisors, key=lambda one: max(one / count, count / one))[:2]
+    yield from ({network["heads"].name: one} for one in near)
+    yield from ({network["dim"].name: one} for one in multiples_near(width, count))
+
+
+@rule("heads-do-not-fill-dim", "warning")
+def heads_fill_dim(facts: Facts) -> Iterator[Finding]:
+    """heads · dim_head, the dimension inside attention, is not dim, the embedding dimension.
+    Example: heads 12 × dim_head 64 = 768, dim is 770.
+    It runs: to_qkv and to_out project between the two. In every published ViT they are equal, so most often one of the
+    three numbers was changed and the others were forgotten. Set dim_head to dim / heads.
+    """
+    for network in facts.networks:
+        dim, heads, dim_head = (network.get(role) for role in ("dim", "heads", "dim_head"))
+        width, count, each = (network.whole(role) for role in ("dim", "heads", "dim_head"))
+        if not (dim and heads and dim_head and width and count and each) or count * each == width:
+            continue
+        yield Finding(
+            f"{heads.name} {count} × {dim_head.name} {each} = {count * each}, {dim.name} is {width}",
+            (heads, dim_head, dim),
+            (f"attention works on {count * each} features per token, everything else on {width}",),
+            tuple(_filling(dim, heads, dim_head)),
+        )
+
+
+def _filling(dim: Quantity, heads: Quantity, dim_head: Quantity) -> Iterator[Change]:
+    """One of the three so that heads · dim_head = dim."""
+    width, count, each = dim.whole or 1, heads.whole or 1, dim_head.whole or 1
+    if width % count == 0:
+        yield {dim_head.name: width // count}
+    if width % each == 0:
+        yield {heads.name: width // each}
+    yield {dim.name: count * each}
+
+
+@rule("mlp-narrower-than-dim", "warning")
+def narrow_mlp(facts: Facts) -> Iterator[Finding]:
+    """The hidden dimension of the feed-forward is smaller than the embedding dimension.
+    Example: mlp_dim 512 is smaller than dim 770.
+    It runs, but compresses each token where every published ViT expands it two to four times (mlp_dim = 4 · dim is
+    usual).
+    """
+    for network in facts.networks:
+        if "mlp_dim" in network and "dim" in network:
+            yield from _narrow_width(network)
+        elif "mlp_ratio" in network:
+            yield from _narrow_ratio(network)
+
+
+def _narrow_width(network: Network) -> Iterator[Finding]:
+    """The first layer or stage whose hidden dimension is smaller."""
+    dim, mlp = network["dim"], network["mlp_dim"]
+    narrow = [(width, hidden) for width, hidden in network.pairs("dim", "mlp_dim") if hidden < width]
+    for width, hidden in narrow[:1]:
+        wider: tuple[Change, ...] = ({mlp.name: 4 * width}, {mlp.name: 2 * width}) if mlp.whole else ()
+        message = f"{mlp.name} {hidden} is smaller than {dim.name} {width}"
+        yield Finding(message, (mlp, dim), ("the feed-forward compresses each token instead of expanding it",), wider)
+
+
+def _narrow_ratio(network: Network) -> Iterator[Finding]:
+    ratio = network["mlp_ratio"]
+    if isinstance(ratio.value, (int, float)) and 0 < ratio.value < 1:
+        message = f"{ratio.name} {ratio.value:g} makes the feed-forward narrower than the tokens"
+        yield Finding(message, (ratio,), (), ({ratio.name: 4.0}, {ratio.name: 2.0}))

@@ -1,0 +1,50 @@
+"""Writes what `check` found: on a screen, one finding a line, or as JSON (schema: vit_trace/check_schema.json)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import IO, TYPE_CHECKING
+
+import msgspec
+
+from vit_trace.render.formats import Format
+
+if TYPE_CHECKING:
+    from vit_trace.check.verdict import Verdict
+
+
+def write_check_screen(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
+    from vit_trace.render.console import console_for
+    from vit_trace.render.findings.screen import print_verdicts
+
+    print_verdicts(verdicts, console_for(stream))
+
+
+def write_check_json(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
+    """One document (`vit-trace-check/1`)."""
+    from vit_trace.check.verdict import report
+
+    stream.write(msgspec.json.format(msgspec.json.encode(report(verdicts)), indent=1).decode() + "\n")
+
+
+def write_concise(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
+    """Each finding as editors and grep read it: file:line:column: severity[code]: message."""
+    from vit_trace.render.diagnostics import COMMAND_LINE, concise
+    from vit_trace.render.findings.places import summary_line
+
+    for verdict in verdicts:
+        for diagnostic in verdict.diagnostics:
+            span = diagnostic.span
+            lead = "" if span and span.file != COMMAND_LINE else f"{verdict.spec}: "
+            stream.write(f"{lead}{concise(diagnostic)}\n")
+        for suggestion in verdict.suggestions:
+            values = ", ".join(one.value for one in suggestion.values if not one.warnings)
+            stream.write(f"{verdict.spec}: {suggestion.name} works as {values or 'none of the values near'}\n")
+    stream.write(summary_line(verdicts) + "\n")
+
+
+FORMATS = {
+    "rich": Format(write_check_screen, suffixes=(".txt",), encoding=""),
+    "json": Format(write_check_json, suffixes=(".json",)),
+    "concise": Format(write_concise, encoding=""),
+}

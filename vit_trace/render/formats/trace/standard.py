@@ -1,0 +1,63 @@
+"""Writes a trace: on a screen, as JSON for `vit-trace show`, as a Markdown page, as the model's own Python file."""
+
+from __future__ import annotations
+
+from typing import IO
+
+from vit_trace.render.formats import Format
+from vit_trace.view.screen import Viewed
+
+
+def write_trace_screen(shown: Viewed, stream: IO[str]) -> None:
+    """A table, a tree, or the model's source with its shapes."""
+    from vit_trace.render.console import console_for
+    from vit_trace.view.narrow import narrowed_listing, require_stage
+
+    trace, screen = shown
+    require_stage(trace, screen.stage)
+    console = console_for(stream)
+    if screen.view == "source":
+        from vit_trace.render.source import print_source
+
+        print_source(narrowed_listing(trace, screen.stage), console, screen.ran)
+        return
+    from vit_trace.view.outline import outline
+
+    rows = outline(trace, screen.stage, screen.levels, screen.fold)
+    if screen.view == "tree":
+        from vit_trace.render.tree import print_tree
+
+        print_tree(rows, console)
+    else:
+        from vit_trace.render.table import print_table
+
+        print_table(rows, console)
+
+
+def write_trace_json(shown: Viewed, stream: IO[str]) -> None:
+    """The whole trace (`vit-trace/1`), whatever the view."""
+    for chunk in shown.trace.json_chunks():
+        stream.write(chunk.decode())
+
+
+def write_trace_markdown(shown: Viewed, stream: IO[str]) -> None:
+    from vit_trace.render.commented import markdown_page
+    from vit_trace.view.narrow import narrowed_listing, require_stage
+
+    trace, screen = shown
+    require_stage(trace, screen.stage)
+    stream.write(markdown_page(trace, narrowed_listing(trace, screen.stage), screen.ran))
+
+
+def write_trace_python(shown: Viewed, stream: IO[str]) -> None:
+    from vit_trace.render.commented import python_file
+
+    stream.write(python_file(shown.trace))
+
+
+FORMATS = {
+    "rich": Format(write_trace_screen, suffixes=(".txt",), encoding=""),
+    "json": Format(write_trace_json, suffixes=(".json",)),
+    "markdown": Format(write_trace_markdown, suffixes=(".md",), view="source", needs_source=True),
+    "python": Format(write_trace_python, suffixes=(".py",), needs_source=True),
+}
