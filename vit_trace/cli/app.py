@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from vit_trace.cli.report import Exit, print_diagnostics
+from vit_trace.cli.output import Exit, print_diagnostics
 from vit_trace.cli.verbs import DEFAULT, load_verb, verb_names
 from vit_trace.version import __version__
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 GROUP_OPTIONS = {"-h", "--help", "--version", "--install-completion", "--show-completion"}
 STREAM_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+OUR_DEFECT = (
+    "vit-trace: this is a defect of vit-trace, not of your model. "
+    "Please report it with the command, the lines above and `vit-trace --version`."
+)
 
 
 class Verbs(TyperGroup):
@@ -75,7 +79,11 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         found = diagnostics_of(error, arguments)
         if not found:
-            return own_up()
+            import traceback
+
+            traceback.print_exc()
+            print(OUR_DEFECT, file=sys.stderr)
+            return Exit.DEFECT
         print_diagnostics(found)
         return Exit.CANNOT_START
     return code if isinstance(code, int) else Exit.WELL
@@ -87,8 +95,6 @@ def diagnostics_of(error: Any, arguments: list[str]) -> list[Diagnostic]:
     if diagnostics is not None:
         return [suggest_verb(one, arguments) for one in diagnostics]
     if hasattr(error, "format_message"):  # the parser's own: an unknown flag, a missing value
-        from vit_trace.cli.usage import misused
-
         return [misused(error)]
     if getattr(error, "errno", None) in STREAM_FULL:  # a file's own error names the file
         from vit_trace.base.refused import refuse
@@ -107,14 +113,29 @@ def suggest_verb(diagnostic: Diagnostic, arguments: list[str]) -> Diagnostic:
     return replace(diagnostic, help=(f"did you mean vit-trace {near[0]}?", *diagnostic.help))
 
 
-def own_up() -> int:
-    """Print the traceback of a defect, and how to report it."""
-    import traceback
+def misused(error: Any) -> Diagnostic:
+    """The parser's own complaint: an unknown flag, a flag without its value, a word too many.
 
-    traceback.print_exc()
-    print(
-        "vit-trace: this is a defect of vit-trace, not of your model. "
-        "Please report it with the command, the lines above and `vit-trace --version`.",
-        file=sys.stderr,
-    )
-    return Exit.DEFECT
+    Its exceptions are known by their shape, because where their classes live differs between versions of typer.
+    """
+    from vit_trace.base.trace import Diagnostic
+
+    context = error.ctx
+    verb = context.command_path if context is not None else "vit-trace"
+    help = (f"{verb} --help",)
+    if not hasattr(error, "possibilities"):
+        return Diagnostic("usage", "error", error.format_message().rstrip("."), None, (), help)
+    flags = [name for parameter in context.command.params for name in parameter.opts] if context is not None else []
+    near = nearest_flag(error.option_name, flags)
+    message = f"{verb} has no flag {error.option_name}"
+    return Diagnostic("unknown-flag", "error", message, None, (), (f"did you mean {near}?",) if near else help)
+
+
+def nearest_flag(typed: str, flags: list[str]) -> str | None:
+    """The flag that was probably meant: another code base's name for it, or a similar spelling."""
+    from vit_trace.config.hyperparameters import nearest_key
+
+    key = nearest_key(typed) if len(typed) > 2 else None
+    names = [flag.lstrip("-") for flag in flags]
+    wanted = [key.replace("_", "-")] if key else get_close_matches(typed.lstrip("-"), names, 1, 0.7)
+    return next((f"--{name}" for name in wanted if name in names), None)

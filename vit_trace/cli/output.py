@@ -1,10 +1,11 @@
-"""Writes a result to stdout and to files, each in its format."""
+"""Writes a result to stdout and to files, diagnostics to stderr; says what an exit code means."""
 
 from __future__ import annotations
 
 import io
 import sys
 from collections.abc import Sequence
+from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +14,17 @@ from vit_trace.cli.files import atomic, require_place
 from vit_trace.render.formats import DEFAULT, Format, Subject, formats_of
 
 if TYPE_CHECKING:
+    from vit_trace.base.trace import Diagnostic
     from vit_trace.cli.options import Output
+
+
+class Exit(IntEnum):
+    """All is well; it ran and found something; it could not start; vit-trace itself failed."""
+
+    WELL = 0
+    FOUND = 1
+    CANNOT_START = 2
+    DEFECT = 3
 
 
 class Destination(NamedTuple):
@@ -60,3 +71,15 @@ def write(content: Any, where: Sequence[Destination]) -> None:
         if format.encoding and isinstance(sys.stdout, io.TextIOWrapper):  # the format's own, whatever the terminal's is
             sys.stdout.reconfigure(encoding=format.encoding)
         format.write(content, sys.stdout)
+
+
+def print_diagnostics(diagnostics: Sequence[Diagnostic]) -> None:
+    if not diagnostics:
+        return
+    from vit_trace.render.console import console_for
+    from vit_trace.render.diagnostics import print_diagnostic
+
+    sys.stdout.flush()
+    console = console_for(sys.stderr)
+    for diagnostic in diagnostics:
+        print_diagnostic(console, diagnostic)

@@ -9,33 +9,24 @@ from typing import TYPE_CHECKING
 from vit_trace.base.refused import refuse
 from vit_trace.check.options import Check
 from vit_trace.cli.options import BARE_MODEL, Option, OptionGroup, Output, output_of, verb
-from vit_trace.cli.output import destinations, write
-from vit_trace.cli.report import Exit
+from vit_trace.cli.output import Exit, destinations, write
 
 if TYPE_CHECKING:
     from vit_trace.check.verdict import Verdict
     from vit_trace.targets.request import Request
 
-SPECS = Option(
-    "specs",
-    "[SPEC]...",
-    "YAML files, directories, globs, config.json, timm:NAME, FILE.py:NAME.",
-    (),
-    positional=True,
-)
+ABOUT_SPECS = "YAML files, directories, globs, config.json, timm:NAME, FILE.py:NAME."
+SPECS = Option("specs", "[SPEC]...", ABOUT_SPECS, (), positional=True)
 ASKED = OptionGroup(
     Check,
     (
         Option(
-            "checkpoint",
-            "FILE",
-            "Check whether these weights fit; without a SPEC, say which model they are from.",
-            type=Path,
+            "checkpoint", "FILE", "Check whether these weights fit, or, without a SPEC, say whose they are.", type=Path
         ),
         Option("strict", None, "Exit with 1 on warnings too.", False),
         Option("jobs", "N", "Number of processes (default: all cores for many configs).", type=int, minimum=1),
         Option("suggest", "KEY", "Suggest values of a hyperparameter near its present one that build and run.", ()),
-        Option("memory", "SIZE", "Check whether a training step fits SIZE, such as 24GiB, and show what verb most."),
+        Option("memory", "SIZE", "Check whether a training step fits SIZE, such as 24GiB, and show what takes most."),
         Option("optimizer", "NAME", "With --memory: adamw (default), sgd or none."),
         Option("precision", "NAME", "With --memory: fp32 (default), bf16-mixed or bf16."),
         Option("checkpointing", None, "With --memory: recompute repeated blocks in the backward pass.", False),

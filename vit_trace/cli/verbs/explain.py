@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from vit_trace.base.refused import refuse
 from vit_trace.cli.options import BARE_MODEL, Option, verb
-from vit_trace.cli.report import Exit
+from vit_trace.cli.output import Exit
 
 if TYPE_CHECKING:
     from vit_trace.base.trace import Stage, Trace

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from vit_trace.cli.options import Option, verb
-from vit_trace.cli.report import Exit, print_diagnostics
+from vit_trace.cli.output import Exit, print_diagnostics
 
 PATTERN = Option("pattern", "[GLOB]", "Only specs that match, such as 'timm:*dinov2*'.", "*", positional=True)
 

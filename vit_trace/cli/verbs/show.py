@@ -6,21 +6,19 @@ from pathlib import Path
 
 from vit_trace.base.refused import refuse
 from vit_trace.cli.options import SCREEN, Option, Output, output_of, verb
-from vit_trace.cli.output import destinations, write
-from vit_trace.cli.report import Exit
+from vit_trace.cli.output import Exit, destinations, write
 from vit_trace.cli.verbs.trace import needs_source, report_trace
 from vit_trace.view.screen import Screen, Viewed
 
-FILE = Option(
-    "file", None, "A trace saved with -o trace.json or --format json; - for stdin.", ..., Path, positional=True
-)
+ABOUT_FILE = "A trace saved with -o trace.json or --format json; - for stdin."
+FILE = Option("file", None, ABOUT_FILE, ..., Path, positional=True)
 CHANGES = Option("what_if", "NAME=VALUE", "Sizes at other values: image_size=384, b=1.", (), flags=("--with",))
 
 
 @verb(file=FILE, changes=CHANGES, screen=SCREEN, output=output_of("trace"))
 def show(file: Path, changes: tuple[str, ...], screen: Screen, output: Output) -> int:
     """Show a saved trace, without torch."""
-    from vit_trace.cli.saved import read_trace, reevaluated
+    from vit_trace.cli.tracing import read_trace, reevaluated
 
     where = destinations("trace", output, screen.view)
     saved = read_trace(file)

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from vit_trace.cli.options import MODEL, SCREEN, Option, Output, output_of, verb
-from vit_trace.cli.output import Destination, destinations, write
-from vit_trace.cli.report import Exit, print_diagnostics
+from vit_trace.cli.output import Destination, Exit, destinations, print_diagnostics, write
 from vit_trace.view.screen import Screen, Viewed
 
 if TYPE_CHECKING:
