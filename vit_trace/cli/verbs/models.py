@@ -12,7 +12,7 @@ PATTERN = Option("pattern", "[GLOB]", "Only specs that match, such as 'timm:*din
 
 @verb(pattern=PATTERN)
 def models(pattern: str) -> int:
-    """List the models of timm, Hugging Face and torchvision."""
+    """List the models of all libraries that can be traced."""
     from vit_trace.targets.library import listed_models
 
     specs, complaints = listed_models(pattern)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from vit_trace.cli.options import MODEL, SCREEN, Option, Output, output_of, verb
 from vit_trace.cli.output import Destination, Exit, destinations, print_diagnostics, write
+from vit_trace.targets.libraries import prefixes
 from vit_trace.view.screen import Screen, Viewed
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 SPEC = Option(
     "spec",
     "[SPEC]",
-    "timm:NAME, hf:CONFIG, torchvision:NAME, a config.json, package.module:factory, file.py:factory or a YAML file; "
-    "without it the reference ViT.",
+    f"{', '.join(f'{prefix}:NAME' for prefix in prefixes())}, a config.json, package.module:NAME, FILE.py:NAME or a YAML "
+    "file; without it the reference ViT.",
     positional=True,
 )
 
