@@ -9,22 +9,21 @@ from typing import Any
 
 from vit_trace.record.source import frames
 
-LINES = 3_000_000
-"""Lines of the model's own code that one constructor may run; above this it raises TooLong. A second or two."""
+LINES, AFTER_FAILURE = 3_000_000, 300_000
+"""Lines of the model's own code that one constructor may run; above this it raises TooLong. The second holds where the
+forward failed: the failure comes first."""
 
 
 class TooLong(Exception):
-    """A constructor ran more than LINES lines."""
-
-    def __str__(self) -> str:
-        return f"its constructor runs more than {LINES:,} lines at other sizes"
+    """A constructor ran more lines than it may."""
 
 
 class Bounded:
-    """`make`, stopped after LINES lines of the model's own code. Calls the trace function that is set already."""
+    """`make`, stopped where it runs too many lines of the model's own code. Calls the trace function that is set."""
 
-    def __init__(self, make: Callable[[], object]) -> None:
+    def __init__(self, make: Callable[[], object], failed: bool) -> None:
         self.make = make
+        self.most = AFTER_FAILURE if failed else LINES
         self.lines = 0
         self.outer: Any = None
 
@@ -38,7 +37,10 @@ class Bounded:
 
     @property
     def stopped(self) -> bool:
-        return self.lines > LINES
+        return self.lines > self.most
+
+    def too_long(self) -> TooLong:
+        return TooLong(f"its constructor runs more than {self.most:,} lines at other sizes")
 
     def on_call(self, frame: FrameType, event: str, argument: Any) -> Any:
         inner = self.outer(frame, event, argument) if self.outer is not None else None
@@ -51,7 +53,7 @@ class Bounded:
             if event == "line":
                 self.lines += 1
                 if self.stopped:
-                    raise TooLong
+                    raise self.too_long()
             elif inner is not None:
                 inner = inner(frame, event, argument)
             return on_line

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from vit_trace.base import trace as schema
 from vit_trace.base.trace import Symbol, Trace
-from vit_trace.probing.bounded import Bounded, TooLong
+from vit_trace.probing.bounded import Bounded
 from vit_trace.probing.probing import Prober, most_stages, noted
 from vit_trace.probing.sizes import Sizes
 from vit_trace.record.build.anyhow import Built
@@ -119,12 +119,12 @@ class ForeignTracer:
     ) -> Trace | None:
         """The trace at other sizes, on the rung of the real one; None where it fails to build. Raises TooLong."""
         again = self.foreign.again
-        make = Bounded(self.foreign.make if again is None else lambda: again(changes))
+        make = Bounded(self.foreign.make if again is None else lambda: again(changes), more["limit"] is not None)
         try:
             built = self.foreign.built.rung.build(make, self.rules)
             options = dataclasses.replace(self.options(built), **more)
             return trace_anyhow(Runnable(built.model, make), lambda: plan.inputs(values), options, (rung,)).trace
         except Exception:
             if make.stopped:
-                raise TooLong from None
+                raise make.too_long() from None
             return None

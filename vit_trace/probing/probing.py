@@ -24,16 +24,16 @@ PROBES = 5
 ENOUGH = 4
 """Settings beside the real one, and how many are enough; the last confirms the formulas."""
 
-STAGES, TIMES, MOST = 40_000, 12, 100_000
+STAGES, TIMES, MOST = 30_000, 12, 75_000
 """Stages that the search for settings may trace: so many, or this many times those of the real trace, but never more
-than the last. To finish with settings that work it may trace as many again, to check formulas half as many. A build
-machine traces 3,000 to 15,000 stages a second."""
+than the last. To finish with settings that work it may trace as many again, to check formulas half as many. A laptop
+traces 3,000 to 15,000 stages a second."""
 
 AFTER_FAILURE = 8_000
 """Stages instead where the forward failed: the failure comes first, and its remedies are still to be tried."""
 
 TRACES = 48
-"""Traces of the search in all, for a model that takes long to build."""
+"""Traces that the search may make, in the same shares, however few stages they have."""
 
 COVERED = 0.9
 """Share of dimensions with a formula below which fewer knobs are tried."""

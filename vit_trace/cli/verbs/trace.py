@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 SPEC = Option(
     "spec",
     "[SPEC]",
-    f"{', '.join(f'{prefix}:NAME' for prefix in prefixes())}, a config.json, package.module:NAME, FILE.py:NAME or a YAML "
-    "file; without it the reference ViT.",
+    f"{', '.join(f'{prefix}:NAME' for prefix in prefixes())}, a config.json, package.module:NAME, FILE.py:NAME or a "
+    "YAML file; without it the reference ViT.",
     positional=True,
 )
 
