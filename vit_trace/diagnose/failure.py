@@ -122,32 +122,30 @@ def sliced(scene: Scene, side: Side) -> list[str]:
 
 
 def maker_text(scene: Scene, side: Side, made: Producer | None) -> str:
-    """made by blocks.1.mlp.0 (Linear)"""
-    if made is None or made.parameter:
-        if made is not None and (side.operand is None or made.name != side.operand.parameter):
-            return f"comes from the parameter {made.name}"
-        if made is not None and side.name != made.name and not formula_of(side):
-            return (
-                f"is the size of {made.name} {shape_text(scene.parameters[made.name].shape)}"
-                if (made.name in scene.parameters)
-                else ""
-            )
+    """made by blocks.1.mlp.0 (Linear) 2×197×700; "" where the size is named well enough without."""
+    if made is None:
         return ""
+    if made.parameter:
+        return parameter_text(scene, side, made)
     stage = scene.trace.stages[made.stage] if made.stage is not None else None
-    if stage is None:
+    shape = shape_text(stage.outputs[0].shape) if stage is not None and stage.outputs else ""
+    if stage is None or (stage.kind == "input" and (formula_of(side) or not shape)):
         return ""
     if stage.kind == "input":
-        axis = f" on axis {place}" if (place := input_axis(stage, side)) is not None else ""
-        return (
-            ""
-            if formula_of(side)
-            else f"comes from the input {stage.name} {shape_text(stage.outputs[0].shape)}{axis}"
-            if (stage.outputs)
-            else ""
-        )
-    what = f"{stage.name} ({stage.operation})" if stage.name.rpartition(".")[2] != stage.operation else stage.name
-    shapes = "" if not stage.outputs else f" {shape_text(stage.outputs[0].shape)}"
-    return f"made by {what}{shapes}"
+        axis = input_axis(stage, side)
+        return f"comes from the input {stage.name} {shape}{f' on axis {axis}' if axis is not None else ''}"
+    named = stage.name.rpartition(".")[2] == stage.operation
+    return f"made by {stage.name}{'' if named else f' ({stage.operation})'} {shape}".rstrip()
+
+
+def parameter_text(scene: Scene, side: Side, made: Producer) -> str:
+    """comes from the parameter pos_embed"""
+    if side.operand is None or made.name != side.operand.parameter:
+        return f"comes from the parameter {made.name}"
+    held = scene.parameters.get(made.name)
+    if held is None or side.name == made.name or formula_of(side):
+        return ""
+    return f"is the size of {held.name} {shape_text(held.shape)}"
 
 
 def input_axis(stage: Stage, side: Side) -> int | None:

@@ -1,4 +1,4 @@
-"""What a size is, in words: its formula, the grid behind it, and for whom it was made. No torch."""
+"""Says in words what a size is: its formula, the grid behind it, the image size it was made for. No torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stage that a real run stops at though a trace without memory went on. No torch."""
+"""Describes a stage at which a real run stops, though a trace on the meta device goes on. No torch."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ class Refusal:
 
 
 def held_as_operand(parameter: Parameter) -> Operand:
-    """A parameter as the failing call is given it."""
+    """A parameter as an operand of the failing call."""
     return Operand(parameter.name, parameter.shape, parameter.dims, parameter.dtype, parameter.name)

@@ -1,4 +1,4 @@
-"""What a real run refuses and meta lets through: dtypes that do not go together, rows that a table does not have.
+"""Finds what a real run refuses and the meta device accepts: dtypes that differ, rows that a table does not have.
 
 Works on a trace that ran; no torch.
 """
@@ -19,7 +19,7 @@ LAYERS |= {"LayerNorm": "layer_norm", "BatchNorm2d": "batch_norm", "GroupNorm": 
 
 
 def refused(trace: Trace) -> Trace:
-    """The trace; cut off with a failure at the first stage that a real run would refuse."""
+    """The trace; if a real run would refuse a stage, cut off with a failure at the first of them."""
     if trace.failure is not None or trace.target.device != "meta":
         return trace
     checks = (clashes, missing_rows, other_channels, other_indices)

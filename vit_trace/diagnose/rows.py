@@ -1,4 +1,4 @@
-"""Tables that are asked for more rows than they have, known without values: by an index that an arange counts out.
+"""Finds out-of-range lookups on the meta device, which has no values: an index that arange made needs as many rows.
 
 `pos(torch.arange(n))` reads n different rows, so n rows are needed, wherever it starts. No torch.
 """
@@ -12,13 +12,13 @@ from vit_trace.diagnose.refusal import Refusal, held_as_operand
 
 MOVES = {"unsqueeze", "expand", "view", "reshape", "repeat", "flatten", "squeeze", "transpose", "expand_as", "to"}
 MOVES |= {"long", "int", "type", "rearrange", "clone", "contiguous", "view_as"}
-"""Steps after which the same numbers are there."""
+"""Operations that keep the values of an index."""
 
 WHOLE = ("int64", "int32")
 
 
 def missing_rows(trace: Trace) -> Iterator[Refusal]:
-    """The stages that look up more rows than their table has, in order."""
+    """Stages that look up more rows than their table has, in order."""
     if not any(stage.operation == "arange" for stage in trace.stages):
         return
     parameters = {parameter.name: parameter for parameter in trace.parameters}
@@ -27,27 +27,22 @@ def missing_rows(trace: Trace) -> Iterator[Refusal]:
             held = parameters.get(f"{stage.module}.weight" if stage.module else "weight")
             count = counted(trace, stage, stage.inputs[0], held.shape[0]) if held is not None else None
             if held is not None and count is not None:
-                operands = (index(stage, 0, count), held_as_operand(held))
-                yield refusal(stage, "embedding", held.name, held.shape[0], count, operands, {})
+                index = counted_index(stage, 0, count)
+                yield refused_lookup(stage, held_as_operand(held), index, held.shape[0], {})
         elif stage.operation == "getitem" and len(stage.inputs) == 2 and stage.outputs:
             yield from subscripted(trace, stage)
 
 
-def refusal(
-    stage: Stage,
-    call: str,
-    table: str,
-    rows: int,
-    count: int,
-    operands: tuple[Operand, ...],
-    arguments: dict[str, Value],
-) -> Refusal:
-    text = f"{table} has {rows} rows and is asked for {count}"
+def refused_lookup(stage: Stage, table: Operand, index: Operand, rows: int, arguments: dict[str, Value]) -> Refusal:
+    """A lookup of more rows than a table has: an embedding, or a subscript that has `arguments`."""
+    count = index.extent[1] + 1 if index.extent is not None else 0
+    text = f"{table.name} has {rows} rows and is asked for {count}"
+    call, operands = ("getitem", (table, index)) if arguments else ("embedding", (index, table))
     return Refusal(stage, "index", text, "IndexError", call, operands, arguments)
 
 
 def subscripted(trace: Trace, stage: Stage) -> Iterator[Refusal]:
-    """`table[torch.arange(n)]`, on whatever axis the result says that it was."""
+    """`table[torch.arange(n)]`, on the axis that the result shows."""
     given, asked = stage.inputs
     axes = [
         axis
@@ -63,18 +58,18 @@ def subscripted(trace: Trace, stage: Stage) -> Iterator[Refusal]:
     same = next((one for one in trace.parameters if one.shape == given.shape), None)
     table = held_as_operand(same) if same else Operand("the table", given.shape, given.dims, given.dtype)
     parts: list[Value] = [*["::" for _ in range(axes[0])], "tensor"]
-    yield refusal(stage, "getitem", table.name, rows, count, (table, index(stage, 1, count)), {"[1]": parts})
+    yield refused_lookup(stage, table, counted_index(stage, 1, count), rows, {"[1]": parts})
 
 
-def index(stage: Stage, place: int, count: int) -> Operand:
+def counted_index(stage: Stage, place: int, count: int) -> Operand:
+    """An index with `count` values from 0 on."""
     spec = stage.inputs[place]
-    return Operand(
-        "input" if stage.kind == "module" else "the index", spec.shape, spec.dims, spec.dtype, extent=(0, count - 1)
-    )
+    name = "input" if stage.kind == "module" else "the index"
+    return Operand(name, spec.shape, spec.dims, spec.dtype, extent=(0, count - 1))
 
 
 def counted(trace: Trace, stage: Stage, spec: TensorSpec, rows: int) -> int | None:
-    """How many different numbers an index holds, where an arange made it and they are more than the rows."""
+    """How many different values an index has, if arange made it and there are more of them than rows."""
     if spec.dtype not in WHOLE or not spec.shape or max(spec.shape) <= rows:
         return None
     before = stage.index
