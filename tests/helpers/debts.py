@@ -17,14 +17,11 @@ SHARED = set(
     """
     Call Named Plan Refused Remedy Subject Target TooLong account add assemble at blocks bracketed called candidates
     counted described elsewhere entries_of explained filled image_of inside json_schema judged layer_of listed
-    literal merged nearest of_model one_line outline pair parsed plain plans raised_at refusal resized rounded run
+    literal merged nearest of_model one_line outline pair parsed plain plans raised_at resized rounded run
     same sizes sizes_of span symbols text_of told trace walk wanted written
     """.split()
 )
 """Public names that several files define."""
 
-ODD = {
-    "vit_trace/diagnose/failure.py: of which",
-    "vit_trace/diagnose/rows.py: than they have",
-}
+ODD = {}
 """Texts that are not plain English."""

@@ -105,7 +105,7 @@ def side_notes(scene: Scene, cause: Cause, producers: Sequence[Producer]) -> lis
 
 
 def sliced(scene: Scene, side: Side) -> list[str]:
-    """pos_embed 1×17×24 has 17 there, of which 16 are taken."""
+    """pos_embed 1×17×24 has 17 there, 16 are taken."""
     operand, axis = side.operand, side.axis
     held = scene.parameters.get(operand.parameter) if operand is not None else None
     if operand is None or held is None or axis is None or len(held.shape) != len(operand.shape):
