@@ -8,7 +8,6 @@ WIDE: set[str] = set()
 
 VAGUE_NAMES = {
     "vit_trace.base.refused.known",
-    "vit_trace.diagnose.naming.plain",
     "vit_trace.targets.recipe.plain",
 }
 """Functions whose name says nothing where they are called."""
@@ -17,11 +16,11 @@ SHARED = set(
     """
     Call Named Plan Refused Remedy Subject Target TooLong account add assemble at blocks bracketed called candidates
     counted described elsewhere entries_of explained filled image_of inside json_schema judged layer_of listed
-    literal merged nearest of_model one_line outline pair parsed plain plans raised_at resized rounded run
+    literal merged nearest of_model one_line outline pair parsed plans raised_at resized rounded run
     same sizes sizes_of span symbols text_of told trace walk wanted written
     """.split()
 )
 """Public names that several files define."""
 
-ODD = {}
+ODD: set[str] = set()
 """Texts that are not plain English."""

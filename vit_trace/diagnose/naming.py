@@ -32,7 +32,7 @@ def formula_of(side: Side) -> str:
     return "" if dim == str(side.size) else dim
 
 
-def plain(formula: str) -> str:
+def readable(formula: str) -> str:
     """The formula as people read it; whose grid it is about is said in words."""
     return on_screen(re.sub(rf"\b(\w+){MODEL}\b", r"\1", formula)).replace("+", " + ").replace("-", " - ")
 
@@ -53,7 +53,7 @@ def said(trace: Trace, side: Side) -> str:
     ending = MODEL if any(name.endswith(MODEL) for name in used) else ""
     where = on_grid(trace, side, used, ending)
     middle = "" if where or numbers == str(side.size) else f" = {numbers}"
-    return f"{side.size} = {plain(formula)}{middle}{where}"
+    return f"{side.size} = {readable(formula)}{middle}{where}"
 
 
 def on_grid(trace: Trace, side: Side, used: frozenset[str], ending: str) -> str:
