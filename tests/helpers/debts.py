@@ -8,7 +8,6 @@ WIDE: set[str] = set()
 
 VAGUE_NAMES = {
     "vit_trace.base.refused.known",
-    "vit_trace.targets.recipe.plain",
 }
 """Functions whose name says nothing where they are called."""
 

@@ -1,4 +1,4 @@
-"""Target -> Trace: build on meta, record one forward."""
+"""Builds a target without memory, records one forward pass, and names its sizes. Other rooms use `run`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""At which other sizes to build somebody else's model: pairwise different primes, with what has to divide dividing.
+"""Chooses other sizes to build a model at: different primes, multiplied where one size must divide another.
 
-A style says which groups of knobs are turned and how; a setting gives every symbol its value. Plain numbers: no torch.
+A style says which groups of knobs are varied and how; a setting gives every symbol its value. Plain numbers: no torch.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ COARSE = ((5, 11), (7, 3), (11, 13), (13, 6), (17, 19), (3, 8))
 
 @dataclass(frozen=True)
 class Style:
-    """Which groups are turned, what the width of a head is a multiple of, and how the image is chosen.
+    """Which groups are varied, what the head dimension is a multiple of, and how the image is chosen.
 
     `image` is "awkward" (a multiple of nothing), "patches" (of a patch), "exact" (of all strides), one of these with
     "square " before it, or "fixed".
@@ -48,7 +48,7 @@ class Style:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What can be turned: the knobs, where the image size stands, and the sizes of the input as it is."""
+    """What can be varied: the knobs, the paths of the image size, and the sizes of the real input."""
 
     knobs: tuple[Knob, ...]
     images: tuple[tuple[Path, Any], ...]
@@ -64,7 +64,7 @@ class Sizes:
     def spatial(self) -> bool:
         return "H" in self.real and "W" in self.real
 
-    def turned(self, style: Style) -> tuple[Knob, ...]:
+    def varied(self, style: Style) -> tuple[Knob, ...]:
         return tuple(knob for knob in self.knobs if GROUPS[knob.role] in style.groups)
 
     def restricted(self, style: Style) -> Style:
@@ -73,10 +73,10 @@ class Sizes:
         return replace(style, groups=groups, image=style.image if self.spatial else "fixed")
 
     def setting(self, style: Style, turn: int) -> dict[str, int]:
-        """A value for every symbol that the style turns, the input's own sizes among them."""
+        """A value for every symbol that the style varies, the input's own sizes included."""
         primes, small = rotated(PRIMES, 2 * turn), rotated(SMALL_PRIMES, turn)
         values = {"b": (2, 3, 5, 7, 4, 6)[turn % 6]}
-        turned = self.turned(style)
+        turned = self.varied(style)
         for knob in turned:
             if knob.role in ("heads", "patch", "window", "frame_patch", "channels", "frames"):
                 values[knob.symbol] = next(small)
@@ -97,9 +97,9 @@ class Sizes:
         return values
 
     def near(self, style: Style, free: bool) -> Iterator[dict[str, int]]:
-        """Settings a user would ask for next: another image, one knob doubled, a window larger than what it looks at.
+        """Settings that a user would try next: another image, one knob doubled, a window larger than its grid.
 
-        Sizes that are clamped, rounded or divided with a rest show it there and not at the primes of `setting`.
+        Sizes that are clamped, rounded or divided with a remainder differ there, but not at the primes of `setting`.
         """
         here, uneven = self.here(style), {}
         if free and "H" in here:
@@ -112,7 +112,7 @@ class Sizes:
             for down, across in moves:
                 height = here["H"] + down
                 yield {**here, "H": height, "W": height if style.square else here["W"] + across}
-        for knob in self.turned(style):
+        for knob in self.varied(style):
             if knob.role == "window":
                 yield {**here, **uneven, knob.symbol: 16 * knob.value}
             yield {**here, knob.symbol: 2 * knob.value}
@@ -134,7 +134,7 @@ class Sizes:
         return choices[turn % 6]
 
     def divisor(self, knob: Knob, values: Mapping[str, int]) -> int:
-        """What a width has to be a multiple of: the heads of its network, else the width of a head."""
+        """What a width must be a multiple of: the heads of its network, else the head dimension."""
         near = [other for other in self.knobs if other.container == knob.container and other.prefix == knob.prefix]
         inner = [other for other in self.knobs if len(other.container) > len(knob.container)]
         for role in ("heads", "dim_head"):
@@ -197,7 +197,7 @@ class Sizes:
         return sides[0], sides[1] if len(sides) == 2 and "p2" in {knob.symbol for knob in self.knobs} else sides[0]
 
     def changes(self, values: Mapping[str, int]) -> Changes:
-        """What has to be changed in the arguments for a setting."""
+        """The changes to the arguments that make a setting."""
         changes: Changes = {}
         for knob in self.knobs:
             if knob.symbol in values:
@@ -207,8 +207,8 @@ class Sizes:
         return changes
 
     def here(self, style: Style) -> dict[str, int]:
-        """The setting that the model has, for the symbols that the style turns."""
-        values = {"b": self.real["b"]} | {knob.symbol: knob.value for knob in self.turned(style)}
+        """The real model's setting, for the symbols that the style varies."""
+        values = {"b": self.real["b"]} | {knob.symbol: knob.value for knob in self.varied(style)}
         if style.image != "fixed":
             values |= {name: self.real[name] for name in ("H", "W")}
         if "T" in self.real and "frames" in style.groups:
@@ -241,8 +241,8 @@ class Sizes:
         return f"{name}[{axis}]" if name else None
 
     def derived(self, style: Style) -> dict[str, tuple[str, str]]:
-        """Symbols that follow from others: the grid of patches, their number, the width of a head."""
-        turned = {knob.symbol for knob in self.turned(style)}
+        """Symbols that follow from others: the grid of patches, their number, the head dimension."""
+        turned = {knob.symbol for knob in self.varied(style)}
         patches = [knob for knob in self.knobs if knob.symbol in ("p", "p1", "p2")]
         found: dict[str, tuple[str, str]] = {}
         if patches and style.image != "fixed" and self.spatial:

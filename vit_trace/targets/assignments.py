@@ -1,4 +1,4 @@
-"""`--set KEY=VALUE` and model flags for other people's models: names checked, values typed by what they replace."""
+"""Checks the names of --set and of flags for a library's model, and gives values the type of what they replace."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from vit_trace.base.roles import same_role
 from vit_trace.targets.complaints import nearest
 
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "none"}
-"""How the plain types are spoken of."""
+"""The types that --set can give, in words."""
 
 WORDS = {"true": True, "false": False, "none": None, "null": None, "yes": True, "no": False}
 
 
 def literal(text: str) -> Any:
-    """The value a text stands for: a Python literal, true, none; 224x224 as a pair; else the text itself."""
+    """The value of a text: a Python literal, true, none; 224x224 as a pair; else the text itself."""
     if text.lower() in WORDS:
         return WORDS[text.lower()]
     try:
@@ -33,7 +33,7 @@ def literal(text: str) -> Any:
 
 
 def typed(name: str, text: str, like: Any = inspect.Parameter.empty, annotation: Any = "") -> Any:
-    """The text as the type of what it replaces. Raises Refused where it is none of that type."""
+    """The text as the type of what it replaces. Raises Refused where it has another type."""
     value = literal(text)
     wants = wanted(like, annotation)
     if wants == {str}:
@@ -65,7 +65,7 @@ def is_square(like: Any) -> bool:
 
 
 def wanted(like: Any, annotation: Any) -> set[type]:
-    """The plain types that a parameter takes, by its annotation or else its default; none where it may be anything."""
+    """The types that a parameter takes, by its annotation or else its default; none where it takes anything."""
     if annotation in ("", inspect.Parameter.empty, None):
         return {type(like)} if type(like) in (float, bool) else set()
     text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
@@ -84,7 +84,7 @@ def wanted(like: Any, annotation: Any) -> set[type]:
 
 
 def call_values(given: Mapping[str, str], function: Callable[..., Any]) -> dict[str, Any]:
-    """--set values for a call, typed by its signature; an unknown name is refused with the nearest ones."""
+    """The values of --set for a call, typed by its signature. Raises Refused for an unknown name."""
     parameters = signature_of(function)
     if parameters is None:
         return {name: literal(text) for name, text in given.items()}
@@ -109,26 +109,26 @@ def signature_of(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter
 
 
 def named(parameters: Mapping[str, inspect.Parameter]) -> list[str]:
-    """Names that can be given by name."""
+    """Names of the parameters that can be given by name."""
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return [name for name, parameter in parameters.items() if parameter.kind in kinds]
 
 
 def missing(parameters: Mapping[str, inspect.Parameter], values: Mapping[str, Any]) -> list[str]:
-    """Parameters that have to be given and are not."""
+    """Parameters without a default that are not given."""
     empty = inspect.Parameter.empty
     return [name for name in named(parameters) if parameters[name].default is empty and name not in values]
 
 
 def unknown(name: str, names: Sequence[str], owner: str) -> Refused:
-    """The diagnostic of a hyperparameter that is none."""
+    """The refusal of a hyperparameter that does not exist."""
     near = nearest(name, names) or same_role(name, names)
     help = (f"did you mean {', '.join(near)}?",) if near else (f"it takes {', '.join(list(names)[:20])}",)
     return refuse("unknown-hyperparameter", f"{owner} takes no {name}", help=help)
 
 
 def from_flags(flags: Mapping[str, str], names: Sequence[str], spec: str) -> dict[str, str]:
-    """--image-size under the library's name for it; flags of the built-in ViT that say nothing here are refused."""
+    """--image-size under the library's name; other flags of the built-in ViT are refused."""
     found = {}
     for flag, text in flags.items():
         if flag == "batch_size":

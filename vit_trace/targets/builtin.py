@@ -1,4 +1,4 @@
-"""The built-in ViT as a target: a ViTConfig says all about it."""
+"""Makes the target of the built-in ViT from its config."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def builtin(config: ViTConfig, spec: str = "", given: Given | None = None, train: bool = False) -> Target:
-    """The target of `vit-trace` without a spec, or with a YAML file as `spec`; `given` is fed instead of its images."""
+    """The target of `vit-trace` without a spec, or with a YAML file as `spec`; `given` replaces its images."""
     sizes = {name: list(value) for name, value in msgspec.structs.asdict(config).items() if isinstance(value, tuple)}
     if given is not None and len(given.shape) == 4:
         config = msgspec.structs.replace(config, batch_size=given.shape[0])
@@ -58,7 +58,7 @@ def text_of(value: object) -> str:
 
 
 def only_input(texts: Sequence[str]) -> Given | None:
-    """What --input says: the model takes one tensor. Raises Refused."""
+    """The one tensor that --input may give. Raises Refused."""
     from vit_trace.base.refused import refuse
     from vit_trace.targets.inputs import parse_inputs
 
@@ -78,7 +78,7 @@ def given_inputs(given: Given) -> Inputs:
 
 
 def batched(config: ViTConfig, given: Given | None, batch: int) -> Inputs:
-    """What it is fed, with another number of images."""
+    """Its input with another number of images."""
     if given is not None:
         return given_inputs(given._replace(shape=(batch, *given.shape[1:])))
     return inputs(msgspec.structs.replace(config, batch_size=batch))
@@ -100,7 +100,7 @@ def inputs(config: ViTConfig) -> Inputs:
 
 
 def symbols(config: ViTConfig) -> dict[str, Symbol]:
-    """The quantities that sizes are made of, by their names in the field."""
+    """The quantities that make up sizes, under the field's names."""
     (height, width), (p1, p2) = config.image_size, config.patch_size
     h, w = height // p1, width // p2
     return {
@@ -131,7 +131,7 @@ PROBES = (
 
 
 def probe_settings(config: ViTConfig) -> list[ViTConfig]:
-    """The config with every size replaced; what decides the structure stays, but two layers stand for all."""
+    """The config with every size replaced and its structure kept, but for two layers in place of all."""
     return [
         msgspec.structs.replace(
             config,

@@ -1,4 +1,4 @@
-"""Exceptions of other people's code as one diagnostic each: what was asked, what it raised, and where in their file."""
+"""Turns exceptions of a library's or user's code into refusals, with the place and the words of the exception."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ INSTALLED = ("site-packages", "dist-packages")
 
 @contextlib.contextmanager
 def contained() -> Iterator[None]:
-    """Other people's prints go to stderr, their warnings nowhere, their SystemExit becomes an exception."""
+    """Sends foreign prints to stderr, drops foreign warnings, turns SystemExit into an exception."""
     with contextlib.redirect_stdout(sys.stderr), descriptor_moved(2), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -32,7 +32,7 @@ def contained() -> Iterator[None]:
 
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
-    """As `contained`, and what is printed goes nowhere: it has been printed before."""
+    """Like `contained`, but drops what is printed: the first run has printed it."""
     with contextlib.ExitStack() as stack:
         nowhere = stack.enter_context(open(os.devnull, "w"))
         stack.enter_context(contained())
@@ -43,7 +43,7 @@ def silenced() -> Iterator[None]:
 
 @contextlib.contextmanager
 def descriptor_moved(to: int) -> Iterator[None]:
-    """What libraries in C and other programs write to standard output goes where Python's own prints go."""
+    """Also moves what C libraries and child processes write to standard output."""
     try:
         kept = os.dup(1)
     except OSError:  # closed: nothing can reach it
@@ -65,7 +65,7 @@ class Exited(Exception):
 def refusal(
     code: str, message: str, error: BaseException | None = None, help: Iterable[str] = (), notes: Iterable[str] = ()
 ) -> Refused:
-    """One error, with the place in the user's own file that `error` was raised at and its words."""
+    """One error, with the line of the user's own file that raised `error`, and its words."""
     span = raised_at(error) if error is not None else None
     said = [words(error)] if error is not None else []
     return Refused(Diagnostic(code, "error", message, span, (*said, *notes), tuple(help)))
@@ -108,7 +108,7 @@ def syntax_span(error: SyntaxError) -> Source:
 
 
 def nearest(name: str, names: Iterable[str], count: int = 3, likeness: float = 0.5) -> list[str]:
-    """The names most like this one, upper and lower case alike; else those that begin with it, or contain it."""
+    """The most similar names, regardless of case; else those that begin with this one, or contain it."""
     known = {one.lower(): one for one in names}
     asked = name.lower()
     begun = sorted((one for one in known if asked and one.startswith(asked)), key=len)[:count]
@@ -123,8 +123,8 @@ def did_you_mean(name: str, names: Iterable[str], prefix: str = "") -> tuple[str
 
 
 def missing_library(library: str, extra: str, error: BaseException) -> Refused:
-    """The library is not installed, or it is and does not import."""
+    """The refusal where a library is not installed, or cannot be imported."""
     if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == library:
         return refusal("library-missing", f"{library} is not installed", help=(f"pip install 'vit-trace[{extra}]'",))
-    help = (f"python -c 'import {library}' shows the whole of it", f"pip install --upgrade 'vit-trace[{extra}]'")
+    help = (f"python -c 'import {library}' shows the whole traceback", f"pip install --upgrade 'vit-trace[{extra}]'")
     return refusal("library-broken", f"{library} is installed but does not import", error, help)

@@ -1,4 +1,4 @@
-"""What to feed a model that nobody described: its forward's parameters, its arguments and its first layer tell."""
+"""Guesses the input of an unknown model from its forward's parameters, its arguments and its first layer."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
 SIDE = 224
 OTHER_SIDES = (256, 384)
-"""Sides that are tried where nothing says what the image size is."""
+"""Image sizes to try where the model's is unknown."""
 
 FRAMES = 16
+"""Frames of a clip where the model's number is unknown."""
 
 CHANNELS, FEW_CHANNELS = 3, 4
-"""Channels of an image, and the most that one may have if the first convolution is to speak of images."""
+"""Channels of an image; the most at which the first convolution is taken to see images."""
 
 
 def guessed_plans(built: Built, request: Request, side: Any = None) -> list[Plan]:
@@ -62,7 +63,7 @@ def guessed_plans(built: Built, request: Request, side: Any = None) -> list[Plan
 
 
 def plan_of(kind: str, sizes: Mapping[str, int]) -> Plan:
-    """A plan of the kind of input, with the sizes that it has."""
+    """The plan for one kind of input, at these sizes."""
     if kind == "video":
         return Plan((Feed(None, ("b", "c", "T", "H", "W")),), sizes)
     if kind == "frames first":
@@ -76,7 +77,7 @@ def plan_of(kind: str, sizes: Mapping[str, int]) -> Plan:
 
 
 def other_axes(arguments: Mapping[str, Any]) -> tuple[int, ...] | None:
-    """The axes behind the channels where they are not those of an image: a series, a volume of any rank."""
+    """The axes after the channels where the input is not an image: a series, a volume of any rank."""
     shape, length = arguments.get("input_shape"), arguments.get("seq_len")
     if isinstance(shape, (tuple, list)) and shape and all(isinstance(one, int) for one in shape):
         return tuple(shape)
@@ -86,7 +87,7 @@ def other_axes(arguments: Mapping[str, Any]) -> tuple[int, ...] | None:
 
 
 def required(model: nn.Module) -> tuple[list[str], Any]:
-    """Names of forward's parameters that have to be given, and the annotation of the first."""
+    """Names of forward's parameters without a default, and the annotation of its first parameter."""
     try:
         parameters = list(inspect.signature(model.forward).parameters.values())
     except (TypeError, ValueError):
@@ -98,7 +99,7 @@ def required(model: nn.Module) -> tuple[list[str], Any]:
 
 
 def refuse_unknown_inputs(model: nn.Module, names: Sequence[str]) -> None:
-    """Refuse --input for arguments that forward has not, unless it takes any and none is like them. Raises Refused."""
+    """Refuse --input for arguments that forward does not take. Raises Refused."""
     try:
         parameters = inspect.signature(model.forward).parameters
     except (TypeError, ValueError):
@@ -113,7 +114,7 @@ def refuse_unknown_inputs(model: nn.Module, names: Sequence[str]) -> None:
 
 
 def image_of(arguments: Mapping[str, Any]) -> tuple[int, int] | None:
-    """The image size among the arguments; height and width may have their own."""
+    """The image size among the arguments, as one argument or one each for height and width."""
     values = {path[-1]: value for path, value in image_places(arguments)}
     if "image_height" in values and "image_width" in values:
         return values["image_height"], values["image_width"]
@@ -131,7 +132,7 @@ def first_layer(model: nn.Module) -> tuple[int, int]:
 
 
 def listed(sizes: Sizes, axes: tuple[str, ...]) -> Inputs:
-    """Images or volumes one by one, without an axis for the batch."""
+    """A list of images or volumes, without a batch axis."""
     import torch
 
     shape = tuple(sizes[axis] for axis in axes)

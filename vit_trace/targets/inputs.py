@@ -1,4 +1,4 @@
-"""What a model is fed: given with --input, or worked out from what is known of it.
+"""Defines plans for a model's inputs, and parses --input.
 
 A plan names the axes of every input (b, c, H, W …), so that the same plan feeds the model at other sizes.
 """
@@ -77,7 +77,7 @@ class Plan:
     fixed: Mapping[str, Any] = field(default_factory=dict)
 
     def inputs(self, changed: Sizes) -> Inputs:
-        """(args, kwargs) with some sizes changed; floats on meta, what has values on CPU."""
+        """(args, kwargs) with some sizes changed; floats on meta, integers with their values on CPU."""
         sizes = {**self.sizes, **changed}
         if self.make is not None:
             return self.make(sizes)
@@ -87,7 +87,7 @@ class Plan:
 
 
 def parse_inputs(texts: Sequence[str]) -> tuple[Given, ...]:
-    """What --input says. Raises Refused."""
+    """The inputs that --input gives. Raises Refused."""
     given: list[Given] = []
     for text in texts:
         found = INPUT.match(text.strip())
@@ -107,7 +107,7 @@ def parse_inputs(texts: Sequence[str]) -> tuple[Given, ...]:
 
 
 def given_plan(given: Sequence[Given], channels: int | None) -> Plan:
-    """The plan of what --input says: the batch is the first axis they share, images are known by their channels."""
+    """The plan for the inputs of --input: the batch is their shared first axis; channels tell which are images."""
     batch = given[0].shape[0] if given[0].shape else 0
     feeds, sizes = [], {"b": batch} if batch else {}
     for one in given:
@@ -129,7 +129,7 @@ def image_plan(batch: int, channels: int, height: int, width: int, name: str | N
 
 
 def pair(value: Any) -> tuple[int, int] | None:
-    """(height, width) of an image size as libraries write it: 224, (224, 224), (16, 224, 224), {"height": …}."""
+    """(height, width) of an image size in any library's form: 224, (224, 224), (16, 224, 224), {"height": …}."""
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, int):

@@ -1,4 +1,4 @@
-"""package.module:factory and path/file.py:Class: the user's own code, called with what --set gives."""
+"""Makes models of the user's own code, package.module:NAME or FILE.py:NAME, called with the values of --set."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def python_model(spec: str, request: Request) -> Foreign:
 
 
 def plans(built: Built, request: Request, arguments: dict[str, Any]) -> Any:
-    """What the model's class was called with says what to feed it, else what the factory is called with."""
+    """Plans by the arguments of the model's class, else of the factory."""
     from vit_trace.targets.guess import guessed_plans, image_of
 
     return guessed_plans(built, request, image_of(arguments))
 
 
 def by_arguments(recipe: Recipe, built: Built, value: Any, values: dict[str, Any], takes: dict[str, Any]) -> Recipe:
-    """Turn the factory's own arguments where it has any; else those of the class it makes."""
+    """Vary the factory's own arguments where it has any; else those of the class it makes."""
     from dataclasses import replace
 
     arguments = {**takes, **values}
@@ -78,7 +78,7 @@ def factory(spec: str, value: Any, request: Request) -> tuple[Callable[[], objec
             raise refuse("not-callable", f"{spec} is a model already: --set has nothing to set")
         return lambda: copied(value), {}, {}
     if not callable(value):
-        raise refuse("not-a-model", f"{spec} is {described(value)}, no function or class that makes a model")
+        raise refuse("not-a-model", f"{spec} is {described(value)}, not a function or class that makes a model")
     values = assignments.call_values(request.assigned, value)
     parameters = assignments.signature_of(value) or {}
     if lacking := assignments.missing(parameters, values):
@@ -100,7 +100,7 @@ def copied(model: Any) -> object:
 
 
 def importable(directory: str) -> None:
-    """Let the user's code import what lies beside it, as when it is run."""
+    """Let the user's code import its neighbours, as when it is run."""
     if directory not in sys.path:
         sys.path.insert(0, directory)
 

@@ -1,7 +1,4 @@
-"""Turns what a library knows of a model it has built into a target: its arguments, knobs and inputs.
-
-Libraries differ in how a model is made and made again, and in what it is fed; everything else is here.
-"""
+"""Makes the target of a built model: its arguments, knobs and inputs. What differs between libraries is in a Recipe."""
 
 from __future__ import annotations
 
@@ -22,8 +19,8 @@ if TYPE_CHECKING:
     from vit_trace.record.build.anyhow import Built
 
 
-def plain(values: Mapping[str, Any]) -> dict[str, Value]:
-    """What of the arguments can be shown and saved: numbers, texts, lists of them."""
+def showable(values: Mapping[str, Any]) -> dict[str, Value]:
+    """The arguments that can be shown and saved: numbers, texts, lists of them."""
     found: dict[str, Value] = {}
     for name, value in values.items():
         if isinstance(value, (bool, int, float, str)):
@@ -77,7 +74,7 @@ def assemble(recipe: Recipe, request: Request) -> Foreign:
         plans: Sequence[Plan] = [given_plan(request.given, integer_of(arguments, "channels"))]
     else:
         plans = recipe.plans(built)
-    hyperparameters = plain(arguments)
+    hyperparameters = showable(arguments)
     return Foreign(
         recipe.spec,
         make,

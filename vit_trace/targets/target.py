@@ -1,4 +1,4 @@
-"""A target: something that can be built with given hyperparameters and given an input. It imports nothing heavy."""
+"""Defines a target: a model that can be built with given hyperparameters and given an input. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def value_words(value: Value) -> str:
 
 @dataclass(frozen=True)
 class Target:
-    """What a spec stands for.
+    """The model of a spec.
 
     `build` and `inputs` may import torch; `inputs` gives the (args, kwargs) of forward, on the meta device. `probes`
     gives the same target at other settings; the last confirms what the others suggest. `foreign` is the
@@ -65,12 +65,12 @@ class Target:
     feeds: Callable[[int], Sequence[Callable[[], Inputs]]] | None = None
 
     def fed(self, batch: int | None) -> Sequence[Callable[[], Inputs]]:
-        """The ways to feed it at a batch, None being its own."""
+        """The ways to feed it at a batch; None is its own batch."""
         batch = self.batch if batch is None else batch
         return [self.inputs] if self.feeds is None or batch is None else self.feeds(batch)
 
     def record(self, device: str = "meta") -> schema.Target:
-        """What the trace says of it."""
+        """What a trace records about it."""
         return schema.Target(self.spec, self.class_name, dict(self.hyperparameters), device)
 
 
@@ -78,8 +78,8 @@ class Target:
 class Foreign:
     """A model of a library or of the user, built once.
 
-    `arguments` is what it was made of, under the library's names; `again` makes it with some of that changed; `plans`
-    are ways to feed it, the first that its forward takes counts; `usual` those it was made for, whatever it is given.
+    `arguments` made it, under the library's names; `again` makes it with some of them changed. `plans` are ways to feed
+    it: the first that its forward takes counts. `usual` are the plans without --input.
     """
 
     spec: str
@@ -91,7 +91,7 @@ class Foreign:
     plans: Sequence[Plan]
     hyperparameters: Mapping[str, Value] = field(default_factory=dict)
     train: bool = False
-    heard: bool = True  # what its code prints has not been printed before
+    heard: bool = True  # whether what its code prints is new
     usual: Callable[[Built], Sequence[Plan]] = lambda _: ()
     fitting: list[Plan] = field(default_factory=list, compare=False)  # the plan that its forward took, once it ran
 

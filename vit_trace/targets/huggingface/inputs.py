@@ -1,4 +1,4 @@
-"""What a Hugging Face model is fed, from the names its forward wants and the sizes its config gives."""
+"""Plans the inputs of a Hugging Face model from its forward's parameters and its config's sizes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from vit_trace.targets.request import Request
 
 SIDE = 224
 OTHER_SIDES = (512, 1024, 1536)
-"""Sides that are tried where the config says nothing of an image size."""
+"""Image sizes to try where the config has none."""
 
 GRIDS = ("image_grid_thw", "grid_thw", "image_grid_hw")
 """Arguments with the grid of patches of each image, whose patches stand in one row."""
 
 PAIR = 2
-"""Images that are compared, where a model takes them so."""
+"""Images in a pair, for a model that compares two."""
 
 TOKENS = 8
 """Text tokens, where a model reads text too."""
@@ -53,14 +53,14 @@ def hf_plans(model: Any, config: Any, request: Request) -> list[Plan]:
     if not plans:
         needed = [name for name, one in parameters.items() if one.default is inspect.Parameter.empty and one.kind < 2]
         what = ", ".join(needed) or ", ".join(list(parameters)[:4])
-        message = f"forward of {type(model).__name__} takes no images but {what}"
+        message = f"forward of {type(model).__name__} takes {what}, not images"
         help = (" ".join(f"--input {name}=2x16" for name in needed or ["NAME"]),)
         raise refuse("needs-input", message, help=help)
     return plans
 
 
 def vision_part(config: Any) -> Any:
-    """The config of what sees the images."""
+    """The config of the part that takes the images."""
     for name in VISION:
         part = getattr(config, name, None)
         if is_config(part):
@@ -87,7 +87,7 @@ def frames_of(config: Any) -> int:
 
 
 def image_feeds(model: Any, names: set[str], vision: Any, frames: int, channels: int) -> Iterator[Feed]:
-    """The image itself, under the name and with the axes the model wants."""
+    """The image, under the name and with the axes that the model takes."""
     main = getattr(model, "main_input_name", "pixel_values")
     order = [main, "pixel_values", "pixel_values_videos", "images", "pixel_values_images", "image"]
     name = next((one for one in order if one in names and one not in ("input_ids", "input_values")), None)
@@ -111,7 +111,7 @@ def flat_patches(name: str, vision: Any, channels: int) -> Feed:
 
 
 def masks(model: Any, names: set[str], vision: Any, sizes: dict[str, int]) -> Iterator[Feed]:
-    """Masks that a forward cannot do without."""
+    """Masks that a forward requires."""
     parameters = inspect.signature(model.forward).parameters
     if "bool_masked_pos" in names and parameters["bool_masked_pos"].default is inspect.Parameter.empty:
         time = "T//pt*" if "T" in sizes else ""
@@ -123,7 +123,7 @@ def masks(model: Any, names: set[str], vision: Any, sizes: dict[str, int]) -> It
 
 
 def grid_plan(config: Any, vision: Any, names: set[str], grid: str, sizes: dict[str, int]) -> Plan:
-    """Images as rows of patches, with the grid of each, and as many image tokens in the text as they become."""
+    """Images as rows of patches with the grid of each, and as many image tokens in the text."""
     patch, merge = first(vision, (*ROLES["patch"], "spatial_patch_size"), 14), first(vision, ("spatial_merge_size",), 2)
     depth = sizes["c"] * first(vision, ("temporal_patch_size",), 1) * patch * patch
     main = next((name for name in ("pixel_values", "hidden_states") if name in names), "pixel_values")
