@@ -11,12 +11,14 @@ from conftest import model_state
 from einops import einsum as einops_einsum
 from einops import pack, rearrange, reduce, repeat, unpack
 from helpers.oracle import module_calls, traced_calls
+from helpers.places import ROOT
 from torch import Tensor, nn
 
 import vit_trace
 from vit_trace.config import ViTConfig
 from vit_trace.probing.run import run
 from vit_trace.record.record import RecordOptions, record
+from vit_trace.record.source import frames
 from vit_trace.targets.builtin import builtin
 from vit_trace.vit import ViT
 
@@ -426,3 +428,16 @@ def test_two_files_of_the_same_text_keep_their_own_names(tmp_path):
         trace = vit_trace.trace(scope["M"](), torch.zeros(1))
         stage = next(stage for stage in trace.stages if stage.operation == "mul")
         assert stage.source.file == str(path) and stage.source.text == "x * 2"
+
+
+@pytest.mark.parametrize(
+    ("file", "owner"),
+    [
+        ("vit_trace/vit.py", frames.OWN),
+        ("vit_trace/targets/building.py", frames.LIBRARY),
+        ("vit_trace/record/recorder.py", frames.LIBRARY),
+        ("tests/helpers/classic_vit.py", frames.OWN),
+    ],
+)
+def test_the_package_is_not_taken_for_a_model_of_the_user(file, owner):
+    assert frames.owner(str(ROOT / file)) == owner

@@ -13,6 +13,7 @@ import sysconfig
 from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 from types import CodeType, FrameType, TracebackType
 from typing import NamedTuple
 
@@ -21,7 +22,8 @@ from vit_trace.base.trace import Source
 OWN, LIBRARY, EINOPS = range(3)
 """Who wrote a file: the model's author, a library whose steps are not the reader's (torch, stdlib, us), einops."""
 
-PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PACKAGE = str(Path(os.path.abspath(__file__)).parents[2])
+"""The directory of vit_trace."""
 MODEL_FILE = os.path.join(PACKAGE, "vit.py")
 MACHINERY = (os.path.join(PACKAGE, ""),)
 """Where torch and the recorder hand calls on to each other."""
