@@ -99,7 +99,7 @@ def test_a_traceback_is_walked_below_a_frame():
         outer()
     except ValueError as error:
         here, traceback = sys._getframe().f_code, error.__traceback__
-    names = [entry.frame.f_code.co_name for entry in entries(traceback)]
+    names = [frame.f_code.co_name for frame, _ in entries(traceback)]
     assert names == [here.co_name, "outer", "inner"]
-    assert [entry.frame.f_code.co_name for entry in entries(traceback, outer.__code__)] == ["inner"]
-    assert len(list(entries(traceback, test_what_no_rung_builds_raises_its_own_error.__code__))) == 3
+    assert [frame.f_code.co_name for frame, _ in entries(traceback, outer.__code__)] == ["inner"]
+    assert len(entries(traceback, test_what_no_rung_builds_raises_its_own_error.__code__)) == 3

@@ -7,21 +7,21 @@ from collections.abc import Iterable, Sequence
 
 SIGNS = {
     "add": "+",
-    "iadd": "+=",
-    "add_": "+=",
     "radd": "+",
     "sub": "-",
-    "isub": "-=",
-    "sub_": "-=",
     "rsub": "-",
     "mul": "*",
-    "imul": "*=",
-    "mul_": "*=",
     "rmul": "*",
     "div": "/",
     "truediv": "/",
     "rtruediv": "/",
     "div_": "/=",
+    "iadd": "+=",
+    "add_": "+=",
+    "isub": "-=",
+    "sub_": "-=",
+    "imul": "*=",
+    "mul_": "*=",
 }
 """Arithmetic as it is written."""
 

@@ -43,7 +43,7 @@ def build_failure(error: BaseException, known: Diagnostic, build: Callable[[Mapp
         build: builds with some hyperparameters set; raises where that does not work.
     """
     entries = frames.entries(error.__traceback__)
-    links = [Link(*entry, None) for entry in entries if not is_machinery(entry.frame.f_code.co_filename)]
+    links = [Link(frame, lasti, None) for frame, lasti in entries if not is_machinery(frame.f_code.co_filename)]
     if not links:
         return known
     met, text = spoken(next((link for link in reversed(links) if is_own(link.frame)), links[-1]))

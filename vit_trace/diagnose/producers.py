@@ -138,9 +138,6 @@ def producer(scene: Scene, side: Side, sources: Sources | None) -> Producer | No
     return Producer(side.name, side.size, formula, made.name or made.operation, stage=made.index)
 
 
-# -- sibling blocks as witnesses -----------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Siblings:
     """The same parameter in the other blocks: how long its axis is there."""

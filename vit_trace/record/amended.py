@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
+from msgspec.structs import replace
 from torch.overrides import TorchFunctionMode
 
 from vit_trace.base.trace import Source
@@ -44,12 +45,7 @@ class CalledAgain(TorchFunctionMode):
                 return False
             if frame.f_code.co_filename == self.span.file:
                 at = frames.span(frame.f_code, frame.f_lasti)
-                if at is not None and span_ends(at) == span_ends(self.span):
+                if at is not None and replace(at, text=self.span.text) == self.span:
                     return True
             frame = frame.f_back
         return False
-
-
-def span_ends(span: Source) -> tuple[int, int, int, int]:
-    """(line, column, end line, end column)"""
-    return span.line, span.column, span.end_line, span.end_column

@@ -101,7 +101,8 @@ def prepared(recorder: Recorder, train: bool, lines: Lines | None) -> Iterator[N
     with ExitStack() as stack:
         flags = [(module, module.training) for module in recorder.modules]
         if any(training is not train for _, training in flags):
-            stack.callback(restore_training, flags)
+            for module, training in flags:
+                stack.callback(setattr, module, "training", training)
             with contextlib.suppress(RecursionError):  # a module that holds itself: its own flags are all set by then
                 recorder.model.train(train)
         stack.enter_context(torch.random.fork_rng(devices=[]))
@@ -120,11 +121,6 @@ def prepared(recorder: Recorder, train: bool, lines: Lines | None) -> Iterator[N
         if lines is not None:
             stack.enter_context(lines.forward(recorder))
         yield
-
-
-def restore_training(flags: list[tuple[nn.Module, bool]]) -> None:
-    for module, training in flags:
-        module.training = training
 
 
 def add_inputs(recorder: Recorder, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -153,17 +149,16 @@ def parameter_names(model: nn.Module) -> list[str]:
 
 def assemble(recorder: Recorder, error: BaseException | None, options: RecordOptions) -> Trace:
     """The trace of what the recorder saw."""
-    failure = None
-    if error is not None:
-        failure = failure_of(error, failing_step(error, recorder), recorder)
+    failure = None if error is None else failure_of(error, failing_step(error, recorder), recorder)
     count_uncalled(recorder)
     model = recorder.model
     stages = tuple(step.frozen() for step in recorder.steps)
+    device = next((parameter.device.type for parameter in model.parameters()), "cpu")
     parameters = list(model.named_parameters())
     return Trace(
         schema="vit-trace/1",
         versions=Versions(__version__, str(torch.__version__), platform.python_version()),
-        target=options.target or Target(spec="", class_=type(model).__name__, device=device_of(model)),
+        target=options.target or Target(spec="", class_=type(model).__name__, device=device),
         symbols=dict(options.symbols),
         construction=options.construction,
         parameters=tuple(parameter_record(name, parameter) for name, parameter in parameters),
@@ -206,8 +201,3 @@ def count_uncalled(recorder: Recorder) -> None:
 def parameter_record(name: str, parameter: torch.Tensor) -> Parameter:
     shape = () if is_lazy(parameter) else tuple(parameter.shape)
     return Parameter(name, shape, SIZES[shape], DTYPES[parameter.dtype])
-
-
-def device_of(model: nn.Module) -> str:
-    """Kind of device the model's parameters are on; "cpu" for a model without any."""
-    return next((parameter.device.type for parameter in model.parameters()), "cpu")

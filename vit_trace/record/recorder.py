@@ -26,6 +26,7 @@ from vit_trace.record.meta.tensors import argument_specs, specs
 from vit_trace.record.source import frames
 from vit_trace.record.source.makers import Makers, tensors_given
 
+Specs = tuple[TensorSpec, ...]
 CALL_IMPL: CodeType = nn.Module._call_impl.__code__
 LIBRARY_MODULES = ("torch.", "einops.")
 MULTI_HEAD_ATTENTION = F.multi_head_attention_forward
@@ -112,13 +113,6 @@ def is_library(module: nn.Module) -> bool:
     return (getattr(forward, "__module__", None) or "").startswith(LIBRARY_MODULES)
 
 
-def pattern_of(module: nn.Module) -> str | None:
-    """The pattern of an einops layer."""
-    if type(module).__module__.startswith("einops."):
-        return getattr(module, "pattern", None)
-    return None
-
-
 def know(model: nn.Module) -> dict[int, Known]:
     """What the recorder needs of each module, by identity."""
     known: dict[int, Known] = {}
@@ -132,7 +126,8 @@ def know(model: nn.Module) -> dict[int, Known]:
                 if is_lazy(parameter):
                     lazy.append(name)
         opaque = not module._modules and is_library(module)
-        known[id(module)] = Known(module, path, type(module).__name__, pattern_of(module), opaque, own, tuple(lazy))
+        pattern = getattr(module, "pattern", None) if type(module).__module__.startswith("einops.") else None
+        known[id(module)] = Known(module, path, type(module).__name__, pattern, opaque, own, tuple(lazy))
     return known
 
 
@@ -180,16 +175,7 @@ class Recorder(TorchFunctionMode):
                     for number in [number for number, hook in hooks.items() if hook in (self.enter, self.leave)]:
                         del hooks[number]
 
-    # -- stages ----------------------------------------------------------------------------------------------------
-
-    def add(
-        self,
-        location: Location,
-        kind: Kind,
-        operation: str,
-        inputs: tuple[TensorSpec, ...],
-        outputs: tuple[TensorSpec, ...] = (),
-    ) -> Step:
+    def add(self, location: Location, kind: Kind, operation: str, inputs: Specs, outputs: Specs = ()) -> Step:
         """Append a stage inside the innermost open one; its name is made unique."""
         if self.limit is not None and len(self.steps) >= self.limit:
             raise Enough
@@ -228,8 +214,8 @@ class Recorder(TorchFunctionMode):
         self.close_einops()
         while self.open:
             step = self.open.pop()
-            self.opaque -= known.opaque if step.module == known.path else 0
             if step.module == known.path:
+                self.opaque -= known.opaque
                 with UNHEARD():
                     step.outputs = specs(output)
                     if self.makers is not None:
@@ -238,8 +224,6 @@ class Recorder(TorchFunctionMode):
 
     def close_einops(self) -> None:
         self.einops_frame = self.einops_step = None
-
-    # -- functions -------------------------------------------------------------------------------------------------
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -306,7 +290,7 @@ class Recorder(TorchFunctionMode):
         outputs = specs(out)
         if step is not None:
             self.extend_einops(step, name, outputs)
-        elif outputs and not (name in UNLESS_CHANGED and unchanged(inputs, outputs)):
+        elif outputs and not (name in UNLESS_CHANGED and is_unchanged(inputs, outputs)):
             step = self.function_stage(site, name, inputs, outputs)
         if self.makers is not None:
             self.note(step, name, (args, kwargs), out)
@@ -327,9 +311,7 @@ class Recorder(TorchFunctionMode):
                 self.makers.note_inputs(step.index, tensors)
                 self.makers.note_outputs(step.index, out)
 
-    def function_stage(
-        self, site: frames.Site, name: str, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
-    ) -> Step:
+    def function_stage(self, site: frames.Site, name: str, inputs: Specs, outputs: Specs) -> Step:
         self.close_einops()
         operation = name.strip("_") if name.startswith("__") else name
         return self.add(self.locate(site, operation), "function", operation, inputs, outputs)
@@ -352,8 +334,6 @@ class Recorder(TorchFunctionMode):
                 label = ", ".join(name for name in bound.names if name != "_")
         return Location(module, f"{module}.{label}" if module else label, source)
 
-    # -- einops ----------------------------------------------------------------------------------------------------
-
     def einops_stage(self, site: frames.Site) -> Step | None:
         """The stage of the einops call that is running, opened at the first torch call that it makes."""
         if site.einops is None or not self.open:
@@ -372,21 +352,17 @@ class Recorder(TorchFunctionMode):
                 self.makers.note_inputs(step.index, tensors_given(call.given, {}))
         return step
 
-    def extend_einops(self, step: Step, name: str, outputs: tuple[TensorSpec, ...]) -> None:
+    def extend_einops(self, step: Step, name: str, outputs: Specs) -> None:
         """The last tensor an einops function makes is what it returns; `unpack` reshapes one slice per packed part."""
         if not outputs:
             return
-        if step.operation == "unpack":
-            if name != "reshape":
-                return
+        if step.operation != "unpack":
+            step.outputs = outputs
+        elif name == "reshape":
             made = () if step.outputs is step.inputs else step.outputs
             step.outputs = (*made, TensorSpec(f"[{len(made)}]", outputs[0].shape, outputs[0].dims, outputs[0].dtype))
-        else:
-            step.outputs = outputs
 
 
-def unchanged(inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> bool:
+def is_unchanged(inputs: Specs, outputs: Specs) -> bool:
     """Whether a call gave its first tensor back in the same shape and dtype."""
-    if not inputs or len(outputs) != 1:
-        return False
-    return inputs[0].shape == outputs[0].shape and inputs[0].dtype == outputs[0].dtype
+    return [(spec.shape, spec.dtype) for spec in inputs[:1]] == [(spec.shape, spec.dtype) for spec in outputs]

@@ -17,14 +17,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from vit_trace.base.trace import Trace
-from vit_trace.record.build.anyhow import (
-    INITIALISED,
-    UNINITIALISED,
-    Factory,
-    change_tensors,
-    move_to_meta,
-    tensors_of,
-)
+from vit_trace.record.build.anyhow import INITIALISED, UNINITIALISED, Factory, change_tensors, move_to_meta, tensors_of
 from vit_trace.record.record import GUESSED, RecordOptions, record
 
 SMALL = 400_000_000
@@ -72,9 +65,6 @@ class Rung:
     mixes: bool = False
     rules: bool = True
     quick: bool = True
-
-
-# -- rungs ---------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -164,9 +154,6 @@ class Meeting(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-# -- tracing on them -----------------------------------------------------------------------------------------------
-
-
 class Traced(NamedTuple):
     """A trace, and the rung that it was made on."""
 
@@ -187,7 +174,8 @@ def trace_anyhow(
             if first is None:
                 raise
             continue
-        if not stopped_by_meta(trace):
+        words = trace.failure.exception if trace.failure is not None else ""
+        if not any(word in words for word in METAS_WORDS):
             return Traced(trace, rung)
         first = first or Traced(trace, rung)
     assert first is not None
@@ -203,8 +191,3 @@ def trace_on(rung: Rung, runnable: Runnable, given: Given, options: RecordOption
             other = record(*ready, replace(options, truth=False))
             return other if other.failure is None else trace
         return trace
-
-
-def stopped_by_meta(trace: Trace) -> bool:
-    """Whether a forward failed for what meta or fake tensors cannot do; torch's own words are in the failure."""
-    return trace.failure is not None and any(word in trace.failure.exception for word in METAS_WORDS)

@@ -83,9 +83,6 @@ def build_anyhow(factory: Factory, rules: bool = True) -> Built:
     return BUILD_RUNGS[-1].build(factory, rules)
 
 
-# -- modes ---------------------------------------------------------------------------------------------------------
-
-
 class Lean(TorchFunctionMode):
     """Answers initialisers and factories by shape rule; everything else goes to torch."""
 
@@ -122,8 +119,6 @@ class Empty(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-# -- rungs ---------------------------------------------------------------------------------------------------------
-
 ON_META = BuildRung("on meta", "meta", lambda rules: Lean() if rules else nullcontext(), moves=False)
 WITH_VALUES = BuildRung("on meta, with linspace, arange and the like on CPU", "meta", lambda _: Values(), moves=True)
 MOVED = BuildRung("on CPU without initialising, then moved to meta", "cpu", lambda _: Empty(), moves=True)
@@ -132,9 +127,6 @@ BUILD_RUNGS = (ON_META, WITH_VALUES, MOVED)
 
 UNINITIALISED = BuildRung("on CPU without initialising", "cpu", lambda _: Empty(), moves=False)
 INITIALISED = BuildRung("on CPU", "cpu", lambda _: nullcontext(), moves=False)
-
-
-# -- from one device to another ------------------------------------------------------------------------------------
 
 
 def tensors_of(model: nn.Module) -> Iterator[Tensor]:

@@ -19,7 +19,7 @@ from torch import nn
 
 from vit_trace.base.trace import Construction, Number, Source
 from vit_trace.record.source import frames
-from vit_trace.record.source.lines import Tracer, current
+from vit_trace.record.source.lines import current
 
 
 class Seen(NamedTuple):
@@ -86,7 +86,15 @@ class Watch:
         if self.depth == 0 and (call := call_of(frame)) is not None:
             self.calls.setdefault(id(call[0]), call)
         self.depth += 1
-        return self.on_return if inner is None else also_on_return(inner, self.on_return)
+        if inner is None:
+            return self.on_return
+
+        def on_event(frame: FrameType, event: str, argument: Any) -> Any:
+            inner(frame, event, argument)
+            self.on_return(frame, event, argument)
+            return on_event
+
+        return on_event
 
     def on_return(self, frame: FrameType, event: str, argument: Any) -> Any:
         if event == "return":
@@ -110,23 +118,10 @@ class Watch:
         return tuple(record for path in paths.values() for record in found.get(path, []))
 
 
-def also_on_return(first: Tracer, second: Tracer) -> Tracer:
-    """The trace function that tells one everything, the other when the frame returns."""
-
-    def on_event(frame: FrameType, event: str, argument: Any) -> Any:
-        first(frame, event, argument)
-        if event == "return":
-            second(frame, event, argument)
-        return on_event
-
-    return on_event
-
-
 def call_of(frame: FrameType) -> tuple[nn.Module, Call] | None:
     """(module, arguments) of the `__init__` that `frame` begins; None where it makes no module."""
-    code, values = frame.f_code, frame.f_locals
+    code, values, names = frame.f_code, frame.f_locals, frame.f_code.co_varnames
     count = code.co_argcount + code.co_kwonlyargcount
-    names = code.co_varnames
     module = values.get(names[0]) if count else None
     if not isinstance(module, nn.Module):
         return None
@@ -139,28 +134,21 @@ def call_of(frame: FrameType) -> tuple[nn.Module, Call] | None:
 
 def quantities(frame: FrameType) -> Iterator[Seen]:
     """Numbers that an `__init__` computed: local variables that are no arguments, then public attributes it set."""
-    values = frame.f_locals
-    code = frame.f_code
+    code, values = frame.f_code, frame.f_locals
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     module = values.get(names[0]) if names else None
     if not isinstance(module, nn.Module) or "_modules" not in module.__dict__:
         return
     variables, attributes = stores(code.co_filename, code)
     known = {name: value for name in names[1:] if is_quantity(value := values.get(name))}
-    for name, source in variables.items():
-        value = values.get(name)
-        if is_quantity(value) and not name.startswith("_") and not same(known.get(name), value):
-            known[name] = value
-            yield Seen(module, name, value, source)
-    for name, source in attributes.items():
-        value = vars(module).get(name)
-        if is_quantity(value) and not name.startswith("_") and not same(known.get(name), value):
-            yield Seen(module, name, value, source)
-
-
-def same(one: object, other: object) -> bool:
-    """Equal, and of one type: 1 is not 1.0 here."""
-    return type(one) is type(other) and one == other
+    for held, sources in ((values, variables), (vars(module), attributes)):
+        for name, source in sources.items():
+            value, before = held.get(name), known.get(name)
+            same = type(value) is type(before) and value == before  # 1 is not 1.0 here
+            if is_quantity(value) and not name.startswith("_") and not same:
+                if held is values:
+                    known[name] = value
+                yield Seen(module, name, value, source)
 
 
 def is_quantity(value: object) -> TypeGuard[Number | tuple[int, ...]]:
@@ -178,15 +166,12 @@ def stores(filename: str, code: CodeType) -> tuple[dict[str, Source | None], dic
     variables: dict[str, Source | None] = {}
     attributes: dict[str, Source | None] = {}
     for step in listing:
-        if step.opname == "STORE_ATTR":
-            attributes[str(step.argval)] = statement(code, step.offset)
-        elif step.offset in looped:
-            continue
-        elif step.opname in frames.STORES:
-            variables[str(step.argval)] = statement(code, step.offset)
-        elif step.opname in frames.DOUBLE_STORES and isinstance(step.argval, tuple):
-            count = 2 if step.opname == "STORE_FAST_STORE_FAST" else 1
-            variables.update((str(name), statement(code, step.offset)) for name in step.argval[:count])
+        if step.offset not in looped:
+            line = frames.positions(code)[step.offset // 2][0]
+            source = frames.source(filename, line, line, None, None) if line else None
+            (attributes if step.opname == "STORE_ATTR" else variables).update(
+                dict.fromkeys(frames.stored(step), source)
+            )
     return variables, attributes
 
 
@@ -197,14 +182,8 @@ def loop_variables(listing: list[dis.Instruction]) -> set[int]:
         if step.opname != "FOR_ITER":
             continue
         for following in listing[place + 1 :]:
-            stores = following.opname in frames.STORES or following.opname in frames.DOUBLE_STORES
-            if not stores and following.opname != "UNPACK_SEQUENCE":
+            if not frames.stored(following) and following.opname != "UNPACK_SEQUENCE":
                 break
-            found.add(following.offset)
+            if following.opname != "STORE_ATTR":
+                found.add(following.offset)
     return found
-
-
-def statement(code: CodeType, offset: int) -> Source | None:
-    """The line that holds the instruction at `offset`."""
-    line = frames.positions(code)[offset // 2][0]
-    return frames.source(code.co_filename, line, line, None, None) if line else None

@@ -15,14 +15,7 @@ import torch
 from vit_trace.record.meta import arrange, contract, create, elementwise, reduce, window
 from vit_trace.record.meta.core import Rule
 
-RULES: dict[Any, Rule] = {
-    **elementwise.RULES,
-    **contract.RULES,
-    **reduce.RULES,
-    **window.RULES,
-    **arrange.RULES,
-    **create.RULES,
-}
+RULES: dict[Any, Rule] = elementwise.RULES | contract.RULES | reduce.RULES | window.RULES | arrange.RULES | create.RULES
 
 _rule = RULES.get
 _dispatch_modes: Callable[[], int] = torch._C._len_torch_dispatch_stack

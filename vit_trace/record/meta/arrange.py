@@ -81,10 +81,6 @@ def is_view(shape: Shape, strides: Shape, target: Shape) -> bool:
     return True
 
 
-def reshape_method(x: Any, *shape: Any) -> Any:
-    return reshape(x, shape[0] if isinstance(shape[0], (tuple, list)) else shape)
-
-
 def reshape(input: Any, shape: Any) -> Any:
     if sure(input).is_contiguous():
         return NotImplemented
@@ -173,10 +169,6 @@ def flip(input: Any, dims: Any) -> torch.Tensor:
     return input.clone()  # type: ignore[no-any-return]
 
 
-def flip_method(x: Any, *dims: Any) -> torch.Tensor:
-    return flip(x, dims[0] if type(dims[0]) in (tuple, list) else dims)
-
-
 def repeat(input: Any, *repeats: Any) -> torch.Tensor:
     times, shape = sizes_of(repeats), sure(input).shape
     require(len(times) >= len(shape))
@@ -205,8 +197,8 @@ RULES: dict[Any, Rule] = {
         }
     ),
     torch.reshape: reshape,
-    torch.Tensor.reshape: reshape_method,
+    torch.Tensor.reshape: lambda x, *shape: reshape(x, shape[0] if isinstance(shape[0], (tuple, list)) else shape),
     torch.flip: flip,
-    torch.Tensor.flip: flip_method,
+    torch.Tensor.flip: lambda x, *dims: flip(x, dims[0] if type(dims[0]) in (tuple, list) else dims),
     F.embedding: embedding,
 }

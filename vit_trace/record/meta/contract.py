@@ -47,10 +47,6 @@ def matmul(input: Any, other: Any) -> torch.Tensor:
     return fresh(product_shape(input.shape, other.shape), dtype)
 
 
-def rmatmul(input: Any, other: Any) -> torch.Tensor:
-    return matmul(other, input)
-
-
 def mm(input: Any, mat2: Any) -> torch.Tensor:
     require(input.ndim == mat2.ndim == 2)
     return matmul(input, mat2)
@@ -84,10 +80,6 @@ def einsum_labels(equation: Any) -> tuple[str, str, str]:
     return left, right, out
 
 
-def einsum_sizes(labels: str, shape: Shape) -> dict[str, int]:
-    return dict(zip(labels, shape, strict=True))
-
-
 def einsum_order(a: Mapping[str, int], b: Mapping[str, int], out: str) -> list[str]:
     """The result's labels as the matrix product has them: the batch first, then rows, then columns."""
     rows = [label for label in out if a.get(label, 1) != 1 and b.get(label, 1) == 1]
@@ -102,7 +94,8 @@ def einsum(equation: Any, *operands: Any) -> torch.Tensor:
     a, b = operands[0] if len(operands) == 1 else operands
     dtype = sure_float(a).dtype
     left, right, out = einsum_labels(equation)
-    rows, columns = einsum_sizes(left, a.shape), einsum_sizes(right, sure_alike(b, dtype).shape)
+    rows = dict(zip(left, a.shape, strict=True))
+    columns = dict(zip(right, sure_alike(b, dtype).shape, strict=True))
     require(0 not in a.shape and 0 not in b.shape)
     require(all(columns.get(label, size) in (size, 1) or size == 1 for label, size in rows.items()))
     summed = (set(left) | set(right)) - set(out)
@@ -131,7 +124,14 @@ def attention(
 
 RULES: dict[Any, Rule] = {
     **table(
-        {"matmul __matmul__": matmul, "__rmatmul__": rmatmul, "mm": mm, "bmm": bmm, "addmm": addmm, "baddbmm": baddbmm}
+        {
+            "matmul __matmul__": matmul,
+            "__rmatmul__": lambda input, other: matmul(other, input),
+            "mm": mm,
+            "bmm": bmm,
+            "addmm": addmm,
+            "baddbmm": baddbmm,
+        }
     ),
     F.linear: linear,
     torch.einsum: einsum,

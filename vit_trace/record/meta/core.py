@@ -4,7 +4,8 @@ Knows broadcasting, strides and memory formats. Knows no torch function by name 
 helper that cannot be certain raises `Unsure`, and torch answers instead.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ INTEGERS = frozenset((torch.uint8, torch.int8, torch.int16, torch.int32, torch.i
 ORDINARY = FLOATS | INTEGERS | {torch.bool}
 NUMBERS = frozenset((int, float))
 
+product = math.prod
 _strided = torch.strided
 _empty = torch.empty
 _empty_strided = torch.empty_strided
@@ -39,15 +41,10 @@ def require(condition: bool) -> None:
 
 def sure(tensor: torch.Tensor) -> torch.Tensor:
     """The tensor itself, if it is one whose shape, dtype and strides tell all there is to know."""
-    if (
-        type(tensor) in PLAIN
-        and tensor.is_meta
-        and tensor.dtype in ORDINARY
-        and tensor.layout is _strided
-        and not (tensor.requires_grad and _grad_enabled())
-    ):
-        return tensor
-    raise Unsure
+    ordinary = type(tensor) in PLAIN and tensor.is_meta and tensor.dtype in ORDINARY and tensor.layout is _strided
+    if not ordinary or (tensor.requires_grad and _grad_enabled()):
+        raise Unsure
+    return tensor
 
 
 def sure_float(tensor: torch.Tensor) -> torch.Tensor:
@@ -69,8 +66,9 @@ def writable(tensor: torch.Tensor) -> torch.Tensor:
     return tensor
 
 
-def require_number(value: Any) -> None:
-    require(type(value) in NUMBERS and (type(value) is float or -_LARGE < value < _LARGE))
+def require_number(*values: Any) -> None:
+    for value in values:
+        require(type(value) in NUMBERS and (type(value) is float or -_LARGE < value < _LARGE))
 
 
 def fresh(shape: Shape, dtype: torch.dtype) -> torch.Tensor:
@@ -86,13 +84,6 @@ def fresh_as(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """A new tensor in the layout `preserve_format` gives; clone, unlike empty_like, is C++ on meta."""
     copy = tensor.clone()
     return copy if copy.dtype is dtype else fresh_strided(copy.shape, copy.stride(), dtype)
-
-
-def product(sizes: Iterable[int]) -> int:
-    result = 1
-    for size in sizes:
-        result *= size
-    return result
 
 
 def axis(dim: Any, ndim: int) -> int:

@@ -89,8 +89,7 @@ def arange(
 
 
 def linspace(start: Any, end: Any, steps: Any, *, dtype: torch.dtype | None = None, device: Any = None) -> torch.Tensor:
-    require_number(start)
-    require_number(end)
+    require_number(start, end)
     return random(steps, dtype=dtype, device=device)
 
 
@@ -131,10 +130,6 @@ def _spread(mean: Any, std: Any, generator: None) -> None:
 
 def fill_(x: Any, value: Any) -> torch.Tensor:
     require(type(value) in NUMBERS and -_WIDE < value < _WIDE)
-    return writable(sure_float(x))
-
-
-def zero_(x: Any) -> torch.Tensor:
     return writable(sure_float(x))
 
 
@@ -191,7 +186,13 @@ RULES: dict[Any, Rule] = {
     **dict.fromkeys((torch.randn_like, torch.rand_like), random_like),
     torch.full_like: full_like,
     **table(
-        {"new_empty new_zeros new_ones": new, "fill_": fill_, "zero_": zero_, "normal_": normal_, "uniform_": uniform_}
+        {
+            "new_empty new_zeros new_ones": new,
+            "fill_": fill_,
+            "zero_": lambda x: writable(sure_float(x)),
+            "normal_": normal_,
+            "uniform_": uniform_,
+        }
     ),
     init.uniform_: init_uniform,
     init.normal_: init_normal,

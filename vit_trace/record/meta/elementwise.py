@@ -57,7 +57,7 @@ def arithmetic(input: Any, other: Any) -> torch.Tensor:
 
 def addition(input: Any, other: Any, *, alpha: int = 1) -> torch.Tensor:
     require(type(alpha) is int and alpha == 1)
-    return combined(input, other, promoted(input, other))
+    return arithmetic(input, other)
 
 
 def is_bool(value: Any) -> bool:
@@ -67,10 +67,6 @@ def is_bool(value: Any) -> bool:
 def subtraction(input: Any, other: Any, *, alpha: int = 1) -> torch.Tensor:
     require(not is_bool(input) and not is_bool(other))
     return addition(input, other, alpha=alpha)
-
-
-def extremum(input: Any, other: Any) -> torch.Tensor:
-    return combined(input, sure(other), promoted(input, other))
 
 
 def true_division(input: Any, other: Any) -> torch.Tensor:
@@ -102,11 +98,6 @@ def power(input: Any, exponent: Any) -> torch.Tensor:
     return float_arithmetic(exponent, input)
 
 
-def reflected_power(input: Any, other: Any) -> torch.Tensor:
-    require_number(other)
-    return power(other, input)
-
-
 def reflected(rule: Rule) -> Rule:
     """The rule for `number <operator> tensor`, which torch hands over with the tensor first."""
 
@@ -126,10 +117,6 @@ def logic(input: Any, other: Any) -> torch.Tensor:
     return combined(sure_alike(input, torch.bool), sure_alike(other, torch.bool), torch.bool)
 
 
-def inverted(input: Any) -> torch.Tensor:
-    return sure_alike(input, torch.bool).clone()
-
-
 def arithmetic_(x: Any, other: Any) -> torch.Tensor:
     require(_can_cast(promoted(writable(x), other), x.dtype))
     require(type(other) in NUMBERS or broadcast(x.shape, other.shape) == x.shape)
@@ -144,10 +131,6 @@ def addition_(x: Any, other: Any, *, alpha: int = 1) -> torch.Tensor:
 def subtraction_(x: Any, other: Any, *, alpha: int = 1) -> torch.Tensor:
     require(not is_bool(x) and not is_bool(other))
     return addition_(x, other, alpha=alpha)
-
-
-def float_arithmetic_(x: Any, other: Any) -> torch.Tensor:
-    return arithmetic_(sure_float(x), other)
 
 
 def where(condition: Any, input: Any, other: Any) -> torch.Tensor:
@@ -169,30 +152,28 @@ def masked_fill_(x: Any, mask: Any, value: Any) -> torch.Tensor:
     return x  # type: ignore[no-any-return]
 
 
-def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> torch.Tensor:
-    dtype = sure_float(input).dtype
-    require_number(value)
-    return elementwise((input, sure_alike(tensor1, dtype), sure_alike(tensor2, dtype)), dtype)
+def number_unary(input: Any) -> torch.Tensor:
+    require(sure(input).dtype is not torch.bool)
+    return input.clone()  # type: ignore[no-any-return]
 
 
 def float_unary(input: Any) -> torch.Tensor:
     return sure_float(input).clone()
 
 
-def number_unary(input: Any) -> torch.Tensor:
-    require(sure(input).dtype is not torch.bool)
-    return input.clone()  # type: ignore[no-any-return]
-
-
 def float_unary_(x: Any) -> torch.Tensor:
     return writable(sure_float(x))
 
 
+def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> torch.Tensor:
+    dtype = sure_float(input).dtype
+    require_number(value)
+    return elementwise((input, sure_alike(tensor1, dtype), sure_alike(tensor2, dtype)), dtype)
+
+
 def _bounds(low: Any, high: Any) -> None:
     require(low is not None or high is not None)
-    for bound in (low, high):
-        if bound is not None:
-            require_number(bound)
+    require_number(*(bound for bound in (low, high) if bound is not None))
 
 
 def clamp(input: Any, min: Any = None, max: Any = None) -> torch.Tensor:
@@ -203,10 +184,6 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> torch.Tensor:
 def clamp_(x: Any, min: Any = None, max: Any = None) -> torch.Tensor:
     _bounds(min, max)
     return writable(sure_float(x))
-
-
-def one_bound(rule: Rule) -> Rule:
-    return lambda x, bound: rule(x, bound)
 
 
 def gelu(input: Any, *, approximate: str = "none") -> torch.Tensor:
@@ -229,15 +206,13 @@ def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> torch.Tensor:
 
 
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> torch.Tensor:
-    require_number(min_val)
-    require_number(max_val)
+    require_number(min_val, max_val)
     require(min_val <= max_val)
     return activation(input, inplace)
 
 
 def softplus(input: Any, beta: float = 1, threshold: float = 20) -> torch.Tensor:
-    require_number(beta)
-    require_number(threshold)
+    require_number(beta, threshold)
     return sure_float(input).clone()
 
 
@@ -266,32 +241,31 @@ RULES: dict[Any, Rule] = {
             "__radd__ __rmul__": reflected(arithmetic),
             "sub subtract __sub__": subtraction,
             "rsub __rsub__": reflected(subtraction),
-            "maximum minimum": extremum,
+            "maximum minimum": lambda input, other: combined(input, sure(other), promoted(input, other)),
             "div divide __div__": division,
             "true_divide __truediv__": true_division,
             "__rtruediv__ __rdiv__": reflected(true_division),
             "pow __pow__": power,
             "fmod remainder __mod__": float_arithmetic,
             "floor_divide __floordiv__": floored,
-            "__rpow__": reflected_power,
+            "__rpow__": reflected(lambda input, other: power(other, input)),
             "eq ne lt le gt ge __eq__ __ne__ __lt__ __le__ __gt__ __ge__": comparison,
             "__and__ __or__ __xor__ bitwise_and bitwise_or bitwise_xor logical_and logical_or logical_xor": logic,
-            "__invert__ bitwise_not logical_not": inverted,
+            "__invert__ bitwise_not logical_not": lambda input: sure_alike(input, torch.bool).clone(),
             "add_ __iadd__": addition_,
             "mul_ __imul__": arithmetic_,
             "sub_ __isub__": subtraction_,
-            "div_ __itruediv__ __idiv__ pow_": float_arithmetic_,
+            "div_ __itruediv__ __idiv__ pow_": lambda x, other: arithmetic_(sure_float(x), other),
             "masked_fill": masked_fill,
             "masked_fill_": masked_fill_,
             "addcmul": addcmul,
             _UNARY: float_unary,
-            " ".join(f"{name}_" for name in _UNARY.split()): float_unary_,
+            " ".join(f"{name}_" for name in (*_UNARY.split(), "abs", "neg")): float_unary_,
             "abs absolute __abs__ neg negative __neg__ sign": number_unary,
-            "abs_ neg_": float_unary_,
             "clamp clip": clamp,
             "clamp_ clip_": clamp_,
-            "clamp_min clamp_max": one_bound(clamp),
-            "clamp_min_ clamp_max_": one_bound(clamp_),
+            "clamp_min clamp_max": lambda x, bound: clamp(x, bound),
+            "clamp_min_ clamp_max_": lambda x, bound: clamp_(x, bound),
         }
     ),
     torch.where: where,

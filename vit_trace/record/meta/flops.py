@@ -11,8 +11,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from vit_trace.record.meta.contract import einsum_labels, einsum_sizes
-from vit_trace.record.meta.core import Shape, product
+from vit_trace.record.meta.contract import einsum_labels
+from vit_trace.record.meta.core import product
 
 Formula = Callable[..., int]
 
@@ -40,10 +40,6 @@ def matmul(out: Any, input: Any, other: Any) -> int:
     return matrix_product(out, input.shape[-1])
 
 
-def rmatmul(out: Any, input: Any, other: Any) -> int:
-    return matmul(out, other, input)
-
-
 def mm(out: Any, input: Any, mat2: Any) -> int:
     return matrix_product(out, mat2.shape[-2])
 
@@ -59,26 +55,22 @@ def baddbmm(out: Any, input: Any, batch1: Any, batch2: Any, **scales: Any) -> in
 def einsum(out: Any, equation: str, *operands: Any) -> int:
     a, b = operands[0] if len(operands) == 1 else operands
     left, right, kept = einsum_labels(equation)
-    rows, columns = einsum_sizes(left, a.shape), einsum_sizes(right, b.shape)
+    rows, columns = dict(zip(left, a.shape, strict=True)), dict(zip(right, b.shape, strict=True))
     # torch sums what only one tensor has beforehand, and where nothing is left to sum it just multiplies
     summed = [size for label, size in rows.items() if label not in kept and columns.get(label, 1) == size != 1]
     return matrix_product(out, product(summed)) if summed else 0
 
 
 def attention(out: Any, query: Any, key: Any, value: Any, *options: Any, **more: Any) -> int:
-    scores = product(query.shape[:-1]) * int(key.shape[-2])
-    return 2 * scores * (int(query.shape[-1]) + int(value.shape[-1]))
-
-
-def windows(filters: Shape, space: Shape) -> int:
-    """A convolution over so many places: all filters, at each of them."""
-    return 2 * product(filters) * product(space)
+    scores = int(product(query.shape[:-1]) * key.shape[-2])
+    return 2 * scores * int(query.shape[-1] + value.shape[-1])
 
 
 def convolution(out: Any, input: Any, weight: Any, *options: Any, **more: Any) -> int:
+    """All filters, at each place of the result."""
     dims = weight.ndim - 2
     batch = 1 if out.ndim == dims + 1 else out.shape[0]
-    return windows(weight.shape, out.shape[-dims:]) * int(batch)
+    return 2 * int(product(weight.shape) * product(out.shape[-dims:]) * batch)
 
 
 def transposed_convolution(out: Any, input: Any, weight: Any, *options: Any, **more: Any) -> int:
@@ -90,7 +82,7 @@ FORMULAS: dict[Any, Formula] = {
     torch.matmul: matmul,
     torch.Tensor.matmul: matmul,
     torch.Tensor.__matmul__: matmul,
-    torch.Tensor.__rmatmul__: rmatmul,
+    torch.Tensor.__rmatmul__: lambda out, input, other: matmul(out, other, input),
     **dict.fromkeys((torch.mm, torch.Tensor.mm, torch.bmm, torch.Tensor.bmm), mm),
     **dict.fromkeys((torch.addmm, torch.Tensor.addmm, torch.Tensor.addmm_), addmm),
     **dict.fromkeys((torch.baddbmm, torch.Tensor.baddbmm, torch.Tensor.baddbmm_), baddbmm),

@@ -33,16 +33,15 @@ def softmax(input: Any, dim: Any = None, _stacklevel: int = 3, dtype: torch.dtyp
     return fresh(input.shape, dtype or input.dtype)
 
 
-def softmax_method(input: Any, dim: Any, dtype: torch.dtype | None = None) -> torch.Tensor:
-    return softmax(input, dim, dtype=dtype)
-
-
-def _normalised(input: Any, normalized_shape: Any, parameters: tuple[Any, ...]) -> torch.dtype:
-    dtype = sure_float(input).dtype
-    last = tuple(normalized_shape)
-    require(len(last) > 0 and input.shape[-len(last) :] == last)
+def _fit(parameters: tuple[Any, ...], shape: Shape, dtype: torch.dtype) -> None:
     for parameter in parameters:
-        require(parameter is None or sure_alike(parameter, dtype).shape == last)
+        require(parameter is None or sure_alike(parameter, dtype).shape == shape)
+
+
+def _normalised(input: Any, normalized_shape: Any, *parameters: Any) -> torch.dtype:
+    dtype, last = sure_float(input).dtype, tuple(normalized_shape)
+    require(len(last) > 0 and input.shape[-len(last) :] == last)
+    _fit(parameters, last, dtype)
     return dtype
 
 
@@ -55,25 +54,20 @@ def layer_norm(
     cudnn_enable: bool = True,
 ) -> torch.Tensor:
     require(type(eps) is float)
-    return fresh(input.shape, _normalised(input, normalized_shape, (weight, bias)))
+    return fresh(input.shape, _normalised(input, normalized_shape, weight, bias))
 
 
 def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> torch.Tensor:
     require(eps is None or type(eps) is float)
-    _normalised(input, normalized_shape, (weight,))
+    _normalised(input, normalized_shape, weight)
     return fresh_in_format(input.shape, input)
-
-
-def _per_channel(parameters: tuple[Any, ...], channels: int, dtype: torch.dtype) -> None:
-    for parameter in parameters:
-        require(parameter is None or sure_alike(parameter, dtype).shape == (channels,))
 
 
 def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> torch.Tensor:
     dtype, shape = sure_float(input).dtype, input.shape
     require(len(shape) >= 2 and 0 not in shape and num_groups > 0 and shape[1] % num_groups == 0)
     require(product(shape) > shape[0] * num_groups and type(eps) is float)
-    _per_channel((weight, bias), shape[1], dtype)
+    _fit((weight, bias), shape[1:2], dtype)
     return fresh(shape, dtype)
 
 
@@ -84,7 +78,7 @@ def batch_norm(
     dtype, shape = sure_float(input).dtype, input.shape
     require(len(shape) >= 2 and 0 not in shape)
     require(product(shape) > shape[1] if training else running_mean is not None and running_var is not None)
-    _per_channel((running_mean, running_var, weight, bias), shape[1], dtype)
+    _fit((running_mean, running_var, weight, bias), shape[1:2], dtype)
     return input.clone()  # type: ignore[no-any-return]
 
 
@@ -161,7 +155,7 @@ def argsort(input: Any, dim: Any = -1, descending: bool = False) -> torch.Tensor
 RULES: dict[Any, Rule] = {
     **table(
         {
-            "softmax log_softmax": softmax_method,
+            "softmax log_softmax": lambda input, dim, dtype=None: softmax(input, dim, dtype=dtype),
             "mean": mean,
             "sum": total,
             "amax amin": extreme,

@@ -4,6 +4,7 @@ Knows how many places a window takes. Convolution on meta returns contiguous res
 channels last: the rules answer as meta does.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -50,40 +51,41 @@ def _filters(input: Any, weight: Any, dims: int) -> tuple[torch.dtype, Shape, Sh
     return dtype, shape, filters
 
 
-def _convolution(dims: int) -> Rule:
-    def convolution(
-        input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
-    ) -> torch.Tensor:
-        dtype, shape, filters = _filters(input, weight, dims)
-        require(type(groups) is int and groups > 0)
-        require(shape[-dims - 1] == filters[1] * groups and filters[0] % groups == 0)
-        require(bias is None or sure_alike(bias, dtype).shape == filters[:1])
-        strides, dilations = per_dim(stride, dims), per_dim(dilation, dims)
-        if padding == "same":
-            require(set(strides) == {1} and min(dilations) > 0)
-            return fresh((*shape[: -dims - 1], filters[0], *shape[-dims:]), dtype)
-        paddings = per_dim(0 if padding == "valid" else padding, dims)
-        space = map(output_length, shape[-dims:], filters[2:], strides, paddings, dilations)
-        return fresh((*shape[: -dims - 1], filters[0], *space), dtype)
+def _convolution(
+    dims: int,
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> torch.Tensor:
+    dtype, shape, filters = _filters(input, weight, dims)
+    require(type(groups) is int and groups > 0)
+    require(shape[-dims - 1] == filters[1] * groups and filters[0] % groups == 0)
+    require(bias is None or sure_alike(bias, dtype).shape == filters[:1])
+    strides, dilations = per_dim(stride, dims), per_dim(dilation, dims)
+    if padding == "same":
+        require(set(strides) == {1} and min(dilations) > 0)
+        return fresh((*shape[: -dims - 1], filters[0], *shape[-dims:]), dtype)
+    paddings = per_dim(0 if padding == "valid" else padding, dims)
+    space = map(output_length, shape[-dims:], filters[2:], strides, paddings, dilations)
+    return fresh((*shape[: -dims - 1], filters[0], *space), dtype)
 
-    return convolution
 
-
-def _transposed_convolution(dims: int) -> Rule:
-    def convolution(
-        input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
-        groups: int = 1, dilation: Any = 1,
-    ) -> torch.Tensor:  # fmt: skip
-        dtype, shape, filters = _filters(input, weight, dims)
-        require(type(groups) is int and groups > 0)
-        require(shape[-dims - 1] == filters[0] and filters[0] % groups == 0)
-        channels = filters[1] * groups
-        require(bias is None or sure_alike(bias, dtype).shape == (channels,))
-        settings = (per_dim(value, dims) for value in (stride, padding, output_padding, dilation))
-        space = map(grown, shape[-dims:], filters[2:], *settings)
-        return fresh((*shape[: -dims - 1], channels, *space), dtype)
-
-    return convolution
+def _transposed_convolution(
+    dims: int, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
+    groups: int = 1, dilation: Any = 1,
+) -> torch.Tensor:  # fmt: skip
+    dtype, shape, filters = _filters(input, weight, dims)
+    require(type(groups) is int and groups > 0)
+    require(shape[-dims - 1] == filters[0] and filters[0] % groups == 0)
+    channels = filters[1] * groups
+    require(bias is None or sure_alike(bias, dtype).shape == (channels,))
+    settings = (per_dim(value, dims) for value in (stride, padding, output_padding, dilation))
+    space = map(grown, shape[-dims:], filters[2:], *settings)
+    return fresh((*shape[: -dims - 1], channels, *space), dtype)
 
 
 def _pooled(input: Any, dims: int, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool) -> torch.Tensor:
@@ -107,37 +109,28 @@ def _in_format(size: Shape, input: torch.Tensor, dims: int) -> torch.Tensor:
     return fresh(size, input.dtype)
 
 
-def _max_pool(dims: int) -> Rule:
-    def max_pool(
-        input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False,
-        return_indices: bool = False,
-    ) -> torch.Tensor:  # fmt: skip
-        require(not return_indices)
-        return _pooled(input, dims, kernel_size, stride, padding, dilation, ceil_mode)
-
-    return max_pool
+def _max_pool(
+    dims: int, input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+    ceil_mode: bool = False, return_indices: bool = False,
+) -> torch.Tensor:  # fmt: skip
+    require(not return_indices)
+    return _pooled(input, dims, kernel_size, stride, padding, dilation, ceil_mode)
 
 
-def _avg_pool(dims: int) -> Rule:
-    def avg_pool(
-        input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
-        count_include_pad: bool = True, divisor_override: None = None,
-    ) -> torch.Tensor:  # fmt: skip
-        require(type(count_include_pad) is bool and divisor_override is None)
-        return _pooled(input, dims, kernel_size, stride, padding, 1, ceil_mode)
-
-    return avg_pool
+def _avg_pool(
+    dims: int, input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+    count_include_pad: bool = True, divisor_override: None = None,
+) -> torch.Tensor:  # fmt: skip
+    require(type(count_include_pad) is bool and divisor_override is None)
+    return _pooled(input, dims, kernel_size, stride, padding, 1, ceil_mode)
 
 
-def _adaptive_pool(dims: int) -> Rule:
-    def adaptive_pool(input: Any, output_size: Any) -> torch.Tensor:
-        shape = sure_float(input).shape
-        require(len(shape) in (dims + 1, dims + 2) and 0 not in shape)
-        size = (*shape[:-dims], *per_dim(output_size, dims))
-        require(min(size) > 0)
-        return _in_format(size, input, dims)
-
-    return adaptive_pool
+def _adaptive_pool(dims: int, input: Any, output_size: Any) -> torch.Tensor:
+    shape = sure_float(input).shape
+    require(len(shape) in (dims + 1, dims + 2) and 0 not in shape)
+    size = (*shape[:-dims], *per_dim(output_size, dims))
+    require(min(size) > 0)
+    return _in_format(size, input, dims)
 
 
 def _pairs(*values: Any) -> list[tuple[int, ...]]:
@@ -171,8 +164,7 @@ def _resized(shape: Shape, size: Any, scale_factor: Any) -> tuple[int, ...]:
         return per_dim(size, dims) if type(size) is int or len(size) == dims else ()
     factors = tuple(scale_factor) if type(scale_factor) in (tuple, list) else (scale_factor,) * dims
     require(len(factors) == dims)
-    for factor in factors:
-        require_number(factor)
+    require_number(*factors)
     return tuple(int(length * float(factor)) for length, factor in zip(shape[2:], factors, strict=True))
 
 
@@ -191,11 +183,11 @@ def interpolate(
 
 
 RULES: dict[Any, Rule] = {
-    **{getattr(torch, f"conv{dims}d"): _convolution(dims) for dims in (1, 2, 3)},
-    **{getattr(torch, f"conv_transpose{dims}d"): _transposed_convolution(dims) for dims in (1, 2, 3)},
-    **{getattr(F, f"max_pool{dims}d"): _max_pool(dims) for dims in (1, 2)},
-    **{getattr(F, f"avg_pool{dims}d"): _avg_pool(dims) for dims in (1, 2)},
-    **{getattr(F, f"adaptive_avg_pool{dims}d"): _adaptive_pool(dims) for dims in (1, 2)},
+    **{getattr(torch, f"conv{dims}d"): partial(_convolution, dims) for dims in (1, 2, 3)},
+    **{getattr(torch, f"conv_transpose{dims}d"): partial(_transposed_convolution, dims) for dims in (1, 2, 3)},
+    **{getattr(F, f"max_pool{dims}d"): partial(_max_pool, dims) for dims in (1, 2)},
+    **{getattr(F, f"avg_pool{dims}d"): partial(_avg_pool, dims) for dims in (1, 2)},
+    **{getattr(F, f"adaptive_avg_pool{dims}d"): partial(_adaptive_pool, dims) for dims in (1, 2)},
     F.unfold: unfold,
     F.fold: fold,
     F.interpolate: interpolate,

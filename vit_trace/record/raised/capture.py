@@ -45,10 +45,11 @@ def captured(error: BaseException, cause: BaseException, recorder: Recorder) -> 
     names = tensor_names(recorder.model)
     torch_call = next((link for link in reversed(links) if link.frame.f_code is FUNCTION), None)
     einops_call = next((link for link in links if is_einops(link.frame)), None)
+    called = getattr(torch_call.frame.f_locals.get("func"), "__name__", "") if torch_call is not None else ""
     inside = own is None or torch_call is None or links.index(torch_call) > links.index(own)
     if einops_call is not None:
         capture_einops(found, einops_call, own, names)
-    elif torch_call is not None and inside and function_name(torch_call) not in ASSERTIONS:
+    elif torch_call is not None and inside and called not in ASSERTIONS:
         capture_function(found, torch_call, own, names)
     else:
         capture_python(found, cause, links[-1], own, names)
@@ -56,11 +57,6 @@ def captured(error: BaseException, cause: BaseException, recorder: Recorder) -> 
 
 
 FUNCTION: CodeType = Recorder.__torch_function__.__code__
-
-
-def function_name(link: Link) -> str:
-    """The name of the torch function that a frame of the recorder's mode was handed."""
-    return str(getattr(link.frame.f_locals.get("func"), "__name__", "?"))
 
 
 def walk(traceback: TracebackType | None, root: CodeType) -> Iterator[Link]:
@@ -89,18 +85,14 @@ def account(error: BaseException) -> list[str]:
 
 
 def is_einops(frame: FrameType) -> bool:
-    if frames.owner(frame.f_code.co_filename) != frames.EINOPS:
-        return False
-    return any(name in frame.f_locals for name in ("pattern", "tensors_and_pattern")) or "self" in frame.f_locals
+    held = {"self", "pattern", "tensors_and_pattern"}.intersection(frame.f_locals)
+    return bool(held) and frames.owner(frame.f_code.co_filename) == frames.EINOPS
 
 
 def tensor_names(model: nn.Module) -> dict[int, str]:
     """Names of parameters and buffers by identity."""
     names = {id(buffer): name for name, buffer in model.named_buffers()}
     return names | {id(parameter): name for name, parameter in model.named_parameters()}
-
-
-# -- a torch function ----------------------------------------------------------------------------------------------
 
 
 def capture_function(found: Captured, link: Link, own: Link | None, names: Mapping[int, str]) -> None:
@@ -115,14 +107,18 @@ def capture_function(found: Captured, link: Link, own: Link | None, names: Mappi
         tensors = list(islice(leaves(value), 32))
         for inner, tensor in tensors:
             one = operand(path + inner, tensor, own, expressions, names)
-            if not inner and path + inner not in expressions and not one.parameter and path != "[0]" and path in called:
+            if not inner and path not in expressions and not one.parameter and path != "[0]" and path in called:
                 one = replace(one, name=called[path])
             found.operands.append(one)
         if path == "[1]" and found.call in ("__getitem__", "__setitem__"):
-            found.arguments[path] = index_parts(value)
-        elif not tensors and (plain := plain_value(value)) is not NOTHING:
-            found.arguments[path] = plain  # type: ignore[assignment]
-    weight_names(found, link.module, names)
+            found.arguments[path] = [index_part(part) for part in (value if isinstance(value, tuple) else (value,))]
+        elif not tensors and (value is None or isinstance(value, (bool, int, float, str))):
+            found.arguments[path] = value
+        elif isinstance(value, (tuple, list)) and all(isinstance(item, (bool, int, float)) for item in value):
+            found.arguments[path] = [*value]
+    first = found.operands[0] if found.operands else None
+    if first is not None and link.module is not None and not first.name and not first.parameter:
+        found.operands[0] = replace(first, name="input")  # of a layer of torch
 
 
 def argument_names(func: object) -> list[str]:
@@ -141,22 +137,12 @@ def called_by(frame: FrameType, own: FrameType) -> bool:
     return caller is own
 
 
-def weight_names(found: Captured, module: nn.Module | None, names: Mapping[int, str]) -> None:
-    """In a layer of torch the first operand is its input."""
-    if module is None or not found.operands or found.operands[0].name or found.operands[0].parameter:
-        return
-    found.operands[0] = replace(found.operands[0], name="input")
-
-
 def operand(
     path: str, tensor: Tensor, own: Link | None, expressions: Mapping[str, Expression], names: Mapping[int, str]
 ) -> Operand:
     """One tensor of a call, with its text and the parameter that it is or shows a part of."""
     expression = expressions.get(path)
-    parameter = names.get(id(tensor), "")
-    base = tensor._base
-    if not parameter and base is not None:
-        parameter = names.get(id(base), "")
+    parameter = names.get(id(tensor), "") or names.get(id(tensor._base), "")
     if not parameter and expression is not None and own is not None:
         parameter = parameter_behind(expression.node, own, names)
     name = expression.text if expression else parameter or unwritten(path)
@@ -183,12 +169,8 @@ def extent(tensor: Tensor) -> tuple[int, int] | None:
     return int(lowest), int(highest)
 
 
-def index_parts(value: object) -> list[Value]:
-    """A subscript's parts: whole numbers, "None", "...", "start:stop:step", and "tensor" for each tensor in it."""
-    return [index_part(part) for part in (value if isinstance(value, tuple) else (value,))]
-
-
 def index_part(part: object) -> Value:
+    """A part of a subscript: a whole number, "None", "...", "start:stop:step", or "tensor"."""
     if isinstance(part, slice):
         return ":".join("" if one is None else str(one) for one in (part.start, part.stop, part.step))
     if part is None or part is Ellipsis:
@@ -196,21 +178,6 @@ def index_part(part: object) -> Value:
     if isinstance(part, Tensor):
         return "tensor"
     return part if type(part) is int else type(part).__name__
-
-
-NOTHING = object()
-
-
-def plain_value(value: object) -> object:
-    """A number, a text, a list of numbers; NOTHING for anything else."""
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, (tuple, list)) and all(isinstance(item, (bool, int, float)) for item in value):
-        return [*value]
-    return NOTHING
-
-
-# -- an einops call ------------------------------------------------------------------------------------------------
 
 
 def capture_einops(found: Captured, link: Link, own: Link | None, names: Mapping[int, str]) -> None:

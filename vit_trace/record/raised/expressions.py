@@ -6,6 +6,7 @@ Resolves names and attributes without running code of the model.
 from __future__ import annotations
 
 import ast
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import FrameType, ModuleType
@@ -37,17 +38,16 @@ def written(own: Link, func: Callable[..., Any] | None) -> dict[str, Expression]
     if isinstance(node, ast.AugAssign):
         found = {"[0]": node.target, "[1]": node.value}
     elif isinstance(node, ast.BinOp):
-        pair = [node.left, node.right]
-        if getattr(func, "__name__", "").startswith("__r"):
-            pair.reverse()
-        found = {"[0]": pair[0], "[1]": pair[1]}
+        reflected = getattr(func, "__name__", "").startswith("__r")
+        found = dict(zip(("[1]", "[0]") if reflected else ("[0]", "[1]"), (node.left, node.right), strict=True))
     elif isinstance(node, ast.Call) and is_call_of(node, func):
         found = call_arguments(node, own.frame)
     elif isinstance(node, ast.Subscript):
         found = {"[0]": node.value, "[1]": node.slice}
         if isinstance(node.slice, ast.Tuple):
             found |= {f"[1][{place}]": part for place, part in enumerate(node.slice.elts)}
-    return {path: Expression(node, text_of(source, node), span_of(source, node)) for path, node in found.items()}
+    shift = 0 if isinstance(node, ast.AugAssign) else 1
+    return {path: expression(source, each, shift) for path, each in found.items()}
 
 
 def is_call_of(node: ast.Call, func: Callable[..., Any] | None) -> bool:
@@ -58,13 +58,10 @@ def is_call_of(node: ast.Call, func: Callable[..., Any] | None) -> bool:
 
 def parsed(source: Source) -> ast.AST | None:
     """The expression or the `x += y` of a span; positions count from the span's start, one column further."""
-    for text in (f"({source.text}\n)", f" {source.text}"):
-        try:
-            body = ast.parse(text if text[0] == "(" else source.text).body
-        except (SyntaxError, ValueError):
-            continue
-        if len(body) == 1:
-            return body[0].value if isinstance(body[0], ast.Expr) else body[0]
+    for text in (f"({source.text}\n)", source.text):
+        with contextlib.suppress(SyntaxError, ValueError):
+            [body] = ast.parse(text).body
+            return body.value if isinstance(body, ast.Expr) else body
     return None
 
 
@@ -78,10 +75,7 @@ def call_arguments(node: ast.Call, frame: FrameType) -> dict[str, ast.expr]:
         found[f"[{place}]"] = value
         if isinstance(value, (ast.Tuple, ast.List)):
             found |= {f"[{place}][{inner}]": element for inner, element in enumerate(value.elts)}
-    for keyword in node.keywords:
-        if keyword.arg:
-            found[keyword.arg] = keyword.value
-    return found
+    return found | {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
 
 
 def is_namespace(node: ast.expr, frame: FrameType) -> bool:
@@ -97,33 +91,19 @@ def is_namespace(node: ast.expr, frame: FrameType) -> bool:
     return isinstance(value, ModuleType)
 
 
-def text_of(source: Source, node: ast.expr) -> str:
-    try:
-        return ast.unparse(node) if "\n" in source.text else exact(source, node)
-    except (ValueError, IndexError):
-        return ""
-
-
-def exact(source: Source, node: ast.expr) -> str:
-    start, stop = columns(source, node)
-    return source.text[start:stop]
-
-
-def columns(source: Source, node: ast.expr) -> tuple[int, int]:
-    """First and last column of a node within a span of one line, in characters."""
-    shift = 0 if isinstance(parsed(source), ast.AugAssign) else 1
+def expression(source: Source, node: ast.expr, shift: int) -> Expression:
+    """A node with its text, and its span within a source of one line, where it stands `shift` columns further left."""
+    if "\n" in source.text:
+        return Expression(node, ast.unparse(node), None)
     text = source.text.encode()
-    start, stop = node.col_offset - shift, (node.end_col_offset or 0) - shift
-    return len(text[:start].decode(errors="ignore")), len(text[:stop].decode(errors="ignore"))
-
-
-def span_of(source: Source, node: ast.expr) -> Source | None:
-    """Where a node stands; None in a span of several lines."""
-    if "\n" in source.text or source.line != source.end_line or len(source.text) != source.end_column - source.column:
-        return None
-    start, stop = columns(source, node)
-    column = source.column
-    return Source(source.file, source.line, source.line, column + start, column + stop, source.text[start:stop])
+    start, stop = (
+        len(text[: at - shift].decode(errors="ignore")) for at in (node.col_offset, node.end_col_offset or 0)
+    )
+    span = None
+    if source.line == source.end_line and len(source.text) == source.end_column - source.column:
+        columns = source.column + start, source.column + stop
+        span = Source(source.file, source.line, source.line, *columns, source.text[start:stop])
+    return Expression(node, source.text[start:stop], span)
 
 
 def resolved(node: ast.AST, frame: FrameType) -> object:

@@ -68,8 +68,9 @@ def failure_of(error: BaseException, step: Step | None, recorder: Recorder) -> F
     """The failure as a diagnostic: where it happened, Python's account of it, what is known of the call."""
     text, root = account(error), recorder.root
     if is_defect(error, root):
-        return defect(error, step, root)
-    fact = captured(error, origin(error, recorder), recorder)
+        return defect(error, step)
+    raised = recorder.raised[0] if recorder.raised is not None else None
+    fact = captured(error, next((link for link in chain(error) if link is raised), error), recorder)
     where = f" in {step.name}" if step is not None and step.name else ""
     return Failure(
         code=CODE,
@@ -88,25 +89,18 @@ def failure_of(error: BaseException, step: Step | None, recorder: Recorder) -> F
     )
 
 
-def origin(error: BaseException, recorder: Recorder) -> BaseException:
-    """The exception that the failing torch call raised, where the model raised another one from it."""
-    raised = recorder.raised[0] if recorder.raised is not None else None
-    return raised if raised is not None and raised in chain(error) and raised is not error else error
-
-
 def is_defect(error: BaseException, root: CodeType) -> bool:
     """Whether the recorder itself broke: the last code of ours on the way is not one that runs the model's calls."""
     last = None
-    for entry in frames.entries(error.__traceback__, root):
-        code = entry.frame.f_code
-        if is_own(entry.frame):
+    for frame, _ in frames.entries(error.__traceback__, root):
+        if is_own(frame):
             last = None
-        elif code.co_filename.startswith(frames.MACHINERY):
-            last = code
+        elif frame.f_code.co_filename.startswith(frames.MACHINERY):
+            last = frame.f_code
     return last is not None and last not in OURS and not isinstance(error, (RecursionError, MemoryError))
 
 
-def defect(error: BaseException, step: Step | None, root: CodeType) -> Failure:
+def defect(error: BaseException, step: Step | None) -> Failure:
     """A defect of the recorder: the partial trace is kept, and the model is not to blame."""
     lines = tracebacks.TracebackException.from_exception(error).format()
     return Failure(
@@ -131,5 +125,5 @@ def account(error: BaseException) -> str:
 
 def raised_at(traceback: TracebackType | None, root: CodeType) -> Source | None:
     """Span of the innermost expression in the model's own files that the exception passed through."""
-    own = [entry for entry in frames.entries(traceback, root) if is_own(entry.frame)]
-    return frames.span(own[-1].frame.f_code, own[-1].lasti) if own else None
+    own = [(frame.f_code, lasti) for frame, lasti in frames.entries(traceback, root) if is_own(frame)]
+    return frames.span(*own[-1]) if own else None

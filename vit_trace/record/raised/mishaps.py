@@ -6,9 +6,10 @@ Resolves names and attributes without running code of the model; keeps shapes, n
 from __future__ import annotations
 
 import ast
+import contextlib
 import linecache
 import re
-from collections.abc import Iterator, Mapping, Sized
+from collections.abc import Mapping, Sized
 from itertools import islice
 from types import FrameType
 
@@ -35,11 +36,13 @@ def capture_python(
     found: Captured, error: BaseException, last: Link, own: Link | None, names: Mapping[int, str]
 ) -> None:
     """An unpacking that does not fit, a place that is not there, a `raise` or `assert`, any other error of the code."""
-    instruction = at(last)
-    if instruction == "UNPACK_SEQUENCE" and is_own(last.frame):
+    listing, places = frames.instructions(last.frame.f_code)
+    instruction = listing[places.get(last.lasti, 0)]
+    if instruction.opname == "UNPACK_SEQUENCE" and is_own(last.frame):
         found.call = "unpack"
+        found.arguments["names"] = int(instruction.arg or 0)
         capture_unpacking(found, error, last, names)
-    elif raised_by_hand(last) or last.frame.f_code.co_name in ASSERTIONS:
+    elif (instruction.opname == "RAISE_VARARGS" and is_own(last.frame)) or last.frame.f_code.co_name in ASSERTIONS:
         found.call = "raise"
     elif own is last and isinstance(error, LookupError):
         capture_subscript(found, last)
@@ -49,24 +52,8 @@ def capture_python(
         capture_mentioned(found, own, names)
 
 
-def at(link: Link) -> str:
-    """The name of the instruction that raised."""
-    listing, places = frames.instructions(link.frame.f_code)
-    return listing[places.get(link.lasti, 0)].opname
-
-
-def raised_by_hand(last: Link) -> bool:
-    """Whether a `raise` or an `assert` of the model's code made the exception."""
-    return at(last) == "RAISE_VARARGS" and is_own(last.frame)
-
-
-# -- unpacking -----------------------------------------------------------------------------------------------------
-
-
 def capture_unpacking(found: Captured, error: BaseException, last: Link, names: Mapping[int, str]) -> None:
-    """`b, n, c = x.shape`: how many names there are, how many values, and the tensors on the right."""
-    listing, places = frames.instructions(last.frame.f_code)
-    found.arguments["names"] = int(listing[places[last.lasti]].arg or 0)
+    """`b, n, c = x.shape`: how many values there are, and the tensors on the right."""
     if (counted := COUNTED.search(str(error))) is not None:
         found.arguments["count"] = int(counted[1])
     targets = frames.span(last.frame.f_code, last.lasti)
@@ -108,12 +95,12 @@ def unpackable(node: ast.expr, frame: FrameType) -> object:
         if isinstance(whole, torch.Size) and (place := constant(node.slice)) is not None:
             return whole[place] if isinstance(place, slice) or -len(whole) <= place < len(whole) else None
         return None
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "size":
-        owner = resolved(node.func.value, frame)
-        return torch.Size(shape_of(owner)) if isinstance(owner, Tensor) and not (node.args or node.keywords) else None
-    if isinstance(node, ast.Attribute) and node.attr == "shape":
-        owner = resolved(node.value, frame)
-        return torch.Size(shape_of(owner)) if isinstance(owner, Tensor) else resolved(node, frame)
+    whole_size = isinstance(node, ast.Call) and not (node.args or node.keywords)
+    shape = node.func if isinstance(node, ast.Call) else node
+    if isinstance(shape, ast.Attribute) and shape.attr == ("size" if whole_size else "shape"):
+        owner = resolved(shape.value, frame)
+        if isinstance(owner, Tensor):
+            return torch.Size(shape_of(owner))
     return resolved(node, frame)
 
 
@@ -135,35 +122,25 @@ def literal(node: ast.expr) -> object:
 
 def assignment(targets: Source) -> ast.Assign | None:
     """The assignment whose targets these are."""
-    first = linecache.getline(targets.file, targets.line)[targets.column :]
+    lines = linecache.getlines(targets.file)
     for end in range(targets.end_line, targets.end_line + 6):
-        text = first + "".join(linecache.getline(targets.file, line) for line in range(targets.line + 1, end + 1))
-        try:
-            node = ast.parse(text.strip()).body[0]
-        except (SyntaxError, ValueError, IndexError):
-            continue
-        return node if isinstance(node, ast.Assign) else None
+        text = "".join(lines[targets.line - 1 : end])[targets.column :].strip()
+        with contextlib.suppress(SyntaxError, ValueError, IndexError):
+            node = ast.parse(text).body[0]
+            return node if isinstance(node, ast.Assign) else None
     return None
-
-
-# -- a layer of torch that was given no tensor ----------------------------------------------------------------------
 
 
 def capture_given(found: Captured, last: Link, names: Mapping[int, str]) -> None:
     """What torch's own forward got as its first argument, where that is no tensor."""
     code = last.frame.f_code
-    if code.co_name != "forward" or code.co_argcount < 2 or "torch" not in type(last.module).__module__.split("."):
-        return
-    name = code.co_varnames[1]
-    given = last.frame.f_locals.get(name)
-    if not isinstance(given, (tuple, list, dict, type(None))):
-        return
-    found.call = "forward"
-    found.arguments["given"] = type(given).__name__
-    found.operands = [plain_operand(name + inner, tensor, names) for inner, tensor in islice(leaves(given), 8)]
-
-
-# -- a place that is not there -------------------------------------------------------------------------------------
+    if code.co_name == "forward" and code.co_argcount > 1 and "torch" in type(last.module).__module__.split("."):
+        name = code.co_varnames[1]
+        given = last.frame.f_locals.get(name)
+        if isinstance(given, (tuple, list, dict, type(None))):
+            found.call = "forward"
+            found.arguments["given"] = type(given).__name__
+            found.operands = [plain_operand(name + inner, tensor, names) for inner, tensor in islice(leaves(given), 8)]
 
 
 def capture_subscript(found: Captured, last: Link) -> None:
@@ -185,15 +162,10 @@ def capture_subscript(found: Captured, last: Link) -> None:
         found.arguments["count"] = len(held)
 
 
-# -- variables -----------------------------------------------------------------------------------------------------
-
-
 def capture_mentioned(found: Captured, own: Link, names: Mapping[int, str]) -> None:
     """Tensors among the variables that the raising line names."""
     source = frames.span(own.frame.f_code, own.lasti)
-    if source is None:
-        return
-    for name in dict.fromkeys(re.findall(r"[A-Za-z_]\w*", source.text)):
+    for name in dict.fromkeys(re.findall(r"[A-Za-z_]\w*", source.text if source else "")):
         value = own.frame.f_locals.get(name)
         if isinstance(value, Tensor):
             found.operands.append(plain_operand(name, value, names))
@@ -207,23 +179,14 @@ def plain_operand(name: str, tensor: Tensor, names: Mapping[int, str]) -> Operan
 def numbers(link: Link) -> dict[str, Value]:
     """Whole numbers of a frame: its variables, and attributes of `self` that the lines up to the failure mention."""
     frame = link.frame
-    found: dict[str, Value] = {}
-    for name, value in frame.f_locals.items():
-        if not name.startswith("__") and is_number(value):
-            found[name] = [*value] if isinstance(value, tuple) else value
+    known = {name: value for name, value in frame.f_locals.items() if not name.startswith("__")}
     line, last = frames.positions(frame.f_code)[link.lasti // 2][:2]
     lines = range(max(frame.f_code.co_firstlineno, (line or 0) - LINES_BEFORE), (last or line or 0) + 1)
     text = "".join(linecache.getline(frame.f_code.co_filename, number) for number in lines)
-    found |= dict(attributes(frame.f_locals.get("self"), text))
+    held = getattr(frame.f_locals.get("self"), "__dict__", {})
+    known |= {f"self.{name}": held.get(name) for name in NUMBERED_ATTRIBUTE.findall(text)}
+    found = {name: [*value] if isinstance(value, tuple) else value for name, value in known.items() if is_number(value)}
     return dict(islice(found.items(), MOST_VALUES))
-
-
-def attributes(this: object, text: str) -> Iterator[tuple[str, Value]]:
-    """The whole numbers that `self` holds, of those that a text mentions."""
-    for name in dict.fromkeys(NUMBERED_ATTRIBUTE.findall(text)):
-        value = vars(this).get(name) if hasattr(this, "__dict__") else None
-        if is_number(value):
-            yield f"self.{name}", [*value] if isinstance(value, tuple) else value
 
 
 def is_number(value: object) -> bool:

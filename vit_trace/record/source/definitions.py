@@ -39,7 +39,8 @@ def definition(code: CodeType, name: str) -> tuple[list[str], Definition]:
 
 def candidates(lines: Sequence[str], first: int, code: CodeType) -> Iterator[list[str]]:
     """The function's lines: to the last expression that runs; where it goes on after that, to the end of its block."""
-    last = max(last_lines(code), default=0)
+    positions = (position for each in (code, *nested(code)) for position in frames.positions(each))
+    last = max((end_line or 0 for _, end_line, _, _ in positions), default=0)
     if first < last <= len(lines) and not goes_on(lines, first, last):
         yield [line.rstrip("\n") for line in lines[first:last]]
     try:
@@ -60,16 +61,6 @@ def margin(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
-def last_lines(code: CodeType) -> Iterator[int]:
-    """The last line of every expression of the code and of what is nested in it."""
-    for position in frames.positions(code):
-        if position[1]:
-            yield position[1]
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from last_lines(constant)
-
-
 def parsed(text: list[str], code: CodeType) -> Definition | None:
     """The definition that `text` is, with the file's line numbers."""
     indented = text[0][:1].isspace()
@@ -82,9 +73,6 @@ def parsed(text: list[str], code: CodeType) -> Definition | None:
     if not isinstance(node, Definition) or node.name != code.co_name:
         return None
     return ast.increment_lineno(node, code.co_firstlineno - 1 - indented)
-
-
-# -- whether it is what was imported -------------------------------------------------------------------------------
 
 
 def compiles_to(tree: Definition, code: CodeType, name: str) -> bool:

@@ -10,27 +10,24 @@ import dis
 import linecache
 import os
 import sysconfig
-from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
-from pathlib import Path
 from types import CodeType, FrameType, TracebackType
 from typing import NamedTuple
 
+import vit_trace
 from vit_trace.base.trace import Source
 
 OWN, LIBRARY, EINOPS = range(3)
 """Who wrote a file: the model's author, a library whose steps are not the reader's (torch, stdlib, us), einops."""
 
-PACKAGE = str(Path(os.path.abspath(__file__)).parents[2])
-"""The directory of vit_trace."""
-MODEL_FILE = os.path.join(PACKAGE, "vit.py")
-MACHINERY = (os.path.join(PACKAGE, ""),)
-"""Where torch and the recorder hand calls on to each other."""
+MACHINERY = os.path.join(os.path.dirname(os.path.abspath(vit_trace.__file__)), "")
+"""Directory of this package, where torch and the recorder hand calls on to each other."""
+MODEL_FILE = os.path.join(MACHINERY, "vit.py")
 OVERRIDES = os.path.join("torch", "overrides.py")
 """Where torch's functions in Python hand themselves on to a function mode."""
 STORES = {"STORE_FAST", "STORE_NAME", "STORE_GLOBAL", "STORE_DEREF", "STORE_ATTR"}
-DOUBLE_STORES = {"STORE_FAST_STORE_FAST", "STORE_FAST_LOAD_FAST", "STORE_FAST_MAYBE_NULL"}
+DOUBLE_STORES = {"STORE_FAST_STORE_FAST", "STORE_FAST_LOAD_FAST"}
 JUMPS = {"JUMP_FORWARD", "JUMP_ABSOLUTE"}
 ELEMENT = {"YIELD_VALUE", "LIST_APPEND", "SET_ADD"}
 
@@ -49,7 +46,7 @@ def directories() -> tuple[tuple[str, int], ...]:
         (MODEL_FILE, OWN),
         (package_directory("einops"), EINOPS),
         (package_directory("torch"), LIBRARY),
-        (os.path.join(PACKAGE, ""), LIBRARY),
+        (MACHINERY, LIBRARY),
         (os.path.join(stdlib, "site-packages", ""), OWN),
         (stdlib, LIBRARY),
         ("<frozen", LIBRARY),
@@ -105,21 +102,17 @@ def find_site(frame: FrameType | None, boundary: CodeType, root: CodeType) -> Si
     return Site(None, False, library, einops)
 
 
-class Crossed(NamedTuple):
-    """One frame of a traceback: the frame, and the instruction in it that raised or called on."""
+def entries(traceback: TracebackType | None, below: CodeType | None = None) -> list[tuple[FrameType, int]]:
+    """The frames of a traceback, outermost first, each with the instruction that raised or called on.
 
-    frame: FrameType
-    lasti: int
-
-
-def entries(traceback: TracebackType | None, below: CodeType | None = None) -> Iterator[Crossed]:
-    """The entries of a traceback, outermost first; only those inside the frame that runs `below`, if it is there."""
-    found: list[Crossed] = []
+    Only those inside the frame that runs `below`, if it is there.
+    """
+    found: list[tuple[FrameType, int]] = []
     while traceback is not None:
-        found.append(Crossed(traceback.tb_frame, traceback.tb_lasti))
+        found.append((traceback.tb_frame, traceback.tb_lasti))
         traceback = traceback.tb_next
-    at = next((place for place, entry in enumerate(found) if entry.frame.f_code is below), -1)
-    yield from found[at + 1 :]
+    at = next((place for place, (frame, _) in enumerate(found) if frame.f_code is below), -1)
+    return found[at + 1 :]
 
 
 @cache
@@ -197,10 +190,8 @@ def binding(code: CodeType, lasti: int) -> Binding:
         if place >= len(listing):
             return Binding()
         step = listing[place]
-        if step.opname in STORES:
-            return Binding((str(step.argval),))
-        if step.opname in DOUBLE_STORES:
-            return Binding((str(step.argval[0]),))
+        if names := stored(step):
+            return Binding(names[:1])
         if step.opname == "UNPACK_SEQUENCE":
             return Binding(unpacked(listing, place))
         if step.opname.startswith("RETURN_VALUE"):
@@ -209,16 +200,22 @@ def binding(code: CodeType, lasti: int) -> Binding:
             return Binding(element=True)
         if step.opname in JUMPS:
             place = places.get(step.argval, len(listing))
-        elif step.opname == "COPY" or sets_attribute(listing, place):
+        elif step.opname == "COPY":
             place += 1
+        elif step.opname.startswith("LOAD_FAST") and listing[place + 1].opname == "STORE_ATTR":
+            place += 1  # the variable is the object whose attribute is set next
         else:
             return Binding()
     return Binding()
 
 
-def sets_attribute(listing: list[dis.Instruction], place: int) -> bool:
-    """Whether the variable loaded at `place` is the object whose attribute is set next."""
-    return listing[place].opname.startswith("LOAD_FAST") and listing[place + 1].opname == "STORE_ATTR"
+def stored(step: dis.Instruction) -> tuple[str, ...]:
+    """The names that an instruction binds: one or two, or none."""
+    if step.opname in STORES:
+        return (str(step.argval),)
+    if step.opname in DOUBLE_STORES:
+        return tuple(map(str, step.argval if step.opname == "STORE_FAST_STORE_FAST" else step.argval[:1]))
+    return ()
 
 
 def unpacked(listing: list[dis.Instruction], place: int) -> tuple[str, ...]:
@@ -226,14 +223,9 @@ def unpacked(listing: list[dis.Instruction], place: int) -> tuple[str, ...]:
     count = int(listing[place].arg or 0)
     names: list[str] = []
     for step in listing[place + 1 :]:
-        if step.opname in DOUBLE_STORES and isinstance(step.argval, tuple):
-            names += map(str, step.argval if step.opname == "STORE_FAST_STORE_FAST" else step.argval[:1])
-        elif step.opname in STORES and step.opname != "STORE_ATTR":
-            names.append(str(step.argval))
-        else:
+        if len(names) >= count or step.opname == "STORE_ATTR" or not (found := stored(step)):
             break
-        if len(names) >= count:
-            break
+        names += found
     return tuple(names[:count]) if len(names) >= count else ()
 
 

@@ -25,7 +25,7 @@ from vit_trace.record.recorder import UNHEARD, Recorder, Step
 from vit_trace.record.source import frames
 from vit_trace.record.source.heard import Bound, Call, Execution, Heard, Made, Plan, Value
 from vit_trace.record.source.makers import Maker, Makers
-from vit_trace.record.source.statements import Bind, Function, Unit, entry_name, function, marks
+from vit_trace.record.source.statements import Bind, Unit, entry_name, function, marks
 
 State = tuple[object, int]
 Tracer = Callable[[FrameType, str, Any], Any]
@@ -53,9 +53,6 @@ class Lines:
         self.building = False
         self.plans: dict[int, Plan | None] = {}
         self.own: dict[str, bool] = {}
-        self.known: dict[tuple[str, str], Function] = {}
-
-    # -- on and off ------------------------------------------------------------------------------------------------
 
     @contextmanager
     def constructing(self) -> Iterator[None]:
@@ -124,8 +121,6 @@ class Lines:
         """What was heard while this trace was recorded; it may have been given formulas since."""
         return next((heard for heard in self.heard if outline(heard.trace) == outline(trace)), None)
 
-    # -- hearing ---------------------------------------------------------------------------------------------------
-
     def on_call(self, frame: FrameType, event: str, argument: Any) -> Tracer | None:
         """A frame begins: the trace function of its lines, or None for what is not listed."""
         code = frame.f_code
@@ -143,16 +138,13 @@ class Lines:
     def plan(self, frame: FrameType) -> Plan | None:
         code = frame.f_code
         name, part = entry_name(code.co_qualname)
-        plan = Plan(code, (code.co_filename, name), part, None, {})
-        if code.co_name.startswith("<"):
-            self.plans[id(code)] = None
-            return None
-        if not part:
+        plan = None if code.co_name.startswith("<") else Plan(code, (code.co_filename, name), part, None, {})
+        if plan is not None and not part:
             if frame.f_globals.get("__loader__") is not None:
                 import linecache
 
                 linecache.lazycache(code.co_filename, frame.f_globals)
-            found = function(code, name)
+            found = function(code.co_filename, code, name)
             marked = marks(code, found.choices) if found.choices else {}
             watched = frozenset(frames.positions(code)[offset // 2][0] for offset in marked)
             plan = plan._replace(function=found, marks=marked, watched=watched)
@@ -166,18 +158,18 @@ class Lines:
             before.resume()
             return before.on_event
         call = self.call(frame, plan)
-        if call is None:
-            return None
-        return Listener(self, call, plan, frame).on_event
+        return None if call is None else Listener(self, call, plan, frame).on_event
 
     def call(self, frame: FrameType, plan: Plan) -> Call | None:
         """The call that the frame is, or is a part of; None where it is not listed."""
         if plan.part:
-            return next((call for call in reversed(self.active) if self.entry(call) == plan.entry), None)
+            around = (call for call in reversed(self.active) if (call.function.file, call.function.name) == plan.entry)
+            return next(around, None)
         name, found = frame.f_code.co_name, plan.function
         owner = first_argument(frame)
         module = owner if isinstance(owner, nn.Module) else None
-        if found is None or (name.startswith("__") and name.endswith("__") and not wanted(name, module)):
+        listed = "__call__" if module is None else "__init__"  # the one method with a name like `__this__`
+        if found is None or (name.startswith("__") and name.endswith("__") and name != listed):
             return None
         if self.building:
             if name == "__init__" and module is not None:
@@ -194,9 +186,6 @@ class Lines:
         (self.constructors if self.building else self.forwards).append(call)
         return call
 
-    def entry(self, call: Call) -> tuple[str, str]:
-        return call.function.file, call.function.name
-
     def library_module(self, frame: FrameType) -> None:
         """A library's module is made: remember it at the line of the model's own code that makes it."""
         module = first_argument(frame)
@@ -208,28 +197,20 @@ class Lines:
         if caller is not None and caller.f_code.co_filename == call.function.file:
             call.made.append((caller.f_lineno, module))
 
-    # -- values ----------------------------------------------------------------------------------------------------
-
     def noted(self, value: object) -> Value | None:
         """What is kept of a value; None for what says nothing about sizes, or does not let itself be asked."""
-        try:
-            return self.kept(value)
-        except Exception:  # a note is never worth the model's forward
-            return None
-
-    def kept(self, value: object) -> Value | None:
-        if isinstance(value, Tensor):
-            with UNHEARD():
-                return (Made(spec("", value), self.makers.of(value)),)
         kind = type(value)
         if kind is int or (kind is float and self.building):
             return value  # type: ignore[return-value]
-        if isinstance(value, tuple) and 0 < len(value) <= LONGEST_TUPLE and all(type(item) is int for item in value):
-            return tuple(value)
-        if value is None or kind in (bool, str) or isinstance(value, nn.Module):
+        try:
+            if value is None or kind in (bool, str) or isinstance(value, nn.Module):
+                return None
+            if isinstance(value, tuple) and 0 < len(value) <= LONGEST_TUPLE and all(type(one) is int for one in value):
+                return tuple(value)
+            with UNHEARD():
+                return tuple(Made(spec(path, tensor), self.makers.of(tensor)) for path, tensor in leaves(value)) or None
+        except Exception:  # a note is never worth the model's forward
             return None
-        with UNHEARD():
-            return tuple(Made(spec(path, tensor), self.makers.of(tensor)) for path, tensor in leaves(value)) or None
 
     def read(self, values: Any, bind: Bind) -> Value | None:
         """The value a statement has bound; attributes are looked up without running any of the model's code."""
@@ -272,17 +253,13 @@ class Listener:
     __slots__ = ("before", "call", "lines", "marks", "part", "raised", "returning", "start", "unit", "units", "watched")
 
     def __init__(self, lines: Lines, call: Call, plan: Plan, frame: FrameType) -> None:
-        self.lines = lines
-        self.call = call
-        self.marks = plan.marks
-        self.watched = plan.watched
+        self.lines, self.call = lines, call
+        self.marks, self.watched, self.part = plan.marks, plan.watched, plan.part
         self.units = call.function.units
         self.unit: Unit | None = None
-        self.before: list[State] = []
-        self.start = 0
-        self.raised = ""
         self.returning: Unit | None = None
-        self.part = plan.part
+        self.before: list[State] = []
+        self.start, self.raised = 0, ""
         if plan.part:
             return
         lines.active.append(call)
@@ -302,9 +279,7 @@ class Listener:
 
     def on_event(self, frame: FrameType, event: str, argument: Any) -> Any:
         if event == "opcode":
-            hits = self.marks.get(frame.f_lasti)
-            if hits:
-                self.call.sides.update(hits)
+            self.call.sides.update(self.marks.get(frame.f_lasti, ()))
         elif event == "line":
             line = frame.f_lineno
             if frame.f_trace_opcodes != (line in self.watched):  # each instruction heard costs as much as a line
@@ -326,19 +301,20 @@ class Listener:
     def close(self, frame: FrameType, following: Unit | None) -> None:
         """The statement that ran is over: note what it has bound."""
         unit = self.unit
-        if unit is None or (left(unit, following) and not unit.optional):
-            return
-        if unit.kind == "return":  # a `finally` or the end of a `with` comes before the frame is left
-            self.returning = unit
-        self.add(unit, self.bound(frame, unit))
+        if unit is not None and (unit.optional or not left(unit, following)):
+            if unit.kind == "return":  # a `finally` or the end of a `with` comes before the frame is left
+                self.returning = unit
+            self.add(unit, self.bound(frame, unit))
 
     def bound(self, frame: FrameType, unit: Unit) -> list[Bound]:
         found: list[Bound] = []
         constructor = self.call.function.is_constructor
         values = frame.f_locals if unit.binds else {}
         for place, bind in enumerate(unit.binds):
-            if unit.optional and place < len(self.before) and is_unchanged(self.before[place], state(values, bind)):
-                continue
+            if unit.optional and place < len(self.before):
+                (held, writes), (before, writes_before) = state(values, bind), self.before[place]
+                if held is before and writes == writes_before:
+                    continue
             value = self.lines.read(values, bind)
             if value is not None and (constructor or not isinstance(value, float)):
                 name = f"{bind.name}.{bind.attribute}" if bind.attribute else bind.name
@@ -380,10 +356,6 @@ def state(values: Any, bind: Bind) -> State:
     return value, value._version if isinstance(value, Tensor) and not value.is_inference() else 0
 
 
-def is_unchanged(one: State, other: State) -> bool:
-    return one[0] is other[0] and one[1] == other[1]
-
-
 def left(unit: Unit, following: Unit | None) -> bool:
     """Whether a `for` has ended, or a `with` is being left: then the head has bound nothing new."""
     inside = following is not None and unit.body[0] <= following.first <= unit.body[1]
@@ -393,11 +365,6 @@ def left(unit: Unit, following: Unit | None) -> bool:
 def first_argument(frame: FrameType) -> object:
     code = frame.f_code
     return frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
-
-
-def wanted(name: str, module: nn.Module | None) -> bool:
-    """Of the methods with names like `__this__`: constructors of modules, and calls of what is no module."""
-    return (name == "__init__") if module is not None else name == "__call__"
 
 
 def fills(frame: FrameType, module: nn.Module | None) -> bool:

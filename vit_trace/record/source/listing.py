@@ -6,14 +6,15 @@ Decides what is listed, in what order, and what each note says. No torch, no lay
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from vit_trace.base.trace import Failure, Line, Listed, Note, NoteKind, Parameter, TensorSpec, Trace
 from vit_trace.record.source.statements import Choice, Function, Range, class_header
-from vit_trace.record.source.steps import Steps, one_line, without_self
+from vit_trace.record.source.steps import Steps, cut, one_line, without_self
 
 if TYPE_CHECKING:
     from vit_trace.record.source.heard import Bound, Call, Execution, Heard, Made, Value
@@ -83,8 +84,6 @@ class Lister:
         self.constructors = [call for call in heard.constructors if call.module is not None]
         self.forwards = heard.forwards
 
-    # -- what is listed, in what order ------------------------------------------------------------------------------
-
     def listed(self) -> Iterator[Listed]:
         calls: dict[str, list[Call]] = {}
         for call in (*self.constructors, *self.forwards):
@@ -119,23 +118,17 @@ class Lister:
         names = [name for scope in scopes for name in (*scopes[scope], *after.pop(scope, ()))]
         return list(dict.fromkeys([*names, *(name for rest in after.values() for name in rest)]))
 
-    # -- one function ----------------------------------------------------------------------------------------------
-
     def function(self, calls: list[Call]) -> Listed:
         """All calls of one function as one listing."""
         function = calls[0].function
         notes = merged([(call.module or "", self.call_notes(call)) for call in calls])
         ran = lines_that_ran(function, calls)
-        lines = []
-        for number in range(function.first, function.last + 1):
-            text = function.lines[number - function.first] if function.lines else ""
-            if function.lines or number in notes or number == function.first:
-                lines.append(Line(number, text, number in ran, tuple(notes.get(number, ()))))
+        texts = dict(enumerate(function.lines, function.first)) or dict.fromkeys(sorted({function.first, *notes}), "")
+        lines = tuple(Line(number, text, number in ran, tuple(notes.get(number, ()))) for number, text in texts.items())
         modules = tuple(dict.fromkeys(call.module or "" for call in calls))
-        owner, _, name = function.name.rpartition(".")
-        owner = "" if owner.endswith("<locals>") else owner
-        name = name if owner else function.name
-        return Listed(function.file, owner, name, tuple(lines), modules, len(calls), function.problem)
+        owner = owner_of(function)
+        name = function.name.removeprefix(f"{owner}.")
+        return Listed(function.file, owner, name, lines, modules, len(calls), function.problem)
 
     def call_notes(self, call: Call) -> Placed:
         """What the statements of one call made, by line."""
@@ -152,45 +145,39 @@ class Lister:
 
     def bound_notes(self, call: Call, run: Execution, follows: bool) -> Iterator[tuple[int, Note]]:
         """The notes of what one run of a statement bound; neighbours that are alike share one."""
-        for group in runs_of_similar([bound for bound in run.bound if bound.name != "_"]):
-            group = list({(without_self(each.name), each.value): each for each in group}.values())
+        for _, alike in groupby((bound for bound in run.bound if bound.name != "_"), likeness):
+            group = list({(without_self(each.name), each.value): each for each in alike}.values())
             bound = group[0]
             name = ", ".join(without_self(each.name) for each in group)
             kind: NoteKind = bound.kind  # type: ignore[assignment]  # the kinds of Bound are kinds of Note
             if bound.value is None:
                 yield bound.line, Note(kind, name)
-            elif is_tensors(bound.value):
+            elif tensors_in(bound.value):
                 yield bound.line, Note(kind, name, self.tensors(call, bound), follows=follows)
             else:
                 formulas = [self.formula(call, each) for each in group]
                 value = ", ".join(number_text(each.value) for each in group)
                 yield bound.line, Note(kind, name, (), value, ", ".join(formulas) if all(formulas) else "")
 
-    # -- formulas --------------------------------------------------------------------------------------------------
-
     def tensors(self, call: Call, bound: Bound) -> tuple[TensorSpec, ...]:
         """The tensors a line bound, with the formulas of the stage or parameter that they are."""
-        if bound.value is None or not is_tensors(bound.value):
-            return ()
         attribute = bound.name.partition(".")[2]
         own = ".".join(filter(None, (call.module, attribute))) if attribute and call.stage < 0 else ""
-        return tuple(self.tensor(made, own) for made in bound.value)  # type: ignore[union-attr,arg-type]
+        return tuple(self.tensor(made, own) for made in tensors_in(bound.value))
 
     def tensor(self, made: Made, own: str) -> TensorSpec:
         spec, maker = made.spec, made.maker
         path = spec.path if spec.path[:1] == "." or spec.path[:2] == "['" else ""  # a name says something, a place not
         found: TensorSpec | Parameter | None = self.parameters.get(own)
         if maker is not None and maker.output is not None:
-            found = self.made_by(maker.by, maker.output)
+            if isinstance(maker.by, str):
+                found = self.parameters.get(maker.by)
+            else:
+                stages = self.trace.stages[maker.by : maker.by + 1]
+                found = next((output for stage in stages for output in stage.outputs[maker.output :]), None)
         if found is None or found.shape != spec.shape:
             return replace(spec, path=path)
         return TensorSpec(path, spec.shape, found.dims, spec.dtype, found.constant)
-
-    def made_by(self, by: int | str, output: int) -> TensorSpec | Parameter | None:
-        if isinstance(by, str):
-            return self.parameters.get(by)
-        outputs = self.trace.stages[by].outputs if by < len(self.trace.stages) else ()
-        return outputs[output] if output < len(outputs) else None
 
     def formula(self, call: Call, bound: Bound) -> str:
         """The formula of a number that a constructor worked out."""
@@ -202,10 +189,16 @@ def key(call: Call) -> str:
     return f"{call.function.file}:{call.function.first}:{call.function.name}"
 
 
+def owner_of(function: Function) -> str:
+    """The class of a method; "" for a function."""
+    owner = function.name.rpartition(".")[0]
+    return "" if owner.endswith("<locals>") else owner
+
+
 def scope_of(function: Function) -> str:
     """The class of a method, or the function itself."""
-    owner = function.name.rpartition(".")[0]
-    return f"{function.file}:{function.name if not owner or owner.endswith('<locals>') else owner + '.'}"
+    owner = owner_of(function)
+    return f"{function.file}:{f'{owner}.' if owner else function.name}"
 
 
 def add(scopes: dict[str, list[str]], scope: str, name: str, first: bool = False) -> None:
@@ -236,11 +229,9 @@ def class_head(listed: Listed) -> Iterator[Listed]:
         yield Listed(listed.file, listed.class_, "", lines)
 
 
-# -- values --------------------------------------------------------------------------------------------------------
-
-
-def is_tensors(value: Value | None) -> bool:
-    return isinstance(value, tuple) and bool(value) and not isinstance(value[0], int)
+def tensors_in(value: Value | None) -> tuple[Made, ...]:
+    """The tensors that a value holds; () for numbers."""
+    return value if isinstance(value, tuple) and value and not isinstance(value[0], int) else ()
 
 
 def number_text(value: Value | None) -> str:
@@ -249,48 +240,31 @@ def number_text(value: Value | None) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def runs_of_similar(bound: Sequence[Bound]) -> Iterator[list[Bound]]:
-    """Runs of names on one line that share a note: single tensors of one shape, or numbers."""
-    group: list[Bound] = []
-    for each in bound:
-        if group and likeness(each) is not None and likeness(each) == likeness(group[-1]):
-            group.append(each)
-            continue
-        if group:
-            yield group
-        group = [each]
-    if group:
-        yield group
-
-
 def likeness(bound: Bound) -> object:
-    """What two names must have in common to share a note; None for what stands alone."""
-    if bound.value is None or bound.kind == "parameter":
-        return None
-    if is_tensors(bound.value):
-        one = bound.value[0] if isinstance(bound.value, tuple) and len(bound.value) == 1 else None
-        return None if one is None else (bound.kind, bound.line, one.spec.shape)  # type: ignore[union-attr]
-    return bound.kind, bound.line
+    """What neighbours that share a note have in common; what stands alone has a thing of its own."""
+    made = tensors_in(bound.value)
+    if bound.value is None or bound.kind == "parameter" or len(made) > 1:
+        return object()
+    return bound.kind, bound.line, [one.spec.shape for one in made]
 
 
 def shorten_numbers(made: Counter[Note]) -> Counter[Note]:
-    """The notes with many different numbers of one name told as the first and the last."""
-    slots: dict[tuple[str, str], list[Note]] = {}
-    for note in made:
-        if note.value:
-            slots.setdefault((note.kind, note.name), []).append(note)
     short: Counter[Note] = Counter()
+    ends = ends_of(made)
     for note, times in made.items():
-        same = slots.get((note.kind, note.name), [])
-        short[ends(same) if len(same) > MANY_NUMBERS and note.value else note] += times
+        short[ends.get(note, note)] += times
     return short
 
 
-def ends(notes: list[Note]) -> Note:
-    return replace(notes[0], value=f"{notes[0].value} … {notes[-1].value}", formula="")
-
-
-# -- calls together ------------------------------------------------------------------------------------------------
+def ends_of(notes: Iterable[Note]) -> dict[Note, Note]:
+    """For each note of one of many different numbers of one name, the note of the first and the last of them."""
+    slots: dict[tuple[str, str], list[Note]] = {}
+    for note in notes:
+        if note.value:
+            slots.setdefault((note.kind, note.name), []).append(note)
+    many = [same for same in slots.values() if len(same) > MANY_NUMBERS]
+    ends = [replace(same[0], value=f"{same[0].value} … {same[-1].value}", formula="") for same in many]
+    return {note: end for same, end in zip(many, ends, strict=True) for note in same}
 
 
 def merged(calls: list[tuple[str, Placed]]) -> dict[int, list[Note]]:
@@ -319,32 +293,21 @@ def joined(notes: dict[tuple[Note, int], list[str]]) -> dict[tuple[Note, int], l
 
 
 def variants(notes: dict[tuple[Note, int], list[str]], everywhere: set[str], calls: int) -> Iterator[Note]:
-    numbers: dict[tuple[str, str], list[Note]] = {}
-    for note, _ in notes:
-        if note.value:
-            numbers.setdefault((note.kind, note.name), []).append(note)
-    told: set[tuple[str, str]] = set()
+    ends = ends_of(note for note, _ in notes)
+    yielded: set[Note] = set()
     for (note, times), modules in notes.items():
-        slot = (note.kind, note.name)
-        if len(numbers.get(slot, ())) > MANY_NUMBERS and note.value:
-            if slot not in told:
-                told.add(slot)
-                yield ends(numbers[slot])
-            continue
-        where = () if set(modules) == everywhere else tuple(dict.fromkeys(modules))
-        yield replace(note, times=times, modules=where)
+        if (end := ends.get(note)) is None:
+            where = () if set(modules) == everywhere else tuple(dict.fromkeys(modules))
+            yield replace(note, times=times, modules=where)
+        elif end not in yielded:
+            yielded.add(end)
+            yield end
 
 
-# -- what ran ------------------------------------------------------------------------------------------------------
-
-
-def lines_that_ran(function: Function, calls: Iterable[Call]) -> set[int]:
+def lines_that_ran(function: Function, calls: list[Call]) -> set[int]:
     """Numbers of the lines that are part of what ran; a line between statements goes with what follows it."""
-    heard: set[int] = set()
-    sides: set[tuple[int, bool]] = set()
-    for call in calls:
-        heard |= call.ran
-        sides |= call.sides
+    heard = {line for call in calls for line in call.ran}
+    sides = {side for call in calls for side in call.sides}
     ran = {line for line, unit in function.units.items() if unit.kind == "head" or heard & span(unit.first, unit.last)}
     for place, choice in enumerate(function.choices):
         if ((place, True) in sides) != ((place, False) in sides):
@@ -377,7 +340,7 @@ def branches(call: Call) -> Iterator[tuple[int, Note]]:
         taken = [side for side in (True, False) if (place, side) in call.sides]
         if len(taken) == 1:
             text = without_self(one_line(source_of(call.function, choice.yes if taken[0] else choice.no)))
-            yield choice.no[2], Note("branch", text if len(text) <= LONGEST_SIDE else text[: LONGEST_SIDE - 1] + "…")
+            yield choice.no[2], Note("branch", cut(text, LONGEST_SIDE))
 
 
 def source_of(function: Function, part: Range) -> str:

@@ -7,6 +7,7 @@ its bytecode.
 from __future__ import annotations
 
 import ast
+import contextlib
 import linecache
 import re
 from collections.abc import Iterator
@@ -18,7 +19,6 @@ from typing import NamedTuple
 from vit_trace.record.source import frames
 from vit_trace.record.source.definitions import Definition, NoSource, definition
 
-NESTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 Range = tuple[int, int, int, int]
 """First line, byte column, last line, end byte column, as the bytecode counts them."""
 
@@ -75,14 +75,9 @@ class Function:
         return self.name.endswith(".__init__")
 
 
-def function(code: CodeType, name: str) -> Function:
-    """The function that `code` was compiled from."""
-    return function_in(code.co_filename, code, name)
-
-
 @cache
-def function_in(file: str, code: CodeType, name: str) -> Function:
-    """The same, once per file: Python takes equal code of two files for equal."""
+def function(file: str, code: CodeType, name: str) -> Function:
+    """The function that `code` was compiled from; the file is named since equal code of two files is equal."""
     try:
         text, tree = definition(code, name)
     except NoSource as error:
@@ -94,35 +89,35 @@ def function_in(file: str, code: CodeType, name: str) -> Function:
     found.arguments = {argument.arg: argument.lineno for argument in given if argument is not None}
     found.units[tree.lineno] = Unit(first, found.head, kind="head")
     add_units(found.units, tree.body)
-    conditionals = [node for node in ast.walk(tree) if isinstance(node, ast.IfExp)]
-    found.choices = tuple(choice(found, node) for node in conditionals)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.IfExp):
+            around = found.units.get(node.lineno)
+            parts = place(node.body), place(node.test), place(node.orelse)
+            found.choices += (Choice(*parts, around.first if around else node.lineno),)
     return found
 
 
 def head_of(node: Definition) -> int:
     """Last line of `def name(...) -> ...:`."""
-    return max(node.lineno, node.body[0].lineno - 1) if node.body[0].lineno > node.lineno else node.lineno
+    return max(node.lineno, node.body[0].lineno - 1)
 
 
 def place(node: ast.expr) -> Range:
     return node.lineno, node.col_offset, node.end_lineno or node.lineno, node.end_col_offset or 0
 
 
-def choice(found: Function, node: ast.IfExp) -> Choice:
-    unit = found.units.get(node.lineno) or Unit(node.lineno, node.end_lineno or node.lineno)
-    return Choice(place(node.body), place(node.test), place(node.orelse), unit.first)
-
-
-# -- statements ----------------------------------------------------------------------------------------------------
-
-
 def add_units(units: dict[int, Unit], body: list[ast.stmt]) -> None:
     """Enter each statement under each of its lines."""
     for node in body:
-        if not says_nothing(node):
+        # Python makes no instruction of `global x` and `x: int`: they count as run with what comes after them
+        if not isinstance(node, ast.Global | ast.Nonlocal) and not (isinstance(node, ast.AnnAssign) and not node.value):
             add(units, unit_of(node))
-        for inner in blocks(node):
-            add_units(units, inner)
+        if isinstance(node, ast.ClassDef):
+            continue
+        inside = [*getattr(node, "handlers", ()), *getattr(node, "cases", ())]
+        for inner in (node, *inside):
+            for name in ("body", "orelse", "finalbody"):
+                add_units(units, getattr(inner, name, []))
 
 
 def add(units: dict[int, Unit], unit: Unit) -> None:
@@ -134,23 +129,6 @@ def add(units: dict[int, Unit], unit: Unit) -> None:
         unit = shared
     for line in range(unit.first, unit.last + 1):
         units[line] = unit
-
-
-def says_nothing(node: ast.stmt) -> bool:
-    """Whether Python makes no instruction of a statement: it counts as run with what comes after it."""
-    return isinstance(node, ast.Global | ast.Nonlocal) or (isinstance(node, ast.AnnAssign) and node.value is None)
-
-
-def blocks(node: ast.stmt) -> Iterator[list[ast.stmt]]:
-    """The statements inside a compound statement; a class in a function is not looked into."""
-    if isinstance(node, ast.ClassDef):
-        return
-    for name in ("body", "orelse", "finalbody"):
-        yield getattr(node, name, [])
-    for handler in getattr(node, "handlers", []):
-        yield handler.body
-    for case in getattr(node, "cases", []):
-        yield case.body
 
 
 def unit_of(node: ast.stmt) -> Unit:
@@ -215,9 +193,6 @@ def walruses(node: ast.AST) -> tuple[Bind, ...]:
     return tuple(Bind(inner.target.id) for inner in ast.walk(node) if isinstance(inner, ast.NamedExpr))
 
 
-# -- without source ------------------------------------------------------------------------------------------------
-
-
 def without_source(code: CodeType, name: str, problem: str) -> Function:
     """The lines that the bytecode knows, each with the variables it stores."""
     stores: dict[int, list[Bind]] = {}
@@ -229,30 +204,18 @@ def without_source(code: CodeType, name: str, problem: str) -> Function:
             held = stores.setdefault(line, [])
             if "JUMP" in step.opname:
                 jumps.add(line)
-            if step.opname == "STORE_ATTR":
-                held += attribute_of(listing[place - 1].argval, step.argval)
-            elif step.opname in frames.STORES:
-                held.append(Bind(str(step.argval)))
-            elif step.opname in frames.DOUBLE_STORES and isinstance(step.argval, tuple):
-                held += map(Bind, step.argval if step.opname == "STORE_FAST_STORE_FAST" else step.argval[:1])
+            if step.opname != "STORE_ATTR":
+                held += map(Bind, frames.stored(step))
+                continue
+            owner = listing[place - 1].argval  # a variable, where the instruction before it loads one
+            owner = owner[-1] if isinstance(owner, tuple) else owner
+            if isinstance(owner, str) and owner.isidentifier():
+                held.append(Bind(owner, str(step.argval)))
     first = code.co_firstlineno
-    units = {
-        line: Unit(line, line, tuple(dict.fromkeys(binds)), optional=line in jumps)
-        for line, binds in sorted(stores.items())
-    }
-    count = code.co_argcount + code.co_kwonlyargcount
-    arguments = dict.fromkeys(code.co_varnames[:count], first)
+    binds = {line: tuple(dict.fromkeys(held)) for line, held in sorted(stores.items())}
+    units = {line: Unit(line, line, held, optional=line in jumps) for line, held in binds.items()}
+    arguments = dict.fromkeys(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount], first)
     return Function(code.co_filename, name, first, max([first, *units]), first, (), arguments, units, (), problem)
-
-
-def attribute_of(owner: object, attribute: object) -> Iterator[Bind]:
-    """What `self.attribute = …` binds, where the instruction before it loads a variable."""
-    name = owner[-1] if isinstance(owner, tuple) else owner
-    if isinstance(name, str) and name.isidentifier():
-        yield Bind(name, str(attribute))
-
-
-# -- names and conditional expressions -----------------------------------------------------------------------------
 
 
 def entry_name(qualname: str) -> tuple[str, bool]:
@@ -274,20 +237,16 @@ def marks(code: CodeType, choices: tuple[Choice, ...]) -> dict[int, tuple[tuple[
     for place, position in enumerate(frames.positions(code)):
         if None in position:
             continue
+        line, end_line, column, end_column = (value or 0 for value in position)
         hits = tuple(
             (number, side)
             for number, choice in enumerate(choices)
             for side, around in ((True, choice.yes), (False, choice.no))
-            if within(position, around)
+            if around[:2] <= (line, column) and (end_line, end_column) <= around[2:]
         )
         if hits:
             found[2 * place] = hits
     return found
-
-
-def within(position: tuple[int | None, ...], around: Range) -> bool:
-    line, end_line, column, end_column = (value or 0 for value in position)
-    return around[:2] <= (line, column) and (end_line, end_column) <= around[2:]
 
 
 def class_header(file: str, name: str, before: int) -> tuple[int, tuple[str, ...]]:
@@ -298,15 +257,7 @@ def class_header(file: str, name: str, before: int) -> tuple[int, tuple[str, ...
             text: list[str] = []
             for line in lines[number - 1 : number + 30]:
                 text.append(line.rstrip("\n"))
-                if complete(text):
+                with contextlib.suppress(SyntaxError):  # the statement goes on
+                    ast.parse("\n".join(text).lstrip() + "\n pass")
                     return number, tuple(text)
     return 0, ()
-
-
-def complete(text: list[str]) -> bool:
-    """Whether the lines are a whole `class ...:` statement but for its body."""
-    try:
-        ast.parse("\n".join([text[0].lstrip(), *text[1:]]) + "\n pass")
-    except SyntaxError:
-        return False
-    return True

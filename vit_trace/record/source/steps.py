@@ -6,8 +6,10 @@ A stage belongs to a statement when its source lies on the statement's lines and
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -47,7 +49,7 @@ class Steps:
     def notes(self, call: Call, run: Execution, bound: Sequence[TensorSpec]) -> list[Note]:
         """The steps of one run of a statement on the way to what it bound, and the operands they broadcast."""
         steps = [inner for stage in self.of(call, run) for inner in self.expanded(stage)]
-        runs = in_runs(steps)
+        runs = [list(run) for _, run in groupby(steps, lambda step: [spec.shape for spec in step.outputs])]
         operands = [note for stage in steps for note in operands_of(stage, steps)]
         last = last_runs(runs)
         if last and bound and shapes(bound) <= {shape for run in last for shape in shapes(run[-1].outputs)}:
@@ -78,27 +80,16 @@ def shapes(specs: Sequence[TensorSpec]) -> set[tuple[int, ...]]:
     return {spec.shape for spec in specs}
 
 
-def in_runs(steps: Sequence[Stage]) -> list[Run]:
-    """Neighbours that give the same shapes together."""
-    runs: list[Run] = []
-    for step in steps:
-        if runs and [spec.shape for spec in runs[-1][-1].outputs] == [spec.shape for spec in step.outputs]:
-            runs[-1].append(step)
-        else:
-            runs.append([step])
-    return runs
-
-
 def last_runs(runs: Sequence[Run]) -> Sequence[Run]:
     """The last run, with those before it that the same expression made, for one element of several after the other."""
     first = len(runs) - 1
-    while first > 0 and all(is_element(stage, runs[-1][-1]) for stage in runs[first - 1]):
+    while first > 0 and all(
+        stage.source == last.source and stage.parent == last.parent and stage.kind != "module"
+        for last in runs[-1][-1:]
+        for stage in runs[first - 1]
+    ):
         first -= 1
     return runs[max(first, 0) :]
-
-
-def is_element(stage: Stage, other: Stage) -> bool:
-    return stage.source == other.source and stage.parent == other.parent and stage.kind != "module"
 
 
 def told(runs: Sequence[Run], around: int) -> Iterator[Note]:
@@ -107,8 +98,7 @@ def told(runs: Sequence[Run], around: int) -> Iterator[Note]:
         before, first = runs[place - 1][-1], run[0]
         again = before.source == first.source and around in (before.parent, first.parent)
         follows = bool(place) and not again and inside(before.source, first.source)
-        last = run[-1]
-        outputs = tuple(TensorSpec("", spec.shape, spec.dims, spec.dtype, spec.constant) for spec in last.outputs)
+        outputs = tuple(replace(spec, path="") for spec in run[-1].outputs)
         yield Note("step", ", ".join(counted([name(stage) for stage in run])), outputs, follows=follows)
 
 
@@ -150,29 +140,21 @@ def operands_of(stage: Stage, steps: Sequence[Stage]) -> Iterator[Note]:
     for spec in stage.inputs:
         if spec.shape and spec.shape != stage.outputs[0].shape and spec.shape not in made:
             text = texts[int(spec.path[1])] if texts and spec.path in ("[0]", "[1]") else "operand"
-            yield Note("operand", text, (TensorSpec("", spec.shape, spec.dims, spec.dtype, spec.constant),))
+            yield Note("operand", text, (replace(spec, path=""),))
 
 
 def operand_texts(text: str) -> tuple[str, str] | None:
     """The two sides of `a + b` or `a += b`."""
     for source in (f"({text})", text):
-        try:
-            node = ast.parse(source).body[0]
-            break
-        except (SyntaxError, IndexError):
-            continue
-    else:
-        return None
-    match node:
-        case ast.Expr(value=ast.BinOp(left=left, right=right)):
-            sides: tuple[ast.expr, ast.expr] = left, right
-        case ast.AugAssign(target=left, value=right):
-            sides = left, right
-        case _:
-            return None
-    one, other = (short(without_self(one_line(ast.get_source_segment(source, side) or ""))) for side in sides)
-    return one, other
+        with contextlib.suppress(SyntaxError):
+            match ast.parse(source).body:
+                case [ast.Expr(value=ast.BinOp(left=left, right=right)) | ast.AugAssign(target=left, value=right)]:
+                    sides = [ast.get_source_segment(source, side) or "" for side in (left, right)]
+                    one, other = (cut(without_self(one_line(side)), LONGEST_NAME + 8) for side in sides)
+                    return one, other
+    return None
 
 
-def short(text: str) -> str:
-    return text if len(text) <= LONGEST_NAME + 8 else text[: LONGEST_NAME + 7] + "…"
+def cut(text: str, limit: int) -> str:
+    """The text, cut off where it is longer than the limit."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
