@@ -1,7 +1,4 @@
-"""Defines a trace as frozen records, and reads and writes it as JSON (`vit-trace/1`).
-
-Knows nothing of torch, of how a trace is recorded or of how it is shown.
-"""
+"""Defines a trace as frozen records, and reads and writes it as JSON (`vit-trace/1`). No torch."""
 
 from __future__ import annotations
 
@@ -322,18 +319,13 @@ class Trace(Struct, frozen=True):
         return trace
 
 
-class Named(Struct):
-    """The one key of a document that names its schema."""
-
-    schema: str
-
-
 def other_schema(text: str | bytes) -> str:
     """That the document is of another version of this schema; "" where it is of this one or of none."""
     try:
-        name = msgspec.json.decode(text, type=Named).schema
+        document = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
+    name = str(document.get("schema")) if isinstance(document, dict) else ""
     if name == SCHEMA or not name.startswith(SCHEMA.partition("/")[0]):
         return ""
     return f"its schema is {name[:40]}, this vit-trace reads {SCHEMA}: the version that saved it can show it"

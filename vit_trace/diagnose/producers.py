@@ -1,7 +1,4 @@
-"""Follows a size back through the trace to the stage or parameter that made it. No torch at run time.
-
-What made each tensor is known where the failing forward could be run again and went the same way; else nothing is said.
-"""
+"""Follows a size back through the trace to the stage or parameter that made it. No torch at run time."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Runs one forward and returns its Trace: record(model, args, kwargs).
-
-Hooks, mode, training flags and random state are taken in one ExitStack and given back on every path. A forward that
-raises also gives a trace: it holds the stages up to there, and the failure.
-"""
+"""Runs one forward and returns its Trace: record(model, args, kwargs). Also a forward that raises gives one."""
 
 from __future__ import annotations
 
@@ -152,6 +148,8 @@ def assemble(recorder: Recorder, error: BaseException | None, options: RecordOpt
     failure = None if error is None else failure_of(error, failing_step(error, recorder), recorder)
     count_uncalled(recorder)
     model = recorder.model
+    conditions = "condition" if recorder.guesses == 1 else "conditions"
+    guessed = f"the forward branches on values: {recorder.guesses} {conditions} taken as {recorder.truth}"
     stages = tuple(step.frozen() for step in recorder.steps)
     device = next((parameter.device.type for parameter in model.parameters()), "cpu")
     parameters = list(model.named_parameters())
@@ -171,14 +169,8 @@ def assemble(recorder: Recorder, error: BaseException | None, options: RecordOpt
             flops=sum(stage.flops for stage in stages),
         ),
         failure=failure,
-        diagnostics=(guessed(recorder),) if recorder.guesses else (),
+        diagnostics=(Diagnostic(GUESSED, "note", guessed),) if recorder.guesses else (),
     )
-
-
-def guessed(recorder: Recorder) -> Diagnostic:
-    """The note that the forward took a branch that depends on values, which meta tensors do not have."""
-    message = f"the forward branches on values: {recorder.guesses} conditions taken as {recorder.truth}"
-    return Diagnostic(GUESSED, "note", message.replace("1 conditions", "1 condition"))
 
 
 def count_uncalled(recorder: Recorder) -> None:

@@ -1,8 +1,4 @@
-"""Records a forward pass: hooks for modules, a function mode for the steps between them.
-
-Knows how a call becomes a stage. Does not know how the hooks are put on and taken off (`record`), what a formula is, or
-how a trace is shown. It keeps no tensor.
-"""
+"""Records a forward pass: hooks for modules, a function mode for the steps between them. Keeps no tensor."""
 
 from __future__ import annotations
 

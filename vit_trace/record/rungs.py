@@ -1,7 +1,6 @@
 """Runs a model without memory: on the first rung of a ladder from plain meta to a real CPU that works.
 
-Each rung gives up as little as it can, and all are tried in order without being asked for. The next one is taken only
-where the exception is meta's and not the model's own.
+The next rung is taken only where the exception is meta's and not the model's own.
 """
 
 from __future__ import annotations
@@ -13,11 +12,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from vit_trace.base.trace import Trace
-from vit_trace.record.build.anyhow import INITIALISED, UNINITIALISED, Factory, change_tensors, move_to_meta, tensors_of
+from vit_trace.record.build.anyhow import INITIALISED, UNINITIALISED, Factory, Handled, change_tensors, move_to_meta
 from vit_trace.record.record import GUESSED, RecordOptions, record
 
 SMALL = 400_000_000
@@ -109,7 +107,7 @@ def under_fake(runnable: Runnable, given: Given) -> Iterator[Ready]:
 @contextmanager
 def for_real(runnable: Runnable, given: Given) -> Iterator[Ready]:
     """Everything on CPU, if the model is small enough."""
-    if sum(tensor.numel() for tensor in tensors_of(runnable.model)) > SMALL:
+    if sum(tensor.numel() for tensor in (*runnable.model.parameters(), *runnable.model.buffers())) > SMALL:
         raise Unsuited
     yield Ready(INITIALISED.build(runnable.make).model, *tree_map_only(Tensor, filled, given))
 
@@ -140,18 +138,13 @@ def move_inputs(given: Given, device: str) -> Given:
     return args, kwargs
 
 
-class Meeting(TorchFunctionMode):
+def meeting(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Moves tensors with values to meta where they meet one that has none: an index may keep them."""
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if getattr(func, "__name__", "") not in INDEXING:
-            tensors = [one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
-            if len(tensors) > 1 and any(one.is_meta for one in tensors) and not all(one.is_meta for one in tensors):
-                args, kwargs = move_inputs((args, kwargs), "meta")
-        return func(*args, **kwargs)
+    if getattr(func, "__name__", "") not in INDEXING:
+        metas = {one.is_meta for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)}
+        if len(metas) > 1:
+            args, kwargs = move_inputs((args, kwargs), "meta")
+    return func(*args, **kwargs)
 
 
 class Traced(NamedTuple):
@@ -185,7 +178,7 @@ def trace_anyhow(
 def trace_on(rung: Rung, runnable: Runnable, given: Given, options: RecordOptions) -> Trace:
     """The trace on one rung; on meta, where a guess at a condition led to an exception, with the other guess."""
     options = options if rung.rules else replace(options, rules=False)
-    with rung.ready(runnable, given) as ready, Meeting() if rung.mixes else nullcontext():
+    with rung.ready(runnable, given) as ready, Handled(meeting) if rung.mixes else nullcontext():
         trace = record(*ready, options)
         if rung is ON_META and trace.failure is not None and any(note.code == GUESSED for note in trace.diagnostics):
             other = record(*ready, replace(options, truth=False))

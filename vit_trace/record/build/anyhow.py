@@ -1,11 +1,8 @@
-"""Builds a model without memory: on the first rung of a ladder from plain meta to a real CPU that works.
-
-Constructors are watched for the quantities that they work out.
-"""
+"""Builds a model without memory: on the first rung of a ladder from plain meta to a real CPU that works."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -83,55 +80,51 @@ def build_anyhow(factory: Factory, rules: bool = True) -> Built:
     return BUILD_RUNGS[-1].build(factory, rules)
 
 
-class Lean(TorchFunctionMode):
+class Handled(TorchFunctionMode):
+    """Hands every torch function, with its arguments, to a function of ours."""
+
+    def __init__(self, handle: Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]) -> None:
+        super().__init__()
+        self.handle = handle
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        return self.handle(func, args, kwargs or {})
+
+
+def by_rule(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Answers initialisers and factories by shape rule; everything else goes to torch."""
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        out = answer(func, args, kwargs or {})
-        return func(*args, **(kwargs or {})) if out is NotImplemented else out
+    out = answer(func, args, kwargs)
+    return func(*args, **kwargs) if out is NotImplemented else out
 
 
-class Values(TorchFunctionMode):
+def with_values(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Makes tensors whose values constructors read on CPU."""
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func in VALUED and kwargs.get("device") is None:
-            kwargs = {**kwargs, "device": "cpu"}
-        return func(*args, **kwargs)
+    if func in VALUED and kwargs.get("device") is None:
+        kwargs = {**kwargs, "device": "cpu"}
+    return func(*args, **kwargs)
 
 
-class Empty(TorchFunctionMode):
+def uninitialised(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Leaves parameters as they were allocated: memory that nobody writes to is never taken."""
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        target = args[0] if args else kwargs.get("tensor")
-        named = getattr(func, "__module__", None) == "torch.nn.init" or getattr(func, "__name__", "") in FILLS
-        if named and isinstance(target, nn.Parameter):
-            return target
-        return func(*args, **kwargs)
+    target = args[0] if args else kwargs.get("tensor")
+    fills = getattr(func, "__module__", None) == "torch.nn.init" or getattr(func, "__name__", "") in FILLS
+    return target if fills and isinstance(target, nn.Parameter) else func(*args, **kwargs)
 
 
-ON_META = BuildRung("on meta", "meta", lambda rules: Lean() if rules else nullcontext(), moves=False)
-WITH_VALUES = BuildRung("on meta, with linspace, arange and the like on CPU", "meta", lambda _: Values(), moves=True)
-MOVED = BuildRung("on CPU without initialising, then moved to meta", "cpu", lambda _: Empty(), moves=True)
+ON_META = BuildRung("on meta", "meta", lambda rules: Handled(by_rule) if rules else nullcontext(), moves=False)
+WITH_VALUES = BuildRung(
+    "on meta, with linspace, arange and the like on CPU", "meta", lambda _: Handled(with_values), moves=True
+)
+MOVED = BuildRung(
+    "on CPU without initialising, then moved to meta", "cpu", lambda _: Handled(uninitialised), moves=True
+)
 BUILD_RUNGS = (ON_META, WITH_VALUES, MOVED)
 """Ways to build a model without memory, from the quickest to the one that every constructor can take."""
 
-UNINITIALISED = BuildRung("on CPU without initialising", "cpu", lambda _: Empty(), moves=False)
+UNINITIALISED = BuildRung("on CPU without initialising", "cpu", lambda _: Handled(uninitialised), moves=False)
 INITIALISED = BuildRung("on CPU", "cpu", lambda _: nullcontext(), moves=False)
-
-
-def tensors_of(model: nn.Module) -> Iterator[Tensor]:
-    yield from model.parameters()
-    yield from model.buffers()
 
 
 def move_to_meta(model: nn.Module, keep_integers: bool = False) -> None:

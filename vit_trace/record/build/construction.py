@@ -1,8 +1,4 @@
-"""Watches constructors for the quantities that they work out: num_patches 64, patch_dim 3072.
-
-Watches `__init__` of the model's own classes while they run, through Python's trace function, only at their return;
-whatever trace function was there before is put back.
-"""
+"""Watches constructors, at their return, for the quantities that they work out: num_patches 64, patch_dim 3072."""
 
 from __future__ import annotations
 

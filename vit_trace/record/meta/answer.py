@@ -1,10 +1,8 @@
 """Answers torch functions on meta tensors by rule, so that a meta forward never imports torch's compiler.
 
-On the meta device torch runs randn, cat, add, mul, gelu, mm and many more as Python kernels whose first call imports
-torch._dynamo, inductor and sympy: as long again as `import torch`. A rule works out the result from the arguments'
-shapes and gives what torch on meta would give: shape, dtype, strides, the identity of in-place results. It knows
-nothing of values, and of any call it is not certain about (a subclass, sizes that do not match, out=, tensors that need
-grad) it says `NotImplemented`: torch then answers, or raises the true error.
+On meta, torch runs many functions (randn, cat, add, gelu, mm) as Python kernels whose first call imports torch._dynamo,
+inductor and sympy: as long again as `import torch`. A rule gives what torch would give: shape, dtype, strides, the
+identity of in-place results. Where it is not certain it says `NotImplemented`: torch answers, or raises the true error.
 """
 
 from collections.abc import Callable, Mapping

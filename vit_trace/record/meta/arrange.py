@@ -1,7 +1,6 @@
 """Rules for functions that move elements: cat, stack, copies, indexing by tensors, roll, flip, repeat.
 
-Views are not here: torch answers those on meta in C++, as fast as a rule could. Of reshape and getitem only the
-cases that copy are answered.
+Torch answers views in C++: of reshape and getitem only the cases that copy are answered.
 """
 
 from typing import Any

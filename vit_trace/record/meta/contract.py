@@ -1,8 +1,4 @@
-"""Rules for functions that multiply and sum: linear, matrix products, einsum and attention.
-
-Knows their shapes. What they return on meta is contiguous whatever the layout of the arguments, but for einsum, which
-hands out its matrix product with the dims permuted.
-"""
+"""Rules for functions that multiply and sum: linear, matrix products, einsum and attention."""
 
 from collections.abc import Mapping
 from typing import Any

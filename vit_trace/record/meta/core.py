@@ -1,7 +1,6 @@
 """What every shape rule stands on: which tensors a rule may speak for, and how it makes a result.
 
-Knows broadcasting, strides and memory formats. Knows no torch function by name and imports nothing beside torch; a
-helper that cannot be certain raises `Unsure`, and torch answers instead.
+A helper that cannot be certain raises `Unsure`, and torch answers instead.
 """
 
 import math

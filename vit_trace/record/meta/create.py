@@ -1,7 +1,6 @@
 """Rules for what makes and fills tensors: factories, `*_like`, in-place fills and `torch.nn.init`.
 
-A factory is answered only where torch itself would answer on meta: asked for by name, or as the default device of the
-moment. Values never matter on meta, so nothing is drawn.
+A factory is answered only on meta: asked for by name, or the default device of the moment.
 """
 
 from typing import Any

@@ -1,8 +1,4 @@
-"""Rules for functions that work element by element: arithmetic, comparison, activations, dropout, also in place.
-
-Knows which dtype comes out; layout is core's. Integers and booleans are answered where torch takes them without a
-remark.
-"""
+"""Rules for functions that work element by element: arithmetic, comparison, activations, dropout, also in place."""
 
 from typing import Any
 

@@ -1,8 +1,6 @@
-"""Forward FLOPs of one torch function call, as torch.utils.flop_counter counts them on meta.
+"""Counts the forward FLOPs of one torch function call, as torch.utils.flop_counter counts them on meta.
 
-Counts what ends in a matrix product or a convolution: two per multiplication and addition, all else free. Works from
-the shapes of arguments and result, so it needs neither a dispatch mode nor torch's counter, which imports triton where
-it finds it. It knows single calls only: what goes on inside F.multi_head_attention_forward is not counted here.
+Only matrix products and convolutions count: two per multiplication and addition.
 """
 
 from collections.abc import Callable, Mapping

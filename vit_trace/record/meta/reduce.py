@@ -1,7 +1,4 @@
-"""Rules for functions that work along dims: norms and softmax keep the shape, means and sums drop dims.
-
-Knows shapes, dtypes, and which of them torch on meta lays out like their input.
-"""
+"""Rules for functions that work along dims: norms and softmax keep the shape, means and sums drop dims."""
 
 from typing import Any
 

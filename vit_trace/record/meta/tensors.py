@@ -1,7 +1,4 @@
-"""Notes tensors: one spec per tensor inside any value that a model passes around.
-
-Reads shapes and dtypes, never values.
-"""
+"""Notes tensors: one spec per tensor inside any value that a model passes around."""
 
 from __future__ import annotations
 

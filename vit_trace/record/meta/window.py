@@ -1,8 +1,4 @@
-"""Rules for functions that slide a window over space: convolution, pooling, unfold, and resizing.
-
-Knows how many places a window takes. Convolution on meta returns contiguous results even where a real device would keep
-channels last: the rules answer as meta does.
-"""
+"""Rules for functions that slide a window over space: convolution, pooling, unfold, and resizing."""
 
 from functools import partial
 from typing import Any

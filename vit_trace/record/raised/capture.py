@@ -1,11 +1,11 @@
 """Captures the facts of a forward that raised: the failing call, its operands as written, sizes, numbers, modules.
 
-Reads the traceback once, after the failure; an ordinary forward pays nothing for it. Keeps shapes and texts, no tensor.
-Reads attributes from instance dictionaries only, so that no code of the model runs.
+Reads the traceback once, after the failure. Runs no code of the model.
 """
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import traceback as tracebacks
 from collections.abc import Iterator, Mapping
@@ -102,7 +102,10 @@ def capture_function(found: Captured, link: Link, own: Link | None, names: Mappi
     found.call = str(getattr(func, "__name__", "")) or "?"
     given = {f"[{place}]": value for place, value in enumerate(args)} | dict(kwargs)
     expressions = written(own, func) if own is not None and called_by(link.frame, own.frame) else {}
-    called = {} if found.call.startswith("__") else dict(zip(given, argument_names(func), strict=False))
+    called: dict[str, str] = {}
+    with contextlib.suppress(TypeError, ValueError):  # not written in Python
+        if func is not None and not found.call.startswith("__"):
+            called = dict(zip(given, inspect.signature(func).parameters, strict=False))
     for path, value in given.items():
         tensors = list(islice(leaves(value), 32))
         for inner, tensor in tensors:
@@ -119,14 +122,6 @@ def capture_function(found: Captured, link: Link, own: Link | None, names: Mappi
     first = found.operands[0] if found.operands else None
     if first is not None and link.module is not None and not first.name and not first.parameter:
         found.operands[0] = replace(first, name="input")  # of a layer of torch
-
-
-def argument_names(func: object) -> list[str]:
-    """What a function calls its arguments, where it is written in Python."""
-    try:
-        return list(inspect.signature(func).parameters)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return []
 
 
 def called_by(frame: FrameType, own: FrameType) -> bool:

@@ -1,7 +1,4 @@
-"""Reads the failing call as it is written: its arguments' expressions, and what a variable in them holds.
-
-Resolves names and attributes without running code of the model.
-"""
+"""Reads the failing call as it is written: its arguments' expressions, and what a variable in them holds."""
 
 from __future__ import annotations
 

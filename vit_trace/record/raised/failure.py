@@ -1,7 +1,4 @@
-"""Turns the exception of a forward into a Failure: the stage it failed in, and the bare facts.
-
-The cause in terms of the model's hyperparameters is worked out elsewhere, from the trace.
-"""
+"""Turns the exception of a forward into a Failure: the stage it failed in, and the bare facts."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Captures the facts where Python itself raised: an unpacking that does not fit, a missing key, a `raise`.
-
-Resolves names and attributes without running code of the model; keeps shapes, numbers and texts.
-"""
+"""Captures the facts where Python itself raised: an unpacking that does not fit, a missing key, a `raise`."""
 
 from __future__ import annotations
 

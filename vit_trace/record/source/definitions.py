@@ -1,7 +1,4 @@
-"""Leads from a code object to the text and syntax tree it was compiled from, where the file still holds them.
-
-A file may be gone, or changed since it was imported: what it says is compiled again and compared before it is believed.
-"""
+"""Leads from a code object to the text and syntax tree it was compiled from, if its file still holds them."""
 
 from __future__ import annotations
 import __future__
@@ -41,18 +38,14 @@ def candidates(lines: Sequence[str], first: int, code: CodeType) -> Iterator[lis
     """The function's lines: to the last expression that runs; where it goes on after that, to the end of its block."""
     positions = (position for each in (code, *nested(code)) for position in frames.positions(each))
     last = max((end_line or 0 for _, end_line, _, _ in positions), default=0)
-    if first < last <= len(lines) and not goes_on(lines, first, last):
+    following = next((line for line in lines[last:] if line.strip() and not line.lstrip().startswith("#")), "")
+    # what is indented more is still inside the function: a closing bracket, or code that never runs
+    if first < last <= len(lines) and margin(following) <= margin(lines[first]):
         yield [line.rstrip("\n") for line in lines[first:last]]
     try:
         yield [line.rstrip("\n") for line in inspect.getblock(list(lines[first:]))]
     except (SyntaxError, IndentationError):
         return
-
-
-def goes_on(lines: Sequence[str], first: int, last: int) -> bool:
-    """Whether what follows line `last` is still inside the function: a closing bracket, or code that never runs."""
-    following = next((line for line in lines[last:] if line.strip() and not line.lstrip().startswith("#")), "")
-    return margin(following) > margin(lines[first])
 
 
 def margin(line: str) -> int:

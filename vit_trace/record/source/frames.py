@@ -1,7 +1,6 @@
-"""Leads from a running frame to the source that made a tensor: span, name of the result, einops call.
+"""Leads from a running frame to the source that made a tensor: span, name of the result, einops call. No torch.
 
-Knows the interpreter (frames, code positions, bytecode), no torch. Positions and bindings are worked out once per code
-object and instruction, and shared by all traces of the process.
+Positions and bindings are worked out once per code object and instruction.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """Hears what each line of the model's own files binds, while its constructors and its forward run.
 
-A trace function on frames of the model's own files only; the one that was there before is put back. It notes shapes,
-whole numbers and which stage made a tensor, and keeps no tensor and, once the model is built, no module. How a
-listing is made of it is `vit_trace.record.source.listing`'s business.
+Notes shapes, whole numbers and what made a tensor. Keeps no tensor and, once the model is built, no module.
 """
 
 from __future__ import annotations

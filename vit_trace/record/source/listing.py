@@ -1,7 +1,4 @@
-"""Lists the model's own source, each line with what it made: from what lines bound and from the stages of the trace.
-
-Decides what is listed, in what order, and what each note says. No torch, no layout, no colour.
-"""
+"""Lists the model's own source, each line with what it made, from what lines bound and from the stages of a trace."""
 
 from __future__ import annotations
 
@@ -94,7 +91,10 @@ class Lister:
             if not has_content(listed, calls[name][-1].stage >= 0, calls[name][0].of_module):
                 continue
             if listed.class_ and (scope := f"{listed.file}:{listed.class_}") != seen:
-                yield from class_head(listed)
+                number, text = class_header(listed.file, listed.class_.rpartition(".")[2], listed.lines[0].line)
+                if text:
+                    head = tuple(Line(line, written) for line, written in enumerate(text, number))
+                    yield Listed(listed.file, listed.class_, "", head)
                 seen = scope
             elif not listed.class_:
                 seen = ""
@@ -219,14 +219,6 @@ def has_content(listed: Listed, in_forward: bool, of_module: bool) -> bool:
     if of_module or (not in_forward and not listed.class_):
         return bool(made)
     return any(note.tensors and note.kind in ("return", "yield") for note in made)
-
-
-def class_head(listed: Listed) -> Iterator[Listed]:
-    """The `class ...:` statement around a method."""
-    number, text = class_header(listed.file, listed.class_.rpartition(".")[2], listed.lines[0].line)
-    if text:
-        lines = tuple(Line(number + place, line) for place, line in enumerate(text))
-        yield Listed(listed.file, listed.class_, "", lines)
 
 
 def tensors_in(value: Value | None) -> tuple[Made, ...]:

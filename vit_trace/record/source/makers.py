@@ -1,7 +1,4 @@
-"""Remembers which stage or parameter made each tensor, by identity while a forward runs; keeps no tensor alive.
-
-Kept only where it is asked for: for the formulas of a listing, and for a failing forward that is run again.
-"""
+"""Remembers which stage or parameter made each tensor, by identity while a forward runs; keeps no tensor alive."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Splits a function's source into statements: the lines of each, and what it binds.
-
-Reads source text, never runs anything and knows no torch. A function without source still has lines and names, from
-its bytecode.
-"""
+"""Splits a function's source, or its bytecode, into statements: the lines of each, and what it binds. No torch."""
 
 from __future__ import annotations
 

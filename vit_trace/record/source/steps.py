@@ -1,13 +1,11 @@
-"""Finds the steps within one statement: `to_qkv(x)` gives one shape, `.chunk(3)` another.
-
-A stage belongs to a statement when its source lies on the statement's lines and it runs in the same module. No torch.
-"""
+"""Finds the steps within one statement: `to_qkv(x)` gives one shape, `.chunk(3)` another. No torch."""
 
 from __future__ import annotations
 
 import ast
 import contextlib
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -99,7 +97,9 @@ def told(runs: Sequence[Run], around: int) -> Iterator[Note]:
         again = before.source == first.source and around in (before.parent, first.parent)
         follows = bool(place) and not again and inside(before.source, first.source)
         outputs = tuple(replace(spec, path="") for spec in run[-1].outputs)
-        yield Note("step", ", ".join(counted([name(stage) for stage in run])), outputs, follows=follows)
+        counts = Counter(name(stage) for stage in run)
+        texts = (f"{each} ×{count}" if count > 1 else each for each, count in counts.items())
+        yield Note("step", ", ".join(texts), outputs, follows=follows)
 
 
 def inside(inner: Source | None, outer: Source | None) -> bool:
@@ -108,13 +108,6 @@ def inside(inner: Source | None, outer: Source | None) -> bool:
         return False
     starts = (outer.line, outer.column) <= (inner.line, inner.column)
     return starts and (inner.end_line, inner.end_column) <= (outer.end_line, outer.end_column)
-
-
-def counted(names: Sequence[str]) -> Iterator[str]:
-    """Each name once, with how often where it came several times."""
-    for each in dict.fromkeys(names):
-        count = names.count(each)
-        yield f"{each} ×{count}" if count > 1 else each
 
 
 def name(stage: Stage) -> str:
