@@ -1,15 +1,17 @@
 """The ladder: each model is built and run on the first rung that can; and what made each tensor."""
 
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+import vit_trace
 from vit_trace.record.build.anyhow import BUILD_RUNGS, NotAModel, build_anyhow
 from vit_trace.record.record import RecordOptions, record
 from vit_trace.record.rungs import RUNGS, Runnable, trace_anyhow
-from vit_trace.record.source.frames import entries
+from vit_trace.record.source.frames import LIBRARY, OWN, entries, owner
 from vit_trace.record.source.makers import Maker, Makers
 
 
@@ -103,3 +105,30 @@ def test_a_traceback_is_walked_below_a_frame():
     assert names == [here.co_name, "outer", "inner"]
     assert [frame.f_code.co_name for frame, _ in entries(traceback, outer.__code__)] == ["inner"]
     assert len(entries(traceback, test_what_no_rung_builds_raises_its_own_error.__code__)) == 3
+
+
+class ReadsIds(nn.Module):
+    """Asks for a value, so that it runs on the second rung, and raises there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.proj = nn.Linear(8, 8)
+
+    def forward(self, x, ids):
+        int(ids.max())
+        return self.proj(x) @ torch.ones(3, 3)
+
+
+def test_an_exception_of_the_model_on_a_rung_of_mixed_tensors_is_not_ours():
+    with torch.device("meta"):
+        model = ReadsIds()
+    given = (torch.empty(2, 4, 8, device="meta"), torch.arange(4)), {}
+    traced = trace_anyhow(Runnable(model, ReadsIds), lambda: given, RecordOptions())
+    assert traced.rung is RUNGS[1]
+    assert traced.trace.failure.code == "forward-failed"
+
+
+def test_whose_file_a_file_is():
+    package = Path(vit_trace.__file__).parent
+    assert owner(str(package / "vit.py")) == OWN
+    assert {owner(str(package / name)) for name in ("record/recorder.py", "cli/main.py", "probing/run.py")} == {LIBRARY}

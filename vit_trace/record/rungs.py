@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from vit_trace.base.trace import Trace
 from vit_trace.record.build.anyhow import INITIALISED, UNINITIALISED, Factory, Handled, change_tensors, move_to_meta
+from vit_trace.record.raised.failure import OURS
 from vit_trace.record.record import GUESSED, RecordOptions, record
 
 SMALL = 400_000_000
@@ -145,6 +146,9 @@ def meeting(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, A
         if len(metas) > 1:
             args, kwargs = move_inputs((args, kwargs), "meta")
     return func(*args, **kwargs)
+
+
+OURS.update((Handled.__torch_function__.__code__, meeting.__code__))
 
 
 class Traced(NamedTuple):
