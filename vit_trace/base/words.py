@@ -5,24 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-SIGNS = {
-    "add": "+",
-    "radd": "+",
-    "sub": "-",
-    "rsub": "-",
-    "mul": "*",
-    "rmul": "*",
-    "div": "/",
-    "truediv": "/",
-    "rtruediv": "/",
-    "div_": "/=",
-    "iadd": "+=",
-    "add_": "+=",
-    "isub": "-=",
-    "sub_": "-=",
-    "imul": "*=",
-    "mul_": "*=",
-}
+_OPERATORS = {"+": "add radd", "-": "sub rsub", "*": "mul rmul", "/": "div truediv rtruediv"}
+_IN_PLACE = {"+=": "iadd add_", "-=": "isub sub_", "*=": "imul mul_", "/=": "div_"}
+SIGNS = {name: sign for sign, names in (_OPERATORS | _IN_PLACE).items() for name in names.split()}
 """Arithmetic as it is written."""
 
 
