@@ -250,12 +250,12 @@ def test_ctrl_c_ends_at_once(delay):
 
 
 def test_a_defect_is_owned_up_to(capfd, monkeypatch):
-    from vit_trace.cli import output
+    from vit_trace.cli.verbs import trace
 
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(output, "write_to", broken)
+    monkeypatch.setattr(trace, "write", broken)
     code, _, err = call(capfd, *SMALL)
     assert code == 3 and "defect of vit-trace" in err
 

@@ -60,10 +60,5 @@ def page() -> str:
     for area, title in TITLES.items():
         parts.append(f"## {title}")
         codes = sorted(code for code, its_area in AREA_OF.items() if its_area == area)
-        parts += [f"### {code}\n\n{paragraphs(MEANINGS[code])}" for code in codes]
-    return "\n\n".join(parts)
-
-
-def paragraphs(text: str) -> str:
-    """The text with the example as a paragraph."""
-    return text.replace("\nExample:", "\n\nExample:")
+        parts += [f"### {code}\n\n{MEANINGS[code]}" for code in codes]
+    return "\n\n".join(parts).replace("\nExample:", "\n\nExample:")

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import ast
 import io
-import os
 import re
 import tokenize
 from collections.abc import Iterator, Mapping, Sequence
 
 from vit_trace.base.refused import Refused, refuse
 from vit_trace.base.trace import Line, Listed, Trace
-from vit_trace.render.notes import module_ranges, note_words, shown_lines, shown_path
+from vit_trace.render.notes import module_ranges, note_words, package_of, shown_lines, shown_path
 from vit_trace.view.outline import title
 
 WIDEST = 110
@@ -80,7 +79,7 @@ def function_lines(listed: Listed, margin: int, ran_only: bool) -> Iterator[str]
             yield from (f"{inner}# line {line.line}: {note_words(note, listed.modules)}" for note in line.notes)
         yield f"{inner}pass"
         return
-    whole = [text for texts in commented(listed) for text in texts]
+    whole = [text for texts in with_comments(listed.lines, note_texts(listed)) for text in texts]
     if ran_only:
         short = list(ran_lines(listed))
         whole = short if parses(short) else whole
@@ -91,10 +90,9 @@ def ran_lines(listed: Listed) -> Iterator[str]:
     """The lines that ran, with `...` for each run of lines that did not."""
     idle = False
     ran = {line.line for line in shown_lines(listed, True)}
-    lines = dict(zip((line.line for line in listed.lines), commented(listed), strict=True))
-    for line in listed.lines:
+    for line, texts in zip(listed.lines, with_comments(listed.lines, note_texts(listed)), strict=True):
         if line.line in ran:
-            yield from lines[line.line]
+            yield from texts
         elif not idle and line.text.strip():
             yield f"{line.text[: len(line.text) - len(line.text.lstrip())]}..."
         idle = line.line not in ran and (idle or bool(line.text.strip()))
@@ -125,9 +123,7 @@ def python_file(trace: Trace) -> str:
     changed = absolute_imports(texts, file) | without_registering(texts, file)
     changed |= {number: COOKIE.sub(r"\1utf-8", text) for number, text in enumerate(texts[:2], 1) if COOKIE.match(text)}
     lines = [Line(number, changed.get(number, text)) for number, text in enumerate(texts, 1)]
-    notes = {
-        line.line: [str(note_words(note, one.modules)) for note in line.notes] for one in own for line in one.lines
-    }
+    notes = {number: texts for listed in own for number, texts in note_texts(listed).items()}
     others = sorted({shown_path(listed.file) for listed in trace.listing if listed.file != file})
     also = [f"# code of these files ran too: {', '.join(others)}"] if others else []
     return "\n".join([*(text for each in with_comments(lines, notes) for text in each), *also, ""])
@@ -173,23 +169,13 @@ def without_registering(texts: Sequence[str], file: str) -> dict[int, str]:
     return found
 
 
-def package_of(file: str) -> list[str]:
-    """Names of the packages around the file, the outermost first; [] for a single file."""
-    parts: list[str] = []
-    directory = os.path.dirname(os.path.abspath(file))
-    while os.path.exists(os.path.join(directory, "__init__.py")):
-        directory, name = os.path.split(directory)
-        parts.insert(0, name)
-    return parts
-
-
-def commented(listed: Listed) -> Iterator[list[str]]:
-    """For each line of the function, the line with its comment and the comments below it."""
-    notes = {line.line: [str(note_words(note, listed.modules)) for note in line.notes] for line in listed.lines}
-    return with_comments(listed.lines, notes)
+def note_texts(listed: Listed) -> dict[int, list[str]]:
+    """Line number -> its notes."""
+    return {line.line: [str(note_words(note, listed.modules)) for note in line.notes] for line in listed.lines}
 
 
 def with_comments(lines: Sequence[Line], notes: Mapping[int, Sequence[str]]) -> Iterator[list[str]]:
+    """For each line, the line with its comment and the comments below it."""
     closed = unsafe([line.text for line in lines])
     waiting: list[str] = []
     for place, line in enumerate(lines):

@@ -36,7 +36,6 @@ NARROWEST_SOURCE = 20
 MOST_LINES = 6
 """Lines of a span; the middle of a longer one is left out."""
 
-
 Styled = tuple[str, str]
 """A text and its style."""
 
@@ -82,10 +81,10 @@ def diagnostic_lines(diagnostic: Diagnostic, width: int | None = None) -> list[T
 def _paragraphs(lead: Styled, text: str, width: int | None) -> list[Text]:
     """The text behind its lead; each further line of it under the first."""
     hang = len(lead[0])
-    first, *others = text.split("\n")
-    lines = _wrapped(lead, (_visible(first), ""), width, hang)
-    for other in others:
-        lines += _wrapped((" " * hang, ""), (_visible(other), ""), width, hang)
+    lines = []
+    for line in text.split("\n"):
+        lines += _wrapped(lead, (_visible(line), ""), width, hang)
+        lead = (" " * hang, "")
     return lines
 
 

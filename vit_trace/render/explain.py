@@ -73,8 +73,7 @@ def print_stage(trace: Trace, stage: Stage, console: Console) -> None:
             numbers = " × ".join(bracketed(parsed(dim), values) for dim in spec.dims)
             table.add_row(Text(title, theme.SAME), shape_cell(spec, None), formula_cell(spec, None), Text(numbers))
     console.print(table)
-    formulas = formulas_of(stage)
-    for knob in doublings(trace, formulas):
+    for knob in doublings(trace, formulas_of(stage)):
         changed = [spec for spec in stage.outputs if any(dim in knob.sizes for dim in spec.dims)]
         for spec in changed[:1]:
             sizes = [str(knob.sizes.get(dim, size)) for dim, size in zip(spec.dims, spec.shape, strict=True)]

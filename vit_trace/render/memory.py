@@ -25,7 +25,7 @@ Row = tuple[str, int, str]
 def print_memory(spec: str, report: MemoryReport, console: Console) -> None:
     batch = f" · batch {report.batch_size}" if report.batch_size else ""
     console.print(Text(f"{spec} · a training step in tensor bytes{batch}", theme.TITLE))
-    console.print(bytes_table([*standing_rows(report), *peaks(report)]))
+    console.print(bytes_table(step_rows(report)))
     if len(report.stages) > 1:
         console.print(Group(Text("  saved for backward by"), bytes_table(stages(report), report.activations, 4)))
     if report.budget is not None:
@@ -45,26 +45,18 @@ def bytes_table(lines: Iterable[Row], whole: int = 0, indent: int = 2) -> Table:
     return made
 
 
-def standing_rows(report: MemoryReport) -> Iterator[Row]:
-    """What is always allocated, and what the forward pass saves."""
+def step_rows(report: MemoryReport) -> Iterator[Row]:
+    """What is always allocated, what the forward pass saves, and the peaks."""
     yield "parameters", report.parameters, report.precision
     if report.buffers:
         yield "buffers", report.buffers, ""
     yield "gradients", report.gradients, ""
     yield "optimizer state", report.optimizer_state, report.optimizer
     yield "inputs", report.inputs, ""
-    yield "saved for backward", report.activations, remark(report)
-
-
-def remark(report: MemoryReport) -> str:
-    """The remark on the activations: recomputed blocks, dropout masks."""
     said = [f"{module_ranges(report.recomputed)} recomputed in the backward pass"] if report.recomputed else []
     if report.dropout_masks:
         said.append(f"including {bytes_text(report.dropout_masks)} of dropout masks, a quarter of that on a GPU")
-    return "; ".join(said)
-
-
-def peaks(report: MemoryReport) -> Iterator[Row]:
+    yield "saved for backward", report.activations, "; ".join(said)
     yield "peak, first step", report.first_step.bytes, peak_words(report.first_step)
     yield "peak, later steps", report.peak.bytes, peak_words(report.peak)
 

@@ -13,6 +13,7 @@ from vit_trace.base.trace import Line, Listed, Note, TensorSpec
 from vit_trace.base.words import ranges_text, shape_text
 from vit_trace.dims.formula import on_screen, split_formulas
 from vit_trace.render.cells import has_formula, printable
+from vit_trace.render.diagnostics import near_here
 
 
 class Words(NamedTuple):
@@ -77,7 +78,8 @@ def path_range(template: str, rows: list[list[int]]) -> str:
     """One pattern of paths with its numbers: ranges if all combinations exist, else each path's numbers."""
     columns = [sorted(set(column)) for column in zip(*rows, strict=True)]
     if prod(map(len, columns)) == len(set(map(tuple, rows))):
-        return fill_template(template, [ranges_text(column) for column in columns])
+        pieces = zip(template.split("*"), [*map(ranges_text, columns), ""], strict=True)
+        return "".join(piece + numbers for piece, numbers in pieces)
     inside: dict[int, list[list[int]]] = {}
     for row in rows:
         inside.setdefault(row[0], []).append(row[1:])
@@ -88,28 +90,26 @@ def path_range(template: str, rows: list[list[int]]) -> str:
     return ", ".join(f"{head}{ranges_text(numbers)}{rest}" for rest, numbers in same.items())
 
 
-def fill_template(template: str, texts: Sequence[str]) -> str:
-    pieces = template.split("*")
-    return "".join(piece + text for piece, text in zip(pieces, [*texts, ""], strict=True))
-
-
 def shown_lines(listed: Listed, ran_only: bool) -> list[Line]:
     """The lines of a function to show; without idle lines, no two blank ones in a row."""
-    if not ran_only:
-        return list(listed.lines)
     lines: list[Line] = []
     for line in listed.lines:
-        if line.ran and (line.text.strip() or line.notes or (lines and lines[-1].text.strip())):
+        if not ran_only or (line.ran and (line.text.strip() or line.notes or (lines and lines[-1].text.strip()))):
             lines.append(line)
     return lines
 
 
 def shown_path(file: str) -> str:
     """The file relative to its package's folder: timm/layers/mlp.py; without a package, relative to the current one."""
-    top = os.path.dirname(file)
-    while os.path.exists(os.path.join(top, "__init__.py")):
-        top = os.path.dirname(top)
-    if not os.path.isabs(file) or top != os.path.dirname(file):
-        return os.path.relpath(file, top) if os.path.isabs(file) else file
-    here = os.path.relpath(file)
-    return file if here.startswith("..") else here
+    packages = package_of(file) if os.path.isabs(file) else []
+    return os.path.join(*packages, os.path.basename(file)) if packages else near_here(file)
+
+
+def package_of(file: str) -> list[str]:
+    """Names of the packages around the file, the outermost first; [] for a single file."""
+    parts: list[str] = []
+    directory = os.path.dirname(os.path.abspath(file))
+    while os.path.exists(os.path.join(directory, "__init__.py")):
+        directory, name = os.path.split(directory)
+        parts.insert(0, name)
+    return parts

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 from rich.cells import cell_len
@@ -74,8 +75,7 @@ def heading(listed: Listed, same_file: bool) -> Text:
     """What is listed, and its file."""
     text = Text()
     if listed.class_:
-        text.append(listed.class_.rpartition("<locals>.")[2], theme.HEADING)
-        text.append("  ")
+        text.append(listed.class_.rpartition("<locals>.")[2], theme.HEADING).append("  ")
     file = shown_path(listed.file)
     return text.append(printable(file.rpartition(os.sep)[2] if same_file else file), theme.QUIET)
 
@@ -97,8 +97,7 @@ def side_column(listing: Sequence[Listed], width: int, gutter: int) -> int:
     if width < SIDE_BY_SIDE:
         return 0
     noted = [cell_len(seen(line.text)) for listed in listing for line in listed.lines if line.notes]
-    longest = max(noted, default=0)
-    return min(longest, WIDEST_CODE, width - gutter - 5 - NOTES)
+    return min(max(noted, default=0), WIDEST_CODE, width - gutter - 5 - NOTES)
 
 
 class ListingLayout(NamedTuple):
@@ -158,17 +157,15 @@ def folded(code: Text, width: int) -> list[Text]:
 
 def fitting_length(text: str, width: int, least: int) -> int:
     """Number of characters that fit the width, but at least `least`."""
-    used = 0
-    for place, character in enumerate(text):
-        used += cell_len(character)
-        if used > width:
-            return max(place, least)
-    return len(text)
+    ends = accumulate(map(cell_len, text))
+    return next((max(place, least) for place, end in enumerate(ends) if end > width), len(text))
 
 
 def note_lines(note: Words, width: int) -> list[Text]:
     """The note on as few lines as possible, broken between its pieces, then between words."""
-    pieces = [styled(note), Text(note.formula, theme.SAME), Text(note.more, theme.FOLDED)]
+    name = Text(note.name, theme.FAILED if note.name.startswith("✗") else "")
+    name.append(" " if note.name and note.shape else "").append(note.shape, theme.CHANGED)
+    pieces = [name, Text(note.formula, theme.SAME), Text(note.more, theme.FOLDED)]
     lines: list[Text] = []
     for piece in pieces:
         if not piece.plain:
@@ -178,11 +175,6 @@ def note_lines(note: Words, width: int) -> list[Text]:
         else:
             lines += broken_words(piece, width, bool(lines))
     return lines
-
-
-def styled(note: Words) -> Text:
-    text = Text(note.name, theme.FAILED if note.name.startswith("✗") else "")
-    return text.append(" " if note.name and note.shape else "").append(note.shape, theme.CHANGED)
 
 
 def broken_words(piece: Text, width: int, hang: bool) -> list[Text]:

@@ -6,7 +6,8 @@ reaches over its neighbours, so this one is laid out here, of cells that rich me
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from rich.console import Console
@@ -34,7 +35,6 @@ LEAST_OPERATION = 18
 
 MOST_LABEL = 0.34
 """Largest share of the width for the names of stages; longer ones are wrapped."""
-
 
 RIGHT = ("shape", "parameters", "flops")
 """Columns that end at their right edge."""
@@ -76,6 +76,11 @@ class Columns(NamedTuple):
                 line.append_text(Text(pad).append_text(text) if name in RIGHT else text.copy().append(pad))
         return line
 
+    @property
+    def edge(self) -> int:
+        """Where the shapes end."""
+        return self.label + self.operation + self.shape + 2 * GAP
+
 
 def print_table(outline: Outline, console: Console) -> None:
     """Write title, constructor, stages, the symbols' legend and totals."""
@@ -84,21 +89,16 @@ def print_table(outline: Outline, console: Console) -> None:
     lines = list(table_lines(outline))
     columns = fit_columns(lines, console.width)
     named = any(formula.plain for line in lines for formula in line.formulas)
-    put(console, header_line(columns, named and columns.formula > 0))
-    for line in lines:
-        for text in screen_lines(line, columns, console):
-            put(console, text)
+    titles = ("stage", "operation", "shape", "formula" if named else "", "params", "FLOPs", "source")
+    header = columns.lay_out([Text(title, theme.COLUMN) for title in titles])
+    for text in chain([header], *(screen_lines(line, columns, console) for line in lines)):
+        text.rstrip()
+        console.print(text, no_wrap=True, overflow="ignore", crop=False)
     console.print()
     if named and (legend := legend_phrases(outline.trace)):
         console.print(joined_phrases(legend, console.width, "  "))
         console.print()
     console.print(joined_phrases(totals(outline), console.width))
-
-
-def put(console: Console, text: Text) -> None:
-    """One line as it is, without the blanks that follow it."""
-    text.rstrip()
-    console.print(text, no_wrap=True, overflow="ignore", crop=False)
 
 
 def table_lines(outline: Outline) -> Iterator[TableRow]:
@@ -124,18 +124,10 @@ def line_of(row: Row, before: TensorSpec | None, indent: int) -> TableRow:
     elif not row.heading:
         shapes, formulas = shape_cells(row, before), formula_cells(row, before)
     renamed = before is None or any(spec.dims != before.dims for spec in row.shapes)
-    return TableRow(
-        Text("  " * indent).append_text(label_cell(row)),
-        2 * (indent + row.level) + 2,
-        operation_cell(row),
-        shapes,
-        formulas,
-        renamed,
-        bool(row.value),
-        Text(per_block(row.parameters, row)),
-        Text(per_block(row.flops, row)),
-        Text(source_cell(row.source), theme.SAME),
-    )
+    label, hang = Text("  " * indent).append_text(label_cell(row)), 2 * (indent + row.level) + 2
+    numbers = Text(per_block(row.parameters, row)), Text(per_block(row.flops, row))
+    source = Text(source_cell(row.source), theme.SAME)
+    return TableRow(label, hang, operation_cell(row), shapes, formulas, renamed, bool(row.value), *numbers, source)
 
 
 def fit_columns(lines: Sequence[TableRow], width: int) -> Columns:
@@ -144,14 +136,14 @@ def fit_columns(lines: Sequence[TableRow], width: int) -> Columns:
     The constructor's long names are wrapped where that makes room for formulas.
     """
     cap = max(16, int(width * MOST_LABEL))
-    label = min(widest([line.label for line in lines]), cap)
-    short = min(widest([line.label for line in lines if not line.valued]), cap)
-    operation = widest([line.operation for line in lines])
-    shape = widest([text for line in lines for text in line.shapes])
-    formula = widest([text for line in lines for text in line.formulas])
-    parameters = max(len("params"), widest([line.parameters for line in lines]))
-    flops = max(len("FLOPs"), widest([line.flops for line in lines]))
-    source = widest([line.source for line in lines])
+    label = min(widest(line.label for line in lines), cap)
+    short = min(widest(line.label for line in lines if not line.valued), cap)
+    operation = widest(line.operation for line in lines)
+    shape = widest(text for line in lines for text in line.shapes)
+    formula = widest(text for line in lines for text in line.formulas)
+    parameters = max(len("params"), widest(line.parameters for line in lines))
+    flops = max(len("FLOPs"), widest(line.flops for line in lines))
+    source = widest(line.source for line in lines)
     least = min(operation, LEAST_OPERATION)
     left = width - label - shape - parameters - 3 * GAP
     if formula and left - formula - GAP < least <= left + label - short - formula - GAP:
@@ -164,24 +156,12 @@ def fit_columns(lines: Sequence[TableRow], width: int) -> Columns:
     left -= source + GAP if with_source else 0
     with_flops = told and left - flops - GAP >= operation
     left -= flops + GAP if with_flops else 0
-    return Columns(
-        label,
-        max(min(operation, left), 8),
-        shape,
-        formula if wide else 0,
-        parameters,
-        flops if with_flops else 0,
-        source if with_source else 0,
-    )
+    operation = max(min(operation, left), 8)
+    return Columns(label, operation, shape, wide * formula, parameters, with_flops * flops, with_source * source)
 
 
-def widest(texts: Sequence[Text]) -> int:
+def widest(texts: Iterable[Text]) -> int:
     return max((text.cell_len for text in texts), default=0)
-
-
-def header_line(columns: Columns, named: bool) -> Text:
-    titles = ("stage", "operation", "shape", "formula" if named else "", "params", "FLOPs", "source")
-    return columns.lay_out([Text(title, theme.COLUMN) for title in titles])
 
 
 def screen_lines(line: TableRow, columns: Columns, console: Console) -> Iterator[Text]:
@@ -196,22 +176,15 @@ def screen_lines(line: TableRow, columns: Columns, console: Console) -> Iterator
     for place in range(height):
         yield columns.lay_out([stack[place] if place < len(stack) else Text() for stack in stacks])
     if not columns.formula and line.renamed:
-        yield from below(line.formulas, columns)
+        formulas = (formula for formula in line.formulas if formula.plain)
+        yield from (Text(" " * max(2, columns.edge - one.cell_len)).append_text(one) for one in formulas)
 
 
 def quantity_line(line: TableRow, columns: Columns) -> Text:
     """A constructor's quantity on one line: n = 64, reaching under the empty operation."""
-    edge = columns.label + columns.operation + columns.shape + 2 * GAP
     told = Text().append_text(line.formulas[0]).append(" = ").append_text(line.shapes[0])
-    return line.label.copy().append(" " * max(GAP, edge - line.label.cell_len - told.cell_len)).append_text(told)
-
-
-def below(formulas: Sequence[Text], columns: Columns) -> Iterator[Text]:
-    """Formulas under their shapes, ending where the shapes end."""
-    edge = columns.label + columns.operation + columns.shape + 2 * GAP
-    for formula in formulas:
-        if formula.plain:
-            yield Text(" " * max(2, edge - formula.cell_len)).append_text(formula)
+    gap = max(GAP, columns.edge - line.label.cell_len - told.cell_len)
+    return line.label.copy().append(" " * gap).append_text(told)
 
 
 def wrapped_cell(text: Text, width: int, hang: int, console: Console) -> list[Text]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from itertools import takewhile
 from typing import NamedTuple
 
 from vit_trace.base.trace import Stage, Trace
@@ -36,33 +37,34 @@ class StageNode:
     block_label: str = ""
     like: str = ""
 
+    @property
+    def inside(self) -> list[StageNode]:
+        return self.children if self.block is None else self.block
+
 
 def tree(trace: Trace) -> list[StageNode]:
     """The top nodes of the stages."""
     nodes = [StageNode(stage) for stage in trace.stages]
-    top: list[StageNode] = []
     for node in nodes:
-        parent = node.stage.parent
-        (top if parent is None else nodes[parent].children).append(node)
-    return top
+        if node.stage.parent is not None:
+            nodes[node.stage.parent].children.append(node)
+    return [node for node in nodes if node.stage.parent is None]
 
 
 def matching(nodes: list[StageNode], pattern: str) -> list[StageNode]:
     """The nodes whose name or operation matches the glob, with the nodes inside and around them."""
     kept = []
     for node in nodes:
-        name = node.stage.name
-        if fnmatchcase(name, pattern) or fnmatchcase(node.stage.operation, pattern):
+        if fnmatchcase(node.stage.name, pattern) or fnmatchcase(node.stage.operation, pattern):
             kept.append(node)
-            continue
-        node.children = matching(node.children, pattern)
-        if node.children:
+        elif inside := matching(node.children, pattern):
+            node.children = inside
             kept.append(node)
     return kept
 
 
 class Repetition(NamedTuple):
-    """A repetition: `times` blocks of `period` stages."""
+    """`times` blocks of `period` stages."""
 
     period: int
     times: int
@@ -79,16 +81,9 @@ class Folder:
         """A number that two nodes share if they show the same except for their place in the model."""
         stage = node.stage
         if stage.index not in self.signatures:
-            key = (
-                general_name(stage),
-                stage.kind,
-                stage.operation,
-                stage.pattern,
-                tuple((spec.shape, spec.dims, spec.dtype) for spec in (*stage.inputs, *stage.outputs)),
-                stage.parameters,
-                stage.flops,
-                tuple(self.signature(child) for child in node.children),
-            )
+            what = (general_name(stage), stage.kind, stage.operation, stage.pattern, stage.parameters, stage.flops)
+            tensors = tuple((spec.shape, spec.dims, spec.dtype) for spec in (*stage.inputs, *stage.outputs))
+            key = (what, tensors, tuple(map(self.signature, node.children)))
             self.signatures[stage.index] = self.numbers.setdefault(key, len(self.numbers))
         return self.signatures[stage.index]
 
@@ -168,13 +163,8 @@ def range_label(names: list[list[str]]) -> tuple[str, str]:
 
 def common_parts(names: list[str]) -> list[str]:
     """The dotted beginning that all names share."""
-    parts = [name.split(".") for name in names]
-    common = []
-    for level in zip(*parts, strict=False):
-        if len(set(level)) > 1:
-            break
-        common.append(level[0])
-    return common
+    levels = zip(*(name.split(".") for name in names), strict=False)
+    return [level[0] for level in takewhile(lambda level: len(set(level)) == 1, levels)]
 
 
 def collapse_similar(nodes: list[StageNode], seen: dict[object, str] | None = None) -> int:
@@ -201,21 +191,17 @@ def collapse_similar(nodes: list[StageNode], seen: dict[object, str] | None = No
 def step_pattern(node: StageNode) -> object:
     """What happens inside a node at any size: the operations in their order and how often they repeat."""
     stage = node.stage
-    inside = node.block if node.block is not None else node.children
     here = (stage.kind, stage.operation, stage.pattern) if node.block is None else ()
-    return (*here, tuple((child.repeats, step_pattern(child)) for child in inside if not is_dropping(child)))
-
-
-DROPPING = re.compile("Drop|Identity|Stochastic")
+    return (*here, tuple((child.repeats, step_pattern(child)) for child in node.inside if not is_dropping(child)))
 
 
 def is_dropping(node: StageNode) -> bool:
     """Whether a module drops at random or does nothing: a block has one or not depending on its depth only."""
     stage = node.stage
     same = [spec.shape for spec in stage.inputs] == [spec.shape for spec in stage.outputs]
-    return stage.kind == "module" and same and not stage.parameters and bool(DROPPING.search(stage.operation))
+    named = re.search("Drop|Identity|Stochastic", stage.operation)
+    return stage.kind == "module" and same and not stage.parameters and named is not None
 
 
 def stages_in(node: StageNode) -> int:
-    inside = node.block if node.block is not None else node.children
-    return (node.block is None) + sum(map(stages_in, inside))
+    return (node.block is None) + sum(map(stages_in, node.inside))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
@@ -49,17 +50,13 @@ def restricted(listed: Listed, modules: set[str]) -> Listed:
     inside = tuple(module for module in listed.modules if module in modules)
     if inside == listed.modules:
         return listed
-    lines = tuple(
-        replace(line, notes=tuple(restricted_note(note, inside) for note in line.notes if holds_in(note, inside)))
-        for line in listed.lines
-    )
+    lines = tuple(replace(line, notes=tuple(restricted_notes(line.notes, inside))) for line in listed.lines)
     return replace(listed, lines=lines, modules=inside, calls=listed.calls * len(inside) // max(1, len(listed.modules)))
 
 
-def holds_in(note: Note, modules: tuple[str, ...]) -> bool:
-    return not note.modules or any(module in modules for module in note.modules)
-
-
-def restricted_note(note: Note, modules: tuple[str, ...]) -> Note:
-    kept = tuple(module for module in note.modules if module in modules)
-    return replace(note, modules=() if set(kept) == set(modules) else kept)
+def restricted_notes(notes: Sequence[Note], modules: tuple[str, ...]) -> Iterator[Note]:
+    """The notes that hold in some of the modules; those that hold in all of them name none."""
+    for note in notes:
+        kept = tuple(module for module in note.modules if module in modules)
+        if kept or not note.modules:
+            yield replace(note, modules=() if set(kept) == set(modules) else kept)

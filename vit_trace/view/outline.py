@@ -78,9 +78,10 @@ def outline(trace: Trace, stage: str | None = None, levels: int | None = None, f
     nodes = tree(trace)
     if stage is not None:
         nodes = matching(nodes, stage) or matching(tree(trace), f"*.{stage}")
-    nodes = [inner for node in nodes for inner in (node.children if is_root(node) else [node])]
+    inside = (node.children if node.stage.kind == "module" and not node.stage.module else [node] for node in nodes)
+    nodes = list(chain.from_iterable(inside))
     if fold:
-        if stage is None and sum(map(count_idle, nodes)) >= MANY_IDLE:
+        if stage is None and count_idle(nodes) >= MANY_IDLE:
             nodes = without_idle(nodes)
         nodes = Folder().fold(nodes)
         nodes = [unwrapped(node) for node in nodes] if levels is None else nodes
@@ -105,8 +106,8 @@ def without_idle(nodes: list[StageNode]) -> list[StageNode]:
     return kept
 
 
-def count_idle(node: StageNode) -> int:
-    return is_idle(node) + sum(map(count_idle, node.children))
+def count_idle(nodes: list[StageNode]) -> int:
+    return sum(is_idle(node) + count_idle(node.children) for node in nodes)
 
 
 def is_idle(node: StageNode) -> bool:
@@ -129,10 +130,6 @@ def unwrapped(node: StageNode) -> StageNode:
     return inner if below else node
 
 
-def is_root(node: StageNode) -> bool:
-    return node.stage.kind == "module" and node.stage.module == ""
-
-
 class RowMaker(NamedTuple):
     """Makes the rows of nodes, `levels` deep; hides what says nothing new if `fold`; `failed` is the failing stage."""
 
@@ -143,25 +140,19 @@ class RowMaker(NamedTuple):
     def rows(self, nodes: Sequence[StageNode], level: int = 0, prefix: str = "") -> Iterator[Row]:
         """The rows of nodes and of what is inside them; names are relative to the module `prefix`."""
         for node in nodes:
+            hides_below = self.levels is not None and level + 1 >= self.levels
             if node.block is not None:
-                yield self.block_row(node, level, prefix)
-                if not self.hides_below(level):
+                parameters, flops = inclusive(node)
+                label = relative(node.block_label, prefix)
+                yield Row(level, label, repeats=node.repeats, parameters=parameters, flops=flops, heading=True)
+                if not hides_below:
                     yield from self.rows(node.block, level + 1, node.labels[0])
                 continue
             children = [] if node.like or (self.fold and says_nothing_new(node)) else node.children
-            heading = bool(children) and not self.hides_below(level)
+            heading = bool(children) and not hides_below
             yield self.stage_row(node, level, prefix, heading)
             if heading:
                 yield from self.rows(children, level + 1, node.stage.module or prefix)
-
-    def hides_below(self, level: int) -> bool:
-        return self.levels is not None and level + 1 >= self.levels
-
-    def block_row(self, node: StageNode, level: int, prefix: str) -> Row:
-        """The heading of a repeated block."""
-        parameters, flops = inclusive(node)
-        label = relative(node.block_label, prefix)
-        return Row(level, label, repeats=node.repeats, parameters=parameters, flops=flops, heading=True)
 
     def stage_row(self, node: StageNode, level: int, prefix: str, heading: bool) -> Row:
         """The row of a stage, with the numbers of what it hides."""
@@ -186,13 +177,10 @@ class RowMaker(NamedTuple):
 
 def inclusive(node: StageNode) -> tuple[int, int]:
     """(parameters, FLOPs) of a node and everything inside it, times its repetitions."""
-    inside = node.block if node.block is not None else node.children
-    own = (0, 0) if node.block is not None else (node.stage.parameters, node.stage.flops)
-    sums = [inclusive(child) for child in inside]
-    return (
-        node.repeats * (own[0] + sum(one for one, _ in sums)),
-        node.repeats * (own[1] + sum(two for _, two in sums)),
-    )
+    sums = [inclusive(child) for child in node.inside]
+    if node.block is None:
+        sums.append((node.stage.parameters, node.stage.flops))
+    return node.repeats * sum(one for one, _ in sums), node.repeats * sum(two for _, two in sums)
 
 
 def says_nothing_new(node: StageNode) -> bool:
@@ -298,11 +286,8 @@ TITLE = {
     "dim": "dim {}",
     "depth": "depth {}",
     "heads": "heads {}",
-    "mlp_dim": "mlp {}",
-    "num_classes": "{} classes",
-    "pool": "pool {}",
-    "batch_size": "batch {}",
-}
+} | {"mlp_dim": "mlp {}", "num_classes": "{} classes", "pool": "pool {}", "batch_size": "batch {}"}
+"""Hyperparameter -> its phrase in the title, in this order."""
 
 
 def title(trace: Trace) -> tuple[str, ...]:
