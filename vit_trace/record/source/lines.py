@@ -117,7 +117,7 @@ class Lines:
 
     def of(self, trace: Trace) -> Heard | None:
         """What was heard while this trace was recorded; it may have been given formulas since."""
-        return next((heard for heard in self.heard if outline(heard.trace) == outline(trace)), None)
+        return next((heard for heard in self.heard if stage_shapes(heard.trace) == stage_shapes(trace)), None)
 
     def on_call(self, frame: FrameType, event: str, argument: Any) -> Tracer | None:
         """A frame begins: the trace function of its lines, or None for what is not listed."""
@@ -232,7 +232,7 @@ def current() -> Lines | None:
     return None if lines is None or lines.done else lines
 
 
-def outline(trace: Trace) -> list[tuple[str, list[tuple[int, ...]]]]:
+def stage_shapes(trace: Trace) -> list[tuple[str, list[tuple[int, ...]]]]:
     return [(stage.name, [spec.shape for spec in stage.outputs]) for stage in trace.stages]
 
 
