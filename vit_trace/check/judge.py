@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,14 +14,13 @@ from msgspec.structs import replace
 from vit_trace.base.refused import Refused
 from vit_trace.base.roles import role_named
 from vit_trace.base.trace import Diagnostic, Source
-from vit_trace.check.fitting import with_fit
+from vit_trace.check.extras import with_fit, with_memory
 from vit_trace.check.options import Check
 from vit_trace.check.rules import Change, Finding, Rule, all_rules
 from vit_trace.check.search import Search, alarms
 from vit_trace.check.subject import Subject, examined, json_places
 from vit_trace.check.suggest import with_suggestions
 from vit_trace.check.verdict import SEVERITIES, Verdict
-from vit_trace.check.weigh import with_memory
 from vit_trace.config import ConfigError
 
 if TYPE_CHECKING:
@@ -95,27 +94,19 @@ def _changes(subject: Subject, finding: Finding) -> Iterator[Change]:
 
 
 def _helps(changed: Subject | None, rule: Rule, before: set[str]) -> bool:
-    """Whether a config is free of a finding and has no other warning than before."""
+    """Whether a config is free of a finding and has no new warning."""
     return changed is not None and not any(rule.find(changed.facts)) and alarms(changed) <= before - {rule.code}
 
 
 def _words(subject: Subject, change: Change) -> str:
     """`heads: 12` as the user's file has it, `--heads 12` where the values are typed."""
-    kind = _file_kind(subject.spec, subject.request)
-    if kind == ".json":
+    path = Path(subject.spec) if subject.spec is not None else subject.request.config
+    suffix = path.suffix.lower() if path else ""
+    if suffix == ".json" or (path and path.is_dir()):
         return ", ".join(f'"{name}": {json.dumps(value)}' for name, value in change.items())
-    if kind:
+    if suffix in (".yaml", ".yml"):
         return ", ".join(f"{name}: {value}" for name, value in change.items())
     return " ".join(subject.facts.target.words(name, value) for name, value in change.items())
-
-
-def _file_kind(spec: str | None, request: Request) -> str:
-    """.yaml or .json where the values of a spec stand in a file of the user's, "" where they are typed."""
-    path = Path(spec) if spec is not None else request.config
-    if path is None:
-        return ""
-    suffix = ".json" if path.is_dir() else path.suffix.lower()
-    return {".yaml": ".yaml", ".yml": ".yaml", ".json": ".json"}.get(suffix, "")
 
 
 def _aimed(diagnostic: Diagnostic, spec: str | None) -> Diagnostic:
@@ -123,18 +114,14 @@ def _aimed(diagnostic: Diagnostic, spec: str | None) -> Diagnostic:
     found = json_places(spec) if spec is not None and diagnostic.code not in NOTHING_TO_CHECK else None
     if found is None or (diagnostic.span is not None and diagnostic.span.file == spec):
         return diagnostic
-    span = _blamed(diagnostic, {".".join(map(str, path)): one for path, one in found.values.items()})
-    if span is None:
+    spans = {".".join(map(str, path)): span for path, span in found.values.items()}
+    ranked = [(rank, span) for path, span in spans.items() if (rank := _rank(diagnostic, path, span)) is not None]
+    if not ranked:
         return diagnostic
+    span = min(ranked, key=lambda one: one[0])[1]
     where = diagnostic.span
     notes = (f"raised at {where.file}:{where.line}: {where.text.strip()}",) if where else ()
     return replace(diagnostic, span=span, notes=(*diagnostic.notes, *notes), labels=())
-
-
-def _blamed(diagnostic: Diagnostic, values: Mapping[str, Source]) -> Source | None:
-    """The value of a config that an error is most likely about."""
-    ranked = [(rank, span) for path, span in values.items() if (rank := _rank(diagnostic, path, span)) is not None]
-    return min(ranked, key=lambda one: one[0])[1] if ranked else None
 
 
 def _rank(diagnostic: Diagnostic, path: str, span: Source) -> int | None:

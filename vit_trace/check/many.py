@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import signal
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -30,22 +31,18 @@ CHUNK = 8
 
 def expanded(specs: Sequence[str]) -> list[str]:
     """The specs that a command line names, globs and directories expanded, each once. Raises Refused."""
-    found: dict[str, None] = {}
-    for spec in specs:
-        found.update(dict.fromkeys(_expanded(spec)))
-    return list(found)
+    return list(dict.fromkeys(one for spec in specs for one in _expanded(spec)))
 
 
 def _expanded(spec: str) -> Iterable[str]:
-    wild = any(sign in spec for sign in "*?[") and not Path(spec).exists()
-    if wild and spec.partition(":")[0] in prefixes():
+    if not any(sign in spec for sign in "*?[") or Path(spec).exists():
+        return _in_directory(spec)
+    if spec.partition(":")[0] in prefixes():
         return _library_models(spec)
-    if wild:
-        files = sorted(glob.glob(spec, recursive=True))
-        if not files:
-            raise refuse("no-match", f"no file matches {spec}")
-        return [one for file in files for one in _in_directory(file)]
-    return _in_directory(spec)
+    files = sorted(glob.glob(spec, recursive=True))
+    if not files:
+        raise refuse("no-match", f"no file matches {spec}")
+    return [one for file in files for one in _in_directory(file)]
 
 
 def _library_models(pattern: str) -> list[str]:
@@ -81,42 +78,30 @@ def verdicts(specs: Sequence[str | None], request: Request, asked: Check) -> Ite
     from multiprocessing import get_context
 
     with _quiet_tracker():
-        executor = ProcessPoolExecutor(count, get_context("spawn"), _begin)
+        on_ctrl_c = (signal.SIGINT, signal.SIG_DFL)  # a worker ends at once, without a message
+        executor = ProcessPoolExecutor(count, get_context("spawn"), signal.signal, on_ctrl_c)
     with executor as pool:
-        ahead = iter(specs)
-        waiting = [pool.submit(_judge_all, chunk, judge) for chunk in _chunks(ahead, 2 * count)]
-        while waiting:  # a few chunks at a time: neither specs nor verdicts pile up
-            yield from waiting.pop(0).result()
-            waiting += [pool.submit(_judge_all, chunk, judge) for chunk in _chunks(ahead, 1)]
+        chunks = (specs[start : start + CHUNK] for start in range(0, len(specs), CHUNK))
+        submitted = (pool.submit(_judge_all, chunk, judge) for chunk in chunks)
+        waiting = deque(islice(submitted, 2 * count))
+        while waiting:  # a few chunks at a time, so that verdicts do not pile up
+            yield from waiting.popleft().result()
+            waiting.extend(islice(submitted, 1))
 
 
 @contextmanager
 def _quiet_tracker() -> Iterator[None]:
     """Keeps Python's semaphore tracker, which starts in here, from printing a warning when Ctrl-C ends the program."""
-    before = os.environ.get("PYTHONWARNINGS")
+    before = os.environ.get("PYTHONWARNINGS", "")
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (before, "ignore:resource_tracker:UserWarning")))
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["PYTHONWARNINGS"]
-        else:
-            os.environ["PYTHONWARNINGS"] = before
+        os.environ["PYTHONWARNINGS"] = before
 
 
-def _chunks(specs: Iterator[str | None], count: int) -> Iterator[list[str | None]]:
-    for _ in range(count):
-        if chunk := list(islice(specs, CHUNK)):
-            yield chunk
-
-
-def _judge_all(specs: list[str | None], judge: partial[Verdict]) -> list[Verdict]:
+def _judge_all(specs: Sequence[str | None], judge: partial[Verdict]) -> list[Verdict]:
     return [judge(spec) for spec in specs]
-
-
-def _begin() -> None:
-    """Lets a worker end at once on Ctrl-C, without a message."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _safely(spec: str | None, request: Request, asked: Check) -> Verdict:

@@ -50,10 +50,6 @@ def examined(spec: str | None, request: Request, change: Change | None = None) -
     request = request.adding(*(f"{name}={value_words(value)}" for name, value in (change or {}).items()))
     if spec is not None and is_foreign(spec):
         return _library_model(spec, request)
-    return _builtin(spec, request)
-
-
-def _builtin(spec: str | None, request: Request) -> Subject:
     settled = settings(spec, request)
     target = of_settings(spec, settled, request)
     facts = of_builtin(settled, target)
@@ -79,7 +75,13 @@ def _library_model(spec: str, request: Request) -> Subject:
         trace = _traced(target, request)
     found = json_places(spec)
     facts = of_foreign(target, trace, found.values if found else {})
-    return _subject(spec, request, _with_fields(facts, found), trace)
+    fields = {str(path[0]): span for path, span in found.keys.items() if len(path) == 1} if found else {}
+    if fields:
+        from vit_trace.targets.huggingface.configs import known_fields
+
+        known = known_fields(Path(next(iter(fields.values())).file))
+        facts = dataclasses.replace(facts, json_fields=fields, class_fields=known)
+    return _subject(spec, request, facts, trace)
 
 
 def _subject(spec: str | None, request: Request, facts: Facts, trace: Trace) -> Subject:
@@ -103,14 +105,3 @@ def json_places(spec: str) -> JsonSpans | None:
         return json_spans(file.read_text(encoding="utf-8"), str(file))
     except (OSError, ValueError, LookupError, RecursionError):  # reading it for the model says what is wrong
         return None
-
-
-def _with_fields(facts: Facts, found: JsonSpans | None) -> Facts:
-    """The facts with the keys of the config.json, and those that its class reads."""
-    if found is None:
-        return facts
-    from vit_trace.targets.huggingface.configs import known_fields
-
-    fields = {str(path[0]): span for path, span in found.keys.items() if len(path) == 1}
-    file = next(iter(fields.values())).file if fields else ""
-    return dataclasses.replace(facts, json_fields=fields, class_fields=known_fields(Path(file)) if file else ())

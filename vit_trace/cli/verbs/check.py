@@ -41,8 +41,8 @@ def check(specs: tuple[str, ...], model: Request, asked: Check, output: Output) 
 
     if asked.checkpoint is not None and not specs and model == NO_REQUEST:
         return describe_checkpoint(asked.checkpoint, asked, output)
+    from vit_trace.check.extras import memory_question
     from vit_trace.check.many import expanded, verdicts
-    from vit_trace.check.weigh import memory_question
     from vit_trace.render.findings.progress import with_progress
 
     where = destinations("check", output)

@@ -1,12 +1,14 @@
-"""Adds the memory of a training step to the verdict of a spec: `check --memory`. Imports torch late."""
+"""Adds to a verdict what else was asked: `check --checkpoint` and `check --memory`. Imports torch late."""
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
-from vit_trace.base.refused import refuse
+from vit_trace.base.refused import Refused, refuse
 from vit_trace.base.trace import Diagnostic
 from vit_trace.check.verdict import Verdict
 from vit_trace.memory.options import Training, budget_of, training_of
@@ -15,6 +17,7 @@ from vit_trace.memory.verdict import diagnostics
 if TYPE_CHECKING:
     from vit_trace.check.options import Check
     from vit_trace.check.subject import Subject
+    from vit_trace.weights.data import Checkpoint
 
 
 class MemoryQuestion(NamedTuple):
@@ -28,9 +31,8 @@ def memory_question(asked: Check) -> MemoryQuestion | None:
     """What the command line asks; None without --memory. Raises Refused."""
     if asked.memory is None:
         given = {"--optimizer": asked.optimizer, "--precision": asked.precision, "--checkpointing": asked.checkpointing}
-        for flag, value in given.items():
-            if value:
-                raise refuse("needs-memory", f"{flag} says how to train: it needs --memory", help=("--memory 24GiB",))
+        for flag in filter(given.get, given):
+            raise refuse("needs-memory", f"{flag} says how to train: it needs --memory", help=("--memory 24GiB",))
         return None
     training = training_of(None, asked.optimizer or "adamw", asked.precision or "fp32", asked.checkpointing)
     return MemoryQuestion(training, budget_of(asked.memory))
@@ -53,3 +55,25 @@ def with_memory(verdict: Verdict, subject: Subject, asked: Check) -> Verdict:
         unknown = Diagnostic("memory-not-known", "warning", message)
         return replace(verdict, diagnostics=(*verdict.diagnostics, unknown))
     return replace(verdict, memory=report, diagnostics=(*diagnostics(report), *verdict.diagnostics))
+
+
+def with_fit(verdict: Verdict, subject: Subject, asked: Check) -> Verdict:
+    """The verdict with what keeps the checkpoint from being loaded, where the model runs at all."""
+    if asked.checkpoint is None or verdict.count("error"):
+        return verdict
+    from vit_trace.weights.fit import fit
+
+    spans = {one.name: one.span for one in subject.facts.quantities if one.span is not None}
+    try:
+        found = fit(_checkpoint(asked.checkpoint), subject.facts.target, spans)
+    except Refused as refused:
+        return replace(verdict, diagnostics=(*verdict.diagnostics, *refused.diagnostics), started=False)
+    return replace(verdict, diagnostics=(*found, *verdict.diagnostics))
+
+
+@lru_cache(maxsize=1)
+def _checkpoint(path: Path) -> Checkpoint:
+    """The checkpoint, read once for all specs. Raises Refused."""
+    from vit_trace.weights.files import read
+
+    return read(path)
