@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from vit_trace.base.refused import Refused, refuse
 from vit_trace.base.trace import Line, Listed, Trace
-from vit_trace.render.notes import module_ranges, note_words, package_of, shown_lines, shown_path
+from vit_trace.render.notes import module_ranges, note_words, shown_lines
+from vit_trace.render.places import package_of, shown_path
 from vit_trace.view.outline import title
 
 WIDEST = 110

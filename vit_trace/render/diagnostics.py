@@ -8,16 +8,14 @@ from __future__ import annotations
 import linecache
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.text import Text
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
 
-    from vit_trace.base.trace import Diagnostic, Label, Source
-
-COMMAND_LINE = "command line"
-"""The `file` of a span that points at what was typed; it has no line number."""
+from vit_trace.base.trace import Diagnostic, Label, Source
+from vit_trace.render.places import COMMAND_LINE, near_here
 
 STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan"}
 GUTTER_STYLE = "dim"
@@ -90,16 +88,12 @@ def _paragraphs(lead: Styled, text: str, width: int | None) -> list[Text]:
 
 def _wrapped(lead: Styled, text: Styled, width: int | None, hang: int) -> list[Text]:
     """The text behind its lead, broken at spaces only: a word wider than the line stays whole, to be copied."""
-    from rich.text import Text
-
     words, style = text
     first, *others = _broken(words, width, len(lead[0]), hang)
     return [Text.assemble(lead, (first, style)), *(Text.assemble(" " * hang, (other, style)) for other in others)]
 
 
 def _broken(text: str, width: int | None, taken: int, hang: int) -> list[str]:
-    from rich.cells import cell_len
-
     if width is None or taken + cell_len(text) <= width:
         return [text]
     lines, line, room = [], "", width - taken
@@ -113,8 +107,6 @@ def _broken(text: str, width: int | None, taken: int, hang: int) -> list[str]:
 
 
 def _is_label(span: Source, note: str, width: int | None) -> bool:
-    from rich.cells import cell_len
-
     if not span.text or span.line != span.end_line or "\n" in note or len(note) > LABEL_WIDTH:
         return False
     room = _source_width(_gutter(span), width)
@@ -122,8 +114,6 @@ def _is_label(span: Source, note: str, width: int | None) -> bool:
 
 
 def _source_lines(span: Source, label: str, style: str, width: int | None, labels: Sequence[Label] = ()) -> list[Text]:
-    from rich.text import Text
-
     gutter = _gutter(span)
     place = span.file if span.file == COMMAND_LINE else f"{near_here(span.file)}:{span.line}:{span.column + 1}"
     lines = [Text.assemble((" " * gutter + "--> ", GUTTER_STYLE), _visible(place))]
@@ -217,12 +207,6 @@ def _full_lines(span: Source) -> list[str]:
     return texts
 
 
-def near_here(file: str) -> str:
-    """The path relative to the current directory, for a file below it."""
-    here = os.path.join(os.getcwd(), "")
-    return file[len(here) :] if file.startswith(here) else file
-
-
 def _lines_in_file(span: Source) -> list[str]:
     """The lines in the file, if they still hold the text of the span."""
     if span.file == COMMAND_LINE or not span.text or "\0" in span.file:
@@ -238,8 +222,6 @@ def _lines_in_file(span: Source) -> list[str]:
 
 def _windowed(number: int, text: str, start: int, end: int, room: int) -> _Line:
     """The line in at most `room` cells, with the start of the span visible and `…` for what is left out."""
-    from rich.cells import cell_len
-
     left = 0 if _fits(text[:end], room) else start
     while left and _fits(text[left - 1 : start], room // 4):
         left -= 1
@@ -253,8 +235,6 @@ def _windowed(number: int, text: str, start: int, end: int, room: int) -> _Line:
 
 
 def _fits(text: str, room: int) -> bool:
-    from rich.cells import cell_len
-
     return len(text) < room and cell_len(_visible(text)) < room
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from itertools import groupby
@@ -13,7 +12,6 @@ from vit_trace.base.trace import Line, Listed, Note, TensorSpec
 from vit_trace.base.words import ranges_text, shape_text
 from vit_trace.dims.formula import on_screen, split_formulas
 from vit_trace.render.cells import has_formula, printable
-from vit_trace.render.diagnostics import near_here
 
 
 class Words(NamedTuple):
@@ -97,19 +95,3 @@ def shown_lines(listed: Listed, ran_only: bool) -> list[Line]:
         if not ran_only or (line.ran and (line.text.strip() or line.notes or (lines and lines[-1].text.strip()))):
             lines.append(line)
     return lines
-
-
-def shown_path(file: str) -> str:
-    """The file relative to its package's folder: timm/layers/mlp.py; without a package, relative to the current one."""
-    packages = package_of(file) if os.path.isabs(file) else []
-    return os.path.join(*packages, os.path.basename(file)) if packages else near_here(file)
-
-
-def package_of(file: str) -> list[str]:
-    """Names of the packages around the file, the outermost first; [] for a single file."""
-    parts: list[str] = []
-    directory = os.path.dirname(os.path.abspath(file))
-    while os.path.exists(os.path.join(directory, "__init__.py")):
-        directory, name = os.path.split(directory)
-        parts.insert(0, name)
-    return parts

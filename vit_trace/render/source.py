@@ -18,7 +18,8 @@ from rich.text import Text
 from vit_trace.base.trace import Line, Listed
 from vit_trace.render import theme
 from vit_trace.render.cells import printable
-from vit_trace.render.notes import Words, module_ranges, note_words, shown_lines, shown_path
+from vit_trace.render.notes import Words, module_ranges, note_words, shown_lines
+from vit_trace.render.places import shown_path
 
 SIDE_BY_SIDE = 100
 """Columns of a screen from which on notes stand beside the code."""

@@ -43,7 +43,7 @@ def check(specs: tuple[str, ...], model: Request, asked: Check, output: Output) 
         return describe_checkpoint(asked.checkpoint, asked, output)
     from vit_trace.check.extras import memory_question
     from vit_trace.check.many import expanded, verdicts
-    from vit_trace.render.findings.progress import with_progress
+    from vit_trace.render.progress import with_progress
 
     where = destinations("check", output)
     memory_question(asked)  # refuses what cannot be asked

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING
 
 from vit_trace.base.trace import Diagnostic
-from vit_trace.render.diagnostics import near_here
-from vit_trace.render.findings.places import finding_place, finding_text, summary_line
 from vit_trace.render.formats import Format
+from vit_trace.render.places import finding_place, finding_text, near_here, summary_line
 
 if TYPE_CHECKING:
     from vit_trace.check.verdict import Verdict

@@ -10,9 +10,8 @@ from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from vit_trace.base.trace import Diagnostic, Source
-from vit_trace.render.diagnostics import near_here
-from vit_trace.render.findings.places import finding_place, finding_text
 from vit_trace.render.formats import Format
+from vit_trace.render.places import finding_place, finding_text, near_here
 from vit_trace.version import __version__
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def write_check_screen(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
     from vit_trace.render.console import console_for
-    from vit_trace.render.findings.screen import print_verdicts
+    from vit_trace.render.verdicts import print_verdicts
 
     print_verdicts(verdicts, console_for(stream))
 
@@ -29,8 +29,8 @@ def write_check_json(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
 
 def write_concise(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
     """Each finding as editors and grep read it: file:line:column: severity[code]: message."""
-    from vit_trace.render.diagnostics import COMMAND_LINE, concise
-    from vit_trace.render.findings.places import summary_line
+    from vit_trace.render.diagnostics import concise
+    from vit_trace.render.places import COMMAND_LINE, summary_line
 
     for verdict in verdicts:
         for diagnostic in verdict.diagnostics:

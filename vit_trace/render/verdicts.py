@@ -14,8 +14,8 @@ from vit_trace.check.verdict import SEVERITIES, Suggestion, Verdict
 from vit_trace.render import theme
 from vit_trace.render.cells import borderless, printable
 from vit_trace.render.diagnostics import STYLES, print_diagnostic
-from vit_trace.render.findings.places import summary_line
 from vit_trace.render.memory import print_memory
+from vit_trace.render.places import summary_line
 
 TRIED = "(tried: builds and runs)"
 MOST_ROWS = 40

@@ -1,1 +1,0 @@
-"""Lays out what `check` found: on a screen, while it runs, and where a finding is."""
