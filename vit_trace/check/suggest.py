@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -109,24 +109,19 @@ def _text(value: Size) -> str:
 def _present(subject: Subject | None, config: tuple[str | None, Request], asked: str) -> Present | None:
     """The quantity that is asked for; None where the config cannot be used and does not set it. Raises Refused."""
     names = _quantities(subject) if subject is not None else _written(*config)
-    name = _named(names, asked)
+    alike = (name for name in names if same_role(asked, [name.rpartition(".")[2]]))  # heads is num_heads
+    name = asked if asked in names else next(alike, None)
     if name is None and subject is None:
         return None
     if name is None:
         help = (f"it can be {', '.join(names)}",)
         raise refuse("no-such-quantity", f"--suggest {asked}: there is no such whole number", help=help)
     value = names[name]
-    if isinstance(value, tuple) and ((role_named(name) != "image" and name != "patch_size") or len(value) != 2):
+    is_size = role_named(name) == "image" or name == "patch_size"
+    if isinstance(value, tuple) and not (is_size and len(value) == 2):
         message = f"--suggest {asked}: {name} is {_text(value)}, a value for each stage, not one number"
         raise refuse("no-such-quantity", message)
     return Present(name, value)
-
-
-def _named(names: Mapping[str, Size], asked: str) -> str | None:
-    """The name itself, or the one with the same role: heads is num_heads, or num_attention_heads."""
-    if asked in names:
-        return asked
-    return next((name for name in names if same_role(asked, [name.rpartition(".")[2]])), None)
 
 
 def _quantities(subject: Subject) -> dict[str, Size]:

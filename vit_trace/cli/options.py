@@ -81,7 +81,6 @@ class OptionGroup(NamedTuple):
     options: tuple[Option, ...]
 
     def value(self, given: Mapping[str, Any]) -> Any:
-        """The record. Raises Refused."""
         return self.record(**{option.name: option.value(given) for option in self.options})
 
 
@@ -95,8 +94,7 @@ def require_values(options: Sequence[Option], given: Mapping[str, Any]) -> None:
         value = given[option.name]
         for text in map(str, value if isinstance(value, list) else [value]):
             if text.startswith("--") and text[2:3].isalpha():
-                message = f"{option.flag} has no value: {text} follows it"
-                help = (f"{option.flag} {option.metavar}",)
+                message, help = f"{option.flag} has no value: {text} follows it", (f"{option.flag} {option.metavar}",)
                 found.append(Diagnostic("missing-value", "error", message, None, (), help))
     if found:
         raise Refused(*found)
@@ -159,11 +157,8 @@ BARE_MODEL = OptionGroup(
 )
 """The model, for a verb that always looks for formulas, or never."""
 
-FORMULAS = Option(
-    "formulas", None, "Find the formula of each size by tracing at other settings (default), or not.", True
-)
-
-MODEL = OptionGroup(request_of, (*BARE_MODEL.options, FORMULAS))
+ABOUT_FORMULAS = "Find the formula of each size by tracing at other settings (default), or not."
+MODEL = OptionGroup(request_of, (*BARE_MODEL.options, Option("formulas", None, ABOUT_FORMULAS, True)))
 
 
 SCREEN = OptionGroup(
@@ -189,11 +184,6 @@ class Output(NamedTuple):
 def output_of(subject: Subject) -> OptionGroup:
     """The options that say where a subject is written, and its format."""
     default, *others = formats_of(subject)
+    format = Option("format", "FORMAT", f"{default} (default), {', '.join(others)}.")
     help = "Write to FILE, in the format of its suffix. May be repeated."
-    return OptionGroup(
-        Output,
-        (
-            Option("format", "FORMAT", f"{default} (default), {', '.join(others)}."),
-            Option("files", "FILE", help, (), Path, ("-o", "--output")),
-        ),
-    )
+    return OptionGroup(Output, (format, Option("files", "FILE", help, (), Path, ("-o", "--output"))))

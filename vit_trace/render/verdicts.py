@@ -21,10 +21,12 @@ TRIED = "(tried: builds and runs)"
 MOST_ROWS = 40
 """Above this many configs, those without an error or warning get no row."""
 
+COSTS = 60
+"""Columns of outcome and costs; without room for them, costs are left out."""
+
 
 def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
-    grave = [one for verdict in verdicts for one in verdict.diagnostics if one.severity != "note"]
-    for diagnostic in grave:
+    for diagnostic in (one for verdict in verdicts for one in verdict.diagnostics if one.severity != "note"):
         print_diagnostic(console, diagnostic)
         console.print()
     shown = [one for one in verdicts if len(verdicts) <= MOST_ROWS or one.count("error") or one.count("warning")]
@@ -45,10 +47,6 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
     console.print(Text(summary_line(verdicts), theme.TITLE))
 
 
-COSTS = 60
-"""Columns of outcome and costs; without room for them, costs are left out."""
-
-
 def verdict_table(verdicts: Sequence[Verdict], width: int) -> Table:
     """Spec, what was found and, if there is room, parameters and FLOPs per image."""
     table = borderless()
@@ -64,11 +62,9 @@ def verdict_table(verdicts: Sequence[Verdict], width: int) -> Table:
 
 def count_text(verdict: Verdict) -> Text:
     """ok, or 1 error, 2 warnings."""
-    text = Text()
-    for severity in SEVERITIES[:2]:
-        if count := verdict.count(severity):
-            text.append(", " if text else "").append(f"{count} {severity}{'s' * (count > 1)}", STYLES[severity])
-    return text or Text("ok")
+    counts = {severity: verdict.count(severity) for severity in SEVERITIES[:2]}
+    found = [Text(f"{n} {severity}{'s' * (n > 1)}", STYLES[severity]) for severity, n in counts.items() if n]
+    return Text(", ").join(found) if found else Text("ok")
 
 
 def costs(verdict: Verdict) -> tuple[str, str]:
@@ -92,14 +88,11 @@ def print_notes(verdicts: Sequence[Verdict], console: Console) -> None:
 def suggested(suggestion: Suggestion) -> Table:
     """One row per value: its costs and the codes of its warnings."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=theme.COLUMN)
-    table.add_column(suggestion.name, justify="right")
-    table.add_column("parameters", justify="right")
-    table.add_column("FLOPs a forward", justify="right")
+    for title in (suggestion.name, "parameters", "FLOPs a forward"):
+        table.add_column(title, justify="right")
     table.add_column("")
     for one in suggestion.values:
-        said = [*(["now"] if one.present else []), *one.warnings]
+        said = Text(", ".join(("now",) * one.present + one.warnings), theme.SAME)
         style = theme.CHANGED if one.present else ""
-        table.add_row(
-            one.value, f"{one.parameters:,}", compact(one.flops), Text(", ".join(said), theme.SAME), style=style
-        )
+        table.add_row(one.value, f"{one.parameters:,}", compact(one.flops), said, style=style)
     return table

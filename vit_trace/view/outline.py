@@ -13,6 +13,7 @@ from itertools import chain
 from math import prod
 from typing import NamedTuple
 
+from vit_trace.base.roles import same_role
 from vit_trace.base.trace import Construction, Source, Stage, TensorSpec, Trace, Value
 from vit_trace.base.words import SIGNS, bytes_text, compact, name_range, shape_text
 from vit_trace.dims.values import UNKNOWN
@@ -62,19 +63,14 @@ class Outline:
     title: tuple[str, ...]
     construction: tuple[Row, ...]
     rows: tuple[Row, ...]
-    shown: int
-    folded: int
     collapsed: int
     trace: Trace
 
 
 def outline(trace: Trace, stage: str | None = None, levels: int | None = None, fold: bool = True) -> Outline:
-    """What to show of a trace.
+    """What to show of a trace: stages that match the glob with those inside and around them, `levels` rows deep.
 
-    Args:
-        stage: only stages whose name matches this glob, with the stages inside and around them.
-        levels: deepest rows to show; a row includes the numbers of what it hides.
-        fold: show equal consecutive blocks once.
+    With `fold`, equal consecutive blocks are shown once. A row includes the numbers of what it hides.
     """
     nodes = tree(trace)
     if stage is not None:
@@ -93,10 +89,8 @@ def outline(trace: Trace, stage: str | None = None, levels: int | None = None, f
     if fold and len(rows) > LONG and (stage, levels, failed) == (None, None, None):
         collapsed = collapse_similar(nodes)
         rows = tuple(maker.rows(nodes))
-    shown = sum(1 for row in rows if row.stage is not None)
-    folded = max((row.repeats for row in rows if row.repeats > 1 and row.heading), default=0)
     construction = construction_rows(trace) if stage is None else ()
-    return Outline(title(trace), construction, rows, shown, folded, collapsed, trace)
+    return Outline(title(trace), construction, rows, collapsed, trace)
 
 
 def without_idle(nodes: list[StageNode]) -> list[StageNode]:
@@ -118,13 +112,10 @@ def is_idle(node: StageNode) -> bool:
 
 def unwrapped(node: StageNode) -> StageNode:
     """The node; what is inside a module that only holds one other: `blocks.0…11` needs no heading `blocks`."""
-    if node.block is not None:
-        node.block = [unwrapped(inner) for inner in node.block]
-        return node
-    node.children = [unwrapped(inner) for inner in node.children]
+    node.inside[:] = [unwrapped(inner) for inner in node.inside]
     stage = node.stage
     own = stage.parameters or stage.flops or not stage.outputs
-    if stage.kind != "module" or node.repeats > 1 or own or len(node.children) != 1:
+    if node.block is not None or stage.kind != "module" or node.repeats > 1 or own or len(node.children) != 1:
         return node
     inner = node.children[0]
     below = inner.block is not None or (inner.stage.kind == "module" and inner.children)
@@ -197,13 +188,9 @@ def node_label(node: StageNode, prefix: str) -> str:
     if node.stage.kind in ("function", "einops"):
         prefix = node.stage.module
     names = [relative(name, prefix) for name in (node.labels or [node.stage.name])]
-    if len(names) == 1:
-        return names[0]
-    if node.stage.kind == "module":
+    if len(names) > 1 and node.stage.kind == "module":
         return range_label([[name] for name in names])[0]
-    if len(names) <= 4:
-        return ", ".join(names)
-    return f"{names[0]}…"
+    return ", ".join(names) if len(names) <= 4 else f"{names[0]}…"
 
 
 def relative(name: str, prefix: str) -> str:
@@ -233,7 +220,7 @@ def operation(stage: Stage) -> str:
 
 def construction_rows(trace: Trace) -> tuple[Row, ...]:
     """What the constructor computed, then the parameters of the root module itself."""
-    groups = list(distinct(trace.construction))
+    groups = distinct(trace.construction)
     shown = [records for records in groups if not records[0].module] if len(groups) > MANY_QUANTITIES else groups
     rows = [construction_row(records) for records in shown]
     if len(shown) < len(groups):
@@ -259,7 +246,7 @@ def construction_row(records: list[Construction]) -> Row:
     )
 
 
-def distinct(construction: Sequence[Construction]) -> Iterator[list[Construction]]:
+def distinct(construction: Sequence[Construction]) -> list[list[Construction]]:
     """The records in groups: those of one source line, and of equal lines in equal modules, together."""
     lines: dict[tuple[str, Source | None, str], list[Construction]] = {}
     for record in construction:
@@ -269,16 +256,14 @@ def distinct(construction: Sequence[Construction]) -> Iterator[list[Construction
     for (module, source, name), records in lines.items():
         values = tuple((record.name, record.value, record.formula) for record in records)
         groups.setdefault((re.sub(r"\d+", "*", module), source, name, values), []).extend(records)
-    yield from groups.values()
+    return list(groups.values())
 
 
 def value_text(value: float | int | tuple[int, ...]) -> str:
     """A constructed value; ? for an unknown one."""
-    if value == UNKNOWN:
-        return "?"
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return "?" if value == UNKNOWN else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 TITLE = {
@@ -306,8 +291,6 @@ def title(trace: Trace) -> tuple[str, ...]:
 
 def in_our_words(hyperparameters: Mapping[str, Value]) -> dict[str, Value]:
     """The hyperparameters, those that a library calls otherwise under the title's names too."""
-    from vit_trace.base.roles import same_role
-
     given = {name: value for name, value in hyperparameters.items() if value not in (None, "")}
     found = dict(hyperparameters)
     for ours in "image_size patch_size num_classes mlp_dim dim heads dim_head depth".split():
@@ -318,23 +301,22 @@ def in_our_words(hyperparameters: Mapping[str, Value]) -> dict[str, Value]:
 
 def phrase(value: Value) -> str:
     """A hyperparameter as the title shows it: two sizes as 256×320, one per stage as 2, 2, 6, 2."""
-    if isinstance(value, list):
-        return ("×" if len(value) == 2 else ", ").join(map(str, value))
-    return str(value)
+    return ("×" if len(value) == 2 else ", ").join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def totals(outline: Outline) -> tuple[str, ...]:
     """The closing phrases: stages shown, parameters, bytes, FLOPs."""
     trace = outline.trace
-    all_stages = trace.totals.stages
-    stages = f"{all_stages} stages"
-    if outline.shown < all_stages:
-        reasons = [f"{outline.folded} equal layers folded"] if outline.folded else []
+    stages = f"{trace.totals.stages} stages"
+    shown = sum(row.stage is not None for row in outline.rows)
+    if shown < trace.totals.stages:
+        folded = max((row.repeats for row in outline.rows if row.repeats > 1 and row.heading), default=0)
+        reasons = [f"{folded} equal layers folded"] if folded else []
         if outline.collapsed:
             blocks = f"{outline.collapsed} similar block{'s' * (outline.collapsed > 1)} collapsed"
             reasons.append(f"{blocks}, --no-fold shows all")
         why = f" ({', '.join(reasons)})" if reasons else ""
-        stages = f"{outline.shown} of {all_stages} stages shown{why}"
+        stages = f"{shown} of {stages} shown{why}"
     parameters = f"{trace.totals.parameters:,} parameters"
     if trace.totals.parameter_bytes:
         parameters += f", {bytes_text(trace.totals.parameter_bytes)}"
