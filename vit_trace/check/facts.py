@@ -21,9 +21,6 @@ PREFIX = re.compile(r"^(decoder|encoder|sm|lg|text|predictor|pred)_")
 WIDTHS = ("dim", "mlp_dim")
 """Roles that are kept only where a layer of the trace has that size."""
 
-SOFTMAX = {"softmax", "Softmax", "scaled_dot_product_attention"}
-"""Operations whose last axis is the sequence that attention looks over."""
-
 
 @dataclass(frozen=True)
 class Quantity:
@@ -51,11 +48,10 @@ class Network(dict[str, Quantity]):
     """The quantities of one network by role: most configs describe one, some an encoder and a decoder."""
 
     def whole(self, role: str) -> int | None:
-        """The value of a role where it is one whole number."""
         return self[role].whole if role in self else None
 
     def present(self, *roles: str) -> tuple[Quantity, ...]:
-        """The quantities of those roles that the network has."""
+        """The quantities of those roles that it has."""
         return tuple(self[role] for role in roles if role in self)
 
     def pairs(self, one: str, two: str) -> Iterator[tuple[int, int]]:
@@ -73,7 +69,7 @@ class Network(dict[str, Quantity]):
 
     @property
     def head_dimension(self) -> int | None:
-        """The head dimension: given, or dim / heads."""
+        """Given, or dim / heads."""
         if "dim_head" in self:
             return self.whole("dim_head")
         dim, heads = self.whole("dim"), self.whole("heads")
@@ -100,7 +96,6 @@ class Facts:
 
     @property
     def quantities(self) -> Iterator[Quantity]:
-        """The quantities of all networks."""
         return (one for network in self.networks for one in network.values())
 
 
@@ -109,11 +104,9 @@ def of_builtin(settled: Settled, target: Target) -> Facts:
     config = settled.config
     spans = {name: setting.span for name, setting in settled.given.items()}
     values = {name: getattr(config, name) for name in REFERENCE.__struct_fields__}
-    network = Network(
-        (role := role_named(name) or name, Quantity(role, name, value, spans.get(name)))
-        for name, value in values.items()
-        if is_integer(value) or isinstance(value, tuple)
-    )
+    sizes = {name: value for name, value in values.items() if is_integer(value) or isinstance(value, tuple)}
+    roles = {name: role_named(name) or name for name in sizes}
+    network = Network((roles[name], Quantity(roles[name], name, sizes[name], spans.get(name))) for name in sizes)
     rates = tuple(Quantity("rate", name, values[name], spans.get(name)) for name in ("dropout", "emb_dropout"))
     (height, width), (p1, p2) = config.image_size, config.patch_size
     tokens = (height // p1) * (width // p2) + 1
@@ -130,15 +123,9 @@ def of_foreign(target: Target, trace: Trace, spans: Mapping[Path, Source]) -> Fa
             rates.append(one)
         elif one is not None:
             networks.setdefault(network_of(path), Network()).setdefault(one.role, one)
-    image = target.expected[-2:] if target.expected is not None else ()
-    return Facts(
-        target,
-        tuple(confirmed(network, trace) for network in networks.values()),
-        tuple(rates),
-        (image[0], image[1]) if len(image) == 2 else None,
-        attended(trace),
-        trace,
-    )
+    confirmed = tuple(_confirmed(network, trace) for network in networks.values())
+    image = (target.expected[-2], target.expected[-1]) if target.expected and len(target.expected) > 1 else None
+    return Facts(target, confirmed, tuple(rates), image, _longest_attended(trace), trace)
 
 
 def quantity_of(path: Path, value: object, span: Source | None) -> Quantity | None:
@@ -162,27 +149,23 @@ def network_of(path: Path) -> tuple[object, ...]:
     return (*path[:-1], found[0] if found else "")
 
 
-def confirmed(network: Network, trace: Trace) -> Network:
+def _confirmed(network: Network, trace: Trace) -> Network:
     """The network without widths that no layer of the trace has: some libraries use the name for another thing."""
     modules = [stage for stage in trace.stages if stage.kind == "module"]
-    sizes = {size for stage in modules for spec in stage.outputs for size in spec.shape[1:]}
-
-    def seen(one: Quantity) -> bool:
-        return one.role not in WIDTHS or bool(sizes & set(one.value if isinstance(one.value, tuple) else (one.value,)))
-
-    return Network((role, one) for role, one in network.items() if seen(one))
+    seen = {size for stage in modules for spec in stage.outputs for size in spec.shape[1:]}
+    values = {role: one.value if isinstance(one.value, tuple) else (one.value,) for role, one in network.items()}
+    return Network((role, one) for role, one in network.items() if role not in WIDTHS or seen & set(values[role]))
 
 
-def attended(trace: Trace) -> int | None:
+def _longest_attended(trace: Trace) -> int | None:
     """The longest sequence that attention looks over, measured; None where the trace shows no attention."""
     lengths = []
     for stage in trace.stages:
-        if stage.operation not in SOFTMAX or not stage.outputs:
-            continue
         if stage.operation == "scaled_dot_product_attention":
-            lengths += [stage.inputs[1].shape[-2]] if len(stage.inputs) > 1 else []
-        elif len(shape := stage.outputs[0].shape) >= 3 and shape[-1] == shape[-2]:
-            lengths.append(shape[-1])
+            lengths += [keys.shape[-2] for keys in stage.inputs[1:2]]
+        elif stage.operation in ("softmax", "Softmax"):
+            shapes = (spec.shape for spec in stage.outputs[:1] if len(spec.shape) >= 3)
+            lengths += [shape[-1] for shape in shapes if shape[-1] == shape[-2]]
     return max(lengths, default=None)
 
 

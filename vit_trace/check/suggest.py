@@ -35,7 +35,7 @@ Size = int | str | tuple[int, ...]
 
 
 class Present(NamedTuple):
-    """A quantity by the name that the model has for it, with its present value."""
+    """A quantity by the model's own name for it."""
 
     name: str
     value: Size

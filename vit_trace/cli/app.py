@@ -94,7 +94,7 @@ def diagnostics_of(error: Any, arguments: list[str]) -> list[Diagnostic]:
     diagnostics = getattr(error, "diagnostics", None)
     if diagnostics is not None:
         return [suggest_verb(one, arguments) for one in diagnostics]
-    if hasattr(error, "format_message"):  # the parser's own: an unknown flag, a missing value
+    if hasattr(error, "format_message"):
         return [misused(error)]
     if getattr(error, "errno", None) in STREAM_FULL:  # a file's own error names the file
         from vit_trace.base.refused import refuse

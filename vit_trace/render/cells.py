@@ -47,7 +47,7 @@ def new_axes(spec: TensorSpec, before: TensorSpec | None) -> list[bool]:
     """For each axis of a shape, whether its size or formula differs from the shape above it."""
     if before is None:
         return [False] * len(spec.shape)
-    new, old = list(zip(spec.shape, spec.dims, strict=True)), list(zip(before.shape, before.dims, strict=True))
+    new, old = (list(zip(one.shape, one.dims, strict=True)) for one in (spec, before))
     if len(new) == len(old):
         return [one != two for one, two in zip(new, old, strict=True)]
     flags = [True] * len(new)
@@ -98,8 +98,7 @@ def formula_cells(row: Row, before: TensorSpec | None) -> list[Text]:
 
 def equal_runs(specs: Sequence[TensorSpec]) -> list[tuple[TensorSpec, int]]:
     """Each run of tensors with equal shapes and formulas: its last tensor, and how many there are."""
-    groups = groupby(specs, lambda spec: (spec.shape, spec.dims))
-    runs = [list(run) for _, run in groups]
+    runs = [list(run) for _, run in groupby(specs, lambda spec: (spec.shape, spec.dims))]
     return [(run[-1], len(run)) for run in runs]
 
 

@@ -140,8 +140,7 @@ def absolute_imports(texts: Sequence[str], file: str) -> dict[int, str]:
     found: dict[int, str] = {}
     for node in ast.walk(ast.parse("\n".join(texts))):
         if isinstance(node, ast.ImportFrom) and 0 < node.level <= len(parts):
-            package = ".".join(parts[: len(parts) - node.level + 1])
-            name = f"{package}.{node.module}" if node.module else package
+            name = ".".join([*parts[: len(parts) - node.level + 1], *([node.module] if node.module else [])])
             text = found.get(node.lineno, texts[node.lineno - 1])
             found[node.lineno] = RELATIVE.sub(f"from {name} ", text, count=1)
     return found

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from vit_trace.base.trace import Stage, Trace
-from vit_trace.dims.explain import Meaning, bracketed, doublings, formulas_of, meanings
+from vit_trace.dims.explain import bracketed, doublings, formulas_of, meanings
 from vit_trace.dims.formula import on_screen
 from vit_trace.dims.values import parsed
 from vit_trace.render import theme
@@ -34,7 +34,10 @@ def print_size(trace: Trace, size: int, console: Console) -> None:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for meaning in found:
-        table.add_row(formula_head(meaning, size), Text(", ".join(meaning.places)))
+        formula = on_screen(meaning.formula)
+        head = Text(formula, theme.CHANGED)  # 3·heads·dim_head = 3·16·64
+        head.append("" if meaning.numbers in (formula, str(size)) else f" = {meaning.numbers}")
+        table.add_row(head, Text(", ".join(meaning.places)))
     console.print(table)
     formulas = [meaning.formula for meaning in found if meaning.formula != str(size)]
     if not formulas:
@@ -43,22 +46,11 @@ def print_size(trace: Trace, size: int, console: Console) -> None:
     console.print()
     knobs = doublings(trace, formulas)
     for knob in knobs:
-        made = [f"{on_screen(formula)} {value}" for formula, value in knob.sizes.items()]
-        if made:
+        if made := [f"{on_screen(formula)} {value}" for formula, value in knob.sizes.items()]:
             console.print(Text(f"doubling {knob.hyperparameter} makes {', '.join(made)}"))
-    idle = [knob.hyperparameter for knob in knobs if not knob.sizes]
-    if idle:
+    if idle := [knob.hyperparameter for knob in knobs if not knob.sizes]:
         none = {1: "it", 2: "either"}.get(len(formulas), "any of them")
         console.print(Text(f"doubling {', '.join(idle)} does not change {none}", theme.SAME))
-
-
-def formula_head(meaning: Meaning, size: int) -> Text:
-    """3·heads·dim_head = 3·16·64"""
-    formula = on_screen(meaning.formula)
-    text = Text(formula, theme.CHANGED)
-    if meaning.numbers not in (formula, str(size)):
-        text.append(f" = {meaning.numbers}")
-    return text
 
 
 def print_stage(trace: Trace, stage: Stage, console: Console) -> None:

@@ -41,7 +41,9 @@ def print_source(listing: Sequence[Listed], console: Console, ran_only: bool = F
         console.print(Text("none of the model's own code ran here: there is nothing to list"))
         return
     gutter = max((len(str(line.line)) for listed in listing for line in listed.lines), default=1)
-    layout = ListingLayout(console.width, gutter, side_column(listing, console.width, gutter))
+    noted = [cell_len(seen(line.text)) for listed in listing for line in listed.lines if line.notes]
+    side = min(max(noted, default=0), WIDEST_CODE, console.width - gutter - 5 - NOTES)
+    layout = ListingLayout(console.width, gutter, side if console.width >= SIDE_BY_SIDE else 0)
     before: Listed | None = None
     for listed in listing:
         if before is not None:
@@ -93,14 +95,6 @@ def subheading(listed: Listed) -> Text:
     return text
 
 
-def side_column(listing: Sequence[Listed], width: int, gutter: int) -> int:
-    """Columns of code beside which notes stand; 0 where they stand below."""
-    if width < SIDE_BY_SIDE:
-        return 0
-    noted = [cell_len(seen(line.text)) for listed in listing for line in listed.lines if line.notes]
-    return min(max(noted, default=0), WIDEST_CODE, width - gutter - 5 - NOTES)
-
-
 class ListingLayout(NamedTuple):
     """Columns of the screen, of line numbers, and of the code that notes stand beside (0: notes stand below)."""
 
@@ -119,8 +113,10 @@ class ListingLayout(NamedTuple):
         pieces = folded(code, (self.side if beside else self.width - self.indent) or 1)
         room = self.width - self.indent - self.side - 3
         texts = [text for note in notes for text in note_lines(note, room)] if beside else []
+        mark = IDLE if line.text.strip() and not line.ran else " "
+        number = Text().append(f"{line.line:>{self.gutter}} {mark}", theme.QUIET).append(" ")
         for place in range(max(len(pieces), len(texts))):
-            row = self.number(line) if place == 0 else Text(" " * self.indent)
+            row = number if place == 0 else Text(" " * self.indent)
             row.append_text(pieces[place] if place < len(pieces) else Text(""))
             row.rstrip()
             if place < len(texts):
@@ -129,11 +125,6 @@ class ListingLayout(NamedTuple):
             yield row
         if not beside:
             yield from self.below(code, notes)
-
-    def number(self, line: Line) -> Text:
-        """The line's number and, if it did not run, its mark."""
-        mark = IDLE if line.text.strip() and not line.ran else " "
-        return Text().append(f"{line.line:>{self.gutter}} {mark}", theme.QUIET).append(" ")
 
     def below(self, code: Text, notes: Sequence[Words]) -> Iterator[Text]:
         """The notes under the code, or in their own column where other lines have theirs."""

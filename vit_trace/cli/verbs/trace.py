@@ -15,13 +15,11 @@ if TYPE_CHECKING:
     from vit_trace.base.trace import Trace
     from vit_trace.targets.request import Request
 
-SPEC = Option(
-    "spec",
-    "[SPEC]",
+ABOUT_SPEC = (
     f"{', '.join(f'{prefix}:NAME' for prefix in prefixes())}, a config.json, package.module:NAME, FILE.py:NAME or a "
-    "YAML file; without it the reference ViT.",
-    positional=True,
+    "YAML file; without it the reference ViT."
 )
+SPEC = Option("spec", "[SPEC]", ABOUT_SPEC, positional=True)
 
 
 @verb(spec=SPEC, model=MODEL, screen=SCREEN, output=output_of("trace"))
