@@ -14,8 +14,8 @@ from types import FrameType
 
 def interrupted(number: int, frame: FrameType | None) -> None:
     """End at once. As an exception, Ctrl-C could get lost in some import that catches everything."""
-    files = sys.modules.get("vit_trace.cli.files")
-    for path in getattr(files, "UNFINISHED", ()):
+    output = sys.modules.get("vit_trace.cli.output")
+    for path in getattr(output, "UNFINISHED", ()):
         os.unlink(path)
     if (processes := sys.modules.get("multiprocessing")) is not None:
         for child in processes.active_children():

@@ -26,11 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Subject:
-    """One spec, examined: its facts, its counts, and what its trace says.
-
-    `flops` are those of one forward pass; `stages` counts what was traced; `said` are the failure and the warnings of
-    the trace.
-    """
+    """One spec, examined: its facts, FLOPs of one forward, stages traced; `said`: failure and warnings of the trace."""
 
     spec: str | None
     request: Request

@@ -114,10 +114,7 @@ def suggest_verb(diagnostic: Diagnostic, arguments: list[str]) -> Diagnostic:
 
 
 def misused(error: Any) -> Diagnostic:
-    """The parser's own complaint: an unknown flag, a flag without its value, a word too many.
-
-    Its exceptions are known by their shape, because where their classes live differs between versions of typer.
-    """
+    """The parser's own complaint, known by its shape: where its classes live differs between versions of typer."""
     from vit_trace.base.trace import Diagnostic
 
     context = error.ctx

@@ -1,7 +1,4 @@
-"""Declares each option of the command line once: typer's signature of a verb and the records it gets are made from it.
-
-Groups of options become one record each: the model (`targets.request`), the screen, the output, the check.
-"""
+"""Declares each option of the command line once: typer's signature and the records of a verb are made from it."""
 
 from __future__ import annotations
 

@@ -1,21 +1,27 @@
-"""Writes a result to stdout and to files, diagnostics to stderr; says what an exit code means."""
+"""Writes a result to stdout and to files, a file all at once or not at all, and diagnostics to stderr."""
 
 from __future__ import annotations
 
 import io
+import os
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from vit_trace.base.refused import known, refuse
-from vit_trace.cli.files import atomic, require_place
 from vit_trace.render.formats import DEFAULT, Format, Subject, formats_of
 
 if TYPE_CHECKING:
     from vit_trace.base.trace import Diagnostic
     from vit_trace.cli.options import Output
+
+
+UNFINISHED: set[str] = set()
+"""Paths of files that are being written under a temporary name; `__main__` removes them on Ctrl-C."""
 
 
 class Exit(IntEnum):
@@ -35,10 +41,7 @@ class Destination(NamedTuple):
 
 
 def destinations(subject: Subject, output: Output, view: str = "") -> list[Destination]:
-    """Where a subject is to be written: files first, so that what cannot be written is refused before any output.
-
-    Raises Refused where a file's suffix names no format, it cannot be made, or its format cannot show the view.
-    """
+    """Where to write a subject, files first. Raises Refused for what cannot be written, before any output."""
     formats = formats_of(subject)
     suffixes = {suffix: name for name, format in formats.items() for suffix in format.suffixes}
     wanted: list[tuple[str, Path | None]] = []
@@ -83,3 +86,37 @@ def print_diagnostics(diagnostics: Sequence[Diagnostic]) -> None:
     console = console_for(sys.stderr)
     for diagnostic in diagnostics:
         print_diagnostic(console, diagnostic)
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[IO[str]]:
+    """A stream that becomes the file once all is written; a device or pipe is written directly. Raises Refused."""
+    try:
+        if path.exists() and not path.is_file():
+            with path.open("w", encoding="utf-8") as device:
+                yield device
+            return
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.resolve().parent, prefix=f".{path.name}.", delete=False
+        ) as stream:
+            UNFINISHED.add(stream.name)
+            try:
+                yield stream
+            except BaseException:
+                os.unlink(stream.name)
+                raise
+            finally:
+                UNFINISHED.discard(stream.name)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(stream.name, 0o666 & ~mask)
+        os.replace(stream.name, path.resolve())
+    except OSError as error:
+        raise refuse("cannot-write", f"-o {path}: {error.strerror or error}") from None
+
+
+def require_place(path: Path) -> None:
+    """Refuse a file that cannot be made where it should be. Raises Refused."""
+    if os.path.isdir(path) or not os.path.isdir(path.parent):
+        reason = "is a directory" if os.path.isdir(path) else f"there is no directory {path.parent}"
+        raise refuse("cannot-write", f"-o {path}: {reason}")

@@ -35,10 +35,7 @@ def run_trace(spec: str | None, model: Request, needs_source: bool = False) -> T
 
 
 def import_torch() -> None:
-    """Import torch, then turn on the garbage collector, off since the start, without what was made until now.
-
-    Without numpy torch warns at each import; nothing here needs numpy, so the warning is left out.
-    """
+    """Import torch without its warning about numpy, then turn on the garbage collector, off since the start."""
     import gc
     import warnings
 

@@ -1,7 +1,4 @@
-"""Lays out what a diagnostic code means, with an example and what to do: `vit-trace explain CODE`.
-
-Imports every room that registers codes, and no torch.
-"""
+"""Lays out what a diagnostic's code means: `vit-trace explain CODE`. Imports every room that registers codes."""
 
 from __future__ import annotations
 

@@ -147,10 +147,7 @@ def absolute_imports(texts: Sequence[str], file: str) -> dict[int, str]:
 
 
 def without_registering(texts: Sequence[str], file: str) -> dict[int, str]:
-    """Lines with `@register_model` of the package's own register, as comments.
-
-    A copy would take the name from the original, or be refused.
-    """
+    """Lines with the package's own `@register_model`, as comments: a copy would take the original's name."""
     package = package_of(file)
     tree = ast.parse("\n".join(texts))
     imported = {

@@ -1,7 +1,4 @@
-"""Lays out a diagnostic: headline, place, the line with carets under the span, notes, help.
-
-Text from the user is never markup, and its control characters are written as escapes.
-"""
+"""Lays out a diagnostic: headline, place, the line with carets under the span, notes, help; escapes control codes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Replaces characters that a stream cannot encode: a terminal in the C locale gets x for ×, not a traceback.
-
-Each character becomes one other, so that columns stay aligned.
-"""
+"""Replaces characters that a stream cannot encode, one by one: in the C locale × becomes x, not a traceback."""
 
 from __future__ import annotations
 

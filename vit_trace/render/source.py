@@ -1,7 +1,4 @@
-"""Lays out the source listing: line numbers, coloured code, notes beside the code or, on a narrow screen, under it.
-
-Code is never cut: a line wider than the screen continues below. Lines that did not run are dim and marked.
-"""
+"""Lays out the source listing: line numbers, coloured code, notes beside or under it. Wide code continues below."""
 
 from __future__ import annotations
 

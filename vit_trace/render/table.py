@@ -1,7 +1,6 @@
-"""Lays out a trace as a table: stage, operation, shape, formula, parameters. Columns follow the width.
+"""Lays out a trace as a table; on a narrow screen formulas stand under their shapes and may reach under the operation.
 
-On a narrow screen a formula stands under its shape and may reach under the operation. rich's own table has no cell that
-reaches over its neighbours, so this one is laid out here, of cells that rich measures and wraps.
+rich's own table has no cell that reaches over its neighbours: rich measures and wraps the cells, this file places them.
 """
 
 from __future__ import annotations
@@ -131,10 +130,7 @@ def line_of(row: Row, before: TensorSpec | None, indent: int) -> TableRow:
 
 
 def fit_columns(lines: Sequence[TableRow], width: int) -> Columns:
-    """Widths of the columns: first the needed ones, then formulas, source lines and FLOPs as there is room.
-
-    The constructor's long names are wrapped where that makes room for formulas.
-    """
+    """Widths of the columns: first the needed ones, then formulas, source lines and FLOPs as there is room."""
     cap = max(16, int(width * MOST_LABEL))
     label = min(widest(line.label for line in lines), cap)
     short = min(widest(line.label for line in lines if not line.valued), cap)

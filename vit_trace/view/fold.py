@@ -1,7 +1,4 @@
-"""Builds the tree of a trace's stages, folds equal consecutive blocks, collapses similar ones. No layout.
-
-A view shows the nodes in their order; a node counts what it hides.
-"""
+"""Builds the tree of a trace's stages, folds equal consecutive blocks, collapses similar ones. No layout."""
 
 from __future__ import annotations
 

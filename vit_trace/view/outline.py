@@ -1,8 +1,4 @@
-"""Decides what to show of a trace: an outline of rows, folded and filtered, with every number. No layout, no colour.
-
-The flat stages become a tree again, and equal consecutive blocks become one block with a count. Table and tree lay out
-the same rows.
-"""
+"""Decides what to show of a trace: an outline of rows, folded and filtered, with every number. No layout, no colour."""
 
 from __future__ import annotations
 
@@ -68,10 +64,7 @@ class Outline:
 
 
 def outline(trace: Trace, stage: str | None = None, levels: int | None = None, fold: bool = True) -> Outline:
-    """What to show of a trace: stages that match the glob with those inside and around them, `levels` rows deep.
-
-    With `fold`, equal consecutive blocks are shown once. A row includes the numbers of what it hides.
-    """
+    """The rows of a trace, `levels` deep; with `fold`, equal consecutive blocks once. A row counts what it hides."""
     nodes = tree(trace)
     if stage is not None:
         nodes = matching(nodes, stage) or matching(tree(trace), f"*.{stage}")

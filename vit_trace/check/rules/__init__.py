@@ -1,7 +1,6 @@
 """Registers the rules for a config: what runs but is probably a mistake, and what a GPU would run faster.
 
-Each file of this package registers one rule with `@rule`; no list names the files. A rule reads the facts of a config
-(`check.facts`), whatever library its model comes from. Other files use `all_rules`, `Rule`, `Finding` and `Change`.
+Each file holds functions with `@rule`, which read `check.facts`. Other files use `all_rules`, `Rule`, `Finding`.
 """
 
 from __future__ import annotations
@@ -58,10 +57,7 @@ _RULES: dict[str, Rule] = {}
 def rule(code: str, severity: Severity, *, shared: bool = False) -> Callable[[Finder], Finder]:
     """Register a function that finds something; its docstring says what the code means (`vit-trace explain CODE`).
 
-    Args:
-        code: kebab-case.
-        severity: "warning" for what is probably a mistake, "note" for advice on speed.
-        shared: a silent mistake has the same code and says what it means; the docstring is only for readers.
+    With `shared`, a silent mistake has the same code and says what it means.
     """
 
     def registered(find: Finder) -> Finder:

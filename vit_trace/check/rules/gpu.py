@@ -1,4 +1,4 @@
-"""Rules about speed on a GPU: sizes that tensor cores, flash attention and its tiles work well with.
+"""Rules about speed on a GPU.
 
 Facts: NVIDIA's "Matrix Multiplication Background" asks for multiples of 8 in half precision and finds 64 best on A100;
 FlashAttention-2 (Dao, 2023, https://arxiv.org/abs/2307.08691) supports head dimensions up to 256, in multiples of 8.

@@ -1,7 +1,4 @@
-"""Finds the verbs of the command line: the file NAME.py holds the function NAME that runs `vit-trace NAME`.
-
-Names are read from the folder; a verb is imported once it is asked for.
-"""
+"""Finds the verbs in this folder: NAME.py holds the function NAME that runs `vit-trace NAME`, and is imported late."""
 
 from __future__ import annotations
 

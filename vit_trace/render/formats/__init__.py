@@ -1,8 +1,4 @@
-"""Finds output formats: each file in SUBJECT/ declares one or more formats of that subject as its `FORMATS`.
-
-The files are found by their folder. They import what they write with late: reading the names imports neither rich nor
-torch.
-"""
+"""Finds output formats: a file in SUBJECT/ declares formats as its `FORMATS` and imports what it writes with late."""
 
 from __future__ import annotations
 
