@@ -21,7 +21,7 @@ from helpers.places import CONFIGS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vit_trace.check.judge import judged
+from vit_trace.check.judge import judge_spec
 from vit_trace.check.many import expanded, verdicts
 from vit_trace.check.options import Check
 from vit_trace.check.rules import all_rules
@@ -50,10 +50,10 @@ def verdict_of(case: Section, folder: Path) -> Verdict:
         spec, *words = shlex.split(case.text)
         sets = [value for flag, value in pairwise(words) if flag == "--set"]
         inputs = [value for flag, value in pairwise(words) if flag == "--input"]
-        return judged(spec, model(*sets, inputs=tuple(inputs)))
+        return judge_spec(spec, model(*sets, inputs=tuple(inputs)))
     file = folder / SUFFIX[case.language]
     file.write_text(case.text)
-    return judged(str(file), model())
+    return judge_spec(str(file), model())
 
 
 def said(verdict: Verdict, case: Section) -> list[str]:
@@ -97,7 +97,7 @@ def test_the_corpus_is_large_enough():
 @pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.yaml")), ids=lambda file: file.stem)
 def test_published_configs_are_sound_and_counted_as_they_are_traced(file):
     """One layer stands for all: the sums are those of the whole trace."""
-    verdict = judged(str(file), model())
+    verdict = judge_spec(str(file), model())
     whole = run(builtin(load(file)), formulas=False)
     assert not [one for one in verdict.diagnostics if one.severity != "note"]
     assert (verdict.parameters, verdict.flops) == (whole.totals.parameters, whole.totals.flops)

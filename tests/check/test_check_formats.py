@@ -14,7 +14,7 @@ import pytest
 from helpers.commands import call, environment, python_process, shell
 from helpers.places import ROOT
 
-from vit_trace.check.verdict import json_schema
+from vit_trace.check.verdict import report_schema
 
 BAD = "patch_size: 32\nimage_size: 250\n"
 DOUBTFUL = "# 100 %, commas: all of it\ndim: 770\nheads: 12\nmlp_dim: 3072\n"
@@ -37,13 +37,13 @@ def configs(tmp_path, monkeypatch):
 
 def test_schema_file_is_generated_from_the_records():
     """Made by: python -m vit_trace.check.verdict > vit_trace/check_schema.json"""
-    assert json.loads((ROOT / "vit_trace" / "check_schema.json").read_text()) == json.loads(json.dumps(json_schema()))
+    assert json.loads((ROOT / "vit_trace" / "check_schema.json").read_text()) == json.loads(json.dumps(report_schema()))
 
 
 def test_json_fits_its_schema(capfd, configs):
     code, out, _ = call(capfd, "check", "configs", "--format", "json", "--suggest", "heads")
     document = json.loads(out)
-    jsonschema.Draft202012Validator(json_schema()).validate(document)
+    jsonschema.Draft202012Validator(report_schema()).validate(document)
     assert code == 1
     assert [one["spec"] for one in document["configs"]] == ["configs/a bad.yaml", "configs/b.yaml", "configs/c.yaml"]
     assert document["summary"]["errors"] == 1

@@ -45,11 +45,11 @@ def test_suggestions_end_at_the_limit_and_the_report_says_so(config, monkeypatch
 
 def test_no_clock_has_a_say(config, monkeypatch):
     """Hours pass between any two looks at a clock, and nothing changes."""
-    before = judge.judged(config, NO_REQUEST)
+    before = judge.judge_spec(config, NO_REQUEST)
     for name in ("time", "perf_counter", "monotonic", "process_time"):
         clock = iter(range(0, 10**9, 10_000))
         monkeypatch.setattr(time, name, lambda clock=clock: float(next(clock)))
-    assert judge.judged(config, NO_REQUEST) == before
+    assert judge.judge_spec(config, NO_REQUEST) == before
     assert any(one.help for one in before.diagnostics)
 
 

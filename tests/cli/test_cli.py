@@ -151,11 +151,11 @@ def test_output_that_cannot_be_written_is_refused_before_the_trace(capfd, tmp_pa
 
 
 def test_a_failing_write_leaves_the_old_file_alone(tmp_path, monkeypatch):
-    from vit_trace.cli import files
+    from vit_trace.cli import output
 
     file = tmp_path / "old.json"
     file.write_text("old")
-    with pytest.raises(RuntimeError), files.atomic(file) as stream:
+    with pytest.raises(RuntimeError), output.atomic(file) as stream:
         stream.write("half")
         raise RuntimeError
     assert file.read_text() == "old"

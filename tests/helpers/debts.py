@@ -13,9 +13,9 @@ VAGUE_NAMES = {
 
 SHARED = set(
     """
-    Call Named Plan Refused Remedy Subject Target TooLong account add assemble at blocks bracketed called candidates
-    counted described elsewhere entries_of explained filled image_of inside json_schema judged layer_of listed
-    literal merged nearest of_model one_line outline pair parsed plans raised_at resized rounded run
+    Call Named Plan Refused Remedy Target TooLong account add assemble at blocks bracketed called candidates
+    counted described elsewhere entries_of explained filled image_of inside layer_of listed
+    literal merged nearest of_model one_line pair parsed plans raised_at resized rounded run
     same sizes sizes_of span symbols text_of told trace walk wanted written
     """.split()
 )

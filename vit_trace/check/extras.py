@@ -16,7 +16,7 @@ from vit_trace.memory.verdict import diagnostics
 
 if TYPE_CHECKING:
     from vit_trace.check.options import Check
-    from vit_trace.check.subject import Subject
+    from vit_trace.check.subject import Examined
     from vit_trace.weights.data import Checkpoint
 
 
@@ -38,7 +38,7 @@ def memory_question(asked: Check) -> MemoryQuestion | None:
     return MemoryQuestion(training, budget_of(asked.memory))
 
 
-def with_memory(verdict: Verdict, subject: Subject, asked: Check) -> Verdict:
+def with_memory(verdict: Verdict, subject: Examined, asked: Check) -> Verdict:
     """The verdict with the memory of a training step, where the model runs at all."""
     question = memory_question(asked)
     if question is None or not verdict.started or verdict.parameters is None:
@@ -57,7 +57,7 @@ def with_memory(verdict: Verdict, subject: Subject, asked: Check) -> Verdict:
     return replace(verdict, memory=report, diagnostics=(*diagnostics(report), *verdict.diagnostics))
 
 
-def with_fit(verdict: Verdict, subject: Subject, asked: Check) -> Verdict:
+def with_fit(verdict: Verdict, subject: Examined, asked: Check) -> Verdict:
     """The verdict with what keeps the checkpoint from being loaded, where the model runs at all."""
     if asked.checkpoint is None or verdict.count("error"):
         return verdict

@@ -18,7 +18,7 @@ from vit_trace.check.extras import with_fit, with_memory
 from vit_trace.check.options import Check
 from vit_trace.check.rules import Change, Finding, Rule, all_rules
 from vit_trace.check.search import Search, alarms
-from vit_trace.check.subject import Subject, examined, json_places
+from vit_trace.check.subject import Examined, examined, json_places
 from vit_trace.check.suggest import with_suggestions
 from vit_trace.check.verdict import SEVERITIES, Verdict
 from vit_trace.config import ConfigError
@@ -39,7 +39,7 @@ LIMIT = 6_000
 """Traced stages for the remedies of one spec: 15 trials of a ViT-B, a few seconds. Beyond it no remedy is tried."""
 
 
-def judged(spec: str | None, request: Request, asked: Check = Check()) -> Verdict:
+def judge_spec(spec: str | None, request: Request, asked: Check = Check()) -> Verdict:
     """Everything to say about a spec; a spec that cannot be used gets a verdict too."""
     shown = spec or (str(request.config) if request.config else "the reference ViT")
     subject = None
@@ -54,7 +54,7 @@ def judged(spec: str | None, request: Request, asked: Check = Check()) -> Verdic
     return with_suggestions(verdict, subject, (spec, request), asked.suggest)
 
 
-def _verdict(shown: str, subject: Subject) -> Verdict:
+def _verdict(shown: str, subject: Examined) -> Verdict:
     errors = tuple(_aimed(one, subject.spec) for one in subject.said if one.severity == "error")
     if errors:
         return Verdict(shown, errors)
@@ -69,7 +69,7 @@ def _place(diagnostic: Diagnostic) -> tuple[int, int, int]:
     return SEVERITIES.index(diagnostic.severity), *((span.line, span.column) if span else (0, 0))
 
 
-def _findings(subject: Subject) -> Iterator[Diagnostic]:
+def _findings(subject: Examined) -> Iterator[Diagnostic]:
     """What the trace warns of, then what the rules find, each with remedies."""
     found = [(rule, finding) for rule in all_rules() for finding in rule.find(subject.facts)]
     codes = {rule.code for rule, _ in found}
@@ -82,7 +82,7 @@ def _findings(subject: Subject) -> Iterator[Diagnostic]:
     yield from search.cut_off("remedies")
 
 
-def _changes(subject: Subject, finding: Finding) -> Iterator[Change]:
+def _changes(subject: Examined, finding: Finding) -> Iterator[Change]:
     """The changes of a finding without what is so already, each once."""
     present = {one.name: one.value for one in reversed([*subject.facts.quantities])}
     seen: list[Change] = []
@@ -93,12 +93,12 @@ def _changes(subject: Subject, finding: Finding) -> Iterator[Change]:
             yield change
 
 
-def _helps(changed: Subject | None, rule: Rule, before: set[str]) -> bool:
+def _helps(changed: Examined | None, rule: Rule, before: set[str]) -> bool:
     """Whether a config is free of a finding and has no new warning."""
     return changed is not None and not any(rule.find(changed.facts)) and alarms(changed) <= before - {rule.code}
 
 
-def _words(subject: Subject, change: Change) -> str:
+def _words(subject: Examined, change: Change) -> str:
     """`heads: 12` as the user's file has it, `--heads 12` where the values are typed."""
     path = Path(subject.spec) if subject.spec is not None else subject.request.config
     suffix = path.suffix.lower() if path else ""

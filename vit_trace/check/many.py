@@ -106,10 +106,10 @@ def _judge_all(specs: Sequence[str | None], judge: partial[Verdict]) -> list[Ver
 
 def _safely(spec: str | None, request: Request, asked: Check) -> Verdict:
     """The verdict; where vit-trace itself fails, a verdict that says so."""
-    from vit_trace.check.judge import judged
+    from vit_trace.check.judge import judge_spec
 
     try:
-        return judged(spec, request, asked)
+        return judge_spec(spec, request, asked)
     except Exception as error:
         message = f"vit-trace failed while it checked: {type(error).__name__}: {error}"
         note = "this is a defect of vit-trace, not of the config: please report it"

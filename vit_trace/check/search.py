@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vit_trace.base.trace import Diagnostic
 from vit_trace.check.rules import Change, all_rules
-from vit_trace.check.subject import Subject, examined
+from vit_trace.check.subject import Examined, examined
 from vit_trace.codes.registry import register
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Search:
         self.spec, self.request, self.limit = spec, request, limit
         self.left, self.tried, self.skipped = limit, 0, 0
 
-    def at(self, change: Change) -> Subject | None:
+    def at(self, change: Change) -> Examined | None:
         """The spec at other values; None where it does not build or run there, or where the limit is reached."""
         if self.left <= 0:
             self.skipped += 1
@@ -57,7 +57,7 @@ class Search:
         return (Diagnostic(CUT_OFF, "note", message),)
 
 
-def alarms(subject: Subject) -> set[str]:
+def alarms(subject: Examined) -> set[str]:
     """Codes of all errors and warnings."""
     said = {one.code for one in subject.said if one.severity != "note"}
     return said | {rule.code for rule in all_rules() if rule.severity == "warning" and any(rule.find(subject.facts))}

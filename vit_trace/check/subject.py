@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Subject:
+class Examined:
     """One spec, examined: its facts, FLOPs of one forward, stages traced; `said`: failure and warnings of the trace."""
 
     spec: str | None
@@ -41,7 +41,7 @@ class Subject:
         return all(one.severity != "error" for one in self.said)
 
 
-def examined(spec: str | None, request: Request, change: Change | None = None) -> Subject:
+def examined(spec: str | None, request: Request, change: Change | None = None) -> Examined:
     """The spec examined, with some of its values changed. Raises Refused, ConfigError, and what the model raises."""
     request = request.adding(*(f"{name}={value_words(value)}" for name, value in (change or {}).items()))
     if spec is not None and is_foreign(spec):
@@ -63,7 +63,7 @@ def examined(spec: str | None, request: Request, change: Change | None = None) -
     )
 
 
-def _library_model(spec: str, request: Request) -> Subject:
+def _library_model(spec: str, request: Request) -> Examined:
     from vit_trace.targets.complaints import contained
 
     target = foreign(spec, request)
@@ -80,9 +80,9 @@ def _library_model(spec: str, request: Request) -> Subject:
     return _subject(spec, request, facts, trace)
 
 
-def _subject(spec: str | None, request: Request, facts: Facts, trace: Trace) -> Subject:
+def _subject(spec: str | None, request: Request, facts: Facts, trace: Trace) -> Examined:
     said = (*((trace.failure,) if trace.failure else ()), *trace.diagnostics)
-    return Subject(spec, request, facts, trace.totals.parameters, trace.totals.flops, len(trace.stages), said)
+    return Examined(spec, request, facts, trace.totals.parameters, trace.totals.flops, len(trace.stages), said)
 
 
 def _traced(target: Target, request: Request) -> Trace:

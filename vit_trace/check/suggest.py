@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from vit_trace.base.refused import Refused, refuse
 from vit_trace.base.roles import role_named, same_role
 from vit_trace.check.search import Search, alarms
-from vit_trace.check.subject import Subject, json_places
+from vit_trace.check.subject import Examined, json_places
 from vit_trace.check.verdict import Suggested, Suggestion, Verdict
 from vit_trace.config import ConfigError, given_anyway
 from vit_trace.diagnose.changes.settings import nearest
@@ -42,7 +42,7 @@ class Present(NamedTuple):
 
 
 def with_suggestions(
-    verdict: Verdict, subject: Subject | None, config: tuple[str | None, Request], names: Sequence[str]
+    verdict: Verdict, subject: Examined | None, config: tuple[str | None, Request], names: Sequence[str]
 ) -> Verdict:
     """The verdict with values that work for each of the names, or with the reason why there are none."""
     for asked in names if verdict.started else ():
@@ -60,7 +60,7 @@ def with_suggestions(
     return verdict
 
 
-def _suggestion(subject: Subject | None, search: Search, present: Present) -> Suggestion:
+def _suggestion(subject: Examined | None, search: Search, present: Present) -> Suggestion:
     found = [_suggested(subject, present.value, True)] if subject is not None and subject.runs else []
     for value in _near(present):
         if len(found) > RUNNING:
@@ -70,7 +70,7 @@ def _suggestion(subject: Subject | None, search: Search, present: Present) -> Su
     return Suggestion(present.name, _text(present.value), tuple(sorted(_chosen(found), key=_order)))
 
 
-def _suggested(subject: Subject, value: Size, present: bool) -> Suggested:
+def _suggested(subject: Examined, value: Size, present: bool) -> Suggested:
     return Suggested(_text(value), subject.parameters, subject.flops, tuple(sorted(alarms(subject))), present)
 
 
@@ -106,7 +106,7 @@ def _text(value: Size) -> str:
     return value_words(list(value) if isinstance(value, tuple) else value)
 
 
-def _present(subject: Subject | None, config: tuple[str | None, Request], asked: str) -> Present | None:
+def _present(subject: Examined | None, config: tuple[str | None, Request], asked: str) -> Present | None:
     """The quantity that is asked for; None where the config cannot be used and does not set it. Raises Refused."""
     names = _quantities(subject) if subject is not None else _written(*config)
     alike = (name for name in names if same_role(asked, [name.rpartition(".")[2]]))  # heads is num_heads
@@ -124,7 +124,7 @@ def _present(subject: Subject | None, config: tuple[str | None, Request], asked:
     return Present(name, value)
 
 
-def _quantities(subject: Subject) -> dict[str, Size]:
+def _quantities(subject: Examined) -> dict[str, Size]:
     """Every quantity of a config that can be built, by its name."""
     found = {one.name: one.value for one in subject.facts.quantities if not isinstance(one.value, float)}
     pool = subject.facts.target.hyperparameters.get("pool")

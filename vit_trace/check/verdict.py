@@ -88,7 +88,7 @@ def report(verdicts: Sequence[Verdict]) -> Report:
     return Report(SCHEMA, CheckVersions(__version__), tuple(verdicts), summary(verdicts))
 
 
-def json_schema() -> dict[str, Any]:
+def report_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of `Report`, generated from these records."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": SCHEMA} | msgspec.json.schema(Report)
 
@@ -97,4 +97,4 @@ if __name__ == "__main__":
     import json
     import sys
 
-    sys.stdout.write(json.dumps(json_schema(), indent=1) + "\n")
+    sys.stdout.write(json.dumps(report_schema(), indent=1) + "\n")

@@ -19,36 +19,20 @@ Two YAML files are given, one as the spec and one with --config. Name one, and s
     "unknown-suffix": """
 -o takes the format from the file's suffix, and this suffix does not name a format. The help lists those that do.
 """,
-    "unknown-value": """
-An option takes one of a few words, and was given another. The help names them.
-""",
-    "no-such-format": """
-This view cannot be written in this format.
-""",
-    "cannot-write": """
-The output file cannot be written; a file that was there before is unchanged.
-""",
-    "unreadable-trace": """
-The saved trace cannot be read; the message gives the system's reason.
-""",
-    "not-a-trace": """
-The file is not a trace that vit-trace saved. Save one with: vit-trace --format json > trace.json
-""",
+    "unknown-value": "An option takes one of a few words, and was given another. The help names them.",
+    "no-such-format": "This view cannot be written in this format.",
+    "cannot-write": "The output file cannot be written; a file that was there before is unchanged.",
+    "unreadable-trace": "The saved trace cannot be read; the message gives the system's reason.",
+    "not-a-trace": "The file is not a trace that vit-trace saved. Save one with: vit-trace --format json > trace.json",
     "no-listing": """
 The trace was saved without the model's source, so its source cannot be shown. Save it with --view source -o trace.json.
 """,
-    "no-source": """
-The annotated source cannot be written as a Python file.
-""",
+    "no-source": "The annotated source cannot be written as a Python file.",
     "cannot-evaluate": """
 --with changes a quantity that the saved trace's formulas cannot follow; the message says which.
 """,
-    "no-such-size": """
-No dimension of the trace has this size. The help names the nearest sizes.
-""",
-    "no-such-stage": """
-No stage of the trace has this name. A glob such as '*layers.3*' matches several.
-""",
+    "no-such-size": "No dimension of the trace has this size. The help names the nearest sizes.",
+    "no-such-stage": "No stage of the trace has this name. A glob such as '*layers.3*' matches several.",
     "no-such-quantity": """
 The config has no hyperparameter of that name to suggest values for. The help names those it has.
 """,
@@ -61,7 +45,5 @@ Example: check SPEC --memory 24GiB --optimizer sgd
 No model of timm, Hugging Face or torchvision matches the glob. A word without * matches anywhere in a name.
 Example: vit-trace models '*swin*'
 """,
-    "no-match": """
-No file or model matches the pattern, or the directory holds no config.
-""",
+    "no-match": "No file or model matches the pattern, or the directory holds no config.",
 }
