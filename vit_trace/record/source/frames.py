@@ -11,16 +11,16 @@ import os
 import sysconfig
 from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 from types import CodeType, FrameType, TracebackType
 from typing import NamedTuple
 
-import vit_trace
 from vit_trace.base.trace import Source
 
 OWN, LIBRARY, EINOPS = range(3)
 """Who wrote a file: the model's author, a library whose steps are not the reader's (torch, stdlib, us), einops."""
 
-MACHINERY = os.path.join(os.path.dirname(os.path.abspath(vit_trace.__file__)), "")
+MACHINERY = os.path.join(Path(os.path.abspath(__file__)).parents[2], "")
 """Directory of this package, where torch and the recorder hand calls on to each other."""
 MODEL_FILE = os.path.join(MACHINERY, "vit.py")
 OVERRIDES = os.path.join("torch", "overrides.py")
