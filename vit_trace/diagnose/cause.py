@@ -27,19 +27,20 @@ Changes = Callable[["Question"], Iterator[Fix]]
 class CauseKind:
     """A mistake that has a code: what the code means, for `explain CODE`, and the changes to try, in their order.
 
-    With `edits_suffice`, no parameter is resized if an edit of the line works. Making a kind registers its code.
+    The `meaning` of a file's only kind is the file's docstring. Without `changes`, the usual ones are tried. With
+    `edits_suffice`, no parameter is resized if an edit of the line works. Making a kind registers its code.
 
     Raises:
         ValueError: the code has another meaning already.
     """
 
     code: str
-    meaning: str
+    meaning: str | None
     changes: tuple[Changes, ...] = ()
     edits_suffice: bool = False
 
     def __post_init__(self) -> None:
-        register("failure", self.code, cleandoc(self.meaning))
+        register("failure", self.code, cleandoc(self.meaning or ""))
 
 
 @dataclass(frozen=True)

@@ -15,33 +15,28 @@ from vit_trace.diagnose.trials import Case
 
 MISSING_BATCH_AXIS = CauseKind(
     "missing-batch-axis",
-    """
-The input has one axis less than the model takes: one image without the batch axis in front.
-Example: 3×224×224 for a model that takes b×3×224×224. x.unsqueeze(0) makes a batch of one.
-""",
+    """The input has one axis less than the model takes: one image without the batch axis in front.
+    Example: 3×224×224 for a model that takes b×3×224×224. x.unsqueeze(0) makes a batch of one.
+    """,
 )
 
 EXTRA_BATCH_AXIS = CauseKind(
     "extra-batch-axis",
-    """
-The input has one axis more than the model takes: a batch of batches, often from a data loader that adds its own.
-""",
+    "The input has one axis more than the model takes: a batch of batches, often from a data loader that adds its own.",
 )
 
 CHANNELS_LAST = CauseKind(
     "channels-last",
-    """
-The image's channels are its last axis (batch, height, width, channels), as most image libraries keep them; torch's
-models take them after the batch axis. x.permute(0, 3, 1, 2) moves them.
-""",
+    """The image's channels are its last axis (batch, height, width, channels), as most image libraries keep them;
+    torch's models take them after the batch axis. x.permute(0, 3, 1, 2) moves them.
+    """,
 )
 
 MIXED_AXES = CauseKind(
     "mixed-axes",
-    """
-The input's axes are in another order than the model takes them: two of their sizes are those that a layer and its input
-disagree about, and with these axes exchanged it runs.
-""",
+    """The input's axes are in another order than the model takes them: two of their sizes are those that a layer and
+    its input disagree about, and with these axes exchanged it runs.
+    """,
 )
 
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from vit_trace.base.trace import Trace
 from vit_trace.diagnose.cause import Question
 from vit_trace.diagnose.causes import cause_of
-from vit_trace.diagnose.causes.gather import GATHERS, SCATTERS, SELECTS
+from vit_trace.diagnose.causes.lookup import GATHERS, SCATTERS, SELECTS
 from vit_trace.diagnose.changes.parameters import LIKEWISE, everywhere, resized, sizes
 from vit_trace.diagnose.changes.records import CallChange, Fix, LayerInput, ParameterResize, Tried
+from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene
 
 MOST = 4
@@ -27,7 +28,7 @@ FOLLOWING = 3
 
 def candidates(question: Question) -> Iterator[Fix]:
     """All changes that the cause names; if values decide, only more rows, since a trial on meta has no values."""
-    for change in (resized,) if question.cause.by_value else question.cause.kind.changes:
+    for change in (resized,) if question.cause.by_value else question.cause.kind.changes or usual():
         yield from change(question)
 
 

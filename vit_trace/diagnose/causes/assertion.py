@@ -1,4 +1,6 @@
-"""Recognises a `raise` or `assert` of the model's own code: its text, and the numbers around it."""
+"""The model's own code refused: an assert or raise of its author. The text is the author's; the notes add the numbers
+that the line names, and the changes that were tried show which inputs it takes.
+"""
 
 from __future__ import annotations
 
@@ -52,10 +54,7 @@ def axes_that_the_check_names(question: Question) -> Iterator[Fix]:
 
 ASSERTION = CauseKind(
     "assertion",
-    """
-The model's own code refused: an assert or raise of its author. The text is the author's; the notes add the numbers that
-the line names, and the changes that were tried show which inputs it takes.
-""",
+    __doc__,
     usual(
         sizes=(named_sizes_of_image, grid_sizes, multiples_of_frame, usual_channels),
         last=(axes_that_the_check_names,),

@@ -1,4 +1,8 @@
-"""Recognises two tensors of one elementwise operation whose sizes differ on an axis, neither of them 1."""
+"""Two tensors meet in one operation (x + pos_embedding) and on some axis have different sizes, neither of them 1.
+Example: x is 2×82×1024, pos_embedding is 1×65×1024: 82 tokens against 65 positions.
+The notes say what each size is made of and who made it. Most often a position embedding was made for another image
+size: build the model for the size of the input, feed it the size it was built for, or interpolate the embedding.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +19,7 @@ from vit_trace.diagnose.changes.steps import Method, method
 from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene, Shape, Side, called, clash, difference, side
 
-BROADCAST = CauseKind(
-    "broadcast",
-    """
-Two tensors meet in one operation (x + pos_embedding) and on some axis have different sizes, neither of them 1.
-Example: x is 2×82×1024, pos_embedding is 1×65×1024: 82 tokens against 65 positions.
-The notes say what each size is made of and who made it. Most often a position embedding was made for another image
-size: build the model for the size of the input, feed it the size it was built for, or interpolate the embedding.
-""",
-    usual(sizes=(position_grid_sizes,)),
-    edits_suffice=True,
-)
+BROADCAST = CauseKind("broadcast", __doc__, usual(sizes=(position_grid_sizes,)), edits_suffice=True)
 
 ELEMENTWISE = {
     *("add", "sub", "subtract", "mul", "multiply", "div", "divide", "truediv", "true_divide", "floordiv", "fmod"),

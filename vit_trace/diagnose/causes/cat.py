@@ -16,21 +16,14 @@ from vit_trace.diagnose.scene import Scene, axes_text, called, difference, side
 
 CAT = CauseKind(
     "cat",
-    """
-cat joins tensors with the same number of axes, and the same size on every axis but the joined one.
-Example: cls_token 2×1×10 and x 2×5×8 along axis 1: 10 is not 8.
-""",
+    """cat joins tensors with the same number of axes, and the same size on every axis but the joined one.
+    Example: cls_token 2×1×10 and x 2×5×8 along axis 1: 10 is not 8.
+    """,
     usual(sizes=(grid_sizes, multiples_of_divisor)),
     edits_suffice=True,
 )
 
-STACK = CauseKind(
-    "stack",
-    """
-stack joins tensors of one shape.
-""",
-    usual(),
-)
+STACK = CauseKind("stack", "stack joins tensors of one shape.")
 
 CATS = {"cat", "concat", "concatenate"}
 JOINS = CATS | {"hstack", "vstack", "stack", "dstack", "column_stack"}

@@ -26,21 +26,19 @@ def wanted_channels(question: Question) -> Iterator[Fix]:
 
 CONV_CHANNELS = CauseKind(
     "conv-channels",
-    """
-A convolution gets a different number of channels than it was built for.
-Example: patch_embed.proj takes 3 channels, its input 1×1×224×224 has 1.
-Feed images with those channels, or build the model with in_channels of the images. If the channels are last
-(batch, height, width, channels), permute the input.
-""",
+    """A convolution gets a different number of channels than it was built for.
+    Example: patch_embed.proj takes 3 channels, its input 1×1×224×224 has 1.
+    Feed images with those channels, or build the model with in_channels of the images. If the channels are last
+    (batch, height, width, channels), permute the input.
+    """,
     usual(sizes=(wanted_channels, grid_sizes, usual_channels)),
 )
 
 KERNEL = CauseKind(
     "kernel",
-    """
-A convolution's kernel is larger than its input: a patch larger than the image, or an image that was halved too often on
-the way.
-""",
+    """A convolution's kernel is larger than its input: a patch larger than the image, or an image that was halved too
+    often on the way.
+    """,
     usual(sizes=(grid_sizes, multiples_of_divisor)),
 )
 

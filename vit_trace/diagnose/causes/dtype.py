@@ -1,4 +1,7 @@
-"""Recognises operands of a layer or product whose dtypes differ, which torch does not convert."""
+"""Two dtypes meet in one layer or product: half precision images and float weights, images of integers, token ids that
+are not integers. torch converts neither. On the meta device this passes, a real run stops: so it is reported all the
+same. Convert the input (x.float()) or the model (model.half()).
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,7 @@ from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.dtypes import CONTRACTIONS, NORMS, dtype_clash
 from vit_trace.diagnose.scene import Scene
 
-DTYPE = CauseKind(
-    "dtype",
-    """
-Two dtypes meet in one layer or product: half precision images and float weights, images of integers, token ids that are
-not integers. torch converts neither. On the meta device this passes, a real run stops: so it is reported all the same.
-Convert the input (x.float()) or the model (model.half()).
-""",
-    (conversions, *usual()),
-)
+DTYPE = CauseKind("dtype", __doc__, (conversions, *usual()))
 
 
 @finds(*CONTRACTIONS, *NORMS, turn=Turn.EARLY)

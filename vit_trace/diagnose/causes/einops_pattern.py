@@ -18,27 +18,22 @@ from vit_trace.diagnose.scene import Scene, Side, axes_text, called, side
 
 EINOPS_RANK = CauseKind(
     "einops-rank",
-    """
-An einops pattern names a different number of axes than the tensor has.
-Example: b c h w for a tensor 3×224×224: the batch axis is missing.
-""",
-    usual(),
+    """An einops pattern names a different number of axes than the tensor has.
+    Example: b c h w for a tensor 3×224×224: the batch axis is missing.
+    """,
 )
 
 EINOPS_DIVIDE = CauseKind(
     "einops-divide",
-    """
-An axis that an einops pattern splits is not a multiple of the lengths given for its parts.
-Example: (h p1) of size 250 with p1 = 32. The image has to be a multiple of the patch, the width one of the heads.
-""",
+    """An axis that an einops pattern splits is not a multiple of the lengths given for its parts.
+    Example: (h p1) of size 250 with p1 = 32. The image has to be a multiple of the patch, the width one of the heads.
+    """,
     usual(sizes=(grid_sizes, multiples_of_divisor)),
 )
 
 EINOPS_LENGTH = CauseKind(
     "einops-length",
-    """
-An einops pattern gives an axis a length that it does not have, or gives one name two lengths.
-""",
+    "An einops pattern gives an axis a length that it does not have, or gives one name two lengths.",
     usual(sizes=(grid_sizes, multiples_of_divisor, usual_channels)),
 )
 

@@ -1,4 +1,7 @@
-"""Recognises a subscript of a tensor that is out of range: x[:, 9], a mask of another size, x[i] = y of another."""
+"""An index is out of range: x[:, 9] of an axis of 9, a row that an embedding does not have, a mask of another size, the
+fifth of a list of four. If the values of an index decide, the notes give its lowest and highest.
+Example: pos has 196 rows and is asked for row 196: token ids and positions count from 0.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +19,7 @@ from vit_trace.diagnose.changes.inputs import layouts_of_expected_axes
 from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene, Shape, Side, axes_text, called, clash, side, with_shape
 
-INDEX = CauseKind(
-    "index",
-    """
-An index is out of range: x[:, 9] of an axis of 9, a row that an embedding does not have, a mask of another size, the
-fifth of a list of four. If the values of an index decide, the notes give its lowest and highest.
-Example: pos has 196 rows and is asked for row 196: token ids and positions count from 0.
-""",
-    usual(layout=layouts_of_expected_axes),
-)
+INDEX = CauseKind("index", __doc__, usual(layout=layouts_of_expected_axes))
 
 WHOLE = ("int64", "int32", "int16", "int8", "uint8")
 

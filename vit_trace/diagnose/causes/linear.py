@@ -1,4 +1,9 @@
-"""Recognises a linear layer that gets a different number of features than it was built for."""
+"""A linear layer gets a different number of features than it was built for: the last axis of its input is not
+in_features.
+Example: blocks.1.mlp.2 takes 700 features, its input 2×197×768 has 768.
+One of the two layers was built with another width, or axes were exchanged or not flattened on the way. The notes name
+the layer that made the features, and what the same layers of the other blocks have.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +19,7 @@ from vit_trace.diagnose.changes.inputs import grid_sizes, input_width, swapped_a
 from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene, axis_note, layer_of, name_in_layer, side
 
-LINEAR = CauseKind(
-    "linear",
-    """
-A linear layer gets a different number of features than it was built for: the last axis of its input is not in_features.
-Example: blocks.1.mlp.2 takes 700 features, its input 2×197×768 has 768.
-One of the two layers was built with another width, or axes were exchanged or not flattened on the way. The notes name
-the layer that made the features, and what the same layers of the other blocks have.
-""",
-    usual(sizes=(grid_sizes, usual_channels), last=(swapped_axes, input_width)),
-)
+LINEAR = CauseKind("linear", __doc__, usual(sizes=(grid_sizes, usual_channels), last=(swapped_axes, input_width)))
 
 
 @finds("linear", edits=[features_moved])

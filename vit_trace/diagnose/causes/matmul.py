@@ -1,4 +1,7 @@
-"""Recognises a matrix product of tensors whose inner sizes differ: matmul, bmm, einsum."""
+"""A matrix product (matmul, @, bmm, einsum, attention) of tensors whose inner sizes differ.
+Example: q 2×5×6 @ k 2×8×5: 6 is not 8. The last size of the first has to be the last but one of the second.
+A transpose is missing, or the two sides were projected to different widths.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +14,9 @@ from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
 from vit_trace.diagnose.changes.calls import turned
 from vit_trace.diagnose.changes.records import Fix
 from vit_trace.diagnose.changes.steps import method
-from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene, axes_text, called, side
 
-MATMUL = CauseKind(
-    "matmul",
-    """
-A matrix product (matmul, @, bmm, einsum, attention) of tensors whose inner sizes differ.
-Example: q 2×5×6 @ k 2×8×5: 6 is not 8. The last size of the first has to be the last but one of the second.
-A transpose is missing, or the two sides were projected to different widths.
-""",
-    usual(),
-)
+MATMUL = CauseKind("matmul", __doc__)
 
 RANKS = {"mm": 2, "addmm": 2, "bmm": 3, "baddbmm": 3, "addbmm": 3}
 """Products -> the only number of axes that they take."""

@@ -1,4 +1,6 @@
-"""Recognises a normalisation that was built for another width, other channels or other axes than its input has."""
+"""A normalisation was built for another width (LayerNorm, RMSNorm) or other channels (BatchNorm, GroupNorm) than its
+input has, or its groups do not divide the channels.
+"""
 
 from __future__ import annotations
 
@@ -35,10 +37,7 @@ def resized_norm(question: Question) -> Iterator[Fix]:
 
 NORM_SIZE = CauseKind(
     "norm-size",
-    """
-A normalisation was built for another width (LayerNorm, RMSNorm) or other channels (BatchNorm, GroupNorm) than its input
-has, or its groups do not divide the channels.
-""",
+    __doc__,
     usual(
         sizes=(grid_sizes, usual_channels),
         parameters=resized_norm,

@@ -1,4 +1,6 @@
-"""Recognises a permute that names an axis twice."""
+"""permute names an axis twice, and so leaves one out. It takes every axis once, in the new order.
+Example: permute(0, 3, 3, 1) of four axes names 3 twice, and 2 not at all.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +9,9 @@ from collections.abc import Iterator
 from vit_trace.diagnose.cause import Cause, CauseKind, Question, finds
 from vit_trace.diagnose.changes.calls import with_arguments
 from vit_trace.diagnose.changes.records import Fix
-from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene
 
-PERMUTE = CauseKind(
-    "permute",
-    """
-permute names an axis twice, and so leaves one out. It takes every axis once, in the new order.
-Example: permute(0, 3, 3, 1) of four axes names 3 twice, and 2 not at all.
-""",
-    usual(),
-)
+PERMUTE = CauseKind("permute", __doc__)
 
 
 def missing_axis_named(question: Question) -> Iterator[Fix]:

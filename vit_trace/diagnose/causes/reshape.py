@@ -1,35 +1,37 @@
-"""Recognises a view or reshape to sizes that do not multiply to the number of values, and windows that do not tile."""
+"""Recognises sizes that a tensor cannot take: view and reshape, windows that do not tile, expand, split."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import NamedTuple
 
 from vit_trace.base.trace import Operand
 from vit_trace.base.words import product_text, shape_text
-from vit_trace.diagnose.cause import Cause, CauseKind, finds
+from vit_trace.diagnose.cause import Cause, CauseKind, Question, finds
+from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
+from vit_trace.diagnose.changes.calls import with_tensor
 from vit_trace.diagnose.changes.inputs import MOST_TOKENS, grid_sizes, multiples_of_divisor, multiples_of_frame
+from vit_trace.diagnose.changes.records import Fix
+from vit_trace.diagnose.changes.steps import method
 from vit_trace.diagnose.changes.usual import usual
-from vit_trace.diagnose.scene import Scene, Shape, called, mentions, side, sizes_text, spoken_lines
+from vit_trace.diagnose.scene import Scene, Shape, Side, axes_text, called, mentions, side, sizes_text, spoken_lines
 
 RESHAPE = CauseKind(
     "reshape",
-    """
-view, reshape or unflatten to sizes whose product is not the number of values.
-Example: 2×7×576 to 2×7×3×5×38: 576 is not 3·5·38 = 570, since C = 192 is not a multiple of heads = 5.
-The sizes that stay are left out; the note names the number that was divided with a remainder.
-""",
+    """view, reshape or unflatten to sizes whose product is not the number of values.
+    Example: 2×7×576 to 2×7×3×5×38: 576 is not 3·5·38 = 570, since C = 192 is not a multiple of heads = 5.
+    The sizes that stay are left out; the note names the number that was divided with a remainder.
+    """,
     usual(sizes=(grid_sizes, multiples_of_divisor)),
 )
 
 WINDOW = CauseKind(
     "window",
-    """
-A window does not tile the grid: the grid has to be a multiple of the window.
-Example: h = 64 is not a multiple of window_size = 7.
-Take a window that divides the grid, or an image whose grid it divides.
-""",
+    """A window does not tile the grid: the grid has to be a multiple of the window.
+    Example: h = 64 is not a multiple of window_size = 7.
+    Take a window that divides the grid, or an image whose grid it divides.
+    """,
     usual(sizes=(grid_sizes, multiples_of_frame)),
 )
 
@@ -164,3 +166,77 @@ def is_window(scene: Scene, sizes: Sequence[int]) -> bool:
         if ("window" in name or name.split(".")[-1] in ("ws", "wsize", "win")) and any(size in sizes for size in held):
             return True
     return False
+
+
+VIEW = CauseKind(
+    "view",
+    """view only gives a new shape to values that are contiguous in memory. After a transpose or permute they are not,
+    though the sizes would do: x.transpose(1, 2).view(2, -1). reshape copies where it has to; x.contiguous().view(…)
+    does the same. """,
+)
+
+
+def reshaped_instead(question: Question) -> Iterator[Fix]:
+    """reshape, which copies where it has to."""
+    yield from with_tensor(question.scene, "reshape instead of view", 0, [method("contiguous")])
+
+
+@finds("view", "view_as", "unsafe_view", edits=[reshaped_instead])
+def not_contiguous(scene: Scene) -> Cause | None:
+    """`x.transpose(1, 2).view(2, -1)`."""
+    tensor, wanted = scene.tensor(0), wanted_sizes(scene)
+    if tensor is None or not wanted or min(wanted) < -1 or not holds_as_many(tensor.shape, wanted):
+        return None
+    text = f"view of {called(tensor)} {shape_text(tensor.shape)} to {sizes_text(wanted)}: the sizes would do, but "
+    return Cause(VIEW, f"{text}after a transpose or permute the values are not contiguous, as view needs them")
+
+
+EXPAND = CauseKind(
+    "expand",
+    """expand and broadcast_to can only make axes of size 1 larger.
+    Example: tokens has 2 on axis 0 and cannot be expanded to 4: made for one batch size, used with another.
+    """,
+)
+
+
+@finds("expand", "expand_as", "broadcast_to", "repeat", "tile")
+def cannot_grow(scene: Scene) -> Cause | None:
+    """`tokens.expand(4, -1, -1)` of a batch of 2."""
+    tensor = scene.tensor(0)
+    if tensor is None:
+        return None
+    wanted = scene.operands[1].shape if scene.call == "expand_as" and len(scene.operands) > 1 else ()
+    wanted = wanted or scene.sizes("size", "sizes", "repeats")
+    if wanted and min(wanted) < -1:
+        text = f"{scene.call} of {called(tensor)} {shape_text(tensor.shape)} to {sizes_text(wanted)}: "
+        return Cause(EXPAND, f"{text}{min(wanted)} is not a valid size")
+    if len(wanted) < len(tensor.shape):
+        text = f"{scene.call} to {axes_text(len(wanted))}, but {called(tensor)} {shape_text(tensor.shape)} has "
+        return Cause(WRONG_RANK, text + str(len(tensor.shape)), rank=len(wanted))
+    if scene.call in ("repeat", "tile"):
+        return None
+    for back in range(1, len(tensor.shape) + 1):
+        if tensor.shape[-back] not in (1, wanted[-back]) and wanted[-back] != -1:
+            one = side(tensor, -back)
+            text = f"{one.name} has {one.size} on axis {one.axis} and cannot be expanded to {wanted[-back]}"
+            return Cause(EXPAND, text, sides=(one, Side(None, None, wanted[-back], "the wanted size")))
+    return None
+
+
+SPLIT = CauseKind("split", "split into parts whose sum is not the size of the axis.")
+
+
+@finds("split", "split_with_sizes", "tensor_split")
+def parts_do_not_add_up(scene: Scene) -> Cause | None:
+    """`x.split([4, 4], dim=1)` of 9."""
+    tensor = scene.tensor(0)
+    sizes = scene.argument("[1]", "split_size_or_sections", "split_size", "split_sizes")
+    axis = scene.integer("[2]", "dim", default=0)
+    if tensor is None or not isinstance(sizes, list) or not -len(tensor.shape) <= axis < len(tensor.shape):
+        return None
+    parts = [size for size in sizes if type(size) is int]
+    there = side(tensor, axis)
+    if sum(parts) == there.size:
+        return None
+    text = f"split into {' + '.join(map(str, parts))} = {sum(parts)}, but axis {there.axis} of {there.name} is "
+    return Cause(SPLIT, f"{text}{there.size}", sides=(there, Side(None, None, sum(parts), "the parts")))

@@ -1,19 +1,13 @@
-"""Says what failed, with its shapes and Python's own words, where no other cause is recognised."""
+"""forward raised, and no cause is known that would say more than Python does. The stages up to there, the operands and
+the numbers of the frame are with_shape. If the sizes explain it, please report it: it is a cause worth having.
+"""
 
 from __future__ import annotations
 
 from vit_trace.diagnose.cause import Cause, CauseKind, Turn, finds
-from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene, frame_note, with_shape
 
-UNKNOWN = CauseKind(
-    "forward-failed",
-    """
-forward raised, and no cause is known that would say more than Python does. The stages up to there, the operands and the
-numbers of the frame are with_shape. If the sizes explain it, please report it: it is a cause worth having.
-""",
-    usual(),
-)
+UNKNOWN = CauseKind("forward-failed", __doc__)
 
 MOST_OPERANDS = 4
 """Operands whose shapes are named; the rest is left out."""

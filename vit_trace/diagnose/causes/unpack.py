@@ -1,4 +1,4 @@
-"""Recognises an assignment to more or fewer names than there are values: of a shape, a chunk, a tuple."""
+"""Recognises assignments to more or fewer names than there are values, and subscripts that Python refuses."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from vit_trace.base.trace import Stage
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, finds
+from vit_trace.diagnose.causes.index import INDEX, valid_indices
 from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
 from vit_trace.diagnose.changes.inputs import layouts_of_expected_axes
 from vit_trace.diagnose.changes.usual import usual
@@ -14,19 +15,17 @@ from vit_trace.diagnose.scene import Scene, axes_text, side
 
 UNPACK = CauseKind(
     "unpack",
-    """
-An assignment to several names from something with a different number of values: h, w = self.grid of three numbers,
-h, w = x.shape[1] of one.
-""",
+    """An assignment to several names from something with a different number of values: h, w = self.grid of three
+    numbers, h, w = x.shape[1] of one.
+    """,
     usual(layout=layouts_of_expected_axes),
 )
 
 CHUNK = CauseKind(
     "chunk",
-    """
-chunk, split or unbind gave a different number of parts than there are names for them.
-Example: chunk(3) of an axis of 2 gives 2 parts. chunk gives fewer parts, not smaller ones, where an axis is too short.
-""",
+    """chunk, split or unbind gave a different number of parts than there are names for them.
+    Example: chunk(3) of an axis of 2 gives 2 parts. chunk gives fewer parts, not smaller ones, where an axis is too
+    short. """,
     usual(layout=layouts_of_expected_axes),
 )
 
@@ -129,3 +128,30 @@ def stage_of_value(scene: Scene, value: str) -> Stage | None:
 def normalised_source(text: str) -> str:
     """An expression without spaces, its quotes all single."""
     return "".join(text.split()).replace('"', "'")
+
+
+@finds("subscript")
+def missing_item(scene: Scene) -> Cause | None:
+    """`features[4]` of a list, `x.shape[3]`, `x.split(4)[5]`, `outputs["feat"]`."""
+    value, place, count = str(scene.argument("value") or ""), scene.argument("place"), scene.argument("count")
+    keys = scene.argument("keys")
+    if isinstance(keys, list):
+        there = ", ".join(repr(key) for key in keys)
+        return Cause(INDEX, f"{value} has no {place!r}: it has {there or 'nothing'}")
+    if type(place) is not int:
+        return None
+    shaped = re.fullmatch(r"(.*)\.(shape|size\(\))", value)
+    tensor = next((operand for operand in scene.operands if shaped and operand.name == shaped[1]), None)
+    if tensor is not None:
+        rank = place + 1 if place >= 0 else -place
+        text = f"`{value}[{place}]` needs {axes_text(rank)}, {tensor.name} {shape_text(tensor.shape)} has "
+        return Cause(WRONG_RANK, text + str(len(tensor.shape)), rank=rank)
+    stage = stage_of_value(scene, value)
+    if stage is not None and stage.inputs and not -len(stage.outputs) <= place < len(stage.outputs):
+        given, parts = shape_text(stage.inputs[0].shape), len(stage.outputs)
+        text = f"{stage.operation} of {given} gave {parts} part{'s' * (parts != 1)}, index {place} is out of range"
+        return Cause(CHUNK, f"{text}, {valid_indices(parts)}")
+    if type(count) is int:
+        text = f"{value} has {count} value{'s' * (count != 1)}, index {place} is out of range"
+        return Cause(INDEX, f"{text}, {valid_indices(count)}")
+    return None

@@ -1,20 +1,14 @@
-"""Recognises calls that Python refuses: arguments forward does not take, a tuple for a tensor, a float for a size."""
+"""forward was called with arguments that it does not take, or without some that it needs; a layer got a tuple of
+tensors instead of one of them; a size is not a whole number (a / b, where a // b is meant).
+"""
 
 from __future__ import annotations
 
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, Turn, finds
-from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene
 
-WRONG_CALL = CauseKind(
-    "wrong-call",
-    """
-forward was called with arguments that it does not take, or without some that it needs; a layer got a tuple of tensors
-instead of one of them; a size is not a whole number (a / b, where a // b is meant).
-""",
-    usual(),
-)
+WRONG_CALL = CauseKind("wrong-call", __doc__)
 
 SIZED = {"view", "reshape", "expand", "repeat", "split", "chunk", "unflatten", "zeros", "empty", "ones", "arange"}
 """Functions that take sizes."""

@@ -1,20 +1,14 @@
-"""Recognises an axis that the tensor does not have: softmax over axis 3 of three axes, permute of too few axes."""
+"""A tensor has a different number of axes than the code expects: b, c, h, w = x.shape of a tensor with three axes, an
+axis that does not exist, a layer that gets a tensor without the batch axis or with one axis too many.
+"""
 
 from __future__ import annotations
 
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, Turn, finds
-from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene, axes_text, called
 
-WRONG_RANK = CauseKind(
-    "wrong-rank",
-    """
-A tensor has a different number of axes than the code expects: b, c, h, w = x.shape of a tensor with three axes, an axis
-that does not exist, a layer that gets a tensor without the batch axis or with one axis too many.
-""",
-    usual(),
-)
+WRONG_RANK = CauseKind("wrong-rank", __doc__)
 
 ONE_AXIS = {
     *("softmax", "log_softmax", "mean", "sum", "amax", "amin", "argmax", "cumsum", "std", "var", "max", "min", "prod"),

@@ -1,4 +1,4 @@
-"""Recognises indices of gather, scatter, index_select and one_hot that are too long, not integers or out of range."""
+"""Recognises indices of lookups that are too long, out of range or not integers: gather, scatter, embedding, topk."""
 
 from __future__ import annotations
 
@@ -7,22 +7,19 @@ from collections.abc import Iterator
 from vit_trace.base.trace import Operand
 from vit_trace.diagnose.cause import Cause, CauseKind, Question, finds
 from vit_trace.diagnose.causes.dtype import DTYPE
-from vit_trace.diagnose.causes.index import INDEX, out_of_range, valid_indices, value_out_of_range
+from vit_trace.diagnose.causes.index import INDEX, extent_note, out_of_range, valid_indices, value_out_of_range
 from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
 from vit_trace.diagnose.changes.calls import turned
 from vit_trace.diagnose.changes.records import Fix
 from vit_trace.diagnose.changes.steps import method
-from vit_trace.diagnose.changes.usual import usual
-from vit_trace.diagnose.scene import Scene, axes_text, called, side, with_shape
+from vit_trace.diagnose.scene import Scene, Side, axes_text, called, name_in_layer, side, with_shape
 
 GATHER = CauseKind(
     "gather",
-    """
-gather and scatter take an index that is no longer than the tensor on any axis but the one they work along; for scatter
-the index is also no longer than the source.
-Example: the index 2×4×17 is longer than x 2×9×16 on axis 2.
-""",
-    usual(),
+    """gather and scatter take an index that is no longer than the tensor on any axis but the one they work along; for
+    scatter the index is also no longer than the source.
+    Example: the index 2×4×17 is longer than x 2×9×16 on axis 2.
+    """,
 )
 
 GATHERS = {"gather", "take_along_dim"}
@@ -97,3 +94,56 @@ def class_out_of_range(scene: Scene) -> Cause | None:
         return None
     valid = f", {valid_indices(count)}" if count >= 0 else ""
     return Cause(INDEX, f"{with_shape(index)} holds the class {value}{valid}")
+
+
+@finds("embedding")
+def missing_row(scene: Scene) -> Cause | None:
+    """`self.pos(ids)`: ids are whole numbers, and rows of the table."""
+    if len(scene.operands) < 2:
+        return None
+    weight = next((operand for operand in scene.operands if len(operand.shape) == 2 and operand.parameter), None)
+    index = next((operand for operand in scene.operands if operand is not weight), scene.operands[0])
+    name, layer = name_in_layer(index), scene.layer
+    if index.dtype not in ("int64", "int32"):
+        return Cause(DTYPE, f"{layer} looks up int64 or int32, {name} is {index.dtype}")
+    weight = weight or scene.operands[1]
+    if len(weight.shape) != 2:
+        return Cause(WRONG_RANK, f"embedding takes a table with 2 axes, {called(weight)} has {len(weight.shape)}")
+    rows = weight.shape[0]
+    row = value_out_of_range(index, rows, negative=False)
+    if row is None:
+        return None
+    text = f"{layer} has {rows} rows and is asked for row {row}, {valid_indices(rows)}"
+    sides = (side(weight, 0, layer), Side(None, None, row + 1, name)) if row >= rows else ()
+    return Cause(INDEX, text, (extent_note(index, name),), sides)
+
+
+@finds("select", "narrow")
+def taken_out_of_range(scene: Scene) -> Cause | None:
+    """`x.narrow(1, 3, 11)` of an axis of 9."""
+    tensor = scene.tensor(0)
+    axis = scene.integer("[1]", "dim", default=0)
+    first = scene.integer("[2]", "index" if scene.call == "select" else "start", default=0)
+    length = scene.integer("[3]", "length", default=1) if scene.call == "narrow" else 1
+    if tensor is None or not -len(tensor.shape) <= axis < len(tensor.shape):
+        return None
+    there = side(tensor, axis)
+    last = first + length - 1
+    if -there.size <= first and last < there.size:
+        return None
+    what = f"index {first} is" if length == 1 else f"indices {first} to {last} are"
+    return Cause(
+        INDEX, f"{what} out of range on axis {there.axis} of {with_shape(tensor)}, {valid_indices(there.size)}"
+    )
+
+
+@finds("topk")
+def more_than_there_are(scene: Scene) -> Cause | None:
+    """`scores.topk(12)` of 9."""
+    tensor = scene.tensor(0)
+    count, axis = scene.integer("[1]", "k", default=0), scene.integer("[2]", "dim", default=-1)
+    if tensor is None or not -len(tensor.shape) <= axis < len(tensor.shape) or count <= tensor.shape[axis]:
+        return None
+    there = side(tensor, axis)
+    text = f"topk asks for {count} of the {there.size} that {with_shape(tensor)} has on axis {there.axis}"
+    return Cause(INDEX, text, sides=(there,))

@@ -1,35 +1,37 @@
-"""Recognises what nn.MultiheadAttention and nn.TransformerEncoder refuse: another width, batch or size of mask."""
+"""Recognises what attention layers refuse: another width, batch or mask, queries and keys that do not go together."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from msgspec.structs import replace
 
 from vit_trace.base.trace import Operand
 from vit_trace.base.words import shape_text
-from vit_trace.diagnose.cause import Cause, CauseKind, Turn, finds
+from vit_trace.diagnose.cause import Cause, CauseKind, Question, Turn, finds
+from vit_trace.diagnose.causes.broadcast import BROADCAST
+from vit_trace.diagnose.causes.matmul import MATMUL
 from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
-from vit_trace.diagnose.changes.calls import features_moved
+from vit_trace.diagnose.changes.calls import features_moved, turned
 from vit_trace.diagnose.changes.inputs import input_width, swapped_axes
+from vit_trace.diagnose.changes.records import Fix
+from vit_trace.diagnose.changes.steps import method
 from vit_trace.diagnose.changes.usual import usual
-from vit_trace.diagnose.scene import Scene, Side, name_in_layer, side
+from vit_trace.diagnose.scene import Scene, Side, called, difference, name_in_layer, side
 
 ATTENTION_WIDTH = CauseKind(
     "attention-width",
-    """
-nn.MultiheadAttention gets tokens of another width than its embed_dim.
-""",
+    "nn.MultiheadAttention gets tokens of another width than its embed_dim.",
     usual(last=(swapped_axes, input_width)),
 )
 
 ATTENTION_MASK = CauseKind(
     "attention-mask",
-    """
-A mask of attention has another size than queries and keys, or queries and keys have different batch sizes.
-Example: key_padding_mask 2×196 for 197 keys: made before the class token was put in front.
-nn.MultiheadAttention takes a key_padding_mask of batch × keys and an attn_mask of queries × keys; without
-batch_first=True it takes the first axis of its inputs for the tokens.
-""",
-    usual(),
+    """A mask of attention has another size than queries and keys, or queries and keys have different batch sizes.
+    Example: key_padding_mask 2×196 for 197 keys: made before the class token was put in front.
+    nn.MultiheadAttention takes a key_padding_mask of batch × keys and an attn_mask of queries × keys; without
+    batch_first=True it takes the first axis of its inputs for the tokens.
+    """,
 )
 
 
@@ -113,3 +115,54 @@ def padding_mask(scene: Scene) -> Cause | None:
         return None
     text = f"src_key_padding_mask is {shape_text(mask)}, the tokens are {shape_text(x)}: it has to be "
     return Cause(ATTENTION_MASK, f"{text}{shape_text(x[:2])}")
+
+
+def heads_and_tokens_exchanged(question: Question) -> Iterator[Fix]:
+    """Exchanges heads and tokens in the one of queries, keys and values that differs from the other two."""
+    shapes = [operand.shape for operand in question.scene.operands[:3]]
+    for place, shape in enumerate(shapes if all(len(one) == 4 for one in shapes) else ()):
+        others = {one[:2] for at, one in enumerate(shapes) if at != place}
+        if others == {(shape[0], shape[2])}:
+            yield from turned(question.scene, place, [method("transpose", 1, 2)])
+
+
+@finds("scaled_dot_product_attention", edits=[heads_and_tokens_exchanged])
+def attention_sizes_differ(scene: Scene) -> Cause | None:
+    """q and k share a width, k and v a length, all three their leading axes; the mask fits queries × keys."""
+    if len(scene.operands) < 3:
+        return None
+    q, k, v = scene.operands[:3]
+    if min(len(q.shape), len(k.shape), len(v.shape)) < 2:
+        return Cause(WRONG_RANK, f"attention needs 2 axes or more; q is {shape_text(q.shape)}")
+    causes = (*matrices_differ(q, k, v), *leading_axes_differ(q, k, v), *mask_differs(scene.tensor(3), q, k))
+    return next(iter(causes), None)
+
+
+def shapes_note(*tensors: Operand) -> tuple[str, ...]:
+    """of q 2×4×9×8, k 2×4×9×8, v 2×9×4×8"""
+    names = [called(one) for one in tensors]
+    names = names if len(set(names)) == 3 else ["query", "key", "value"]
+    return (f"of {', '.join(f'{name} {shape_text(one.shape)}' for name, one in zip(names, tensors, strict=True))}",)
+
+
+def matrices_differ(q: Operand, k: Operand, v: Operand) -> Iterator[Cause]:
+    for first, second, axis, word in ((q, k, -1, "width"), (k, v, -2, "length")):
+        if first.shape[axis] != second.shape[axis]:
+            one, two = side(first, axis), side(second, axis)
+            text = f"attention: {one.name} has {word} {one.size}, {two.name} has {two.size}"
+            yield Cause(MATMUL, text, shapes_note(q, k, v), sides=(one, two))
+
+
+def leading_axes_differ(q: Operand, k: Operand, v: Operand) -> Iterator[Cause]:
+    for first, second in ((q, k), (k, v)):
+        for back in range(3, min(len(first.shape), len(second.shape)) + 1):
+            if first.shape[-back] != second.shape[-back] and 1 not in (first.shape[-back], second.shape[-back]):
+                one, two = side(first, -back), side(second, -back)
+                yield Cause(BROADCAST, f"attention: {difference(one, two)}", shapes_note(q, k, v), sides=(one, two))
+
+
+def mask_differs(mask: Operand | None, q: Operand, k: Operand) -> Iterator[Cause]:
+    for back, operand in ((1, k), (2, q)) if mask is not None else ():
+        if mask is not None and len(mask.shape) >= back and mask.shape[-back] not in (1, operand.shape[-2]):
+            one, two = side(mask, -back), side(operand, -2)
+            yield Cause(BROADCAST, f"attention mask {difference(one, two)}", sides=(one, two))
