@@ -9,7 +9,7 @@ from vit_trace.diagnose.cause import Question
 from vit_trace.diagnose.causes import cause_of
 from vit_trace.diagnose.causes.lookup import GATHERS, SCATTERS, SELECTS
 from vit_trace.diagnose.changes.parameters import LIKEWISE, everywhere, resized, sizes
-from vit_trace.diagnose.changes.records import CallChange, Fix, LayerInput, ParameterResize, Tried
+from vit_trace.diagnose.changes.records import CallChange, Fix, InputChange, LayerInput, ParameterResize, Tried
 from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene
 
@@ -40,7 +40,7 @@ def remedies(question: Question) -> list[Tried]:
     for candidate in candidates(question):
         if len(found) >= MOST or case.stopped:
             break
-        group = candidate.group
+        group = _group_of(candidate)
         if group == "parameter" and "call" in groups and cause.kind.edits_suffice:
             continue
         if groups.get(group, 0) >= OFFERED.get(group, 2):
@@ -54,6 +54,12 @@ def remedies(question: Question) -> list[Tried]:
             if group == "layout":
                 break
     return found
+
+
+def _group_of(change: Fix) -> str:
+    if isinstance(change, InputChange) and change.steps:
+        return "layout"
+    return "number" if change.kind in ("hyperparameter", "attribute") else change.kind
 
 
 def partway(question: Question) -> str:

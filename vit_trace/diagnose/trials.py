@@ -62,7 +62,7 @@ class Case:
 
     def setting(self, values: Mapping[str, Value]) -> SettingChange:
         """Other hyperparameters, as a user sets them."""
-        return SettingChange(" ".join(self.words(name, value) for name, value in values.items()), values)
+        return SettingChange(" ".join(self.words(name, value) for name, value in values.items()), settings=values)
 
     def attempt(self, change: Fix) -> Tried | None:
         """The change with the output it gave; None where it does not run, or the budget is spent."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, Question, finds
-from vit_trace.diagnose.changes.calls import turned, with_arguments
+from vit_trace.diagnose.changes.calls import call_changed, turned
 from vit_trace.diagnose.changes.inputs import grid_sizes, multiples_of_divisor
 from vit_trace.diagnose.changes.records import Fix
 from vit_trace.diagnose.changes.steps import method
@@ -42,7 +42,7 @@ def made_to_fit(question: Question) -> Iterator[Fix]:
     odd = [axis for axis in range(ndim) if len({shape[axis] for shape in shapes}) > 1]
     joined = scene.integer("[1]", "dim", default=0) % ndim
     if len(odd) == 1 and odd[0] != joined and scene.call in CATS:
-        yield from with_arguments(scene, f"{scene.call} with dim={odd[0]}", {"dim": odd[0]})
+        yield from call_changed(scene, f"{scene.call} with dim={odd[0]}", {"dim": odd[0]})
         return
     for place, shape in enumerate(shapes if ndim == 3 else ()):
         exchanged = [*shapes[:place], (shape[0], shape[2], shape[1]), *shapes[place + 1 :]]

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vit_trace.diagnose.cause import Cause, CauseKind, Question, finds
-from vit_trace.diagnose.changes.calls import with_arguments
+from vit_trace.diagnose.changes.calls import call_changed
 from vit_trace.diagnose.changes.records import Fix
 from vit_trace.diagnose.scene import Scene
 
@@ -23,7 +23,7 @@ def missing_axis_named(question: Question) -> Iterator[Fix]:
         after = [*dims[:place], left[0], *dims[place + 1 :]]
         if len({axis % ndim for axis in after}) == ndim:
             text = f"permute({', '.join(map(str, after))}) instead of {before}"
-            yield from with_arguments(question.scene, text, {"dims": [*after]})
+            yield from call_changed(question.scene, text, {"dims": [*after]})
 
 
 @finds("permute", edits=[missing_axis_named])

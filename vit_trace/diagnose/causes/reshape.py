@@ -10,7 +10,7 @@ from vit_trace.base.trace import Operand
 from vit_trace.base.words import product_text, shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, Question, finds
 from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
-from vit_trace.diagnose.changes.calls import with_tensor
+from vit_trace.diagnose.changes.calls import call_changed
 from vit_trace.diagnose.changes.inputs import MOST_TOKENS, grid_sizes, multiples_of_divisor, multiples_of_frame
 from vit_trace.diagnose.changes.records import Fix
 from vit_trace.diagnose.changes.steps import method
@@ -178,7 +178,7 @@ VIEW = CauseKind(
 
 def reshaped_instead(question: Question) -> Iterator[Fix]:
     """reshape, which copies where it has to."""
-    yield from with_tensor(question.scene, "reshape instead of view", 0, [method("contiguous")])
+    yield from call_changed(question.scene, "reshape instead of view", steps=[method("contiguous")])
 
 
 @finds("view", "view_as", "unsafe_view", edits=[reshaped_instead])

@@ -1,5 +1,5 @@
 """forward raised, and no cause is known that would say more than Python does. The stages up to there, the operands and
-the numbers of the frame are with_shape. If the sizes explain it, please report it: it is a cause worth having.
+the numbers of the frame are shown. If the sizes explain it, please report it: it is a cause worth having.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Changes the failing call: another argument, or methods on one of its tensors. No torch.
 
 A trial applies an edit only where that expression calls the function and the call raises. Edits that only one cause
-wants are in that cause's file, made with `turned`, `with_arguments` and `with_tensor`.
+wants are in that cause's file, made with `turned` and `call_changed`.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def turned(scene: Scene, place: int, steps: list[Method]) -> Iterator[Fix]:
             yield LayerInput(f"{text}{LIKEWISE}", (stage.module, *others), tuple(steps))
         return
     text = f"{name}{methods} instead of {name}" if name else f"{methods} on tensor {place} of {scene.call}"
-    yield from with_tensor(scene, text, place, steps)
+    yield from call_changed(scene, text, operand=place, steps=steps)
 
 
 def handed_over(scene: Scene) -> str:
@@ -90,16 +90,16 @@ def handed_over(scene: Scene) -> str:
     return given if simple and name == stage.module.rpartition(".")[2] else ""
 
 
-def with_arguments(scene: Scene, text: str, arguments: Mapping[str, Value]) -> Iterator[Fix]:
-    """The failing call with other arguments, where its line is known."""
+def call_changed(
+    scene: Scene,
+    text: str,
+    arguments: Mapping[str, Value] | None = None,
+    operand: int = 0,
+    steps: Sequence[Method] = (),
+) -> Iterator[Fix]:
+    """The failing call with other arguments, or with methods applied to one of its tensors, where its line is known."""
     if scene.failure.span is not None:
-        yield CallChange(text, scene.failure.call, scene.failure.span, arguments=arguments)
-
-
-def with_tensor(scene: Scene, text: str, operand: int, steps: Sequence[Method]) -> Iterator[Fix]:
-    """The failing call with methods applied to one of its tensors, where its line is known."""
-    if scene.failure.span is not None:
-        yield CallChange(text, scene.failure.call, scene.failure.span, operand=operand, steps=tuple(steps))
+        yield CallChange(text, scene.failure.call, scene.failure.span, arguments or {}, operand, tuple(steps))
 
 
 def expression(operand: Operand) -> str:

@@ -91,7 +91,7 @@ def layouts_from(question: Question, in_doubt: bool) -> Iterator[Fix]:
         if dtype_of_input(scene) in WHOLE:  # images as they are read from a file
             yield InputChange(f"{text}.to(torch.{held})", steps, dtype=held)
         for name, value in built_for(moved, case).items() if len(moved) == 4 else ():
-            yield InputChange(f"{text} and {case.words(name, value)}", steps, built={name: value})
+            yield InputChange(f"{text} and {case.words(name, value)}", steps, settings={name: value})
 
 
 def unbatched(shape: Sequence[int]) -> bool:

@@ -6,13 +6,14 @@ applies `to_model` and `to_inputs`, and runs the forward `during` the change.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from vit_trace.base.trace import Remedy, Source, Value
 from vit_trace.base.words import shape_text
+from vit_trace.diagnose.changes.layers import size_attribute
 from vit_trace.diagnose.changes.steps import Method, Shape
 
 if TYPE_CHECKING:
@@ -24,22 +25,16 @@ Inputs = tuple[tuple[Any, ...], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Fix:
-    """A change that might make the forward run; `text` says it, `kind` is its kind in the JSON of a trace."""
+    """A change that might make the forward run; `text` says it, `kind` is its kind in the JSON of a trace.
+
+    The model is built with the hyperparameters `settings`.
+    """
 
     text: str
+    settings: Mapping[str, Value] = field(default_factory=dict, kw_only=True)
 
     kind: ClassVar[Kind]
     alters: ClassVar[bool] = False
-
-    @property
-    def group(self) -> str:
-        """What a failure is offered a few of: "layout", "number", or the kind."""
-        return self.kind
-
-    @property
-    def settings(self) -> Mapping[str, Value]:
-        """Hyperparameters to build the model with."""
-        return {}
 
     def values(self) -> dict[str, Value]:
         """The change as data, in the JSON of a trace."""
@@ -65,30 +60,19 @@ class Fix:
 class SettingChange(Fix):
     """Other hyperparameters."""
 
-    changed: Mapping[str, Value]
-
     kind: ClassVar[Kind] = "hyperparameter"
 
-    @property
-    def group(self) -> str:
-        return "number"
-
-    @property
-    def settings(self) -> Mapping[str, Value]:
-        return self.changed
-
     def values(self) -> dict[str, Value]:
-        return dict(self.changed)
+        return dict(self.settings)
 
 
 @dataclass(frozen=True)
 class InputChange(Fix):
-    """The first input after `steps`, of another `shape` or `dtype`; with `built` for a model that takes it."""
+    """The first input after `steps`, of another `shape` or `dtype`, for a model with `settings`."""
 
     steps: tuple[Method, ...] = ()
     shape: Shape | None = None
     dtype: str = ""
-    built: Mapping[str, Value] = field(default_factory=dict)
 
     kind: ClassVar[Kind] = "input"
 
@@ -97,32 +81,20 @@ class InputChange(Fix):
         """An input of another shape."""
         return InputChange(text or f"an input of {shape_text(shape)}", shape=tuple(shape))
 
-    @property
-    def group(self) -> str:
-        return "layout" if self.steps else self.kind
-
-    @property
-    def settings(self) -> Mapping[str, Value]:
-        return self.built
-
     def values(self) -> dict[str, Value]:
         parts: dict[str, Value] = {
             "steps": [step.json() for step in self.steps],
             "shape": list(self.shape or ()),
             "dtype": self.dtype,
-            "hyperparameters": dict(self.built),
+            "hyperparameters": dict(self.settings),
         }
         return {name: value for name, value in parts.items() if value}
 
     def to_inputs(self, given: Inputs) -> Inputs:
-        from vit_trace.diagnose.changes.applied import change_first
-
         return change_first(given, self.turned)
 
     def turned(self, tensor: Tensor) -> Tensor:
         import torch
-
-        from vit_trace.diagnose.changes.applied import turn
 
         tensor = turn(tensor, self.steps)
         if self.shape is not None:
@@ -157,18 +129,13 @@ class AttributeChange(Fix):
     kind: ClassVar[Kind] = "attribute"
     alters: ClassVar[bool] = True
 
-    @property
-    def group(self) -> str:
-        return "number"
-
     def values(self) -> dict[str, Value]:
         return dict(self.attributes)
 
     def to_model(self, model: nn.Module) -> None:
-        from vit_trace.diagnose.changes.applied import set_attribute
-
         for name, value in self.attributes.items():
-            set_attribute(model, name, value)
+            path, _, attribute = name.rpartition(".")
+            setattr(model.get_submodule(path), attribute, value)
 
 
 @dataclass(frozen=True)
@@ -180,16 +147,10 @@ class ParameterResize(AttributeChange):
 
     kind: ClassVar[Kind] = "parameter"
 
-    @property
-    def group(self) -> str:
-        return self.kind
-
     def values(self) -> dict[str, Value]:
         return {**{name: list(shape) for name, shape in self.shapes.items()}, **self.attributes}
 
     def to_model(self, model: nn.Module) -> None:
-        from vit_trace.diagnose.changes.applied import resize
-
         for name, shape in self.shapes.items():
             resize(model, name, shape)
         super().to_model(model)
@@ -207,10 +168,15 @@ class LayerInput(Fix):
     def values(self) -> dict[str, Value]:
         return {"modules": list(self.modules), "steps": [step.json() for step in self.steps]}
 
-    def during(self, model: nn.Module) -> AbstractContextManager[None]:
-        from vit_trace.diagnose.changes.applied import layers_given
-
-        return layers_given(model, self.modules, self.steps)
+    @contextmanager
+    def during(self, model: nn.Module) -> Iterator[None]:
+        with ExitStack() as stack:
+            for path in self.modules:
+                hook = model.get_submodule(path).register_forward_pre_hook(
+                    lambda _, args: (turn(args[0], self.steps), *args[1:])
+                )
+                stack.callback(hook.remove)
+            yield
 
 
 @dataclass(frozen=True)
@@ -239,12 +205,48 @@ class CallChange(Fix):
 
     def edited(self, given: Inputs) -> Inputs:
         """The call's arguments with the change."""
-        from vit_trace.diagnose.changes.applied import change_first, turn
-
         args, kwargs = given
         if self.arguments:
             return args[:1], {**kwargs, **self.arguments}
         return change_first(given, lambda tensor: turn(tensor, self.steps), self.operand)
+
+
+def turn(tensor: Tensor, steps: Iterable[Method]) -> Tensor:
+    """The tensor after methods with their arguments."""
+    for step in steps:
+        tensor = getattr(tensor, step.name)(*step.numbers)
+    return tensor
+
+
+def change_first(given: Inputs, change: Callable[[Tensor], Tensor], place: int = 0) -> Inputs:
+    """The arguments with one tensor changed: the one that stands at a place among the tensors."""
+    from torch import Tensor
+    from torch.utils._pytree import tree_flatten, tree_unflatten
+
+    flat, tree = tree_flatten(given)
+    tensors = [at for at, value in enumerate(flat) if isinstance(value, Tensor)]
+    flat[tensors[place]] = change(flat[tensors[place]])
+    args, kwargs = tree_unflatten(flat, tree)
+    return args, kwargs
+
+
+def resize(model: nn.Module, name: str, shape: Shape) -> None:
+    """Give a parameter or buffer another shape, and its module the attributes that hold its sizes."""
+    import torch
+    from torch import nn
+
+    path, _, attribute = name.rpartition(".")
+    module = model.get_submodule(path)
+    held: dict[str, Any] = module._parameters if attribute in module._parameters else module._buffers
+    old: Tensor = held[attribute]
+    bare = torch.empty(shape, dtype=old.dtype, device=old.device)
+    held[attribute] = nn.Parameter(bare, old.requires_grad) if isinstance(old, nn.Parameter) else bare
+    if attribute == "weight" and hasattr(module, "normalized_shape"):
+        setattr(module, "normalized_shape", shape)  # noqa: B010  # a module's attributes are tensors to mypy
+    elif attribute == "weight":
+        for axis, size in enumerate(shape):
+            if word := size_attribute(type(module).__name__, axis):
+                setattr(module, word, size)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def _mistake(trace: Trace, stage: Stage, width: int, heads: int) -> Mistake:
     note = f"{heads} does not divide {width}: {width} = {heads}·{each} + {width - heads * each}"
     names = [name for name, value in trace.target.hyperparameters.items() if value == heads and "head" in name]
     remedies = [
-        SettingChange(set_words(name, value), {name: value})
+        SettingChange(set_words(name, value), settings={name: value})
         for value in nearest(heads)
         if width % value == 0
         for name in names

@@ -91,7 +91,7 @@ def _oblongs(image: tuple[int, ...], case: Case) -> Iterator[InputChange]:
         yield InputChange.sized(shape)
     built = {name: value for name, value in built_for(wide, case).items() if role_named(name) == "image"}
     if built:
-        yield InputChange("", shape=wide, built=built)
+        yield InputChange("", shape=wide, settings=built)
 
 
 def _turned(again: Trace, image: tuple[int, ...]) -> Iterator[Mistake]:

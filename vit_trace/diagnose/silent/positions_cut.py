@@ -115,7 +115,7 @@ def _remedies(trace: Trace, cut: Cut) -> Iterator[Fix]:
     if name in trace.target.hyperparameters:
         words = str(height) if height == width else f"{height}x{width}"
         change = f"--{name.replace('_', '-')} {words}" if name == "image_size" else f"--set {name}={words}"
-        yield SettingChange(change, {name: [height, width]})
+        yield SettingChange(change, settings={name: [height, width]})
     down, across = cut.grid
     full = [height // down * cut.side, width // across * cut.side]
     yield InputChange.sized((*shape[:2], *full), f"an input of {full[0]}×{full[1]}")
