@@ -86,9 +86,6 @@ def named_operands(trace: Trace, failure: Failure) -> tuple[Operand, ...]:
     return tuple(found)
 
 
-# -- notes and labels ----------------------------------------------------------------------------------------------
-
-
 def side_notes(scene: Scene, cause: Cause, producers: Sequence[Producer]) -> list[str]:
     """Each size: what it is, who made it; and what the other blocks have."""
     notes = []
@@ -110,15 +107,10 @@ def sliced(scene: Scene, side: Side) -> list[str]:
     held = scene.parameters.get(operand.parameter) if operand is not None else None
     if operand is None or held is None or axis is None or len(held.shape) != len(operand.shape):
         return []
-    size = held.shape[axis]
-    pairs = enumerate(zip(held.shape, operand.shape, strict=True))
-    if any(one != two for at, (one, two) in pairs if at != axis):
+    differing = [at for at, (one, two) in enumerate(zip(held.shape, operand.shape, strict=True)) if one != two]
+    if differing != [axis] or not held.shape[axis] > side.size > 1:
         return []
-    return (
-        [f"{held.name} {shape_text(held.shape)} has {size} there, {side.size} are taken"]
-        if size > side.size > 1
-        else []
-    )
+    return [f"{held.name} {shape_text(held.shape)} has {held.shape[axis]} there, {side.size} are taken"]
 
 
 def maker_text(scene: Scene, side: Side, made: Producer | None) -> str:
@@ -164,16 +156,12 @@ def witness(scene: Scene, sides: Sequence[Side], producers: Sequence[Producer]) 
     for side in sides:
         name, axis = weight_of(scene, side, producers)
         others = siblings(scene.parameters, name, axis) if name else None
-        if others is None or others.common is None:
+        if others is None or others.common in (None, side.size):
             continue
         other = next(one for one in sides if one is not side)
-        if others.common != side.size:
-            path = name.rpartition(".")[0] or name
-            agree = " in both places" if others.common == other.size else ""
-            found.append(
-                f"{others.blocks} have {others.common} where {path} has {side.size}"
-                + (f": they use {others.common}{agree}" if agree else "")
-            )
+        agree = f": they use {other.size} in both places" if others.common == other.size else ""
+        path = name.rpartition(".")[0] or name
+        found.append(f"{others.blocks} have {others.common} where {path} has {side.size}{agree}")
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from vit_trace.base.trace import Operand, Symbol, Trace
+from vit_trace.base.trace import Symbol, Trace
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.scene import Side, called
 from vit_trace.dims.explain import with_numbers
@@ -14,7 +14,6 @@ from vit_trace.dims.values import parsed
 
 MODEL = "_model"
 """Ends the names of symbols that belong to the size the model was built for, where the input has another."""
-
 
 SIDES = {"H": "height", "W": "width", "b": "batch size", "c": "number of channels"}
 
@@ -30,11 +29,6 @@ def formula_of(side: Side) -> str:
         return ""
     dim = side.operand.dims[side.axis]
     return "" if dim == str(side.size) else dim
-
-
-def readable(formula: str) -> str:
-    """The formula as people read it; whose grid it is about is said in words."""
-    return on_screen(re.sub(rf"\b(\w+){MODEL}\b", r"\1", formula)).replace("+", " + ").replace("-", " - ")
 
 
 def said(trace: Trace, side: Side) -> str:
@@ -53,7 +47,8 @@ def said(trace: Trace, side: Side) -> str:
     ending = MODEL if any(name.endswith(MODEL) for name in used) else ""
     where = on_grid(trace, side, used, ending)
     middle = "" if where or numbers == str(side.size) else f" = {numbers}"
-    return f"{side.size} = {readable(formula)}{middle}{where}"
+    text = on_screen(re.sub(rf"\b(\w+){MODEL}\b", r"\1", formula)).replace("+", " + ").replace("-", " - ")
+    return f"{side.size} = {text}{middle}{where}"
 
 
 def on_grid(trace: Trace, side: Side, used: frozenset[str], ending: str) -> str:
@@ -71,15 +66,12 @@ def on_grid(trace: Trace, side: Side, used: frozenset[str], ending: str) -> str:
     text = f" on the {down}×{across} grid"
     if ending:
         return text + made_for
-    whose = "this" if f"H{MODEL}" in known or differs(side.operand) else "the"
+    made_here = side.operand is not None and not side.operand.parameter
+    whose = "this" if f"H{MODEL}" in known or made_here else "the"
     sides = [known[name].value for name in ("p1", "p2") if name in known]
     sides = sides if len(sides) == 2 else [known["p"].value] * 2 if "p" in known else []
     patch = f", patch {pair(*sides)}" if sides else ""
     return f"{text} of {whose} {height}×{width} input{patch}"
-
-
-def differs(operand: Operand | None) -> bool:
-    return operand is not None and not operand.parameter
 
 
 def pair(height: int, width: int) -> str:

@@ -1,4 +1,7 @@
-"""Follows a size back through the trace to the stage or parameter that made it. No torch at run time."""
+"""Follows a size back through the trace to the stage or parameter that made it. No torch at run time.
+
+What made each tensor is known where the failing forward could be run again and went the same way; else nothing is said.
+"""
 
 from __future__ import annotations
 
@@ -24,15 +27,6 @@ PRODUCTS = {"matmul", "bmm", "mm", "einsum"}
 LIMIT = 10_000
 
 
-@dataclass(frozen=True)
-class Origin:
-    """The maker of a size: a stage with the axis it made, or a parameter."""
-
-    stage: Stage | None = None
-    parameter: str = ""
-    axis: int = 0
-
-
 class Follower:
     """Follows axes back through one trace."""
 
@@ -46,26 +40,22 @@ class Follower:
         maker = makers[place] if place < len(makers) else None
         return maker.by if maker is not None else None
 
-    def origin(self, maker: int | str | None, axis: int, size: int) -> Origin | None:
+    def origin(self, maker: int | str | None, axis: int, size: int) -> Stage | str | None:
         """The stage or parameter from which on an axis has this size."""
         for _ in range(LIMIT):
-            if isinstance(maker, str):
-                return Origin(parameter=maker, axis=axis)
-            if maker is None:
-                return None
+            if maker is None or isinstance(maker, str):
+                return maker
             stage = self.trace.stages[maker]
             spec = next((spec for spec in stage.outputs if axis < len(spec.shape) and spec.shape[axis] == size), None)
             if spec is None:  # x.mT is no stage: the axis stands elsewhere
                 spec, axis = elsewhere(stage, size)
             if spec is None or stage.kind == "input":
-                return Origin(stage, axis=axis) if stage.kind == "input" else None
+                return stage if stage.kind == "input" else None
             step = self.back(stage, spec, axis, size)
-            if step is None:
-                return Origin(stage, axis=axis)
-            place, axis = step
-            maker = self.maker(stage, place)
-            if maker is None:
-                return Origin(stage, axis=axis)
+            maker = self.maker(stage, step[0]) if step is not None else None
+            if step is None or maker is None:
+                return stage
+            axis = step[1]
         return None
 
     def back(self, stage: Stage, spec: TensorSpec, axis: int, size: int) -> tuple[int, int] | None:
@@ -126,13 +116,9 @@ def producer(scene: Scene, side: Side, sources: Sources | None) -> Producer | No
     if place is None:
         return None
     origin = follower.origin(follower.maker(stage, place), side.axis, side.size)
-    if origin is None:
-        return None
-    if origin.parameter:
-        return Producer(side.name, side.size, formula, origin.parameter, parameter=True)
-    made = origin.stage
-    assert made is not None
-    return Producer(side.name, side.size, formula, made.name or made.operation, stage=made.index)
+    if isinstance(origin, Stage):
+        return Producer(side.name, side.size, formula, origin.name or origin.operation, stage=origin.index)
+    return Producer(side.name, side.size, formula, origin, parameter=True) if origin is not None else None
 
 
 @dataclass(frozen=True)

@@ -144,9 +144,6 @@ def clash(first: Shape, second: Shape) -> int | None:
     return None
 
 
-# -- in words ------------------------------------------------------------------------------------------------------
-
-
 def with_shape(operand: Operand) -> str:
     """x 2×9×16"""
     return f"{called(operand)} {shape_text(operand.shape)}"
