@@ -24,42 +24,33 @@ from vit_trace.diagnose.trials import Case
 from vit_trace.record.raised.failure import DEFECT
 
 
-def explained(trace: Trace, case: Case | None = None) -> Trace:
-    """The trace with its failure explained; without one as it is."""
+def explained(trace: Trace, case: Case) -> Trace:
+    """The trace with cause, producers and remedies of its failure; without a failure as it is."""
     if trace.failure is None or trace.failure.code == DEFECT:
         return trace
-    return replace(trace, failure=explain_failure(trace, case))
-
-
-def explain_failure(trace: Trace, case: Case | None = None) -> Failure:
-    """The failure with cause, producers and remedies. Without a case nothing is tried, and so nothing is offered."""
-    assert trace.failure is not None
     scene = Scene(trace, replace(trace.failure, operands=named_operands(trace, trace.failure)))
-    cause = cause_of(scene)
-    sources = None
-    if case is not None:
-        again = case.again(trace)
-        sources = again.sources
-        cause = dataclasses.replace(cause, by_value=not again.fails)
-    producers = tuple(made for side in cause.sides if (made := producer(scene, side, sources)) is not None)
-    question = Question(scene, cause, producers, case) if case is not None else None
-    tried = remedies(question) if question is not None else []
+    again = case.again(trace)
+    cause = dataclasses.replace(cause_of(scene), by_value=not again.fails)
+    producers = tuple(made for side in cause.sides if (made := producer(scene, side, again.sources)) is not None)
+    question = Question(scene, cause, producers, case)
+    tried = remedies(question)
     help = tuple(one.help() for one in tried)
-    if question is not None and not tried and (further := partway(question)):
+    if not tried and (further := partway(question)):
         help = (further,)
-    shortfall = case.shortfall() if case is not None else ()
+    shortfall = case.shortfall()
     cause = layout_cause(scene, cause, tried, case)
-    notes = tuple(dict.fromkeys((*side_notes(scene, cause, producers), *cause.notes, *stack_note(scene), *shortfall)))
-    return replace(
+    notes = (*side_notes(scene, cause, producers), *cause.notes, *stack_note(scene), *shortfall)
+    failure = replace(
         scene.failure,
         code=cause.code,
         message=cause.message,
-        notes=notes,
+        notes=tuple(dict.fromkeys(notes)),
         help=help,
         labels=labels(scene.failure),
         producers=producers,
         remedies=tuple(one.remedy() for one in tried),
     )
+    return replace(trace, failure=failure)
 
 
 def named_operands(trace: Trace, failure: Failure) -> tuple[Operand, ...]:

@@ -40,7 +40,7 @@ MIXED_AXES = CauseKind(
 )
 
 
-def layout_cause(scene: Scene, cause: Cause, tried: Sequence[Tried], case: Case | None) -> Cause:
+def layout_cause(scene: Scene, cause: Cause, tried: Sequence[Tried], case: Case) -> Cause:
     """The layout of the input as the cause, where the first remedy changes it; else the cause that was found."""
     change = tried[0].change if tried else None
     if not isinstance(change, InputChange) or not change.steps or cause.kind is DTYPE:
@@ -49,7 +49,7 @@ def layout_cause(scene: Scene, cause: Cause, tried: Sequence[Tried], case: Case 
     shape = first_input(scene)
     name, count = f"{scene.inputs[0].name} {shape_text(shape)}", axes_text(len(shape))
     if steps == ["unsqueeze"]:
-        longer = case is not None and case.expected is not None and len(case.expected) > len(shape)
+        longer = case.expected is not None and len(case.expected) > len(shape)
         if not longer and not (len(shape) == 3 and unbatched(shape)):
             return cause
         text = f"{name} has {count}, the model takes {len(shape) + 1}: no batch axis"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vit_trace.base.trace import TensorSpec, Trace, Value
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.changes.records import Fix, Inputs, SettingChange, Tried
+from vit_trace.diagnose.pixels import dropping_embeddings
 
 if TYPE_CHECKING:
     from torch import nn
@@ -72,7 +73,9 @@ class Case:
                 return None
             self.cache[change.key] = self.trial(change)
         trace = self.cache[change.key]
-        if trace is None or trace.failure is not None or not trace.outputs or loses_pixels(trace):
+        if trace is None or trace.failure is not None or not trace.outputs:
+            return None
+        if any(dropping_embeddings(trace)):  # it runs, but leaves out the edge of the image
             return None
         return Tried(change, output_text(trace.outputs))
 
@@ -145,13 +148,6 @@ class Repeat:
     sources: Mapping[int, tuple[Maker | None, ...]] | None = None
 
 
-def loses_pixels(trace: Trace) -> bool:
-    """Whether it runs by leaving out the edge of the image: no remedy."""
-    from vit_trace.diagnose.pixels import dropping_embeddings
-
-    return any(dropping_embeddings(trace))
-
-
 def output_text(outputs: tuple[TensorSpec, ...]) -> str:
     """2×20; the first of several with how many there are."""
     first = shape_text(outputs[0].shape)
@@ -172,15 +168,7 @@ def case_of_target(target: Target, rules: bool = True) -> Case:
 
         return copy_on_meta(foreign.built.model) if foreign is not None else build_anyhow(target.build, rules).model
 
-    return Case(
-        build=build,
-        inputs=target.inputs,
-        hyperparameters=target.hyperparameters,
-        variant=again,
-        words=target.words,
-        expected=target.expected,
-        rules=rules,
-    )
+    return Case(build, target.inputs, target.hyperparameters, again, target.words, target.expected, rules)
 
 
 def case_of_model(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Case:

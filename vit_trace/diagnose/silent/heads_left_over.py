@@ -56,10 +56,6 @@ def _mistake(trace: Trace, stage: Stage, width: int, heads: int) -> Mistake:
     message = f"{stage.name} makes {heads} heads of {each}: {heads * each} features of {width}"
     note = f"{heads} does not divide {width}: {width} = {heads}·{each} + {width - heads * each}"
     names = [name for name, value in trace.target.hyperparameters.items() if value == heads and "head" in name]
-    remedies = [
-        SettingChange(set_words(name, value), settings={name: value})
-        for value in nearest(heads)
-        if width % value == 0
-        for name in names
-    ]
+    dividing = [value for value in nearest(heads) if width % value == 0]
+    remedies = [SettingChange(set_words(name, value), settings={name: value}) for value in dividing for name in names]
     return Mistake(message, stage.source, (note,), tuple(remedies[:2]))
