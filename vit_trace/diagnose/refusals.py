@@ -119,15 +119,15 @@ def clashes(trace: Trace) -> Iterator[Refusal]:
         given = tuple(map(as_operand, stage.inputs))
         if stage.kind == "module" and stage.operation in LAYERS:
             given = (*given[:1], *held.get(stage.module, ()))
-        elif stage.kind != "function" or call not in CONTRACTIONS or not floating(given):
+        elif (
+            stage.kind != "function"
+            or call not in CONTRACTIONS
+            or not any(operand.dtype in FLOATS for operand in given)
+        ):
             continue
         text = dtype_clash(call, stage.module or stage.name, given)
         if text and (stage.kind == "module" or attention_masks_apart(call, given)):
             yield Refusal(stage, "dtype", text, "RuntimeError", call, given, {})
-
-
-def floating(given: tuple[Operand, ...]) -> bool:
-    return any(operand.dtype in FLOATS for operand in given)
 
 
 def attention_masks_apart(call: str, given: tuple[Operand, ...]) -> bool:
@@ -186,11 +186,8 @@ def refused_lookup(stage: Stage, table: Operand, index: Operand, rows: int, argu
 def subscripted(trace: Trace, stage: Stage) -> Iterator[Refusal]:
     """`table[torch.arange(n)]`, on the axis that the result shows."""
     given, asked = stage.inputs
-    axes = [
-        axis
-        for axis in range(len(given.shape))
-        if (*given.shape[:axis], *asked.shape, *given.shape[axis + 1 :]) == stage.outputs[0].shape
-    ]
+    shape, made = given.shape, stage.outputs[0].shape
+    axes = [axis for axis in range(len(shape)) if (*shape[:axis], *asked.shape, *shape[axis + 1 :]) == made]
     if not axes:
         return
     rows = max(given.shape[axis] for axis in axes)
@@ -216,9 +213,8 @@ def counted(trace: Trace, stage: Stage, spec: TensorSpec, rows: int) -> int | No
         return None
     before = stage.index
     while True:
-        made = next(
-            (one for one in reversed(trace.stages[:before]) if any(same(spec, given) for given in one.outputs)), None
-        )
+        earlier = reversed(trace.stages[:before])
+        made = next((one for one in earlier if any(same(spec, given) for given in one.outputs)), None)
         if made is None:
             return None
         if made.operation == "arange":

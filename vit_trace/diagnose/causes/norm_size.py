@@ -38,11 +38,7 @@ def resized_norm(question: Question) -> Iterator[Fix]:
 NORM_SIZE = CauseKind(
     "norm-size",
     __doc__,
-    usual(
-        sizes=(grid_sizes, usual_channels),
-        parameters=resized_norm,
-        last=(swapped_axes, input_width),
-    ),
+    usual(sizes=(grid_sizes, usual_channels), parameters=resized_norm, last=(swapped_axes, input_width)),
 )
 
 

@@ -9,8 +9,7 @@ from typing import TypeVar
 from vit_trace.base.trace import Parameter, Producer, Value
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Question
-from vit_trace.diagnose.changes.layers import size_attribute
-from vit_trace.diagnose.changes.records import ParameterResize
+from vit_trace.diagnose.changes.records import ParameterResize, size_attribute
 from vit_trace.diagnose.changes.steps import Shape
 from vit_trace.diagnose.producers import namesakes, siblings
 from vit_trace.diagnose.scene import Scene, Side
@@ -25,10 +24,7 @@ def resized(question: Question) -> Iterator[ParameterResize]:
     if len(question.cause.sides) != 2:
         return
     first, second = question.cause.sides
-    options = [
-        *options_of(scene, first, second.size, producers),
-        *options_of(scene, second, first.size, producers),
-    ]
+    options = [*options_of(scene, first, second.size, producers), *options_of(scene, second, first.size, producers)]
     options.sort(key=lambda option: option[0])
     for _, change in options:
         yield change
@@ -149,9 +145,8 @@ def parameter_change(scene: Scene, name: str, axis: int, shape: Shape) -> Parame
 
 def layer_at(scene: Scene, path: str) -> str:
     """The class of the module at a path; "" where it was not called."""
-    return next(
-        (stage.operation for stage in scene.trace.stages if stage.kind == "module" and stage.module == path), ""
-    )
+    layers = (stage for stage in scene.trace.stages if stage.kind == "module" and stage.module == path)
+    return next((stage.operation for stage in layers), "")
 
 
 def same_rows(scene: Scene, path: str, old: int, rows: int) -> dict[str, Shape]:

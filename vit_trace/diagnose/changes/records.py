@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from vit_trace.base.trace import Remedy, Source, Value
 from vit_trace.base.words import shape_text
-from vit_trace.diagnose.changes.layers import size_attribute
 from vit_trace.diagnose.changes.steps import Method, Shape
 
 if TYPE_CHECKING:
@@ -21,6 +20,16 @@ if TYPE_CHECKING:
 
 Kind = Literal["hyperparameter", "input", "parameter", "attribute", "model", "call"]
 Inputs = tuple[tuple[Any, ...], dict[str, Any]]
+
+ATTRIBUTES = {
+    "Linear": ("out_features", "in_features"),
+    "Conv": ("out_channels", "in_channels"),
+    "BatchNorm": ("num_features",),
+    "GroupNorm": ("num_channels",),
+    "LayerNorm": ("normalized_shape",),
+    "Embedding": ("num_embeddings", "embedding_dim"),
+}
+"""The attributes that hold the sizes of a weight's axes, by how the name of the layer's class begins."""
 
 
 @dataclass(frozen=True)
@@ -228,6 +237,13 @@ def change_first(given: Inputs, change: Callable[[Tensor], Tensor], place: int =
     flat[tensors[place]] = change(flat[tensors[place]])
     args, kwargs = tree_unflatten(flat, tree)
     return args, kwargs
+
+
+def size_attribute(layer: str, axis: int) -> str:
+    """The attribute that holds the size of a weight's axis; "" where the class has none."""
+    axis = 1 - axis if layer.startswith("ConvTranspose") and axis < 2 else axis
+    names = next((names for start, names in ATTRIBUTES.items() if layer.startswith(start)), ())
+    return names[axis] if axis < len(names) else ""
 
 
 def resize(model: nn.Module, name: str, shape: Shape) -> None:
