@@ -1,7 +1,7 @@
 """Reads a page of YAML as its top-level keys and values, each with its place; repeated keys are kept.
 
 Stops at the first of YAML's events that could grow, nest, merge documents or construct. Does not know which keys and
-values are right.
+values are right. It is the only file that imports yaml: import it where a file is read.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
+import yaml
+
 from vit_trace.base.trace import Source
 from vit_trace.config.places import NO_VALUE, Entry, Node, line_span, split_lines
 from vit_trace.config.words import cut, fail
 
 MAX_NESTING = 4
 """Levels of nesting above which a page is refused; image_size: [256, 320] has 2."""
+_FRAMES = (yaml.StreamStartEvent, yaml.StreamEndEvent, yaml.DocumentStartEvent, yaml.DocumentEndEvent)
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -42,36 +45,25 @@ class Page:
 def top_level(page: Page) -> list[Entry]:
     """The top-level keys and values in order, repeated ones included."""
     events = _events(page)
-    top = next((event for event in events if not _is_frame(event)), None)
-    if top is None:
-        _fail_empty(page)
-    node, entries = _top_node(page, top, events)
-    for _ in events:  # to the end: an error or a second document may follow
-        pass
-    if node.kind == "text" and node.text.lower() in NO_VALUE and not node.quoted:
-        _fail_empty(page)
-    if node.kind != "mapping":
-        _fail_top(page, node)
-    if not entries:
-        _fail_empty(page)
-    return entries
-
-
-def _top_node(page: Page, event: Any, events: Iterator[Any]) -> tuple[Node, list[Entry]]:
-    import yaml
-
-    entries = []
-    if isinstance(event, yaml.MappingStartEvent):
+    top = next((event for event in events if not isinstance(event, _FRAMES)), None)
+    entries, node = [], None
+    if isinstance(top, yaml.MappingStartEvent):
         while not isinstance(start := next(events), yaml.MappingEndEvent):
             entries.append((_node(page, start, events), _node(page, next(events), events)))
-        return Node("mapping", page.span(event.start_mark, event.end_mark)), entries
-    return _node(page, event, events), []
+    elif top is not None:
+        node = _node(page, top, events)
+    for _ in events:  # to the end: an error or a second document may follow
+        pass
+    if node is not None and (node.kind != "text" or node.quoted or node.text.lower() not in NO_VALUE):
+        _fail_top(page, node)
+    if not entries:
+        help = ("for example image_size: 256",)
+        fail("empty-config", f"{page.file} is empty: it sets no hyperparameter", page.line(0, 0, 0), help=help)
+    return entries
 
 
 def _node(page: Page, event: Any, events: Iterator[Any]) -> Node:
     """One node. Recursion is safe: `_events` has bounded the nesting."""
-    import yaml
-
     if isinstance(event, yaml.ScalarEvent):
         span = page.span(event.start_mark, event.end_mark)
         return Node("text", span, event.value, quoted=bool(event.style))
@@ -80,16 +72,7 @@ def _node(page: Page, event: Any, events: Iterator[Any]) -> Node:
     while not isinstance(inner := next(events), closing):
         items.append(_node(page, inner, events))
     span = page.span(event.start_mark, inner.end_mark)
-    if closing is yaml.SequenceEndEvent:
-        return Node("list", span, items=tuple(items))
-    return Node("mapping", span)
-
-
-def _is_frame(event: Any) -> bool:
-    import yaml
-
-    frames = (yaml.StreamStartEvent, yaml.StreamEndEvent, yaml.DocumentStartEvent, yaml.DocumentEndEvent)
-    return isinstance(event, frames)
+    return Node("list", span, items=tuple(items)) if closing is yaml.SequenceEndEvent else Node("mapping", span)
 
 
 def _events(page: Page) -> Iterator[Any]:
@@ -98,9 +81,11 @@ def _events(page: Page) -> Iterator[Any]:
     The pure Python parser, not libyaml: it is always there, so places and messages are the same everywhere, and its
     events neither construct objects nor expand aliases.
     """
-    import yaml
-
-    _refuse_control_characters(page)
+    for number, line in enumerate(page.lines):
+        if bad := _CONTROL.search(line):
+            name = f"U+{ord(bad[0]):04X}"
+            fail("control-character", f"{page.file} holds the control character {name} on line {number + 1}",
+                 page.line(number, bad.start(), bad.end()), help=("remove it: YAML is plain text",))  # fmt: skip
     depth = documents = 0
     loader: Any = yaml.SafeLoader(page.text)
     try:
@@ -117,23 +102,13 @@ def _events(page: Page) -> Iterator[Any]:
         fail("yaml-syntax", f"not YAML: an escape or a version on line {line + 1} is out of range", page.line(line))
 
 
-def _refuse_control_characters(page: Page) -> None:
-    for number, line in enumerate(page.lines):
-        if bad := _CONTROL.search(line):
-            name = f"U+{ord(bad[0]):04X}"
-            fail("control-character", f"{page.file} holds the control character {name} on line {number + 1}",
-                 page.line(number, bad.start(), bad.end()), help=("remove it: YAML is plain text",))  # fmt: skip
-
-
 def _refuse_event(page: Page, event: Any, depth: int, documents: int) -> None:
-    import yaml
-
     if isinstance(event, yaml.AliasEvent):
         fail("yaml-alias", f"the alias *{cut(str(event.anchor))} is not read: a config is flat",
              page.span(event.start_mark, event.end_mark), help=("write the value itself",))  # fmt: skip
     if getattr(event, "tag", None) is not None:
         tag = event.tag.replace("tag:yaml.org,2002:", "!!")
-        width = len(_first_word(page.lines[event.start_mark.line][event.start_mark.column :]))
+        width = len(page.lines[event.start_mark.line][event.start_mark.column :].split(None, 1)[0])
         span = page.line(event.start_mark.line, event.start_mark.column, event.start_mark.column + width)
         fail("yaml-tag", f"the tag {cut(tag)} is not read: values are plain numbers and names", span,
              ("nothing was constructed",), ("remove the tag",))  # fmt: skip
@@ -143,10 +118,6 @@ def _refuse_event(page: Page, event: Any, depth: int, documents: int) -> None:
     if documents > 1:
         fail("yaml-documents", f"{page.file} holds more than one YAML document",
              page.line(event.start_mark.line), help=("keep one: remove this --- and what follows it",))  # fmt: skip
-
-
-def _first_word(text: str) -> str:
-    return (text.split() or [""])[0]
 
 
 def _fail_syntax(page: Page, error: Any) -> NoReturn:
@@ -160,16 +131,11 @@ def _fail_syntax(page: Page, error: Any) -> NoReturn:
     fail("yaml-syntax", f"not YAML: {problem}", page.line(line, column, column + 1), notes, help)
 
 
-def _fail_empty(page: Page) -> NoReturn:
-    help = ("for example image_size: 256",)
-    fail("empty-config", f"{page.file} is empty: it sets no hyperparameter", page.line(0, 0, 0), help=help)
-
-
 def _fail_top(page: Page, node: Node) -> NoReturn:
     """A file that is a list or a text; `dim:512` is a text, as a colon without a space is part of it."""
     help = ["for example image_size: 256"]
     if glued := re.match("([A-Za-z_-]+):([^ ].*)", node.text):
-        help = [f"put a space after the colon: {glued[1]}: {cut(_first_word(glued[2]))}"]
+        help = [f"put a space after the colon: {glued[1]}: {cut(glued[2].split()[0])}"]
     if node.kind == "list":
         help = ["write the keys without a dash or brackets, one a line: image_size: 256"]
     span = page.line(node.span.line - 1, node.span.column)

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vit_trace.base.trace import Diagnostic, Source
 from vit_trace.config.files import file_name, file_text
 from vit_trace.config.grid import grid_problems
-from vit_trace.config.hyperparameters import Setting, Value, ViTConfig
-from vit_trace.config.layers import Layer, layer_of
-from vit_trace.config.page import Page, top_level
-from vit_trace.config.places import COMMAND_LINE, Node, line_span, one_line
-from vit_trace.config.words import ConfigError, diagnostic, in_quotes
+from vit_trace.config.hyperparameters import KEYS, REFERENCE, Setting, Value, ViTConfig, nearest_key
+from vit_trace.config.places import COMMAND_LINE, Entry, Node, is_flag, is_typed, line_span, one_line
+from vit_trace.config.values import Refused, typed_value
+from vit_trace.config.words import ConfigError, as_flag, as_typed, cut, diagnostic, in_quotes, label, where, written
 
 
 def load(path: Path | None = None, flags: Mapping[str, str] = {}, assignments: Sequence[str] = ()) -> ViTConfig:
@@ -32,7 +32,16 @@ class Settled(NamedTuple):
 
 def settle(path: Path | None = None, flags: Mapping[str, str] = {}, assignments: Sequence[str] = ()) -> Settled:
     """As `load`, with the settings that were given. Raises ConfigError with all that is wrong."""
-    return _settled(_layers(path, flags, assignments))
+    layers = _layers(path, flags, assignments)
+    given = {name: setting for layer in layers for name, setting in layer.settings.items()}
+    rank = {name: index for index, layer in enumerate(layers) for name in layer.settings}
+    problems = [problem for layer in layers for problem in layer.problems]
+    if not {"image_size", "patch_size"} & {name for layer in layers for name in layer.refused}:
+        problems += grid_problems(given, rank)
+    if problems:
+        raise ConfigError(*problems)
+    values: dict[str, Any] = {name: setting.value for name, setting in given.items()}
+    return Settled(ViTConfig(**values), given)
 
 
 def given_anyway(
@@ -48,19 +57,9 @@ def _layers(path: Path | None, flags: Mapping[str, str], assignments: Sequence[s
     return [*files, _flag_layer(flags), _assignment_layer(assignments)]
 
 
-def _settled(layers: Sequence[Layer]) -> Settled:
-    given = {name: setting for layer in layers for name, setting in layer.settings.items()}
-    rank = {name: index for index, layer in enumerate(layers) for name in layer.settings}
-    problems = [problem for layer in layers for problem in layer.problems]
-    if not {"image_size", "patch_size"} & {name for layer in layers for name in layer.refused}:
-        problems += grid_problems(given, rank)
-    if problems:
-        raise ConfigError(*problems)
-    values: dict[str, Any] = {name: setting.value for name, setting in given.items()}
-    return Settled(ViTConfig(**values), given)
-
-
 def _yaml_layer(path: Path) -> Layer:
+    from vit_trace.config.page import Page, top_level
+
     try:
         entries = top_level(Page(file_name(path), file_text(path)))
     except ConfigError as error:
@@ -78,8 +77,7 @@ def _flag_layer(raw: Mapping[str, str]) -> Layer:
 
 
 def _assignment_layer(assignments: Sequence[str]) -> Layer:
-    entries, malformed = [], []
-    start = len("--set ")
+    entries, malformed, start = [], [], len("--set ")
     for assignment in assignments:
         line = "--set " + one_line(assignment)
         name, equals, value = assignment.partition("=")
@@ -91,8 +89,84 @@ def _assignment_layer(assignments: Sequence[str]) -> Layer:
         middle = start + len(name)
         entries.append((_typed(name, line, start, middle), _typed(value, line, middle + 1, len(line))))
     layer = layer_of(entries, repeatable=True)
-    return layer._replace(problems=[*malformed, *layer.problems])
+    return layer._replace(problems=malformed + layer.problems)
 
 
 def _typed(text: str, line: str, start: int, end: int) -> Node:
     return Node("text", line_span(COMMAND_LINE, 1, line, start, end), text)
+
+
+MAX_PROBLEMS = 20
+"""Problems of one file after which the rest of it is not read."""
+
+
+class Layer(NamedTuple):
+    """What one source sets, what is wrong with it, and the keys whose values were refused."""
+
+    settings: dict[str, Setting]
+    problems: list[Diagnostic]
+    refused: set[str]
+
+
+def layer_of(entries: Sequence[Entry], repeatable: bool = False) -> Layer:
+    """What the entries set; for a repeated key the last value counts where repeating is allowed, else the first."""
+    layer = Layer({}, [], set())
+    places: dict[str, list[Source]] = {}
+    for key, value in entries:
+        if len(layer.problems) >= MAX_PROBLEMS:
+            message = f"more than {MAX_PROBLEMS} problems: the rest, from here on, was not read"
+            layer.problems.append(diagnostic("too-many-problems", message, key.span))
+            break
+        places.setdefault(key.text, []).append(key.span)
+        if len(places[key.text]) > 1 and not repeatable:
+            continue
+        if problem := _key_problem(key):
+            layer.problems.append(problem)
+            continue
+        try:
+            layer.settings[key.text] = Setting(key.text, typed_value(key.text, value), value.span)
+        except Refused as refused:
+            layer.refused.add(key.text)
+            layer.problems.append(_refusal(key.text, value.span, refused))
+    if not repeatable:
+        twice = [name for name in KEYS if len(places.get(name, [])) > 1]
+        layer.problems.extend(_duplicate(name, places[name]) for name in twice)
+    return layer
+
+
+def _key_problem(key: Node) -> Diagnostic | None:
+    if key.kind != "text":
+        return diagnostic("unknown-key", f"a key is one name, not a {key.kind}", key.span, (_known_keys(key.span),))
+    if key.text == "<<" and not key.quoted:
+        help = ("write the merged keys out",)
+        return diagnostic("yaml-merge", "the merge key << is not read: a config is flat", key.span, help=help)
+    if key.text in KEYS:
+        return None
+    near = nearest_key(key.text)
+    shown = in_quotes(key.text) if not key.text.isidentifier() else key.text
+    message = f"unknown flag {as_flag(key.text)}" if is_flag(key.span) else f"unknown key {shown}"
+    if near is None:
+        return diagnostic("unknown-key", message, key.span, (_known_keys(key.span),))
+    notes = ("mlp_dim = mlp_ratio · dim",) if key.text == "mlp_ratio" else ()
+    return diagnostic("unknown-key", message, key.span, notes, (f"did you mean {label(near, key.span)}?",))
+
+
+def _known_keys(span: Source) -> str:
+    return f"the {'flags' if is_flag(span) else 'keys'} are " + ", ".join(label(key, span) for key in KEYS)
+
+
+def _duplicate(name: str, spans: Sequence[Source]) -> Diagnostic:
+    first, second = spans[:2]
+    *lines, last = (str(line) for line in sorted({span.line for span in spans}))
+    places = f"lines {', '.join(lines[:3])}{' …' * (len(lines) > 3)} and {last}" if lines else f"line {last}"
+    message = f"{name} is given {'twice' if len(spans) == 2 else f'{len(spans)} times'}, on {places}"
+    note = f"it stands first at {where(first)}: {cut(first.text.strip())}"
+    return diagnostic("duplicate-key", message, second, (note,), ("keep one of them",))
+
+
+def _refusal(name: str, span: Source, refused: Refused) -> Diagnostic:
+    works = refused.works or written(getattr(REFERENCE, name))
+    help = f"for example {as_typed(name, works, span)}"
+    message = f"{label(name, span)} {refused.why}"
+    notes = () if is_typed(span) else refused.notes  # these explain how YAML is read
+    return diagnostic(refused.code, message, refused.at or span, notes, (help,))

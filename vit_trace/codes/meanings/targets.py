@@ -15,28 +15,18 @@ The model belongs to a library that is not installed. The help gives the command
     "library-broken": """
 The library is installed but cannot be imported, often because its version does not fit that of torch.
 """,
-    "no-weights": """
-A trace needs no weights and downloads none, so options that ask for weights are refused.
-""",
-    "no-such-file": """
-There is no such file, or no config.json in the directory.
-""",
+    "no-weights": "A trace needs no weights and downloads none, so options that ask for weights are refused.",
+    "no-such-file": "There is no such file, or no config.json in the directory.",
     "no-such-module": """
 There is no Python module of that name on the path. Give a file with its suffix: path/model.py:build.
 """,
-    "no-such-name": """
-The Python file or module has no class or function of that name. The help lists those it has.
-""",
+    "no-such-name": "The Python file or module has no class or function of that name. The help lists those it has.",
     "no-factory": """
 The spec gives a Python file without the class or function in it that builds the model.
 Example: my_model.py:build
 """,
-    "not-python": """
-The file is not Python: it has a syntax error, or another suffix.
-""",
-    "import-failed": """
-The Python file or module raised an exception on import. The line and the exception are shown.
-""",
+    "not-python": "The file is not Python: it has a syntax error, or another suffix.",
+    "import-failed": "The Python file or module raised an exception on import. The line and the exception are shown.",
     "not-a-model": """
 The object that was named, or that it returned, is neither a torch.nn.Module nor a class or function that makes one.
 """,
@@ -59,15 +49,9 @@ Example: --set depth=deep. It takes a whole number.
 Flags like --dim and --heads are for the built-in ViT. Set another model's hyperparameters under its own names.
 Example: --set num_heads=6
 """,
-    "unreadable-config": """
-The config.json cannot be read; the message gives the reason.
-""",
-    "not-json": """
-The config.json is not JSON. The place of the syntax error is shown.
-""",
-    "not-a-config": """
-The file is JSON but not a model's config: it is not an object, or has no model_type.
-""",
+    "unreadable-config": "The config.json cannot be read; the message gives the reason.",
+    "not-json": "The config.json is not JSON. The place of the syntax error is shown.",
+    "not-a-config": "The file is JSON but not a model's config: it is not an object, or has no model_type.",
     "remote-code": """
 The config's model is Python code on a hub, and none is downloaded. Name the class in a local file.
 """,
