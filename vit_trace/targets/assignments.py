@@ -49,19 +49,14 @@ def typed(name: str, text: str, like: Any = inspect.Parameter.empty, annotation:
             takes = " or ".join(KINDS[kind] for kind in KINDS if kind in wants)
             shown = "" if like is inspect.Parameter.empty else f" (it is {like!r})"
             raise refuse("bad-value", f"--set {name}={text}: {name} takes {takes}{shown}")
-    if type(value) is int and is_square(like):
+    square = type(like) in (list, tuple) and len(like) == 2 and all(type(one) is int for one in like)
+    if type(value) is int and square and like[0] == like[1]:  # one number may stand for both
         return type(like)((value, value))
     if isinstance(like, list) and isinstance(value, tuple):
         return list(value)
     if isinstance(like, tuple) and isinstance(value, list):
         return tuple(value)
     return value
-
-
-def is_square(like: Any) -> bool:
-    """Whether a default is a pair of equal sizes, so that one number may stand for both."""
-    pair = type(like) in (list, tuple) and len(like) == 2 and all(type(one) is int for one in like)
-    return pair and like[0] == like[1]
 
 
 def wanted(like: Any, annotation: Any) -> set[type]:
@@ -127,16 +122,11 @@ def unknown(name: str, names: Sequence[str], owner: str) -> Refused:
     return refuse("unknown-hyperparameter", f"{owner} takes no {name}", help=help)
 
 
-def from_flags(flags: Mapping[str, str], names: Sequence[str], spec: str) -> dict[str, str]:
-    """--image-size under the library's name; other flags of the built-in ViT are refused."""
-    found = {}
+def refuse_flags(flags: Mapping[str, str], names: Sequence[str], spec: str) -> None:
+    """Refuse flags of the built-in ViT but --batch-size and --image-size. Raises Refused."""
     for flag, text in flags.items():
-        if flag == "batch_size":
-            continue
-        if flag != "image_size":
+        if flag not in ("batch_size", "image_size"):
             near = [flag] if flag in names else same_role(flag, names)
             help = (f"--set {near[0]}={text}",) if near else ("--set NAME=VALUE with the model's own name for it",)
             message = f"--{flag.replace('_', '-')} is for the built-in ViT, not for {spec}"
             raise refuse("flag-of-the-builtin", message, help=help)
-        found.update(dict.fromkeys(same_role("image_size", names)[:1], text))
-    return found

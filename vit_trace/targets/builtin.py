@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from vit_trace.base.refused import refuse
 from vit_trace.base.trace import Symbol, Value
-from vit_trace.config import ViTConfig
-from vit_trace.targets.inputs import Inputs
+from vit_trace.config import ViTConfig, load
+from vit_trace.targets.inputs import Given, Inputs, parse_inputs
 from vit_trace.targets.target import Target, value_words
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from vit_trace.targets.inputs import Given
 
 
 def builtin(config: ViTConfig, spec: str = "", given: Given | None = None, train: bool = False) -> Target:
@@ -29,7 +28,7 @@ def builtin(config: ViTConfig, spec: str = "", given: Given | None = None, train
         class_name="ViT",
         hyperparameters=hyperparameters,
         build=lambda: build(config),
-        inputs=lambda: inputs(config) if given is None else given_inputs(given),
+        inputs=lambda: inputs(config, given),
         symbols=symbols(config),
         probes=lambda: [builtin(setting, train=train) for setting in probe_settings(config)],
         repeats=True,
@@ -38,50 +37,25 @@ def builtin(config: ViTConfig, spec: str = "", given: Given | None = None, train
         words=lambda name, value: f"--{name.replace('_', '-')} {value_words(value)}",
         expected=(config.batch_size, config.channels, *config.image_size),
         batch=config.batch_size if given is None or len(given.shape) == 4 else None,
-        feeds=lambda batch: [lambda: batched(config, given, batch)],
+        feeds=lambda batch: [lambda: inputs(config, given, batch)],
     )
 
 
 def change_config(config: ViTConfig, values: Mapping[str, Value]) -> ViTConfig:
     """The config with some values changed; a pair may be given as one number or a list. Raises ConfigError."""
-    from vit_trace.config import load
-
-    texts = {
-        name: "x".join(map(str, value)) if isinstance(value, list) else str(value) for name, value in values.items()
-    }
-    held = {name: text_of(value) for name, value in msgspec.structs.asdict(config).items()}
-    return load(None, held | texts, ())
-
-
-def text_of(value: object) -> str:
-    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    wanted = {**msgspec.structs.asdict(config), **values}
+    texts = {name: "x".join(map(str, v)) if isinstance(v, (tuple, list)) else str(v) for name, v in wanted.items()}
+    return load(None, texts, ())
 
 
 def only_input(texts: Sequence[str]) -> Given | None:
     """The one tensor that --input may give. Raises Refused."""
-    from vit_trace.base.refused import refuse
-    from vit_trace.targets.inputs import parse_inputs
-
     given = parse_inputs(texts)
     if len(given) > 1:
         raise refuse("bad-input", f"--input is given {len(given)} times, the built-in ViT takes one image tensor")
     if given and given[0].name not in (None, "", "img"):
         raise refuse("bad-input", f"--input {given[0].name}: the built-in ViT takes img", help=("--input 5x3x256x256",))
     return given[0] if given else None
-
-
-def given_inputs(given: Given) -> Inputs:
-    """One tensor of the shape and dtype asked for."""
-    import torch
-
-    return (torch.empty(given.shape, dtype=getattr(torch, given.dtype), device="meta"),), {}
-
-
-def batched(config: ViTConfig, given: Given | None, batch: int) -> Inputs:
-    """Its input with another number of images."""
-    if given is not None:
-        return given_inputs(given._replace(shape=(batch, *given.shape[1:])))
-    return inputs(msgspec.structs.replace(config, batch_size=batch))
 
 
 def build(config: ViTConfig) -> nn.Module:
@@ -92,11 +66,14 @@ def build(config: ViTConfig) -> nn.Module:
     return ViT(**values)
 
 
-def inputs(config: ViTConfig) -> Inputs:
-    """One batch of images, without values."""
+def inputs(config: ViTConfig, given: Given | None = None, batch: int | None = None) -> Inputs:
+    """One batch of images, or one tensor of the given shape and dtype, without values."""
     import torch
 
-    return (torch.empty(config.batch_size, config.channels, *config.image_size, device="meta"),), {}
+    shape = given.shape if given is not None else (config.batch_size, config.channels, *config.image_size)
+    shape = shape if batch is None else (batch, *shape[1:])
+    dtype = None if given is None else getattr(torch, given.dtype)
+    return (torch.empty(shape, dtype=dtype, device="meta"),), {}
 
 
 def symbols(config: ViTConfig) -> dict[str, Symbol]:

@@ -1,4 +1,4 @@
-"""Turns exceptions of a library's or user's code into refusals, with the place and the words of the exception."""
+"""Runs other people's code: silences it, builds its model, and turns what it raises into one diagnostic."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import contextlib
 import os
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Diagnostic, Source
 from vit_trace.record.source import frames
+
+if TYPE_CHECKING:
+    from vit_trace.record.build.anyhow import Built
 
 LIKE = 0.85
 """Least similarity of a misspelt name and the name that was meant; 1 is equal."""
@@ -128,3 +132,29 @@ def missing_library(library: str, extra: str, error: BaseException) -> Refused:
         return refusal("library-missing", f"{library} is not installed", help=(f"pip install 'vit-trace[{extra}]'",))
     help = (f"python -c 'import {library}' shows the whole traceback", f"pip install --upgrade 'vit-trace[{extra}]'")
     return refusal("library-broken", f"{library} is installed but does not import", error, help)
+
+
+def build_first(spec: str, make: Callable[[], object], rules: bool = True) -> Built:
+    """The model, built without memory. Raises Refused with the place in the user's code that raised."""
+    from vit_trace.record.build.anyhow import NotAModel, build_anyhow
+
+    try:
+        with contained():
+            return build_anyhow(make, rules)
+    except NotAModel as other:
+        message = f"{spec} gives {described(other.value)}, not a torch.nn.Module"
+        raise refusal("not-a-model", message, help=("name a class or a function that returns the model",)) from None
+    except Exception as error:
+        if hasattr(error, "diagnostics"):
+            raise
+        raise refusal("build-failed", f"{spec} could not be built", error) from error
+
+
+def described(value: object) -> str:
+    """None, a dict, a class: what a factory returned."""
+    if value is None:
+        return "None"
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    name = type(value).__name__
+    return f"{'an' if name[:1] in 'aeiouAEIOU' else 'a'} {name}"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vit_trace.base.refused import refuse
-from vit_trace.targets.assignments import named
+from vit_trace.targets.assignments import named, signature_of
 from vit_trace.targets.complaints import nearest
 from vit_trace.targets.inputs import Feed, Inputs, Plan, Sizes, image_plan, pair
 from vit_trace.targets.knobs import image_places, integer_of
@@ -35,10 +35,8 @@ def guessed_plans(built: Built, request: Request, side: Any = None) -> list[Plan
     needed, first = required(built.model)
     if len(needed) > 1:
         what = ", ".join(needed)
-        help = tuple(
-            f"--input {name}={'2x3x224x224' if place == 0 else '2x196x768'}" for place, name in enumerate(needed)
-        )
-        raise refuse("needs-input", f"forward of {type(built.model).__name__} needs {what}", help=(" ".join(help),))
+        help = f"--input {needed[0]}=2x3x224x224" + "".join(f" --input {name}=2x196x768" for name in needed[1:])
+        raise refuse("needs-input", f"forward of {type(built.model).__name__} needs {what}", help=(help,))
     size = request.image or image_of(arguments) or pair(side)
     guessed, rank = first_layer(built.model)
     said = integer_of(arguments, "channels")
@@ -62,18 +60,25 @@ def guessed_plans(built: Built, request: Request, side: Any = None) -> list[Plan
     return plans
 
 
+KINDS = {"image": "b c H W", "video": "b c T H W", "frames first": "b T c H W", "listed": "c H W"}
+KINDS |= {"listed volumes": "c T H W"}
+"""Axes of each kind of input; a listed one has no axis for the batch: its images or volumes are given one by one."""
+
+
 def plan_of(kind: str, sizes: Mapping[str, int]) -> Plan:
     """The plan for one kind of input, at these sizes."""
-    if kind == "video":
-        return Plan((Feed(None, ("b", "c", "T", "H", "W")),), sizes)
-    if kind == "frames first":
-        return Plan((Feed(None, ("b", "T", "c", "H", "W")),), sizes)
-    if kind == "listed volumes":
-        return Plan((), sizes, lambda at: listed(at, ("c", "T", "H", "W")))
-    flat = {axis: size for axis, size in sizes.items() if axis != "T"}
-    if kind == "listed":
-        return Plan((), flat, lambda at: listed(at, ("c", "H", "W")))
-    return image_plan(flat["b"], flat["c"], flat["H"], flat["W"])
+    axes = tuple(KINDS[kind].split())
+    sizes = {axis: size for axis, size in sizes.items() if axis != "T" or "T" in axes}
+    if not kind.startswith("listed"):
+        return Plan((Feed(None, axes),), sizes)
+
+    def listed(at: Sizes) -> Inputs:
+        import torch
+
+        shape = tuple(at[axis] for axis in axes)
+        return ([torch.empty(shape, device="meta") for _ in range(at["b"])],), {}
+
+    return Plan((), sizes, listed)
 
 
 def other_axes(arguments: Mapping[str, Any]) -> tuple[int, ...] | None:
@@ -88,21 +93,15 @@ def other_axes(arguments: Mapping[str, Any]) -> tuple[int, ...] | None:
 
 def required(model: nn.Module) -> tuple[list[str], Any]:
     """Names of forward's parameters without a default, and the annotation of its first parameter."""
-    try:
-        parameters = list(inspect.signature(model.forward).parameters.values())
-    except (TypeError, ValueError):
-        return [], ""
-    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_ONLY)
-    plain = [one for one in parameters if one.kind in kinds]
-    needed = [one.name for one in plain if one.default is inspect.Parameter.empty]
-    return needed, plain[0].annotation if plain else ""
+    one_value = [one for one in (signature_of(model.forward) or {}).values() if not str(one).startswith("*")]
+    needed = [one.name for one in one_value if one.default is inspect.Parameter.empty]
+    return needed, one_value[0].annotation if one_value else ""
 
 
 def refuse_unknown_inputs(model: nn.Module, names: Sequence[str]) -> None:
     """Refuse --input for arguments that forward does not take. Raises Refused."""
-    try:
-        parameters = inspect.signature(model.forward).parameters
-    except (TypeError, ValueError):
+    parameters = signature_of(model.forward)
+    if parameters is None:
         return
     open_ended = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
     known = named(parameters)
@@ -129,11 +128,3 @@ def first_layer(model: nn.Module) -> tuple[int, int]:
         if isinstance(channels, int) and isinstance(kernel, tuple):
             return channels, len(kernel)
     return 3, 2
-
-
-def listed(sizes: Sizes, axes: tuple[str, ...]) -> Inputs:
-    """A list of images or volumes, without a batch axis."""
-    import torch
-
-    shape = tuple(sizes[axis] for axis in axes)
-    return ([torch.empty(shape, device="meta") for _ in range(sizes["b"])],), {}

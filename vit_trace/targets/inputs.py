@@ -23,15 +23,8 @@ Inputs = tuple[tuple[Any, ...], dict[str, Any]]
 """(args, kwargs) of a forward."""
 
 DTYPES = {
-    **{name: name for name in ("float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8")},
-    "uint8": "uint8",
-    "bool": "bool",
-    "float": "float32",
-    "half": "float16",
-    "double": "float64",
-    "int": "int64",
-    "long": "int64",
-    "complex64": "complex64",
+    **{name: name for name in "float32 float64 float16 bfloat16 int64 int32 int16 int8 uint8 bool complex64".split()},
+    **dict(float="float32", half="float16", double="float64", int="int64", long="int64"),
 }
 INPUT = re.compile(r"^(?:(?P<name>[A-Za-z_]\w*)=)?(?P<shape>\d+(?:[x×,*]\d+)*|scalar)(?::(?P<dtype>\w+))?$")
 EXAMPLES = ("--input 2x3x224x224", "--input pixel_values=2x3x224x224 --input mask=2x196:bool")

@@ -2,81 +2,55 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import importlib.util
 import inspect
 import os
+import pkgutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vit_trace.base.refused import refuse
 from vit_trace.targets import assignments
-from vit_trace.targets.building import build_first, described
-from vit_trace.targets.complaints import contained, did_you_mean, nearest, refusal
-from vit_trace.targets.knobs import Changes, change_values, image_places
+from vit_trace.targets.complaints import build_first, contained, described, did_you_mean, nearest, refusal
+from vit_trace.targets.guess import guessed_plans, image_of
+from vit_trace.targets.knobs import change_values, image_places
 from vit_trace.targets.library import spec_forms
 from vit_trace.targets.recipe import Recipe, assemble
 from vit_trace.targets.request import Request
 from vit_trace.targets.target import Foreign
 
-if TYPE_CHECKING:
-    from vit_trace.record.build.anyhow import Built
-
 
 def python_model(spec: str, request: Request) -> Foreign:
     """The model that a function, a class or a variable of the user's code gives. Raises Refused."""
-    from vit_trace.targets.guess import image_of
-
     where, _, name = spec.rpartition(":")
     module = file_module(Path(where)) if where.endswith(".py") else named_module(where)
     value = attribute(spec, module, name)
-    make, values, takes = factory(spec, value, request)
+    make, arguments = factory(spec, value, request)
     built = build_first(spec, make, request.rules)
-    arguments = {**takes, **values, **(built.call.arguments if built.call else {})}
-    recipe = Recipe(
-        spec,
-        make,
-        built,
-        plans=lambda one: plans(one, request, {**takes, **values}),
-        sure=not request.given or image_of(arguments) is not None,
-    )
-    return assemble(by_arguments(recipe, built, value, values, takes), request)
+    called = built.call.arguments if built.call else {}
+    sure = not request.given or image_of({**arguments, **called}) is not None
+    # the arguments of the model's class say what to feed it, else those of the factory
+    recipe = Recipe(spec, make, built, lambda one: guessed_plans(one, request, image_of(arguments)), sure=sure)
+    turnable = not isinstance(value, type) and any(isinstance(one, (int, tuple, list)) for one in arguments.values())
+    if turnable and (len(called) <= len(arguments) or image_places(arguments)):  # else those of the class are turned
+        recipe = replace(recipe, arguments=arguments, vary=lambda changes: value(**change_values(arguments, changes)))
+    return assemble(recipe, request)
 
 
-def plans(built: Built, request: Request, arguments: dict[str, Any]) -> Any:
-    """Plans by the arguments of the model's class, else of the factory."""
-    from vit_trace.targets.guess import guessed_plans, image_of
-
-    return guessed_plans(built, request, image_of(arguments))
-
-
-def by_arguments(recipe: Recipe, built: Built, value: Any, values: dict[str, Any], takes: dict[str, Any]) -> Recipe:
-    """Vary the factory's own arguments where it has any; else those of the class it makes."""
-    from dataclasses import replace
-
-    arguments = {**takes, **values}
-    if isinstance(value, type) or not any(isinstance(one, (int, tuple, list)) for one in arguments.values()):
-        return recipe
-    if built.call is not None and len(built.call.arguments) > len(arguments) and not image_places(arguments):
-        return recipe
-
-    def vary(changes: Changes) -> object:
-        return value(**change_values(arguments, changes))
-
-    return replace(recipe, arguments=arguments, vary=vary)
-
-
-def factory(spec: str, value: Any, request: Request) -> tuple[Callable[[], object], dict[str, Any], dict[str, Any]]:
-    """(what makes the model, the values given, the defaults of the rest). Raises Refused."""
+def factory(spec: str, value: Any, request: Request) -> tuple[Callable[[], object], dict[str, Any]]:
+    """What makes the model, and its arguments: those given and the defaults of the rest. Raises Refused."""
     from torch import nn
 
     if isinstance(value, nn.Module):
         if request.assigned:
             raise refuse("not-callable", f"{spec} is a model already: --set has nothing to set")
-        return lambda: copied(value), {}, {}
+        return lambda: copy.deepcopy(value), {}  # theirs stays as it is
     if not callable(value):
         raise refuse("not-a-model", f"{spec} is {described(value)}, not a function or class that makes a model")
     values = assignments.call_values(request.assigned, value)
@@ -86,17 +60,7 @@ def factory(spec: str, value: Any, request: Request) -> tuple[Callable[[], objec
         more = "or name a function of yours that calls it: FILE.py:NAME"
         raise refuse("missing-hyperparameter", f"{spec} needs {', '.join(lacking)}", help=(help, more))
     kept = {name: one.default for name, one in parameters.items() if one.default is not inspect.Parameter.empty}
-    return lambda: value(**values), values, kept
-
-
-def copied(model: Any) -> object:
-    """A copy of a model that stands ready in the user's module, so that theirs stays as it is."""
-    import copy
-
-    return copy.deepcopy(model)
-
-
-# -- finding the code ----------------------------------------------------------------------------------------------
+    return lambda: value(**values), {**kept, **values}
 
 
 def importable(directory: str) -> None:
@@ -119,9 +83,7 @@ def file_module(path: Path) -> ModuleType:
         folder = folder.parent
     importable(os.getcwd())
     importable(str(folder))
-    if len(names) > 1:
-        return imported(".".join(names), str(path))
-    return loaded(path)
+    return imported(".".join(names), str(path)) if len(names) > 1 else loaded(path)
 
 
 def loaded(path: Path) -> ModuleType:
@@ -177,8 +139,6 @@ def imported(name: str, shown: str) -> ModuleType:
 
 def unknown_module(name: str, missing: str) -> Exception:
     """The diagnostic of a module that is not there, with those that are."""
-    import pkgutil
-
     parent = missing.rpartition(".")[0]
     folders = list(getattr(sys.modules.get(parent), "__path__", [])) if parent else None
     known = [one.name for one in pkgutil.iter_modules(folders)]
@@ -211,8 +171,6 @@ def attribute(spec: str, module: ModuleType, name: str) -> Any:
 
 def instead(value: Any, part: str, module: ModuleType) -> tuple[str, ...]:
     """What there is in place of a name that a module or class does not have."""
-    import pkgutil
-
     own = [one for one in getattr(value, "__dict__", ()) if one[0] != "_" and callable(getattr(value, one, None))]
     makers = [one for one in own if getattr(getattr(value, one), "__module__", None) == module.__name__] or own
     if not own:

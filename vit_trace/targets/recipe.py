@@ -1,15 +1,23 @@
-"""Makes the target of a built model: its arguments, knobs and inputs. What differs between libraries is in a Recipe."""
+"""Makes the target of a built model: its arguments, knobs and inputs. What differs between libraries is in a Recipe.
+
+Also says which argument of --set a library does not take: only building shows the class that it is passed on to.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from vit_trace.base.refused import Refused
 from vit_trace.base.roles import Path
 from vit_trace.base.trace import Value
-from vit_trace.targets.building import build_first
+from vit_trace.record.source import frames
+from vit_trace.targets import assignments
+from vit_trace.targets.complaints import build_first, contained, refusal
 from vit_trace.targets.inputs import Plan, given_plan
 from vit_trace.targets.knobs import Changes, Knob, change_values, image_changes, image_places, integer_of, knobs_of
 from vit_trace.targets.request import Request
@@ -21,13 +29,13 @@ if TYPE_CHECKING:
 
 def showable(values: Mapping[str, Any]) -> dict[str, Value]:
     """The arguments that can be shown and saved: numbers, texts, lists of them."""
-    found: dict[str, Value] = {}
-    for name, value in values.items():
-        if isinstance(value, (bool, int, float, str)):
-            found[name] = value
-        elif isinstance(value, (tuple, list)) and all(isinstance(one, (bool, int, float, str)) for one in value):
-            found[name] = list(value)
-    return found
+    kinds = (bool, int, float, str)
+    return {
+        name: list(value) if isinstance(value, (tuple, list)) else value
+        for name, value in values.items()
+        if isinstance(value, kinds)
+        or (isinstance(value, (tuple, list)) and all(isinstance(one, kinds) for one in value))
+    }
 
 
 @dataclass(frozen=True)
@@ -51,12 +59,10 @@ class Recipe:
 
 def assemble(recipe: Recipe, request: Request) -> Foreign:
     """The target that the command line asks for: its image size, its inputs. Raises Refused."""
-    from vit_trace.targets.assignments import from_flags
-
     built, make, call = recipe.built, recipe.make, recipe.built.call
     arguments = recipe.arguments if recipe.arguments is not None else call.arguments if call else {}
     vary = recipe.vary or (None if call is None else lambda changes: call.again(change_values(arguments, changes)))
-    from_flags(request.flags, list(arguments), recipe.spec)
+    assignments.refuse_flags(request.flags, list(arguments), recipe.spec)
     sized: Changes = {}
     if request.image is not None and vary is not None and (places := image_places(arguments)):
         sized = image_changes(places, *request.image)
@@ -74,39 +80,87 @@ def assemble(recipe: Recipe, request: Request) -> Foreign:
         plans: Sequence[Plan] = [given_plan(request.given, integer_of(arguments, "channels"))]
     else:
         plans = recipe.plans(built)
-    hyperparameters = showable(arguments)
-    return Foreign(
-        recipe.spec,
-        make,
-        built,
-        arguments,
-        turnable,
-        again,
-        plans,
-        hyperparameters,
-        request.train,
-        usual=recipe.plans if recipe.sure else lambda _: (),
-    )
+    shown, usual = showable(arguments), recipe.plans if recipe.sure else lambda _: ()
+    return Foreign(recipe.spec, make, built, arguments, turnable, again, plans, shown, request.train, usual=usual)
 
 
 def independent(knobs: Sequence[Knob], follows: Callable[[Changes], Mapping[Path, Any]]) -> tuple[Knob, ...]:
     """The knobs that stay when another is turned, and that do change what they say."""
-    before = follows({})
-    following: set[Path] = set()
-    dead: set[Knob] = set()
+    before, following = follows({}), set[Path]()
+    alive = []
     for knob in knobs:
         try:
             after = follows(knob.changes(knob.value * 2))
         except Exception:
-            dead.add(knob)
             continue
         own = {path if path in before else path[:-1] for path, _ in knob.places}
         moved = {path for path in before if path in after and after[path] != before[path]}
         following |= moved - own
-        if not own & moved:
-            dead.add(knob)
+        if own & moved:
+            alive.append(knob)
+    return tuple(knob for knob in alive if all({path, path[:-1]}.isdisjoint(following) for path, _ in knob.places))
 
-    def follows_another(knob: Knob) -> bool:
-        return any(path in following or path[:-1] in following for path, _ in knob.places)
 
-    return tuple(knob for knob in knobs if knob not in dead and not follows_another(knob))
+def assemble_call(
+    spec: str,
+    create: Callable[..., object],
+    values: Mapping[str, Any],
+    plans: Callable[[Built], Sequence[Plan]],
+    request: Request,
+) -> Foreign:
+    """The target that `create(**values)` makes. Raises Refused, about the value of --set that does not fit."""
+    make = partial(create, **values)
+    try:
+        built = build_first(spec, make, request.rules)
+    except Exception as error:
+        raise explained(spec, error, request.assigned, create) from error
+    return assemble(Recipe(spec, make, built, plans=plans), request)
+
+
+def explained(spec: str, error: Exception, given: Mapping[str, str], create: Callable[[], object]) -> Exception:
+    """The refusal of an argument of --set that the class does not take; the error itself where none is to blame.
+
+    `error` is what building raised, with the library's own exception as its cause; `create` makes the model without
+    --set.
+    """
+    found = re.search(r"(\w+)\(\) got an unexpected keyword argument '(\w+)'", str(error.__cause__))
+    if not given or error.__cause__ is None:
+        return error
+    if found and found[2] in given:
+        maker = maker_on(error.__cause__.__traceback__, str(error.__cause__).partition("(")[0].rpartition(".")[0])
+        parameters = (assignments.signature_of(maker) if maker else None) or {}
+        names = assignments.named(parameters)
+        if names and maker is not None:
+            return assignments.unknown(found[2], names, f"{spec} ({maker.__name__})")
+        return refusal("unknown-hyperparameter", f"{spec} takes no {found[2]}")
+    return mistyped(given, create) or error
+
+
+def mistyped(given: Mapping[str, str], create: Callable[[], object]) -> Refused | None:
+    """The refusal of a value of another type than its parameter takes."""
+    from vit_trace.record.build.anyhow import build_anyhow
+
+    try:
+        with contained():
+            call = build_anyhow(create).call
+    except Exception:
+        return None
+    parameters = (assignments.signature_of(call.made) if call else None) or {}
+    try:
+        for name, text in given.items():
+            if call is not None and name in parameters:
+                one = parameters[name]
+                assignments.typed(name, text, call.arguments.get(name, one.default), one.annotation)
+    except Refused as refused:
+        return refused
+    return None
+
+
+def maker_on(traceback: TracebackType | None, name: str) -> type | None:
+    """The class of that name among the variables on a traceback."""
+    for frame, _ in frames.entries(traceback):
+        for values in (frame.f_locals, frame.f_globals):
+            for value in values.values():
+                if isinstance(value, type) and value.__name__ == name:
+                    return value
+    return None

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vit_trace.base import trace as schema
 from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Symbol, Value
-from vit_trace.targets.building import build_first
-from vit_trace.targets.complaints import silenced
+from vit_trace.targets.complaints import build_first, silenced
 from vit_trace.targets.inputs import Inputs, Plan
 from vit_trace.targets.knobs import Changes, Knob
 

@@ -37,12 +37,13 @@ def hf_plans(model: Any, config: Any, request: Request) -> list[Plan]:
     height, width = given or (SIDE, SIDE)
     channels = first(vision, ROLES["channels"], 3)
     sizes = {"b": request.batch, "c": channels, "H": height, "W": width, "p": first(vision, ROLES["patch"], 16)}
-    frames = frames_of(vision)
+    frames = first(vision, ROLES["frames"], 0)  # 0: a model of images, not of videos
     if (grid := next((name for name in GRIDS if name in names), None)) is not None:
         return [grid_plan(config, vision, names, grid, sizes)]
     if frames:
         sizes |= {"T": frames, "pt": first(vision, ROLES["frame_patch"], 1)}
-    texts = text_feeds(config, names)
+    texts = [Feed(name, ("b", TOKENS), "int64") for name in ("input_ids", "attention_mask") if name in names]
+    texts = texts if "input_ids" in names else []
     plans = []
     for feed in image_feeds(model, names, vision, frames, channels):
         plans.append(Plan((feed, *masks(model, names, vision, sizes), *texts), sizes))
@@ -61,29 +62,17 @@ def hf_plans(model: Any, config: Any, request: Request) -> list[Plan]:
 
 def vision_part(config: Any) -> Any:
     """The config of the part that takes the images."""
-    for name in VISION:
-        part = getattr(config, name, None)
-        if is_config(part):
-            return vision_part(part)
-    return config
+    part = next((part for name in VISION if is_config(part := getattr(config, name, None))), None)
+    return config if part is None else vision_part(part)
 
 
 def side_of(config: Any) -> tuple[int, int] | None:
-    for name in ROLES["image"]:
-        found = pair(getattr(config, name, None))
-        if found:
-            return found
-    return None
+    return next((found for name in ROLES["image"] if (found := pair(getattr(config, name, None)))), None)
 
 
 def first(config: Any, names: tuple[str, ...], default: int) -> int:
     """The first of these fields that is a whole number."""
     return next((value for name in names if isinstance(value := getattr(config, name, None), int)), default)
-
-
-def frames_of(config: Any) -> int:
-    """Frames of a video model; 0 for one of images."""
-    return first(config, ROLES["frames"], 0)
 
 
 def image_feeds(model: Any, names: set[str], vision: Any, frames: int, channels: int) -> Iterator[Feed]:
@@ -95,19 +84,12 @@ def image_feeds(model: Any, names: set[str], vision: Any, frames: int, channels:
         return
     image, video = Feed(name, ("b", "c", "H", "W")), Feed(name, ("b", "T", "c", "H", "W"))
     if "spatial_shapes" in names:
-        yield flat_patches(name, vision, channels)
+        side = first(vision, ROLES["patch"], 16)
+        yield Feed(name, ("b", first(vision, ("num_patches",), 256), side * side * channels))
     if frames or "video" in name:
         yield video
     yield image
-    if frames:
-        yield Feed(name, ("b", "c", "T", "H", "W"))
-    else:
-        yield Feed(name, ("b", PAIR, "c", "H", "W"))
-
-
-def flat_patches(name: str, vision: Any, channels: int) -> Feed:
-    side = first(vision, ROLES["patch"], 16)
-    return Feed(name, ("b", first(vision, ("num_patches",), 256), side * side * channels))
+    yield Feed(name, ("b", "c", "T", "H", "W") if frames else ("b", PAIR, "c", "H", "W"))
 
 
 def masks(model: Any, names: set[str], vision: Any, sizes: dict[str, int]) -> Iterator[Feed]:
@@ -162,14 +144,3 @@ def filled(shape: tuple[int, ...], value: int) -> Any:
     import torch
 
     return torch.full(shape, value, dtype=torch.int64, device="cpu")
-
-
-def text_feeds(config: Any, names: set[str]) -> tuple[Feed, ...]:
-    """Token ids, for a model that reads text beside the image."""
-    if "input_ids" not in names:
-        return ()
-    return (Feed("input_ids", ("b", TOKENS), "int64"), *attention(names))
-
-
-def attention(names: set[str]) -> tuple[Feed, ...]:
-    return (Feed("attention_mask", ("b", TOKENS), "int64"),) if "attention_mask" in names else ()

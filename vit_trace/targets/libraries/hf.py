@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vit_trace.targets.building import build_first
+from vit_trace.targets.complaints import build_first
 from vit_trace.targets.huggingface.classes import (
     architecture,
     classes,

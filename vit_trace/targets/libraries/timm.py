@@ -11,7 +11,7 @@ from vit_trace.targets import assignments
 from vit_trace.targets.complaints import did_you_mean
 from vit_trace.targets.inputs import Plan, image_plan, pair
 from vit_trace.targets.library import Library
-from vit_trace.targets.misfits import assemble_call
+from vit_trace.targets.recipe import assemble_call
 from vit_trace.targets.request import Request
 from vit_trace.targets.target import Foreign
 
@@ -53,7 +53,6 @@ def plans(request: Request, built: Built) -> list[Plan]:
 
 
 def timm_names() -> list[str]:
-    """Every model's name."""
     return list(LIBRARY.load().list_models())
 
 

@@ -11,7 +11,7 @@ from vit_trace.targets.complaints import did_you_mean
 from vit_trace.targets.guess import guessed_plans
 from vit_trace.targets.inputs import Plan
 from vit_trace.targets.library import Library
-from vit_trace.targets.misfits import assemble_call
+from vit_trace.targets.recipe import assemble_call
 from vit_trace.targets.request import Request
 from vit_trace.targets.target import Foreign
 
@@ -47,7 +47,6 @@ def plans(models: Any, name: str, request: Request, built: Built) -> list[Plan]:
 
 
 def torchvision_names() -> list[str]:
-    """Every model's name."""
     return list(LIBRARY.load("torchvision.models").list_models())
 
 
