@@ -434,7 +434,7 @@ def test_two_files_of_the_same_text_keep_their_own_names(tmp_path):
     ("file", "owner"),
     [
         ("vit_trace/vit.py", frames.OWN),
-        ("vit_trace/targets/building.py", frames.LIBRARY),
+        ("vit_trace/targets/complaints.py", frames.LIBRARY),
         ("vit_trace/record/recorder.py", frames.LIBRARY),
         ("tests/helpers/classic_vit.py", frames.OWN),
     ],

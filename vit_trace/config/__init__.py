@@ -4,8 +4,8 @@ Other rooms use the names below, `words` (`cut`, `as_flag`), `files` (`yaml_file
 a `Diagnostic` in a `ConfigError`.
 
 From the bytes of a file to a config: `files` (a small regular file of UTF-8) → `page` (YAML's own events as top-level
-keys, without anything that could grow, nest or construct) → `layers` (each key and, by `values`, its value) →
-`settings` (which source wins) and `grid` (image and patch). All of them use `hyperparameters`, `places` and `words`.
+keys, without anything that could grow, nest or construct) → `settings` (each key and, by `values`, its value; which
+source wins) and `grid` (image and patch). All of them use `hyperparameters`, `places` and `words`.
 """
 
 from vit_trace.config.grid import near_divisors, near_multiples

@@ -1,7 +1,7 @@
 """Reads a page of YAML as its top-level keys and values, each with its place; repeated keys are kept.
 
 Stops at the first of YAML's events that could grow, nest, merge documents or construct. Does not know which keys and
-values are right. It is the only file that imports yaml: import it where a file is read.
+values are right.
 """
 
 from __future__ import annotations
@@ -10,15 +10,12 @@ import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-import yaml
-
 from vit_trace.base.trace import Source
 from vit_trace.config.places import NO_VALUE, Entry, Node, line_span, split_lines
 from vit_trace.config.words import cut, fail
 
 MAX_NESTING = 4
 """Levels of nesting above which a page is refused; image_size: [256, 320] has 2."""
-_FRAMES = (yaml.StreamStartEvent, yaml.StreamEndEvent, yaml.DocumentStartEvent, yaml.DocumentEndEvent)
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -44,8 +41,11 @@ class Page:
 
 def top_level(page: Page) -> list[Entry]:
     """The top-level keys and values in order, repeated ones included."""
+    import yaml
+
+    frames = (yaml.StreamStartEvent, yaml.StreamEndEvent, yaml.DocumentStartEvent, yaml.DocumentEndEvent)
     events = _events(page)
-    top = next((event for event in events if not isinstance(event, _FRAMES)), None)
+    top = next((event for event in events if not isinstance(event, frames)), None)
     entries, node = [], None
     if isinstance(top, yaml.MappingStartEvent):
         while not isinstance(start := next(events), yaml.MappingEndEvent):
@@ -64,6 +64,8 @@ def top_level(page: Page) -> list[Entry]:
 
 def _node(page: Page, event: Any, events: Iterator[Any]) -> Node:
     """One node. Recursion is safe: `_events` has bounded the nesting."""
+    import yaml
+
     if isinstance(event, yaml.ScalarEvent):
         span = page.span(event.start_mark, event.end_mark)
         return Node("text", span, event.value, quoted=bool(event.style))
@@ -81,6 +83,8 @@ def _events(page: Page) -> Iterator[Any]:
     The pure Python parser, not libyaml: it is always there, so places and messages are the same everywhere, and its
     events neither construct objects nor expand aliases.
     """
+    import yaml
+
     for number, line in enumerate(page.lines):
         if bad := _CONTROL.search(line):
             name = f"U+{ord(bad[0]):04X}"
@@ -103,6 +107,8 @@ def _events(page: Page) -> Iterator[Any]:
 
 
 def _refuse_event(page: Page, event: Any, depth: int, documents: int) -> None:
+    import yaml
+
     if isinstance(event, yaml.AliasEvent):
         fail("yaml-alias", f"the alias *{cut(str(event.anchor))} is not read: a config is flat",
              page.span(event.start_mark, event.end_mark), help=("write the value itself",))  # fmt: skip

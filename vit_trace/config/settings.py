@@ -13,6 +13,7 @@ from vit_trace.base.trace import Diagnostic, Source
 from vit_trace.config.files import file_name, file_text
 from vit_trace.config.grid import grid_problems
 from vit_trace.config.hyperparameters import KEYS, REFERENCE, Setting, Value, ViTConfig, nearest_key
+from vit_trace.config.page import Page, top_level
 from vit_trace.config.places import COMMAND_LINE, Entry, Node, is_flag, is_typed, line_span, one_line
 from vit_trace.config.values import Refused, typed_value
 from vit_trace.config.words import ConfigError, as_flag, as_typed, cut, diagnostic, in_quotes, label, where, written
@@ -58,8 +59,6 @@ def _layers(path: Path | None, flags: Mapping[str, str], assignments: Sequence[s
 
 
 def _yaml_layer(path: Path) -> Layer:
-    from vit_trace.config.page import Page, top_level
-
     try:
         entries = top_level(Page(file_name(path), file_text(path)))
     except ConfigError as error:
