@@ -136,7 +136,7 @@ MOST_LINES = 40
 MOST_PARAMETERS = 5
 """Parameters of a function, `self` left out; those of torch's own signatures are torch's business."""
 
-TORCH_SIGNATURES = ("vit_trace.record.meta.", "vit_trace.memory.kernels", "vit_trace.memory.attention")
+TORCH_SIGNATURES = ("vit_trace.record.meta.", "vit_trace.memory.kernels", "vit_trace.memory.functions")
 """Modules whose functions stand in for torch's and take what those take."""
 
 BY_NAME = {

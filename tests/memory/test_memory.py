@@ -16,13 +16,10 @@ from torch.distributed._tools.mem_tracker import MemTracker
 from vit_trace.base.refused import Refused
 from vit_trace.config import load
 from vit_trace.memory.blocks import blocks, checkpointed
-from vit_trace.memory.casts import Casts, cpu, cuda
-from vit_trace.memory.functions import Functions
-from vit_trace.memory.judge import Run, memory_report
-from vit_trace.memory.optimizer import needs
+from vit_trace.memory.functions import Casts, Functions, cpu, cuda
+from vit_trace.memory.judge import Run, memory_report, needs
 from vit_trace.memory.options import Training, budget_of, training_of
-from vit_trace.memory.step import loss_of, run_step
-from vit_trace.memory.subject import Unmeasured
+from vit_trace.memory.subject import Unmeasured, loss_of, run_step
 from vit_trace.memory.tape import Ceiling, Growth, largest_batch
 from vit_trace.targets.builtin import builtin
 

@@ -12,7 +12,7 @@ from vit_trace.base.refused import Refused, refuse
 from vit_trace.base.trace import Diagnostic
 from vit_trace.check.verdict import Verdict
 from vit_trace.memory.options import Training, budget_of, training_of
-from vit_trace.memory.verdict import diagnostics
+from vit_trace.memory.report import diagnostics
 
 if TYPE_CHECKING:
     from vit_trace.check.options import Check

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate, pairwise
 from math import prod
 
 SUM, QUOTIENT, PRODUCT, ATOM = range(4)
@@ -29,10 +30,12 @@ class Formula:
     repeated = False
     """Whether a part of this form gets a symbol of its own where a trace repeats it."""
 
+    tight = ATOM
+
     @property
     def binds(self) -> int:
-        """How tightly the outermost sign of its text binds."""
-        return ATOM
+        """How tightly the outermost sign of its text binds: `tight`, but for a negative number or product."""
+        return self.tight
 
     @staticmethod
     def read(node: ast.expr) -> Formula | None:
@@ -94,16 +97,25 @@ class Name(Formula):
 
 
 @dataclass(frozen=True, slots=True)
-class Sum(Formula):
-    terms: tuple[Formula, ...]
+class Composed(Formula):
+    """A formula made of any number of others."""
 
-    @property
-    def binds(self) -> int:
-        return SUM
+    parts: tuple[Formula, ...]
+
+    def inner(self) -> tuple[Formula, ...]:
+        return self.parts
+
+    def of(self, inner: Sequence[Formula]) -> Formula:
+        return type(self)(tuple(inner))
+
+
+class Sum(Composed):
+    __slots__ = ()
+    tight = SUM
 
     def __str__(self) -> str:
         """a + b - c"""
-        text, *others = map(str, self.terms)
+        text, *others = map(str, self.parts)
         return text + "".join(f" - {one[1:]}" if one.startswith("-") else f" + {one}" for one in others)
 
     @staticmethod
@@ -115,9 +127,6 @@ class Sum(Formula):
                 return Sum((*terms(of_node(left)), *map(negative, terms(of_node(right)))))
         return None
 
-    def inner(self) -> tuple[Formula, ...]:
-        return self.terms
-
     def of(self, inner: Sequence[Formula]) -> Formula:
         return Sum(tuple(term for one in inner for term in terms(one)))
 
@@ -125,21 +134,20 @@ class Sum(Formula):
         return sum(sizes)
 
 
-@dataclass(frozen=True, slots=True)
-class Product(Formula):
-    factors: tuple[Formula, ...]
+class Product(Composed):
+    __slots__ = ()
 
     @property
     def binds(self) -> int:
         return SUM if self.negated() else PRODUCT
 
     def negated(self) -> bool:
-        return len(self.factors) > 1 and self.factors[0] == Number(-1)
+        return len(self.parts) > 1 and self.parts[0] == Number(-1)
 
     def __str__(self) -> str:
         if self.negated():
-            return f"-{Product(self.factors[1:])}"
-        first, *others = self.factors
+            return f"-{Product(self.parts[1:])}"
+        first, *others = self.parts
         return "*".join((bracketed(first, QUOTIENT), *(bracketed(one, PRODUCT) for one in others)))
 
     @staticmethod
@@ -150,9 +158,6 @@ class Product(Formula):
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 return negative(of_node(operand))
         return None
-
-    def inner(self) -> tuple[Formula, ...]:
-        return self.factors
 
     def of(self, inner: Sequence[Formula]) -> Formula:
         return Product(tuple(factor for one in inner for factor in factors(one)))
@@ -168,10 +173,7 @@ class Quotient(Formula):
     top: Formula
     bottom: Formula
     repeated = True
-
-    @property
-    def binds(self) -> int:
-        return QUOTIENT
+    tight = QUOTIENT
 
     def __str__(self) -> str:
         return f"{bracketed(self.top, QUOTIENT)}//{bracketed(self.bottom, ATOM)}"
@@ -196,11 +198,10 @@ class Quotient(Formula):
         return top // bottom
 
 
-@dataclass(frozen=True, slots=True)
-class Least(Formula):
+class Least(Composed):
     """`min(window, h)`: a window that is never larger than the grid it lies on."""
 
-    parts: tuple[Formula, ...]
+    __slots__ = ()
     repeated = True
 
     def __str__(self) -> str:
@@ -213,21 +214,12 @@ class Least(Formula):
                 return Least(tuple(map(of_node, parts)))
         return None
 
-    def inner(self) -> tuple[Formula, ...]:
-        return self.parts
-
-    def of(self, inner: Sequence[Formula]) -> Formula:
-        return Least(tuple(inner))
-
     def combine(self, sizes: Sequence[int]) -> int:
         return min(sizes)
 
 
 FORMS: tuple[type[Formula], ...] = (Number, Name, Sum, Product, Quotient, Least)
 """Every form, for the parser."""
-
-
-# -- reading -------------------------------------------------------------------------------------------------------
 
 
 def parse(text: str) -> Formula:
@@ -248,22 +240,17 @@ def of_node(node: ast.expr) -> Formula:
 
 def split_formulas(text: str) -> list[str]:
     """The formulas of a text that holds several: `H//p, min(window, h)` holds two."""
-    found, depth = [""], 0
-    for letter in text:
-        depth += (letter == "(") - (letter == ")")
-        if letter == "," and depth == 0:
-            found.append("")
-        else:
-            found[-1] += letter
-    return [one.strip() for one in found]
+    depths = accumulate((letter == "(") - (letter == ")") for letter in text)
+    ends = [place for place, depth in enumerate(depths) if depth == 0 and text[place] == ","]
+    return [text[start + 1 : end].strip() for start, end in pairwise((-1, *ends, len(text)))]
 
 
 def terms(formula: Formula) -> tuple[Formula, ...]:
-    return formula.terms if isinstance(formula, Sum) else (formula,)
+    return formula.parts if isinstance(formula, Sum) else (formula,)
 
 
 def factors(formula: Formula) -> tuple[Formula, ...]:
-    return formula.factors if isinstance(formula, Product) else (formula,)
+    return formula.parts if isinstance(formula, Product) else (formula,)
 
 
 def negative(formula: Formula) -> Formula:
@@ -283,9 +270,6 @@ def product_of(names: Sequence[str]) -> Formula:
 def scaled(coefficient: int, formula: Formula) -> Formula:
     """coefficient · formula"""
     return formula if coefficient == 1 else Product((Number(coefficient), *factors(formula)))
-
-
-# -- what every form can do ----------------------------------------------------------------------------------------
 
 
 def evaluate(formula: Formula, values: Mapping[str, int]) -> int:
@@ -317,9 +301,6 @@ def rewrite(formula: Formula, replacements: Mapping[Formula, Formula]) -> Formul
 def rewrite_inside(formula: Formula, replacements: Mapping[Formula, Formula]) -> Formula:
     """The formula with parts replaced that are smaller than the formula itself."""
     return formula.of([rewrite(part, replacements) for part in formula.inner()])
-
-
-# -- writing -------------------------------------------------------------------------------------------------------
 
 
 def bracketed(formula: Formula, needed: int) -> str:

@@ -14,17 +14,7 @@ from msgspec.structs import replace
 from vit_trace.base.trace import Construction, Diagnostic, Parameter, Stage, Trace
 from vit_trace.dims.formula import Number
 from vit_trace.dims.search import MOST_SEARCHED, FormulaSearch
-from vit_trace.dims.walk import (
-    Key,
-    Record,
-    Sized,
-    SpecChange,
-    construction_keys,
-    counterparts,
-    map_specs,
-    parameter_keys,
-    stage_keys,
-)
+from vit_trace.dims.walk import Key, Record, Sized, SpecChange, counterparts, map_specs
 
 PROBES_NEEDED = 3
 """Settings beside the real one: two to search on, one to confirm."""
@@ -47,7 +37,7 @@ def name_dims(trace: Trace, probes: Sequence[Trace], repeats: bool = False, chec
             stage of a block beyond those takes the formulas of its equal in a block that the probes have.
         checks: traces near the real one; a formula has to hold there too, but they establish none alone.
     """
-    others = (*probes, *checks)
+    others = counterparts(trace, (*probes, *checks))
     naming = Naming(trace, probes, checks)
     named = map_specs(trace, naming, others)
     if (left := sum(search.left for search in naming.searches.values())) and trace.failure is None:
@@ -55,14 +45,11 @@ def name_dims(trace: Trace, probes: Sequence[Trace], repeats: bool = False, chec
         named = replace(named, diagnostics=(*named.diagnostics, Diagnostic("formulas", "note", message)))
     if not repeats:
         return named
-    stages = counterparts(named.stages, [one.stages for one in others], stage_keys)
-    parameters = counterparts(named.parameters, [one.parameters for one in others], parameter_keys)
-    built = counterparts(named.construction, [one.construction for one in others], construction_keys)
     return replace(
         named,
-        stages=copy_formulas(stages, stage_likeness),
-        parameters=copy_formulas(parameters, parameter_likeness),
-        construction=copy_formulas(built, construction_likeness),
+        stages=copy_formulas(named.stages, others.stages, stage_likeness, ("inputs", "outputs")),
+        parameters=copy_formulas(named.parameters, others.parameters, parameter_likeness, ("dims", "constant")),
+        construction=copy_formulas(named.construction, others.construction, construction_likeness, ("formula",)),
     )
 
 
@@ -119,35 +106,22 @@ def whole(value: int | float | Shape | None) -> Shape | None:
     return (value,) if isinstance(value, int) else None
 
 
-# -- blocks that the probes do not have ----------------------------------------------------------------------------
-
-
 def copy_formulas(
-    matched: Sequence[tuple[Record, list[Record | None]]], likeness: Callable[[Record], Key]
+    records: Sequence[Record],
+    others: Sequence[list[Record | None]],
+    likeness: Callable[[Record], Key],
+    fields: tuple[str, ...],
 ) -> tuple[Record, ...]:
-    """The records; one that no probe has takes the formulas that all records of its likeness agree on."""
-    models: dict[Key, Record | None] = {}
-    for record, others in matched:
-        if any(others):
-            key = likeness(record)
-            agreed = models.setdefault(key, record)
-            models[key] = record if agreed is not None and with_formulas(record, agreed) == record else None
+    """The records; one that no probe has takes the formulas, in these fields, that all records of its likeness have."""
+    models: dict[Key, dict[str, object]] = {}
+    for record in (record for record, theirs in zip(records, others, strict=True) if any(theirs)):
+        formulas = {field: getattr(record, field) for field in fields}
+        if models.setdefault(likeness(record), formulas) != formulas:
+            models[likeness(record)] = {}
     return tuple(
-        record if any(others) or (model := models.get(likeness(record))) is None else with_formulas(record, model)
-        for record, others in matched
+        record if any(theirs) else replace(record, **models.get(likeness(record), {}))
+        for record, theirs in zip(records, others, strict=True)
     )
-
-
-def with_formulas(record: Record, model: Record) -> Record:
-    """The record with the formulas of a model that has the same shapes."""
-    match record, model:
-        case Stage(), Stage():
-            return replace(record, inputs=model.inputs, outputs=model.outputs)
-        case Parameter(), Parameter():
-            return replace(record, dims=model.dims, constant=model.constant)
-        case Construction(), Construction():
-            return replace(record, formula=model.formula)
-    return record
 
 
 def without_block(path: str) -> str:

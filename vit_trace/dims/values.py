@@ -193,7 +193,7 @@ class Evaluation(SpecChange):
         value = "?" if note.value else ""
         if note.value and note.formula:
             value = ", ".join(map(str, self.each(note.formula)))
-        return replace(note, tensors=map_tensors(note.tensors, self), value=value)
+        return replace(note, tensors=map_tensors(self, note.tensors), value=value)
 
 
 def hyperparameters_at(trace: Trace, values: Mapping[str, int]) -> dict[str, Value]:

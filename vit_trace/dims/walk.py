@@ -7,22 +7,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from functools import partial
+from typing import NamedTuple, TypeVar
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from vit_trace.base.trace import Construction, Parameter, Stage, TensorSpec, Trace
 
 Key = tuple[object, ...]
-Record = TypeVar("Record")
+Record = TypeVar("Record", bound=Struct)
 Sized = TypeVar("Sized", TensorSpec, Parameter)
 
 
 class SpecChange:
-    """What becomes of the records of a trace.
-
-    `others` are the counterparts of a record in other traces, with None where a trace has none.
-    """
+    """What becomes of the records of a trace; `others` are the counterparts of a record in other traces."""
 
     def sized(self, record: Sized, others: Sequence[Sized | None]) -> Sized:
         """A tensor or a parameter: a shape with a formula for each axis."""
@@ -33,29 +32,50 @@ class SpecChange:
         raise NotImplementedError
 
 
-def map_specs(trace: Trace, change: SpecChange, others: Sequence[Trace] = ()) -> Trace:
-    """The trace with every tensor, parameter and constructor quantity changed."""
-    stages = counterparts(trace.stages, [one.stages for one in others], stage_keys)
-    parameters = counterparts(trace.parameters, [one.parameters for one in others], parameter_keys)
-    built = counterparts(trace.construction, [one.construction for one in others], construction_keys)
-    return replace(
-        trace,
-        stages=tuple(map_stage(one, change, theirs) for one, theirs in stages),
-        parameters=tuple(change.sized(one, theirs) for one, theirs in parameters),
-        construction=tuple(change.quantity(one, theirs) for one, theirs in built),
-        outputs=map_tensors(trace.outputs, change, [one.outputs for one in others]),
+class Counterparts(NamedTuple):
+    """What corresponds in other traces to each record of a trace, with None where a trace has nothing."""
+
+    stages: list[list[Stage | None]]
+    parameters: list[list[Parameter | None]]
+    construction: list[list[Construction | None]]
+    outputs: list[Sequence[TensorSpec]]
+
+
+def counterparts(trace: Trace, others: Sequence[Trace]) -> Counterparts:
+    """The counterparts of the records of a trace."""
+    return Counterparts(
+        matched(trace.stages, [one.stages for one in others], stage_keys),
+        matched(trace.parameters, [one.parameters for one in others], lambda records: [one.name for one in records]),
+        matched(
+            trace.construction,
+            [one.construction for one in others],
+            lambda records: [(one.module, one.name) for one in records],
+        ),
+        [one.outputs for one in others],
     )
 
 
-def map_stage(stage: Stage, change: SpecChange, others: Sequence[Stage | None]) -> Stage:
+def map_specs(trace: Trace, change: SpecChange, others: Counterparts | None = None) -> Trace:
+    """The trace with every tensor, parameter and constructor quantity changed."""
+    stages, parameters, construction, outputs = others or counterparts(trace, ())
+    return replace(
+        trace,
+        stages=tuple(map(partial(map_stage, change), trace.stages, stages)),
+        parameters=tuple(map(change.sized, trace.parameters, parameters)),
+        construction=tuple(map(change.quantity, trace.construction, construction)),
+        outputs=map_tensors(change, trace.outputs, outputs),
+    )
+
+
+def map_stage(change: SpecChange, stage: Stage, others: Sequence[Stage | None]) -> Stage:
     """The stage with its inputs and outputs changed."""
-    inputs = map_tensors(stage.inputs, change, [one.inputs if one else () for one in others])
-    outputs = map_tensors(stage.outputs, change, [one.outputs if one else () for one in others])
+    inputs = map_tensors(change, stage.inputs, [one.inputs if one else () for one in others])
+    outputs = map_tensors(change, stage.outputs, [one.outputs if one else () for one in others])
     return replace(stage, inputs=inputs, outputs=outputs)
 
 
 def map_tensors(
-    specs: Sequence[TensorSpec], change: SpecChange, others: Sequence[Sequence[TensorSpec]] = ()
+    change: SpecChange, specs: Sequence[TensorSpec], others: Sequence[Sequence[TensorSpec]] = ()
 ) -> tuple[TensorSpec, ...]:
     """The tensors changed, each beside the tensors at its path."""
     return tuple(
@@ -64,17 +84,12 @@ def map_tensors(
     )
 
 
-# -- which records correspond --------------------------------------------------------------------------------------
-
-
-def counterparts(
-    own: Sequence[Record], others: Sequence[Sequence[Record]], keys: Callable[[Sequence[Record]], Iterable[Key]]
-) -> list[tuple[Record, list[Record | None]]]:
-    """Each record with the record of the same key in each of the others."""
-    if not others:
-        return [(record, []) for record in own]
+def matched(
+    own: Sequence[Record], others: Sequence[Sequence[Record]], keys: Callable[[Sequence[Record]], Iterable[object]]
+) -> list[list[Record | None]]:
+    """For each record the records of the same key in the others."""
     tables = [dict(zip(keys(records), records, strict=True)) for records in others]
-    return [(record, [table.get(key) for table in tables]) for key, record in zip(keys(own), own, strict=True)]
+    return [[table.get(key) for table in tables] for key in keys(own)] if others else [[] for _ in own]
 
 
 def stage_keys(stages: Sequence[Stage]) -> list[Key]:
@@ -92,11 +107,3 @@ def stage_keys(stages: Sequence[Stage]) -> list[Key]:
         keys.append((*place, counts[place]))
         counts[place] += 1
     return keys
-
-
-def parameter_keys(parameters: Sequence[Parameter]) -> list[Key]:
-    return [(parameter.name,) for parameter in parameters]
-
-
-def construction_keys(records: Sequence[Construction]) -> list[Key]:
-    return [(record.module, record.name) for record in records]

@@ -1,16 +1,35 @@
-"""Runs a forward without memory with attention as on a real device and casts as in autocast."""
+"""Runs a forward on meta tensors with attention as on a real device, and with casts as of torch.autocast.
+
+The lists are those of torch's ATen/autocast_mode.h, in Python's names, as far as models call them. CUDA's keep more in
+float32 than the CPU's: softmax and norms. For attention on meta torch chooses the plain kernel, which keeps the n×n
+matrix for backward; real devices choose a fused kernel where they can, which torch itself decides here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 import torch.nn.functional as F
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves, tree_map_only
 
-from vit_trace.memory.attention import attended
-from vit_trace.memory.casts import Casts
+LOWER = (
+    "conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d prelu addmm addmv addr matmul "
+    "__matmul__ __rmatmul__ einsum mm mv linear addbmm baddbmm bmm chain_matmul scaled_dot_product_attention"
+)
+SINGLE = (
+    "acos asin cosh erfinv exp expm1 log log10 log2 log1p reciprocal rsqrt sinh tan pow __pow__ __rpow__ softplus "
+    "layer_norm rms_norm group_norm cosine_similarity nll_loss kl_div l1_loss smooth_l1_loss huber_loss mse_loss "
+    "binary_cross_entropy_with_logits dist cdist renorm logsumexp interpolate"
+)
+SET = "softmax log_softmax cumsum cumprod prod sum vector_norm norm"
+WIDEST = "addcdiv addcmul atan2 bilinear cross dot vdot grid_sample index_put tensordot scatter_add"
+FUSED = 1
+"""What `torch._fused_sdp_choice` answers for a CPU's fused kernel."""
 
 
 class Functions(TorchFunctionMode):
@@ -45,9 +64,7 @@ class Functions(TorchFunctionMode):
                 return func(*args, **kwargs)
         if self.casts is not None:
             args, kwargs = self.casts(func, args, kwargs)
-        if func is F.scaled_dot_product_attention:
-            return attended(*args, **kwargs)
-        return func(*args, **kwargs)
+        return (attended if func is F.scaled_dot_product_attention else func)(*args, **kwargs)
 
 
 @contextmanager
@@ -60,3 +77,104 @@ def body_of_functional() -> Iterator[None]:
         yield
     finally:
         names["has_torch_function"] = kept
+
+
+class Lists(NamedTuple):
+    """Functions by the dtype that their floating arguments get: bfloat16, float32, or the widest among them.
+
+    Those in `set` keep their arguments and give a float32 result, unless the caller chose a dtype.
+    """
+
+    lower: frozenset[Any]
+    single: frozenset[Any]
+    set: frozenset[Any]
+    widest: frozenset[Any]
+
+
+def functions(names: str) -> frozenset[Any]:
+    """The functions of these names in torch, torch.nn.functional, torch.linalg and Tensor."""
+    owners: tuple[Any, ...] = (torch, F, torch.linalg, Tensor)
+    return frozenset(getattr(owner, name) for name in names.split() for owner in owners if hasattr(owner, name))
+
+
+def cuda() -> Lists:
+    return Lists(functions(LOWER), functions(SINGLE), functions(SET), functions(WIDEST))
+
+
+def cpu() -> Lists:
+    """The CPU's, for models of linear layers, convolutions and attention."""
+    return Lists(functions(LOWER), frozenset(), frozenset(), functions("cat stack"))
+
+
+class Casts:
+    """Casts the arguments of one function call after another; parameters once in a forward."""
+
+    def __init__(self, lists: Lists) -> None:
+        self.lists = lists
+        self.cache: dict[int, Tensor] = {}
+
+    def __call__(self, func: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, Any]:
+        """(args, kwargs) as autocast passes them on."""
+        if func in self.lists.lower:
+            return self.cast(args, torch.bfloat16), self.cast(kwargs, torch.bfloat16)
+        if func in self.lists.set and kwargs.get("dtype") is None and args and is_half(args[0]):
+            return args, {**kwargs, "dtype": torch.float32}
+        if func in self.lists.single or (func in self.lists.widest and has_single((args, kwargs))):
+            return self.cast(args, torch.float32), self.cast(kwargs, torch.float32)
+        return args, kwargs
+
+    def cast(self, values: Any, dtype: torch.dtype) -> Any:
+        return tree_map_only(Tensor, lambda tensor: self.one(tensor, dtype), values)
+
+    def one(self, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+        if tensor.dtype is dtype or not tensor.is_floating_point() or tensor.dtype is torch.float64:
+            return tensor
+        kept = dtype is torch.bfloat16 and tensor.requires_grad and tensor.is_leaf and not tensor._is_view()
+        if not kept:
+            return tensor.to(dtype)
+        if id(tensor) not in self.cache:
+            self.cache[id(tensor)] = tensor.to(dtype)
+        return self.cache[id(tensor)]
+
+
+def is_half(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.dtype in (torch.bfloat16, torch.float16)
+
+
+def has_single(values: Any) -> bool:
+    return any(isinstance(leaf, Tensor) and leaf.dtype is torch.float32 for leaf in tree_leaves(values))
+
+
+def attended(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """F.scaled_dot_product_attention, by the kernel that torch chooses for CPU tensors of these shapes."""
+    about: dict[str, Any] = {"dropout_p": dropout_p, "is_causal": is_causal, "scale": scale, "enable_gqa": enable_gqa}
+    if not query.is_meta or chosen_kernel(query, key, value, attn_mask, about) != FUSED:
+        return F.scaled_dot_product_attention(query, key, value, attn_mask, **about)
+    mask = attn_mask
+    if mask is not None and mask.dtype is torch.bool:
+        mask = torch.empty(mask.shape, dtype=query.dtype, device=query.device)  # the kernel adds it
+    kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    out: Tensor = kernel(query, key, value, dropout_p, is_causal, attn_mask=mask, scale=scale)[0]
+    return out
+
+
+def chosen_kernel(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, about: dict[str, Any]) -> int:
+    """The kernel that torch would choose on a CPU."""
+    choose: Callable[..., int] = torch._fused_sdp_choice
+    return choose(*map(stand_in, (query, key, value)), None if mask is None else stand_in(mask), **about)
+
+
+def stand_in(tensor: Tensor) -> Tensor:
+    """A CPU tensor of the same shape and dtype, and contiguous in its last dim if the tensor is; one row, repeated."""
+    dense = tensor.ndim > 0 and tensor.stride(-1) == 1
+    row = torch.empty(tensor.shape[-1:] if dense else (1,), dtype=tensor.dtype, device="cpu")
+    return row.expand(tensor.shape).requires_grad_(tensor.requires_grad)

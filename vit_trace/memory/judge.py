@@ -7,12 +7,11 @@ other paths in torch), batches are tried one by one. The largest batch that is r
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from vit_trace.memory.optimizer import Needs, needs
-from vit_trace.memory.options import OPTIMIZERS, PRECISIONS, Training
+from vit_trace.memory.options import OPTIMIZERS, PRECISIONS, Optimizer, Training
 from vit_trace.memory.report import MemoryReport, Peak, Remedy, StageBytes
 from vit_trace.memory.subject import Subject, Unmeasured
 from vit_trace.memory.tape import Ceiling, Tape, growths, largest_batch
@@ -22,6 +21,23 @@ MOST_BATCHES = 2**24
 """Largest batch searched, in images."""
 
 KEPT = ("parameters", "gradients", "buffers", "inputs", "activations")
+
+
+class Needs(NamedTuple):
+    """What an optimizer adds: bytes of state, and of temporaries while it steps."""
+
+    state: int
+    moment: int
+
+
+def needs(optimizer: Optimizer, trained: int) -> Needs:
+    """For `trained` bytes of parameters that have gradients.
+
+    AdamW keeps two tensors like each of them; its foreach form, which torch takes on a GPU, makes a third one of each
+    for the square root. Its step counters lie on the CPU and are not counted. SGD without momentum keeps nothing and
+    works in place. https://pytorch.org/docs/stable/generated/torch.optim.AdamW.html
+    """
+    return Needs(2 * trained, trained) if optimizer == "adamw" else Needs(0, 0)
 
 
 class Run:
@@ -51,7 +67,7 @@ class Run:
         """Bytes that every batch takes: parameters, buffers, gradients, and what the optimizer needs."""
         tape = self.tape(batch)
         wanted = self.needs(tape)
-        held = tape.trained + sum(bytes_of(tape, "parameters", "buffers"))
+        held = tape.trained + bytes_of(tape, "parameters", "buffers")
         return held + wanted.state + wanted.moment
 
     def bounds(self, batch: int, limit: int) -> list[Ceiling] | None:
@@ -104,8 +120,8 @@ class Run:
             return False
 
 
-def bytes_of(tape: Tape, *kinds: str) -> Iterable[int]:
-    return (size for size, kind in zip(tape.bytes, tape.kinds, strict=True) if kind in kinds)
+def bytes_of(tape: Tape, *kinds: str) -> int:
+    return sum(size for size, kind in zip(tape.bytes, tape.kinds, strict=True) if kind in kinds)
 
 
 def memory_report(target: Target, training: Training, budget: int | None) -> MemoryReport:
@@ -132,44 +148,37 @@ def measured(run: Run, batch: int | None) -> MemoryReport:
     """The report without a budget."""
     tape = run.tape(batch)
     wanted = run.needs(tape)
-    subject = run.subject
     return MemoryReport(
         training=run.training,
         optimizer=OPTIMIZERS[run.training.optimizer],
         precision=PRECISIONS[run.training.precision],
         batch_size=batch,
-        parameters=sum(bytes_of(tape, "parameters")),
-        buffers=sum(bytes_of(tape, "buffers")),
+        parameters=bytes_of(tape, "parameters"),
+        buffers=bytes_of(tape, "buffers"),
         gradients=tape.trained,
         optimizer_state=wanted.state,
-        inputs=sum(bytes_of(tape, "inputs")),
+        inputs=bytes_of(tape, "inputs"),
         activations=tape.saved_bytes,
         dropout_masks=tape.masks,
         first_step=peak_of(tape, Needs(0, wanted.state + wanted.moment), wanted.state),
         peak=peak_of(tape, wanted, 0),
         stages=tuple(by_stage(tape)),
-        recomputed=subject.recomputed() if run.training.checkpointing else (),
+        recomputed=run.subject.recomputed() if run.training.checkpointing else (),
     )
 
 
 def peak_of(tape: Tape, wanted: Needs, new: int) -> Peak:
     """The peak of a step that holds `wanted.state` from the start; the optimizer's step makes `new` bytes of state."""
     most, at = tape.peak()
+    phase, stage = tape.places[tape.events[at]]
+    state, temporary = wanted.state, 0
     if tape.end() + wanted.moment > most:
-        parts = alive(tape, len(tape.events) - 1, wanted.state + new)
-        parts["optimizer's temporaries"] = wanted.moment - new
-        return Peak(tape.end() + wanted.state + wanted.moment, "optimizer step", "", without_zeros(parts))
-    place = tape.places[tape.events[at]]
-    return Peak(most + wanted.state, place.phase, place.stage, without_zeros(alive(tape, at, wanted.state)))
-
-
-def alive(tape: Tape, at: int, state: int) -> dict[str, int]:
-    found = tape.alive_at(at)
-    return {kind: found[kind] for kind in KEPT} | {"optimizer state": state}
-
-
-def without_zeros(parts: dict[str, int]) -> dict[str, int]:
-    return {name: size for name, size in parts.items() if size}
+        most, at = tape.end() + wanted.moment, len(tape.events) - 1
+        phase, stage = "optimizer step", ""
+        state, temporary = wanted.state + new, wanted.moment - new
+    alive = tape.alive_at(at)
+    parts = {kind: alive[kind] for kind in KEPT} | {"optimizer state": state, "optimizer's temporaries": temporary}
+    return Peak(most + wanted.state, phase, stage, {name: size for name, size in parts.items() if size})
 
 
 def by_stage(tape: Tape) -> list[StageBytes]:
@@ -183,9 +192,8 @@ def by_stage(tape: Tape) -> list[StageBytes]:
 
 def measured_remedies(run: Run, batch: int | None, budget: int) -> list[Remedy]:
     """The same run with checkpointing, with autocast, all in bfloat16: each is measured."""
-    training, found = run.training, []
+    training, found, ways = run.training, [], []
     floor = run.floor(batch)
-    ways = []
     if not training.checkpointing and floor <= budget and run.subject.recomputed():
         ways.append(("--checkpointing", replace(training, checkpointing=True)))
     if training.precision == "fp32" and floor <= budget:
@@ -193,8 +201,7 @@ def measured_remedies(run: Run, batch: int | None, budget: int) -> list[Remedy]:
     if training.precision != "bf16" and floor // 2 <= budget:  # bfloat16 halves what every batch takes
         ways.append(("--precision bf16", replace(training, precision="bf16")))
     for flag, changed in ways:
-        same = changed.precision == training.precision
-        other = Run(run.target, changed, run.subject if same else None)
+        other = Run(run.target, changed, run.subject if changed.precision == training.precision else None)
         try:
             peak = other.peak(batch)
             most = 0 if batch is None else other.largest(batch, budget)

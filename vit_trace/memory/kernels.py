@@ -18,7 +18,6 @@ from vit_trace.record.meta.core import (
     FLOATS,
     HALVES,
     NUMBERS,
-    Unsure,
     broadcast,
     elementwise,
     fresh,
@@ -28,10 +27,6 @@ from vit_trace.record.meta.core import (
 )
 
 Kernel = Callable[..., Any]
-
-
-def addmm(bias: Any, a: Any, b: Any, *, beta: float = 1, alpha: float = 1) -> Tensor:
-    return contract.addmm(bias, a, b, beta=beta, alpha=alpha)
 
 
 def added(a: Any, b: Any, *, alpha: float = 1) -> Tensor:
@@ -106,11 +101,8 @@ def averaged(x: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = Non
     return reduce.mean(sure_float(x), dim, keepdim, dtype=dtype)
 
 
-def select_backward(grad: Any, shape: Sequence[int], dim: int, index: int) -> Tensor:
-    return fresh(tuple(shape), sure_float(grad).dtype)
-
-
-def slice_backward(grad: Any, shape: Sequence[int], dim: int, start: int, end: int, step: int) -> Tensor:
+def part_backward(grad: Any, shape: Sequence[int], dim: int, *part: int) -> Tensor:
+    """select_backward, slice_backward"""
     return fresh(tuple(shape), sure_float(grad).dtype)
 
 
@@ -126,30 +118,22 @@ def kernels() -> dict[Any, Kernel]:
         aten._to_copy.default: cast,
         aten.mm.default: contract.mm,
         aten.bmm.default: contract.bmm,
-        aten.addmm.default: addmm,
+        aten.addmm.default: contract.addmm,
         aten.add.Tensor: added,
-        aten.mul.Tensor: multiplied,
-        aten.mul.Scalar: multiplied,
-        aten.div.Scalar: multiplied,
-        aten.add_.Tensor: in_place,
-        aten.mul_.Tensor: in_place,
-        aten.div_.Tensor: in_place,
-        aten.div_.Scalar: in_place,
+        **dict.fromkeys((aten.mul.Tensor, aten.mul.Scalar, aten.div.Scalar), multiplied),
+        **dict.fromkeys((aten.add_.Tensor, aten.mul_.Tensor, aten.div_.Tensor, aten.div_.Scalar), in_place),
         aten.bernoulli_.float: in_place,
-        aten.empty_like.default: like,
-        aten.ones_like.default: like,
+        **dict.fromkeys((aten.empty_like.default, aten.ones_like.default), like),
         aten.native_layer_norm.default: layer_norm,
         aten.native_layer_norm_backward.default: layer_norm_backward,
         aten._softmax.default: softmax,
         aten._softmax_backward_data.default: softmax_backward,
         aten.gelu.default: gelu,
         aten.gelu_backward.default: gelu_backward,
-        aten.sum.default: summed,
-        aten.sum.dim_IntList: summed,
+        **dict.fromkeys((aten.sum.default, aten.sum.dim_IntList), summed),
         aten.mean.dim: averaged,
         aten.cat.default: arrange.cat,
-        aten.select_backward.default: select_backward,
-        aten.slice_backward.default: slice_backward,
+        **dict.fromkeys((aten.select_backward.default, aten.slice_backward.default), part_backward),
     }
 
 
@@ -167,9 +151,7 @@ class Kernels:
         torch._C._set_grad_enabled(False)  # rules are for tensors without grad: here autograd is already done
         try:
             return rule(*args, **kwargs)
-        except Unsure:
-            return func(*args, **kwargs)
-        except Exception:  # a rule that fails on its arguments is unsure too
+        except Exception:  # Unsure, or a rule that fails on its arguments
             return func(*args, **kwargs)
         finally:
             torch._C._set_grad_enabled(grad)

@@ -111,7 +111,7 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.drop(key, number)
         number = len(self.bytes)
         self.live[key] = number
-        self.references[number] = weakref.ref(storage, partial(self.gone, key, number))
+        self.references[number] = weakref.ref(storage, partial(self.drop, key, number))
         self.bytes.append(size)
         self.kinds.append(kind)
         self.moments.append(self.where.now())
@@ -121,10 +121,7 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for tensor in tensors:
             self.add(tensor, kind)
 
-    def gone(self, key: int, number: int, reference: object) -> None:
-        self.drop(key, number)
-
-    def drop(self, key: int, number: int) -> None:
+    def drop(self, key: int, number: int, reference: object = None) -> None:
         if self.live.get(key) == number:
             del self.live[key]
             self.references.pop(number, None)

@@ -1,20 +1,26 @@
-"""Makes a target ready to be measured at any batch: its model without memory, at a precision, on the first rung that
-can run it. Whatever the model raises is raised as `Unmeasured` with its words.
+"""Runs training steps of a target without memory, at any batch: forward, the sum of the outputs as loss, backward.
+
+The model has a precision and runs on the first rung that can run it. Whatever it raises is raised as `Unmeasured` with
+its words.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
+from functools import partial, reduce
+from operator import add
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from vit_trace.memory.blocks import blocks, checkpointed
-from vit_trace.memory.casts import Casts, cuda
-from vit_trace.memory.functions import Functions
+from vit_trace.memory.functions import Casts, Functions, cuda
+from vit_trace.memory.kernels import Kernels
+from vit_trace.memory.meter import Meter, Where
 from vit_trace.memory.options import Precision
-from vit_trace.memory.step import NoGradient, run_step
 from vit_trace.memory.tape import Tape
 from vit_trace.record.build.anyhow import build_anyhow, change_tensors
 from vit_trace.record.rungs import RUNGS, Ready, Rung, Runnable
@@ -26,6 +32,10 @@ WITHOUT_MEMORY = [rung for rung in RUNGS if rung.device != "cpu"]
 
 class Unmeasured(Exception):
     """The training step could not be run without memory; says why."""
+
+
+class NoGradient(Exception):
+    """The model's output needs no gradient: there is nothing to train."""
 
 
 class Subject:
@@ -87,8 +97,7 @@ class Subject:
         if self.precision == "bf16":
             args, kwargs = tree_map_only(Tensor, narrow, (args, kwargs))
         functions = Functions(Casts(cuda()) if self.precision == "bf16-mixed" else None)
-        with ExitStack() as stack:
-            stack.enter_context(checkpointed(model, functions.on) if checkpointing else nullcontext())
+        with checkpointed(model, functions.on) if checkpointing else nullcontext():
             return run_step(model, (args, kwargs), batch, functions.on)
 
 
@@ -110,3 +119,61 @@ def narrow_model(model: nn.Module) -> None:
         return done[id(tensor)]
 
     change_tensors(model, convert)
+
+
+def run_step(
+    model: nn.Module, fed: Inputs, batch: int, around: Callable[[], Any] = nullcontext, rules: bool = True
+) -> Tape:
+    """The tape of one forward and backward, with the sum of the outputs as loss. Raises what the model raises.
+
+    Args:
+        batch: images in the batch, for the tape.
+        around: a context for the forward, such as autocast.
+        rules: compute kernels by rule where there is one.
+
+    Raises:
+        NoGradient: no output needs a gradient.
+    """
+    where = Where(model)
+    meter = Meter(where, Kernels(rules))
+    meter.add_all(model.parameters(), "parameters")
+    meter.add_all(model.buffers(), "buffers")
+    meter.add_all((leaf for leaf in tree_leaves(fed) if isinstance(leaf, Tensor)), "inputs")
+    with ExitStack() as stack:
+        stack.callback(model.zero_grad)
+        where.hook(stack)
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                hook = parameter.register_post_accumulate_grad_hook(partial(mark_gradient, meter))  # type: ignore[no-untyped-call]
+                stack.callback(hook.remove)
+        stack.enter_context(torch.enable_grad())
+        stack.enter_context(meter)
+        with torch.autograd.graph.saved_tensors_hooks(meter.save, lambda tensor: tensor), around():
+            args, kwargs = fed
+            out = model(*args, **kwargs)
+        loss = loss_of(out)
+        loss.backward()  # type: ignore[no-untyped-call]
+        tape = meter.tape(batch, trained(model))
+        del out, loss
+    return tape
+
+
+def trained(model: nn.Module) -> int:
+    """Bytes of the parameters that have a gradient."""
+    held = (parameter for parameter in model.parameters() if parameter.grad is not None)
+    return sum(parameter.numel() * parameter.element_size() for parameter in held)
+
+
+def mark_gradient(meter: Meter, parameter: Tensor) -> None:
+    if parameter.grad is not None:
+        meter.set_kind(parameter.grad, "gradients")
+
+
+def loss_of(out: Any) -> Tensor:
+    """The sum of all outputs that need a gradient. Raises NoGradient."""
+    leaves = tree_leaves(list(out.values()) if isinstance(out, dict) else out)
+    outputs = (leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.requires_grad and leaf.is_floating_point())
+    sums = [leaf.sum() for leaf in outputs]
+    if not sums:
+        raise NoGradient
+    return reduce(add, sums)

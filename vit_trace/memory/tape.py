@@ -7,8 +7,8 @@ image, and so does what is alive at each event. The peak at any batch is the lar
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import NamedTuple
 
 
@@ -56,32 +56,26 @@ class Tape:
             found[stage] += self.bytes[number]
         return dict(found)
 
-    def alive(self) -> Iterator[tuple[int, int]]:
-        """(event, bytes alive after it)."""
-        total = 0
-        for event in self.events:
-            total += self.bytes[event] if event >= 0 else -self.bytes[~event]
-            yield event, total
+    def alive(self) -> list[int]:
+        """Bytes alive after each event."""
+        return list(accumulate(self.bytes[event] if event >= 0 else -self.bytes[~event] for event in self.events))
 
     def peak(self) -> PeakAt:
         """The first event after which most is alive."""
-        best = PeakAt(0, 0)
-        for place, (_, total) in enumerate(self.alive()):
-            if total > best.bytes:
-                best = PeakAt(total, place)
-        return best
+        alive = self.alive()
+        most = max(alive, default=0)
+        return PeakAt(most, alive.index(most)) if most > 0 else PeakAt(0, 0)
 
     def end(self) -> int:
         """Bytes alive at the end: parameters, buffers, inputs, gradients, outputs."""
-        made = sum(self.bytes[event] for event in self.events if event >= 0)
-        return made - sum(self.bytes[~event] for event in self.events if event < 0)
+        return self.alive()[-1]
 
     def alive_at(self, last: int) -> Counter[str]:
         """Bytes by kind after an event."""
         found: Counter[str] = Counter()
         for event in self.events[: last + 1]:
-            number = event if event >= 0 else ~event
-            found[self.kinds[number]] += self.bytes[number] if event >= 0 else -self.bytes[number]
+            number, sign = (event, 1) if event >= 0 else (~event, -1)
+            found[self.kinds[number]] += sign * self.bytes[number]
         return found
 
 
@@ -113,23 +107,13 @@ def growths(one: Tape, other: Tape) -> list[Growth] | None:
             return None
         each = (b - a) // step
         sizes.append(Growth(a - each * one.batch, each))
-    fixed = each = 0
-    found = []
-    for event in one.events:
-        sign, size = (1, sizes[event]) if event >= 0 else (-1, sizes[~event])
-        fixed, each = fixed + sign * size.fixed, each + sign * size.each
-        found.append(Growth(fixed, each))
-    return found
+    changes = (sizes[event] if event >= 0 else Growth(*(-part for part in sizes[~event])) for event in one.events)
+    return list(accumulate(changes, lambda total, more: Growth(total.fixed + more.fixed, total.each + more.each)))
 
 
 def largest_batch(bounds: list[Ceiling]) -> int | None:
     """The largest batch at which everything keeps to its limit; 0 where none does, None where every one does."""
-    best: int | None = None
-    for growth, limit in bounds:
-        if growth.each <= 0:
-            if growth.fixed > limit:
-                return 0
-            continue
-        here = max((limit - growth.fixed) // growth.each, 0)
-        best = here if best is None else min(best, here)
-    return best
+    if any(growth.each <= 0 and growth.fixed > limit for growth, limit in bounds):
+        return 0
+    fitting = (max((limit - growth.fixed) // growth.each, 0) for growth, limit in bounds if growth.each > 0)
+    return min(fitting, default=None)

@@ -9,8 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vit_trace.base.words import bytes_text
-from vit_trace.memory.report import MemoryReport
-from vit_trace.memory.verdict import budget_text, peak_words
+from vit_trace.memory.report import MemoryReport, budget_text, peak_words
 from vit_trace.render import theme
 from vit_trace.render.cells import borderless
 from vit_trace.render.diagnostics import STYLES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import isqrt
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec import Struct
 
@@ -12,6 +12,8 @@ from vit_trace.base.roles import ROLES
 from vit_trace.weights.data import Checkpoint
 from vit_trace.weights.layouts import AXES, block_of, part_of
 from vit_trace.weights.naming import Named, recognised
+
+Sides = tuple[int, int]
 
 CHANNELS = (3, 1, 4)
 """Channels of images, the usual first."""
@@ -34,11 +36,11 @@ class Description(Struct, frozen=True):
     mlp_dim: int | None = None
     gated: bool = False
     channels: int | None = None
-    patch: tuple[int, int] | None = None
+    patch: Sides | None = None
     positions: int | None = None
     extra: int = 0
-    grid: tuple[int, int] | None = None
-    image: tuple[int, int] | None = None
+    grid: Sides | None = None
+    image: Sides | None = None
     cls: bool = False
     dist: bool = False
     registers: int = 0
@@ -61,20 +63,6 @@ def description(named: Named, config: Mapping[str, Any] | None = None) -> Descri
     return Describer(named, config or {}).description()
 
 
-class Patches(NamedTuple):
-    """Input channels, and the height and width of a patch."""
-
-    channels: int | None
-    size: tuple[int, int] | None
-
-
-class Grid(NamedTuple):
-    """Positions that are not patches, and the rows and columns of patches."""
-
-    extra: int
-    sides: tuple[int, int] | None
-
-
 class Describer:
     """Reads sizes off the tensors of one model; `how` and `assumed` as in a Description."""
 
@@ -87,9 +75,9 @@ class Describer:
 
     def description(self) -> Description:
         sizes, parts = self.sizes, self.parts
-        patches = self.patches()
-        grid = self.grid(patches.size)
-        image = self.image(grid.sides, patches.size)
+        channels, patch = self.patches()
+        extra, grid = self.grid(patch)
+        image = self.image(grid, patch)
         narrow = self.size("fc2.weight", 1)
         if "classes" not in sizes:
             self.how["classes"] = "it has no classification head"
@@ -102,11 +90,11 @@ class Describer:
             inner=sizes["inner"],
             mlp_dim=narrow,
             gated=narrow is not None and (sizes.get("mlp_dim") == 2 * narrow or "gate.weight" in parts),
-            channels=patches.channels,
-            patch=patches.size,
+            channels=channels,
+            patch=patch,
             positions=sizes.get("positions"),
-            extra=grid.extra,
-            grid=grid.sides,
+            extra=extra,
+            grid=grid,
             image=image,
             cls="cls" in parts,
             dist="dist" in parts,
@@ -124,44 +112,43 @@ class Describer:
         shapes = (piece.shape for role, piece in self.named.pieces.items() if part_of(role) == part)
         return next((shape[axis] for shape in shapes if len(shape) > axis), None)
 
-    def patches(self) -> Patches:
+    def patches(self) -> tuple[int | None, Sides | None]:
         """Channels and patch size, from the convolution or from the width of a flattened patch."""
         weight = self.named.pieces.get("patch.weight")
         if weight is not None and len(weight.shape) == 4:
-            return Patches(weight.shape[1], (weight.shape[2], weight.shape[3]))
+            return weight.shape[1], (weight.shape[2], weight.shape[3])
         flat = self.sizes.get("patch_dim", 0)
         for channels in CHANNELS:
             side = isqrt(flat // channels)
             if side and channels * side * side == flat:
-                self.how["patch"] = (
-                    f"a patch has {flat} numbers = {channels}·{side}·{side}, if it has {channels} channels"
-                )
+                product = f"{channels}·{side}·{side}"
+                self.how["patch"] = f"a patch has {flat} numbers = {product}, if it has {channels} channels"
                 self.assumed = ("channels", "patch")
-                return Patches(channels, (side, side))
+                return channels, (side, side)
         self.how["patch"] = f"a flattened patch has {flat} numbers, which is not a square of {CHANNELS[0]} channels"
-        return Patches(None, None)
+        return None, None
 
-    def grid(self, patch: tuple[int, int] | None) -> Grid:
-        """The grid of the config's image size, else a square one."""
+    def grid(self, patch: Sides | None) -> tuple[int, Sides | None]:
+        """Positions besides the patches, and the grid of patches: as the config says, else a square."""
         positions = self.sizes.get("positions")
         if positions is None:
             self.how["image"] = "it has no learned position embedding, so it takes any image size"
-            return Grid(0, None)
+            return 0, None
         own = ("cls" in self.parts) + ("dist" in self.parts)
         most = own + self.sizes.get("registers", 0)
         side = self.config.get("image_size")
         if isinstance(side, (list, tuple)) and len(side) == 2 and patch and all(isinstance(one, int) for one in side):
             sides = side[0] // patch[0], side[1] // patch[1]
             if 0 <= positions - sides[0] * sides[1] <= most:
-                return Grid(positions - sides[0] * sides[1], sides)
+                return positions - sides[0] * sides[1], sides
         for extra in dict.fromkeys((own, 0, most, 1, 2)):
             root = isqrt(max(positions - extra, 0))
             if root and root * root == positions - extra and extra <= most:
-                return Grid(extra, (root, root))
+                return extra, (root, root)
         self.how["image"] = f"{positions} positions are not a square grid, with or without class token"
-        return Grid(own, None)
+        return own, None
 
-    def image(self, grid: tuple[int, int] | None, patch: tuple[int, int] | None) -> tuple[int, int] | None:
+    def image(self, grid: Sides | None, patch: Sides | None) -> Sides | None:
         if grid and patch:
             return grid[0] * patch[0], grid[1] * patch[1]
         if grid is None and isinstance(side := self.config.get("image_size"), int):

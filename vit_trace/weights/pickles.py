@@ -17,11 +17,7 @@ MAX_OPERATIONS = 2_000_000
 
 
 class Unsafe(Exception):
-    """The pickle names something that loading would call; `name` is its full name."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.name = name
+    """The pickle names something that loading would call; the message is its full name."""
 
 
 class TooLong(Exception):
@@ -82,20 +78,15 @@ class Machine:
         elif name not in ("PROTO", "FRAME"):
             raise Broken(f"the operation {name}, which torch does not write")
 
-    # -- memo, stack ---------------------------------------------------------------------------------------------
-
-    def put(self, place: int) -> None:
+    def put(self, place: Any) -> None:
         self.memo[int(place)] = self.stack[-1]
 
-    def get(self, place: int) -> None:
+    def get(self, place: Any) -> None:
         self.stack.append(self.memo[int(place)])
 
-    # -- containers ----------------------------------------------------------------------------------------------
-
     def extend(self, values: list[Any]) -> None:
-        target = self.stack[-1]
-        if isinstance(target, list):
-            target.extend(values)
+        if isinstance(self.stack[-1], list):
+            self.stack[-1].extend(values)
 
     def update(self, values: list[Any]) -> None:
         """Only plain keys are kept."""
@@ -130,10 +121,6 @@ REFUSED = set("INST OBJ EXT1 EXT2 EXT4".split())
 """Operations that call something which GLOBAL does not name."""
 
 
-def global_named(machine: Machine, argument: str) -> None:
-    machine.named(*argument.split(" ", 1))
-
-
 def stack_global(machine: Machine, _: Any) -> None:
     name, module = machine.pop(), machine.pop()
     if not isinstance(name, str) or not isinstance(module, str):
@@ -141,14 +128,9 @@ def stack_global(machine: Machine, _: Any) -> None:
     machine.named(module, name)
 
 
-def drop(value: Any) -> None:
-    """Does nothing."""
-
-
 def tuple_of(count: int) -> Callable[[Machine, Any], None]:
     def step(machine: Machine, _: Any) -> None:
-        values = tuple([machine.pop() for _ in range(count)][::-1])
-        machine.stack.append(values)
+        machine.stack.append(tuple([machine.pop() for _ in range(count)][::-1]))
 
     return step
 
@@ -169,37 +151,27 @@ def dictionary(machine: Machine, _: Any) -> None:
     machine.update(values)
 
 
-STEPS: dict[str, Callable[[Machine, Any], None]] = {
+STEPS: dict[str, Callable[[Machine, Any], object]] = {
     "MARK": lambda machine, _: machine.stack.append(MARK),
-    "POP": lambda machine, _: drop(machine.stack.pop()),
-    "POP_MARK": lambda machine, _: drop(machine.marked()),
+    "POP": lambda machine, _: machine.stack.pop(),
+    "POP_MARK": lambda machine, _: machine.marked(),
     "DUP": lambda machine, _: machine.stack.append(machine.stack[-1]),
-    "EMPTY_LIST": lambda machine, _: machine.stack.append([]),
     "EMPTY_DICT": lambda machine, _: machine.stack.append({}),
-    "EMPTY_SET": lambda machine, _: machine.stack.append([]),
-    "LIST": lambda machine, _: machine.stack.append(machine.marked()),
-    "FROZENSET": lambda machine, _: machine.stack.append(machine.marked()),
+    **dict.fromkeys(("EMPTY_LIST", "EMPTY_SET"), lambda machine, _: machine.stack.append([])),
+    **dict.fromkeys(("LIST", "FROZENSET"), lambda machine, _: machine.stack.append(machine.marked())),
     "TUPLE": lambda machine, _: machine.stack.append(tuple(machine.marked())),
-    "TUPLE1": tuple_of(1),
-    "TUPLE2": tuple_of(2),
-    "TUPLE3": tuple_of(3),
+    **{f"TUPLE{count}": tuple_of(count) for count in (1, 2, 3)},
     "DICT": dictionary,
     "APPEND": lambda machine, _: machine.extend([machine.pop()]),
-    "APPENDS": lambda machine, _: machine.extend(machine.marked()),
-    "ADDITEMS": lambda machine, _: machine.extend(machine.marked()),
+    **dict.fromkeys(("APPENDS", "ADDITEMS"), lambda machine, _: machine.extend(machine.marked())),
     "SETITEM": set_item,
     "SETITEMS": lambda machine, _: machine.update(machine.marked()),
-    "PUT": lambda machine, place: machine.put(place),
-    "BINPUT": lambda machine, place: machine.put(place),
-    "LONG_BINPUT": lambda machine, place: machine.put(place),
+    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), Machine.put),
     "MEMOIZE": lambda machine, _: machine.put(len(machine.memo)),
-    "GET": lambda machine, place: machine.get(place),
-    "BINGET": lambda machine, place: machine.get(place),
-    "LONG_BINGET": lambda machine, place: machine.get(place),
-    "GLOBAL": global_named,
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), Machine.get),
+    "GLOBAL": lambda machine, argument: machine.named(*argument.split(" ", 1)),
     "STACK_GLOBAL": stack_global,
-    "REDUCE": Machine.reduce,
-    "NEWOBJ": Machine.reduce,
+    **dict.fromkeys(("REDUCE", "NEWOBJ"), Machine.reduce),
     "BINPERSID": Machine.persistent,
     "BUILD": set_state,
 }

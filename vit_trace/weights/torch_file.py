@@ -93,7 +93,7 @@ def guarded(path: str, stream: BinaryIO) -> Any:
     try:
         return unpickled(stream)
     except Unsafe as unsafe:
-        raise unsafe_pickle(path, cut(unsafe.name, 100)) from None
+        raise unsafe_pickle(path, cut(str(unsafe), 100)) from None
     except TooLong:
         raise too_large(path, "its pickle has more operations than a checkpoint needs") from None
     except Broken as broken:
