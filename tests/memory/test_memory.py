@@ -16,7 +16,8 @@ from torch.distributed._tools.mem_tracker import MemTracker
 from vit_trace.base.refused import Refused
 from vit_trace.config import load
 from vit_trace.memory.blocks import blocks, checkpointed
-from vit_trace.memory.functions import Casts, Functions, cpu, cuda
+from vit_trace.memory.functions import LOWER, Casts, Functions, Lists, cuda
+from vit_trace.memory.functions import functions as functions_of
 from vit_trace.memory.judge import Run, memory_report, needs
 from vit_trace.memory.options import Training, budget_of, training_of
 from vit_trace.memory.subject import Unmeasured, loss_of, run_step
@@ -70,6 +71,11 @@ MODELS = {
     "hugging face deit": (partial(huggingface, "DeiT"), (2, 3, 32, 32)),
 }  # fmt: skip
 TRACKED = ["built-in", "timm vit", "timm swin", "torchvision vit", "hugging face vit"]
+
+
+def cpu():
+    """Autocast's lists for a CPU, for models of linear layers, convolutions and attention."""
+    return Lists(functions_of(LOWER), frozenset(), frozenset(), functions_of("cat stack"))
 
 
 def without_memory(make, shape, casts=None, checkpointing=False, rules=True):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from vit_trace.base.trace import Stage, Trace
+from vit_trace.base.trace import Parameter, Stage, TensorSpec, Trace
 from vit_trace.base.words import name_range
 from vit_trace.dims.formula import Formula, Name, Number, Product, Sum, evaluate, symbols, terms
-from vit_trace.dims.values import ValuesError, bindings, parsed
+from vit_trace.dims.values import ValuesError, bindings, knob_of, parsed
 
 
 @dataclass(frozen=True)
@@ -31,16 +31,12 @@ class Doubled:
 
 def meanings(trace: Trace, size: int) -> tuple[Meaning, ...]:
     """The meanings of a size in this model, one per formula, in the order of the data flow."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[str, None]] = {}
     for formula, place in stands(trace, size):
-        places = found.setdefault(formula, [])
-        if place not in places:
-            places.append(place)
+        found.setdefault(formula, {})[place] = None
     values = {name: symbol.value for name, symbol in trace.symbols.items()}
-    return tuple(
-        Meaning(formula, with_numbers(parsed(formula), values), tuple(merged(places)))
-        for formula, places in found.items()
-    )
+    numbers = {formula: with_numbers(parsed(formula), values) for formula in found}
+    return tuple(Meaning(formula, numbers[formula], tuple(merged(places))) for formula, places in found.items())
 
 
 def stands(trace: Trace, size: int) -> Iterator[tuple[str, str]]:
@@ -49,17 +45,11 @@ def stands(trace: Trace, size: int) -> Iterator[tuple[str, str]]:
         if record.value == size:
             name = f"{record.module}.{record.name}" if record.module else record.name
             yield record.formula or str(size), f"{name} (constructor)"
-    for stage in trace.stages:
-        for spec in stage.outputs:
-            yield from (
-                (dim, stage.name or "the model")
-                for dim, axis in zip(spec.dims, spec.shape, strict=True)
-                if axis == size
-            )
-    for parameter in trace.parameters:
-        for dim, axis in zip(parameter.dims, parameter.shape, strict=True):
-            if axis == size:
-                yield dim, parameter.name
+    tensors: list[tuple[str, TensorSpec | Parameter]] = []
+    tensors += ((stage.name or "the model", spec) for stage in trace.stages for spec in stage.outputs)
+    tensors += ((parameter.name, parameter) for parameter in trace.parameters)
+    for place, sized in tensors:
+        yield from ((dim, place) for dim, axis in zip(sized.dims, sized.shape, strict=True) if axis == size)
 
 
 def sizes(trace: Trace) -> list[int]:
@@ -69,12 +59,12 @@ def sizes(trace: Trace) -> list[int]:
     return sorted(found | {record.value for record in trace.construction if isinstance(record.value, int)})
 
 
-def merged(places: list[str]) -> list[str]:
+def merged(places: Iterable[str]) -> list[str]:
     """The places, those that differ only in numbers as one: layers.0…5.fn.to_qkv."""
     groups: dict[str, list[str]] = {}
-    for place in places:
-        groups.setdefault(re.sub(r"\d+|#\d+", "*", re.sub(r"#\d+", "", place)), []).append(place)
-    return [name_range(*(re.sub(r"#\d+", "", group[at]) for at in (0, -1))) for group in groups.values()]
+    for place in (re.sub(r"#\d+", "", place) for place in places):
+        groups.setdefault(re.sub(r"\d+", "*", place), []).append(place)
+    return [name_range(group[0], group[-1]) for group in groups.values()]
 
 
 def with_numbers(formula: Formula, values: Mapping[str, int]) -> str:
@@ -103,7 +93,7 @@ def doublings(trace: Trace, formulas: list[str]) -> tuple[Doubled, ...]:
     knobs: dict[str, list[str]] = {}
     for name, symbol in trace.symbols.items():
         if symbol.formula is None:
-            knobs.setdefault((symbol.hyperparameter or name).split("[")[0], []).append(name)
+            knobs.setdefault(knob_of(symbol) or name, []).append(name)
     values = {name: symbol.value for name, symbol in trace.symbols.items()}
     found = []
     for knob, names in knobs.items():
@@ -112,8 +102,8 @@ def doublings(trace: Trace, formulas: list[str]) -> tuple[Doubled, ...]:
         except ValuesError:
             continue
         sizes = {text: evaluate(parsed(text), doubled) for text in formulas}
-        changed = {text: size for text, size in sizes.items() if size != evaluate(parsed(text), values)}
-        found.append(Doubled(knob, changed))
+        now = {text: evaluate(parsed(text), values) for text in formulas}
+        found.append(Doubled(knob, {text: size for text, size in sizes.items() if size != now[text]}))
     return tuple(found)
 
 

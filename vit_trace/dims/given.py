@@ -41,21 +41,16 @@ def image_of(trace: Trace) -> tuple[int, ...] | None:
 def both(known: Mapping[str, Symbol], here: Mapping[str, int], changed: set[str]) -> dict[str, Symbol]:
     """The symbols of the given input, then, as `…_model`, those of the model that differ."""
     dependent = set(changed)
+    found = dict(known)
     for name, symbol in known.items():
         if symbol.formula is not None and symbols(parsed(symbol.formula)) & dependent:
             dependent.add(name)
-    found: dict[str, Symbol] = {}
-    for name, symbol in known.items():
-        found[name] = symbol
         if name in here and here[name] != symbol.value:
             found[name] = replace(symbol, value=here[name], hyperparameter=None if name in changed else "batch_size")
         elif name in dependent and symbol.formula is not None:
             values = {one: held.value for one, held in found.items()}
             found[name] = replace(symbol, value=evaluate(parsed(symbol.formula), values))
-    for name in known:
-        if name in dependent:
-            found[name + ENDING] = of_model(known[name], dependent)
-    return found
+    return found | {name + ENDING: of_model(known[name], dependent) for name in known if name in dependent}
 
 
 def of_model(symbol: Symbol, dependent: set[str]) -> Symbol:

@@ -67,24 +67,17 @@ class Shorten(SpecChange):
         self.done: dict[str, str] = {}
 
     def dim(self, text: str) -> str:
-        if "//" not in text:
-            return text
         if text not in self.done:
-            self.done[text] = str(rewrite(parse(text), self.names))
+            self.done[text] = str(rewrite(parse(text), self.names)) if "//" in text else text
         return self.done[text]
 
     def sized(self, record: Sized, others: Sequence[Sized | None]) -> Sized:
-        if not any("//" in dim for dim in record.dims):
-            return record
-        return replace(record, dims=tuple(map(self.dim, record.dims)))
+        short = any("//" in dim for dim in record.dims)
+        return replace(record, dims=tuple(map(self.dim, record.dims))) if short else record
 
     def quantity(self, record: Construction, others: Sequence[Construction | None]) -> Construction:
-        if record.formula is None or "//" not in record.formula:
-            return record
-        return replace(record, formula=", ".join(map(self.dim, split_formulas(record.formula))))
-
-
-# -- names ---------------------------------------------------------------------------------------------------------
+        parts = split_formulas(record.formula) if record.formula and "//" in record.formula else ()
+        return replace(record, formula=", ".join(map(self.dim, parts))) if parts else record
 
 
 def image_side(formula: Formula) -> str:
@@ -94,19 +87,14 @@ def image_side(formula: Formula) -> str:
 
 
 def kind_of(formula: Formula) -> str:
-    """What stands before h or w in a quotient's name: "n" for a count of windows, "win" for the side of one.
-
-    A quotient counts windows if it divides by one.
-    """
+    """What stands before h or w in a quotient's name: "win" for the side of a window, "n" where it divides by one."""
     if isinstance(formula, Least):
         return "win"
-    windows = isinstance(formula, Quotient) and any("window" in name for name in symbols(formula.bottom))
-    return "n" if windows else ""
+    return "n" if isinstance(formula, Quotient) and "window" in str(formula.bottom) else ""
 
 
 def choose_names(values: Mapping[Formula, int], taken: set[str]) -> dict[Formula, str]:
-    """A name for each quotient: h, w, t with the number of the stage, nh and nw where it counts windows, winh and winw
-    where it is the side of a window that fits.
+    """A name for each quotient: what `kind_of` says, then h, w or t, then the stage's number.
 
     Rows and columns that are made the same way get the same number.
     """
@@ -133,5 +121,4 @@ def for_any_side(formula: Formula) -> str:
 
 
 def meaning_of(formula: Formula) -> str:
-    what = SIDES[image_side(formula)][1]
-    return f"{what} of {OF_KIND[kind_of(formula)]}"
+    return f"{SIDES[image_side(formula)][1]} of {OF_KIND[kind_of(formula)]}"

@@ -7,7 +7,9 @@ is UNKNOWN at other values, never the old number.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from difflib import get_close_matches
 from functools import cache
 from math import prod
@@ -45,6 +47,11 @@ class ValuesError(ValueError):
 @cache
 def parsed(text: str) -> Formula:
     return parse(text)
+
+
+def knob_of(symbol: Symbol) -> str:
+    """The hyperparameter that gives a symbol its value, without the place in it; "" where none does."""
+    return (symbol.hyperparameter or "").partition("[")[0]
 
 
 def require_multiples(known: Mapping[str, Symbol], values: Mapping[str, int]) -> None:
@@ -111,10 +118,10 @@ def symbols_of(known: Mapping[str, Symbol], name: str, found: re.Match[str]) -> 
             raise ValuesError(f"{name} follows from {formula}", f"set {', '.join(sorted(settable(known, name)))}")
         targets = [name]
     else:
-        pair = [symbol for symbol, value in known.items() if (value.hyperparameter or "").split("[")[0] == name]
+        pair = (symbol for symbol, value in known.items() if knob_of(value) == name)
         targets = sorted(pair, key=lambda symbol: known[symbol].hyperparameter or "")
     if not targets:
-        names = {*known, *((symbol.hyperparameter or "").split("[")[0] for symbol in known.values())} - {""}
+        names = {*known, *map(knob_of, known.values())} - {""}
         near = get_close_matches(name, sorted(names), 1)
         help = f"did you mean {near[0]}?" if near else f"one of {', '.join(sorted(names))}"
         raise ValuesError(f"{name}: no formula of this trace uses it", help)
@@ -125,10 +132,11 @@ def symbols_of(known: Mapping[str, Symbol], name: str, found: re.Match[str]) -> 
 
 def settable(known: Mapping[str, Symbol], name: str) -> set[str]:
     """The names to set for a symbol to change: its own, or those it finally follows from."""
-    formula = known[name].formula if name in known else None
+    if name not in known:
+        return {name}
+    formula = known[name].formula
     if formula is None:
-        hyperparameter = known[name].hyperparameter if name in known else None
-        return {(hyperparameter or name).split("[")[0]}
+        return {knob_of(known[name]) or name}
     return set().union(*(settable(known, inner) for inner in symbols(parsed(formula))))
 
 
@@ -185,22 +193,18 @@ class Evaluation(SpecChange):
 
     def source(self, listed: Listed) -> Listed:
         """A function's lines with what they make at the new values."""
-        lines = (replace(line, notes=tuple(map(self.note, line.notes))) for line in listed.lines)
-        return replace(listed, lines=tuple(lines))
+        lines = tuple(replace(line, notes=tuple(map(self.note, line.notes))) for line in listed.lines)
+        return replace(listed, lines=lines)
 
     def note(self, note: Note) -> Note:
         """A note at the new values; a number without a formula is shown as ?."""
-        value = "?" if note.value else ""
-        if note.value and note.formula:
-            value = ", ".join(map(str, self.each(note.formula)))
-        return replace(note, tensors=map_tensors(self, note.tensors), value=value)
+        value = ", ".join(map(str, self.each(note.formula))) if note.formula else "?"
+        return replace(note, tensors=map_tensors(self, note.tensors), value=value if note.value else "")
 
 
 def hyperparameters_at(trace: Trace, values: Mapping[str, int]) -> dict[str, Value]:
     """The target's hyperparameters at the new values."""
-    found = {
-        name: list(value) if isinstance(value, list) else value for name, value in trace.target.hyperparameters.items()
-    }
+    found = deepcopy(trace.target.hyperparameters)
     for name, symbol in trace.symbols.items():
         knob, bracket, axis = (symbol.hyperparameter or "").partition("[")
         held = found.get(knob)
@@ -219,9 +223,7 @@ def counted(stage: Stage, before: Mapping[str, int], after: Mapping[str, int]) -
 
 def values_held(parameters: tuple[Parameter, ...]) -> dict[str, int]:
     """The number of values in the parameters of each module; a parameter of unknown size counts as 0."""
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     for parameter in parameters:
-        module = parameter.name.rpartition(".")[0]
-        count = 0 if UNKNOWN in parameter.shape else prod(parameter.shape)
-        counts[module] = counts.get(module, 0) + count
+        counts[parameter.name.rpartition(".")[0]] += 0 if UNKNOWN in parameter.shape else prod(parameter.shape)
     return counts

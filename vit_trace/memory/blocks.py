@@ -7,7 +7,8 @@ names and shapes. Where a block is itself only a list, its modules are the block
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -57,18 +58,12 @@ def checkpointed(model: nn.Module, around: Callable[[], AbstractContextManager[A
     Args:
         around: what a forward runs under, needed again when a block is computed in backward.
     """
-    wrapped = [module for _, module in blocks(model)]
-    kept = [vars(module).get("forward") for module in wrapped]
-    try:
-        for module in wrapped:
+    with ExitStack() as stack:
+        for _, module in blocks(model):
+            stack.callback(vars(module).update, {name: own for name, own in vars(module).items() if name == "forward"})
             module.forward = again(module.forward, around)
+            stack.callback(vars(module).pop, "forward")
         yield
-    finally:
-        for module, own in zip(wrapped, kept, strict=True):
-            if own is None:
-                vars(module).pop("forward", None)
-            else:
-                module.forward = own
 
 
 def again(forward: Callable[..., Any], around: Callable[[], AbstractContextManager[Any]]) -> Callable[..., Any]:
@@ -76,7 +71,4 @@ def again(forward: Callable[..., Any], around: Callable[[], AbstractContextManag
         with around():
             return forward(*args, **kwargs)
 
-    def run(*args: Any, **kwargs: Any) -> Any:
-        return checkpoint(within, *args, use_reentrant=False, **kwargs)
-
-    return run
+    return partial(checkpoint, within, use_reentrant=False)

@@ -101,11 +101,6 @@ def cuda() -> Lists:
     return Lists(functions(LOWER), functions(SINGLE), functions(SET), functions(WIDEST))
 
 
-def cpu() -> Lists:
-    """The CPU's, for models of linear layers, convolutions and attention."""
-    return Lists(functions(LOWER), frozenset(), frozenset(), functions("cat stack"))
-
-
 class Casts:
     """Casts the arguments of one function call after another; parameters once in a forward."""
 

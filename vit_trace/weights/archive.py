@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
 from typing import BinaryIO
 
@@ -30,17 +31,14 @@ def check_end(path: str, stream: BinaryIO, size: int) -> None:
     place = tail.rfind(b"PK\x05\x06")
     if place < 0 or len(tail) < place + 22:
         help = ("the download or the save did not finish: fetch or save it again",)
-        raise malformed(
-            path, f"the zip archive is cut off: its directory is not at its end ({bytes_text(size)})", help=help
-        )
-    count, length = int.from_bytes(tail[place + 10 : place + 12], "little"), tail[place + 12 : place + 16]
-    directory = int.from_bytes(length, "little")
+        what = f"the zip archive is cut off: its directory is not at its end ({bytes_text(size)})"
+        raise malformed(path, what, help=help)
+    count, directory = struct.unpack_from("<HI", tail, place + 10)
     wide = tail.rfind(b"PK\x06\x06", 0, place)
     if wide >= 0 and len(tail) >= wide + 48:
-        count = max(count if count < 0xFFFF else 0, int.from_bytes(tail[wide + 32 : wide + 40], "little"))
-        directory = max(
-            directory if directory < 0xFFFFFFFF else 0, int.from_bytes(tail[wide + 40 : wide + 48], "little")
-        )
+        more, larger = struct.unpack_from("<QQ", tail, wide + 32)
+        count = max(count if count < 0xFFFF else 0, more)
+        directory = max(directory if directory < 0xFFFFFFFF else 0, larger)
     if count > MAX_MEMBERS or directory > MAX_DIRECTORY:
         raise too_large(path, f"the zip archive has {count:,} members in a directory of {bytes_text(directory)}")
 

@@ -93,13 +93,13 @@ def by_name(ours: Mapping[str, Entry], theirs: Mapping[str, Entry], strip: str =
 
 def prefixed(ours: Mapping[str, Entry], theirs: Mapping[str, Entry], direct: Comparison) -> Comparison:
     """The comparison under the prefix that brings most names together."""
-    best, common = direct, sum(name in theirs for name in ours)
+    best, common = ("", ""), max(sum(name in theirs for name in ours), min(len(ours), len(theirs)) // 2)
     for strip, add in likely_prefixes(ours, theirs):
         names = {one.removeprefix(add) for one in theirs}
         shared = sum(name.removeprefix(strip) in names for name in ours)
-        if shared > common and 2 * shared > min(len(ours), len(theirs)):
-            best, common = by_name(ours, theirs, strip, add), shared
-    return best
+        if shared > common:
+            best, common = (strip, add), shared
+    return by_name(ours, theirs, *best) if any(best) else direct
 
 
 def likely_prefixes(ours: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> list[tuple[str, str]]:
@@ -119,7 +119,9 @@ def likely_prefixes(ours: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> l
 
 def by_role(one: Named, two: Named, ours: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> Comparison:
     """Tensors by role, whatever their names; what has no role by its name within the backbone."""
-    left, right = same_patch_form(one.pieces, two.pieces)
+    left, right = one.pieces, two.pieces
+    if ("flat.weight" in left) != ("flat.weight" in right):
+        left, right = flattened_patches(left), flattened_patches(right)
     same = one.layout == two.layout
     items = []
     for role in dict.fromkeys((*right, *left)):
@@ -127,15 +129,9 @@ def by_role(one: Named, two: Named, ours: Mapping[str, Entry], theirs: Mapping[s
         if part_of(role) == "index" or (part_of(role) == "mask" and want is None):
             continue
         if have is None or want is None or have.shape != want.shape:
-            items.append(
-                Item(
-                    have.name if have else "",
-                    want.name if want else "",
-                    have.shape if have else None,
-                    want.shape if want else None,
-                    role,
-                )
-            )
+            one_name, other_name = (piece.name if piece else "" for piece in (have, want))
+            one_shape, other_shape = (piece.shape if piece else None for piece in (have, want))
+            items.append(Item(one_name, other_name, one_shape, other_shape, role))
         elif same and not have.fused and not want.fused and ours[have.name].shape != theirs[want.name].shape:
             items.append(Item(have.name, want.name, ours[have.name].shape, theirs[want.name].shape))
     rest = by_name(
@@ -148,35 +144,22 @@ def by_role(one: Named, two: Named, ours: Mapping[str, Entry], theirs: Mapping[s
 def without_common_end(one: str, two: str) -> tuple[str, str]:
     """The prefixes without what both end in: (module., "") of module.vit. and vit.; ("", vit.) of "" and vit."""
     if one.endswith(two):
-        return one[: len(one) - len(two)], ""
-    if two.endswith(one):
-        return "", two[: len(two) - len(one)]
-    return one, two
-
-
-def same_patch_form(one: Mapping[str, Piece], two: Mapping[str, Piece]) -> tuple[dict[str, Piece], dict[str, Piece]]:
-    """Both with patches in one form: flattened where one of the libraries flattens them."""
-    if ("flat.weight" in one) == ("flat.weight" in two):
-        return dict(one), dict(two)
-    return flattened_patches(one), flattened_patches(two)
+        return one.removesuffix(two), ""
+    return ("", two.removesuffix(one)) if two.endswith(one) else (one, two)
 
 
 def flattened_patches(pieces: Mapping[str, Piece]) -> dict[str, Piece]:
-    found = {}
-    for role, piece in pieces.items():
-        if role == "patch.weight":
-            found["flat.weight"] = Piece(piece.name, (piece.shape[0], prod(piece.shape[1:])))
-        else:
-            found["flat.bias" if role == "patch.bias" else role] = piece
+    """The pieces with the first convolution as a linear layer on flattened patches."""
+    found = {"flat.bias" if role == "patch.bias" else role: piece for role, piece in pieces.items()}
+    if weight := found.pop("patch.weight", None):
+        found["flat.weight"] = Piece(weight.name, (weight.shape[0], prod(weight.shape[1:])))
     return found
 
 
 def renamings(left: Mapping[str, Piece], right: Mapping[str, Piece]) -> list[tuple[str, tuple[str, ...]]]:
     """(name in the checkpoint, names in the model) of the same roles, where they are not the same."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[str, None]] = {}
     for role, piece in left.items():
         if role in right:
-            names = found.setdefault(piece.name, [])
-            if right[role].name not in names:
-                names.append(right[role].name)
-    return [(name, tuple(names)) for name, names in found.items() if names != [name]]
+            found.setdefault(piece.name, {})[right[role].name] = None
+    return [(name, tuple(names)) for name, names in found.items() if [*names] != [name]]

@@ -30,10 +30,7 @@ def read(path: str | Path) -> Checkpoint:
     its structure, by a reader that has no functions to call.
     """
     place = Path(path)
-    if place.is_dir():
-        found = in_directory(place)
-        return replace(read_file(found), path=shown(place))
-    return read_file(place)
+    return replace(read_file(in_directory(place)), path=shown(place)) if place.is_dir() else read_file(place)
 
 
 def read_file(path: Path) -> Checkpoint:
@@ -80,12 +77,10 @@ def sharded(path: Path) -> Checkpoint:
     shards = list(dict.fromkeys(names.values()))
     for shard in shards:
         require_beside(path, shard)
-    missing = [shard for shard in shards if not (path.parent / shard).exists()]
-    if missing:
-        are = "is" if len(missing) == 1 else "are"
-        which = cut(first_few(missing, 3), 200)
-        message = f"{shown(path)} names {len(shards)} shards, {len(missing)} {are} missing: {which}"
-        raise broken(message, "fetch the missing files into the directory of the index")
+    if missing := [shard for shard in shards if not (path.parent / shard).exists()]:
+        which = f"{len(missing)} {'is' if len(missing) == 1 else 'are'} missing: {cut(first_few(missing, 3), 200)}"
+        help = "fetch the missing files into the directory of the index"
+        raise broken(f"{shown(path)} names {len(shards)} shards, {which}", help)
     entries: dict[str, Entry] = {}
     owner: dict[str, str] = {}
     notes: list[str] = []
@@ -132,15 +127,12 @@ def require_beside(path: Path, shard: str) -> None:
 
 def check_places(path: Path, names: dict[str, str], owner: dict[str, str]) -> None:
     """Raise Refused unless every tensor of the index is in the shard that the index names."""
-    lost = [name for name in names if name not in owner]
-    if lost:
-        first = lost[0]
-        message = f"{shown(path)}: {in_quotes(first)} is not in {in_quotes(names[first])}"
-        if len(lost) > 1:
-            message = (
-                f"{shown(path)}: {len(lost)} tensors of the index are in no shard, the first is {in_quotes(first)}"
-            )
-        raise broken(message, "index and shards are of different saves: fetch both again")
+    if lost := [name for name in names if name not in owner]:
+        first = in_quotes(lost[0])
+        what = f"{len(lost)} tensors of the index are in no shard, the first is {first}"
+        if len(lost) == 1:
+            what = f"{first} is not in {in_quotes(names[lost[0]])}"
+        raise broken(f"{shown(path)}: {what}", "index and shards are of different saves: fetch both again")
     for name, shard in names.items():
         if owner[name] != shard:
             raise broken(f"{shown(path)}: {in_quotes(name)} is in {owner[name]}, by the index in {in_quotes(shard)}")

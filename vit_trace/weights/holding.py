@@ -13,6 +13,7 @@ from vit_trace.weights.data import Checkpoint
 from vit_trace.weights.describe import Description, described, likely_heads
 
 SCHEMA = "vit-trace-checkpoint/1"
+TIMM_VIT = "timm:vit_base_patch16_224"
 
 
 class Holding(Struct, frozen=True):
@@ -36,18 +37,18 @@ class Holding(Struct, frozen=True):
 def holding(checkpoint: Checkpoint) -> Holding:
     """What the checkpoint holds."""
     model = described(checkpoint)
-    dtypes = Counter(entry.dtype for entry in checkpoint.entries.values())
+    entries = checkpoint.entries.values()
     return Holding(
         SCHEMA,
         checkpoint.path,
         checkpoint.format,
-        len(checkpoint.entries),
-        sum(entry.numel for entry in checkpoint.entries.values()),
-        dict(dtypes.most_common()),
-        checkpoint.taken,
-        checkpoint.notes,
-        model,
-        spec_of(model) if model else None,
+        tensors=len(entries),
+        parameters=sum(entry.numel for entry in entries),
+        dtypes=dict(Counter(entry.dtype for entry in entries).most_common()),
+        taken=checkpoint.taken,
+        notes=checkpoint.notes,
+        model=model,
+        spec=spec_of(model) if model else None,
     )
 
 
@@ -88,10 +89,8 @@ def spec_of(model: Description) -> tuple[str, ...] | None:
         return tuple(word for name, value in flags.items() for word in (f"--{name}", str(value)))
     if model.layout == "timm" and model.inner == model.dim and model.cls:
         values = timm_values(model) | {"num_classes": model.classes or 0}
-        return (
-            "timm:vit_base_patch16_224",
-            *(word for name, value in values.items() for word in ("--set", f"{name}={value}")),
-        )
+        words = (word for name, value in values.items() for word in ("--set", f"{name}={value}"))
+        return (TIMM_VIT, *words)
     return None
 
 
@@ -111,9 +110,6 @@ def timm_values(model: Description) -> dict[str, Any]:
     if model.registers:
         values |= {"reg_tokens": model.registers, "no_embed_class": model.extra == 0}
     return values
-
-
-# -- as a config ---------------------------------------------------------------------------------------------------
 
 
 def config_text(held: Holding, suffix: str) -> str:
@@ -142,24 +138,22 @@ def other_suffix(held: Holding, name: str, reason: str) -> Exception:
 def yaml_text(held: Holding, model: Description) -> str:
     heads = heads_or_likely(model)
     sure = model.how.get("heads", "") if model.heads else f"assumed: {model.how.get('heads', '')}"
-    image = model.how.get("patch", "")
-    lines = [
-        f"# the model in {held.path}",
-        f"image_size: {side_words(model.image, '[{}, {}]')}",
-        f"patch_size: {side_words(model.patch, '[{}, {}]')}"
-        + (f"  # assumed: {image}" if "patch" in model.assumed else ""),
-        f"num_classes: {model.classes}",
-        f"dim: {model.dim}",
-        f"depth: {model.depth}",
-        f"heads: {heads}  # {sure}",
-        f"dim_head: {model.inner // heads}",
-        f"mlp_dim: {model.mlp_dim}",
-        f"channels: {model.channels}",
-        "pool: cls  # assumed: no tensor tells it from mean",
-        "dropout: 0.0",
-        "emb_dropout: 0.0",
-    ]
-    return "\n".join(lines) + "\n"
+    patch = f"  # assumed: {model.how.get('patch', '')}" if "patch" in model.assumed else ""
+    return f"""\
+# the model in {held.path}
+image_size: {side_words(model.image, "[{}, {}]")}
+patch_size: {side_words(model.patch, "[{}, {}]")}{patch}
+num_classes: {model.classes}
+dim: {model.dim}
+depth: {model.depth}
+heads: {heads}  # {sure}
+dim_head: {model.inner // heads}
+mlp_dim: {model.mlp_dim}
+channels: {model.channels}
+pool: cls  # assumed: no tensor tells it from mean
+dropout: 0.0
+emb_dropout: 0.0
+"""
 
 
 def json_values(model: Description) -> dict[str, Any] | None:
@@ -167,14 +161,11 @@ def json_values(model: Description) -> dict[str, Any] | None:
     if not fully_known(model) or model.dist or model.inner != model.dim:
         return None
     if model.layout == "timm" and model.cls:
-        return {
-            "architecture": "vit_base_patch16_224",
-            "num_classes": model.classes or 0,
-            "model_args": timm_values(model),
-        }
-    square = model.image is not None and model.image[0] == model.image[1]
+        name = TIMM_VIT.removeprefix("timm:")
+        return {"architecture": name, "num_classes": model.classes or 0, "model_args": timm_values(model)}
+    assert model.image is not None and model.patch is not None
+    square = model.image[0] == model.image[1]
     if model.layout == "transformers" and square and not model.registers and model.prefix.endswith("vit."):
-        assert model.image is not None and model.patch is not None
         values: dict[str, Any] = {
             "model_type": "vit",
             "architectures": ["ViTForImageClassification" if model.classes else "ViTModel"],

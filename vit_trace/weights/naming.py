@@ -50,7 +50,6 @@ class Reading(NamedTuple):
     prefix: str
     layout: str
     role: str
-    layer: int | None
 
 
 @cache
@@ -68,13 +67,11 @@ def numberings(name: str) -> Iterator[tuple[str, int | None]]:
     yield name, None
     numbers = list(NUMBER.finditer(name))
     for place, found in enumerate(numbers):
-        yield f"{name[: found.start()]}#{name[found.end() :]}", int(found[0][:9])
+        layer, rest = int(found[0][:9]), f"#{name[found.end() :]}"
+        yield name[: found.start()] + rest, layer
         before = numbers[place - 1] if place else None
         if before is not None and before.end() + 1 == found.start():  # blocks of several blocks, as DINOv2 saves
-            yield (
-                f"{name[: before.start()]}@{name[before.end() : found.start()]}#{name[found.end() :]}",
-                int(found[0][:9]),
-            )
+            yield f"{name[: before.start()]}@{name[before.end() : found.start()]}{rest}", layer
 
 
 def readings(name: str) -> Iterator[Reading]:
@@ -83,16 +80,15 @@ def readings(name: str) -> Iterator[Reading]:
     for start in starts[:12]:
         for template, layer in numberings(name[start:]):
             for layout, role in templates().get(template, ()):
-                yield Reading(name[:start], layout, role, layer)
+                yield Reading(name[:start], layout, role if layer is None else role.replace("#", str(layer)))
 
 
 def recognised(entries: Mapping[str, Entry]) -> Named | None:
     """The tensors in the layout that knows most of them; None where they are not a plain Vision Transformer."""
     roles: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
     for name in entries:
-        for prefix, layout, role, layer in readings(name):
-            full = role if layer is None else role.replace("#", str(layer))
-            roles[layout, prefix].setdefault(full, name)
+        for prefix, layout, role in readings(name):
+            roles[layout, prefix].setdefault(role, name)
     plausible = {
         place: found
         for place, found in roles.items()
@@ -103,12 +99,11 @@ def recognised(entries: Mapping[str, Entry]) -> Named | None:
         return None
     ranks = {layout.name: layout.rank for layout in known_layouts().values()}
     layout, prefix = max(plausible, key=lambda place: (len(plausible[place]), -ranks[place[0]], -len(place[1])))
-    chosen = dict(plausible[layout, prefix])
+    chosen = plausible[layout, prefix]
     for (other, outer), found in roles.items():
         if other == layout and outer != prefix and prefix.startswith(outer):
-            for role, name in found.items():
-                if role.split(".")[0] in HEAD_ROLES:
-                    chosen.setdefault(role, name)
+            heads = {role: name for role, name in found.items() if role.split(".")[0] in HEAD_ROLES}
+            chosen = chosen | {role: name for role, name in heads.items() if role not in chosen}
     return normal(known_layouts()[layout], prefix, chosen, entries)
 
 

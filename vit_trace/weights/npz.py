@@ -40,11 +40,10 @@ def npz(path: str, archive: zipfile.ZipFile) -> Checkpoint:
         name = member.filename.removesuffix(".npy")
         if name in entries:
             raise malformed(path, f"{in_quotes(name)} is in it twice")
-        found = array(path, archive, member)
-        if found is None:
-            notes.append(f"{cut(name)} is not an array of numbers and was left out")
-        else:
+        if (found := array(path, archive, member)) is not None:
             entries[name] = found
+        else:
+            notes.append(f"{cut(name)} is not an array of numbers and was left out")
     if not entries:
         raise refuse("not-a-checkpoint", f"{path} holds no arrays")
     return Checkpoint(path, "npz", entries, notes=tuple(notes[:3]))
@@ -55,15 +54,14 @@ def array(path: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Entry
     name = in_quotes(member.filename)
     try:
         with archive.open(member) as stream:
-            start = stream.read(12)
+            start = stream.read(8)
             if start[:6] != b"\x93NUMPY" or start[6] not in (1, 2, 3):
                 raise malformed(path, f"{name} in it is not a .npy array")
-            wide = start[6] > 1
-            length = int.from_bytes(start[8 : 12 if wide else 10], "little")
+            wide = 4 if start[6] > 1 else 2
+            length = int.from_bytes(stream.read(wide), "little")
             if length > MAX_HEADER:
                 raise too_large(path, f"the header of {name} is {bytes_text(length)}")
-            text = start[12 if wide else 10 :] + stream.read(length - (0 if wide else 2))
-            place = 12 if wide else 10
+            text = stream.read(length)
     except (zlib.error, EOFError, IndexError):
         raise malformed(path, f"{name} in it cannot be unpacked") from None
     shape, dtype = header(path, name, text.decode("utf-8" if start[6] == 3 else "latin-1", "replace"))
@@ -74,7 +72,7 @@ def array(path: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Entry
     if found is None:
         return None
     made = Entry(shape, found)
-    held = member.file_size - place - length
+    held = member.file_size - 8 - wide - length
     width = int(dtype.lstrip("<>=|")[1:])
     if made.numel * width != held:
         raise malformed(path, f"{name} is {made.numel:,} values of {width} bytes by its header, it has {held:,} bytes")
@@ -83,14 +81,11 @@ def array(path: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Entry
 
 def header(path: str, name: str, text: str) -> tuple[tuple[int, ...], str]:
     """(shape, NumPy's description of the dtype). Raises Refused."""
-    flaw = malformed(path, f"the header of {name} is malformed")
     try:
         values: Any = ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
-        raise flaw from None
-    if not isinstance(values, dict):
-        raise flaw
-    shape, dtype = values.get("shape"), values.get("descr")
+        values = None
+    shape, dtype = (values.get("shape"), values.get("descr")) if isinstance(values, dict) else (None, None)
     if not isinstance(shape, tuple) or not all(type(one) is int and 0 <= one < 2**63 for one in shape):
-        raise flaw
+        raise malformed(path, f"the header of {name} is malformed")
     return shape, dtype if isinstance(dtype, str) else "record"

@@ -122,8 +122,8 @@ def entry(name: str, value: Any) -> tuple[Entry, tuple[int, int]]:
         raise Flaw(f"{quoted} ends at byte {end:,}, before its start {start:,}")
     bits = made.numel * BITS[made.dtype]
     if bits != 8 * (end - start):
-        size = shape_text(shape)
-        raise Flaw(f"{quoted} is {cut(size)} of {dtype}, {-(-bits // 8):,} bytes, but spans {end - start:,}")
+        size = cut(shape_text(shape))
+        raise Flaw(f"{quoted} is {size} of {dtype}, {-(-bits // 8):,} bytes, but spans {end - start:,}")
     return made, (start, end)
 
 

@@ -14,7 +14,7 @@ from vit_trace.base.refused import Refused, refuse
 from vit_trace.base.words import bytes_text, first_few
 from vit_trace.config.words import cut
 from vit_trace.weights.archive import content
-from vit_trace.weights.data import BITS, MAX_TENSORS, Checkpoint, Entry, malformed, too_large
+from vit_trace.weights.data import BITS, MAX_TENSORS, Checkpoint, malformed, too_large
 from vit_trace.weights.pickles import TooLong, Unsafe, unpickled
 from vit_trace.weights.torch_values import Broken, Storage, Tensor
 
@@ -42,10 +42,8 @@ def torch_zip(path: str, archive: zipfile.ZipFile, size: int) -> Checkpoint:
     members = {member.filename: member for member in archive.infolist()}
     pickles = [name for name in members if name.endswith("/data.pkl") and name.count("/") == 1]
     if not pickles:
-        what = "it is a zip archive without a data.pkl, so not from torch.save"
-        raise refuse(
-            "not-a-checkpoint", f"{path}: {what}", notes=(f"it holds {cut(', '.join(list(members)[:4]), 150)}",)
-        )
+        message = f"{path}: it is a zip archive without a data.pkl, so not from torch.save"
+        raise refuse("not-a-checkpoint", message, notes=(f"it holds {cut(', '.join(list(members)[:4]), 150)}",))
     total = sum(member.file_size for member in members.values())
     if total > size:
         sizes = f"its {bytes_text(size)} unpack to {bytes_text(total)}"
@@ -54,22 +52,19 @@ def torch_zip(path: str, archive: zipfile.ZipFile, size: int) -> Checkpoint:
     if f"{root}/constants.pkl" in members or any(name.startswith(f"{root}/code/") for name in members):
         help = "torch.save(model.state_dict(), FILE) of the model it was made of"
         raise refuse("checkpoint-unsafe", f"{path} is a TorchScript archive, which holds code", help=(help,))
-
-    def held(storage: Storage) -> int | None:
-        member = members.get(f"{root}/data/{storage.key}")
-        return member.file_size if member is not None else None
-
     value = guarded(path, BytesIO(content(path, archive, pickles[0], MAX_PICKLE)))
-    return state_of(path, value, lambda storage: check_storage(path, storage, held(storage)))
+    return state_of(
+        path, value, lambda storage: check_storage(path, storage, members.get(f"{root}/data/{storage.key}"))
+    )
 
 
-def check_storage(path: str, storage: Storage, held: int | None) -> None:
+def check_storage(path: str, storage: Storage, held: zipfile.ZipInfo | None) -> None:
     """Raise Refused unless the archive holds the bytes that the pickle names."""
-    wanted = storage.numel * BITS.get(storage.dtype, 8) // 8
     if held is None:
         raise malformed(path, f"the values of storage {cut(storage.key)} are not in it")
-    if storage.dtype in BITS and held != wanted:
-        raise malformed(path, f"storage {cut(storage.key)} is {wanted:,} bytes by the pickle, {held:,} in the archive")
+    wanted, size = storage.numel * BITS.get(storage.dtype, 8) // 8, held.file_size
+    if storage.dtype in BITS and size != wanted:
+        raise malformed(path, f"storage {cut(storage.key)} is {wanted:,} bytes by the pickle, {size:,} in the archive")
 
 
 def legacy(path: str, stream: BinaryIO) -> Checkpoint:
@@ -122,33 +117,29 @@ def state_of(path: str, value: Any, check: Callable[[Storage], None]) -> Checkpo
         key = best(value)
         if key is None:
             break
-        others = [
-            cut(str(other), 30) for other in value if other != key and isinstance(value[other], (dict, Tensor, list))
-        ]
+        others = [other for other in value if other != key and isinstance(value[other], (dict, Tensor, list))]
         if others:
-            notes.append(f"took [{key!r}] and left out {first_few(others, 4)}")
+            names = first_few([cut(str(other), 30) for other in others], 4)
+            notes.append(f"took [{key!r}] and left out {names}")
         taken.append(str(key))
         value = value[key]
     tensors = tensors_by_name(value)
     if not tensors:
-        what = (
-            "one tensor" if isinstance(value, Tensor) else f"a {type(value).__name__}" if value is not None else "None"
-        )
-        if isinstance(value, dict):
-            what = (
-                f"a dictionary of {cut(', '.join(map(str, list(value)[:4])), 80)}" if value else "an empty dictionary"
-            )
         help = ("torch.save(model.state_dict(), FILE)",)
-        raise refuse("not-a-checkpoint", f"{path} holds no state dict, but {what}", help=help)
+        raise refuse("not-a-checkpoint", f"{path} holds no state dict, but {kind_of(value)}", help=help)
     if len(tensors) > MAX_TENSORS:
         raise too_large(path, f"{len(tensors):,} tensors; {MAX_TENSORS:,} are read at most")
-    storages: set[Storage] = set()
-    for tensor in tensors.values():
-        if tensor.storage is not None and tensor.storage not in storages:
-            storages.add(tensor.storage)
-            check(tensor.storage)
-    entries: dict[str, Entry] = {name: tensor.entry for name, tensor in tensors.items()}
+    for storage in dict.fromkeys(tensor.storage for tensor in tensors.values() if tensor.storage is not None):
+        check(storage)
+    entries = {name: tensor.entry for name, tensor in tensors.items()}
     return Checkpoint(path, "torch", entries, tuple(taken), tuple(notes))
+
+
+def kind_of(value: Any) -> str:
+    """What was saved instead of a state dict."""
+    if isinstance(value, dict):
+        return f"a dictionary of {cut(', '.join(map(str, list(value)[:4])), 80)}" if value else "an empty dictionary"
+    return "one tensor" if isinstance(value, Tensor) else "None" if value is None else f"a {type(value).__name__}"
 
 
 def is_state(value: dict[Any, Any]) -> bool:
@@ -161,16 +152,12 @@ def is_state(value: dict[Any, Any]) -> bool:
 
 def best(value: dict[Any, Any]) -> Any:
     """The key that leads to the model: a usual name, else that with most tensors."""
-    leading = {key: one for key, one in value.items() if leads(one)}
-    usual = [key for key in PREFERRED if key in leading]
-    if usual:
+    counts = {key: tensors_in(one, {}) for key, one in value.items() if isinstance(one, dict)}
+    leading = [key for key, count in counts.items() if count]
+    if usual := [key for key in PREFERRED if key in leading]:
         return usual[0]
     own = [key for key in leading if not str(key).lower().startswith(ASIDE)]
-    return max(own, key=lambda key: tensors_in(leading[key], {}), default=None)
-
-
-def leads(value: Any) -> bool:
-    return isinstance(value, dict) and tensors_in(value, {}) > 0
+    return max(own, key=counts.__getitem__, default=None)
 
 
 def tensors_in(value: Any, counted: dict[tuple[int, int], int], depth: int = 3) -> int:
@@ -187,7 +174,5 @@ def tensors_in(value: Any, counted: dict[tuple[int, int], int], depth: int = 3) 
 
 
 def tensors_by_name(value: Any) -> dict[str, Tensor]:
-    """Tensors by name."""
-    if not isinstance(value, dict):
-        return {}
-    return {str(key): one for key, one in value.items() if isinstance(one, Tensor)}
+    items = value.items() if isinstance(value, dict) else ()
+    return {str(key): one for key, one in items if isinstance(one, Tensor)}

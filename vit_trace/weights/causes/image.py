@@ -1,4 +1,4 @@
-"""Finds another patch size, number of input channels or image size: rows of positions, tables of relative ones."""
+"""Finds another patch size, image size or number of channels, and tokens or positions that only one side has."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from vit_trace.base.words import shape_text
 from vit_trace.weights.causes import Misfit, MisfitKind, finder_by_name, finder_by_role, on_axes
 from vit_trace.weights.compare import Comparison, Item
 from vit_trace.weights.describe import Description
+from vit_trace.weights.layouts import part_of
 
 PATCH = MisfitKind(
     "checkpoint-patch",
@@ -33,6 +34,11 @@ WINDOW = MisfitKind(
 
 WINDOW_NAME = re.compile(r"relative_position|rel_pos|attention_bias(es|_idxs)$|attn_mask|relative_coords")
 POSITION_NAME = re.compile(r"(^|[._])(?<!relative_)pos(ition)?(al)?_?(embed|emb|bias)")
+TOKENS = MisfitKind(
+    "checkpoint-tokens",
+    "Only one side has a class, distillation or register token, or the numbers of them differ.",
+    "positions registers",
+)
 
 
 @finder_by_role(30)
@@ -57,6 +63,36 @@ def find_channels(items: Sequence[Item], ours: Description, theirs: Description)
         yield CHANNELS(message, found, {"channels": ours.channels})
 
 
+@finder_by_role(40)
+def find_tokens(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
+    own = (item for item in items if item.role in ("cls", "dist", "registers"))
+    parts: list[str] = []
+    roles: dict[str, Value] = {}
+    if ours.registers != theirs.registers:
+        parts.append(f"{ours.registers or 'no'} register tokens, this model {theirs.registers or 'none'}")
+        roles["registers"] = ours.registers
+    for name, has, needs in (("class", ours.cls, theirs.cls), ("distillation", ours.dist, theirs.dist)):
+        if has != needs:
+            parts.append(f"{'a' if has else 'no'} {name} token, this model {'one' if needs else 'none'}")
+    found = [item for item in own if "registers" in item.axes or item.have is None or item.want is None]
+    if parts and found:
+        if ours.grid == theirs.grid:
+            found += on_axes(items, "positions")
+        if ours.dist != theirs.dist:
+            found += (item for item in items if part_of(item.role).startswith("head_dist"))
+        yield TOKENS(f"checkpoint has {'; '.join(parts)}", tuple(found), roles)
+
+
+@finder_by_role(41)
+def find_positions_of_tokens(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
+    """The same patches, but a position for the class token in one of the two only."""
+    found = on_axes(items, "positions")
+    if found and ours.grid is not None and ours.grid == theirs.grid and ours.extra != theirs.extra:
+        rows, other = ours.extra or "none", theirs.extra or "none"
+        more = f"{rows} besides those of the {ours.grid[0]}×{ours.grid[1]} patches, this model {other}"
+        yield TOKENS(f"checkpoint's position embedding has {more}", found)
+
+
 @finder_by_role(50)
 def find_image(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
     found = on_axes(items, "positions")
@@ -67,10 +103,8 @@ def find_image(items: Sequence[Item], ours: Description, theirs: Description) ->
         message = f"checkpoint has {ours.positions} positions ({name}), this model has {theirs.positions}"
         yield IMAGE_SIZE(message, found)
         return
-    message = (
-        f"checkpoint was made for {by_text(ours.image)} with patch {side_text(ours.patch)} ({ours.positions} "
-        f"positions), this model has {by_text(theirs.image)} ({theirs.positions})"
-    )
+    own = f"{by_text(ours.image)} with patch {side_text(ours.patch)} ({ours.positions} positions)"
+    message = f"checkpoint was made for {own}, this model has {by_text(theirs.image)} ({theirs.positions})"
     help: tuple[str, ...] = ()
     if ours.grid and theirs.grid and ours.grid != theirs.grid and theirs.extra == ours.extra:
         first = "row" if ours.extra == 1 else f"{ours.extra} rows"
@@ -88,46 +122,38 @@ def find_table(items: Sequence[Item], ours: Description, theirs: Description) ->
     have, want = (window_side(rows - 3) for rows in (found[0].have[0], found[0].want[0]))
     if have and want:
         height, width = have * ours.patch[0], have * ours.patch[1]
-        message = (
-            f"checkpoint was made for {height}×{width} with patch {side_text(ours.patch)} (relative positions on "
-            f"{have}×{have} patches), this model has {want}×{want} patches"
-        )
+        own = f"{height}×{width} with patch {side_text(ours.patch)} (relative positions on {have}×{have} patches)"
+        message = f"checkpoint was made for {own}, this model has {want}×{want} patches"
         yield IMAGE_SIZE(message, found, {"image": [height, width]})
 
 
 @finder_by_name(30)
 def find_window(items: Sequence[Item], found: Comparison) -> Iterator[Misfit]:
     """Tables of relative positions of another window: (2·window - 1)² rows."""
-    tables = tuple(item for item in items if WINDOW_NAME.search(item.name) and resized(item))
+    named = (item for item in items if WINDOW_NAME.search(item.name) and item.have and item.want)
+    tables = tuple(
+        item for item in named if (item.have or ())[0] != (item.want or ())[0]
+    )  # positions are the first axis
     if not tables:
         return
-    first = tables[0]
-    assert first.have is not None and first.want is not None
-    text = f"{shape_text(first.have)} against {shape_text(first.want)}"
-    sides = [side for shape in (first.have, first.want) if (side := window_side(shape[0]))]
-    if len(sides) == 2:
-        text = f"window {sides[0]} against {sides[1]} in this model"
-    message = f"checkpoint's relative positions are for another window or image: {text}"
-    yield WINDOW(message, tables, {"window": sides[0]} if len(sides) == 2 else {})
+    have, want = tables[0].have or (), tables[0].want or ()
+    text, roles = f"{shape_text(have)} against {shape_text(want)}", {}
+    if (side := window_side(have[0])) and (other := window_side(want[0])):
+        text, roles = f"window {side} against {other} in this model", {"window": side}
+    yield WINDOW(f"checkpoint's relative positions are for another window or image: {text}", tables, dict(roles))
 
 
 def window_side(rows: int) -> int | None:
     return next((side for side in range(2, 65) if (2 * side - 1) ** 2 == rows), None)
 
 
-def resized(item: Item) -> bool:
-    """Whether the first axis, that of positions, has another size."""
-    return bool(item.have and item.want and item.have[0] != item.want[0])
-
-
 @finder_by_name(40)
 def find_positions(items: Sequence[Item], found: Comparison) -> Iterator[Misfit]:
     tables = tuple(item for item in items if POSITION_NAME.search(item.name) and item.have and item.want)
-    if tables:
-        first = tables[0]
-        assert first.have is not None and first.want is not None
-        if sum(a != b for a, b in zip(first.have, first.want, strict=False)) == 1:
-            what = f"{first.name} is {shape_text(first.have)}, in this model {shape_text(first.want)}"
+    for first in tables[:1]:
+        have, want = first.have or (), first.want or ()
+        if sum(a != b for a, b in zip(have, want, strict=False)) == 1:
+            what = f"{first.name} is {shape_text(have)}, in this model {shape_text(want)}"
             yield IMAGE_SIZE(f"checkpoint was made for another image size: {what}", tables)
 
 

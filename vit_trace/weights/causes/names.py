@@ -55,9 +55,8 @@ def find_names(found: Comparison, model: Model) -> Iterator[Misfit]:
     if one is not None and two is not None and one.layout != two.layout:
         yield other_layout(found, one, two)
         return
-    fits = f"{found.common} of the model's {found.total} names then agree"
-    if not found.items:
-        fits = f"all {found.total} tensors fit"
+    agree = f"{found.common} of the model's {found.total} names then agree"
+    fits = agree if found.items else f"all {found.total} tensors fit"
     if found.strip or found.add:
         yield other_prefix(found, model, fits)
     if one is None or two is None or not found.renamed:
@@ -94,13 +93,12 @@ def other_qkv(renamed: Renamed, fused: bool, fits: str) -> Misfit:
 
 def other_prefix(found: Comparison, model: Model, fits: str) -> Misfit:
     """A prefix too many or too few; only a note where the model's library handles it."""
+    message = f"checkpoint's names start with {found.strip}, this model's do not"
+    change = f"take {found.strip} off"
     if found.strip and found.add:
         message = f"checkpoint's names start with {found.strip}, this model's with {found.add}"
         change = f"put {found.add} for {found.strip}"
-    elif found.strip:
-        message = f"checkpoint's names start with {found.strip}, this model's do not"
-        change = f"take {found.strip} off"
-    else:
+    elif found.add:
         message = f"this model's names start with {found.add}, the checkpoint's do not"
         change = f"put {found.add} before them"
     misfit = PREFIX(message, help=(f"{change} (tried: {fits})",))
