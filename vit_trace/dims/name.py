@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -22,11 +21,8 @@ PROBES_NEEDED = 3
 Shape = tuple[int, ...]
 
 
-class Named(NamedTuple):
-    """A formula for each axis, or its size as text; and the axes that have one size at every setting."""
-
-    dims: tuple[str, ...]
-    constant: tuple[int, ...]
+Named = tuple[tuple[str, ...], tuple[int, ...]]
+"""A formula for each axis, or its size as text; and the axes that have one size at every setting."""
 
 
 def name_dims(trace: Trace, probes: Sequence[Trace], repeats: bool = False, checks: Sequence[Trace] = ()) -> Trace:
@@ -85,7 +81,7 @@ class Naming(SpecChange):
         key = (shape, aligned, used)
         if key not in self.done:
             enough = sum(place < self.independent for place in used) >= PROBES_NEEDED
-            self.done[key] = self.solve(shape, aligned, used) if enough else Named(tuple(map(str, shape)), ())
+            self.done[key] = self.solve(shape, aligned, used) if enough else (tuple(map(str, shape)), ())
         return self.done[key]
 
     def solve(self, shape: Shape, aligned: tuple[Shape, ...], used: tuple[int, ...]) -> Named:
@@ -96,7 +92,7 @@ class Naming(SpecChange):
         search = self.searches[used]
         formulas = [search.formula(vector) for vector in zip(shape, *aligned, strict=True)]
         dims = tuple(str(formula or size) for formula, size in zip(formulas, shape, strict=True))
-        return Named(dims, tuple(axis for axis, formula in enumerate(formulas) if isinstance(formula, Number)))
+        return dims, tuple(axis for axis, formula in enumerate(formulas) if isinstance(formula, Number))
 
 
 def whole(value: int | float | Shape | None) -> Shape | None:

@@ -61,7 +61,7 @@ class Run:
         """Bytes at the peak of a step that is not the first. Raises Unmeasured."""
         tape = self.tape(batch)
         wanted = self.needs(tape)
-        return wanted.state + max(tape.peak().bytes, tape.end() + wanted.moment)
+        return wanted.state + max(tape.peak()[0], tape.end() + wanted.moment)
 
     def floor(self, batch: int | None) -> int:
         """Bytes that every batch takes: parameters, buffers, gradients, and what the optimizer needs."""

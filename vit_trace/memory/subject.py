@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
-from functools import partial, reduce
+from functools import reduce
+from itertools import product
 from operator import add
 from typing import Any
 
@@ -44,24 +45,20 @@ class Subject:
     def __init__(self, target: Target, precision: Precision) -> None:
         self.target, self.precision = target, precision
         self.runnable: Runnable | None = None
-        self.rung: Rung | None = None
-        self.feed = 0
+        self.ways: list[tuple[Rung, int]] = []
 
     def tape(self, batch: int | None, checkpointing: bool) -> Tape:
         """One step at a batch; None is the target's own. Raises Unmeasured."""
         feeds = self.target.fed(batch)
-        if self.rung is not None:
-            return self.tried(self.rung, feeds[self.feed](), batch or 0, checkpointing)
         first: Exception | None = None
-        for rung in WITHOUT_MEMORY:
-            for place, feed in enumerate(feeds):
-                try:
-                    tape = self.tried(rung, feed(), batch or 0, checkpointing)
-                except Unmeasured as error:
-                    first = first or error
-                else:
-                    self.rung, self.feed = rung, place
-                    return tape
+        for rung, place in self.ways or product(WITHOUT_MEMORY, range(len(feeds))):
+            try:
+                tape = self.tried(rung, feeds[place](), batch or 0, checkpointing)
+            except Unmeasured as error:
+                first = first or error
+            else:
+                self.ways = [(rung, place)]
+                return tape
         raise first or Unmeasured("there is nothing to feed it")
 
     def tried(self, rung: Rung, fed: Inputs, batch: int, checkpointing: bool) -> Tape:
@@ -144,7 +141,7 @@ def run_step(
         where.hook(stack)
         for parameter in model.parameters():
             if parameter.requires_grad:
-                hook = parameter.register_post_accumulate_grad_hook(partial(mark_gradient, meter))  # type: ignore[no-untyped-call]
+                hook = parameter.register_post_accumulate_grad_hook(lambda held: meter.set_kind(held.grad, "gradients"))  # type: ignore[no-untyped-call]
                 stack.callback(hook.remove)
         stack.enter_context(torch.enable_grad())
         stack.enter_context(meter)
@@ -153,20 +150,10 @@ def run_step(
             out = model(*args, **kwargs)
         loss = loss_of(out)
         loss.backward()  # type: ignore[no-untyped-call]
-        tape = meter.tape(batch, trained(model))
+        held = (parameter for parameter in model.parameters() if parameter.grad is not None)
+        tape = meter.tape(batch, sum(parameter.numel() * parameter.element_size() for parameter in held))
         del out, loss
     return tape
-
-
-def trained(model: nn.Module) -> int:
-    """Bytes of the parameters that have a gradient."""
-    held = (parameter for parameter in model.parameters() if parameter.grad is not None)
-    return sum(parameter.numel() * parameter.element_size() for parameter in held)
-
-
-def mark_gradient(meter: Meter, parameter: Tensor) -> None:
-    if parameter.grad is not None:
-        meter.set_kind(parameter.grad, "gradients")
 
 
 def loss_of(out: Any) -> Tensor:

@@ -19,13 +19,6 @@ class Place(NamedTuple):
     stage: str
 
 
-class PeakAt(NamedTuple):
-    """Bytes alive, and the event after which they are."""
-
-    bytes: int
-    event: int
-
-
 @dataclass(frozen=True)
 class Tape:
     """Events of one forward and backward.
@@ -60,11 +53,11 @@ class Tape:
         """Bytes alive after each event."""
         return list(accumulate(self.bytes[event] if event >= 0 else -self.bytes[~event] for event in self.events))
 
-    def peak(self) -> PeakAt:
-        """The first event after which most is alive."""
+    def peak(self) -> tuple[int, int]:
+        """The most bytes alive, and the first event after which they are."""
         alive = self.alive()
         most = max(alive, default=0)
-        return PeakAt(most, alive.index(most)) if most > 0 else PeakAt(0, 0)
+        return (most, alive.index(most)) if most > 0 else (0, 0)
 
     def end(self) -> int:
         """Bytes alive at the end: parameters, buffers, inputs, gradients, outputs."""

@@ -12,9 +12,8 @@ from dataclasses import replace
 from msgspec.structs import replace as altered
 
 from vit_trace.base.trace import Diagnostic, Symbol, Trace
-from vit_trace.dims.given import split
 from vit_trace.dims.name import name_dims
-from vit_trace.dims.short import shorten
+from vit_trace.dims.symbols import shorten, split
 from vit_trace.dims.walk import stage_keys
 from vit_trace.probing.bounded import TooLong
 from vit_trace.probing.sizes import GROUPS, Sizes, Style

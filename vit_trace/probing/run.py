@@ -19,8 +19,8 @@ def run(target: Target, rules: bool = True, formulas: bool = True) -> Trace:
         trace = trace_once(target, rules)
         if not formulas:
             return trace
-        from vit_trace.dims.given import split
         from vit_trace.dims.name import name_dims
+        from vit_trace.dims.symbols import split
 
         return name_dims(*split(trace, [trace_once(probe, rules) for probe in target.probes()]), target.repeats)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zipfile
+import zlib
 from typing import BinaryIO
 
 from vit_trace.base.words import bytes_text
@@ -62,8 +63,6 @@ def check_members(path: str, members: list[zipfile.ZipInfo], size: int) -> None:
 
 def content(path: str, archive: zipfile.ZipFile, name: str, most: int) -> bytes:
     """A member of at most `most` bytes. Raises Refused."""
-    import zlib
-
     said = archive.getinfo(name).file_size
     if said > most:
         raise too_large(path, f"{cut(name)} in it is {bytes_text(said)}; {bytes_text(most)} are read at most")

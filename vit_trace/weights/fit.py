@@ -20,9 +20,6 @@ from vit_trace.weights.data import Checkpoint, Entry
 from vit_trace.weights.describe import Description, described, description
 from vit_trace.weights.model import Model, model_of, name_in
 
-PAIRS = ("image", "patch")
-"""Quantities that have a height and a width."""
-
 
 def fit(checkpoint: Checkpoint, target: Target, places: Mapping[str, Source] | None = None) -> list[Diagnostic]:
     """What keeps the checkpoint from being loaded into the target; nothing where it fits.
@@ -107,7 +104,7 @@ class Remedies:
             return self.ratio(value, misfit)
         if name is None:
             return {}
-        if role in PAIRS and isinstance(value, list):
+        if role in ("image", "patch") and isinstance(value, list):
             square = value[0] == value[1] and not isinstance(self.held(role), list)
             return {name: value[0] if square else value}
         if role == "heads" and isinstance(self.held("dim_head"), int):

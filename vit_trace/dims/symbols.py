@@ -1,6 +1,10 @@
-"""Names what formulas repeat: the grid of each stage and its windows. `b × h2 × w2 × 2*dim`.
+"""Adds symbols to a trace: for what its formulas repeat, and for another size of the input. No torch.
 
-A quotient that many dimensions share becomes a symbol that follows from others; the formulas say the same as before.
+`shorten` names the grid of each stage and its windows: `b × h2 × w2 × 2*dim`. A quotient that many dimensions share
+becomes a symbol that follows from others; the formulas say the same as before.
+
+`split` separates two sets of symbols where the input has another size than the model was built for: `H`, `W`, `h`, `w`,
+`n` belong to the input, `H_model` … `n_model` to the model. A dimension gets the symbol that gives its number.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ from vit_trace.dims.formula import (
     symbols,
     walk,
 )
+from vit_trace.dims.values import parsed
 from vit_trace.dims.walk import Sized, SpecChange, map_specs
 
 OFTEN = 4
@@ -34,6 +39,10 @@ SIDES = {"H": ("h", "rows"), "W": ("w", "columns"), "T": ("t", "frames")}
 """Symbol of an image side -> the first letter of its grids' names, and what they count."""
 
 OF_KIND = {"": "a stage", "win": "a window of a stage", "n": "windows"}
+
+
+IMAGE = ("c", "H", "W")
+ENDING = "_model"
 
 
 def shorten(trace: Trace) -> Trace:
@@ -122,3 +131,44 @@ def for_any_side(formula: Formula) -> str:
 
 def meaning_of(formula: Formula) -> str:
     return f"{SIDES[image_side(formula)][1]} of {OF_KIND[kind_of(formula)]}"
+
+
+def split(trace: Trace, probes: Sequence[Trace]) -> tuple[Trace, list[Trace]]:
+    """The traces with both sets of symbols where the input is an image of another size; else unchanged."""
+    given, known = image_of(trace), trace.symbols
+    if given is None or not {"b", "H", "W"} <= known.keys():
+        return trace, list(probes)
+    here = {name: size for name, size in zip(("b", *IMAGE), given, strict=True) if name in known}
+    changed = {name for name in IMAGE if name in known and here[name] != known[name].value}
+    if len(changed) == len(IMAGE):  # nothing agrees: its axes have another order
+        return trace, list(probes)
+    trace = replace(trace, symbols=both(known, here, changed))
+    return trace, [replace(probe, symbols=both(probe.symbols, {}, changed)) for probe in probes]
+
+
+def image_of(trace: Trace) -> tuple[int, ...] | None:
+    """Batch, channels, height, width of the first input that looks like images."""
+    shapes = [spec.shape for stage in trace.stages if stage.kind == "input" for spec in stage.outputs]
+    return next((shape for shape in shapes if len(shape) == 4 and 0 not in shape), None)
+
+
+def both(known: Mapping[str, Symbol], here: Mapping[str, int], changed: set[str]) -> dict[str, Symbol]:
+    """The symbols of the given input, then, as `…_model`, those of the model that differ."""
+    dependent = set(changed)
+    found = dict(known)
+    for name, symbol in known.items():
+        if symbol.formula is not None and symbols(parsed(symbol.formula)) & dependent:
+            dependent.add(name)
+        if name in here and here[name] != symbol.value:
+            found[name] = replace(symbol, value=here[name], hyperparameter=None if name in changed else "batch_size")
+        elif name in dependent and symbol.formula is not None:
+            values = {one: held.value for one, held in found.items()}
+            found[name] = replace(symbol, value=evaluate(parsed(symbol.formula), values))
+    return found | {name + ENDING: of_model(known[name], dependent) for name in known if name in dependent}
+
+
+def of_model(symbol: Symbol, dependent: set[str]) -> Symbol:
+    formula = symbol.formula
+    if formula is not None:
+        formula = re.sub(r"[A-Za-z_]\w*", lambda found: found[0] + ENDING * (found[0] in dependent), formula)
+    return replace(symbol, formula=formula, meaning=f"{symbol.meaning} the model was built for")
