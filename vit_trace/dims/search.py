@@ -36,9 +36,6 @@ class Monomial(NamedTuple):
     names: tuple[str, ...]
     values: Vector
 
-    def times(self, coefficient: int) -> Formula:
-        return scaled(coefficient, product_of(self.names))
-
 
 class FormulaSearch:
     """The formulas over the symbols of the given settings; the last setting only confirms.
@@ -50,7 +47,9 @@ class FormulaSearch:
         self.settings = settings
         self.checks = checks
         common = set(settings[0]).intersection(*settings[1:], *checks)
-        self.names = [name for name in settings[0] if name in common and self.varied(name)]
+        values = {name: [setting[name] for setting in settings[1:]] for name in settings[0] if name in common}
+        # a symbol that stays the same in two probes would pass for a coefficient
+        self.names = [name for name, held in values.items() if len(set(held)) == len(held)]
         self.found: dict[Vector, Formula | None] = {}
         self.monomials = self.products()
         self.searched = 0
@@ -61,11 +60,6 @@ class FormulaSearch:
     def left(self) -> int:
         """How many sizes were left without a search, because the budget was used up."""
         return max(0, self.searched - MOST_SEARCHED)
-
-    def varied(self, name: str) -> bool:
-        """Whether every probe has its own value of a symbol; one that stays the same would pass for a coefficient."""
-        values = [setting[name] for setting in self.settings[1:]]
-        return len(set(values)) == len(values)
 
     def products(self) -> list[Monomial]:
         """All products of up to DEGREE symbols, simplest first."""
@@ -93,7 +87,7 @@ class FormulaSearch:
         monomial = self.exact.get(known)
         if monomial is not None and monomial.values[self.last] != last:
             return None
-        found = monomial.times(1) if monomial is not None else self.scaled(known, last)
+        found = product_of(monomial.names) if monomial is not None else self.scaled(known, last)
         if found is not None and self.holds(found, vector):
             return found
         self.searched += 1
@@ -153,7 +147,7 @@ class FormulaSearch:
         _, coefficient, summand, monomial = best
         if coefficient * monomial.values[self.last] + summand != last:
             return None
-        multiple = monomial.times(coefficient)
+        multiple = scaled(coefficient, product_of(monomial.names))
         return Sum((multiple, Number(summand))) if summand else multiple
 
     def pair(self, known: Vector, last: int) -> Formula | None:
@@ -163,15 +157,14 @@ class FormulaSearch:
                 break
             for coefficient in PAIR_COEFFICIENTS:
                 rest = tuple(size - coefficient * value for size, value in zip(known, second.values, strict=False))
-                for factor in PAIR_COEFFICIENTS:
-                    if min(rest) <= 0 or any(size % factor for size in rest):
+                for factor in PAIR_COEFFICIENTS if min(rest) > 0 else ():
+                    if any(size % factor for size in rest):
                         continue
                     first = self.exact.get(tuple(size // factor for size in rest))
                     if first is None or len(first.names) > 2:
                         continue
                     values = first.values[self.last], second.values[self.last]
                     if factor * values[0] + coefficient * values[1] == last:
-                        return Sum(
-                            (scaled(factor, product_of(first.names)), scaled(coefficient, product_of(second.names)))
-                        )
+                        terms = ((factor, first.names), (coefficient, second.names))
+                        return Sum(tuple(scaled(times, product_of(names)) for times, names in terms))
         return None

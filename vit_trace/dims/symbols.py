@@ -40,7 +40,6 @@ SIDES = {"H": ("h", "rows"), "W": ("w", "columns"), "T": ("t", "frames")}
 
 OF_KIND = {"": "a stage", "win": "a window of a stage", "n": "windows"}
 
-
 IMAGE = ("c", "H", "W")
 ENDING = "_model"
 

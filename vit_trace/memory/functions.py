@@ -141,24 +141,23 @@ def has_single(values: Any) -> bool:
 
 
 def attended(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attn_mask: Tensor | None = None,
+    query: Any,
+    key: Any,
+    value: Any,
+    attn_mask: Any = None,
     dropout_p: float = 0.0,
     is_causal: bool = False,
-    scale: float | None = None,
-    enable_gqa: bool = False,
+    **about: Any,
 ) -> Tensor:
     """F.scaled_dot_product_attention, by the kernel that torch chooses for CPU tensors of these shapes."""
-    about: dict[str, Any] = {"dropout_p": dropout_p, "is_causal": is_causal, "scale": scale, "enable_gqa": enable_gqa}
+    about |= {"dropout_p": dropout_p, "is_causal": is_causal}
     if not query.is_meta or chosen_kernel(query, key, value, attn_mask, about) != FUSED:
         return F.scaled_dot_product_attention(query, key, value, attn_mask, **about)
     mask = attn_mask
     if mask is not None and mask.dtype is torch.bool:
         mask = torch.empty(mask.shape, dtype=query.dtype, device=query.device)  # the kernel adds it
     kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    out: Tensor = kernel(query, key, value, dropout_p, is_causal, attn_mask=mask, scale=scale)[0]
+    out: Tensor = kernel(query, key, value, dropout_p, is_causal, attn_mask=mask, scale=about.get("scale"))[0]
     return out
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
-from functools import reduce
+from functools import cached_property, reduce
 from itertools import product
 from operator import add
 from typing import Any
@@ -44,7 +44,6 @@ class Subject:
 
     def __init__(self, target: Target, precision: Precision) -> None:
         self.target, self.precision = target, precision
-        self.runnable: Runnable | None = None
         self.ways: list[tuple[Rung, int]] = []
 
     def tape(self, batch: int | None, checkpointing: bool) -> Tape:
@@ -64,7 +63,7 @@ class Subject:
     def tried(self, rung: Rung, fed: Inputs, batch: int, checkpointing: bool) -> Tape:
         """One step on a rung. Raises Unmeasured."""
         try:
-            with rung.ready(self.built(), fed) as ready:
+            with rung.ready(self.runnable, fed) as ready:
                 return self.heard(ready, batch, checkpointing)
         except NoGradient:
             raise Unmeasured("none of its outputs has a gradient") from None
@@ -73,13 +72,12 @@ class Subject:
 
     def recomputed(self) -> tuple[str, ...]:
         """Paths of the modules that checkpointing computes again."""
-        return tuple(name for name, _ in blocks(self.built().model))
+        return tuple(name for name, _ in blocks(self.runnable.model))
 
-    def built(self) -> Runnable:
+    @cached_property
+    def runnable(self) -> Runnable:
         """The model on meta, built once."""
-        if self.runnable is None:
-            self.runnable = Runnable(build_anyhow(self.make).model, self.make)
-        return self.runnable
+        return Runnable(build_anyhow(self.make).model, self.make)
 
     def make(self) -> nn.Module:
         """The model in training mode, at the precision."""

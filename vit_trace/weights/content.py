@@ -66,13 +66,13 @@ def by_content(path: Path, stream: BinaryIO, start: bytes, size: int) -> Checkpo
 
 def zipped(path: str, stream: BinaryIO, size: int, suffix: str) -> Checkpoint:
     """The tensors of a zip archive, once its directory is checked: a .pt of torch or a .npz. Raises Refused."""
-    import zipfile
+    from zipfile import BadZipFile, ZipFile
 
     from vit_trace.weights.archive import check_end, check_members
 
     check_end(path, stream, size)
     try:
-        with zipfile.ZipFile(stream) as archive:
+        with ZipFile(stream) as archive:
             members = archive.infolist()
             check_members(path, members, size)
             if suffix == ".npz" or all(member.filename.endswith(".npy") for member in members):
@@ -82,16 +82,7 @@ def zipped(path: str, stream: BinaryIO, size: int, suffix: str) -> Checkpoint:
             from vit_trace.weights.torch_file import torch_zip
 
             return torch_zip(path, archive, size)
-    except (
-        zipfile.BadZipFile,
-        OSError,
-        EOFError,
-        RuntimeError,
-        ValueError,
-        LookupError,
-        OverflowError,
-        MemoryError,
-    ) as error:
+    except (BadZipFile, OSError, EOFError, RuntimeError, ValueError, IndexError, OverflowError, MemoryError) as error:
         raise malformed(path, f"the zip archive is malformed: {cut(str(error) or type(error).__name__, 120)}") from None
 
 

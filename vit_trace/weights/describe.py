@@ -22,9 +22,9 @@ CHANNELS = (3, 1, 4)
 class Description(Struct, frozen=True):
     """A plain Vision Transformer by its sizes; None where its tensors do not tell.
 
-    `positions` are rows of the position embedding, `extra` those of them that are not patches; `how` says for some
-    fields where they come from, or why they are not known. `assumed` names fields that are likely, not certain;
-    `projected` is whether attention ends in a projection.
+    `positions` are rows of the position embedding, `extra` those of them that are not patches; `projected` is whether
+    attention ends in a projection. `how` says for some fields where they come from, or why they are not known;
+    `assumed` names fields that are likely, not certain.
     """
 
     library: str

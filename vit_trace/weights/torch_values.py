@@ -36,8 +36,6 @@ class Opaque(NamedTuple):
     """Anything else that is allowed; its value does not matter."""
 
 
-OPAQUE = Opaque()
-
 PLAIN = {str, int, float, bool, bytes, type(None)}
 """Types of the keys that are kept: nothing is hashed that could be nested."""
 
@@ -88,7 +86,7 @@ def result_of(function: Any, arguments: Any) -> Any:
         inner, _, values, *_ = arguments
         return result_of(inner, values)
     if short in ("_rebuild_parameter", "_rebuild_parameter_with_state", "Parameter"):
-        return arguments[0] if arguments else OPAQUE
+        return arguments[0] if arguments else Opaque()
     if short in ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3", "_rebuild_qtensor"):
         storage, offset, size, *rest = arguments
         return viewed(storage, offset, size, rest[3] if short.endswith("v3") else None)
@@ -98,15 +96,11 @@ def result_of(function: Any, arguments: Any) -> Any:
     if short == "_rebuild_device_tensor_from_cpu_tensor":
         return arguments[0]
     if short == "OrderedDict":
-        return ordered(arguments)
+        pairs = arguments[0] if arguments and isinstance(arguments[0], list) else []
+        return {pair[0]: pair[1] for pair in pairs if len(pair) == 2 and type(pair[0]) in PLAIN}
     if short == "Size" and arguments:
         return arguments[0]
-    return OPAQUE
-
-
-def ordered(arguments: tuple[Any, ...]) -> dict[Any, Any]:
-    pairs = arguments[0] if arguments and isinstance(arguments[0], list) else []
-    return {pair[0]: pair[1] for pair in pairs if len(pair) == 2 and type(pair[0]) in PLAIN}
+    return Opaque()
 
 
 def viewed(storage: Any, offset: Any, size: Any, dtype: Any = None) -> Tensor:
