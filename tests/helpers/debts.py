@@ -15,7 +15,7 @@ SHARED = set(
     """
     Call Named Plan Refused Remedy Target TooLong account add assemble at blocks bracketed called candidates
     counted described elsewhere entries_of explained filled image_of inside layer_of listed
-    literal merged nearest of_model one_line pair parsed plans raised_at resized rounded run
+    literal merged nearest of_model one_line pair parsed plans raised_at rounded run
     same sizes sizes_of span symbols told trace walk wanted written
     """.split()
 )

@@ -64,7 +64,7 @@ class Functions(TorchFunctionMode):
                 return func(*args, **kwargs)
         if self.casts is not None:
             args, kwargs = self.casts(func, args, kwargs)
-        return (attended if func is F.scaled_dot_product_attention else func)(*args, **kwargs)
+        return (attend if func is F.scaled_dot_product_attention else func)(*args, **kwargs)
 
 
 @contextmanager
@@ -140,7 +140,7 @@ def has_single(values: Any) -> bool:
     return any(isinstance(leaf, Tensor) and leaf.dtype is torch.float32 for leaf in tree_leaves(values))
 
 
-def attended(
+def attend(
     query: Any,
     key: Any,
     value: Any,

@@ -126,7 +126,7 @@ def state_of(path: str, value: Any, check: Callable[[Storage], None]) -> Checkpo
     tensors = tensors_by_name(value)
     if not tensors:
         help = ("torch.save(model.state_dict(), FILE)",)
-        raise refuse("not-a-checkpoint", f"{path} holds no state dict, but {kind_of(value)}", help=help)
+        raise refuse("not-a-checkpoint", f"{path} holds no state dict, but {saved_instead(value)}", help=help)
     if len(tensors) > MAX_TENSORS:
         raise too_large(path, f"{len(tensors):,} tensors; {MAX_TENSORS:,} are read at most")
     for storage in dict.fromkeys(tensor.storage for tensor in tensors.values() if tensor.storage is not None):
@@ -135,7 +135,7 @@ def state_of(path: str, value: Any, check: Callable[[Storage], None]) -> Checkpo
     return Checkpoint(path, "torch", entries, tuple(taken), tuple(notes))
 
 
-def kind_of(value: Any) -> str:
+def saved_instead(value: Any) -> str:
     """What was saved instead of a state dict."""
     if isinstance(value, dict):
         return f"a dictionary of {cut(', '.join(map(str, list(value)[:4])), 80)}" if value else "an empty dictionary"
