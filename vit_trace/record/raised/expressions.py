@@ -44,7 +44,7 @@ def written(own: Link, func: Callable[..., Any] | None) -> dict[str, Expression]
         if isinstance(node.slice, ast.Tuple):
             found |= {f"[1][{place}]": part for place, part in enumerate(node.slice.elts)}
     shift = 0 if isinstance(node, ast.AugAssign) else 1
-    return {path: expression(source, each, shift) for path, each in found.items()}
+    return {path: located(source, each, shift) for path, each in found.items()}
 
 
 def is_call_of(node: ast.Call, func: Callable[..., Any] | None) -> bool:
@@ -88,7 +88,7 @@ def is_namespace(node: ast.expr, frame: FrameType) -> bool:
     return isinstance(value, ModuleType)
 
 
-def expression(source: Source, node: ast.expr, shift: int) -> Expression:
+def located(source: Source, node: ast.expr, shift: int) -> Expression:
     """A node with its text, and its span within a source of one line, where it stands `shift` columns further left."""
     if "\n" in source.text:
         return Expression(node, ast.unparse(node), None)

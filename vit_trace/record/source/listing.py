@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from vit_trace.base.trace import Failure, Line, Listed, Note, NoteKind, Parameter, TensorSpec, Trace
 from vit_trace.record.source.statements import Choice, Function, Range, class_header
-from vit_trace.record.source.steps import Steps, cut, one_line, without_self
+from vit_trace.record.source.steps import Steps, cut_text, one_line, without_self
 
 if TYPE_CHECKING:
     from vit_trace.record.source.heard import Bound, Call, Execution, Heard, Made, Value
@@ -152,7 +152,7 @@ class Lister:
             kind: NoteKind = bound.kind  # type: ignore[assignment]  # the kinds of Bound are kinds of Note
             if bound.value is None:
                 yield bound.line, Note(kind, name)
-            elif tensors_in(bound.value):
+            elif tensors_bound(bound.value):
                 yield bound.line, Note(kind, name, self.tensors(call, bound), follows=follows)
             else:
                 formulas = [self.formula(call, each) for each in group]
@@ -163,7 +163,7 @@ class Lister:
         """The tensors a line bound, with the formulas of the stage or parameter that they are."""
         attribute = bound.name.partition(".")[2]
         own = ".".join(filter(None, (call.module, attribute))) if attribute and call.stage < 0 else ""
-        return tuple(self.tensor(made, own) for made in tensors_in(bound.value))
+        return tuple(self.tensor(made, own) for made in tensors_bound(bound.value))
 
     def tensor(self, made: Made, own: str) -> TensorSpec:
         spec, maker = made.spec, made.maker
@@ -221,7 +221,7 @@ def has_content(listed: Listed, in_forward: bool, of_module: bool) -> bool:
     return any(note.tensors and note.kind in ("return", "yield") for note in made)
 
 
-def tensors_in(value: Value | None) -> tuple[Made, ...]:
+def tensors_bound(value: Value | None) -> tuple[Made, ...]:
     """The tensors that a value holds; () for numbers."""
     return value if isinstance(value, tuple) and value and not isinstance(value[0], int) else ()
 
@@ -234,7 +234,7 @@ def number_text(value: Value | None) -> str:
 
 def likeness(bound: Bound) -> object:
     """What neighbours that share a note have in common; what stands alone has a thing of its own."""
-    made = tensors_in(bound.value)
+    made = tensors_bound(bound.value)
     if bound.value is None or bound.kind == "parameter" or len(made) > 1:
         return object()
     return bound.kind, bound.line, [one.spec.shape for one in made]
@@ -332,7 +332,7 @@ def branches(call: Call) -> Iterator[tuple[int, Note]]:
         taken = [side for side in (True, False) if (place, side) in call.sides]
         if len(taken) == 1:
             text = without_self(one_line(source_of(call.function, choice.yes if taken[0] else choice.no)))
-            yield choice.no[2], Note("branch", cut(text, LONGEST_SIDE))
+            yield choice.no[2], Note("branch", cut_text(text, LONGEST_SIDE))
 
 
 def source_of(function: Function, part: Range) -> str:

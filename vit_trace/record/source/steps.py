@@ -143,11 +143,11 @@ def operand_texts(text: str) -> tuple[str, str] | None:
             match ast.parse(source).body:
                 case [ast.Expr(value=ast.BinOp(left=left, right=right)) | ast.AugAssign(target=left, value=right)]:
                     sides = [ast.get_source_segment(source, side) or "" for side in (left, right)]
-                    one, other = (cut(without_self(one_line(side)), LONGEST_NAME + 8) for side in sides)
+                    one, other = (cut_text(without_self(one_line(side)), LONGEST_NAME + 8) for side in sides)
                     return one, other
     return None
 
 
-def cut(text: str, limit: int) -> str:
+def cut_text(text: str, limit: int) -> str:
     """The text, cut off where it is longer than the limit."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
