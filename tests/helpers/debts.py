@@ -13,10 +13,10 @@ VAGUE_NAMES = {
 
 SHARED = set(
     """
-    Call Named Plan Refused Remedy Target TooLong account add assemble at blocks bracketed called candidates
+    Call Plan Refused Remedy Target TooLong account add assemble bracketed called candidates
     counted described elsewhere entries_of explained filled image_of inside layer_of listed
     literal merged nearest of_model one_line pair parsed plans raised_at rounded run
-    same sizes sizes_of span symbols told trace walk wanted written
+    sizes sizes_of span symbols told trace walk written
     """.split()
 )
 """Public names that several files define."""
