@@ -13,10 +13,8 @@ VAGUE_NAMES = {
 
 SHARED = set(
     """
-    Call Plan Refused Remedy Target TooLong account add assemble bracketed called candidates
-    counted described elsewhere entries_of explained filled image_of inside layer_of listed
-    literal merged nearest of_model one_line pair parsed plans raised_at rounded run
-    sizes sizes_of span symbols told trace walk written
+    Call Plan Refused Remedy Target TooLong add described image_of inside nearest one_line pair parsed run sizes
+    span symbols trace written
     """.split()
 )
 """Public names that several files define."""

@@ -308,18 +308,18 @@ class Trace(Struct, frozen=True):
         try:
             trace = msgspec.json.decode(text, type=Trace)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise TraceFormatError(other_schema(text) or str(error)) from None
+            raise TraceFormatError(_other_schema(text) or str(error)) from None
         for place, stage in enumerate(trace.stages):
             if stage.index != place or (stage.parent is not None and not 0 <= stage.parent < place):
                 raise TraceFormatError(f"stage {place} has index {stage.index} and parent {stage.parent}")
             for spec in (*stage.inputs, *stage.outputs):
-                require_dims(spec, stage.name)
+                _require_dims(spec, stage.name)
         for parameter in trace.parameters:
-            require_dims(parameter, parameter.name)
+            _require_dims(parameter, parameter.name)
         return trace
 
 
-def other_schema(text: str | bytes) -> str:
+def _other_schema(text: str | bytes) -> str:
     """That the document is of another version of this schema; "" where it is of this one or of none."""
     try:
         document = msgspec.json.decode(text)
@@ -331,7 +331,7 @@ def other_schema(text: str | bytes) -> str:
     return f"its schema is {name[:40]}, this vit-trace reads {SCHEMA}: the version that saved it can show it"
 
 
-def require_dims(record: TensorSpec | Parameter, name: str) -> None:
+def _require_dims(record: TensorSpec | Parameter, name: str) -> None:
     """One formula for each axis. Raises TraceFormatError."""
     if len(record.dims) != len(record.shape):
         raise TraceFormatError(f"{name} has {len(record.shape)} axes and {len(record.dims)} dims")

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from vit_trace.weights.data import Checkpoint
 
 
-class MemoryQuestion(NamedTuple):
+class _MemoryQuestion(NamedTuple):
     """What --memory asks: a training run, and the bytes it has to fit in."""
 
     training: Training
     budget: int
 
 
-def memory_question(asked: Check) -> MemoryQuestion | None:
+def memory_question(asked: Check) -> _MemoryQuestion | None:
     """What the command line asks; None without --memory. Raises Refused."""
     if asked.memory is None:
         given = {"--optimizer": asked.optimizer, "--precision": asked.precision, "--checkpointing": asked.checkpointing}
@@ -35,7 +35,7 @@ def memory_question(asked: Check) -> MemoryQuestion | None:
             raise refuse("needs-memory", f"{flag} says how to train: it needs --memory", help=("--memory 24GiB",))
         return None
     training = training_of(None, asked.optimizer or "adamw", asked.precision or "fp32", asked.checkpointing)
-    return MemoryQuestion(training, budget_of(asked.memory))
+    return _MemoryQuestion(training, budget_of(asked.memory))
 
 
 def with_memory(verdict: Verdict, subject: Examined, asked: Check) -> Verdict:

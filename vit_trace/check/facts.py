@@ -118,17 +118,17 @@ def of_foreign(target: Target, trace: Trace, spans: Mapping[Path, Source]) -> Fa
     networks: dict[tuple[object, ...], Network] = {}
     rates: list[Quantity] = []
     for path, value in walk_values(target.arguments):
-        one = quantity_of(path, value, spans.get(path)) if "text" not in str(path) else None
+        one = _quantity_of(path, value, spans.get(path)) if "text" not in str(path) else None
         if one is not None and one.role == "rate":
             rates.append(one)
         elif one is not None:
-            networks.setdefault(network_of(path), Network()).setdefault(one.role, one)
+            networks.setdefault(_network_of(path), Network()).setdefault(one.role, one)
     confirmed = tuple(_confirmed(network, trace) for network in networks.values())
     image = (target.expected[-2], target.expected[-1]) if target.expected and len(target.expected) > 1 else None
     return Facts(target, confirmed, tuple(rates), image, _longest_attended(trace), trace)
 
 
-def quantity_of(path: Path, value: object, span: Source | None) -> Quantity | None:
+def _quantity_of(path: Path, value: object, span: Source | None) -> Quantity | None:
     """An argument as a quantity; None where its name or its value says nothing that the rules know."""
     name, dotted = str(path[-1]), ".".join(map(str, path))
     if isinstance(value, (int, float)) and not isinstance(value, bool) and RATES.search(name):
@@ -143,7 +143,7 @@ def quantity_of(path: Path, value: object, span: Source | None) -> Quantity | No
     return None
 
 
-def network_of(path: Path) -> tuple[object, ...]:
+def _network_of(path: Path) -> tuple[object, ...]:
     """What tells the networks of a config apart: where their quantities stand, and a common prefix."""
     found = PREFIX.match(str(path[-1]))
     return (*path[:-1], found[0] if found else "")

@@ -34,7 +34,7 @@ CHOICES = {"pool": ("cls", "mean")}
 Size = int | str | tuple[int, ...]
 
 
-class Present(NamedTuple):
+class _Present(NamedTuple):
     """A quantity by the model's own name for it."""
 
     name: str
@@ -60,7 +60,7 @@ def with_suggestions(
     return verdict
 
 
-def _suggestion(subject: Examined | None, search: Search, present: Present) -> Suggestion:
+def _suggestion(subject: Examined | None, search: Search, present: _Present) -> Suggestion:
     found = [_suggested(subject, present.value, True)] if subject is not None and subject.runs else []
     for value in _near(present):
         if len(found) > RUNNING:
@@ -85,7 +85,7 @@ def _chosen(found: Sequence[Suggested]) -> Iterator[Suggested]:
             yield replace(one, warnings=own)
 
 
-def _near(present: Present) -> Iterator[Size]:
+def _near(present: _Present) -> Iterator[Size]:
     """Other values, the nearest first; the sides of a size move together."""
     value = present.value
     if isinstance(value, str):
@@ -106,7 +106,7 @@ def _text(value: Size) -> str:
     return value_words(list(value) if isinstance(value, tuple) else value)
 
 
-def _present(subject: Examined | None, config: tuple[str | None, Request], asked: str) -> Present | None:
+def _present(subject: Examined | None, config: tuple[str | None, Request], asked: str) -> _Present | None:
     """The quantity that is asked for; None where the config cannot be used and does not set it. Raises Refused."""
     names = _quantities(subject) if subject is not None else _written(*config)
     alike = (name for name in names if same_role(asked, [name.rpartition(".")[2]]))  # heads is num_heads
@@ -121,7 +121,7 @@ def _present(subject: Examined | None, config: tuple[str | None, Request], asked
     if isinstance(value, tuple) and not (is_size and len(value) == 2):
         message = f"--suggest {asked}: {name} is {_text(value)}, a value for each stage, not one number"
         raise refuse("no-such-quantity", message)
-    return Present(name, value)
+    return _Present(name, value)
 
 
 def _quantities(subject: Examined) -> dict[str, Size]:

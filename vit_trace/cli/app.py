@@ -26,7 +26,7 @@ OUR_DEFECT = (
 )
 
 
-class Verbs(TyperGroup):
+class _Verbs(TyperGroup):
     """The verbs, each imported once it is needed. What does not name one is a spec or a flag of the default verb."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -44,7 +44,7 @@ class Verbs(TyperGroup):
 
 
 app = typer.Typer(
-    cls=Verbs,
+    cls=_Verbs,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -77,7 +77,7 @@ def run(arguments: list[str]) -> int:
     except SystemExit as leaving:  # typer and rich leave with 1 when the reader of our output has closed it
         raise leaving.__context__ if isinstance(leaving.__context__, BrokenPipeError) else leaving from None
     except Exception as error:
-        found = diagnostics_of(error, arguments)
+        found = _diagnostics_of(error, arguments)
         if not found:
             import traceback
 
@@ -89,13 +89,13 @@ def run(arguments: list[str]) -> int:
     return code if isinstance(code, int) else Exit.WELL
 
 
-def diagnostics_of(error: Any, arguments: list[str]) -> list[Diagnostic]:
+def _diagnostics_of(error: Any, arguments: list[str]) -> list[Diagnostic]:
     """What was wrong with the call; nothing for a defect of ours."""
     diagnostics = getattr(error, "diagnostics", None)
     if diagnostics is not None:
-        return [suggest_verb(one, arguments) for one in diagnostics]
+        return [_suggest_verb(one, arguments) for one in diagnostics]
     if hasattr(error, "format_message"):
-        return [misused(error)]
+        return [_misused(error)]
     if getattr(error, "errno", None) in STREAM_FULL:  # a file's own error names the file
         from vit_trace.base.refused import refuse
 
@@ -103,7 +103,7 @@ def diagnostics_of(error: Any, arguments: list[str]) -> list[Diagnostic]:
     return []
 
 
-def suggest_verb(diagnostic: Diagnostic, arguments: list[str]) -> Diagnostic:
+def _suggest_verb(diagnostic: Diagnostic, arguments: list[str]) -> Diagnostic:
     """The diagnostic; if the first word is not a spec but nearly a verb, with that verb in its help."""
     near = get_close_matches(arguments[0][:64], verb_names(), 1) if arguments else []
     if diagnostic.code != "unknown-target" or not near or near[0] == arguments[0]:
@@ -113,7 +113,7 @@ def suggest_verb(diagnostic: Diagnostic, arguments: list[str]) -> Diagnostic:
     return replace(diagnostic, help=(f"did you mean vit-trace {near[0]}?", *diagnostic.help))
 
 
-def misused(error: Any) -> Diagnostic:
+def _misused(error: Any) -> Diagnostic:
     """The parser's own complaint, known by its shape: where its classes live differs between versions of typer."""
     from vit_trace.base.trace import Diagnostic
 
@@ -123,12 +123,12 @@ def misused(error: Any) -> Diagnostic:
     if not hasattr(error, "possibilities"):
         return Diagnostic("usage", "error", error.format_message().rstrip("."), None, (), help)
     flags = [name for parameter in context.command.params for name in parameter.opts] if context is not None else []
-    near = nearest_flag(error.option_name, flags)
+    near = _nearest_flag(error.option_name, flags)
     message = f"{verb} has no flag {error.option_name}"
     return Diagnostic("unknown-flag", "error", message, None, (), (f"did you mean {near}?",) if near else help)
 
 
-def nearest_flag(typed: str, flags: list[str]) -> str | None:
+def _nearest_flag(typed: str, flags: list[str]) -> str | None:
     """The flag that was probably meant: another code base's name for it, or a similar spelling."""
     from vit_trace.config.hyperparameters import nearest_key
 

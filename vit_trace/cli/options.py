@@ -81,7 +81,7 @@ class OptionGroup(NamedTuple):
         return self.record(**{option.name: option.value(given) for option in self.options})
 
 
-def require_values(options: Sequence[Option], given: Mapping[str, Any]) -> None:
+def _require_values(options: Sequence[Option], given: Mapping[str, Any]) -> None:
     """Refuse `--dim --depth 4`, where the parser takes the second flag for the value of the first. Raises Refused."""
     from vit_trace.base.refused import Refused
     from vit_trace.base.trace import Diagnostic
@@ -103,7 +103,7 @@ def verb(**parameters: Option | OptionGroup) -> Callable[[Verb], Verb]:
 
     def decorate(function: Verb) -> Verb:
         def call(**given: Any) -> int:
-            require_values(options, given)
+            _require_values(options, given)
             return function(**{name: one.value(given) for name, one in parameters.items()})
 
         signature = inspect.Signature([option.parameter() for option in options])
@@ -133,7 +133,7 @@ HYPERPARAMETERS = (
 """Options of the built-in ViT; texts as typed, so that every complaint is ours."""
 
 
-def request_of(**values: Any) -> Request:
+def _request_of(**values: Any) -> Request:
     """What the command line asks of the model."""
     from vit_trace.targets.request import Request
 
@@ -142,7 +142,7 @@ def request_of(**values: Any) -> Request:
 
 
 BARE_MODEL = OptionGroup(
-    request_of,
+    _request_of,
     (
         *HYPERPARAMETERS,
         Option("config", "FILE", "Read hyperparameters from a YAML file; flags override it.", type=Path),
@@ -155,7 +155,7 @@ BARE_MODEL = OptionGroup(
 """The model, for a verb that always looks for formulas, or never."""
 
 ABOUT_FORMULAS = "Find the formula of each size by tracing at other settings (default), or not."
-MODEL = OptionGroup(request_of, (*BARE_MODEL.options, Option("formulas", None, ABOUT_FORMULAS, True)))
+MODEL = OptionGroup(_request_of, (*BARE_MODEL.options, Option("formulas", None, ABOUT_FORMULAS, True)))
 
 
 SCREEN = OptionGroup(

@@ -59,7 +59,7 @@ def destinations(subject: Subject, output: Output, view: str = "") -> list[Desti
             help = (f"--view {formats[name].view} --format {name}",)
             raise refuse("no-such-format", f"--view {view} has no {name}", help=help)
         if file is not None:
-            require_place(file)
+            _require_place(file)
     return [Destination(formats[name], file) for name, file in wanted]
 
 
@@ -115,7 +115,7 @@ def atomic(path: Path) -> Iterator[IO[str]]:
         raise refuse("cannot-write", f"-o {path}: {error.strerror or error}") from None
 
 
-def require_place(path: Path) -> None:
+def _require_place(path: Path) -> None:
     """Refuse a file that cannot be made where it should be. Raises Refused."""
     if os.path.isdir(path) or not os.path.isdir(path.parent):
         reason = "is a directory" if os.path.isdir(path) else f"there is no directory {path.parent}"

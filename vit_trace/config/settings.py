@@ -53,29 +53,29 @@ def given_anyway(
     return {name: setting.value for layer in layers for name, setting in layer.settings.items()}
 
 
-def _layers(path: Path | None, flags: Mapping[str, str], assignments: Sequence[str]) -> list[Layer]:
+def _layers(path: Path | None, flags: Mapping[str, str], assignments: Sequence[str]) -> list[_Layer]:
     files = [_yaml_layer(path)] if path is not None else []
     return [*files, _flag_layer(flags), _assignment_layer(assignments)]
 
 
-def _yaml_layer(path: Path) -> Layer:
+def _yaml_layer(path: Path) -> _Layer:
     try:
         entries = top_level(Page(file_name(path), file_text(path)))
     except ConfigError as error:
-        return Layer({}, list(error.diagnostics), set())
-    return layer_of(entries)
+        return _Layer({}, list(error.diagnostics), set())
+    return _layer_of(entries)
 
 
-def _flag_layer(raw: Mapping[str, str]) -> Layer:
+def _flag_layer(raw: Mapping[str, str]) -> _Layer:
     entries = []
     for name, value in raw.items():
         flag = one_line(f"--{name.replace('_', '-')} ")
         line = flag + one_line(value)
         entries.append((_typed(name, line, 0, len(flag) - 1), _typed(value, line, len(flag), len(line))))
-    return layer_of(entries)
+    return _layer_of(entries)
 
 
-def _assignment_layer(assignments: Sequence[str]) -> Layer:
+def _assignment_layer(assignments: Sequence[str]) -> _Layer:
     entries, malformed, start = [], [], len("--set ")
     for assignment in assignments:
         line = "--set " + one_line(assignment)
@@ -87,7 +87,7 @@ def _assignment_layer(assignments: Sequence[str]) -> Layer:
             continue
         middle = start + len(name)
         entries.append((_typed(name, line, start, middle), _typed(value, line, middle + 1, len(line))))
-    layer = layer_of(entries, repeatable=True)
+    layer = _layer_of(entries, repeatable=True)
     return layer._replace(problems=malformed + layer.problems)
 
 
@@ -99,7 +99,7 @@ MAX_PROBLEMS = 20
 """Problems of one file after which the rest of it is not read."""
 
 
-class Layer(NamedTuple):
+class _Layer(NamedTuple):
     """What one source sets, what is wrong with it, and the keys whose values were refused."""
 
     settings: dict[str, Setting]
@@ -107,9 +107,9 @@ class Layer(NamedTuple):
     refused: set[str]
 
 
-def layer_of(entries: Sequence[Entry], repeatable: bool = False) -> Layer:
+def _layer_of(entries: Sequence[Entry], repeatable: bool = False) -> _Layer:
     """What the entries set; for a repeated key the last value counts where repeating is allowed, else the first."""
-    layer = Layer({}, [], set())
+    layer = _Layer({}, [], set())
     places: dict[str, list[Source]] = {}
     for key, value in entries:
         if len(layer.problems) >= MAX_PROBLEMS:

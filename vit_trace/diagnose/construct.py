@@ -34,7 +34,7 @@ LINES = 3
 """Lines above the one that raised that are searched for its condition."""
 
 
-def build_failure(error: BaseException, known: Diagnostic, build: Callable[[Mapping[str, int]], object]) -> Diagnostic:
+def _build_failure(error: BaseException, known: Diagnostic, build: Callable[[Mapping[str, int]], object]) -> Diagnostic:
     """A diagnostic of the failed build with the numbers behind it and what would build.
 
     Args:
@@ -46,21 +46,21 @@ def build_failure(error: BaseException, known: Diagnostic, build: Callable[[Mapp
     links = [Link(frame, lasti, None) for frame, lasti in entries if not is_machinery(frame.f_code.co_filename)]
     if not links:
         return known
-    met, text = spoken(next((link for link in reversed(links) if is_own(link.frame)), links[-1]))
+    met, text = _spoken(next((link for link in reversed(links) if is_own(link.frame)), links[-1]))
     message, notes = known.message, list(known.notes)
-    pair = indivisible(met, text)
+    pair = _indivisible(met, text)
     if pair is not None:
         (name, whole), (other, divisor) = pair
         message = f"{known.message}: {other} = {divisor} does not divide {name} = {whole}"
     elif met:
         notes.append(f"with {', '.join(f'{name} = {value}' for name, value in met.items())}")
-    search = BuildSearch(build)
+    search = _BuildSearch(build)
     tried = tuple(search.working(links, [pair[1][1], pair[0][1]] if pair else [*dict.fromkeys(met.values())]))
     notes += search.shortfall()
     return replace(known, message=message, notes=tuple(notes), help=(*known.help, *tried))
 
 
-def spoken(link: Link) -> tuple[dict[str, int], str]:
+def _spoken(link: Link) -> tuple[dict[str, int], str]:
     """(whole numbers that the raising lines name, the lines)"""
     code = link.frame.f_code
     line = frames.positions(code)[link.lasti // 2][0] or code.co_firstlineno
@@ -73,7 +73,7 @@ def spoken(link: Link) -> tuple[dict[str, int], str]:
 REMAINDER = re.compile(r"([A-Za-z_][\w.]*)\s*%\s*([A-Za-z_][\w.]*)")
 
 
-def indivisible(met: Mapping[str, int], text: str) -> tuple[tuple[str, int], tuple[str, int]] | None:
+def _indivisible(met: Mapping[str, int], text: str) -> tuple[tuple[str, int], tuple[str, int]] | None:
     """Two numbers, where the second should divide the first: those of a `%`, or the only two that do not."""
     for whole, divisor in REMAINDER.findall(text):
         if whole in met and divisor in met and met[divisor] and met[whole] % met[divisor]:
@@ -83,7 +83,7 @@ def indivisible(met: Mapping[str, int], text: str) -> tuple[tuple[str, int], tup
 
 
 @dataclass
-class BuildSearch:
+class _BuildSearch:
     """Looks for values that build; counts its trials."""
 
     build: Callable[[Mapping[str, int]], object]
@@ -93,24 +93,24 @@ class BuildSearch:
     def working(self, links: list[Link], culprits: list[int]) -> Iterator[str]:
         """--set heads=4, 6 or 8 (tried: builds), for the first hyperparameter that holds one of the numbers."""
         for culprit in culprits:
-            for name in knobs(links, culprit):
+            for name in _knobs(links, culprit):
                 if found := sorted(self.values(name, culprit, culprits)):
                     self.stopped = False
-                    yield f"--set {name}={listed(found)} (tried: builds)"
+                    yield f"--set {name}={_listed(found)} (tried: builds)"
                     return
 
     def values(self, name: str, culprit: int, culprits: list[int]) -> list[int]:
         """The first values of an argument that build."""
         found: list[int] = []
         failures = 0
-        for value in sorted(nearest(culprit), key=lambda value: not divided(value, culprit, culprits)):
+        for value in sorted(nearest(culprit), key=lambda value: not _divided(value, culprit, culprits)):
             if len(found) == ENOUGH:
                 break
             if self.trials == TRIALS or (failures == FAILURES and not found):
                 self.stopped = True
                 break
             self.trials += 1
-            if builds(self.build, {name: value}):
+            if _builds(self.build, {name: value}):
                 found.append(value)
             else:
                 failures += 1
@@ -122,19 +122,19 @@ class BuildSearch:
             yield f"stopped after {self.trials} trials: other values may build"
 
 
-def listed(values: list[int]) -> str:
+def _listed(values: list[int]) -> str:
     """4, 6 or 8"""
     *first, last = map(str, values)
     return f"{', '.join(first)} or {last}" if first else last
 
 
-def divided(value: int, culprit: int, culprits: list[int]) -> bool:
+def _divided(value: int, culprit: int, culprits: list[int]) -> bool:
     """Whether a value in the place of a culprit divides the other one, or is a multiple of it."""
     others = [other for other in culprits if other != culprit]
     return len(culprits) == 2 and bool(value) and any(other and 0 in (value % other, other % value) for other in others)
 
 
-def knobs(links: list[Link], number: int) -> Iterator[str]:
+def _knobs(links: list[Link], number: int) -> Iterator[str]:
     """Arguments of the constructors on the way that hold a number, those nearest to the user first."""
     seen: set[str] = set()
     for link in links:
@@ -145,7 +145,7 @@ def knobs(links: list[Link], number: int) -> Iterator[str]:
                 yield name
 
 
-def builds(build: Callable[[Mapping[str, int]], object], values: Mapping[str, int]) -> bool:
+def _builds(build: Callable[[Mapping[str, int]], object], values: Mapping[str, int]) -> bool:
     try:
         build(values)
     except Exception:  # whatever it raises: it does not build
@@ -155,10 +155,10 @@ def builds(build: Callable[[Mapping[str, int]], object], values: Mapping[str, in
 
 def what_builds(refused: Refused, build: Callable[[Mapping[str, int]], object]) -> Refused:
     """The refusal of a model that does not build, with the numbers behind it; any other as it is."""
-    error, seen = first_cause(refused), [one.code for one in refused.diagnostics]
+    error, seen = _first_cause(refused), [one.code for one in refused.diagnostics]
     if error is None or seen != [CODE]:
         return refused
-    return Refused(build_failure(error, refused.diagnostics[0], build))
+    return Refused(_build_failure(error, refused.diagnostics[0], build))
 
 
 def without(refused: Refused, given: Mapping[str, str], build: Callable[[str], Value]) -> Refused:
@@ -183,7 +183,7 @@ def without(refused: Refused, given: Mapping[str, str], build: Callable[[str], V
     return Refused(replace(diagnostic, help=tuple(found))) if found else refused
 
 
-def first_cause(error: BaseException | None) -> BaseException | None:
+def _first_cause(error: BaseException | None) -> BaseException | None:
     """The exception behind refusals; one that was raised from itself leads on by its context."""
     seen: list[BaseException] = []
     while error is not None and hasattr(error, "diagnostics"):

@@ -21,15 +21,15 @@ def diagnosed(target: Target, rules: bool = True, formulas: bool = True) -> Trac
     """The target's trace, with a failure explained and silent mistakes among its diagnostics. Raises BuildError."""
     from vit_trace.probing.run import run
 
-    return judged(run(target, rules, formulas), target, rules)
+    return _judged(run(target, rules, formulas), target, rules)
 
 
-def judged(trace: Trace, target: Target, rules: bool = True) -> Trace:
+def _judged(trace: Trace, target: Target, rules: bool = True) -> Trace:
     """A trace with what the checks say of it."""
     from vit_trace.diagnose.refusals import refused
     from vit_trace.diagnose.trials import case_of_target
 
-    return checked(refused(trace), lambda: case_of_target(target, rules))
+    return _checked(refused(trace), lambda: case_of_target(target, rules))
 
 
 def of_model(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Trace:
@@ -38,13 +38,13 @@ def of_model(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any])
     from vit_trace.diagnose.trials import case_of_model
     from vit_trace.record.record import record
 
-    return checked(refused(record(model, args, kwargs)), lambda: case_of_model(model, args, kwargs))
+    return _checked(refused(record(model, args, kwargs)), lambda: case_of_model(model, args, kwargs))
 
 
-def checked(trace: Trace, case: Callable[[], Case]) -> Trace:
+def _checked(trace: Trace, case: Callable[[], Case]) -> Trace:
     """The trace with its failure explained, or with warnings of silent mistakes."""
     if trace.failure is not None:
-        return with_cause(trace, case)
+        return _with_cause(trace, case)
     from vit_trace.diagnose.silent import silent_mistakes
 
     try:
@@ -54,7 +54,7 @@ def checked(trace: Trace, case: Callable[[], Case]) -> Trace:
     return replace(trace, diagnostics=(*trace.diagnostics, *found)) if found else trace
 
 
-def with_cause(trace: Trace, case: Callable[[], Case]) -> Trace:
+def _with_cause(trace: Trace, case: Callable[[], Case]) -> Trace:
     """The trace with its failure explained, in a context of its own: who listens must not hear the trials."""
     from vit_trace.diagnose.failure import explained
 

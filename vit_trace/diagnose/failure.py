@@ -28,7 +28,7 @@ def explained(trace: Trace, case: Case) -> Trace:
     """The trace with cause, producers and remedies of its failure; without a failure as it is."""
     if trace.failure is None or trace.failure.code == DEFECT:
         return trace
-    scene = Scene(trace, replace(trace.failure, operands=named_operands(trace, trace.failure)))
+    scene = Scene(trace, replace(trace.failure, operands=_named_operands(trace, trace.failure)))
     again = case.again(trace)
     cause = dataclasses.replace(cause_of(scene), by_value=not again.fails)
     producers = tuple(made for side in cause.sides if (made := producer(scene, side, again.sources)) is not None)
@@ -39,21 +39,21 @@ def explained(trace: Trace, case: Case) -> Trace:
         help = (further,)
     shortfall = case.shortfall()
     cause = layout_cause(scene, cause, tried, case)
-    notes = (*side_notes(scene, cause, producers), *cause.notes, *stack_note(scene), *shortfall)
+    notes = (*_side_notes(scene, cause, producers), *cause.notes, *_stack_note(scene), *shortfall)
     failure = replace(
         scene.failure,
         code=cause.code,
         message=cause.message,
         notes=tuple(dict.fromkeys(notes)),
         help=help,
-        labels=labels(scene.failure),
+        labels=_labels(scene.failure),
         producers=producers,
         remedies=tuple(one.remedy() for one in tried),
     )
     return replace(trace, failure=failure)
 
 
-def named_operands(trace: Trace, failure: Failure) -> tuple[Operand, ...]:
+def _named_operands(trace: Trace, failure: Failure) -> tuple[Operand, ...]:
     """The operands with the formulas that their stage and the parameters got."""
     stage = trace.stages[failure.stage] if failure.stage is not None else None
     specs = list(stage.inputs) if stage is not None else []
@@ -77,22 +77,22 @@ def named_operands(trace: Trace, failure: Failure) -> tuple[Operand, ...]:
     return tuple(found)
 
 
-def side_notes(scene: Scene, cause: Cause, producers: Sequence[Producer]) -> list[str]:
+def _side_notes(scene: Scene, cause: Cause, producers: Sequence[Producer]) -> list[str]:
     """Each size: what it is, who made it; and what the other blocks have."""
     notes = []
     for side in cause.sides[:3]:
         made = next((one for one in producers if one.operand == side.name and one.size == side.size), None)
         words = said(scene.trace, side)
-        origin = maker_text(scene, side, made)
+        origin = _maker_text(scene, side, made)
         if words or origin:
             notes.append(f"{words or side.size}{(', ' if words else ' ') + origin if origin else ''}")
-        notes += sliced(scene, side)
+        notes += _sliced(scene, side)
     if len(cause.sides) == 2:
-        notes += witness(scene, cause.sides, producers)
+        notes += _witness(scene, cause.sides, producers)
     return notes
 
 
-def sliced(scene: Scene, side: Side) -> list[str]:
+def _sliced(scene: Scene, side: Side) -> list[str]:
     """pos_embed 1×17×24 has 17 there, 16 are taken."""
     operand, axis = side.operand, side.axis
     held = scene.parameters.get(operand.parameter) if operand is not None else None
@@ -104,24 +104,24 @@ def sliced(scene: Scene, side: Side) -> list[str]:
     return [f"{held.name} {shape_text(held.shape)} has {held.shape[axis]} there, {side.size} are taken"]
 
 
-def maker_text(scene: Scene, side: Side, made: Producer | None) -> str:
+def _maker_text(scene: Scene, side: Side, made: Producer | None) -> str:
     """made by blocks.1.mlp.0 (Linear) 2×197×700; "" where the size is named well enough without."""
     if made is None:
         return ""
     if made.parameter:
-        return parameter_text(scene, side, made)
+        return _parameter_text(scene, side, made)
     stage = scene.trace.stages[made.stage] if made.stage is not None else None
     shape = shape_text(stage.outputs[0].shape) if stage is not None and stage.outputs else ""
     if stage is None or (stage.kind == "input" and (formula_of(side) or not shape)):
         return ""
     if stage.kind == "input":
-        axis = input_axis(stage, side)
+        axis = _input_axis(stage, side)
         return f"comes from the input {stage.name} {shape}{f' on axis {axis}' if axis is not None else ''}"
     named = stage.name.rpartition(".")[2] == stage.operation
     return f"made by {stage.name}{'' if named else f' ({stage.operation})'} {shape}".rstrip()
 
 
-def parameter_text(scene: Scene, side: Side, made: Producer) -> str:
+def _parameter_text(scene: Scene, side: Side, made: Producer) -> str:
     """comes from the parameter pos_embed"""
     if side.operand is None or made.name != side.operand.parameter:
         return f"comes from the parameter {made.name}"
@@ -131,7 +131,7 @@ def parameter_text(scene: Scene, side: Side, made: Producer) -> str:
     return f"is the size of {held.name} {shape_text(held.shape)}"
 
 
-def input_axis(stage: Stage, side: Side) -> int | None:
+def _input_axis(stage: Stage, side: Side) -> int | None:
     """The axis of the input that a size comes from, which may have been moved since; None where several have it."""
     shape = stage.outputs[0].shape if stage.outputs else ()
     places = [axis for axis, size in enumerate(shape) if size == side.size]
@@ -141,11 +141,11 @@ def input_axis(stage: Stage, side: Side) -> int | None:
     return side.axis if same and side.axis in places else None
 
 
-def witness(scene: Scene, sides: Sequence[Side], producers: Sequence[Producer]) -> list[str]:
+def _witness(scene: Scene, sides: Sequence[Side], producers: Sequence[Producer]) -> list[str]:
     """blocks 0 and 2…11 have 768 there"""
     found = []
     for side in sides:
-        name, axis = weight_of(scene, side, producers)
+        name, axis = _weight_of(scene, side, producers)
         others = siblings(scene.parameters, name, axis) if name else None
         if others is None or others.common in (None, side.size):
             continue
@@ -156,7 +156,7 @@ def witness(scene: Scene, sides: Sequence[Side], producers: Sequence[Producer]) 
     return found
 
 
-def weight_of(scene: Scene, side: Side, producers: Sequence[Producer]) -> tuple[str, int]:
+def _weight_of(scene: Scene, side: Side, producers: Sequence[Producer]) -> tuple[str, int]:
     """(parameter, axis) that decides a side's size."""
     if side.operand is not None and side.operand.parameter and side.axis is not None:
         return side.operand.parameter, side.axis
@@ -170,13 +170,13 @@ def weight_of(scene: Scene, side: Side, producers: Sequence[Producer]) -> tuple[
     return "", 0
 
 
-def stack_note(scene: Scene) -> list[str]:
+def _stack_note(scene: Scene) -> list[str]:
     """in transformer (Transformer) › layers.1.mlp (MLP): below the root."""
     inner = [one for one in scene.failure.modules if not one.startswith("(root)")]
-    return [f"in {' › '.join(short_stack(inner))}"] if inner else []
+    return [f"in {' › '.join(_short_stack(inner))}"] if inner else []
 
 
-def short_stack(modules: Sequence[str]) -> list[str]:
+def _short_stack(modules: Sequence[str]) -> list[str]:
     """Each path relative to the one before."""
     found, before = [], ""
     for entry in modules:
@@ -186,7 +186,7 @@ def short_stack(modules: Sequence[str]) -> list[str]:
     return found
 
 
-def labels(failure: Failure) -> tuple[Label, ...]:
+def _labels(failure: Failure) -> tuple[Label, ...]:
     """Each operand's shape under its expression, where all is on one line."""
     if failure.span is None or failure.span.line != failure.span.end_line:
         return ()

@@ -53,17 +53,17 @@ def layout_cause(scene: Scene, cause: Cause, tried: Sequence[Tried], case: Case)
         if not longer and not (len(shape) == 3 and unbatched(shape)):
             return cause
         text = f"{name} has {count}, the model takes {len(shape) + 1}: no batch axis"
-        return as_consequence(cause, MISSING_BATCH_AXIS, text)
+        return _as_consequence(cause, MISSING_BATCH_AXIS, text)
     if steps[0] in ("squeeze", "flatten"):
-        return as_consequence(cause, EXTRA_BATCH_AXIS, f"{name} has {count}, the model takes {len(shape) - 1}")
+        return _as_consequence(cause, EXTRA_BATCH_AXIS, f"{name} has {count}, the model takes {len(shape) - 1}")
     if steps[0] == "transpose" and not any(side.operand and side.operand.parameter for side in cause.sides):
         return cause
     if steps[0] == "permute":
-        return as_consequence(cause, CHANNELS_LAST, f"{name} has its channels last, the model takes them first")
-    return as_consequence(cause, MIXED_AXES, f"{name} has its axes in another order than the model takes them")
+        return _as_consequence(cause, CHANNELS_LAST, f"{name} has its channels last, the model takes them first")
+    return _as_consequence(cause, MIXED_AXES, f"{name} has its axes in another order than the model takes them")
 
 
-def as_consequence(cause: Cause, kind: CauseKind, message: str) -> Cause:
+def _as_consequence(cause: Cause, kind: CauseKind, message: str) -> Cause:
     """Another cause, with the one that was found as a note."""
     notes = (f"so {cause.message}", *cause.notes)
     return dataclasses.replace(cause, kind=kind, message=message, notes=notes, sides=())

@@ -18,7 +18,7 @@ MODEL = "_model"
 SIDES = {"H": "height", "W": "width", "b": "batch size", "c": "number of channels"}
 
 
-def input_image(trace: Trace) -> tuple[int, ...] | None:
+def _input_image(trace: Trace) -> tuple[int, ...] | None:
     """The shape of the first input."""
     return next((spec.shape for stage in trace.stages if stage.kind == "input" for spec in stage.outputs), None)
 
@@ -42,16 +42,16 @@ def said(trace: Trace, side: Side) -> str:
         numbers = with_numbers(parsed(formula), values)
     except (FormulaError, KeyError):
         return ""
-    if formula in SIDES and (image := input_image(trace)) is not None:
+    if formula in SIDES and (image := _input_image(trace)) is not None:
         return f"{side.size} is the {SIDES[formula]} of the input {shape_text(image)}"
     ending = MODEL if any(name.endswith(MODEL) for name in used) else ""
-    where = on_grid(trace, side, used, ending)
+    where = _on_grid(trace, side, used, ending)
     middle = "" if where or numbers == str(side.size) else f" = {numbers}"
     text = on_screen(re.sub(rf"\b(\w+){MODEL}\b", r"\1", formula)).replace("+", " + ").replace("-", " - ")
     return f"{side.size} = {text}{middle}{where}"
 
 
-def on_grid(trace: Trace, side: Side, used: frozenset[str], ending: str) -> str:
+def _on_grid(trace: Trace, side: Side, used: frozenset[str], ending: str) -> str:
     """On which grid of patches a count of them was made."""
     known = trace.symbols
     counts = {name + ending for name in ("n", "h", "w")} & used

@@ -27,7 +27,7 @@ PRODUCTS = {"matmul", "bmm", "mm", "einsum"}
 LIMIT = 10_000
 
 
-class Follower:
+class _Follower:
     """Follows axes back through one trace."""
 
     def __init__(self, trace: Trace, sources: Sources) -> None:
@@ -48,7 +48,7 @@ class Follower:
             stage = self.trace.stages[maker]
             spec = next((spec for spec in stage.outputs if axis < len(spec.shape) and spec.shape[axis] == size), None)
             if spec is None:  # x.mT is no stage: the axis stands elsewhere
-                spec, axis = elsewhere(stage, size)
+                spec, axis = _elsewhere(stage, size)
             if spec is None or stage.kind == "input":
                 return stage if stage.kind == "input" else None
             step = self.back(stage, spec, axis, size)
@@ -61,7 +61,7 @@ class Follower:
     def back(self, stage: Stage, spec: TensorSpec, axis: int, size: int) -> tuple[int, int] | None:
         """(input, axis) that a size was handed on from; None where this stage made it."""
         ndim = len(spec.shape)
-        if WEIGHTED.match(stage.operation) and axis == channel_axis(stage, ndim):
+        if WEIGHTED.match(stage.operation) and axis == _channel_axis(stage, ndim):
             return None
         if stage.operation in PRODUCTS and axis == ndim - 1 and len(stage.inputs) > 1:
             other = stage.inputs[1].shape
@@ -86,13 +86,13 @@ class Follower:
         return (maker if isinstance(maker, int) else -1, -place)
 
 
-def elsewhere(stage: Stage, size: int) -> tuple[TensorSpec | None, int]:
+def _elsewhere(stage: Stage, size: int) -> tuple[TensorSpec | None, int]:
     """The only axis of a stage's outputs that has a size."""
     found = [(spec, axis) for spec in stage.outputs for axis, length in enumerate(spec.shape) if length == size]
     return found[0] if len(found) == 1 else (None, 0)
 
 
-def channel_axis(stage: Stage, ndim: int) -> int:
+def _channel_axis(stage: Stage, ndim: int) -> int:
     """The axis that a weighted layer decides the size of."""
     digit = re.search(r"(\d)d$", stage.operation)
     return ndim - int(digit[1]) - 1 if digit else ndim - 1
@@ -108,7 +108,7 @@ def producer(scene: Scene, side: Side, sources: Sources | None) -> Producer | No
         return Producer(side.name, side.size, formula, operand.parameter, parameter=True)
     if sources is None:
         return None
-    follower = Follower(scene.trace, sources)
+    follower = _Follower(scene.trace, sources)
     place = next((at for at, spec in enumerate(stage.inputs) if spec.shape == operand.shape), None)
     if operand in scene.operands and stage.kind != "module":
         at = scene.operands.index(operand)
@@ -122,7 +122,7 @@ def producer(scene: Scene, side: Side, sources: Sources | None) -> Producer | No
 
 
 @dataclass(frozen=True)
-class Siblings:
+class _Siblings:
     """The same parameter in the other blocks: how long its axis is there."""
 
     sizes: dict[str, int]
@@ -142,12 +142,12 @@ class Siblings:
         return f"block{'s' if len(numbers) > 1 else ''} {words}"
 
 
-def siblings(parameters: Mapping[str, Parameter], name: str, axis: int) -> Siblings | None:
+def siblings(parameters: Mapping[str, Parameter], name: str, axis: int) -> _Siblings | None:
     """The sizes of the parameter's namesakes in other blocks, or None where it has none."""
     here = parameters.get(name)
     found = namesakes(parameters, name)
     alike = {number: one for number, one in found.items() if here and len(one.shape) == len(here.shape) > axis}
-    return Siblings({number: one.shape[axis] for number, one in alike.items()}) if alike else None
+    return _Siblings({number: one.shape[axis] for number, one in alike.items()}) if alike else None
 
 
 def namesakes(parameters: Mapping[str, Parameter], name: str) -> dict[str, Parameter]:

@@ -27,7 +27,7 @@ NAMES = ("the tensor", "the index")
 
 
 @dataclass(frozen=True)
-class Refusal:
+class _Refusal:
     """The stage, with the call that raises there: `kind` is the exception's, the rest is as a failure records it."""
 
     stage: Stage
@@ -43,12 +43,12 @@ def refused(trace: Trace) -> Trace:
     """The trace; if a real run would refuse a stage, cut off with a failure at the first of them."""
     if trace.failure is not None or trace.target.device != "meta":
         return trace
-    checks = (clashes, missing_rows, other_channels, other_indices)
+    checks = (_clashes, _missing_rows, _other_channels, _other_indices)
     found = [one for check in checks if (one := next(check(trace), None)) is not None]
-    return cut_off(trace, min(found, key=lambda one: one.stage.index)) if found else trace
+    return _cut_off(trace, min(found, key=lambda one: one.stage.index)) if found else trace
 
 
-def cut_off(trace: Trace, refusal: Refusal) -> Trace:
+def _cut_off(trace: Trace, refusal: _Refusal) -> Trace:
     """The trace up to a stage, which failed."""
     stage = refusal.stage
     failure = Failure(
@@ -71,7 +71,7 @@ def cut_off(trace: Trace, refusal: Refusal) -> Trace:
     return replace(trace, stages=stages, outputs=(), failure=failure, totals=totals)
 
 
-def other_channels(trace: Trace) -> Iterator[Refusal]:
+def _other_channels(trace: Trace) -> Iterator[_Refusal]:
     """Transposed convolutions that are given other channels than they were built for."""
     weights = {parameter.name: parameter for parameter in trace.parameters}
     for stage in trace.stages:
@@ -83,18 +83,18 @@ def other_channels(trace: Trace) -> Iterator[Refusal]:
         if len(given) == int(digit) + 2 and len(held.shape) == len(given) and given[1] == held.shape[0]:
             continue
         text = f"{stage.module} was built for {held.shape[0]} channels"
-        call, operands = f"conv_transpose{digit}d", (as_operand(stage.inputs[0]), held_as_operand(held))
-        yield Refusal(stage, "conv-channels", text, "RuntimeError", call, operands, {})
+        call, operands = f"conv_transpose{digit}d", (_as_operand(stage.inputs[0]), _held_as_operand(held))
+        yield _Refusal(stage, "conv-channels", text, "RuntimeError", call, operands, {})
 
 
-def other_indices(trace: Trace) -> Iterator[Refusal]:
+def _other_indices(trace: Trace) -> Iterator[_Refusal]:
     """index_select with an index of several axes."""
     for stage in trace.stages:
         if stage.operation != "index_select" or len(stage.inputs) < 2 or len(stage.inputs[1].shape) < 2:
             continue
-        operands = tuple(replace(as_operand(spec), name=name) for spec, name in zip(stage.inputs, NAMES, strict=False))
+        operands = tuple(replace(_as_operand(spec), name=name) for spec, name in zip(stage.inputs, NAMES, strict=False))
         text = "index_select takes an index with 1 axis"
-        yield Refusal(stage, "wrong-rank", text, "IndexError", "index_select", operands, {})
+        yield _Refusal(stage, "wrong-rank", text, "IndexError", "index_select", operands, {})
 
 
 def mixed(trace: Trace) -> bool:
@@ -103,7 +103,7 @@ def mixed(trace: Trace) -> bool:
     return len({parameter.dtype for parameter in trace.parameters} | made) > 1
 
 
-def clashes(trace: Trace) -> Iterator[Refusal]:
+def _clashes(trace: Trace) -> Iterator[_Refusal]:
     """Stages whose operands' dtypes do not go together, in order."""
     if not mixed(trace):
         return
@@ -111,12 +111,12 @@ def clashes(trace: Trace) -> Iterator[Refusal]:
     for parameter in trace.parameters:
         path, _, name = parameter.name.rpartition(".")
         if name in ("weight", "bias"):
-            held.setdefault(path, []).append(held_as_operand(parameter))
+            held.setdefault(path, []).append(_held_as_operand(parameter))
     for stage in trace.stages:
         call = LAYERS.get(stage.operation, stage.operation)
         if not stage.inputs or not call:
             continue
-        given = tuple(map(as_operand, stage.inputs))
+        given = tuple(map(_as_operand, stage.inputs))
         if stage.kind == "module" and stage.operation in LAYERS:
             given = (*given[:1], *held.get(stage.module, ()))
         elif (
@@ -126,17 +126,17 @@ def clashes(trace: Trace) -> Iterator[Refusal]:
         ):
             continue
         text = dtype_clash(call, stage.module or stage.name, given)
-        if text and (stage.kind == "module" or attention_masks_apart(call, given)):
-            yield Refusal(stage, "dtype", text, "RuntimeError", call, given, {})
+        if text and (stage.kind == "module" or _attention_masks_apart(call, given)):
+            yield _Refusal(stage, "dtype", text, "RuntimeError", call, given, {})
 
 
-def attention_masks_apart(call: str, given: tuple[Operand, ...]) -> bool:
+def _attention_masks_apart(call: str, given: tuple[Operand, ...]) -> bool:
     """A mask of attention may be of another dtype than what it masks."""
     tensors = given[:3] if call == "scaled_dot_product_attention" else given
     return len({operand.dtype for operand in tensors}) > 1
 
 
-def as_operand(spec: TensorSpec) -> Operand:
+def _as_operand(spec: TensorSpec) -> Operand:
     return Operand("input", spec.shape, spec.dims, spec.dtype)
 
 
@@ -154,12 +154,12 @@ def stack(trace: Trace, stage: Stage) -> tuple[str, ...]:
     return tuple(f"{one.module or '(root)'} ({one.operation})" for one in found if one.kind == "module")
 
 
-def held_as_operand(parameter: Parameter) -> Operand:
+def _held_as_operand(parameter: Parameter) -> Operand:
     """A parameter as an operand of the failing call."""
     return Operand(parameter.name, parameter.shape, parameter.dims, parameter.dtype, parameter.name)
 
 
-def missing_rows(trace: Trace) -> Iterator[Refusal]:
+def _missing_rows(trace: Trace) -> Iterator[_Refusal]:
     """Stages that look up more rows than their table has, in order."""
     if not any(stage.operation == "arange" for stage in trace.stages):
         return
@@ -167,23 +167,23 @@ def missing_rows(trace: Trace) -> Iterator[Refusal]:
     for stage in trace.stages:
         if stage.operation == "Embedding" and stage.inputs:
             held = parameters.get(f"{stage.module}.weight" if stage.module else "weight")
-            count = counted(trace, stage, stage.inputs[0], held.shape[0]) if held is not None else None
+            count = _counted(trace, stage, stage.inputs[0], held.shape[0]) if held is not None else None
             if held is not None and count is not None:
-                index = counted_index(stage, 0, count)
-                yield refused_lookup(stage, held_as_operand(held), index, held.shape[0], {})
+                index = _counted_index(stage, 0, count)
+                yield _refused_lookup(stage, _held_as_operand(held), index, held.shape[0], {})
         elif stage.operation == "getitem" and len(stage.inputs) == 2 and stage.outputs:
-            yield from subscripted(trace, stage)
+            yield from _subscripted(trace, stage)
 
 
-def refused_lookup(stage: Stage, table: Operand, index: Operand, rows: int, arguments: dict[str, Value]) -> Refusal:
+def _refused_lookup(stage: Stage, table: Operand, index: Operand, rows: int, arguments: dict[str, Value]) -> _Refusal:
     """A lookup of more rows than a table has: an embedding, or a subscript that has `arguments`."""
     count = index.extent[1] + 1 if index.extent is not None else 0
     text = f"{table.name} has {rows} rows and is asked for {count}"
     call, operands = ("getitem", (table, index)) if arguments else ("embedding", (index, table))
-    return Refusal(stage, "index", text, "IndexError", call, operands, arguments)
+    return _Refusal(stage, "index", text, "IndexError", call, operands, arguments)
 
 
-def subscripted(trace: Trace, stage: Stage) -> Iterator[Refusal]:
+def _subscripted(trace: Trace, stage: Stage) -> Iterator[_Refusal]:
     """`table[torch.arange(n)]`, on the axis that the result shows."""
     given, asked = stage.inputs
     shape, made = given.shape, stage.outputs[0].shape
@@ -191,23 +191,23 @@ def subscripted(trace: Trace, stage: Stage) -> Iterator[Refusal]:
     if not axes:
         return
     rows = max(given.shape[axis] for axis in axes)
-    count = counted(trace, stage, asked, rows)
+    count = _counted(trace, stage, asked, rows)
     if count is None:
         return
     same = next((one for one in trace.parameters if one.shape == given.shape), None)
-    table = held_as_operand(same) if same else Operand("the table", given.shape, given.dims, given.dtype)
+    table = _held_as_operand(same) if same else Operand("the table", given.shape, given.dims, given.dtype)
     parts: list[Value] = [*["::" for _ in range(axes[0])], "tensor"]
-    yield refused_lookup(stage, table, counted_index(stage, 1, count), rows, {"[1]": parts})
+    yield _refused_lookup(stage, table, _counted_index(stage, 1, count), rows, {"[1]": parts})
 
 
-def counted_index(stage: Stage, place: int, count: int) -> Operand:
+def _counted_index(stage: Stage, place: int, count: int) -> Operand:
     """An index with `count` values from 0 on."""
     spec = stage.inputs[place]
     name = "input" if stage.kind == "module" else "the index"
     return Operand(name, spec.shape, spec.dims, spec.dtype, extent=(0, count - 1))
 
 
-def counted(trace: Trace, stage: Stage, spec: TensorSpec, rows: int) -> int | None:
+def _counted(trace: Trace, stage: Stage, spec: TensorSpec, rows: int) -> int | None:
     """How many different values an index has, if arange made it and there are more of them than rows."""
     if spec.dtype not in WHOLE or not spec.shape or max(spec.shape) <= rows:
         return None

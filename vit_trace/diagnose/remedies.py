@@ -26,7 +26,7 @@ FOLLOWING = 3
 """Further parameters resized with one; where more would have to follow, the fix is dropped."""
 
 
-def candidates(question: Question) -> Iterator[Fix]:
+def _candidates(question: Question) -> Iterator[Fix]:
     """All changes that the cause names; if values decide, only more rows, since a trial on meta has no values."""
     for change in (resized,) if question.cause.by_value else question.cause.kind.changes or usual():
         yield from change(question)
@@ -37,7 +37,7 @@ def remedies(question: Question) -> list[Tried]:
     found: list[Tried] = []
     groups: dict[str, int] = {}
     cause, case = question.cause, question.case
-    for candidate in candidates(question):
+    for candidate in _candidates(question):
         if len(found) >= MOST or case.stopped:
             break
         group = _group_of(candidate)
@@ -45,8 +45,8 @@ def remedies(question: Question) -> list[Tried]:
             continue
         if groups.get(group, 0) >= OFFERED.get(group, 2):
             continue
-        worked = attempted(candidate, question)
-        if worked is not None and cause.by_value and looks_up_again(question.scene, case.outcome(worked.change)):
+        worked = _attempted(candidate, question)
+        if worked is not None and cause.by_value and _looks_up_again(question.scene, case.outcome(worked.change)):
             continue
         if worked is not None and worked.change.text not in [one.change.text for one in found]:
             found.append(worked)
@@ -68,7 +68,7 @@ def partway(question: Question) -> str:
     Looks only at fixes that were tried already.
     """
     before = question.scene.failure.stage
-    for candidate in candidates(question) if not question.cause.by_value else ():
+    for candidate in _candidates(question) if not question.cause.by_value else ():
         after = question.case.outcome(candidate)
         if not isinstance(candidate, (CallChange, LayerInput, ParameterResize)) or after is None:
             continue
@@ -79,7 +79,7 @@ def partway(question: Question) -> str:
     return ""
 
 
-def looks_up_again(scene: Scene, after: Trace | None) -> bool:
+def _looks_up_again(scene: Scene, after: Trace | None) -> bool:
     """Whether a later stage depends on index values too, which a trace on the meta device does not have."""
     start = scene.failure.stage
     if after is None or start is None:
@@ -90,7 +90,7 @@ def looks_up_again(scene: Scene, after: Trace | None) -> bool:
     )
 
 
-def attempted(candidate: Fix, question: Question) -> Tried | None:
+def _attempted(candidate: Fix, question: Question) -> Tried | None:
     """The fix, alone or with the resizes that have to follow from it; None where that does not run."""
     case = question.case
     worked = case.attempt(candidate)
@@ -100,7 +100,7 @@ def attempted(candidate: Fix, question: Question) -> Tried | None:
         after = case.outcome(candidate)
         if worked is not None or after is None:
             break
-        longer = following(candidate, question, after)
+        longer = _following(candidate, question, after)
         if longer is None:
             break
         candidate = longer
@@ -108,7 +108,7 @@ def attempted(candidate: Fix, question: Question) -> Tried | None:
     return worked
 
 
-def following(change: Fix, question: Question, after: Trace) -> ParameterResize | None:
+def _following(change: Fix, question: Question, after: Trace) -> ParameterResize | None:
     """The change together with the next one, if with it the forward fails further on for the same size again."""
     if after.failure is None or not isinstance(change, ParameterResize):
         return None

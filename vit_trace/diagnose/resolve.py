@@ -50,7 +50,7 @@ def foreign(spec: str, model: Request) -> Target:
 def settings(spec: str | None, model: Request) -> Settled:
     """The built-in ViT's settings: the YAML file, flags and --set. Raises Refused and ConfigError."""
     if spec is not None:
-        require_yaml(spec, model.config)
+        _require_yaml(spec, model.config)
     return settle(model.config if spec is None else Path(spec), model.flags, model.assignments)
 
 
@@ -62,7 +62,7 @@ def of_settings(spec: str | None, settled: Settled, model: Request) -> Target:
     return builtin(settled.config, spec=str(file or ""), given=only_input(model.inputs), train=model.train)
 
 
-def require_yaml(spec: str, config: Path | None) -> None:
+def _require_yaml(spec: str, config: Path | None) -> None:
     """Refuse a spec that is no YAML file, or one beside another. Raises Refused."""
     if config is not None:
         message = f"two YAML files are given, {spec} and --config {config}"
@@ -71,14 +71,14 @@ def require_yaml(spec: str, config: Path | None) -> None:
     if path.suffix == ".py":
         message = f"{spec} does not say which of its classes or functions builds the model"
         raise refuse("no-factory", message, help=(f"vit-trace {spec}:NAME",))
-    if not os.path.exists(spec) and path.suffix.lower() not in (".yaml", ".yml") and is_module(spec):
+    if not os.path.exists(spec) and path.suffix.lower() not in (".yaml", ".yml") and _is_module(spec):
         message = f"{spec} does not say what of that module builds the model"
         raise refuse("no-factory", message, help=(f"vit-trace {spec}:NAME",))
     if not os.path.exists(spec) and not path.suffix:
         raise no_spec(spec)
 
 
-def is_module(spec: str) -> bool:
+def _is_module(spec: str) -> bool:
     """Whether it is a dotted name that begins with a package that can be imported."""
     from importlib.util import find_spec
 

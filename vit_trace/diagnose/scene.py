@@ -116,11 +116,11 @@ def called(operand: Operand) -> str:
     if name in ("", "input"):
         return "its input"
     if len(name) > LONGEST_NAME or "\n" in name:
-        return shortened(name)
+        return _shortened(name)
     return name
 
 
-def shortened(name: str) -> str:
+def _shortened(name: str) -> str:
     """A long expression by the variable that it starts from, or by the function that it calls last."""
     start = re.match(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*(?![\w(]))*(?=[.\[])", name)
     function = re.match(r"[A-Za-z_][\w.]*(?=\()", name)
@@ -173,12 +173,12 @@ def axis_note(x: Operand, wanted: int) -> tuple[str, ...]:
 
 def difference(one: Side, two: Side) -> str:
     """x has 82 tokens, pos_embedding has 65"""
-    if counts_tokens(one) or counts_tokens(two):
+    if _counts_tokens(one) or _counts_tokens(two):
         return f"{one.name} has {one.size} tokens, {two.name} has {two.size}"
-    return f"{one.name} has {one.size}, {two.name} has {two.size}{common_axis(one, two)}"
+    return f"{one.name} has {one.size}, {two.name} has {two.size}{_common_axis(one, two)}"
 
 
-def common_axis(one: Side, two: Side) -> str:
+def _common_axis(one: Side, two: Side) -> str:
     """ "on axis 1", or counted from the end where the two have different numbers of axes."""
     if one.axis == two.axis:
         return f" on axis {one.axis}"
@@ -190,7 +190,7 @@ def common_axis(one: Side, two: Side) -> str:
     return " on the last axis" if back == 1 else f" on axis -{back}"
 
 
-def counts_tokens(side: Side) -> bool:
+def _counts_tokens(side: Side) -> bool:
     """Whether the formula of an axis counts patches."""
     operand, axis = side.operand, side.axis
     if operand is None or axis is None or axis >= len(operand.dims):

@@ -77,7 +77,7 @@ class Case:
             return None
         if any(dropping_embeddings(trace)):  # it runs, but leaves out the edge of the image
             return None
-        return Tried(change, output_text(trace.outputs))
+        return Tried(change, _output_text(trace.outputs))
 
     def outcome(self, change: Fix) -> Trace | None:
         """The trace that a change led to, once it was tried."""
@@ -99,7 +99,7 @@ class Case:
 
     def run(self, change: Fix) -> Trace:
         """The trace with the change applied. Raises what making or applying it raises."""
-        model = copy_on_meta(self.model) if change.alters else self.model
+        model = _copy_on_meta(self.model) if change.alters else self.model
         change.to_model(model)
         with change.during(model):
             return self.traced(model, change.to_inputs(self.inputs()))
@@ -122,7 +122,7 @@ class Case:
         """How many modules the model has."""
         return sum(1 for _ in self.model.modules())
 
-    def again(self, failed: Trace) -> Repeat:
+    def again(self, failed: Trace) -> _Repeat:
         """The failing forward once more without memory: whether it fails there too, and what made each tensor."""
         from vit_trace.record.source.makers import Makers
 
@@ -130,14 +130,14 @@ class Case:
         try:
             again = self.traced(self.model, self.inputs(), makers)
         except Exception:
-            return Repeat(fails=True)
+            return _Repeat(fails=True)
         count = len(failed.stages)
         same = [stage.name for stage in again.stages[:count]] == [stage.name for stage in failed.stages]
-        return Repeat(again.failure is not None, makers.inputs if same else None)
+        return _Repeat(again.failure is not None, makers.inputs if same else None)
 
 
 @dataclass(frozen=True)
-class Repeat:
+class _Repeat:
     """What came of running a failing forward again on meta.
 
     It `fails` where shapes and dtypes are the reason; where values or devices are, it runs. `sources` is None where it
@@ -148,7 +148,7 @@ class Repeat:
     sources: Mapping[int, tuple[Maker | None, ...]] | None = None
 
 
-def output_text(outputs: tuple[TensorSpec, ...]) -> str:
+def _output_text(outputs: tuple[TensorSpec, ...]) -> str:
     """2×20; the first of several with how many there are."""
     first = shape_text(outputs[0].shape)
     return first if len(outputs) == 1 else f"{first} and {len(outputs) - 1} more"
@@ -166,7 +166,7 @@ def case_of_target(target: Target, rules: bool = True) -> Case:
     def build() -> nn.Module:
         from vit_trace.record.build.anyhow import build_anyhow
 
-        return copy_on_meta(foreign.built.model) if foreign is not None else build_anyhow(target.build, rules).model
+        return _copy_on_meta(foreign.built.model) if foreign is not None else build_anyhow(target.build, rules).model
 
     return Case(build, target.inputs, target.hyperparameters, again, target.words, target.expected, rules)
 
@@ -179,10 +179,10 @@ def case_of_model(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, 
 
         return move_inputs((args, dict(kwargs)), "meta")
 
-    return Case(lambda: copy_on_meta(model), inputs)
+    return Case(lambda: _copy_on_meta(model), inputs)
 
 
-def copy_on_meta(model: nn.Module) -> nn.Module:
+def _copy_on_meta(model: nn.Module) -> nn.Module:
     """A copy whose tensors are on meta: no value is copied, nothing is shared with the model."""
     import torch
     from torch import nn

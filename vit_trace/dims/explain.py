@@ -13,7 +13,7 @@ from vit_trace.dims.values import ValuesError, bindings, knob_of, parsed
 
 
 @dataclass(frozen=True)
-class Meaning:
+class _Meaning:
     """One formula of a size, the formula with its numbers, and the places that have it."""
 
     formula: str
@@ -22,24 +22,24 @@ class Meaning:
 
 
 @dataclass(frozen=True)
-class Doubled:
+class _Doubled:
     """The sizes that change when one hyperparameter doubles: formula -> new size."""
 
     hyperparameter: str
     sizes: dict[str, int]
 
 
-def meanings(trace: Trace, size: int) -> tuple[Meaning, ...]:
+def meanings(trace: Trace, size: int) -> tuple[_Meaning, ...]:
     """The meanings of a size in this model, one per formula, in the order of the data flow."""
     found: dict[str, dict[str, None]] = {}
-    for formula, place in stands(trace, size):
+    for formula, place in _stands(trace, size):
         found.setdefault(formula, {})[place] = None
     values = {name: symbol.value for name, symbol in trace.symbols.items()}
     numbers = {formula: with_numbers(parsed(formula), values) for formula in found}
-    return tuple(Meaning(formula, numbers[formula], tuple(merged(places))) for formula, places in found.items())
+    return tuple(_Meaning(formula, numbers[formula], tuple(_merged(places))) for formula, places in found.items())
 
 
-def stands(trace: Trace, size: int) -> Iterator[tuple[str, str]]:
+def _stands(trace: Trace, size: int) -> Iterator[tuple[str, str]]:
     """(formula, place) for every axis of that size: constructor, outputs of stages, parameters."""
     for record in trace.construction:
         if record.value == size:
@@ -59,7 +59,7 @@ def sizes(trace: Trace) -> list[int]:
     return sorted(found | {record.value for record in trace.construction if isinstance(record.value, int)})
 
 
-def merged(places: Iterable[str]) -> list[str]:
+def _merged(places: Iterable[str]) -> list[str]:
     """The places, those that differ only in numbers as one: layers.0…5.fn.to_qkv."""
     groups: dict[str, list[str]] = {}
     for place in (re.sub(r"#\d+", "", place) for place in places):
@@ -88,7 +88,7 @@ def bracketed(formula: Formula, values: Mapping[str, int]) -> str:
     return f"({text})" if isinstance(formula, Sum) else text
 
 
-def doublings(trace: Trace, formulas: list[str]) -> tuple[Doubled, ...]:
+def doublings(trace: Trace, formulas: list[str]) -> tuple[_Doubled, ...]:
     """For each hyperparameter the formulas that change when it doubles; both of a pair double together."""
     knobs: dict[str, list[str]] = {}
     for name, symbol in trace.symbols.items():
@@ -103,7 +103,7 @@ def doublings(trace: Trace, formulas: list[str]) -> tuple[Doubled, ...]:
             continue
         sizes = {text: evaluate(parsed(text), doubled) for text in formulas}
         now = {text: evaluate(parsed(text), values) for text in formulas}
-        found.append(Doubled(knob, {text: size for text, size in sizes.items() if size != now[text]}))
+        found.append(_Doubled(knob, {text: size for text, size in sizes.items() if size != now[text]}))
     return tuple(found)
 
 

@@ -97,7 +97,7 @@ class Name(Formula):
 
 
 @dataclass(frozen=True, slots=True)
-class Composed(Formula):
+class _Composed(Formula):
     """A formula made of any number of others."""
 
     parts: tuple[Formula, ...]
@@ -109,7 +109,7 @@ class Composed(Formula):
         return type(self)(tuple(inner))
 
 
-class Sum(Composed):
+class Sum(_Composed):
     __slots__ = ()
     tight = SUM
 
@@ -122,9 +122,9 @@ class Sum(Composed):
     def read(node: ast.expr) -> Formula | None:
         match node:
             case ast.BinOp(left=left, op=ast.Add(), right=right):
-                return Sum((*terms(of_node(left)), *terms(of_node(right))))
+                return Sum((*terms(_of_node(left)), *terms(_of_node(right))))
             case ast.BinOp(left=left, op=ast.Sub(), right=right):
-                return Sum((*terms(of_node(left)), *map(negative, terms(of_node(right)))))
+                return Sum((*terms(_of_node(left)), *map(negative, terms(_of_node(right)))))
         return None
 
     def of(self, inner: Sequence[Formula]) -> Formula:
@@ -134,7 +134,7 @@ class Sum(Composed):
         return sum(sizes)
 
 
-class Product(Composed):
+class Product(_Composed):
     __slots__ = ()
 
     @property
@@ -148,15 +148,15 @@ class Product(Composed):
         if self.negated():
             return f"-{Product(self.parts[1:])}"
         first, *others = self.parts
-        return "*".join((bracketed(first, QUOTIENT), *(bracketed(one, PRODUCT) for one in others)))
+        return "*".join((_bracketed(first, QUOTIENT), *(_bracketed(one, PRODUCT) for one in others)))
 
     @staticmethod
     def read(node: ast.expr) -> Formula | None:
         match node:
             case ast.BinOp(left=left, op=ast.Mult(), right=right):
-                return Product((*factors(of_node(left)), *factors(of_node(right))))
+                return Product((*factors(_of_node(left)), *factors(_of_node(right))))
             case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return negative(of_node(operand))
+                return negative(_of_node(operand))
         return None
 
     def of(self, inner: Sequence[Formula]) -> Formula:
@@ -176,13 +176,13 @@ class Quotient(Formula):
     tight = QUOTIENT
 
     def __str__(self) -> str:
-        return f"{bracketed(self.top, QUOTIENT)}//{bracketed(self.bottom, ATOM)}"
+        return f"{_bracketed(self.top, QUOTIENT)}//{_bracketed(self.bottom, ATOM)}"
 
     @staticmethod
     def read(node: ast.expr) -> Formula | None:
         match node:
             case ast.BinOp(left=left, op=ast.FloorDiv(), right=right):
-                return Quotient(of_node(left), of_node(right))
+                return Quotient(_of_node(left), _of_node(right))
         return None
 
     def inner(self) -> tuple[Formula, ...]:
@@ -198,7 +198,7 @@ class Quotient(Formula):
         return top // bottom
 
 
-class Least(Composed):
+class Least(_Composed):
     """`min(window, h)`: a window that is never larger than the grid it lies on."""
 
     __slots__ = ()
@@ -211,7 +211,7 @@ class Least(Composed):
     def read(node: ast.expr) -> Formula | None:
         match node:
             case ast.Call(func=ast.Name(id="min"), args=[_, _, *_] as parts, keywords=[]):
-                return Least(tuple(map(of_node, parts)))
+                return Least(tuple(map(_of_node, parts)))
         return None
 
     def combine(self, sizes: Sequence[int]) -> int:
@@ -225,12 +225,12 @@ FORMS: tuple[type[Formula], ...] = (Number, Name, Sum, Product, Quotient, Least)
 def parse(text: str) -> Formula:
     """The formula of a text in Python syntax. Raises FormulaError."""
     try:
-        return of_node(ast.parse(text.strip(), mode="eval").body)
+        return _of_node(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise FormulaError(f"{text!r} is not a formula: {error}") from None
 
 
-def of_node(node: ast.expr) -> Formula:
+def _of_node(node: ast.expr) -> Formula:
     """The formula of a parsed expression."""
     for form in FORMS:
         if (found := form.read(node)) is not None:
@@ -303,7 +303,7 @@ def rewrite_inside(formula: Formula, replacements: Mapping[Formula, Formula]) ->
     return formula.of([rewrite(part, replacements) for part in formula.inner()])
 
 
-def bracketed(formula: Formula, needed: int) -> str:
+def _bracketed(formula: Formula, needed: int) -> str:
     """The formula's text, in brackets where it binds less tightly than needed."""
     return f"({formula})" if formula.binds < needed else str(formula)
 

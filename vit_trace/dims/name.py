@@ -34,7 +34,7 @@ def name_dims(trace: Trace, probes: Sequence[Trace], repeats: bool = False, chec
         checks: traces near the real one; a formula has to hold there too, but they establish none alone.
     """
     others = counterparts(trace, (*probes, *checks))
-    naming = Naming(trace, probes, checks)
+    naming = _Naming(trace, probes, checks)
     named = map_specs(trace, naming, others)
     if (left := sum(search.left for search in naming.searches.values())) and trace.failure is None:
         message = f"{left} sizes have no formulas: the search ends after {MOST_SEARCHED} different sizes"
@@ -43,13 +43,13 @@ def name_dims(trace: Trace, probes: Sequence[Trace], repeats: bool = False, chec
         return named
     return replace(
         named,
-        stages=copy_formulas(named.stages, others.stages, stage_likeness, ("inputs", "outputs")),
-        parameters=copy_formulas(named.parameters, others.parameters, parameter_likeness, ("dims", "constant")),
-        construction=copy_formulas(named.construction, others.construction, construction_likeness, ("formula",)),
+        stages=_copy_formulas(named.stages, others.stages, _stage_likeness, ("inputs", "outputs")),
+        parameters=_copy_formulas(named.parameters, others.parameters, _parameter_likeness, ("dims", "constant")),
+        construction=_copy_formulas(named.construction, others.construction, _construction_likeness, ("formula",)),
     )
 
 
-class Naming(SpecChange):
+class _Naming(SpecChange):
     """Names each record by its counterparts in the probes."""
 
     def __init__(self, trace: Trace, probes: Sequence[Trace], checks: Sequence[Trace]) -> None:
@@ -66,11 +66,11 @@ class Naming(SpecChange):
     def quantity(self, record: Construction, others: Sequence[Construction | None]) -> Construction:
         """A whole number or a tuple of them; a fraction has no formula."""
         values = [other.value if other else None for other in others]
-        shape = whole(record.value)
+        shape = _whole(record.value)
         first = values[: self.independent]
         if shape is None or any(type(value) is not type(record.value) for value in first):
             return record
-        shapes = [whole(value) if type(value) is type(record.value) else None for value in values]
+        shapes = [_whole(value) if type(value) is type(record.value) else None for value in values]
         dims, constant = self.dims(shape, shapes)
         known = [axis in constant or dim != str(shape[axis]) for axis, dim in enumerate(dims)]
         return replace(record, formula=", ".join(dims)) if all(known) else record
@@ -95,14 +95,14 @@ class Naming(SpecChange):
         return dims, tuple(axis for axis, formula in enumerate(formulas) if isinstance(formula, Number))
 
 
-def whole(value: int | float | Shape | None) -> Shape | None:
+def _whole(value: int | float | Shape | None) -> Shape | None:
     """A number or a tuple of them as a tuple; None for a fraction."""
     if isinstance(value, tuple):
         return value
     return (value,) if isinstance(value, int) else None
 
 
-def copy_formulas(
+def _copy_formulas(
     records: Sequence[Record],
     others: Sequence[list[Record | None]],
     likeness: Callable[[Record], Key],
@@ -120,21 +120,21 @@ def copy_formulas(
     )
 
 
-def without_block(path: str) -> str:
+def _without_block(path: str) -> str:
     """A path without the number of its block: the same for what stands at this place in every block."""
     return re.sub(r"\d+", "*", path, count=1)
 
 
-def stage_likeness(stage: Stage) -> Key:
+def _stage_likeness(stage: Stage) -> Key:
     """What stages share that do the same in different blocks."""
     span = (stage.source.file, stage.source.line, stage.source.column) if stage.source else None
     shapes = tuple((spec.path, spec.shape, spec.dtype) for spec in (*stage.inputs, *stage.outputs))
-    return (stage.kind, stage.operation, stage.pattern, without_block(stage.module), span, len(stage.inputs), shapes)
+    return (stage.kind, stage.operation, stage.pattern, _without_block(stage.module), span, len(stage.inputs), shapes)
 
 
-def parameter_likeness(parameter: Parameter) -> Key:
-    return (without_block(parameter.name), parameter.shape, parameter.dtype)
+def _parameter_likeness(parameter: Parameter) -> Key:
+    return (_without_block(parameter.name), parameter.shape, parameter.dtype)
 
 
-def construction_likeness(record: Construction) -> Key:
-    return (without_block(record.module), record.name, record.value, record.source)
+def _construction_likeness(record: Construction) -> Key:
+    return (_without_block(record.module), record.name, record.value, record.source)

@@ -30,7 +30,7 @@ LONE_COEFFICIENTS = {*COEFFICIENTS, *range(20, 65, 4)}
 PAIR_COEFFICIENTS = (1, 2, 3, 4)
 
 
-class Monomial(NamedTuple):
+class _Monomial(NamedTuple):
     """A product of symbols, with its value in each setting."""
 
     names: tuple[str, ...]
@@ -61,11 +61,11 @@ class FormulaSearch:
         """How many sizes were left without a search, because the budget was used up."""
         return max(0, self.searched - MOST_SEARCHED)
 
-    def products(self) -> list[Monomial]:
+    def products(self) -> list[_Monomial]:
         """All products of up to DEGREE symbols, simplest first."""
         columns = {name: tuple(setting[name] for setting in (*self.settings, *self.checks)) for name in self.names}
         return [
-            Monomial(names, tuple(map(prod, zip(*(columns[name] for name in names), strict=True))))
+            _Monomial(names, tuple(map(prod, zip(*(columns[name] for name in names), strict=True))))
             for degree in range(1, DEGREE + 1)
             for names in combinations_with_replacement(self.names, degree)
         ]
@@ -126,7 +126,7 @@ class FormulaSearch:
 
     def scaled(self, known: Vector, last: int) -> Formula | None:
         """coefficient · product + summand."""
-        best: tuple[int, int, int, Monomial] | None = None
+        best: tuple[int, int, int, _Monomial] | None = None
         for monomial in self.monomials:
             values = monomial.values
             span = values[1] - values[2]

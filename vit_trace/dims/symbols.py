@@ -51,23 +51,23 @@ def shorten(trace: Trace) -> Trace:
     for dim, count in Counter(dim for stage in trace.stages for spec in stage.outputs for dim in spec.dims).items():
         if "//" in dim:
             for part in walk(parse(dim)):
-                if part.repeated and image_side(part):
+                if part.repeated and _image_side(part):
                     counts[part] += count
     values = {name: symbol.value for name, symbol in trace.symbols.items()}
     common = [part for part, count in counts.items() if count >= OFTEN and str(part) not in texts]
-    named = choose_names({part: evaluate(part, values) for part in common}, set(trace.symbols))
+    named = _choose_names({part: evaluate(part, values) for part in common}, set(trace.symbols))
     if not named:
         return trace
     names: dict[Formula, Formula] = {part: Name(name) for part, name in named.items()}
     grid: dict[Formula, Formula] = {parse(text): Name(name) for text, name in texts.items() if "//" in text}
     made = {
-        name: Symbol(evaluate(part, values), meaning_of(part), str(rewrite_inside(part, grid | names)))
+        name: Symbol(evaluate(part, values), _meaning_of(part), str(rewrite_inside(part, grid | names)))
         for part, name in sorted(named.items(), key=lambda item: len(str(item[0])))
     }
-    return map_specs(replace(trace, symbols={**trace.symbols, **made}), Shorten(names))
+    return map_specs(replace(trace, symbols={**trace.symbols, **made}), _Shorten(names))
 
 
-class Shorten(SpecChange):
+class _Shorten(SpecChange):
     """Puts names in the place of quotients, in each text once."""
 
     def __init__(self, names: Mapping[Formula, Formula]) -> None:
@@ -88,70 +88,70 @@ class Shorten(SpecChange):
         return replace(record, formula=", ".join(map(self.dim, parts))) if parts else record
 
 
-def image_side(formula: Formula) -> str:
+def _image_side(formula: Formula) -> str:
     """The image side that a formula depends on; "" where it depends on none or on several."""
     sides = SIDES.keys() & symbols(formula)
     return sides.pop() if len(sides) == 1 else ""
 
 
-def kind_of(formula: Formula) -> str:
+def _kind_of(formula: Formula) -> str:
     """What stands before h or w in a quotient's name: "win" for the side of a window, "n" where it divides by one."""
     if isinstance(formula, Least):
         return "win"
     return "n" if isinstance(formula, Quotient) and "window" in str(formula.bottom) else ""
 
 
-def choose_names(values: Mapping[Formula, int], taken: set[str]) -> dict[Formula, str]:
-    """A name for each quotient: what `kind_of` says, then h, w or t, then the stage's number.
+def _choose_names(values: Mapping[Formula, int], taken: set[str]) -> dict[Formula, str]:
+    """A name for each quotient: what `_kind_of` says, then h, w or t, then the stage's number.
 
     Rows and columns that are made the same way get the same number.
     """
     found: dict[Formula, str] = {}
     for kind in ("", "win", "n"):
-        mine = [one for one in values if kind_of(one) == kind]
+        mine = [one for one in values if _kind_of(one) == kind]
         sizes: dict[str, int] = {}
         for one in mine:
-            text = for_any_side(one)
+            text = _for_any_side(one)
             sizes[text] = max(values[one], sizes.get(text, 0))
         ranked = sorted(sizes, key=lambda text: (-sizes[text], len(text), text))
         for one in mine:
-            prefix = kind + SIDES[image_side(one)][0]
-            name = f"{prefix}{ranked.index(for_any_side(one)) + (2 if prefix in taken else 1)}"
+            prefix = kind + SIDES[_image_side(one)][0]
+            name = f"{prefix}{ranked.index(_for_any_side(one)) + (2 if prefix in taken else 1)}"
             while name in taken:
                 name += "_"
             found[one] = name
     return found
 
 
-def for_any_side(formula: Formula) -> str:
+def _for_any_side(formula: Formula) -> str:
     """The quotient's text with any side for the image's: equal for rows and columns that are made the same way."""
     return re.sub(r"\b[HWT]\b", "side", re.sub(r"\bp[12]\b", "p", str(formula)))
 
 
-def meaning_of(formula: Formula) -> str:
-    return f"{SIDES[image_side(formula)][1]} of {OF_KIND[kind_of(formula)]}"
+def _meaning_of(formula: Formula) -> str:
+    return f"{SIDES[_image_side(formula)][1]} of {OF_KIND[_kind_of(formula)]}"
 
 
 def split(trace: Trace, probes: Sequence[Trace]) -> tuple[Trace, list[Trace]]:
     """The traces with both sets of symbols where the input is an image of another size; else unchanged."""
-    given, known = image_of(trace), trace.symbols
+    given, known = _image_of(trace), trace.symbols
     if given is None or not {"b", "H", "W"} <= known.keys():
         return trace, list(probes)
     here = {name: size for name, size in zip(("b", *IMAGE), given, strict=True) if name in known}
     changed = {name for name in IMAGE if name in known and here[name] != known[name].value}
     if len(changed) == len(IMAGE):  # nothing agrees: its axes have another order
         return trace, list(probes)
-    trace = replace(trace, symbols=both(known, here, changed))
-    return trace, [replace(probe, symbols=both(probe.symbols, {}, changed)) for probe in probes]
+    trace = replace(trace, symbols=_both(known, here, changed))
+    return trace, [replace(probe, symbols=_both(probe.symbols, {}, changed)) for probe in probes]
 
 
-def image_of(trace: Trace) -> tuple[int, ...] | None:
+def _image_of(trace: Trace) -> tuple[int, ...] | None:
     """Batch, channels, height, width of the first input that looks like images."""
     shapes = [spec.shape for stage in trace.stages if stage.kind == "input" for spec in stage.outputs]
     return next((shape for shape in shapes if len(shape) == 4 and 0 not in shape), None)
 
 
-def both(known: Mapping[str, Symbol], here: Mapping[str, int], changed: set[str]) -> dict[str, Symbol]:
+def _both(known: Mapping[str, Symbol], here: Mapping[str, int], changed: set[str]) -> dict[str, Symbol]:
     """The symbols of the given input, then, as `…_model`, those of the model that differ."""
     dependent = set(changed)
     found = dict(known)
@@ -163,10 +163,10 @@ def both(known: Mapping[str, Symbol], here: Mapping[str, int], changed: set[str]
         elif name in dependent and symbol.formula is not None:
             values = {one: held.value for one, held in found.items()}
             found[name] = replace(symbol, value=evaluate(parsed(symbol.formula), values))
-    return found | {name + ENDING: of_model(known[name], dependent) for name in known if name in dependent}
+    return found | {name + ENDING: _of_model(known[name], dependent) for name in known if name in dependent}
 
 
-def of_model(symbol: Symbol, dependent: set[str]) -> Symbol:
+def _of_model(symbol: Symbol, dependent: set[str]) -> Symbol:
     formula = symbol.formula
     if formula is not None:
         formula = re.sub(r"[A-Za-z_]\w*", lambda found: found[0] + ENDING * (found[0] in dependent), formula)

@@ -54,7 +54,7 @@ def knob_of(symbol: Symbol) -> str:
     return (symbol.hyperparameter or "").partition("[")[0]
 
 
-def require_multiples(known: Mapping[str, Symbol], values: Mapping[str, int]) -> None:
+def _require_multiples(known: Mapping[str, Symbol], values: Mapping[str, int]) -> None:
     """Raise ValuesError where a value has to be a multiple of another, as H of p1 for h = H//p1, and is not."""
     for symbol in known.values():
         formula = parsed(symbol.formula) if symbol.formula else None
@@ -101,7 +101,7 @@ def changes_of(trace: Trace, assignments: Mapping[str, str]) -> dict[str, int]:
         found = PAIR.match(text.strip())
         if not found or int(found[1]) < 1:
             raise ValuesError(f"{name}={text}: must be a whole number above 0", "384, or 384x512 for a pair")
-        changes |= symbols_of(trace.symbols, name, found)
+        changes |= _symbols_of(trace.symbols, name, found)
     idle = changes.keys() - used(trace)
     if idle:
         message = f"{', '.join(sorted(idle))}: no size follows from it, so this trace does not say what it changes"
@@ -109,13 +109,13 @@ def changes_of(trace: Trace, assignments: Mapping[str, str]) -> dict[str, int]:
     return changes
 
 
-def symbols_of(known: Mapping[str, Symbol], name: str, found: re.Match[str]) -> dict[str, int]:
+def _symbols_of(known: Mapping[str, Symbol], name: str, found: re.Match[str]) -> dict[str, int]:
     """The symbols that a name stands for (a symbol, or a hyperparameter with one or two), with their values."""
     first, second = int(found[1]), int(found[2] or found[1])
     if name in known:
         formula = known[name].formula
         if formula is not None:
-            raise ValuesError(f"{name} follows from {formula}", f"set {', '.join(sorted(settable(known, name)))}")
+            raise ValuesError(f"{name} follows from {formula}", f"set {', '.join(sorted(_settable(known, name)))}")
         targets = [name]
     else:
         pair = (symbol for symbol, value in known.items() if knob_of(value) == name)
@@ -130,14 +130,14 @@ def symbols_of(known: Mapping[str, Symbol], name: str, found: re.Match[str]) -> 
     return dict(zip(targets, (first, second), strict=False))
 
 
-def settable(known: Mapping[str, Symbol], name: str) -> set[str]:
+def _settable(known: Mapping[str, Symbol], name: str) -> set[str]:
     """The names to set for a symbol to change: its own, or those it finally follows from."""
     if name not in known:
         return {name}
     formula = known[name].formula
     if formula is None:
         return {knob_of(known[name]) or name}
-    return set().union(*(settable(known, inner) for inner in symbols(parsed(formula))))
+    return set().union(*(_settable(known, inner) for inner in symbols(parsed(formula))))
 
 
 def at(trace: Trace, changes: Mapping[str, int]) -> Trace:
@@ -148,21 +148,21 @@ def at(trace: Trace, changes: Mapping[str, int]) -> Trace:
     if not any(symbol.formula is None for symbol in trace.symbols.values()):
         raise ValuesError("this trace has no formulas", "save one with vit-trace -o trace.json, without --no-formulas")
     values = bindings(trace, changes)
-    require_multiples(trace.symbols, values)
-    evaluation = Evaluation(values)
+    _require_multiples(trace.symbols, values)
+    evaluation = _Evaluation(values)
     there = map_specs(trace, evaluation)
-    before, after = values_held(trace.parameters), values_held(there.parameters)
+    before, after = _values_held(trace.parameters), _values_held(there.parameters)
     return replace(
         there,
-        target=replace(trace.target, hyperparameters=hyperparameters_at(trace, values)),
+        target=replace(trace.target, hyperparameters=_hyperparameters_at(trace, values)),
         symbols={name: replace(symbol, value=values[name]) for name, symbol in trace.symbols.items()},
-        stages=tuple(counted(stage, before, after) for stage in there.stages),
+        stages=tuple(_counted(stage, before, after) for stage in there.stages),
         listing=tuple(map(evaluation.source, trace.listing)),
         totals=replace(trace.totals, parameters=sum(after.values()), parameter_bytes=0, flops=0),
     )
 
 
-class Evaluation(SpecChange):
+class _Evaluation(SpecChange):
     """Sizes as their formulas give them for one set of values, each formula evaluated once."""
 
     def __init__(self, values: Mapping[str, int]) -> None:
@@ -202,7 +202,7 @@ class Evaluation(SpecChange):
         return replace(note, tensors=map_tensors(self, note.tensors), value=value if note.value else "")
 
 
-def hyperparameters_at(trace: Trace, values: Mapping[str, int]) -> dict[str, Value]:
+def _hyperparameters_at(trace: Trace, values: Mapping[str, int]) -> dict[str, Value]:
     """The target's hyperparameters at the new values."""
     found = deepcopy(trace.target.hyperparameters)
     for name, symbol in trace.symbols.items():
@@ -215,13 +215,13 @@ def hyperparameters_at(trace: Trace, values: Mapping[str, int]) -> dict[str, Val
     return found
 
 
-def counted(stage: Stage, before: Mapping[str, int], after: Mapping[str, int]) -> Stage:
+def _counted(stage: Stage, before: Mapping[str, int], after: Mapping[str, int]) -> Stage:
     """The stage without FLOPs and bytes; its parameters where it holds all of its module's own, and only those."""
     own = stage.parameters and before.get(stage.module) == stage.parameters
     return replace(stage, parameters=after[stage.module] if own else 0, flops=0)
 
 
-def values_held(parameters: tuple[Parameter, ...]) -> dict[str, int]:
+def _values_held(parameters: tuple[Parameter, ...]) -> dict[str, int]:
     """The number of values in the parameters of each module; a parameter of unknown size counts as 0."""
     counts: Counter[str] = Counter()
     for parameter in parameters:

@@ -32,7 +32,7 @@ class SpecChange:
         raise NotImplementedError
 
 
-class Counterparts(NamedTuple):
+class _Counterparts(NamedTuple):
     """What corresponds in other traces to each record of a trace, with None where a trace has nothing."""
 
     stages: list[list[Stage | None]]
@@ -41,12 +41,12 @@ class Counterparts(NamedTuple):
     outputs: list[Sequence[TensorSpec]]
 
 
-def counterparts(trace: Trace, others: Sequence[Trace]) -> Counterparts:
+def counterparts(trace: Trace, others: Sequence[Trace]) -> _Counterparts:
     """The counterparts of the records of a trace."""
-    return Counterparts(
-        matched(trace.stages, [one.stages for one in others], stage_keys),
-        matched(trace.parameters, [one.parameters for one in others], lambda records: [one.name for one in records]),
-        matched(
+    return _Counterparts(
+        _matched(trace.stages, [one.stages for one in others], stage_keys),
+        _matched(trace.parameters, [one.parameters for one in others], lambda records: [one.name for one in records]),
+        _matched(
             trace.construction,
             [one.construction for one in others],
             lambda records: [(one.module, one.name) for one in records],
@@ -55,19 +55,19 @@ def counterparts(trace: Trace, others: Sequence[Trace]) -> Counterparts:
     )
 
 
-def map_specs(trace: Trace, change: SpecChange, others: Counterparts | None = None) -> Trace:
+def map_specs(trace: Trace, change: SpecChange, others: _Counterparts | None = None) -> Trace:
     """The trace with every tensor, parameter and constructor quantity changed."""
     stages, parameters, construction, outputs = others or counterparts(trace, ())
     return replace(
         trace,
-        stages=tuple(map(partial(map_stage, change), trace.stages, stages)),
+        stages=tuple(map(partial(_map_stage, change), trace.stages, stages)),
         parameters=tuple(map(change.sized, trace.parameters, parameters)),
         construction=tuple(map(change.quantity, trace.construction, construction)),
         outputs=map_tensors(change, trace.outputs, outputs),
     )
 
 
-def map_stage(change: SpecChange, stage: Stage, others: Sequence[Stage | None]) -> Stage:
+def _map_stage(change: SpecChange, stage: Stage, others: Sequence[Stage | None]) -> Stage:
     """The stage with its inputs and outputs changed."""
     inputs = map_tensors(change, stage.inputs, [one.inputs if one else () for one in others])
     outputs = map_tensors(change, stage.outputs, [one.outputs if one else () for one in others])
@@ -84,7 +84,7 @@ def map_tensors(
     )
 
 
-def matched(
+def _matched(
     own: Sequence[Record], others: Sequence[Sequence[Record]], keys: Callable[[Sequence[Record]], Iterable[object]]
 ) -> list[list[Record | None]]:
     """For each record the records of the same key in the others."""

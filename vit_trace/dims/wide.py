@@ -2,7 +2,7 @@
 
 `H//4`, `(H + 31)//32`, `b*(H//28)*(W//28)`, `8*dim//3`, `(2*window - 1)*(2*window - 1)`. Built only when needed.
 The more formulas there are to choose from, the more information a vector needs before one of them is accepted. Their
-order counts: of several that give the same sizes the first is taken. `candidates` offers a new form of formula.
+order counts: of several that give the same sizes the first is taken. `_candidates` offers a new form of formula.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MARGIN = 8
 """Bits of information that a vector needs beyond those that choose the formula."""
 
 
-class Ambiguous(Exception):
+class _Ambiguous(Exception):
     """Several formulas give the same sizes in every setting and differ elsewhere."""
 
 
@@ -59,11 +59,11 @@ class Wide:
         self.settings = settings
         self.names = names
         self.products = [(names, values) for names, values in products if not {"H", "W"} & set(names)]
-        self.elsewhere = list(elsewhere(settings))
+        self.elsewhere = list(_elsewhere(settings))
         self.agreed: dict[tuple[Formula, Formula], bool] = {}
         self.atoms: dict[Vector, list[tuple[Formula, int]]] = {}
         self.ranks: dict[Vector, int] = {}
-        for formula in candidates(names):
+        for formula in _candidates(names):
             self.add(formula)
 
     def add(self, formula: Formula) -> None:
@@ -78,7 +78,7 @@ class Wide:
         if formula not in self.known:
             inner = [self.sizes(part) for part in formula.inner()]
             if inner:
-                self.known[formula] = tuple(combine(formula, sizes) for sizes in zip(*inner, strict=True))
+                self.known[formula] = tuple(_combine(formula, sizes) for sizes in zip(*inner, strict=True))
             else:
                 self.known[formula] = tuple(evaluate(formula, setting) for setting in self.settings)
         return self.known[formula]
@@ -92,7 +92,7 @@ class Wide:
         ways = (self.shifted, self.multiple, self.counted, self.sum)
         try:
             return next((found for way in ways if (found := way(known, last, said)) is not None), None)
-        except Ambiguous:
+        except _Ambiguous:
             return None
 
     def found(self, known: Vector) -> tuple[Formula, int] | None:
@@ -101,7 +101,7 @@ class Wide:
         if hits is None:
             return None
         if any(not self.agree(hits[0][0], other) for other, _ in hits[1:]):
-            raise Ambiguous
+            raise _Ambiguous
         return hits[0]
 
     def agree(self, one: Formula, other: Formula) -> bool:
@@ -156,7 +156,7 @@ class Wide:
         if not fitting:
             return None
         if any(not self.agree(fitting[0][0], other) for other, _ in fitting[1:]):
-            raise Ambiguous
+            raise _Ambiguous
         return fitting[0][0] if said >= fitting[0][1] else None
 
     def sum(self, known: Vector, last: int, said: float) -> Formula | None:
@@ -180,17 +180,17 @@ class Wide:
         return None
 
 
-def elsewhere(settings: Sequence[Mapping[str, int]]) -> Iterator[dict[str, int]]:
+def _elsewhere(settings: Sequence[Mapping[str, int]]) -> Iterator[dict[str, int]]:
     """Settings near the probes, at image sizes that were not traced but divide as those of all probes do."""
     probes = settings[1:]
-    grains = {side: common(probes, side, patch) for side, patch in SIDES}
+    grains = {side: _common(probes, side, patch) for side, patch in SIDES}
     for place, probe in enumerate(probes):
         for steps in (1, 2, 5, 11, 23):
             far = steps + 2 * place
             yield {**probe} | {side: probe[side] + grain[place] * far for side, grain in grains.items() if grain}
 
 
-def common(probes: Sequence[Mapping[str, int]], side: str, patch: str) -> list[int]:
+def _common(probes: Sequence[Mapping[str, int]], side: str, patch: str) -> list[int]:
     """What a side is a multiple of in every probe: of the patch there, of the window there, of a number."""
     if any(side not in probe for probe in probes):
         return []
@@ -204,7 +204,7 @@ def common(probes: Sequence[Mapping[str, int]], side: str, patch: str) -> list[i
     return [grain * shared for grain in grains]
 
 
-def combine(formula: Formula, sizes: Sequence[int]) -> int:
+def _combine(formula: Formula, sizes: Sequence[int]) -> int:
     """The formula's value from those of its parts; 0 where it divides by 0."""
     try:
         return formula.combine(sizes)
@@ -212,30 +212,30 @@ def combine(formula: Formula, sizes: Sequence[int]) -> int:
         return 0
 
 
-def candidates(names: Sequence[str]) -> Iterator[Formula]:
+def _candidates(names: Sequence[str]) -> Iterator[Formula]:
     """Every formula to choose from, over symbols of these names."""
-    divided = [list(patch_grids(names, side, patch)) for side, patch in SIDES]
-    windows = [list(windowed(names, group)) for group in divided]
-    for group in (*divided, [*spans(names), *volumes(names), *shares(names)], *windows):
+    divided = [list(_patch_grids(names, side, patch)) for side, patch in SIDES]
+    windows = [list(_windowed(names, group)) for group in divided]
+    for group in (*divided, [*_spans(names), *_volumes(names), *_shares(names)], *windows):
         yield from group
-    rows = [*divided[0], *windows[0], *fitted(names, "H", "p1")]
-    columns = [*divided[1], *windows[1], *fitted(names, "W", "p2")]
+    rows = [*divided[0], *windows[0], *_fitted(names, "H", "p1")]
+    columns = [*divided[1], *windows[1], *_fitted(names, "W", "p2")]
     for row, column in zip(rows, columns, strict=False):
         yield row
         yield column
         yield Product((*factors(row), *factors(column)))
 
 
-def windowed(names: Sequence[str], grids: Sequence[Formula]) -> Iterator[Formula]:
+def _windowed(names: Sequence[str], grids: Sequence[Formula]) -> Iterator[Formula]:
     """Grids divided into windows and padded to whole windows."""
     windows: list[Formula] = [Name(name) for name in names if "window" in name]
     for window in windows or [Number(side) for side in WINDOWS]:
         for grid in grids:
-            down, up = rounded(grid, window)
+            down, up = _rounded(grid, window)
             yield from (down, up, Product((window, up)), Product((window, down)))
 
 
-def fitted(names: Sequence[str], side: str, patch: str) -> Iterator[Formula]:
+def _fitted(names: Sequence[str], side: str, patch: str) -> Iterator[Formula]:
     """Windows no larger than the grid they lie on, their spans, how many there are, the grid they make up."""
     windows = [Name(name) for name in names if "window" in name]
     stride = next((Name(name) for name in (patch, "p") if name in names), None)
@@ -243,47 +243,47 @@ def fitted(names: Sequence[str], side: str, patch: str) -> Iterator[Formula]:
     for window in windows if side in names else ():
         for more in (1, 2, 4, 8):
             step = Number(4 * more) if stride is None else scaled(more, stride)
-            down, up = rounded(Name(side), step)[0], rounded(rounded(Name(side), first)[0], Number(more))[1]
+            down, up = _rounded(Name(side), step)[0], _rounded(_rounded(Name(side), first)[0], Number(more))[1]
             for grid in (down, up) if more > 1 else (down,):
                 fits = Least((window, grid))
-                count = rounded(grid, fits)[1]
+                count = _rounded(grid, fits)[1]
                 yield from (fits, Product((fits, fits)), Sum((Product((Number(2), fits)), Number(-1))))
                 yield from (count, Product((fits, count)))
 
 
-def patch_grids(names: Sequence[str], side: str, patch: str) -> Iterator[Formula]:
+def _patch_grids(names: Sequence[str], side: str, patch: str) -> Iterator[Formula]:
     """The side divided by a patch and then by strides, each rounded down or up."""
     if side not in names:
         return
     patches = [name for name in (patch, "p") if name in names][:1]
     strides: list[Formula] = [*map(Name, patches), Number(4)]
     for stride in strides:
-        down, up = rounded(Name(side), stride)
+        down, up = _rounded(Name(side), stride)
         yield from (down, up)
         for more in (2, 4, 8):
             whole = Product((Number(more), stride)) if isinstance(stride, Name) else Number(4 * more)
-            once_down, once_up = rounded(Name(side), whole)
-            yield from (once_down, rounded(down, Number(more))[1], rounded(up, Number(more))[0], once_up)
+            once_down, once_up = _rounded(Name(side), whole)
+            yield from (once_down, _rounded(down, Number(more))[1], _rounded(up, Number(more))[0], once_up)
     for more in (1, 2):  # a convolution that reaches over the edge, wider than its stride
         reaching = Quotient(Sum((Name(side), Number(more))), Number(4))
         yield reaching
         for further in (2, 4, 8):
-            yield from rounded(reaching, Number(further))
+            yield from _rounded(reaching, Number(further))
     for name in patches:
         half = Quotient(Name(name), Number(2))
         lapped = Sum((Quotient(Sum((Name(side), Product((Number(-1), Name(name))))), half), Number(1)))
         yield lapped
         for more in (2, 4, 8):
-            yield from rounded(lapped, Number(more))
+            yield from _rounded(lapped, Number(more))
     for number in STRIDES:
-        yield from rounded(Name(side), Number(number))
+        yield from _rounded(Name(side), Number(number))
     for number in (2, 8, 16, 32):  # a grid that rounds one way, reduced in the other
-        for grid in rounded(Name(side), Number(number)):
+        for grid in _rounded(Name(side), Number(number)):
             for more in (2, 4, 8):
-                yield from rounded(grid, Number(more))
+                yield from _rounded(grid, Number(more))
 
 
-def spans(names: Sequence[str]) -> Iterator[Formula]:
+def _spans(names: Sequence[str]) -> Iterator[Formula]:
     """How many relative positions a side has, and an area: 2*window - 1."""
     sides = [name for name in names if "window" in name or name in ("h", "w")]
     spans: dict[str, Formula] = {name: Sum((Product((Number(2), Name(name))), Number(-1))) for name in sides}
@@ -296,7 +296,7 @@ def spans(names: Sequence[str]) -> Iterator[Formula]:
         yield Product((spans["h"], spans["w"]))
 
 
-def volumes(names: Sequence[str]) -> Iterator[Formula]:
+def _volumes(names: Sequence[str]) -> Iterator[Formula]:
     """What one patch holds, where that is a product of four."""
     for patch in ("p", "p1"):
         if patch in names and "pt" in names:
@@ -305,7 +305,7 @@ def volumes(names: Sequence[str]) -> Iterator[Formula]:
             yield from (Product((Name(name), *sides)) for name in names if name == "c")
 
 
-def shares(names: Sequence[str]) -> Iterator[Formula]:
+def _shares(names: Sequence[str]) -> Iterator[Formula]:
     """A part of a symbol, rounded down: dim//heads, dim//2, 8*dim//3."""
     heads = [name for name in names if "head" in name]
     for other in heads:
@@ -318,7 +318,7 @@ def shares(names: Sequence[str]) -> Iterator[Formula]:
                     yield Quotient(scaled(top, Name(name)), Number(bottom))
 
 
-def rounded(top: Formula, bottom: Formula) -> tuple[Formula, Formula]:
+def _rounded(top: Formula, bottom: Formula) -> tuple[Formula, Formula]:
     """top over bottom, rounded down and rounded up."""
     more = (Number(bottom.value - 1),) if isinstance(bottom, Number) else (bottom, Number(-1))
     return Quotient(top, bottom), Quotient(Sum((*terms(top), *more)), bottom)

@@ -30,24 +30,24 @@ def inside(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
         for name, child in children:
             yield from inside(child, name)
         return
-    for _, group in groupby(children, key=lambda item: signature(item[1])):
+    for _, group in groupby(children, key=lambda item: _signature(item[1])):
         members = list(group)
         repeated = len(members) > 1 and any(members[0][1].children())
         for name, child in members:
-            yield from called(child, name) if repeated else inside(child, name)
+            yield from _called(child, name) if repeated else inside(child, name)
 
 
-def called(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
+def _called(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
     """The module if it can be called, else those in it that have parameters."""
     if not isinstance(module, LISTS):
         yield path, module
         return
     for name, child in module.named_children():
         if any(True for _ in child.parameters()):
-            yield from called(child, f"{path}.{name}")
+            yield from _called(child, f"{path}.{name}")
 
 
-def signature(module: nn.Module) -> tuple[object, ...]:
+def _signature(module: nn.Module) -> tuple[object, ...]:
     return type(module), tuple((name, tuple(one.shape)) for name, one in module.named_parameters())
 
 
@@ -61,12 +61,12 @@ def checkpointed(model: nn.Module, around: Callable[[], AbstractContextManager[A
     with ExitStack() as stack:
         for _, module in blocks(model):
             stack.callback(vars(module).update, {name: own for name, own in vars(module).items() if name == "forward"})
-            module.forward = again(module.forward, around)
+            module.forward = _again(module.forward, around)
             stack.callback(vars(module).pop, "forward")
         yield
 
 
-def again(forward: Callable[..., Any], around: Callable[[], AbstractContextManager[Any]]) -> Callable[..., Any]:
+def _again(forward: Callable[..., Any], around: Callable[[], AbstractContextManager[Any]]) -> Callable[..., Any]:
     def within(*args: Any, **kwargs: Any) -> Any:
         with around():
             return forward(*args, **kwargs)

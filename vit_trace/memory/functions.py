@@ -60,15 +60,15 @@ class Functions(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         if func is F.multi_head_attention_forward:
-            with body_of_functional(), self:
+            with _body_of_functional(), self:
                 return func(*args, **kwargs)
         if self.casts is not None:
             args, kwargs = self.casts(func, args, kwargs)
-        return (attend if func is F.scaled_dot_product_attention else func)(*args, **kwargs)
+        return (_attend if func is F.scaled_dot_product_attention else func)(*args, **kwargs)
 
 
 @contextmanager
-def body_of_functional() -> Iterator[None]:
+def _body_of_functional() -> Iterator[None]:
     """Let a function of torch.nn.functional run its Python although a mode is on, which then sees what it calls."""
     names = vars(F)
     kept = names["has_torch_function"]
@@ -112,9 +112,9 @@ class Casts:
         """(args, kwargs) as autocast passes them on."""
         if func in self.lists.lower:
             return self.cast(args, torch.bfloat16), self.cast(kwargs, torch.bfloat16)
-        if func in self.lists.set and kwargs.get("dtype") is None and args and is_half(args[0]):
+        if func in self.lists.set and kwargs.get("dtype") is None and args and _is_half(args[0]):
             return args, {**kwargs, "dtype": torch.float32}
-        if func in self.lists.single or (func in self.lists.widest and has_single((args, kwargs))):
+        if func in self.lists.single or (func in self.lists.widest and _has_single((args, kwargs))):
             return self.cast(args, torch.float32), self.cast(kwargs, torch.float32)
         return args, kwargs
 
@@ -132,15 +132,15 @@ class Casts:
         return self.cache[id(tensor)]
 
 
-def is_half(value: Any) -> bool:
+def _is_half(value: Any) -> bool:
     return isinstance(value, Tensor) and value.dtype in (torch.bfloat16, torch.float16)
 
 
-def has_single(values: Any) -> bool:
+def _has_single(values: Any) -> bool:
     return any(isinstance(leaf, Tensor) and leaf.dtype is torch.float32 for leaf in tree_leaves(values))
 
 
-def attend(
+def _attend(
     query: Any,
     key: Any,
     value: Any,
@@ -151,7 +151,7 @@ def attend(
 ) -> Tensor:
     """F.scaled_dot_product_attention, by the kernel that torch chooses for CPU tensors of these shapes."""
     about |= {"dropout_p": dropout_p, "is_causal": is_causal}
-    if not query.is_meta or chosen_kernel(query, key, value, attn_mask, about) != FUSED:
+    if not query.is_meta or _chosen_kernel(query, key, value, attn_mask, about) != FUSED:
         return F.scaled_dot_product_attention(query, key, value, attn_mask, **about)
     mask = attn_mask
     if mask is not None and mask.dtype is torch.bool:
@@ -161,13 +161,13 @@ def attend(
     return out
 
 
-def chosen_kernel(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, about: dict[str, Any]) -> int:
+def _chosen_kernel(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, about: dict[str, Any]) -> int:
     """The kernel that torch would choose on a CPU."""
     choose: Callable[..., int] = torch._fused_sdp_choice
-    return choose(*map(stand_in, (query, key, value)), None if mask is None else stand_in(mask), **about)
+    return choose(*map(_stand_in, (query, key, value)), None if mask is None else _stand_in(mask), **about)
 
 
-def stand_in(tensor: Tensor) -> Tensor:
+def _stand_in(tensor: Tensor) -> Tensor:
     """A CPU tensor of the same shape and dtype, and contiguous in its last dim if the tensor is; one row, repeated."""
     dense = tensor.ndim > 0 and tensor.stride(-1) == 1
     row = torch.empty(tensor.shape[-1:] if dense else (1,), dtype=tensor.dtype, device="cpu")

@@ -23,21 +23,21 @@ MOST_BATCHES = 2**24
 KEPT = ("parameters", "gradients", "buffers", "inputs", "activations")
 
 
-class Needs(NamedTuple):
+class _Needs(NamedTuple):
     """What an optimizer adds: bytes of state, and of temporaries while it steps."""
 
     state: int
     moment: int
 
 
-def needs(optimizer: Optimizer, trained: int) -> Needs:
+def needs(optimizer: Optimizer, trained: int) -> _Needs:
     """For `trained` bytes of parameters that have gradients.
 
     AdamW keeps two tensors like each of them; its foreach form, which torch takes on a GPU, makes a third one of each
     for the square root. Its step counters lie on the CPU and are not counted. SGD without momentum keeps nothing and
     works in place. https://pytorch.org/docs/stable/generated/torch.optim.AdamW.html
     """
-    return Needs(2 * trained, trained) if optimizer == "adamw" else Needs(0, 0)
+    return _Needs(2 * trained, trained) if optimizer == "adamw" else _Needs(0, 0)
 
 
 class Run:
@@ -54,7 +54,7 @@ class Run:
             self.tapes[batch] = self.subject.tape(batch, self.training.checkpointing)
         return self.tapes[batch]
 
-    def needs(self, tape: Tape) -> Needs:
+    def needs(self, tape: Tape) -> _Needs:
         return needs(self.training.optimizer, tape.trained)
 
     def peak(self, batch: int | None) -> int:
@@ -67,7 +67,7 @@ class Run:
         """Bytes that every batch takes: parameters, buffers, gradients, and what the optimizer needs."""
         tape = self.tape(batch)
         wanted = self.needs(tape)
-        held = tape.trained + bytes_of(tape, "parameters", "buffers")
+        held = tape.trained + _bytes_of(tape, "parameters", "buffers")
         return held + wanted.state + wanted.moment
 
     def bounds(self, batch: int, limit: int) -> list[Ceiling] | None:
@@ -120,7 +120,7 @@ class Run:
             return False
 
 
-def bytes_of(tape: Tape, *kinds: str) -> int:
+def _bytes_of(tape: Tape, *kinds: str) -> int:
     return sum(size for size, kind in zip(tape.bytes, tape.kinds, strict=True) if kind in kinds)
 
 
@@ -135,16 +135,16 @@ def memory_report(target: Target, training: Training, budget: int | None) -> Mem
     """
     run = Run(target, training)
     batch = training.batch_size or target.batch
-    report = measured(run, batch)
+    report = _measured(run, batch)
     if budget is None:
         return report
     fits = report.peak.bytes <= budget
     most = None if batch is None else run.largest(batch, budget)
     report = replace(report, budget=budget, fits=fits, largest_batch=most, floor=run.floor(batch))
-    return report if fits else replace(report, remedies=tuple(measured_remedies(run, batch, budget)))
+    return report if fits else replace(report, remedies=tuple(_measured_remedies(run, batch, budget)))
 
 
-def measured(run: Run, batch: int | None) -> MemoryReport:
+def _measured(run: Run, batch: int | None) -> MemoryReport:
     """The report without a budget."""
     tape = run.tape(batch)
     wanted = run.needs(tape)
@@ -153,21 +153,21 @@ def measured(run: Run, batch: int | None) -> MemoryReport:
         optimizer=OPTIMIZERS[run.training.optimizer],
         precision=PRECISIONS[run.training.precision],
         batch_size=batch,
-        parameters=bytes_of(tape, "parameters"),
-        buffers=bytes_of(tape, "buffers"),
+        parameters=_bytes_of(tape, "parameters"),
+        buffers=_bytes_of(tape, "buffers"),
         gradients=tape.trained,
         optimizer_state=wanted.state,
-        inputs=bytes_of(tape, "inputs"),
+        inputs=_bytes_of(tape, "inputs"),
         activations=tape.saved_bytes,
         dropout_masks=tape.masks,
-        first_step=peak_of(tape, Needs(0, wanted.state + wanted.moment), wanted.state),
-        peak=peak_of(tape, wanted, 0),
-        stages=tuple(by_stage(tape)),
+        first_step=_peak_of(tape, _Needs(0, wanted.state + wanted.moment), wanted.state),
+        peak=_peak_of(tape, wanted, 0),
+        stages=tuple(_by_stage(tape)),
         recomputed=run.subject.recomputed() if run.training.checkpointing else (),
     )
 
 
-def peak_of(tape: Tape, wanted: Needs, new: int) -> Peak:
+def _peak_of(tape: Tape, wanted: _Needs, new: int) -> Peak:
     """The peak of a step that holds `wanted.state` from the start; the optimizer's step makes `new` bytes of state."""
     most, at = tape.peak()
     phase, stage = tape.places[tape.events[at]]
@@ -181,7 +181,7 @@ def peak_of(tape: Tape, wanted: Needs, new: int) -> Peak:
     return Peak(most + wanted.state, phase, stage, {name: size for name, size in parts.items() if size})
 
 
-def by_stage(tape: Tape) -> list[StageBytes]:
+def _by_stage(tape: Tape) -> list[StageBytes]:
     """What is saved, equal places of repeated blocks together, largest first."""
     groups: dict[str, dict[str, int]] = {}
     for stage, size in tape.saved_by_stage().items():
@@ -190,7 +190,7 @@ def by_stage(tape: Tape) -> list[StageBytes]:
     return sorted(found, key=lambda one: -one.bytes)
 
 
-def measured_remedies(run: Run, batch: int | None, budget: int) -> list[Remedy]:
+def _measured_remedies(run: Run, batch: int | None, budget: int) -> list[Remedy]:
     """The same run with checkpointing, with autocast, all in bfloat16: each is measured."""
     training, found, ways = run.training, [], []
     floor = run.floor(batch)

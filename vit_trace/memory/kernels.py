@@ -29,17 +29,17 @@ from vit_trace.record.meta.core import (
 Kernel = Callable[..., Any]
 
 
-def added(a: Any, b: Any, *, alpha: float = 1) -> Tensor:
+def _added(a: Any, b: Any, *, alpha: float = 1) -> Tensor:
     require(alpha == 1)
-    return multiplied(a, b)
+    return _multiplied(a, b)
 
 
-def multiplied(a: Any, b: Any) -> Tensor:
+def _multiplied(a: Any, b: Any) -> Tensor:
     require(sure_float(a).dtype in FLOATS and (type(b) in NUMBERS or sure_float(b).dtype is a.dtype))
     return elementwise((a,) if type(b) in NUMBERS else (a, b), a.dtype)
 
 
-def in_place(a: Any, *others: Any, **more: Any) -> Tensor:
+def _in_place(a: Any, *others: Any, **more: Any) -> Tensor:
     """add_, mul_, bernoulli_: returns its first argument."""
     require(sure_float(a).numel() > 0)
     for other in others:
@@ -63,7 +63,7 @@ def layer_norm(x: Any, last: Any, weight: Any, bias: Any, eps: float) -> tuple[T
     return out, fresh(moments, dtype), fresh(moments, dtype)
 
 
-def layer_norm_backward(
+def _layer_norm_backward(
     grad: Any, x: Any, last: Any, mean: Any, rstd: Any, weight: Any, bias: Any, mask: Sequence[bool]
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     require(sure_alike(grad, sure_float(x).dtype).shape == x.shape)
@@ -78,7 +78,7 @@ def softmax(x: Any, dim: int, half_to_float: bool) -> Tensor:
     return fresh(x.shape, x.dtype)
 
 
-def softmax_backward(grad: Any, out: Any, dim: int, dtype: torch.dtype) -> Tensor:
+def _softmax_backward(grad: Any, out: Any, dim: int, dtype: torch.dtype) -> Tensor:
     require(sure_float(out).dtype is dtype is sure_float(grad).dtype and grad.shape == out.shape)
     require(grad.is_contiguous() and out.is_contiguous())
     return fresh(out.shape, dtype)
@@ -88,25 +88,25 @@ def gelu(x: Any, *, approximate: str = "none") -> Tensor:
     return elementwise((sure_float(x),), x.dtype)
 
 
-def gelu_backward(grad: Any, x: Any, *, approximate: str = "none") -> Tensor:
+def _gelu_backward(grad: Any, x: Any, *, approximate: str = "none") -> Tensor:
     require(sure_alike(grad, sure_float(x).dtype).shape == x.shape and grad.is_contiguous() and x.is_contiguous())
     return fresh(x.shape, x.dtype)
 
 
-def summed(x: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+def _summed(x: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     return reduce.total(sure_float(x), dim, keepdim, dtype=dtype)
 
 
-def averaged(x: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+def _averaged(x: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     return reduce.mean(sure_float(x), dim, keepdim, dtype=dtype)
 
 
-def part_backward(grad: Any, shape: Sequence[int], dim: int, *part: int) -> Tensor:
+def _part_backward(grad: Any, shape: Sequence[int], dim: int, *part: int) -> Tensor:
     """select_backward, slice_backward"""
     return fresh(tuple(shape), sure_float(grad).dtype)
 
 
-def cast(x: Any, *, dtype: Any = None, **more: Any) -> Tensor:
+def _cast(x: Any, *, dtype: Any = None, **more: Any) -> Tensor:
     require(dtype in FLOATS and not any(more.values()))
     return elementwise((sure_float(x),), dtype)
 
@@ -115,25 +115,25 @@ def kernels() -> dict[Any, Kernel]:
     """Rule by kernel."""
     aten: Any = torch.ops.aten
     return {
-        aten._to_copy.default: cast,
+        aten._to_copy.default: _cast,
         aten.mm.default: contract.mm,
         aten.bmm.default: contract.bmm,
         aten.addmm.default: contract.addmm,
-        aten.add.Tensor: added,
-        **dict.fromkeys((aten.mul.Tensor, aten.mul.Scalar, aten.div.Scalar), multiplied),
-        **dict.fromkeys((aten.add_.Tensor, aten.mul_.Tensor, aten.div_.Tensor, aten.div_.Scalar), in_place),
-        aten.bernoulli_.float: in_place,
+        aten.add.Tensor: _added,
+        **dict.fromkeys((aten.mul.Tensor, aten.mul.Scalar, aten.div.Scalar), _multiplied),
+        **dict.fromkeys((aten.add_.Tensor, aten.mul_.Tensor, aten.div_.Tensor, aten.div_.Scalar), _in_place),
+        aten.bernoulli_.float: _in_place,
         **dict.fromkeys((aten.empty_like.default, aten.ones_like.default), like),
         aten.native_layer_norm.default: layer_norm,
-        aten.native_layer_norm_backward.default: layer_norm_backward,
+        aten.native_layer_norm_backward.default: _layer_norm_backward,
         aten._softmax.default: softmax,
-        aten._softmax_backward_data.default: softmax_backward,
+        aten._softmax_backward_data.default: _softmax_backward,
         aten.gelu.default: gelu,
-        aten.gelu_backward.default: gelu_backward,
-        **dict.fromkeys((aten.sum.default, aten.sum.dim_IntList), summed),
-        aten.mean.dim: averaged,
+        aten.gelu_backward.default: _gelu_backward,
+        **dict.fromkeys((aten.sum.default, aten.sum.dim_IntList), _summed),
+        aten.mean.dim: _averaged,
         aten.cat.default: arrange.cat,
-        **dict.fromkeys((aten.select_backward.default, aten.slice_backward.default), part_backward),
+        **dict.fromkeys((aten.select_backward.default, aten.slice_backward.default), _part_backward),
     }
 
 

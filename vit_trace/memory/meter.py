@@ -26,7 +26,7 @@ LAST = chr(0x10FFFF)
 sequence_number: Any = torch.autograd._get_sequence_nr  # type: ignore[attr-defined]
 
 
-class Moment(NamedTuple):
+class _Moment(NamedTuple):
     """The phase, and the module or, in backward, the number of autograd's node."""
 
     phase: str
@@ -56,15 +56,15 @@ class Where:
     def mark(self) -> None:
         self.marks.append((sequence_number(), self.stack[-1]))
 
-    def now(self) -> Moment:
+    def now(self) -> _Moment:
         if torch._C._current_graph_task_id() == -1:
-            return Moment("forward", self.stack[-1])
+            return _Moment("forward", self.stack[-1])
         if len(self.stack) > 1:
-            return Moment("recomputation in backward", self.stack[-1])
+            return _Moment("recomputation in backward", self.stack[-1])
         node = torch._C._current_autograd_node()
-        return Moment("backward", node._sequence_nr() if node is not None else 0)
+        return _Moment("backward", node._sequence_nr() if node is not None else 0)
 
-    def place(self, moment: Moment) -> Place:
+    def place(self, moment: _Moment) -> Place:
         """The module of a moment, once the forward is over."""
         phase, at = moment
         if isinstance(at, str):
@@ -90,7 +90,7 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.events: list[int] = []
         self.bytes: list[int] = []
         self.kinds: list[str] = []
-        self.moments: list[Moment] = []
+        self.moments: list[_Moment] = []
         self.references: dict[int, Any] = {}
         self.saved: dict[int, str] = {}
         self.loose: dict[int, tuple[Any, str]] = {}

@@ -84,7 +84,7 @@ def diagnostics(report: MemoryReport) -> tuple[Diagnostic, ...]:
         f"a training step{batch} takes {bytes_text(report.peak.bytes)}, "
         f"{bytes_text(over)} more than {budget_text(report.budget)}"
     )
-    return (Diagnostic("does-not-fit", "error", message, None, tuple(notes(report)), tuple(helps(report))),)
+    return (Diagnostic("does-not-fit", "error", message, None, tuple(notes(report)), tuple(_helps(report))),)
 
 
 def notes(report: MemoryReport) -> list[str]:
@@ -97,7 +97,7 @@ def notes(report: MemoryReport) -> list[str]:
     return found + [f"{one.flag} does not fit either: {bytes_text(one.peak)}" for one in hopeless]
 
 
-def helps(report: MemoryReport) -> list[str]:
+def _helps(report: MemoryReport) -> list[str]:
     found = [f"--batch-size {report.largest_batch} (tried: fits)"] if report.largest_batch else []
     for remedy in report.remedies:
         if remedy.fits:

@@ -35,7 +35,7 @@ class Unmeasured(Exception):
     """The training step could not be run without memory; says why."""
 
 
-class NoGradient(Exception):
+class _NoGradient(Exception):
     """The model's output needs no gradient: there is nothing to train."""
 
 
@@ -65,7 +65,7 @@ class Subject:
         try:
             with rung.ready(self.runnable, fed) as ready:
                 return self.heard(ready, batch, checkpointing)
-        except NoGradient:
+        except _NoGradient:
             raise Unmeasured("none of its outputs has a gradient") from None
         except Exception as error:
             raise Unmeasured(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}") from error
@@ -84,32 +84,32 @@ class Subject:
         model = self.target.build()
         model.train()
         if self.precision == "bf16":
-            narrow_model(model)
+            _narrow_model(model)
         return model
 
     def heard(self, ready: Ready, batch: int, checkpointing: bool) -> Tape:
         model, args, kwargs = ready
         if self.precision == "bf16":
-            args, kwargs = tree_map_only(Tensor, narrow, (args, kwargs))
+            args, kwargs = tree_map_only(Tensor, _narrow, (args, kwargs))
         functions = Functions(Casts(cuda()) if self.precision == "bf16-mixed" else None)
         with checkpointed(model, functions.on) if checkpointing else nullcontext():
             return run_step(model, (args, kwargs), batch, functions.on)
 
 
-def narrow(tensor: Tensor) -> Tensor:
+def _narrow(tensor: Tensor) -> Tensor:
     """The tensor in bfloat16, if it is of a floating dtype."""
     if not tensor.is_floating_point():
         return tensor
     return torch.empty_strided(tensor.shape, tensor.stride(), dtype=torch.bfloat16, device=tensor.device)
 
 
-def narrow_model(model: nn.Module) -> None:
+def _narrow_model(model: nn.Module) -> None:
     """Convert a model as model.to(torch.bfloat16) does; ties between parameters stay."""
     done: dict[int, Tensor] = {}
 
     def convert(tensor: Tensor) -> Tensor:
         if id(tensor) not in done:
-            bare = narrow(tensor.detach())
+            bare = _narrow(tensor.detach())
             done[id(tensor)] = nn.Parameter(bare, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else bare
         return done[id(tensor)]
 
@@ -160,5 +160,5 @@ def loss_of(out: Any) -> Tensor:
     outputs = (leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.requires_grad and leaf.is_floating_point())
     sums = [leaf.sum() for leaf in outputs]
     if not sums:
-        raise NoGradient
+        raise _NoGradient
     return reduce(add, sums)

@@ -38,7 +38,7 @@ QUICK = 10_000
 """Stages above which a forward with values is not traced again for formulas."""
 
 
-class Fed(NamedTuple):
+class _Fed(NamedTuple):
     """A trace at the real sizes, the plan that fed it, and the rung that it ran on."""
 
     trace: Trace
@@ -73,9 +73,9 @@ class ForeignTracer:
         with silenced():
             return self.named(real)
 
-    def first(self) -> Fed:
+    def first(self) -> _Fed:
         """The trace on the first plan that runs; where none does, on the first plan."""
-        first: Fed | None = None
+        first: _Fed | None = None
         for plan in self.foreign.plans:
             traced = self.run(plan)
             if traced.trace.failure is None:
@@ -85,11 +85,11 @@ class ForeignTracer:
         assert first is not None
         return first
 
-    def run(self, plan: Plan) -> Fed:
+    def run(self, plan: Plan) -> _Fed:
         """One forward at the real sizes."""
         built, make = self.foreign.built, self.foreign.make
         trace, rung = trace_anyhow(Runnable(built.model, make), lambda: plan.inputs({}), self.options(built))
-        return Fed(replace(trace, target=replace(trace.target, device=rung.device)), plan, rung)
+        return _Fed(replace(trace, target=replace(trace.target, device=rung.device)), plan, rung)
 
     def options(self, built: Built) -> RecordOptions:
         """What a trace records about its model, and how."""
@@ -98,7 +98,7 @@ class ForeignTracer:
         )
         return RecordOptions(record, {}, built.construction, self.foreign.train, self.rules)
 
-    def named(self, real: Fed) -> Trace:
+    def named(self, real: _Fed) -> Trace:
         """The trace with formulas, unless it computes values and is large."""
         trace, plan, rung = real
         if not rung.quick and real.cost > QUICK:

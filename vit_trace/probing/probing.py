@@ -43,7 +43,7 @@ ALIGNED, LIKE = 0.9, 0.6
 Probe = Callable[[Mapping[str, int], Mapping[str, Symbol]], Trace | None]
 
 
-class Budget:
+class _Budget:
     """Counts the traces of one search. A trace counts as `cost` stages, those of the real one, whatever it took."""
 
     def __init__(self, cost: int, failed: bool) -> None:
@@ -89,7 +89,7 @@ class Prober:
         self.keys = [key for key, done in zip(keys, whole, strict=True) if done]  # without those that a failure cut off
         ranks = [[len(spec.shape) for spec in stage.outputs] for stage in trace.stages]
         self.ranks = [sizes for sizes, done in zip(ranks, whole, strict=True) if done]
-        self.budget = Budget(cost, trace.failure is not None)
+        self.budget = _Budget(cost, trace.failure is not None)
         self.chosen: Style | None = None
         self.free = free
         self.images = sizes.images_tried if free else ()  # a forward that computes values is not made larger
@@ -179,10 +179,10 @@ class Prober:
             why = self.budget.note if self.budget.ended else "it does not run at other sizes"
             return noted(self.trace, f"sizes have no formulas: {why}")
         for group in ("patch", "window", "other"):  # a model may take another branch at another stride
-            if group in style.groups and covered(best) < COVERED:
+            if group in style.groups and _covered(best) < COVERED:
                 fewer = replace(style, groups=style.groups - {group})
                 other = self.with_formulas(fewer) if self.runs(fewer, range(ENOUGH)) else None
-                if other is not None and covered(other) > covered(best):
+                if other is not None and _covered(other) > _covered(best):
                     style, best = fewer, other
         self.chosen = style
         best = shorten(best)
@@ -212,7 +212,7 @@ def most_stages(trace: Trace) -> int:
     return int(1.5 * len(trace.stages)) + 20
 
 
-def covered(trace: Trace) -> float:
+def _covered(trace: Trace) -> float:
     """Share of the dimensions of all outputs that have a formula or were found constant."""
     known = total = 0
     for stage in trace.stages:

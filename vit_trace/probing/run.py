@@ -7,7 +7,7 @@ from vit_trace.record.meta.collector import uncollected
 from vit_trace.targets.target import Foreign, Target
 
 
-class BuildError(Exception):
+class _BuildError(Exception):
     """The model could not be built; the cause is the constructor's own exception."""
 
 
@@ -36,7 +36,7 @@ def trace_once(target: Target, rules: bool = True) -> Trace:
         try:
             built = ON_META.build(target.build, rules)
         except Exception as error:
-            raise BuildError(f"{type(error).__name__}: {error}") from error
+            raise _BuildError(f"{type(error).__name__}: {error}") from error
         args, kwargs = target.inputs()
         options = RecordOptions(target.record(), target.symbols, built.construction, target.train, rules)
         return record(built.model, args, kwargs, options)

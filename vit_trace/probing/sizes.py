@@ -74,7 +74,7 @@ class Sizes:
 
     def setting(self, style: Style, turn: int) -> dict[str, int]:
         """A value for every symbol that the style varies, the input's own sizes included."""
-        primes, small = rotated(PRIMES, 2 * turn), rotated(SMALL_PRIMES, turn)
+        primes, small = _rotated(PRIMES, 2 * turn), _rotated(SMALL_PRIMES, turn)
         values = {"b": (2, 3, 5, 7, 4, 6)[turn % 6]}
         turned = self.varied(style)
         for knob in turned:
@@ -259,7 +259,7 @@ class Sizes:
         return found
 
 
-def rotated(pool: Sequence[int], turn: int) -> Iterator[int]:
+def _rotated(pool: Sequence[int], turn: int) -> Iterator[int]:
     """The pool from another start in each turn: no two turns give a knob the same value."""
     for place in range(1000):
         lap, rest = divmod(place, len(pool))

@@ -73,9 +73,9 @@ def record(
     lines = current()
     recorder.makers = Makers() if lines is not None and options.makers is None else options.makers
     error: BaseException | None = None
-    add_inputs(recorder, args, kwargs)
+    _add_inputs(recorder, args, kwargs)
     on_meta = all(parameter.is_meta for parameter in model.parameters())
-    with uncollected(on_meta), prepared(recorder, options.train, lines):
+    with uncollected(on_meta), _prepared(recorder, options.train, lines):
         try:
             output = model(*args, **kwargs)
         except (Exception, SystemExit) as raised:
@@ -85,14 +85,14 @@ def record(
             del output
             recorder.close_einops()
             recorder.add(Location("", "output", None), "output", "output", outputs, outputs)
-    trace = assemble(recorder, error, options)
+    trace = _assemble(recorder, error, options)
     if lines is not None:
         lines.recorded(model, trace)
     return trace
 
 
 @contextmanager
-def prepared(recorder: Recorder, train: bool, lines: Lines | None) -> Iterator[None]:
+def _prepared(recorder: Recorder, train: bool, lines: Lines | None) -> Iterator[None]:
     """The model in training or evaluation mode with the recorder's hooks on; everything as it was afterwards."""
     with ExitStack() as stack:
         flags = [(module, module.training) for module in recorder.modules]
@@ -119,11 +119,11 @@ def prepared(recorder: Recorder, train: bool, lines: Lines | None) -> Iterator[N
         yield
 
 
-def add_inputs(recorder: Recorder, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _add_inputs(recorder: Recorder, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """One stage per argument that holds tensors, named as `forward` names it."""
     if recorder.makers is not None:
         recorder.makers.hold_model(recorder.model)
-    names = parameter_names(recorder.model)
+    names = _parameter_names(recorder.model)
     given = [(names[place] if place < len(names) else f"input{place}", value) for place, value in enumerate(args)]
     for name, value in (*given, *kwargs.items()):
         found = specs(value)
@@ -133,7 +133,7 @@ def add_inputs(recorder: Recorder, args: tuple[Any, ...], kwargs: dict[str, Any]
                 recorder.makers.note_outputs(step.index, value)
 
 
-def parameter_names(model: nn.Module) -> list[str]:
+def _parameter_names(model: nn.Module) -> list[str]:
     """Names of forward's positional parameters."""
     try:
         parameters = inspect.signature(model.forward).parameters.values()
@@ -143,10 +143,10 @@ def parameter_names(model: nn.Module) -> list[str]:
     return [parameter.name for parameter in parameters if parameter.kind in kinds]
 
 
-def assemble(recorder: Recorder, error: BaseException | None, options: RecordOptions) -> Trace:
+def _assemble(recorder: Recorder, error: BaseException | None, options: RecordOptions) -> Trace:
     """The trace of what the recorder saw."""
     failure = None if error is None else failure_of(error, failing_step(error, recorder), recorder)
-    count_uncalled(recorder)
+    _count_uncalled(recorder)
     model = recorder.model
     conditions = "condition" if recorder.guesses == 1 else "conditions"
     guessed = f"the forward branches on values: {recorder.guesses} {conditions} taken as {recorder.truth}"
@@ -159,7 +159,7 @@ def assemble(recorder: Recorder, error: BaseException | None, options: RecordOpt
         target=options.target or Target(spec="", class_=type(model).__name__, device=device),
         symbols=dict(options.symbols),
         construction=options.construction,
-        parameters=tuple(parameter_record(name, parameter) for name, parameter in parameters),
+        parameters=tuple(_parameter_record(name, parameter) for name, parameter in parameters),
         stages=stages,
         outputs=stages[-1].outputs if failure is None else (),
         totals=Totals(
@@ -173,7 +173,7 @@ def assemble(recorder: Recorder, error: BaseException | None, options: RecordOpt
     )
 
 
-def count_uncalled(recorder: Recorder) -> None:
+def _count_uncalled(recorder: Recorder) -> None:
     """Give the parameters of modules that were never called to the nearest module around them that was.
 
     Some models use `self.proj.weight` without calling `self.proj`; the column must still add up to the total.
@@ -190,6 +190,6 @@ def count_uncalled(recorder: Recorder) -> None:
             known.parameters = 0
 
 
-def parameter_record(name: str, parameter: torch.Tensor) -> Parameter:
+def _parameter_record(name: str, parameter: torch.Tensor) -> Parameter:
     shape = () if is_lazy(parameter) else tuple(parameter.shape)
     return Parameter(name, shape, SIZES[shape], DTYPES[parameter.dtype])

@@ -91,7 +91,7 @@ class Step:
 
 
 @dataclass(slots=True)
-class Known:
+class _Known:
     """What the recorder works out once for each module of the model."""
 
     module: nn.Module
@@ -103,15 +103,15 @@ class Known:
     lazy: tuple[str, ...] = ()  # names of its parameters that get a shape in the first forward
 
 
-def is_library(module: nn.Module) -> bool:
+def _is_library(module: nn.Module) -> bool:
     """Whether the code that runs in `forward` is torch's or einops'."""
     forward = vars(module).get("forward") or getattr(type(module), "forward", None)
     return (getattr(forward, "__module__", None) or "").startswith(LIBRARY_MODULES)
 
 
-def know(model: nn.Module) -> dict[int, Known]:
+def _know(model: nn.Module) -> dict[int, _Known]:
     """What the recorder needs of each module, by identity."""
-    known: dict[int, Known] = {}
+    known: dict[int, _Known] = {}
     counted: set[int] = set()
     for path, module in model.named_modules():
         own, lazy = 0, []
@@ -121,9 +121,9 @@ def know(model: nn.Module) -> dict[int, Known]:
                 own += numel(parameter)
                 if is_lazy(parameter):
                     lazy.append(name)
-        opaque = not module._modules and is_library(module)
+        opaque = not module._modules and _is_library(module)
         pattern = getattr(module, "pattern", None) if type(module).__module__.startswith("einops.") else None
-        known[id(module)] = Known(module, path, type(module).__name__, pattern, opaque, own, tuple(lazy))
+        known[id(module)] = _Known(module, path, type(module).__name__, pattern, opaque, own, tuple(lazy))
     return known
 
 
@@ -132,7 +132,7 @@ def numel(parameter: Tensor) -> int:
     return 0 if is_lazy(parameter) else parameter.numel()
 
 
-class Enough(Exception):
+class _Enough(Exception):
     """Breaks off a forward that has given all the stages that are wanted."""
 
 
@@ -141,7 +141,7 @@ class Recorder(TorchFunctionMode):
 
     def __init__(self, model: nn.Module, root: CodeType, rules: bool) -> None:
         super().__init__()
-        self.known = know(model)
+        self.known = _know(model)
         self.modules = [known.module for known in self.known.values()]
         self.model = model
         self.root = root
@@ -174,7 +174,7 @@ class Recorder(TorchFunctionMode):
     def add(self, location: Location, kind: Kind, operation: str, inputs: Specs, outputs: Specs = ()) -> Step:
         """Append a stage inside the innermost open one; its name is made unique."""
         if self.limit is not None and len(self.steps) >= self.limit:
-            raise Enough
+            raise _Enough
         self.names[location.name] += 1
         if (count := self.names[location.name]) > 1:
             location = Location(location.module, f"{location.name}#{count}", location.source)
@@ -286,7 +286,7 @@ class Recorder(TorchFunctionMode):
         outputs = specs(out)
         if step is not None:
             self.extend_einops(step, name, outputs)
-        elif outputs and not (name in UNLESS_CHANGED and is_unchanged(inputs, outputs)):
+        elif outputs and not (name in UNLESS_CHANGED and _is_unchanged(inputs, outputs)):
             step = self.function_stage(site, name, inputs, outputs)
         if self.makers is not None:
             self.note(step, name, (args, kwargs), out)
@@ -359,6 +359,6 @@ class Recorder(TorchFunctionMode):
             step.outputs = (*made, TensorSpec(f"[{len(made)}]", outputs[0].shape, outputs[0].dims, outputs[0].dtype))
 
 
-def is_unchanged(inputs: Specs, outputs: Specs) -> bool:
+def _is_unchanged(inputs: Specs, outputs: Specs) -> bool:
     """Whether a call gave its first tensor back in the same shape and dtype."""
     return [(spec.shape, spec.dtype) for spec in inputs[:1]] == [(spec.shape, spec.dtype) for spec in outputs]

@@ -31,7 +31,7 @@ Given = tuple[tuple[Any, ...], dict[str, Any]]
 """The (args, kwargs) of a forward."""
 
 
-class Unsuited(Exception):
+class _Unsuited(Exception):
     """The rung is not one for this model or these inputs."""
 
 
@@ -67,21 +67,21 @@ class Rung:
 
 
 @contextmanager
-def on_meta(runnable: Runnable, given: Given) -> Iterator[Ready]:
+def _on_meta(runnable: Runnable, given: Given) -> Iterator[Ready]:
     """All on meta."""
     yield Ready(runnable.model, *move_inputs(given, "meta"))
 
 
 @contextmanager
-def with_inputs(runnable: Runnable, given: Given) -> Iterator[Ready]:
+def _with_inputs(runnable: Runnable, given: Given) -> Iterator[Ready]:
     """The model on meta; integer and boolean inputs, whose values may decide shapes, on CPU."""
     if all(tensor.is_meta for tensor in tree_leaves(given) if isinstance(tensor, Tensor)):
-        raise Unsuited
+        raise _Unsuited
     yield Ready(runnable.model, *given)
 
 
 @contextmanager
-def with_integers(runnable: Runnable, given: Given) -> Iterator[Ready]:
+def _with_integers(runnable: Runnable, given: Given) -> Iterator[Ready]:
     """Floats on meta; all integers and booleans, also the model's own, on CPU."""
     model = UNINITIALISED.build(runnable.make).model
     move_to_meta(model, keep_integers=True)
@@ -89,7 +89,7 @@ def with_integers(runnable: Runnable, given: Given) -> Iterator[Ready]:
 
 
 @contextmanager
-def under_fake(runnable: Runnable, given: Given) -> Iterator[Ready]:
+def _under_fake(runnable: Runnable, given: Given) -> Iterator[Ready]:
     """Tensors that say they are on CPU and hold nothing."""
     from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -106,25 +106,25 @@ def under_fake(runnable: Runnable, given: Given) -> Iterator[Ready]:
 
 
 @contextmanager
-def for_real(runnable: Runnable, given: Given) -> Iterator[Ready]:
+def _for_real(runnable: Runnable, given: Given) -> Iterator[Ready]:
     """Everything on CPU, if the model is small enough."""
     if sum(tensor.numel() for tensor in (*runnable.model.parameters(), *runnable.model.buffers())) > SMALL:
-        raise Unsuited
-    yield Ready(INITIALISED.build(runnable.make).model, *tree_map_only(Tensor, filled, given))
+        raise _Unsuited
+    yield Ready(INITIALISED.build(runnable.make).model, *tree_map_only(Tensor, _filled, given))
 
 
-ON_META = Rung("meta", on_meta)
+ON_META = Rung("meta", _on_meta)
 RUNGS = (
     ON_META,
-    Rung("meta", with_inputs, mixes=True),
-    Rung("meta", with_integers, mixes=True),
-    Rung("fake", under_fake, rules=False, quick=False),
-    Rung("cpu", for_real, rules=False, quick=False),
+    Rung("meta", _with_inputs, mixes=True),
+    Rung("meta", _with_integers, mixes=True),
+    Rung("fake", _under_fake, rules=False, quick=False),
+    Rung("cpu", _for_real, rules=False, quick=False),
 )
 """From the quickest to the one that every forward can take."""
 
 
-def filled(tensor: Tensor) -> Tensor:
+def _filled(tensor: Tensor) -> Tensor:
     """The tensor with values: its own, or random ones in place of meta's."""
     if not tensor.is_meta:
         return tensor
@@ -139,7 +139,7 @@ def move_inputs(given: Given, device: str) -> Given:
     return args, kwargs
 
 
-def meeting(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _meeting(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Moves tensors with values to meta where they meet one that has none: an index may keep them."""
     if getattr(func, "__name__", "") not in INDEXING:
         metas = {one.is_meta for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)}
@@ -148,10 +148,10 @@ def meeting(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, A
     return func(*args, **kwargs)
 
 
-OURS.update((Handled.__torch_function__.__code__, meeting.__code__))
+OURS.update((Handled.__torch_function__.__code__, _meeting.__code__))
 
 
-class Traced(NamedTuple):
+class _Traced(NamedTuple):
     """A trace, and the rung that it was made on."""
 
     trace: Trace
@@ -160,29 +160,29 @@ class Traced(NamedTuple):
 
 def trace_anyhow(
     runnable: Runnable, inputs: Callable[[], Given], options: RecordOptions, rungs: Sequence[Rung] = RUNGS
-) -> Traced:
+) -> _Traced:
     """The trace of one forward on the first rung that can run it; where none can, on the first."""
     given = inputs()
-    first: Traced | None = None
+    first: _Traced | None = None
     for rung in rungs:
         try:
-            trace = trace_on(rung, runnable, given, options)
+            trace = _trace_on(rung, runnable, given, options)
         except Exception:  # a rung that breaks is one that cannot run it
             if first is None:
                 raise
             continue
         words = trace.failure.exception if trace.failure is not None else ""
         if not any(word in words for word in METAS_WORDS):
-            return Traced(trace, rung)
-        first = first or Traced(trace, rung)
+            return _Traced(trace, rung)
+        first = first or _Traced(trace, rung)
     assert first is not None
     return first
 
 
-def trace_on(rung: Rung, runnable: Runnable, given: Given, options: RecordOptions) -> Trace:
+def _trace_on(rung: Rung, runnable: Runnable, given: Given, options: RecordOptions) -> Trace:
     """The trace on one rung; on meta, where a guess at a condition led to an exception, with the other guess."""
     options = options if rung.rules else replace(options, rules=False)
-    with rung.ready(runnable, given) as ready, Handled(meeting) if rung.mixes else nullcontext():
+    with rung.ready(runnable, given) as ready, Handled(_meeting) if rung.mixes else nullcontext():
         trace = record(*ready, options)
         if rung is ON_META and trace.failure is not None and any(note.code == GUESSED for note in trace.diagnostics):
             other = record(*ready, replace(options, truth=False))

@@ -43,7 +43,7 @@ def operation_cell(row: Row) -> Text:
     return Text(printable(row.operation), theme.QUIET if row.heading else "")
 
 
-def new_axes(spec: TensorSpec, before: TensorSpec | None) -> list[bool]:
+def _new_axes(spec: TensorSpec, before: TensorSpec | None) -> list[bool]:
     """For each axis of a shape, whether its size or formula differs from the shape above it."""
     if before is None:
         return [False] * len(spec.shape)
@@ -69,14 +69,14 @@ def shape_cell(spec: TensorSpec, before: TensorSpec | None) -> Text:
     """5×65×1024."""
     if not spec.shape:
         return Text("scalar", theme.SAME)
-    return marked([shape_text((size,)) for size in spec.shape], new_axes(spec, before), "×")
+    return marked([shape_text((size,)) for size in spec.shape], _new_axes(spec, before), "×")
 
 
 def formula_cell(spec: TensorSpec, before: TensorSpec | None) -> Text:
     """b × n+1 × dim; empty where no axis has a formula."""
     if not has_formula(spec):
         return Text("")
-    return marked([on_screen(dim) for dim in spec.dims], new_axes(spec, before), " × ")
+    return marked([on_screen(dim) for dim in spec.dims], _new_axes(spec, before), " × ")
 
 
 def has_formula(spec: TensorSpec) -> bool:
@@ -87,16 +87,16 @@ def shape_cells(row: Row, before: TensorSpec | None) -> list[Text]:
     """The shapes of a stage's tensors, one line each; equal neighbours on one line with their number."""
     return [
         Text().append(f"{count} of " if count > 1 else "", theme.SAME).append_text(shape_cell(spec, before))
-        for spec, count in equal_runs(row.shapes)
+        for spec, count in _equal_runs(row.shapes)
     ] or [Text("")]
 
 
 def formula_cells(row: Row, before: TensorSpec | None) -> list[Text]:
     """The formulas of the same tensors, line by line."""
-    return [formula_cell(spec, before) for spec, _ in equal_runs(row.shapes)] or [Text("")]
+    return [formula_cell(spec, before) for spec, _ in _equal_runs(row.shapes)] or [Text("")]
 
 
-def equal_runs(specs: Sequence[TensorSpec]) -> list[tuple[TensorSpec, int]]:
+def _equal_runs(specs: Sequence[TensorSpec]) -> list[tuple[TensorSpec, int]]:
     """Each run of tensors with equal shapes and formulas: its last tensor, and how many there are."""
     runs = [list(run) for _, run in groupby(specs, lambda spec: (spec.shape, spec.dims))]
     return [(run[-1], len(run)) for run in runs]

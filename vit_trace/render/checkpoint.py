@@ -26,7 +26,7 @@ def print_holding(held: Holding, console: Console) -> None:
     if held.model is None:
         console.print(Text("no Vision Transformer of a known layout: give a SPEC to compare it with"))
     else:
-        console.print(facts_table(held.model))
+        console.print(_facts_table(held.model))
     for note in held.notes:
         console.print(Text.assemble(("note: ", "bold"), printable(note)))
     if held.spec is not None and held.model is not None:
@@ -36,17 +36,17 @@ def print_holding(held: Holding, console: Console) -> None:
         console.print(Text(f"vit-trace {' '.join(held.spec)}"), soft_wrap=True)
 
 
-def facts_table(model: Description) -> Table:
+def _facts_table(model: Description) -> Table:
     rows = borderless()
     rows.add_column(no_wrap=True)
     rows.add_column(justify="right", no_wrap=True)
     rows.add_column(overflow="fold", style=theme.SAME)
-    for name, value, note in facts(model):
+    for name, value, note in _facts(model):
         rows.add_row(Text(name), Text(value, theme.CHANGED if value != UNKNOWN else theme.SAME), Text(printable(note)))
     return rows
 
 
-def facts(model: Description) -> list[tuple[str, str, str]]:
+def _facts(model: Description) -> list[tuple[str, str, str]]:
     """(quantity, value, where it is from or why it is unknown)."""
     how = model.how
 

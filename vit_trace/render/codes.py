@@ -36,11 +36,11 @@ def explain_code(code: str, width: int = WIDTH) -> str:
     """What a code means, as lines no longer than `width`; for `codes` the page of all of them, in Markdown."""
     if code == ALL:
         return page()
-    laid_out = (fill(text, min(width, WIDTH), break_on_hyphens=False) for text in sentences(MEANINGS[code]))
+    laid_out = (fill(text, min(width, WIDTH), break_on_hyphens=False) for text in _sentences(MEANINGS[code]))
     return "\n".join([code, *laid_out])
 
 
-def sentences(text: str) -> list[str]:
+def _sentences(text: str) -> list[str]:
     """The text in pieces that each start a line; lines that continue a sentence are joined."""
     pieces: list[str] = []
     for line in text.splitlines():

@@ -32,13 +32,13 @@ COOKIE = re.compile(r"^([ \t\f]*#.*?coding[:=][ \t]*)[-\w.]+")
 def markdown_page(trace: Trace, listing: Sequence[Listed], ran_only: bool = False) -> str:
     """A page with the model's title and its listing as one block of Python."""
     name, *phrases = title(trace)
-    code = "\n".join(listing_blocks(listing, ran_only)) or "# no code of the model's own ran here"
+    code = "\n".join(_listing_blocks(listing, ran_only)) or "# no code of the model's own ran here"
     fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", code)), 0)
     about = f"{' · '.join(phrases)}\n\n" if phrases else ""
     return f"# {name}\n\n{about}{fence}python\n{code}\n{fence}\n"
 
 
-def listing_blocks(listing: Sequence[Listed], ran_only: bool) -> Iterator[str]:
+def _listing_blocks(listing: Sequence[Listed], ran_only: bool) -> Iterator[str]:
     """Each function as lines of Python, under the first lines of its class; files and modules as comments."""
     file, scope, margin = "", "", 0
     for listed in listing:
@@ -49,29 +49,29 @@ def listing_blocks(listing: Sequence[Listed], ran_only: bool) -> Iterator[str]:
         if (listed.class_ or listed.function) != scope and not (listed.class_ and listed.class_ == scope):
             yield from ("", "")
         if listed.class_ and listed.class_ != scope:
-            margin = indent_of(listed) if not listed.function else max(0, indent_of(listed) - 4)
+            margin = _indent_of(listed) if not listed.function else max(0, _indent_of(listed) - 4)
             if listed.function:
                 yield f"class {listed.class_.rpartition('.')[2]}:"
         if not listed.function:
             yield from (line.text[margin:] for line in listed.lines)
             scope = listed.class_
             continue
-        margin = margin if listed.class_ else indent_of(listed)
+        margin = margin if listed.class_ else _indent_of(listed)
         if listed.class_:
             yield ""
         scope = listed.class_ or listed.function
         where = module_ranges([module for module in listed.modules if module])
         if where:
-            yield f"{' ' * (indent_of(listed) - margin)}# {where}" + (f"  ×{listed.calls}" if listed.calls > 1 else "")
-        yield from function_lines(listed, margin, ran_only)
+            yield f"{' ' * (_indent_of(listed) - margin)}# {where}" + (f"  ×{listed.calls}" if listed.calls > 1 else "")
+        yield from _function_lines(listed, margin, ran_only)
 
 
-def indent_of(listed: Listed) -> int:
+def _indent_of(listed: Listed) -> int:
     text = listed.lines[0].text
     return len(text) - len(text.lstrip())
 
 
-def function_lines(listed: Listed, margin: int, ran_only: bool) -> Iterator[str]:
+def _function_lines(listed: Listed, margin: int, ran_only: bool) -> Iterator[str]:
     """The function with its comments; the whole of it if it does not parse without the lines that did not run."""
     if listed.problem:
         inner = "    " if listed.class_ else ""
@@ -80,18 +80,18 @@ def function_lines(listed: Listed, margin: int, ran_only: bool) -> Iterator[str]
             yield from (f"{inner}# line {line.line}: {note_words(note, listed.modules)}" for note in line.notes)
         yield f"{inner}pass"
         return
-    whole = [text for texts in with_comments(listed.lines, note_texts(listed)) for text in texts]
+    whole = [text for texts in _with_comments(listed.lines, _note_texts(listed)) for text in texts]
     if ran_only:
-        short = list(ran_lines(listed))
-        whole = short if parses(short) else whole
+        short = list(_ran_lines(listed))
+        whole = short if _parses(short) else whole
     yield from (line[margin:] if line[:margin].isspace() else line for line in whole)
 
 
-def ran_lines(listed: Listed) -> Iterator[str]:
+def _ran_lines(listed: Listed) -> Iterator[str]:
     """The lines that ran, with `...` for each run of lines that did not."""
     idle = False
     ran = {line.line for line in shown_lines(listed, True)}
-    for line, texts in zip(listed.lines, with_comments(listed.lines, note_texts(listed)), strict=True):
+    for line, texts in zip(listed.lines, _with_comments(listed.lines, _note_texts(listed)), strict=True):
         if line.line in ran:
             yield from texts
         elif not idle and line.text.strip():
@@ -99,7 +99,7 @@ def ran_lines(listed: Listed) -> Iterator[str]:
         idle = line.line not in ran and (idle or bool(line.text.strip()))
 
 
-def parses(lines: Sequence[str]) -> bool:
+def _parses(lines: Sequence[str]) -> bool:
     try:
         ast.parse("\n".join(["if 1:", *lines]) if lines and lines[0][:1].isspace() else "\n".join(lines))
     except SyntaxError:
@@ -121,20 +121,20 @@ def python_file(trace: Trace) -> str:
         raise _no_file(f"{file} cannot be read") from None
     if any(number > len(texts) or texts[number - 1] != text for number, text in known.items()):
         raise _no_file(f"{file} has changed since it was traced")
-    changed = absolute_imports(texts, file) | without_registering(texts, file)
+    changed = _absolute_imports(texts, file) | _without_registering(texts, file)
     changed |= {number: COOKIE.sub(r"\1utf-8", text) for number, text in enumerate(texts[:2], 1) if COOKIE.match(text)}
     lines = [Line(number, changed.get(number, text)) for number, text in enumerate(texts, 1)]
-    notes = {number: texts for listed in own for number, texts in note_texts(listed).items()}
+    notes = {number: texts for listed in own for number, texts in _note_texts(listed).items()}
     others = sorted({shown_path(listed.file) for listed in trace.listing if listed.file != file})
     also = [f"# code of these files ran too: {', '.join(others)}"] if others else []
-    return "\n".join([*(text for each in with_comments(lines, notes) for text in each), *also, ""])
+    return "\n".join([*(text for each in _with_comments(lines, notes) for text in each), *also, ""])
 
 
 def _no_file(reason: str) -> Refused:
     return refuse("no-source", f"no Python file can be written: {reason}")
 
 
-def absolute_imports(texts: Sequence[str], file: str) -> dict[int, str]:
+def _absolute_imports(texts: Sequence[str], file: str) -> dict[int, str]:
     """Lines with `from .layers import ...`, made absolute."""
     parts = package_of(file)
     found: dict[int, str] = {}
@@ -146,7 +146,7 @@ def absolute_imports(texts: Sequence[str], file: str) -> dict[int, str]:
     return found
 
 
-def without_registering(texts: Sequence[str], file: str) -> dict[int, str]:
+def _without_registering(texts: Sequence[str], file: str) -> dict[int, str]:
     """Lines with the package's own `@register_model`, as comments: a copy would take the original's name."""
     package = package_of(file)
     tree = ast.parse("\n".join(texts))
@@ -166,14 +166,14 @@ def without_registering(texts: Sequence[str], file: str) -> dict[int, str]:
     return found
 
 
-def note_texts(listed: Listed) -> dict[int, list[str]]:
+def _note_texts(listed: Listed) -> dict[int, list[str]]:
     """Line number -> its notes."""
     return {line.line: [str(note_words(note, listed.modules)) for note in line.notes] for line in listed.lines}
 
 
-def with_comments(lines: Sequence[Line], notes: Mapping[int, Sequence[str]]) -> Iterator[list[str]]:
+def _with_comments(lines: Sequence[Line], notes: Mapping[int, Sequence[str]]) -> Iterator[list[str]]:
     """For each line, the line with its comment and the comments below it."""
-    closed = unsafe([line.text for line in lines])
+    closed = _unsafe([line.text for line in lines])
     waiting: list[str] = []
     for place, line in enumerate(lines):
         waiting += notes.get(line.line, ())
@@ -190,7 +190,7 @@ def with_comments(lines: Sequence[Line], notes: Mapping[int, Sequence[str]]) -> 
         waiting = []
 
 
-def unsafe(texts: Sequence[str]) -> set[int]:
+def _unsafe(texts: Sequence[str]) -> set[int]:
     """Indexes of lines that a comment cannot follow: they end inside a string, or with a backslash."""
     found = {place for place, text in enumerate(texts) if text.rstrip().endswith("\\")}
     indented = bool(texts) and texts[0][:1].isspace()

@@ -22,7 +22,7 @@ def print_stages(trace: Trace, stages: Sequence[Stage], console: Console) -> Non
     for place, stage in enumerate(stages):
         if place:
             console.print()
-        print_stage(trace, stage, console)
+        _print_stage(trace, stage, console)
 
 
 def print_size(trace: Trace, size: int, console: Console) -> None:
@@ -53,7 +53,7 @@ def print_size(trace: Trace, size: int, console: Console) -> None:
         console.print(Text(f"doubling {', '.join(idle)} does not change {none}", theme.SAME))
 
 
-def print_stage(trace: Trace, stage: Stage, console: Console) -> None:
+def _print_stage(trace: Trace, stage: Stage, console: Console) -> None:
     """A stage's tensors with their formulas, and its output with each hyperparameter doubled."""
     console.print(Text(f"{stage.name or 'the model'}  ", theme.TITLE).append(stage.pattern or stage.operation))
     if stage.source:

@@ -15,7 +15,7 @@ PLAIN |= {ord(line): plain for line, plain in zip(LINES, "-|+++++++++-|", strict
 HANDLER = "vit-trace-plain"
 
 
-def replaced(error: UnicodeError) -> tuple[str, int]:
+def _replaced(error: UnicodeError) -> tuple[str, int]:
     """The codec error handler: replaces what cannot be encoded."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
@@ -25,7 +25,7 @@ def replaced(error: UnicodeError) -> tuple[str, int]:
 
 def make_legible(*streams: object) -> None:
     """Make the streams replace what their encoding lacks; in UTF-8 only broken bytes of a file name."""
-    codecs.register_error(HANDLER, replaced)
+    codecs.register_error(HANDLER, _replaced)
     for stream in streams:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=HANDLER)

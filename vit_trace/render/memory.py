@@ -24,15 +24,15 @@ Row = tuple[str, int, str]
 def print_memory(spec: str, report: MemoryReport, console: Console) -> None:
     batch = f" · batch {report.batch_size}" if report.batch_size else ""
     console.print(Text(f"{spec} · a training step in tensor bytes{batch}", theme.TITLE))
-    console.print(bytes_table(step_rows(report)))
+    console.print(_bytes_table(_step_rows(report)))
     if len(report.stages) > 1:
-        console.print(Group(Text("  saved for backward by"), bytes_table(stages(report), report.activations, 4)))
+        console.print(Group(Text("  saved for backward by"), _bytes_table(stages(report), report.activations, 4)))
     if report.budget is not None:
-        console.print(budget_outcome(report))
+        console.print(_budget_outcome(report))
     console.print(Text(f"not counted: {'; '.join(report.left_out)}", theme.SAME))
 
 
-def bytes_table(lines: Iterable[Row], whole: int = 0, indent: int = 2) -> Table:
+def _bytes_table(lines: Iterable[Row], whole: int = 0, indent: int = 2) -> Table:
     """Name, bytes, remark."""
     made = borderless()
     made.add_column(min_width=20, overflow="fold")
@@ -44,7 +44,7 @@ def bytes_table(lines: Iterable[Row], whole: int = 0, indent: int = 2) -> Table:
     return made
 
 
-def step_rows(report: MemoryReport) -> Iterator[Row]:
+def _step_rows(report: MemoryReport) -> Iterator[Row]:
     """What is always allocated, what the forward pass saves, and the peaks."""
     yield "parameters", report.parameters, report.precision
     if report.buffers:
@@ -68,7 +68,7 @@ def stages(report: MemoryReport) -> Iterator[Row]:
         yield "all others", sum(one.bytes for one in rest), ""
 
 
-def budget_outcome(report: MemoryReport) -> Text:
+def _budget_outcome(report: MemoryReport) -> Text:
     """fits 24.0 GiB · largest batch 148"""
     assert report.budget is not None
     budget = budget_text(report.budget)

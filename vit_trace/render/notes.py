@@ -58,7 +58,7 @@ def module_ranges(modules: Sequence[str]) -> str:
     groups: dict[str, list[list[int]]] = {}
     for module in modules:
         groups.setdefault(re.sub(r"\d+", "*", module), []).append([int(one) for one in re.findall(r"\d+", module)])
-    return ", ".join(path_range(template, numbers) or "the root" for template, numbers in groups.items())
+    return ", ".join(_path_range(template, numbers) or "the root" for template, numbers in groups.items())
 
 
 def telling(some: Sequence[str], modules: Sequence[str]) -> Sequence[str]:
@@ -72,7 +72,7 @@ def telling(some: Sequence[str], modules: Sequence[str]) -> Sequence[str]:
     return some
 
 
-def path_range(template: str, rows: list[list[int]]) -> str:
+def _path_range(template: str, rows: list[list[int]]) -> str:
     """One pattern of paths with its numbers: ranges if all combinations exist, else each path's numbers."""
     columns = [sorted(set(column)) for column in zip(*rows, strict=True)]
     if prod(map(len, columns)) == len(set(map(tuple, rows))):
@@ -84,7 +84,7 @@ def path_range(template: str, rows: list[list[int]]) -> str:
     same: dict[str, list[int]] = {}
     head, _, tail = template.partition("*")
     for number, rest in inside.items():
-        same.setdefault(path_range(tail, rest), []).append(number)
+        same.setdefault(_path_range(tail, rest), []).append(number)
     return ", ".join(f"{head}{ranges_text(numbers)}{rest}" for rest, numbers in same.items())
 
 

@@ -38,19 +38,19 @@ def print_source(listing: Sequence[Listed], console: Console, ran_only: bool = F
         console.print(Text("none of the model's own code ran here: there is nothing to list"))
         return
     gutter = max((len(str(line.line)) for listed in listing for line in listed.lines), default=1)
-    noted = [cell_len(seen(line.text)) for listed in listing for line in listed.lines if line.notes]
+    noted = [cell_len(_seen(line.text)) for listed in listing for line in listed.lines if line.notes]
     side = min(max(noted, default=0), WIDEST_CODE, console.width - gutter - 5 - NOTES)
-    layout = ListingLayout(console.width, gutter, side if console.width >= SIDE_BY_SIDE else 0)
+    layout = _ListingLayout(console.width, gutter, side if console.width >= SIDE_BY_SIDE else 0)
     before: Listed | None = None
     for listed in listing:
         if before is not None:
             console.print()
         if before is None or (before.file, before.class_) != (listed.file, listed.class_):
             same_file = before is not None and before.file == listed.file
-            console.print(heading(listed, same_file), overflow="fold")
+            console.print(_heading(listed, same_file), overflow="fold")
         if listed.function:
-            console.print(subheading(listed), overflow="fold")
-        texts = dict(zip(listed.lines, coloured([line.text for line in listed.lines]), strict=True))
+            console.print(_subheading(listed), overflow="fold")
+        texts = dict(zip(listed.lines, _coloured([line.text for line in listed.lines]), strict=True))
         for line in shown_lines(listed, ran_only):
             notes = [note_words(note, listed.modules) for note in line.notes]
             for row in layout.rows(line, texts[line], notes):
@@ -58,20 +58,20 @@ def print_source(listing: Sequence[Listed], console: Console, ran_only: bool = F
         before = listed
 
 
-def coloured(lines: Sequence[str]) -> list[Text]:
+def _coloured(lines: Sequence[str]) -> list[Text]:
     """The lines in syntax colours; a function is coloured as a whole, because strings may span lines."""
-    visible = [seen(line) for line in lines]
+    visible = [_seen(line) for line in lines]
     whole = Syntax("", "python", theme=SYNTAX_THEME, background_color="default").highlight("\n".join(visible))
     found = list(whole.split("\n", allow_blank=True))[: len(visible)]
     return [text if text.plain == line else Text(line) for text, line in zip(found, visible, strict=True)]
 
 
-def seen(line: str) -> str:
+def _seen(line: str) -> str:
     """A line of source as it stands on a screen."""
     return printable(line.expandtabs(4))
 
 
-def heading(listed: Listed, same_file: bool) -> Text:
+def _heading(listed: Listed, same_file: bool) -> Text:
     """What is listed, and its file."""
     text = Text()
     if listed.class_:
@@ -80,7 +80,7 @@ def heading(listed: Listed, same_file: bool) -> Text:
     return text.append(printable(file.rpartition(os.sep)[2] if same_file else file), theme.QUIET)
 
 
-def subheading(listed: Listed) -> Text:
+def _subheading(listed: Listed) -> Text:
     """The function's name, the modules it ran in and how often."""
     text = Text().append(listed.function, theme.TITLE)
     where = module_ranges([module for module in listed.modules if module])
@@ -92,7 +92,7 @@ def subheading(listed: Listed) -> Text:
     return text
 
 
-class ListingLayout(NamedTuple):
+class _ListingLayout(NamedTuple):
     """Columns of the screen, of line numbers, and of the code that notes stand beside (0: notes stand below)."""
 
     width: int
@@ -109,7 +109,7 @@ class ListingLayout(NamedTuple):
         beside = code.cell_len <= self.side
         pieces = folded(code, (self.side if beside else self.width - self.indent) or 1)
         room = self.width - self.indent - self.side - 3
-        texts = [text for note in notes for text in note_lines(note, room)] if beside else []
+        texts = [text for note in notes for text in _note_lines(note, room)] if beside else []
         mark = IDLE if line.text.strip() and not line.ran else " "
         number = Text().append(f"{line.line:>{self.gutter}} {mark}", theme.QUIET).append(" ")
         for place in range(max(len(pieces), len(texts))):
@@ -128,7 +128,7 @@ class ListingLayout(NamedTuple):
         start = min(len(code.plain) - len(code.plain.lstrip()), self.width // 4)
         margin = self.indent + (self.side + 1 if self.side else start)
         for note in notes:
-            for text in note_lines(note, self.width - margin - 2):
+            for text in _note_lines(note, self.width - margin - 2):
                 yield Text(" " * margin).append(f"{BAR} ", theme.QUIET).append_text(text)
 
 
@@ -137,20 +137,20 @@ def folded(code: Text, width: int) -> list[Text]:
     lead = " " * min(len(code.plain) - len(code.plain.lstrip()) + 4, width // 2)
     pieces, rest = [], code
     while rest.cell_len > width:
-        fits = fitting_length(rest.plain, width, len(lead) + 1)
+        fits = _fitting_length(rest.plain, width, len(lead) + 1)
         cut = rest.plain.rfind(" ", len(lead) + 1, fits) + 1 or fits
         pieces.append(rest[:cut])
         rest = Text(lead).append_text(rest[cut:])
     return [*pieces, rest]
 
 
-def fitting_length(text: str, width: int, least: int) -> int:
+def _fitting_length(text: str, width: int, least: int) -> int:
     """Number of characters that fit the width, but at least `least`."""
     ends = accumulate(map(cell_len, text))
     return next((max(place, least) for place, end in enumerate(ends) if end > width), len(text))
 
 
-def note_lines(note: Words, width: int) -> list[Text]:
+def _note_lines(note: Words, width: int) -> list[Text]:
     """The note on as few lines as possible, broken between its pieces, then between words."""
     name = Text(note.name, theme.FAILED if note.name.startswith("✗") else "")
     name.append(" " if note.name and note.shape else "").append(note.shape, theme.CHANGED)
@@ -162,11 +162,11 @@ def note_lines(note: Words, width: int) -> list[Text]:
         if lines and lines[-1].cell_len + 2 + piece.cell_len <= width:
             lines[-1].append("  ").append_text(piece)
         else:
-            lines += broken_words(piece, width, bool(lines))
+            lines += _broken_words(piece, width, bool(lines))
     return lines
 
 
-def broken_words(piece: Text, width: int, hang: bool) -> list[Text]:
+def _broken_words(piece: Text, width: int, hang: bool) -> list[Text]:
     """The piece broken at spaces; a word wider than the width stays whole."""
     lead = "  " if hang else ""
     lines = [Text(lead)]

@@ -39,7 +39,7 @@ RIGHT = ("shape", "parameters", "flops")
 """Columns that end at their right edge."""
 
 
-class TableRow(NamedTuple):
+class _TableRow(NamedTuple):
     """The cells of one row, not yet placed; `renamed` if a formula changed, `valued` for a constructor's quantity."""
 
     label: Text
@@ -54,7 +54,7 @@ class TableRow(NamedTuple):
     source: Text
 
 
-class Columns(NamedTuple):
+class _Columns(NamedTuple):
     """Widths; 0 for a column that is not shown."""
 
     label: int
@@ -85,12 +85,12 @@ def print_table(outline: Outline, console: Console) -> None:
     """Write title, constructor, stages, the symbols' legend and totals."""
     console.print(title_text(outline, console.width))
     console.print()
-    lines = list(table_lines(outline))
-    columns = fit_columns(lines, console.width)
+    lines = list(_table_lines(outline))
+    columns = _fit_columns(lines, console.width)
     named = any(formula.plain for line in lines for formula in line.formulas)
     titles = ("stage", "operation", "shape", "formula" if named else "", "params", "FLOPs", "source")
     header = columns.lay_out([Text(title, theme.COLUMN) for title in titles])
-    for text in chain([header], *(screen_lines(line, columns, console) for line in lines)):
+    for text in chain([header], *(_screen_lines(line, columns, console) for line in lines)):
         text.rstrip()
         console.print(text, no_wrap=True, overflow="ignore", crop=False)
     console.print()
@@ -100,22 +100,22 @@ def print_table(outline: Outline, console: Console) -> None:
     console.print(joined_phrases(totals(outline), console.width))
 
 
-def table_lines(outline: Outline) -> Iterator[TableRow]:
+def _table_lines(outline: Outline) -> Iterator[_TableRow]:
     """Every row's cells, each shape beside the one above it."""
     indent = 1 if outline.construction else 0
     if outline.construction:
-        yield line_of(Row(0, "constructor", heading=True), None, 0)
+        yield _line_of(Row(0, "constructor", heading=True), None, 0)
         for row in outline.construction:
-            yield line_of(row, None, indent)
-        yield line_of(Row(0, "forward", heading=True), None, 0)
+            yield _line_of(row, None, indent)
+        yield _line_of(Row(0, "forward", heading=True), None, 0)
     before: TensorSpec | None = None
     for row in outline.rows:
-        yield line_of(row, before, indent)
+        yield _line_of(row, before, indent)
         if row.shapes and not row.heading:
             before = row.shapes[-1]
 
 
-def line_of(row: Row, before: TensorSpec | None, indent: int) -> TableRow:
+def _line_of(row: Row, before: TensorSpec | None, indent: int) -> _TableRow:
     """A row's cells; a heading shows no shape, its stages do."""
     shapes, formulas = [Text("")], [Text("")]
     if row.value:
@@ -126,20 +126,20 @@ def line_of(row: Row, before: TensorSpec | None, indent: int) -> TableRow:
     label, hang = Text("  " * indent).append_text(label_cell(row)), 2 * (indent + row.level) + 2
     numbers = Text(per_block(row.parameters, row)), Text(per_block(row.flops, row))
     source = Text(source_cell(row.source), theme.SAME)
-    return TableRow(label, hang, operation_cell(row), shapes, formulas, renamed, bool(row.value), *numbers, source)
+    return _TableRow(label, hang, operation_cell(row), shapes, formulas, renamed, bool(row.value), *numbers, source)
 
 
-def fit_columns(lines: Sequence[TableRow], width: int) -> Columns:
+def _fit_columns(lines: Sequence[_TableRow], width: int) -> _Columns:
     """Widths of the columns: first the needed ones, then formulas, source lines and FLOPs as there is room."""
     cap = max(16, int(width * MOST_LABEL))
-    label = min(widest(line.label for line in lines), cap)
-    short = min(widest(line.label for line in lines if not line.valued), cap)
-    operation = widest(line.operation for line in lines)
-    shape = widest(text for line in lines for text in line.shapes)
-    formula = widest(text for line in lines for text in line.formulas)
-    parameters = max(len("params"), widest(line.parameters for line in lines))
-    flops = max(len("FLOPs"), widest(line.flops for line in lines))
-    source = widest(line.source for line in lines)
+    label = min(_widest(line.label for line in lines), cap)
+    short = min(_widest(line.label for line in lines if not line.valued), cap)
+    operation = _widest(line.operation for line in lines)
+    shape = _widest(text for line in lines for text in line.shapes)
+    formula = _widest(text for line in lines for text in line.formulas)
+    parameters = max(len("params"), _widest(line.parameters for line in lines))
+    flops = max(len("FLOPs"), _widest(line.flops for line in lines))
+    source = _widest(line.source for line in lines)
     least = min(operation, LEAST_OPERATION)
     left = width - label - shape - parameters - 3 * GAP
     if formula and left - formula - GAP < least <= left + label - short - formula - GAP:
@@ -153,20 +153,20 @@ def fit_columns(lines: Sequence[TableRow], width: int) -> Columns:
     with_flops = told and left - flops - GAP >= operation
     left -= flops + GAP if with_flops else 0
     operation = max(min(operation, left), 8)
-    return Columns(label, operation, shape, wide * formula, parameters, with_flops * flops, with_source * source)
+    return _Columns(label, operation, shape, wide * formula, parameters, with_flops * flops, with_source * source)
 
 
-def widest(texts: Iterable[Text]) -> int:
+def _widest(texts: Iterable[Text]) -> int:
     return max((text.cell_len for text in texts), default=0)
 
 
-def screen_lines(line: TableRow, columns: Columns, console: Console) -> Iterator[Text]:
+def _screen_lines(line: _TableRow, columns: _Columns, console: Console) -> Iterator[Text]:
     """The screen lines of one row."""
     if line.valued and line.formulas[0].plain and not columns.formula and not line.operation.plain:
-        yield quantity_line(line, columns)
+        yield _quantity_line(line, columns)
         return
-    labels = wrapped_cell(line.label, columns.label, line.indent, console)
-    operations = wrapped_cell(line.operation, columns.operation, 0, console)
+    labels = _wrapped_cell(line.label, columns.label, line.indent, console)
+    operations = _wrapped_cell(line.operation, columns.operation, 0, console)
     stacks = (labels, operations, line.shapes, line.formulas, [line.parameters], [line.flops], [line.source])
     height = max(len(stack) for stack, width in zip(stacks, columns, strict=True) if width)
     for place in range(height):
@@ -176,14 +176,14 @@ def screen_lines(line: TableRow, columns: Columns, console: Console) -> Iterator
         yield from (Text(" " * max(2, columns.edge - one.cell_len)).append_text(one) for one in formulas)
 
 
-def quantity_line(line: TableRow, columns: Columns) -> Text:
+def _quantity_line(line: _TableRow, columns: _Columns) -> Text:
     """A constructor's quantity on one line: n = 64, reaching under the empty operation."""
     told = Text().append_text(line.formulas[0]).append(" = ").append_text(line.shapes[0])
     gap = max(GAP, columns.edge - line.label.cell_len - told.cell_len)
     return line.label.copy().append(" " * gap).append_text(told)
 
 
-def wrapped_cell(text: Text, width: int, hang: int, console: Console) -> list[Text]:
+def _wrapped_cell(text: Text, width: int, hang: int, console: Console) -> list[Text]:
     """The text in lines of a width, broken between words where possible; later lines are indented by `hang`."""
     if text.cell_len <= width:
         return [text]

@@ -48,7 +48,7 @@ def line(row: Row) -> Text:
         parts.append(Text(row.value))
     given = row.before[0] if row.before and not row.failed else None
     if row.shapes:
-        parts.append(arrow(row, given))
+        parts.append(_arrow(row, given))
     formulas = formula_cells(row, given)
     if len(formulas) == 1 and formulas[0].plain:
         parts += formulas
@@ -59,7 +59,7 @@ def line(row: Row) -> Text:
     return Text("  ").join(parts)
 
 
-def arrow(row: Row, given: TensorSpec | None) -> Text:
+def _arrow(row: Row, given: TensorSpec | None) -> Text:
     """5×65×1024 → 5×65×3072; one shape where nothing changes."""
     made = Text(", ").join(shape_cells(row, given))
     if given is None or shape_cell(given, None).plain == made.plain:

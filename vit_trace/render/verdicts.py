@@ -31,10 +31,10 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
         console.print()
     shown = [one for one in verdicts if len(verdicts) <= MOST_ROWS or one.count("error") or one.count("warning")]
     if shown:
-        console.print(verdict_table(shown, console.width))
+        console.print(_verdict_table(shown, console.width))
     if len(shown) < len(verdicts):
         console.print(Text(f"and {len(verdicts) - len(shown)} without error or warning", theme.SAME))
-    print_notes(shown, console)
+    _print_notes(shown, console)
     for verdict in verdicts:
         if verdict.memory is not None:
             console.print()
@@ -42,12 +42,12 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
         for one in verdict.suggestions:
             console.print()
             console.print(Text(f"{verdict.spec} · {one.name} {one.present}", theme.TITLE))
-            console.print(suggested(one))
+            console.print(_suggested(one))
     console.print()
     console.print(Text(summary_line(verdicts), theme.TITLE))
 
 
-def verdict_table(verdicts: Sequence[Verdict], width: int) -> Table:
+def _verdict_table(verdicts: Sequence[Verdict], width: int) -> Table:
     """Spec, what was found and, if there is room, parameters and FLOPs per image."""
     table = borderless()
     table.add_column(overflow="fold")
@@ -56,25 +56,27 @@ def verdict_table(verdicts: Sequence[Verdict], width: int) -> Table:
     for _ in range(2 if room else 0):
         table.add_column(justify="right", no_wrap=True)
     for verdict in verdicts:
-        table.add_row(Text(printable(verdict.spec)), count_text(verdict), *(map(Text, costs(verdict)) if room else ()))
+        table.add_row(
+            Text(printable(verdict.spec)), _count_text(verdict), *(map(Text, _costs(verdict)) if room else ())
+        )
     return table
 
 
-def count_text(verdict: Verdict) -> Text:
+def _count_text(verdict: Verdict) -> Text:
     """ok, or 1 error, 2 warnings."""
     counts = {severity: verdict.count(severity) for severity in SEVERITIES[:2]}
     found = [Text(f"{n} {severity}{'s' * (n > 1)}", STYLES[severity]) for severity, n in counts.items() if n]
     return Text(", ").join(found) if found else Text("ok")
 
 
-def costs(verdict: Verdict) -> tuple[str, str]:
+def _costs(verdict: Verdict) -> tuple[str, str]:
     if verdict.parameters is None or verdict.flops is None:
         return "", ""
     flops = f"{compact(verdict.flops // (verdict.batch_size or 1))}FLOPs{' an image' * bool(verdict.batch_size)}"
     return f"{compact(verdict.parameters)} parameters", flops
 
 
-def print_notes(verdicts: Sequence[Verdict], console: Console) -> None:
+def _print_notes(verdicts: Sequence[Verdict], console: Console) -> None:
     """Print one line per note: its message and the first remedy."""
     found = [(verdict.spec, one) for verdict in verdicts for one in verdict.diagnostics if one.severity == "note"]
     if found:
@@ -85,7 +87,7 @@ def print_notes(verdicts: Sequence[Verdict], console: Console) -> None:
         console.print(Text.assemble(f"{spec}: ", head, f": {diagnostic.message}{helped}"), soft_wrap=False)
 
 
-def suggested(suggestion: Suggestion) -> Table:
+def _suggested(suggestion: Suggestion) -> Table:
     """One row per value: its costs and the codes of its warnings."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=theme.COLUMN)
     for title in (suggestion.name, "parameters", "FLOPs a forward"):

@@ -35,7 +35,7 @@ def literal(text: str) -> Any:
 def typed(name: str, text: str, like: Any = inspect.Parameter.empty, annotation: Any = "") -> Any:
     """The text as the type of what it replaces. Raises Refused where it has another type."""
     value = literal(text)
-    wants = wanted(like, annotation)
+    wants = _wanted(like, annotation)
     if wants == {str}:
         return text
     if wants:
@@ -59,7 +59,7 @@ def typed(name: str, text: str, like: Any = inspect.Parameter.empty, annotation:
     return value
 
 
-def wanted(like: Any, annotation: Any) -> set[type]:
+def _wanted(like: Any, annotation: Any) -> set[type]:
     """The types that a parameter takes, by its annotation or else its default; none where it takes anything."""
     if annotation in ("", inspect.Parameter.empty, None):
         return {type(like)} if type(like) in (float, bool) else set()

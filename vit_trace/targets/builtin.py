@@ -30,9 +30,9 @@ def builtin(config: ViTConfig, spec: str = "", given: Given | None = None, train
         build=lambda: build(config),
         inputs=lambda: inputs(config, given),
         symbols=symbols(config),
-        probes=lambda: [builtin(setting, train=train) for setting in probe_settings(config)],
+        probes=lambda: [builtin(setting, train=train) for setting in _probe_settings(config)],
         repeats=True,
-        variant=lambda values: builtin(change_config(config, values), spec, given, train),
+        variant=lambda values: builtin(_change_config(config, values), spec, given, train),
         train=train,
         words=lambda name, value: f"--{name.replace('_', '-')} {value_words(value)}",
         expected=(config.batch_size, config.channels, *config.image_size),
@@ -41,7 +41,7 @@ def builtin(config: ViTConfig, spec: str = "", given: Given | None = None, train
     )
 
 
-def change_config(config: ViTConfig, values: Mapping[str, Value]) -> ViTConfig:
+def _change_config(config: ViTConfig, values: Mapping[str, Value]) -> ViTConfig:
     """The config with some values changed; a pair may be given as one number or a list. Raises ConfigError."""
     wanted = {**msgspec.structs.asdict(config), **values}
     texts = {name: "x".join(map(str, v)) if isinstance(v, (tuple, list)) else str(v) for name, v in wanted.items()}
@@ -107,7 +107,7 @@ PROBES = (
 """Settings that tell all quantities apart: primes, different within each setting, and no image or patch square."""
 
 
-def probe_settings(config: ViTConfig) -> list[ViTConfig]:
+def _probe_settings(config: ViTConfig) -> list[ViTConfig]:
     """The config with every size replaced and its structure kept, but for two layers in place of all."""
     return [
         msgspec.structs.replace(

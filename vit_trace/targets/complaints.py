@@ -26,12 +26,12 @@ INSTALLED = ("site-packages", "dist-packages")
 @contextlib.contextmanager
 def contained() -> Iterator[None]:
     """Sends foreign prints to stderr, drops foreign warnings, turns SystemExit into an exception."""
-    with contextlib.redirect_stdout(sys.stderr), descriptor_moved(2), warnings.catch_warnings():
+    with contextlib.redirect_stdout(sys.stderr), _descriptor_moved(2), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             yield
         except SystemExit as leaving:
-            raise Exited(f"SystemExit: {leaving}").with_traceback(leaving.__traceback__) from leaving
+            raise _Exited(f"SystemExit: {leaving}").with_traceback(leaving.__traceback__) from leaving
 
 
 @contextlib.contextmanager
@@ -41,12 +41,12 @@ def silenced() -> Iterator[None]:
         nowhere = stack.enter_context(open(os.devnull, "w"))
         stack.enter_context(contained())
         stack.enter_context(contextlib.redirect_stdout(nowhere))
-        stack.enter_context(descriptor_moved(nowhere.fileno()))
+        stack.enter_context(_descriptor_moved(nowhere.fileno()))
         yield
 
 
 @contextlib.contextmanager
-def descriptor_moved(to: int) -> Iterator[None]:
+def _descriptor_moved(to: int) -> Iterator[None]:
     """Also moves what C libraries and child processes write to standard output."""
     try:
         kept = os.dup(1)
@@ -62,7 +62,7 @@ def descriptor_moved(to: int) -> Iterator[None]:
         os.close(kept)
 
 
-class Exited(Exception):
+class _Exited(Exception):
     """The code called sys.exit."""
 
 
@@ -70,7 +70,7 @@ def refusal(
     code: str, message: str, error: BaseException | None = None, help: Iterable[str] = (), notes: Iterable[str] = ()
 ) -> Refused:
     """One error, with the line of the user's own file that raised `error`, and its words."""
-    span = raised_at(error) if error is not None else None
+    span = _raised_at(error) if error is not None else None
     said = [words(error)] if error is not None else []
     return Refused(Diagnostic(code, "error", message, span, (*said, *notes), tuple(help)))
 
@@ -82,15 +82,15 @@ def words(error: BaseException) -> str:
     except Exception:
         text = "(its text could not be read)"
     lines = text.splitlines() or [""]
-    kind = "" if isinstance(error, Exited) else type(error).__name__
+    kind = "" if isinstance(error, _Exited) else type(error).__name__
     first = " ".join(lines[:3])[:400]
     return f"{kind}: {first}" if kind and first else kind or first
 
 
-def raised_at(error: BaseException) -> Source | None:
+def _raised_at(error: BaseException) -> Source | None:
     """The innermost expression of the user's own files on the traceback, else of any library but torch."""
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
-        return syntax_span(error)
+        return _syntax_span(error)
     own, installed = None, None
     for frame, lasti in frames.entries(error.__traceback__):
         code = frame.f_code
@@ -103,7 +103,7 @@ def raised_at(error: BaseException) -> Source | None:
     return own or installed
 
 
-def syntax_span(error: SyntaxError) -> Source:
+def _syntax_span(error: SyntaxError) -> Source:
     text = (error.text or "").rstrip("\n")
     start = max((error.offset or 1) - 1, 0)
     end = (error.end_offset or 0) - 1 if error.end_lineno == error.lineno else len(text)

@@ -32,19 +32,19 @@ CHANNELS, FEW_CHANNELS = 3, 4
 def guessed_plans(built: Built, request: Request, side: Any = None) -> list[Plan]:
     """Ways to feed the model, the likeliest first. Raises Refused where its forward needs more than an image."""
     arguments = built.call.arguments if built.call else {}
-    needed, first = required(built.model)
+    needed, first = _required(built.model)
     if len(needed) > 1:
         what = ", ".join(needed)
         help = f"--input {needed[0]}=2x3x224x224" + "".join(f" --input {name}=2x196x768" for name in needed[1:])
         raise refuse("needs-input", f"forward of {type(built.model).__name__} needs {what}", help=(help,))
     size = request.image or image_of(arguments) or pair(side)
-    guessed, rank = first_layer(built.model)
+    guessed, rank = _first_layer(built.model)
     said = integer_of(arguments, "channels")
     if said is not None:
         channels = [said]
     else:  # the first convolution may well come after patches were cut out
         channels = list(dict.fromkeys((guessed, CHANNELS) if guessed <= FEW_CHANNELS else (CHANNELS, guessed)))
-    if (axes := other_axes(arguments)) is not None:
+    if (axes := _other_axes(arguments)) is not None:
         return [Plan((Feed(None, ("b", "c", *axes)),), {"b": request.batch, "c": one}) for one in channels]
     frames = integer_of(arguments, "frames")
     kinds = ["image", "listed", "video", "frames first"]
@@ -54,7 +54,7 @@ def guessed_plans(built: Built, request: Request, side: Any = None) -> list[Plan
         kinds = ["video", "frames first", "listed volumes", "image"]
     height, width = size or (SIDE, SIDE)
     sizes = {"b": request.batch, "H": height, "W": width, "T": frames or FRAMES}
-    plans = [plan_of(kind, {**sizes, "c": one}) for one in channels for kind in kinds]
+    plans = [_plan_of(kind, {**sizes, "c": one}) for one in channels for kind in kinds]
     if size is None:
         plans[1:1] = [image_plan(request.batch, channels[0], side, side) for side in OTHER_SIDES if kinds[0] == "image"]
     return plans
@@ -65,7 +65,7 @@ KINDS |= {"listed volumes": "c T H W"}
 """Axes of each kind of input; a listed one has no axis for the batch: its images or volumes are given one by one."""
 
 
-def plan_of(kind: str, sizes: Mapping[str, int]) -> Plan:
+def _plan_of(kind: str, sizes: Mapping[str, int]) -> Plan:
     """The plan for one kind of input, at these sizes."""
     axes = tuple(KINDS[kind].split())
     sizes = {axis: size for axis, size in sizes.items() if axis != "T" or "T" in axes}
@@ -81,7 +81,7 @@ def plan_of(kind: str, sizes: Mapping[str, int]) -> Plan:
     return Plan((), sizes, listed)
 
 
-def other_axes(arguments: Mapping[str, Any]) -> tuple[int, ...] | None:
+def _other_axes(arguments: Mapping[str, Any]) -> tuple[int, ...] | None:
     """The axes after the channels where the input is not an image: a series, a volume of any rank."""
     shape, length = arguments.get("input_shape"), arguments.get("seq_len")
     if isinstance(shape, (tuple, list)) and shape and all(isinstance(one, int) for one in shape):
@@ -91,7 +91,7 @@ def other_axes(arguments: Mapping[str, Any]) -> tuple[int, ...] | None:
     return None
 
 
-def required(model: nn.Module) -> tuple[list[str], Any]:
+def _required(model: nn.Module) -> tuple[list[str], Any]:
     """Names of forward's parameters without a default, and the annotation of its first parameter."""
     one_value = [one for one in (signature_of(model.forward) or {}).values() if not str(one).startswith("*")]
     needed = [one.name for one in one_value if one.default is inspect.Parameter.empty]
@@ -120,7 +120,7 @@ def image_of(arguments: Mapping[str, Any]) -> tuple[int, int] | None:
     return next((found for value in values.values() if (found := pair(value))), None)
 
 
-def first_layer(model: nn.Module) -> tuple[int, int]:
+def _first_layer(model: nn.Module) -> tuple[int, int]:
     """(channels, dimensions) of the first convolution; (3, 2) without one."""
     for module in model.modules():
         kernel = getattr(module, "kernel_size", None)

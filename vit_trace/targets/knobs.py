@@ -18,7 +18,7 @@ Changes = dict[Path, Any]
 """New values by the path of what they replace."""
 
 
-class RoleSymbol(NamedTuple):
+class _RoleSymbol(NamedTuple):
     """The symbol of a role, what it means, and the group of roles that vary together."""
 
     name: str
@@ -27,16 +27,16 @@ class RoleSymbol(NamedTuple):
 
 
 SYMBOLS = {
-    "channels": RoleSymbol("c", "channels", "channels"),
-    "classes": RoleSymbol("classes", "classes", "classes"),
-    "frames": RoleSymbol("T", "frames", "frames"),
-    "patch": RoleSymbol("p", "patch size", "patch"),
-    "frame_patch": RoleSymbol("pt", "frames per patch", "frames"),
-    "dim": RoleSymbol("dim", "embedding dimension", "width"),
-    "heads": RoleSymbol("heads", "attention heads", "width"),
-    "dim_head": RoleSymbol("dim_head", "head dimension", "width"),
-    "mlp_dim": RoleSymbol("mlp_dim", "hidden dimension of the feed-forward", "width"),
-    "window": RoleSymbol("window", "window size", "window"),
+    "channels": _RoleSymbol("c", "channels", "channels"),
+    "classes": _RoleSymbol("classes", "classes", "classes"),
+    "frames": _RoleSymbol("T", "frames", "frames"),
+    "patch": _RoleSymbol("p", "patch size", "patch"),
+    "frame_patch": _RoleSymbol("pt", "frames per patch", "frames"),
+    "dim": _RoleSymbol("dim", "embedding dimension", "width"),
+    "heads": _RoleSymbol("heads", "attention heads", "width"),
+    "dim_head": _RoleSymbol("dim_head", "head dimension", "width"),
+    "mlp_dim": _RoleSymbol("mlp_dim", "hidden dimension of the feed-forward", "width"),
+    "window": _RoleSymbol("window", "window size", "window"),
 }
 """The symbol of each role; a quantity of another role is its own symbol."""
 
@@ -112,7 +112,7 @@ def integers(arguments: Mapping[str, Any]) -> Iterator[tuple[Path, int | Sequenc
     for path, value in walk_values(arguments):
         if path[-1] in LABELS or (len(path) > 1 and path[-2] in LABELS):
             continue
-        if is_integer(value) or (isinstance(value, (tuple, list)) and 0 < len(value) <= 8 and all_integers(value)):
+        if is_integer(value) or (isinstance(value, (tuple, list)) and 0 < len(value) <= 8 and _all_integers(value)):
             yield path, value
         elif is_config(value) and "num_labels" not in vars(value) and hasattr(type(value), "num_labels"):
             yield (*path, "num_labels"), value.num_labels
@@ -126,7 +126,7 @@ def walk_values(value: Any, path: Path = (), depth: int = 4) -> Iterator[tuple[P
     """(path, value) of everything that mappings, dataclasses and configs hold."""
     if isinstance(value, Mapping):
         inner = list(value.items())
-    elif is_config(value) or is_record(value):
+    elif is_config(value) or _is_record(value):
         inner = [(name, held) for name, held in vars(value).items() if not name.startswith("_")]
     else:
         return
@@ -141,11 +141,11 @@ def is_integer(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def all_integers(values: Iterable[object]) -> bool:
+def _all_integers(values: Iterable[object]) -> bool:
     return all(map(is_integer, values))
 
 
-def is_record(value: object) -> bool:
+def _is_record(value: object) -> bool:
     """Whether it is an instance of a dataclass."""
     return is_dataclass(value) and not isinstance(value, type)
 
@@ -254,7 +254,7 @@ def change_values(value: Any, changes: Mapping[Path, Any]) -> Any:
     if isinstance(value, (tuple, list)):
         items = [change_values(item, below[place]) if place in below else item for place, item in enumerate(value)]
         return type(value)(items)
-    if is_record(value) and not is_config(value):
+    if _is_record(value) and not is_config(value):
         return replace(
             value, **{str(name): change_values(getattr(value, str(name)), inner) for name, inner in below.items()}
         )

@@ -82,20 +82,20 @@ def spec_forms() -> str:
     return f"{', '.join(('FILE.yaml', *names, *files, 'FILE.py:NAME'))} or package.module:NAME"
 
 
-class Listing(NamedTuple):
+class _Listing(NamedTuple):
     """Specs that match a glob, and what to say about libraries that could not be listed."""
 
     specs: list[str]
     complaints: list[Diagnostic]
 
 
-def listed_models(pattern: str = "*") -> Listing:
+def listed_models(pattern: str = "*") -> _Listing:
     """The models of all libraries that match a glob; a name without a prefix matches in every library."""
     prefix, colon, rest = pattern.partition(":")
     glob = (rest if colon else pattern) or "*"
     if not any(sign in glob for sign in "*?["):
         glob = f"*{glob}*"
-    found = Listing([], [])
+    found = _Listing([], [])
     for one, owner in libraries():
         if colon and not fnmatchcase(one, prefix):
             continue

@@ -29,7 +29,7 @@ from vit_trace.targets.target import Foreign
 def python_model(spec: str, request: Request) -> Foreign:
     """The model that a function, a class or a variable of the user's code gives. Raises Refused."""
     where, _, name = spec.rpartition(":")
-    module = file_module(Path(where)) if where.endswith(".py") else named_module(where)
+    module = _file_module(Path(where)) if where.endswith(".py") else _named_module(where)
     value = attribute(spec, module, name)
     make, arguments = factory(spec, value, request)
     built = build_first(spec, make, request.rules)
@@ -63,13 +63,13 @@ def factory(spec: str, value: Any, request: Request) -> tuple[Callable[[], objec
     return lambda: value(**values), {**kept, **values}
 
 
-def importable(directory: str) -> None:
+def _importable(directory: str) -> None:
     """Let the user's code import its neighbours, as when it is run."""
     if directory not in sys.path:
         sys.path.insert(0, directory)
 
 
-def file_module(path: Path) -> ModuleType:
+def _file_module(path: Path) -> ModuleType:
     """The module in a file; as part of its package where it is in one. Raises Refused."""
     if not path.is_file():
         folder = path.parent if path.parent.is_dir() else Path()
@@ -81,15 +81,15 @@ def file_module(path: Path) -> ModuleType:
     while (folder / "__init__.py").is_file() and folder.name.isidentifier():
         names.insert(0, folder.name)
         folder = folder.parent
-    importable(os.getcwd())
-    importable(str(folder))
-    return imported(".".join(names), str(path)) if len(names) > 1 else loaded(path)
+    _importable(os.getcwd())
+    _importable(str(folder))
+    return _imported(".".join(names), str(path)) if len(names) > 1 else _loaded(path)
 
 
-def loaded(path: Path) -> ModuleType:
+def _loaded(path: Path) -> ModuleType:
     """The module in a file of its own, under its own name unless that is taken."""
     name = path.stem
-    if name in sys.modules or not name.isidentifier() or taken(name, path):
+    if name in sys.modules or not name.isidentifier() or _taken(name, path):
         name = f"vit_trace_spec_{''.join(c if c.isalnum() else '_' for c in name)}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -101,11 +101,11 @@ def loaded(path: Path) -> ModuleType:
             spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise failed(str(path), error) from error
+        raise _failed(str(path), error) from error
     return module
 
 
-def taken(name: str, path: Path) -> bool:
+def _taken(name: str, path: Path) -> bool:
     """Whether `import name` would give another file."""
     try:
         found = importlib.util.find_spec(name)
@@ -114,30 +114,30 @@ def taken(name: str, path: Path) -> bool:
     return found is not None and found.origin != str(path)
 
 
-def named_module(name: str) -> ModuleType:
+def _named_module(name: str) -> ModuleType:
     """The module of that dotted name. Raises Refused."""
     if name and Path(name).is_file():
         raise refuse("not-python", f"{name} is not a Python file: its name does not end in .py")
     if not name or not all(part.isidentifier() for part in name.split(".")):
         message = f"{name} is not a module" if name else "there is no module before the colon"
         raise refuse("unknown-target", message, help=(f"a spec is {spec_forms()}",))
-    importable(os.getcwd())
-    return imported(name, name)
+    _importable(os.getcwd())
+    return _imported(name, name)
 
 
-def imported(name: str, shown: str) -> ModuleType:
+def _imported(name: str, shown: str) -> ModuleType:
     try:
         with contained():
             return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(error.name + ".")):
-            raise unknown_module(name, error.name) from None
-        raise failed(shown, error) from error
+            raise _unknown_module(name, error.name) from None
+        raise _failed(shown, error) from error
     except Exception as error:
-        raise failed(shown, error) from error
+        raise _failed(shown, error) from error
 
 
-def unknown_module(name: str, missing: str) -> Exception:
+def _unknown_module(name: str, missing: str) -> Exception:
     """The diagnostic of a module that is not there, with those that are."""
     parent = missing.rpartition(".")[0]
     folders = list(getattr(sys.modules.get(parent), "__path__", [])) if parent else None
@@ -148,7 +148,7 @@ def unknown_module(name: str, missing: str) -> Exception:
     return refuse("no-such-module", f"there is no module {missing}", help=help)
 
 
-def failed(shown: str, error: Exception) -> Exception:
+def _failed(shown: str, error: Exception) -> Exception:
     """The diagnostic of a module that does not import."""
     if isinstance(error, (SyntaxError, UnicodeDecodeError)) or "null bytes" in str(error):
         if isinstance(error, SyntaxError) and not error.lineno:
@@ -164,12 +164,12 @@ def attribute(spec: str, module: ModuleType, name: str) -> Any:
     for part in name.split("."):
         if not hasattr(value, part):
             message = f"{shown} has no {part}" if part else f"{spec} names nothing after the colon"
-            raise refuse("no-such-name", message, help=instead(value, part, module))
+            raise refuse("no-such-name", message, help=_instead(value, part, module))
         value, shown = getattr(value, part), f"{shown}.{part}"
     return value
 
 
-def instead(value: Any, part: str, module: ModuleType) -> tuple[str, ...]:
+def _instead(value: Any, part: str, module: ModuleType) -> tuple[str, ...]:
     """What there is in place of a name that a module or class does not have."""
     own = [one for one in getattr(value, "__dict__", ()) if one[0] != "_" and callable(getattr(value, one, None))]
     makers = [one for one in own if getattr(getattr(value, one), "__module__", None) == module.__name__] or own

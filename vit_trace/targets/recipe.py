@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from vit_trace.record.build.anyhow import Built
 
 
-def showable(values: Mapping[str, Any]) -> dict[str, Value]:
+def _showable(values: Mapping[str, Any]) -> dict[str, Value]:
     """The arguments that can be shown and saved: numbers, texts, lists of them."""
     kinds = (bool, int, float, str)
     return {
@@ -72,7 +72,7 @@ def assemble(recipe: Recipe, request: Request) -> Foreign:
     again = None if vary is None else lambda changes: vary({**sized, **changes})
     turnable = knobs_of(arguments) if again is not None else ()
     if recipe.follows is not None:
-        turnable = independent(turnable, recipe.follows)
+        turnable = _independent(turnable, recipe.follows)
     if request.given:
         from vit_trace.targets.guess import refuse_unknown_inputs
 
@@ -80,11 +80,11 @@ def assemble(recipe: Recipe, request: Request) -> Foreign:
         plans: Sequence[Plan] = [given_plan(request.given, integer_of(arguments, "channels"))]
     else:
         plans = recipe.plans(built)
-    shown, usual = showable(arguments), recipe.plans if recipe.sure else lambda _: ()
+    shown, usual = _showable(arguments), recipe.plans if recipe.sure else lambda _: ()
     return Foreign(recipe.spec, make, built, arguments, turnable, again, plans, shown, request.train, usual=usual)
 
 
-def independent(knobs: Sequence[Knob], follows: Callable[[Changes], Mapping[Path, Any]]) -> tuple[Knob, ...]:
+def _independent(knobs: Sequence[Knob], follows: Callable[[Changes], Mapping[Path, Any]]) -> tuple[Knob, ...]:
     """The knobs that stay when another is turned, and that do change what they say."""
     before, following = follows({}), set[Path]()
     alive = []
@@ -113,11 +113,11 @@ def assemble_call(
     try:
         built = build_first(spec, make, request.rules)
     except Exception as error:
-        raise explained(spec, error, request.assigned, create) from error
+        raise _explained(spec, error, request.assigned, create) from error
     return assemble(Recipe(spec, make, built, plans=plans), request)
 
 
-def explained(spec: str, error: Exception, given: Mapping[str, str], create: Callable[[], object]) -> Exception:
+def _explained(spec: str, error: Exception, given: Mapping[str, str], create: Callable[[], object]) -> Exception:
     """The refusal of an argument of --set that the class does not take; the error itself where none is to blame.
 
     `error` is what building raised, with the library's own exception as its cause; `create` makes the model without
@@ -127,16 +127,16 @@ def explained(spec: str, error: Exception, given: Mapping[str, str], create: Cal
     if not given or error.__cause__ is None:
         return error
     if found and found[2] in given:
-        maker = maker_on(error.__cause__.__traceback__, str(error.__cause__).partition("(")[0].rpartition(".")[0])
+        maker = _maker_on(error.__cause__.__traceback__, str(error.__cause__).partition("(")[0].rpartition(".")[0])
         parameters = (assignments.signature_of(maker) if maker else None) or {}
         names = assignments.named(parameters)
         if names and maker is not None:
             return assignments.unknown(found[2], names, f"{spec} ({maker.__name__})")
         return refusal("unknown-hyperparameter", f"{spec} takes no {found[2]}")
-    return mistyped(given, create) or error
+    return _mistyped(given, create) or error
 
 
-def mistyped(given: Mapping[str, str], create: Callable[[], object]) -> Refused | None:
+def _mistyped(given: Mapping[str, str], create: Callable[[], object]) -> Refused | None:
     """The refusal of a value of another type than its parameter takes."""
     from vit_trace.record.build.anyhow import build_anyhow
 
@@ -156,7 +156,7 @@ def mistyped(given: Mapping[str, str], create: Callable[[], object]) -> Refused 
     return None
 
 
-def maker_on(traceback: TracebackType | None, name: str) -> type | None:
+def _maker_on(traceback: TracebackType | None, name: str) -> type | None:
     """The class of that name among the variables on a traceback."""
     for frame, _ in frames.entries(traceback):
         for values in (frame.f_locals, frame.f_globals):

@@ -32,14 +32,14 @@ def foreign_target(spec: str, request: Request) -> Target:
             raise refuse("unknown-target", f"{spec} lacks a name", help=(f"vit-trace models '{spec}*'",))
         return found.model(name, request).target()
     if (found := config_reader(spec)) is not None and found.read is not None:
-        require_config(Path(spec), found.config)
+        _require_config(Path(spec), found.config)
         return found.read(Path(spec), request).target()
     from vit_trace.targets.python_models import python_model
 
     return python_model(spec, request).target()
 
 
-def require_config(path: Path, name: str) -> None:
+def _require_config(path: Path, name: str) -> None:
     """Refuse a config file, or a directory with one, that does not exist. Raises Refused."""
     if not os.path.isdir(path):
         if not os.path.isfile(path):

@@ -60,7 +60,7 @@ def matching(nodes: list[StageNode], pattern: str) -> list[StageNode]:
     return kept
 
 
-class Repetition(NamedTuple):
+class _Repetition(NamedTuple):
     """`times` blocks of `period` stages."""
 
     period: int
@@ -78,7 +78,7 @@ class Folder:
         """A number that two nodes share if they show the same except for their place in the model."""
         stage = node.stage
         if stage.index not in self.signatures:
-            what = (general_name(stage), stage.kind, stage.operation, stage.pattern, stage.parameters, stage.flops)
+            what = (_general_name(stage), stage.kind, stage.operation, stage.pattern, stage.parameters, stage.flops)
             tensors = tuple((spec.shape, spec.dims, spec.dtype) for spec in (*stage.inputs, *stage.outputs))
             key = (what, tensors, tuple(map(self.signature, node.children)))
             self.signatures[stage.index] = self.numbers.setdefault(key, len(self.numbers))
@@ -90,13 +90,13 @@ class Folder:
         folded: list[StageNode] = []
         place = 0
         while place < len(nodes):
-            run = longest_run(ids, place)
+            run = _longest_run(ids, place)
             modules = [node.stage.kind == "module" for node in nodes[place : place + run.period]]
             if run.period > 1 and run.times < 4 and not any(modules):
-                run = Repetition(1, 1)  # a few steps that look alike are not a block of the model
+                run = _Repetition(1, 1)  # a few steps that look alike are not a block of the model
             if run.times > 1 and not modules[0]:
                 starts = [place + shift for shift, is_module in enumerate(modules) if is_module]
-                start = next((start for start in starts if longest_run(ids, start) == run), place)
+                start = next((start for start in starts if _longest_run(ids, start) == run), place)
                 if start > place:  # begin the block at its module rather than at the step before it
                     folded += nodes[place:start]
                     place = start
@@ -123,16 +123,16 @@ class Folder:
         return StageNode(first.stage, [], len(blocks), [inner], block=self.fold(blocks[0]), block_label=label)
 
 
-def general_name(stage: Stage) -> str:
+def _general_name(stage: Stage) -> str:
     """The stage's name without its place: no numbers, no `#2`; empty for a function, whose result has any name."""
     if stage.kind in ("function", "einops"):
         return ""
     return re.sub(r"\d+", "*", stage.name.split("#")[0].rpartition(".")[2])
 
 
-def longest_run(ids: Sequence[int], place: int) -> Repetition:
+def _longest_run(ids: Sequence[int], place: int) -> _Repetition:
     """The repetition at `place` that covers most stages; a run of one where nothing repeats."""
-    best = Repetition(1, 1)
+    best = _Repetition(1, 1)
     for period in range(1, min(LONGEST_PERIOD, (len(ids) - place) // 2) + 1):
         if ids[place] != ids[place + period]:
             continue
@@ -140,7 +140,7 @@ def longest_run(ids: Sequence[int], place: int) -> Repetition:
         while ids[place + period * count : place + period * (count + 1)] == ids[place : place + period]:
             count += 1
         if count > 1 and period * count > best.period * best.times:
-            best = Repetition(period, count)
+            best = _Repetition(period, count)
         if count > 1 and period * count >= len(ids) - place - period:
             break
     return best
@@ -149,7 +149,7 @@ def longest_run(ids: Sequence[int], place: int) -> Repetition:
 def range_label(names: list[list[str]]) -> tuple[str, str]:
     """("layers.0…5", "layers.0"): the name of a block over all its repetitions, and of the first one."""
     modules = [[name for name in block if "#" not in name and re.search(r"\d", name)] or block for block in names]
-    first, last = common_parts(modules[0]), common_parts(modules[-1])
+    first, last = _common_parts(modules[0]), _common_parts(modules[-1])
     for place, (start, end) in enumerate(zip(first, last, strict=False)):
         if start != end:
             if start.isdigit() and end.isdigit():
@@ -158,7 +158,7 @@ def range_label(names: list[list[str]]) -> tuple[str, str]:
     return name_range(modules[0][0], modules[-1][-1]), ".".join(first)
 
 
-def common_parts(names: list[str]) -> list[str]:
+def _common_parts(names: list[str]) -> list[str]:
     """The dotted beginning that all names share."""
     levels = zip(*(name.split(".") for name in names), strict=False)
     return [level[0] for level in takewhile(lambda level: len(set(level)) == 1, levels)]
@@ -175,8 +175,8 @@ def collapse_similar(nodes: list[StageNode], seen: dict[object, str] | None = No
         if node.block is not None:
             count += collapse_similar(node.block, seen)
         elif node.children and node.stage.kind == "module":
-            steps = step_pattern(node)
-            if steps in seen and stages_in(node) >= SMALLEST_COLLAPSED:
+            steps = _step_pattern(node)
+            if steps in seen and _stages_in(node) >= SMALLEST_COLLAPSED:
                 node.like = seen[steps]
                 count += 1
                 continue
@@ -185,14 +185,14 @@ def collapse_similar(nodes: list[StageNode], seen: dict[object, str] | None = No
     return count
 
 
-def step_pattern(node: StageNode) -> object:
+def _step_pattern(node: StageNode) -> object:
     """What happens inside a node at any size: the operations in their order and how often they repeat."""
     stage = node.stage
     here = (stage.kind, stage.operation, stage.pattern) if node.block is None else ()
-    return (*here, tuple((child.repeats, step_pattern(child)) for child in node.inside if not is_dropping(child)))
+    return (*here, tuple((child.repeats, _step_pattern(child)) for child in node.inside if not _is_dropping(child)))
 
 
-def is_dropping(node: StageNode) -> bool:
+def _is_dropping(node: StageNode) -> bool:
     """Whether a module drops at random or does nothing: a block has one or not depending on its depth only."""
     stage = node.stage
     same = [spec.shape for spec in stage.inputs] == [spec.shape for spec in stage.outputs]
@@ -200,5 +200,5 @@ def is_dropping(node: StageNode) -> bool:
     return stage.kind == "module" and same and not stage.parameters and named is not None
 
 
-def stages_in(node: StageNode) -> int:
-    return (node.block is None) + sum(map(stages_in, node.inside))
+def _stages_in(node: StageNode) -> int:
+    return (node.block is None) + sum(map(_stages_in, node.inside))

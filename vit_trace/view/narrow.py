@@ -31,30 +31,30 @@ def narrowed_listing(trace: Trace, pattern: str | None) -> tuple[Listed, ...]:
         return trace.listing
     listed_modules = {module for listed in trace.listing for module in listed.modules}
     modules: set[str] = set()
-    for stage in matching_stages(trace, pattern) or matching_stages(trace, f"*.{pattern}"):
+    for stage in _matching_stages(trace, pattern) or _matching_stages(trace, f"*.{pattern}"):
         while stage.module not in listed_modules and stage.parent is not None:
             stage = trace.stages[stage.parent]
         modules.add(stage.module)
-    kept = [restricted(listed, modules) for listed in trace.listing]
+    kept = [_restricted(listed, modules) for listed in trace.listing]
     heads = {listed.class_ for listed in kept if listed.modules}
     return tuple(listed for listed in kept if listed.modules or (not listed.function and listed.class_ in heads))
 
 
-def matching_stages(trace: Trace, pattern: str) -> list[Stage]:
+def _matching_stages(trace: Trace, pattern: str) -> list[Stage]:
     names = ((stage, (stage.name, stage.name.split("#")[0], stage.operation)) for stage in trace.stages)
     return [stage for stage, words in names if any(fnmatchcase(word, pattern) for word in words)]
 
 
-def restricted(listed: Listed, modules: set[str]) -> Listed:
+def _restricted(listed: Listed, modules: set[str]) -> Listed:
     """The function as it ran in the given modules."""
     inside = tuple(module for module in listed.modules if module in modules)
     if inside == listed.modules:
         return listed
-    lines = tuple(replace(line, notes=tuple(restricted_notes(line.notes, inside))) for line in listed.lines)
+    lines = tuple(replace(line, notes=tuple(_restricted_notes(line.notes, inside))) for line in listed.lines)
     return replace(listed, lines=lines, modules=inside, calls=listed.calls * len(inside) // max(1, len(listed.modules)))
 
 
-def restricted_notes(notes: Sequence[Note], modules: tuple[str, ...]) -> Iterator[Note]:
+def _restricted_notes(notes: Sequence[Note], modules: tuple[str, ...]) -> Iterator[Note]:
     """The notes that hold in some of the modules; those that hold in all of them name none."""
     for note in notes:
         kept = tuple(module for module in note.modules if module in modules)

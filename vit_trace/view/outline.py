@@ -71,41 +71,41 @@ def outline(trace: Trace, stage: str | None = None, levels: int | None = None, f
     inside = (node.children if node.stage.kind == "module" and not node.stage.module else [node] for node in nodes)
     nodes = list(chain.from_iterable(inside))
     if fold:
-        if stage is None and count_idle(nodes) >= MANY_IDLE:
-            nodes = without_idle(nodes)
+        if stage is None and _count_idle(nodes) >= MANY_IDLE:
+            nodes = _without_idle(nodes)
         nodes = Folder().fold(nodes)
-        nodes = [unwrapped(node) for node in nodes] if levels is None else nodes
+        nodes = [_unwrapped(node) for node in nodes] if levels is None else nodes
     failed = trace.failure.stage if trace.failure else None
-    maker = RowMaker(levels, fold, failed)
+    maker = _RowMaker(levels, fold, failed)
     rows = tuple(maker.rows(nodes))
     collapsed = 0
     if fold and len(rows) > LONG and (stage, levels, failed) == (None, None, None):
         collapsed = collapse_similar(nodes)
         rows = tuple(maker.rows(nodes))
-    construction = construction_rows(trace) if stage is None else ()
+    construction = _construction_rows(trace) if stage is None else ()
     return Outline(title(trace), construction, rows, collapsed, trace)
 
 
-def without_idle(nodes: list[StageNode]) -> list[StageNode]:
+def _without_idle(nodes: list[StageNode]) -> list[StageNode]:
     """The nodes without nn.Identity, which many models keep in place of what their variants have."""
-    kept = [node for node in nodes if not is_idle(node)]
+    kept = [node for node in nodes if not _is_idle(node)]
     for node in kept:
-        node.children = without_idle(node.children)
+        node.children = _without_idle(node.children)
     return kept
 
 
-def count_idle(nodes: list[StageNode]) -> int:
-    return sum(is_idle(node) + count_idle(node.children) for node in nodes)
+def _count_idle(nodes: list[StageNode]) -> int:
+    return sum(_is_idle(node) + _count_idle(node.children) for node in nodes)
 
 
-def is_idle(node: StageNode) -> bool:
+def _is_idle(node: StageNode) -> bool:
     stage = node.stage
     return stage.kind == "module" and stage.operation == "Identity" and not node.children and bool(stage.outputs)
 
 
-def unwrapped(node: StageNode) -> StageNode:
+def _unwrapped(node: StageNode) -> StageNode:
     """The node; what is inside a module that only holds one other: `blocks.0…11` needs no heading `blocks`."""
-    node.inside[:] = [unwrapped(inner) for inner in node.inside]
+    node.inside[:] = [_unwrapped(inner) for inner in node.inside]
     stage = node.stage
     own = stage.parameters or stage.flops or not stage.outputs
     if node.block is not None or stage.kind != "module" or node.repeats > 1 or own or len(node.children) != 1:
@@ -115,7 +115,7 @@ def unwrapped(node: StageNode) -> StageNode:
     return inner if below else node
 
 
-class RowMaker(NamedTuple):
+class _RowMaker(NamedTuple):
     """Makes the rows of nodes, `levels` deep; hides what says nothing new if `fold`; `failed` is the failing stage."""
 
     levels: int | None
@@ -127,13 +127,13 @@ class RowMaker(NamedTuple):
         for node in nodes:
             hides_below = self.levels is not None and level + 1 >= self.levels
             if node.block is not None:
-                parameters, flops = inclusive(node)
-                label = relative(node.block_label, prefix)
+                parameters, flops = _inclusive(node)
+                label = _relative(node.block_label, prefix)
                 yield Row(level, label, repeats=node.repeats, parameters=parameters, flops=flops, heading=True)
                 if not hides_below:
                     yield from self.rows(node.block, level + 1, node.labels[0])
                 continue
-            children = [] if node.like or (self.fold and says_nothing_new(node)) else node.children
+            children = [] if node.like or (self.fold and _says_nothing_new(node)) else node.children
             heading = bool(children) and not hides_below
             yield self.stage_row(node, level, prefix, heading)
             if heading:
@@ -143,10 +143,10 @@ class RowMaker(NamedTuple):
         """The row of a stage, with the numbers of what it hides."""
         stage = node.stage
         failed = stage.index == self.failed
-        parameters, flops = (stage.parameters, stage.flops) if heading and node.repeats == 1 else inclusive(node)
+        parameters, flops = (stage.parameters, stage.flops) if heading and node.repeats == 1 else _inclusive(node)
         return Row(
             level,
-            node_label(node, prefix),
+            _node_label(node, prefix),
             f"{operation(stage)}, as {node.like}" if node.like else operation(stage),
             shapes=stage.inputs if failed else stage.outputs,
             before=stage.inputs,
@@ -160,15 +160,15 @@ class RowMaker(NamedTuple):
         )
 
 
-def inclusive(node: StageNode) -> tuple[int, int]:
+def _inclusive(node: StageNode) -> tuple[int, int]:
     """(parameters, FLOPs) of a node and everything inside it, times its repetitions."""
-    sums = [inclusive(child) for child in node.inside]
+    sums = [_inclusive(child) for child in node.inside]
     if node.block is None:
         sums.append((node.stage.parameters, node.stage.flops))
     return node.repeats * sum(one for one, _ in sums), node.repeats * sum(two for _, two in sums)
 
 
-def says_nothing_new(node: StageNode) -> bool:
+def _says_nothing_new(node: StageNode) -> bool:
     """Whether a module holds just one function with the module's own output: F.layer_norm in a LayerNorm."""
     if len(node.children) != 1 or node.children[0].children:
         return False
@@ -176,17 +176,17 @@ def says_nothing_new(node: StageNode) -> bool:
     return inner.kind == "function" and bool(inner.outputs) and inner.outputs == node.stage.outputs
 
 
-def node_label(node: StageNode, prefix: str) -> str:
+def _node_label(node: StageNode, prefix: str) -> str:
     """The name to show, relative to the heading above; for a folded run, all names."""
     if node.stage.kind in ("function", "einops"):
         prefix = node.stage.module
-    names = [relative(name, prefix) for name in (node.labels or [node.stage.name])]
+    names = [_relative(name, prefix) for name in (node.labels or [node.stage.name])]
     if len(names) > 1 and node.stage.kind == "module":
         return range_label([[name] for name in names])[0]
     return ", ".join(names) if len(names) <= 4 else f"{names[0]}…"
 
 
-def relative(name: str, prefix: str) -> str:
+def _relative(name: str, prefix: str) -> str:
     """`name` without the module path that the heading above shows already and without `#2`."""
     name = name.split("#")[0]
     return name[len(prefix) + 1 :] if prefix and name.startswith(prefix + ".") else name
@@ -211,11 +211,11 @@ def operation(stage: Stage) -> str:
     return word
 
 
-def construction_rows(trace: Trace) -> tuple[Row, ...]:
+def _construction_rows(trace: Trace) -> tuple[Row, ...]:
     """What the constructor computed, then the parameters of the root module itself."""
-    groups = distinct(trace.construction)
+    groups = _distinct(trace.construction)
     shown = [records for records in groups if not records[0].module] if len(groups) > MANY_QUANTITIES else groups
-    rows = [construction_row(records) for records in shown]
+    rows = [_construction_row(records) for records in shown]
     if len(shown) < len(groups):
         rows.append(Row(0, f"… {len(groups) - len(shown)} more", "in inner modules"))
     for parameter in trace.parameters:
@@ -225,7 +225,7 @@ def construction_rows(trace: Trace) -> tuple[Row, ...]:
     return tuple(rows)
 
 
-def construction_row(records: list[Construction]) -> Row:
+def _construction_row(records: list[Construction]) -> Row:
     """The quantities that one line of source bound, in one or more equal modules."""
     first, last = records[0], records[-1]
     bound = [record for record in records if record.module == first.module]
@@ -233,13 +233,13 @@ def construction_row(records: list[Construction]) -> Row:
         0,
         ", ".join(record.name for record in bound),
         name_range(first.module, last.module),
-        value=", ".join(value_text(record.value) for record in bound),
+        value=", ".join(_value_text(record.value) for record in bound),
         formula=", ".join(record.formula for record in bound if record.formula and not record.formula.isdigit()),
         source=first.source,
     )
 
 
-def distinct(construction: Sequence[Construction]) -> list[list[Construction]]:
+def _distinct(construction: Sequence[Construction]) -> list[list[Construction]]:
     """The records in groups: those of one source line, and of equal lines in equal modules, together."""
     lines: dict[tuple[str, Source | None, str], list[Construction]] = {}
     for record in construction:
@@ -252,7 +252,7 @@ def distinct(construction: Sequence[Construction]) -> list[list[Construction]]:
     return list(groups.values())
 
 
-def value_text(value: float | int | tuple[int, ...]) -> str:
+def _value_text(value: float | int | tuple[int, ...]) -> str:
     """A constructed value; ? for an unknown one."""
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
@@ -271,18 +271,18 @@ TITLE = {
 
 def title(trace: Trace) -> tuple[str, ...]:
     """The class and its hyperparameters, one phrase each."""
-    values = in_our_words(trace.target.hyperparameters)
+    values = _in_our_words(trace.target.hyperparameters)
     if "dim_head" in values and "heads" in values:
-        values["heads"] = f"{phrase(values['heads'])}×{phrase(values['dim_head'])}"
-    known = [TITLE[name].format(phrase(values[name])) for name in TITLE if name in values]
+        values["heads"] = f"{_phrase(values['heads'])}×{_phrase(values['dim_head'])}"
+    known = [TITLE[name].format(_phrase(values[name])) for name in TITLE if name in values]
     if not known:
         named = {name: symbol.value for name, symbol in trace.symbols.items() if symbol.hyperparameter}
         sizes = {name: value for name, value in values.items() if not isinstance(value, (bool, float))}
-        known = [f"{name} {phrase(value)}" for name, value in list((named or sizes).items())[:8]]
+        known = [f"{name} {_phrase(value)}" for name, value in list((named or sizes).items())[:8]]
     return (trace.target.class_, *known)
 
 
-def in_our_words(hyperparameters: Mapping[str, Value]) -> dict[str, Value]:
+def _in_our_words(hyperparameters: Mapping[str, Value]) -> dict[str, Value]:
     """The hyperparameters, those that a library calls otherwise under the title's names too."""
     given = {name: value for name, value in hyperparameters.items() if value not in (None, "")}
     found = dict(hyperparameters)
@@ -292,7 +292,7 @@ def in_our_words(hyperparameters: Mapping[str, Value]) -> dict[str, Value]:
     return found
 
 
-def phrase(value: Value) -> str:
+def _phrase(value: Value) -> str:
     """A hyperparameter as the title shows it: two sizes as 256×320, one per stage as 2, 2, 6, 2."""
     return ("×" if len(value) == 2 else ", ").join(map(str, value)) if isinstance(value, list) else str(value)
 

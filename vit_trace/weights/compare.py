@@ -69,16 +69,16 @@ class Comparison(Struct, frozen=True):
 
 def compared(ours: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> Comparison:
     """The checkpoint `ours` beside the model `theirs`."""
-    direct = by_name(ours, theirs)
+    direct = _by_name(ours, theirs)
     if not direct.items:
         return direct
     one, two = recognised(ours), recognised(theirs)
     if one is not None and two is not None:
-        return by_role(one, two, ours, theirs)
-    return prefixed(ours, theirs, direct)
+        return _by_role(one, two, ours, theirs)
+    return _prefixed(ours, theirs, direct)
 
 
-def by_name(ours: Mapping[str, Entry], theirs: Mapping[str, Entry], strip: str = "", add: str = "") -> Comparison:
+def _by_name(ours: Mapping[str, Entry], theirs: Mapping[str, Entry], strip: str = "", add: str = "") -> Comparison:
     """Names as they are, without the prefix `strip` of the checkpoint's and `add` of the model's."""
     left = {name.removeprefix(strip): name for name in ours}
     right = {name.removeprefix(add): name for name in theirs}
@@ -91,18 +91,18 @@ def by_name(ours: Mapping[str, Entry], theirs: Mapping[str, Entry], strip: str =
     return Comparison(tuple(items), len(theirs), strip, add, left=tuple(left), right=tuple(right))
 
 
-def prefixed(ours: Mapping[str, Entry], theirs: Mapping[str, Entry], direct: Comparison) -> Comparison:
+def _prefixed(ours: Mapping[str, Entry], theirs: Mapping[str, Entry], direct: Comparison) -> Comparison:
     """The comparison under the prefix that brings most names together."""
     best, common = ("", ""), max(sum(name in theirs for name in ours), min(len(ours), len(theirs)) // 2)
-    for strip, add in likely_prefixes(ours, theirs):
+    for strip, add in _likely_prefixes(ours, theirs):
         names = {one.removeprefix(add) for one in theirs}
         shared = sum(name.removeprefix(strip) in names for name in ours)
         if shared > common:
             best, common = (strip, add), shared
-    return by_name(ours, theirs, *best) if any(best) else direct
+    return _by_name(ours, theirs, *best) if any(best) else direct
 
 
-def likely_prefixes(ours: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> list[tuple[str, str]]:
+def _likely_prefixes(ours: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> list[tuple[str, str]]:
     """Prefixes of one side that leave names of the other side, the likeliest three."""
     found: Counter[tuple[str, str]] = Counter()
     for place, (names, others) in enumerate(((ours, theirs), (theirs, ours))):
@@ -117,11 +117,11 @@ def likely_prefixes(ours: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> l
     return [pair for pair, _ in found.most_common(3)]
 
 
-def by_role(one: Named, two: Named, ours: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> Comparison:
+def _by_role(one: Named, two: Named, ours: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> Comparison:
     """Tensors by role, whatever their names; what has no role by its name within the backbone."""
     left, right = one.pieces, two.pieces
     if ("flat.weight" in left) != ("flat.weight" in right):
-        left, right = flattened_patches(left), flattened_patches(right)
+        left, right = _flattened_patches(left), _flattened_patches(right)
     same = one.layout == two.layout
     items = []
     for role in dict.fromkeys((*right, *left)):
@@ -134,21 +134,21 @@ def by_role(one: Named, two: Named, ours: Mapping[str, Entry], theirs: Mapping[s
             items.append(Item(one_name, other_name, one_shape, other_shape, role))
         elif same and not have.fused and not want.fused and ours[have.name].shape != theirs[want.name].shape:
             items.append(Item(have.name, want.name, ours[have.name].shape, theirs[want.name].shape))
-    rest = by_name(
+    rest = _by_name(
         {name: ours[name] for name in one.rest}, {name: theirs[name] for name in two.rest}, one.prefix, two.prefix
     )
-    strip, add = without_common_end(one.prefix, two.prefix)
-    return Comparison((*items, *rest.items), len(theirs), strip, add, one, two, tuple(renamings(left, right)))
+    strip, add = _without_common_end(one.prefix, two.prefix)
+    return Comparison((*items, *rest.items), len(theirs), strip, add, one, two, tuple(_renamings(left, right)))
 
 
-def without_common_end(one: str, two: str) -> tuple[str, str]:
+def _without_common_end(one: str, two: str) -> tuple[str, str]:
     """The prefixes without what both end in: (module., "") of module.vit. and vit.; ("", vit.) of "" and vit."""
     if one.endswith(two):
         return one.removesuffix(two), ""
     return ("", two.removesuffix(one)) if two.endswith(one) else (one, two)
 
 
-def flattened_patches(pieces: Mapping[str, Piece]) -> dict[str, Piece]:
+def _flattened_patches(pieces: Mapping[str, Piece]) -> dict[str, Piece]:
     """The pieces with the first convolution as a linear layer on flattened patches."""
     found = {"flat.bias" if role == "patch.bias" else role: piece for role, piece in pieces.items()}
     if weight := found.pop("patch.weight", None):
@@ -156,7 +156,7 @@ def flattened_patches(pieces: Mapping[str, Piece]) -> dict[str, Piece]:
     return found
 
 
-def renamings(left: Mapping[str, Piece], right: Mapping[str, Piece]) -> list[tuple[str, tuple[str, ...]]]:
+def _renamings(left: Mapping[str, Piece], right: Mapping[str, Piece]) -> list[tuple[str, tuple[str, ...]]]:
     """(name in the checkpoint, names in the model) of the same roles, where they are not the same."""
     found: dict[str, dict[str, None]] = {}
     for role, piece in left.items():

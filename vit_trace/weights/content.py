@@ -34,10 +34,10 @@ def whole_file(path: Path) -> Checkpoint:
         size = os.fstat(stream.fileno()).st_size
         start = stream.read(512)
         stream.seek(0)
-        return by_content(path, stream, start, size)
+        return _by_content(path, stream, start, size)
 
 
-def by_content(path: Path, stream: BinaryIO, start: bytes, size: int) -> Checkpoint:
+def _by_content(path: Path, stream: BinaryIO, start: bytes, size: int) -> Checkpoint:
     name = shown(path)
     if not size:
         raise malformed(name, "the file is empty")
@@ -46,13 +46,13 @@ def by_content(path: Path, stream: BinaryIO, start: bytes, size: int) -> Checkpo
             raise refuse("not-a-checkpoint", f"{name} is {what}", help=(help,))
     suffix = path.suffix.lower()
     if start.startswith(b"PK"):
-        return zipped(name, stream, size, suffix)
+        return _zipped(name, stream, size, suffix)
     if suffix == ".safetensors" or (start[8:9] == b"{" and suffix not in (".pt", ".pth", ".ckpt")):
         from vit_trace.weights.safe import safetensors
 
         return safetensors(name, stream, size)
     if suffix == ".npz":
-        raise malformed(name, "it is not an .npz: a zip archive starts with PK", first_bytes(start))
+        raise malformed(name, "it is not an .npz: a zip archive starts with PK", _first_bytes(start))
     if start[257:262] == b"ustar":
         help = "torch.save(torch.load(FILE), NEW) with the torch that wrote it"
         raise refuse("not-a-checkpoint", f"{name} is a tar archive, as torch wrote before 0.1.10", help=(help,))
@@ -61,10 +61,10 @@ def by_content(path: Path, stream: BinaryIO, start: bytes, size: int) -> Checkpo
 
         return legacy(name, stream)
     help = f"a checkpoint ends in {', '.join(SUFFIXES)}, or is a directory with one"
-    raise refuse("not-a-checkpoint", f"{name} is not a checkpoint", notes=(first_bytes(start),), help=(help,))
+    raise refuse("not-a-checkpoint", f"{name} is not a checkpoint", notes=(_first_bytes(start),), help=(help,))
 
 
-def zipped(path: str, stream: BinaryIO, size: int, suffix: str) -> Checkpoint:
+def _zipped(path: str, stream: BinaryIO, size: int, suffix: str) -> Checkpoint:
     """The tensors of a zip archive, once its directory is checked: a .pt of torch or a .npz. Raises Refused."""
     from zipfile import BadZipFile, ZipFile
 
@@ -86,7 +86,7 @@ def zipped(path: str, stream: BinaryIO, size: int, suffix: str) -> Checkpoint:
         raise malformed(path, f"the zip archive is malformed: {cut(str(error) or type(error).__name__, 120)}") from None
 
 
-def first_bytes(start: bytes) -> str:
+def _first_bytes(start: bytes) -> str:
     return f"its first bytes are {start[:8]!r}"
 
 

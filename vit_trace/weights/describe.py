@@ -60,15 +60,15 @@ def described(checkpoint: Checkpoint) -> Description | None:
 
 def description(named: Named, config: Mapping[str, Any] | None = None) -> Description:
     """The sizes of a recognised model; `config` is what a config beside it says."""
-    return Describer(named, config or {}).description()
+    return _Describer(named, config or {}).description()
 
 
-class Describer:
+class _Describer:
     """Reads sizes off the tensors of one model; `how` and `assumed` as in a Description."""
 
     def __init__(self, named: Named, config: Mapping[str, Any]) -> None:
         self.named, self.config = named, config
-        self.sizes = sizes_of(named)
+        self.sizes = _sizes_of(named)
         self.parts = {part_of(role) for role in named.pieces}
         self.how: dict[str, str] = {}
         self.assumed: tuple[str, ...] = ()
@@ -175,7 +175,7 @@ class Describer:
         return heads
 
 
-def sizes_of(named: Named) -> dict[str, int]:
+def _sizes_of(named: Named) -> dict[str, int]:
     """The quantities that the axes of the tensors are; the linear weights count before all others."""
     sizes: dict[str, int] = {}
     order = sorted(named.pieces, key=lambda role: not part_of(role).endswith(("q.weight", "fc1.weight")))

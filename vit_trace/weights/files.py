@@ -30,16 +30,16 @@ def read(path: str | Path) -> Checkpoint:
     its structure, by a reader that has no functions to call.
     """
     place = Path(path)
-    return replace(read_file(in_directory(place)), path=shown(place)) if place.is_dir() else read_file(place)
+    return replace(_read_file(_in_directory(place)), path=shown(place)) if place.is_dir() else _read_file(place)
 
 
-def read_file(path: Path) -> Checkpoint:
+def _read_file(path: Path) -> Checkpoint:
     """One file, or an index with its shards."""
-    checkpoint = sharded(path) if path.name.endswith(".index.json") else whole_file(path)
-    return replace(checkpoint, config=config_beside(path))
+    checkpoint = _sharded(path) if path.name.endswith(".index.json") else whole_file(path)
+    return replace(checkpoint, config=_config_beside(path))
 
 
-def in_directory(folder: Path) -> Path:
+def _in_directory(folder: Path) -> Path:
     """The checkpoint in a model's directory: its index, the usual names, else the only one there is. Raises Refused."""
     for name in (*INDEXES, *SINGLE):
         if (folder / name).exists():
@@ -59,7 +59,7 @@ def in_directory(folder: Path) -> Path:
     raise refuse("checkpoint-unreadable", message, help=(f"name one: {shown(found[0])}",))
 
 
-def config_beside(path: Path) -> dict[str, Any] | None:
+def _config_beside(path: Path) -> dict[str, Any] | None:
     """The config.json beside the file, if there is one that can be read."""
     file = path.parent / "config.json"
     try:
@@ -71,16 +71,16 @@ def config_beside(path: Path) -> dict[str, Any] | None:
     return values if isinstance(values, dict) else None
 
 
-def sharded(path: Path) -> Checkpoint:
+def _sharded(path: Path) -> Checkpoint:
     """All tensors of the shards that the index names. Raises Refused."""
     names = weight_map(path)
     shards = list(dict.fromkeys(names.values()))
     for shard in shards:
-        require_beside(path, shard)
+        _require_beside(path, shard)
     if missing := [shard for shard in shards if not (path.parent / shard).exists()]:
         which = f"{len(missing)} {'is' if len(missing) == 1 else 'are'} missing: {cut(first_few(missing, 3), 200)}"
         help = "fetch the missing files into the directory of the index"
-        raise broken(f"{shown(path)} names {len(shards)} shards, {which}", help)
+        raise _broken(f"{shown(path)} names {len(shards)} shards, {which}", help)
     entries: dict[str, Entry] = {}
     owner: dict[str, str] = {}
     notes: list[str] = []
@@ -89,11 +89,11 @@ def sharded(path: Path) -> Checkpoint:
         checkpoint = whole_file(path.parent / shard)
         for name in checkpoint.entries:
             if name in entries:
-                raise broken(f"{shown(path)}: {in_quotes(name)} is in {owner[name]} and in {shard}")
+                raise _broken(f"{shown(path)}: {in_quotes(name)} is in {owner[name]} and in {shard}")
             owner[name] = shard
         entries |= checkpoint.entries
     assert checkpoint is not None
-    check_places(path, names, owner)
+    _check_places(path, names, owner)
     if extra := [name for name in entries if name not in names]:
         notes.append(f"{len(extra)} tensors are in the shards but not in the index: {cut(', '.join(extra[:3]), 120)}")
     return replace(checkpoint, path=shown(path), entries=entries, notes=tuple(notes))
@@ -116,27 +116,27 @@ def weight_map(path: Path) -> dict[str, str]:
     return names
 
 
-def require_beside(path: Path, shard: str) -> None:
+def _require_beside(path: Path, shard: str) -> None:
     """Raise Refused unless a shard is a file beside the index, and not an index itself."""
     if not shard or shard != Path(shard).name or "\\" in shard or "\0" in shard or shard in (".", ".."):
         message = f"{shown(path)} names the shard {in_quotes(shard)}, which is not a file name in its own directory"
-        raise broken(message, "shards belong beside their index; do not load this file unless you know its author")
+        raise _broken(message, "shards belong beside their index; do not load this file unless you know its author")
     if shard.endswith(".json"):
-        raise broken(f"{shown(path)} names {in_quotes(shard)} as a shard, which is not a file of tensors")
+        raise _broken(f"{shown(path)} names {in_quotes(shard)} as a shard, which is not a file of tensors")
 
 
-def check_places(path: Path, names: dict[str, str], owner: dict[str, str]) -> None:
+def _check_places(path: Path, names: dict[str, str], owner: dict[str, str]) -> None:
     """Raise Refused unless every tensor of the index is in the shard that the index names."""
     if lost := [name for name in names if name not in owner]:
         first = in_quotes(lost[0])
         what = f"{len(lost)} tensors of the index are in no shard, the first is {first}"
         if len(lost) == 1:
             what = f"{first} is not in {in_quotes(names[lost[0]])}"
-        raise broken(f"{shown(path)}: {what}", "index and shards are of different saves: fetch both again")
+        raise _broken(f"{shown(path)}: {what}", "index and shards are of different saves: fetch both again")
     for name, shard in names.items():
         if owner[name] != shard:
-            raise broken(f"{shown(path)}: {in_quotes(name)} is in {owner[name]}, by the index in {in_quotes(shard)}")
+            raise _broken(f"{shown(path)}: {in_quotes(name)} is in {owner[name]}, by the index in {in_quotes(shard)}")
 
 
-def broken(message: str, *help: str) -> Refused:
+def _broken(message: str, *help: str) -> Refused:
     return refuse("checkpoint-shards", message, help=help)

@@ -31,21 +31,21 @@ def fit(checkpoint: Checkpoint, target: Target, places: Mapping[str, Source] | N
     """
     places = places or {}
     model = model_of(target)
-    found, ours, misfits = differences(checkpoint, target, model)
+    found, ours, misfits = _differences(checkpoint, target, model)
     if not any(misfit.code == MODEL.code for misfit in misfits):
         misfits = [*find_names(found, model), *misfits]
-    remedies = Remedies(checkpoint, target, misfits)
+    remedies = _Remedies(checkpoint, target, misfits)
     diagnostics = [remedies.diagnostic(misfit, places) for misfit in misfits]
     span = places.get(name_in(target, "heads") or "")
-    diagnostics += [as_diagnostic(one, span) for one in (other_heads(ours, target) if ours else ())]
-    return diagnostics + [as_diagnostic(one, None) for one in other_dtypes(checkpoint, model)]
+    diagnostics += [_as_diagnostic(one, span) for one in (other_heads(ours, target) if ours else ())]
+    return diagnostics + [_as_diagnostic(one, None) for one in other_dtypes(checkpoint, model)]
 
 
-def as_diagnostic(misfit: Misfit, span: Source | None, *help: str) -> Diagnostic:
+def _as_diagnostic(misfit: Misfit, span: Source | None, *help: str) -> Diagnostic:
     return Diagnostic(misfit.code, misfit.severity, misfit.message, span, misfit.notes, (*misfit.help, *help))
 
 
-class Differences(NamedTuple):
+class _Differences(NamedTuple):
     """The comparison, the checkpoint's own description where it is a Vision Transformer, and every misfit."""
 
     found: Comparison
@@ -53,21 +53,21 @@ class Differences(NamedTuple):
     misfits: list[Misfit]
 
 
-def differences(checkpoint: Checkpoint, target: Target, model: Model) -> Differences:
+def _differences(checkpoint: Checkpoint, target: Target, model: Model) -> _Differences:
     """How a checkpoint differs from the model of a target, names left aside."""
     found = nearest(checkpoint.entries, model)
     ours = description(found.ours, checkpoint.config) if found.ours else described(checkpoint)
     if not found.items:
-        return Differences(found, ours, [])
+        return _Differences(found, ours, [])
     if (stranger := other_model(found)) is not None:
-        return Differences(found, ours, [stranger])
+        return _Differences(found, ours, [stranger])
     if ours is None or found.theirs is None:
-        return Differences(found, ours, list(misfits_by_name(found)))
+        return _Differences(found, ours, list(misfits_by_name(found)))
     size = target.expected[2:] if target.expected and len(target.expected) == 4 else None
     theirs = description(found.theirs, {"image_size": list(size)} if size else None)
     same_layout = found.ours is not None and found.ours.layout == found.theirs.layout
-    known = replace(ours, channels=theirs.channels, patch=theirs.patch) if same_layout and same_patch(found) else ours
-    return Differences(found, ours, list(misfits_by_role(found, known, theirs)))
+    known = replace(ours, channels=theirs.channels, patch=theirs.patch) if same_layout and _same_patch(found) else ours
+    return _Differences(found, ours, list(misfits_by_role(found, known, theirs)))
 
 
 def nearest(entries: Mapping[str, Entry], model: Model) -> Comparison:
@@ -77,12 +77,12 @@ def nearest(entries: Mapping[str, Entry], model: Model) -> Comparison:
     return compared(entries, saved if more else model.entries)
 
 
-def same_patch(found: Comparison) -> bool:
+def _same_patch(found: Comparison) -> bool:
     """Whether flattened patches have one width in both: then the model says what channels and patch are."""
     return not any({"patch_dim", "patch", "channels"} & set(item.axes) for item in found.items)
 
 
-class Remedies:
+class _Remedies:
     """The values that would remove misfits, tried all together on the target."""
 
     def __init__(self, checkpoint: Checkpoint, target: Target, misfits: list[Misfit]) -> None:
@@ -135,7 +135,7 @@ class Remedies:
             return None
         try:
             target = self.target.variant(values)
-            return {misfit.code for misfit in differences(checkpoint, target, model_of(target)).misfits}
+            return {misfit.code for misfit in _differences(checkpoint, target, model_of(target)).misfits}
         except Exception:  # a value that the model does not take is not offered
             return None
 
@@ -147,4 +147,4 @@ class Remedies:
             outcome = "its tensors fit" if self.left else "every tensor fits"
             help.append(f"set {words} (tried: {'with the other changes ' if others else ''}{outcome})")
         names = (name_in(self.target, role) or "" for role in misfit.roles)
-        return as_diagnostic(misfit, next((places[name] for name in names if name in places), None), *help)
+        return _as_diagnostic(misfit, next((places[name] for name in names if name in places), None), *help)

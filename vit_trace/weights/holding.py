@@ -48,7 +48,7 @@ def holding(checkpoint: Checkpoint) -> Holding:
         taken=checkpoint.taken,
         notes=checkpoint.notes,
         model=model,
-        spec=spec_of(model) if model else None,
+        spec=_spec_of(model) if model else None,
     )
 
 
@@ -63,38 +63,38 @@ def heads_or_likely(model: Description) -> int:
     return heads
 
 
-def fully_known(model: Description) -> bool:
+def _fully_known(model: Description) -> bool:
     """Whether its sizes give everything that a config of its library needs."""
     return model.image is not None and model.patch is not None and model.mlp_dim is not None and not model.gated
 
 
-def side_words(pair: tuple[int, int] | None, text: str) -> str:
+def _side_words(pair: tuple[int, int] | None, text: str) -> str:
     """One number where the sides are equal, else both as in `text`."""
     assert pair is not None
     return str(pair[0]) if pair[0] == pair[1] else text.format(*pair)
 
 
-def spec_of(model: Description) -> tuple[str, ...] | None:
+def _spec_of(model: Description) -> tuple[str, ...] | None:
     """The arguments of `vit-trace` that build such a model."""
-    if not fully_known(model) or model.dist:
+    if not _fully_known(model) or model.dist:
         return None
     heads = heads_or_likely(model)
     if model.layout == "classic" and model.inner % heads == 0:
         flags = {
-            "image-size": side_words(model.image, "{}x{}"), "patch-size": side_words(model.patch, "{}x{}"),
+            "image-size": _side_words(model.image, "{}x{}"), "patch-size": _side_words(model.patch, "{}x{}"),
             "dim": model.dim, "depth": model.depth,
             "heads": heads, "dim-head": model.inner // heads, "mlp-dim": model.mlp_dim,
             "num-classes": model.classes or 0, "channels": model.channels,
         }  # fmt: skip
         return tuple(word for name, value in flags.items() for word in (f"--{name}", str(value)))
     if model.layout == "timm" and model.inner == model.dim and model.cls:
-        values = timm_values(model) | {"num_classes": model.classes or 0}
+        values = _timm_values(model) | {"num_classes": model.classes or 0}
         words = (word for name, value in values.items() for word in ("--set", f"{name}={value}"))
         return (TIMM_VIT, *words)
     return None
 
 
-def timm_values(model: Description) -> dict[str, Any]:
+def _timm_values(model: Description) -> dict[str, Any]:
     """Arguments of timm's VisionTransformer."""
     assert model.patch is not None and model.image is not None and model.mlp_dim is not None
     ratio = model.mlp_dim / model.dim
@@ -117,32 +117,32 @@ def config_text(held: Holding, suffix: str) -> str:
     model = held.model
     if model is None:
         raise refuse("no-config", f"{held.path} holds no Vision Transformer in a known layout, so it has no config")
-    if model.layout == "classic" and fully_known(model) and model.classes is not None:
+    if model.layout == "classic" and _fully_known(model) and model.classes is not None:
         if suffix == ".json":
-            raise other_suffix(held, "model.yaml", "the built-in ViT is configured in YAML")
-        return yaml_text(held, model)
-    values = json_values(model)
+            raise _other_suffix(held, "model.yaml", "the built-in ViT is configured in YAML")
+        return _yaml_text(held, model)
+    values = _json_values(model)
     if values is None:
         unknown = "; ".join(model.how[name] for name in ("image", "patch") if name in model.how)
         words = unknown or f"{model.library} has no config for all of it"
         raise refuse("no-config", f"{held.path} cannot be written as a config: {words}")
     if suffix != ".json":
-        raise other_suffix(held, "config.json", f"the built-in ViT has other tensors than a ViT of {model.library}")
+        raise _other_suffix(held, "config.json", f"the built-in ViT has other tensors than a ViT of {model.library}")
     return json.dumps(values, indent=2) + "\n"
 
 
-def other_suffix(held: Holding, name: str, reason: str) -> Exception:
+def _other_suffix(held: Holding, name: str, reason: str) -> Exception:
     return refuse("no-config", f"{held.path} can be written as {name} only: {reason}", help=(f"-o {name}",))
 
 
-def yaml_text(held: Holding, model: Description) -> str:
+def _yaml_text(held: Holding, model: Description) -> str:
     heads = heads_or_likely(model)
     sure = model.how.get("heads", "") if model.heads else f"assumed: {model.how.get('heads', '')}"
     patch = f"  # assumed: {model.how.get('patch', '')}" if "patch" in model.assumed else ""
     return f"""\
 # the model in {held.path}
-image_size: {side_words(model.image, "[{}, {}]")}
-patch_size: {side_words(model.patch, "[{}, {}]")}{patch}
+image_size: {_side_words(model.image, "[{}, {}]")}
+patch_size: {_side_words(model.patch, "[{}, {}]")}{patch}
 num_classes: {model.classes}
 dim: {model.dim}
 depth: {model.depth}
@@ -156,13 +156,13 @@ emb_dropout: 0.0
 """
 
 
-def json_values(model: Description) -> dict[str, Any] | None:
+def _json_values(model: Description) -> dict[str, Any] | None:
     """A config.json as its library reads it; None where none says everything."""
-    if not fully_known(model) or model.dist or model.inner != model.dim:
+    if not _fully_known(model) or model.dist or model.inner != model.dim:
         return None
     if model.layout == "timm" and model.cls:
         name = TIMM_VIT.removeprefix("timm:")
-        return {"architecture": name, "num_classes": model.classes or 0, "model_args": timm_values(model)}
+        return {"architecture": name, "num_classes": model.classes or 0, "model_args": _timm_values(model)}
     assert model.image is not None and model.patch is not None
     square = model.image[0] == model.image[1]
     if model.layout == "transformers" and square and not model.registers and model.prefix.endswith("vit."):

@@ -38,19 +38,19 @@ def model_of(target: Target) -> Model:
         model = build_anyhow(target.build).model
         state = {name: value for name, value in model.state_dict().items() if hasattr(value, "shape")}
         base = str(getattr(model, "base_model_prefix", "") or "")
-        return Model(entries_of(state), saved_names(model, state) if base else None, f"{base}." if base else "")
+        return Model(_entries_of(state), _saved_names(model, state) if base else None, f"{base}." if base else "")
 
 
-def entries_of(state: Mapping[str, Any]) -> dict[str, Entry]:
+def _entries_of(state: Mapping[str, Any]) -> dict[str, Entry]:
     return {name: Entry(tuple(value.shape), str(value.dtype).removeprefix("torch.")) for name, value in state.items()}
 
 
-def saved_names(model: nn.Module, state: dict[str, Any]) -> dict[str, Entry] | None:
+def _saved_names(model: nn.Module, state: dict[str, Any]) -> dict[str, Entry] | None:
     """What save_pretrained of transformers would write: it saves some models under names of earlier versions."""
     try:
         from transformers.core_model_loading import revert_weight_conversion
 
-        return entries_of(revert_weight_conversion(model, dict(state)))  # type: ignore[arg-type]
+        return _entries_of(revert_weight_conversion(model, dict(state)))  # type: ignore[arg-type]
     except Exception:  # a private function of transformers: without it roles still match names
         return None
 

@@ -44,7 +44,7 @@ class Named(Struct, frozen=True):
         return any(piece.fused for piece in self.pieces.values())
 
 
-class Reading(NamedTuple):
+class _Reading(NamedTuple):
     """One thing that a name can be."""
 
     prefix: str
@@ -53,7 +53,7 @@ class Reading(NamedTuple):
 
 
 @cache
-def templates() -> dict[str, list[tuple[str, str]]]:
+def _templates() -> dict[str, list[tuple[str, str]]]:
     """(layout, role) by name, of all layouts."""
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for layout in known_layouts().values():
@@ -62,7 +62,7 @@ def templates() -> dict[str, list[tuple[str, str]]]:
     return found
 
 
-def numberings(name: str) -> Iterator[tuple[str, int | None]]:
+def _numberings(name: str) -> Iterator[tuple[str, int | None]]:
     """The name as it is, and with each of its numbers as the layer's: blocks.3.norm1 as blocks.#.norm1, 3."""
     yield name, None
     numbers = list(NUMBER.finditer(name))
@@ -74,20 +74,20 @@ def numberings(name: str) -> Iterator[tuple[str, int | None]]:
             yield f"{name[: before.start()]}@{name[before.end() : found.start()]}{rest}", layer
 
 
-def readings(name: str) -> Iterator[Reading]:
+def _readings(name: str) -> Iterator[_Reading]:
     """Everything that a name can be."""
     starts = [0, *(match.end() for match in re.finditer(r"[./]", name))]
     for start in starts[:12]:
-        for template, layer in numberings(name[start:]):
-            for layout, role in templates().get(template, ()):
-                yield Reading(name[:start], layout, role if layer is None else role.replace("#", str(layer)))
+        for template, layer in _numberings(name[start:]):
+            for layout, role in _templates().get(template, ()):
+                yield _Reading(name[:start], layout, role if layer is None else role.replace("#", str(layer)))
 
 
 def recognised(entries: Mapping[str, Entry]) -> Named | None:
     """The tensors in the layout that knows most of them; None where they are not a plain Vision Transformer."""
     roles: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
     for name in entries:
-        for prefix, layout, role in readings(name):
+        for prefix, layout, role in _readings(name):
             roles[layout, prefix].setdefault(role, name)
     plausible = {
         place: found
@@ -104,10 +104,10 @@ def recognised(entries: Mapping[str, Entry]) -> Named | None:
         if other == layout and outer != prefix and prefix.startswith(outer):
             heads = {role: name for role, name in found.items() if role.split(".")[0] in HEAD_ROLES}
             chosen = chosen | {role: name for role, name in heads.items() if role not in chosen}
-    return normal(known_layouts()[layout], prefix, chosen, entries)
+    return _normal(known_layouts()[layout], prefix, chosen, entries)
 
 
-def normal(layout: LibraryLayout, prefix: str, roles: Mapping[str, str], entries: Mapping[str, Entry]) -> Named | None:
+def _normal(layout: LibraryLayout, prefix: str, roles: Mapping[str, str], entries: Mapping[str, Entry]) -> Named | None:
     """All pieces in normal form; None where the layers have different widths, as in a hierarchical model."""
     pieces: dict[str, Piece] = {}
     heads = None
@@ -115,7 +115,7 @@ def normal(layout: LibraryLayout, prefix: str, roles: Mapping[str, str], entries
         shape = entries[name].shape
         if role.endswith(".q.kernel") and len(shape) == 3:
             heads = shape[1]
-        for one, piece in normal_pieces(role, name, shape):
+        for one, piece in _normal_pieces(role, name, shape):
             pieces.setdefault(one, piece)
     widths = {piece.shape[-1] for role, piece in pieces.items() if role.endswith(".q.weight") and len(piece.shape) == 2}
     if len(widths) != 1:
@@ -124,7 +124,7 @@ def normal(layout: LibraryLayout, prefix: str, roles: Mapping[str, str], entries
     return Named(layout, prefix, pieces, rest, heads)
 
 
-def normal_pieces(role: str, name: str, shape: tuple[int, ...]) -> Iterator[tuple[str, Piece]]:
+def _normal_pieces(role: str, name: str, shape: tuple[int, ...]) -> Iterator[tuple[str, Piece]]:
     """The roles of one tensor, each with its normal shape."""
     base, _, leaf = role.rpartition(".")
     if base.endswith("qkv") and leaf in ("weight", "bias") and shape and shape[0] % 3 == 0:
@@ -132,7 +132,7 @@ def normal_pieces(role: str, name: str, shape: tuple[int, ...]) -> Iterator[tupl
         for part in "qkv":
             yield f"{base.removesuffix('qkv')}{part}.{leaf}", Piece(name, third, True)
     elif leaf == "kernel":
-        yield f"{base}.weight", Piece(name, transposed(base, shape))
+        yield f"{base}.weight", Piece(name, _transposed(base, shape))
     elif (leaf == "bias" and re.search(r"\.[qkv]$", base)) or role in TOKENS:
         yield role, Piece(name, (prod(shape),))
     elif role in ("pos", "registers") and len(shape) >= 2:
@@ -141,7 +141,7 @@ def normal_pieces(role: str, name: str, shape: tuple[int, ...]) -> Iterator[tupl
         yield role, Piece(name, shape)
 
 
-def transposed(base: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+def _transposed(base: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     """A flax kernel as torch keeps it: (out, in), heads flattened, convolutions as (out, in, height, width)."""
     if len(shape) == 4:
         return shape[3], shape[2], shape[0], shape[1]

@@ -40,7 +40,7 @@ def npz(path: str, archive: zipfile.ZipFile) -> Checkpoint:
         name = member.filename.removesuffix(".npy")
         if name in entries:
             raise malformed(path, f"{in_quotes(name)} is in it twice")
-        if (found := array(path, archive, member)) is not None:
+        if (found := _array(path, archive, member)) is not None:
             entries[name] = found
         else:
             notes.append(f"{cut(name)} is not an array of numbers and was left out")
@@ -49,7 +49,7 @@ def npz(path: str, archive: zipfile.ZipFile) -> Checkpoint:
     return Checkpoint(path, "npz", entries, notes=tuple(notes[:3]))
 
 
-def array(path: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Entry | None:
+def _array(path: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Entry | None:
     """Shape and dtype in the array's header; None for texts and records. Raises Refused."""
     name = in_quotes(member.filename)
     try:
@@ -64,7 +64,7 @@ def array(path: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Entry
             text = stream.read(length)
     except (zlib.error, EOFError, IndexError):
         raise malformed(path, f"{name} in it cannot be unpacked") from None
-    shape, dtype = header(path, name, text.decode("utf-8" if start[6] == 3 else "latin-1", "replace"))
+    shape, dtype = _header(path, name, text.decode("utf-8" if start[6] == 3 else "latin-1", "replace"))
     if "O" in dtype:
         message = f"{path}: {name} holds Python objects, which would run code when loaded"
         raise refuse("checkpoint-unsafe", message, help=("save arrays of numbers only",))
@@ -79,7 +79,7 @@ def array(path: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Entry
     return made
 
 
-def header(path: str, name: str, text: str) -> tuple[tuple[int, ...], str]:
+def _header(path: str, name: str, text: str) -> tuple[tuple[int, ...], str]:
     """(shape, NumPy's description of the dtype). Raises Refused."""
     try:
         values: Any = ast.literal_eval(text.strip())

@@ -29,7 +29,7 @@ MARK = object()
 
 def unpickled(stream: BinaryIO) -> Any:
     """The value of the pickle that starts here; leaves `stream` after its end. Raises Unsafe, Broken, TooLong."""
-    machine = Machine()
+    machine = _Machine()
     try:
         for count, (operation, argument, _) in enumerate(pickletools.genops(stream)):
             if count > MAX_OPERATIONS:
@@ -42,7 +42,7 @@ def unpickled(stream: BinaryIO) -> Any:
     raise Broken("it has no end")
 
 
-class Machine:
+class _Machine:
     """The stack, the marks and the memo of a pickle that is being read."""
 
     def __init__(self) -> None:
@@ -121,37 +121,37 @@ REFUSED = set("INST OBJ EXT1 EXT2 EXT4".split())
 """Operations that call something which GLOBAL does not name."""
 
 
-def stack_global(machine: Machine, _: Any) -> None:
+def _stack_global(machine: _Machine, _: Any) -> None:
     name, module = machine.pop(), machine.pop()
     if not isinstance(name, str) or not isinstance(module, str):
         raise Broken("a name that is not text")
     machine.named(module, name)
 
 
-def tuple_of(count: int) -> Callable[[Machine, Any], None]:
-    def step(machine: Machine, _: Any) -> None:
+def _tuple_of(count: int) -> Callable[[_Machine, Any], None]:
+    def step(machine: _Machine, _: Any) -> None:
         machine.stack.append(tuple([machine.pop() for _ in range(count)][::-1]))
 
     return step
 
 
-def set_item(machine: Machine, _: Any) -> None:
+def _set_item(machine: _Machine, _: Any) -> None:
     value, key = machine.pop(), machine.pop()
     machine.update([key, value])
 
 
-def set_state(machine: Machine, _: Any) -> None:
+def _set_state(machine: _Machine, _: Any) -> None:
     machine.pop()  # attributes of an OrderedDict or a Parameter: nothing that has a shape
     machine.stack[-1]
 
 
-def dictionary(machine: Machine, _: Any) -> None:
+def _dictionary(machine: _Machine, _: Any) -> None:
     values = machine.marked()
     machine.stack.append({})
     machine.update(values)
 
 
-STEPS: dict[str, Callable[[Machine, Any], object]] = {
+STEPS: dict[str, Callable[[_Machine, Any], object]] = {
     "MARK": lambda machine, _: machine.stack.append(MARK),
     "POP": lambda machine, _: machine.stack.pop(),
     "POP_MARK": lambda machine, _: machine.marked(),
@@ -160,18 +160,18 @@ STEPS: dict[str, Callable[[Machine, Any], object]] = {
     **dict.fromkeys(("EMPTY_LIST", "EMPTY_SET"), lambda machine, _: machine.stack.append([])),
     **dict.fromkeys(("LIST", "FROZENSET"), lambda machine, _: machine.stack.append(machine.marked())),
     "TUPLE": lambda machine, _: machine.stack.append(tuple(machine.marked())),
-    **{f"TUPLE{count}": tuple_of(count) for count in (1, 2, 3)},
-    "DICT": dictionary,
+    **{f"TUPLE{count}": _tuple_of(count) for count in (1, 2, 3)},
+    "DICT": _dictionary,
     "APPEND": lambda machine, _: machine.extend([machine.pop()]),
     **dict.fromkeys(("APPENDS", "ADDITEMS"), lambda machine, _: machine.extend(machine.marked())),
-    "SETITEM": set_item,
+    "SETITEM": _set_item,
     "SETITEMS": lambda machine, _: machine.update(machine.marked()),
-    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), Machine.put),
+    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _Machine.put),
     "MEMOIZE": lambda machine, _: machine.put(len(machine.memo)),
-    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), Machine.get),
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _Machine.get),
     "GLOBAL": lambda machine, argument: machine.named(*argument.split(" ", 1)),
-    "STACK_GLOBAL": stack_global,
-    **dict.fromkeys(("REDUCE", "NEWOBJ"), Machine.reduce),
-    "BINPERSID": Machine.persistent,
-    "BUILD": set_state,
+    "STACK_GLOBAL": _stack_global,
+    **dict.fromkeys(("REDUCE", "NEWOBJ"), _Machine.reduce),
+    "BINPERSID": _Machine.persistent,
+    "BUILD": _set_state,
 }

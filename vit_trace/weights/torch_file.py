@@ -52,13 +52,13 @@ def torch_zip(path: str, archive: zipfile.ZipFile, size: int) -> Checkpoint:
     if f"{root}/constants.pkl" in members or any(name.startswith(f"{root}/code/") for name in members):
         help = "torch.save(model.state_dict(), FILE) of the model it was made of"
         raise refuse("checkpoint-unsafe", f"{path} is a TorchScript archive, which holds code", help=(help,))
-    value = guarded(path, BytesIO(content(path, archive, pickles[0], MAX_PICKLE)))
-    return state_of(
-        path, value, lambda storage: check_storage(path, storage, members.get(f"{root}/data/{storage.key}"))
+    value = _guarded(path, BytesIO(content(path, archive, pickles[0], MAX_PICKLE)))
+    return _state_of(
+        path, value, lambda storage: _check_storage(path, storage, members.get(f"{root}/data/{storage.key}"))
     )
 
 
-def check_storage(path: str, storage: Storage, held: zipfile.ZipInfo | None) -> None:
+def _check_storage(path: str, storage: Storage, held: zipfile.ZipInfo | None) -> None:
     """Raise Refused unless the archive holds the bytes that the pickle names."""
     if held is None:
         raise malformed(path, f"the values of storage {cut(storage.key)} are not in it")
@@ -70,32 +70,32 @@ def check_storage(path: str, storage: Storage, held: zipfile.ZipInfo | None) -> 
 def legacy(path: str, stream: BinaryIO) -> Checkpoint:
     """The tensors of a file of torch.save before 1.6. Raises Refused."""
     start = BytesIO(stream.read(MAX_PICKLE))
-    first = guarded(path, start)
+    first = _guarded(path, start)
     if type(first) is not int or first != MAGIC:
         help = ("torch.save(model.state_dict(), FILE)",)
         raise refuse("not-a-checkpoint", f"{path} is a pickle, but not one of torch.save", help=help)
-    if guarded(path, start) != PROTOCOL:
+    if _guarded(path, start) != PROTOCOL:
         raise malformed(path, "torch.save never wrote its protocol")
-    guarded(path, start)  # sizes of the machine it was saved on
-    value = guarded(path, start)
-    if guarded(path, start) is None:
+    _guarded(path, start)  # sizes of the machine it was saved on
+    value = _guarded(path, start)
+    if _guarded(path, start) is None:
         raise malformed(path, "the list of its storages is missing")
-    return state_of(path, value, lambda storage: None)
+    return _state_of(path, value, lambda storage: None)
 
 
-def guarded(path: str, stream: BinaryIO) -> Any:
+def _guarded(path: str, stream: BinaryIO) -> Any:
     """The next pickle's value. Raises Refused."""
     try:
         return unpickled(stream)
     except Unsafe as unsafe:
-        raise unsafe_pickle(path, cut(str(unsafe), 100)) from None
+        raise _unsafe_pickle(path, cut(str(unsafe), 100)) from None
     except TooLong:
         raise too_large(path, "its pickle has more operations than a checkpoint needs") from None
     except Broken as broken:
         raise malformed(path, f"its pickle is malformed: {cut(str(broken), 100)}") from None
 
 
-def unsafe_pickle(path: str, name: str) -> Refused:
+def _unsafe_pickle(path: str, name: str) -> Refused:
     """The refusal of a pickle that names something to call when it is loaded."""
     module = name.split(".")[0]
     notes: tuple[str, ...] = ("nothing was executed; torch.load(weights_only=True) refuses it too",)
@@ -109,12 +109,12 @@ def unsafe_pickle(path: str, name: str) -> Refused:
     return refuse("checkpoint-unsafe", f"{path} would call {name} when loaded", notes=notes, help=(help,))
 
 
-def state_of(path: str, value: Any, check: Callable[[Storage], None]) -> Checkpoint:
+def _state_of(path: str, value: Any, check: Callable[[Storage], None]) -> Checkpoint:
     """The state dict in a loaded value; `check` is called for each storage it needs. Raises Refused."""
     taken: list[str] = []
     notes: list[str] = []
-    while isinstance(value, dict) and len(taken) < DEPTH and not is_state(value):
-        key = best(value)
+    while isinstance(value, dict) and len(taken) < DEPTH and not _is_state(value):
+        key = _best(value)
         if key is None:
             break
         others = [other for other in value if other != key and isinstance(value[other], (dict, Tensor, list))]
@@ -123,10 +123,10 @@ def state_of(path: str, value: Any, check: Callable[[Storage], None]) -> Checkpo
             notes.append(f"took [{key!r}] and left out {names}")
         taken.append(str(key))
         value = value[key]
-    tensors = tensors_by_name(value)
+    tensors = _tensors_by_name(value)
     if not tensors:
         help = ("torch.save(model.state_dict(), FILE)",)
-        raise refuse("not-a-checkpoint", f"{path} holds no state dict, but {saved_instead(value)}", help=help)
+        raise refuse("not-a-checkpoint", f"{path} holds no state dict, but {_saved_instead(value)}", help=help)
     if len(tensors) > MAX_TENSORS:
         raise too_large(path, f"{len(tensors):,} tensors; {MAX_TENSORS:,} are read at most")
     for storage in dict.fromkeys(tensor.storage for tensor in tensors.values() if tensor.storage is not None):
@@ -135,24 +135,24 @@ def state_of(path: str, value: Any, check: Callable[[Storage], None]) -> Checkpo
     return Checkpoint(path, "torch", entries, tuple(taken), tuple(notes))
 
 
-def saved_instead(value: Any) -> str:
+def _saved_instead(value: Any) -> str:
     """What was saved instead of a state dict."""
     if isinstance(value, dict):
         return f"a dictionary of {cut(', '.join(map(str, list(value)[:4])), 80)}" if value else "an empty dictionary"
     return "one tensor" if isinstance(value, Tensor) else "None" if value is None else f"a {type(value).__name__}"
 
 
-def is_state(value: dict[Any, Any]) -> bool:
+def _is_state(value: dict[Any, Any]) -> bool:
     """Whether it directly holds tensors, at least as many as any dictionary in it."""
-    direct = len(tensors_by_name(value))
+    direct = len(_tensors_by_name(value))
     distinct = {id(one): one for one in value.values() if isinstance(one, dict)}
-    inside = max((len(tensors_by_name(one)) for one in distinct.values()), default=0)
+    inside = max((len(_tensors_by_name(one)) for one in distinct.values()), default=0)
     return direct > 0 and direct >= inside
 
 
-def best(value: dict[Any, Any]) -> Any:
+def _best(value: dict[Any, Any]) -> Any:
     """The key that leads to the model: a usual name, else that with most tensors."""
-    counts = {key: tensors_in(one, {}) for key, one in value.items() if isinstance(one, dict)}
+    counts = {key: _tensors_in(one, {}) for key, one in value.items() if isinstance(one, dict)}
     leading = [key for key, count in counts.items() if count]
     if usual := [key for key in PREFERRED if key in leading]:
         return usual[0]
@@ -160,7 +160,7 @@ def best(value: dict[Any, Any]) -> Any:
     return max(own, key=counts.__getitem__, default=None)
 
 
-def tensors_in(value: Any, counted: dict[tuple[int, int], int], depth: int = 3) -> int:
+def _tensors_in(value: Any, counted: dict[tuple[int, int], int], depth: int = 3) -> int:
     """Tensors in the first levels of nested dictionaries, each dictionary counted once."""
     if isinstance(value, Tensor):
         return 1
@@ -169,10 +169,10 @@ def tensors_in(value: Any, counted: dict[tuple[int, int], int], depth: int = 3) 
     place = id(value), depth
     if place not in counted:
         counted[place] = 0
-        counted[place] = sum(tensors_in(one, counted, depth - 1) for one in value.values())
+        counted[place] = sum(_tensors_in(one, counted, depth - 1) for one in value.values())
     return counted[place]
 
 
-def tensors_by_name(value: Any) -> dict[str, Tensor]:
+def _tensors_by_name(value: Any) -> dict[str, Tensor]:
     items = value.items() if isinstance(value, dict) else ()
     return {str(key): one for key, one in items if isinstance(one, Tensor)}

@@ -32,7 +32,7 @@ class Tensor(NamedTuple):
     storage: Storage | None = None
 
 
-class Opaque(NamedTuple):
+class _Opaque(NamedTuple):
     """Anything else that is allowed; its value does not matter."""
 
 
@@ -86,13 +86,13 @@ def result_of(function: Any, arguments: Any) -> Any:
         inner, _, values, *_ = arguments
         return result_of(inner, values)
     if short in ("_rebuild_parameter", "_rebuild_parameter_with_state", "Parameter"):
-        return arguments[0] if arguments else Opaque()
+        return arguments[0] if arguments else _Opaque()
     if short in ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3", "_rebuild_qtensor"):
         storage, offset, size, *rest = arguments
-        return viewed(storage, offset, size, rest[3] if short.endswith("v3") else None)
+        return _viewed(storage, offset, size, rest[3] if short.endswith("v3") else None)
     if short == "_rebuild_meta_tensor_no_storage":
         dtype, size, *_ = arguments
-        return Tensor(Entry(checked_shape(size), dtype_of(dtype)))
+        return Tensor(Entry(_checked_shape(size), _dtype_of(dtype)))
     if short == "_rebuild_device_tensor_from_cpu_tensor":
         return arguments[0]
     if short == "OrderedDict":
@@ -100,26 +100,26 @@ def result_of(function: Any, arguments: Any) -> Any:
         return {pair[0]: pair[1] for pair in pairs if len(pair) == 2 and type(pair[0]) in PLAIN}
     if short == "Size" and arguments:
         return arguments[0]
-    return Opaque()
+    return _Opaque()
 
 
-def viewed(storage: Any, offset: Any, size: Any, dtype: Any = None) -> Tensor:
+def _viewed(storage: Any, offset: Any, size: Any, dtype: Any = None) -> Tensor:
     if not isinstance(storage, Storage):
         raise Broken("a tensor without a storage")
-    shape = checked_shape(size)
-    entry = Entry(shape, dtype_of(dtype) if isinstance(dtype, Global) else storage.dtype)
+    shape = _checked_shape(size)
+    entry = Entry(shape, _dtype_of(dtype) if isinstance(dtype, Global) else storage.dtype)
     if type(offset) is not int or offset < 0:
         raise Broken("a tensor's offset is not a count")
     return Tensor(entry, storage)
 
 
-def checked_shape(value: Any) -> tuple[int, ...]:
+def _checked_shape(value: Any) -> tuple[int, ...]:
     if not isinstance(value, (tuple, list)) or not all(type(one) is int and 0 <= one < 2**63 for one in value):
         raise Broken("a tensor's size is not a list of counts")
     return tuple(value)
 
 
-def dtype_of(value: Any) -> str:
+def _dtype_of(value: Any) -> str:
     name = value.name.rpartition(".")[2] if isinstance(value, Global) else ""
     if name not in DTYPES:
         raise Broken("a tensor's dtype is not a dtype")

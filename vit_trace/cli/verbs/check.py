@@ -40,7 +40,7 @@ def check(specs: tuple[str, ...], model: Request, asked: Check, output: Output) 
     from vit_trace.targets.request import NO_REQUEST
 
     if asked.checkpoint is not None and not specs and model == NO_REQUEST:
-        return describe_checkpoint(asked.checkpoint, asked, output)
+        return _describe_checkpoint(asked.checkpoint, asked, output)
     from vit_trace.check.extras import memory_question
     from vit_trace.check.many import expanded, verdicts
     from vit_trace.render.progress import with_progress
@@ -50,10 +50,10 @@ def check(specs: tuple[str, ...], model: Request, asked: Check, output: Output) 
     wanted = expanded(specs) if specs else [None]
     found = list(with_progress(verdicts(wanted, model, asked), len(wanted)))
     write(found, where)
-    return exit_code(found, asked.strict)
+    return _exit_code(found, asked.strict)
 
 
-def describe_checkpoint(path: Path, asked: Check, output: Output) -> int:
+def _describe_checkpoint(path: Path, asked: Check, output: Output) -> int:
     """Say which model a checkpoint is from, or write it as a config. Raises Refused."""
     from vit_trace.weights.files import read
     from vit_trace.weights.holding import holding
@@ -65,7 +65,7 @@ def describe_checkpoint(path: Path, asked: Check, output: Output) -> int:
     return Exit.WELL
 
 
-def exit_code(verdicts: Sequence[Verdict], strict: bool) -> int:
+def _exit_code(verdicts: Sequence[Verdict], strict: bool) -> int:
     """What `check` exits with; with `strict`, a warning counts as an error."""
     if any(one.code == "internal-defect" for verdict in verdicts for one in verdict.diagnostics):
         return Exit.DEFECT

@@ -41,13 +41,13 @@ def explain(first: str | None, second: str | None, model: Request) -> int:
 
     trace = run_trace(spec, model)
     if subject.isdigit():
-        print_size(trace, require_size(trace, int(subject)), console)
+        print_size(trace, _require_size(trace, int(subject)), console)
     else:
-        print_stages(trace, require_stages(trace, subject), console)
+        print_stages(trace, _require_stages(trace, subject), console)
     return Exit.WELL
 
 
-def require_size(trace: Trace, size: int) -> int:
+def _require_size(trace: Trace, size: int) -> int:
     """A size that stands in the trace. Raises Refused."""
     from vit_trace.dims.explain import sizes
 
@@ -58,7 +58,7 @@ def require_size(trace: Trace, size: int) -> int:
     return size
 
 
-def require_stages(trace: Trace, name: str) -> list[Stage]:
+def _require_stages(trace: Trace, name: str) -> list[Stage]:
     """The stages of a name. Raises Refused."""
     from vit_trace.dims.explain import stages_named
 

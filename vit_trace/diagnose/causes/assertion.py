@@ -27,12 +27,12 @@ SMALLEST_IMAGE = 16
 """Pixels; smaller numbers are not taken for the size of an image."""
 
 
-def named_sizes_of_image(question: Question) -> Iterator[Fix]:
+def _named_sizes_of_image(question: Question) -> Iterator[Fix]:
     """Images of the sizes that the check knows: self.img_size = (224, 224)."""
-    yield from images_of(question, named_sizes_in(question.scene))
+    yield from images_of(question, _named_sizes_in(question.scene))
 
 
-def named_sizes_in(scene: Scene) -> Iterator[tuple[int, int]]:
+def _named_sizes_in(scene: Scene) -> Iterator[tuple[int, int]]:
     shape = first_input(scene)
     for name, value in scene.failure.values.items():
         sizes = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, int)]
@@ -44,7 +44,7 @@ def named_sizes_in(scene: Scene) -> Iterator[tuple[int, int]]:
             yield value, value
 
 
-def axes_that_the_check_names(question: Question) -> Iterator[Fix]:
+def _axes_that_the_check_names(question: Question) -> Iterator[Fix]:
     """Two axes of the input exchanged, where the check knows both sizes."""
     scene = question.scene
     lists = [value for value in scene.failure.values.values() if isinstance(value, list)]
@@ -56,8 +56,8 @@ ASSERTION = CauseKind(
     "assertion",
     __doc__,
     usual(
-        sizes=(named_sizes_of_image, grid_sizes, multiples_of_frame, usual_channels),
-        last=(axes_that_the_check_names,),
+        sizes=(_named_sizes_of_image, grid_sizes, multiples_of_frame, usual_channels),
+        last=(_axes_that_the_check_names,),
     ),
 )
 

@@ -39,7 +39,7 @@ ATTENTION_MASK = CauseKind(
 def width_or_mask(scene: Scene) -> Cause | None:
     """The width that it was built for, then its masks."""
     width = scene.integer("[3]", "embed_dim_to_check", default=0)
-    x = as_handed_in(scene) if len(scene.operands) > 2 else None
+    x = _as_handed_in(scene) if len(scene.operands) > 2 else None
     if x is None or not x.shape or not width:
         return None
     layer, name = scene.layer, name_in_layer(x)
@@ -47,14 +47,14 @@ def width_or_mask(scene: Scene) -> Cause | None:
         text = f"{layer} takes 3 axes (batch, tokens, width), {name} is {shape_text(x.shape)}"
         return Cause(WRONG_RANK, text, rank=3)
     if x.shape[-1] == width:
-        return mask_or_batch(scene)
+        return _mask_or_batch(scene)
     weight = next((operand for operand in scene.operands if operand.parameter.endswith("in_proj_weight")), None)
     other = side(weight, 1, layer) if weight else Side(None, None, width, layer)
     text = f"{layer} is built for width {width}, {name} {shape_text(x.shape)} has {x.shape[-1]}"
     return Cause(ATTENTION_WIDTH, text, sides=(side(x, -1, name), other))
 
 
-def as_handed_in(scene: Scene) -> Operand:
+def _as_handed_in(scene: Scene) -> Operand:
     """The query as the layer got it: inside, batch and tokens change places."""
     x = scene.operands[0]
     given = scene.stage.inputs[0] if scene.stage is not None and scene.stage.inputs else None
@@ -63,7 +63,7 @@ def as_handed_in(scene: Scene) -> Operand:
     return replace(x, shape=given.shape, dims=given.dims)
 
 
-def mask_or_batch(scene: Scene) -> Cause | None:
+def _mask_or_batch(scene: Scene) -> Cause | None:
     """The masks: keys per image, queries × keys."""
     query, key, layer = scene.operands[0].shape, scene.operands[1].shape, scene.layer  # tokens first
     if len(query) != 3 or len(key) != 3:
@@ -117,7 +117,7 @@ def padding_mask(scene: Scene) -> Cause | None:
     return Cause(ATTENTION_MASK, f"{text}{shape_text(x[:2])}")
 
 
-def heads_and_tokens_exchanged(question: Question) -> Iterator[Fix]:
+def _heads_and_tokens_exchanged(question: Question) -> Iterator[Fix]:
     """Exchanges heads and tokens in the one of queries, keys and values that differs from the other two."""
     shapes = [operand.shape for operand in question.scene.operands[:3]]
     for place, shape in enumerate(shapes if all(len(one) == 4 for one in shapes) else ()):
@@ -126,7 +126,7 @@ def heads_and_tokens_exchanged(question: Question) -> Iterator[Fix]:
             yield from turned(question.scene, place, [method("transpose", 1, 2)])
 
 
-@finds("scaled_dot_product_attention", edits=[heads_and_tokens_exchanged])
+@finds("scaled_dot_product_attention", edits=[_heads_and_tokens_exchanged])
 def attention_sizes_differ(scene: Scene) -> Cause | None:
     """q and k share a width, k and v a length, all three their leading axes; the mask fits queries × keys."""
     if len(scene.operands) < 3:
@@ -134,34 +134,34 @@ def attention_sizes_differ(scene: Scene) -> Cause | None:
     q, k, v = scene.operands[:3]
     if min(len(q.shape), len(k.shape), len(v.shape)) < 2:
         return Cause(WRONG_RANK, f"attention needs 2 axes or more; q is {shape_text(q.shape)}")
-    causes = (*matrices_differ(q, k, v), *leading_axes_differ(q, k, v), *mask_differs(scene.tensor(3), q, k))
+    causes = (*_matrices_differ(q, k, v), *_leading_axes_differ(q, k, v), *_mask_differs(scene.tensor(3), q, k))
     return next(iter(causes), None)
 
 
-def shapes_note(*tensors: Operand) -> tuple[str, ...]:
+def _shapes_note(*tensors: Operand) -> tuple[str, ...]:
     """of q 2×4×9×8, k 2×4×9×8, v 2×9×4×8"""
     names = [called(one) for one in tensors]
     names = names if len(set(names)) == 3 else ["query", "key", "value"]
     return (f"of {', '.join(f'{name} {shape_text(one.shape)}' for name, one in zip(names, tensors, strict=True))}",)
 
 
-def matrices_differ(q: Operand, k: Operand, v: Operand) -> Iterator[Cause]:
+def _matrices_differ(q: Operand, k: Operand, v: Operand) -> Iterator[Cause]:
     for first, second, axis, word in ((q, k, -1, "width"), (k, v, -2, "length")):
         if first.shape[axis] != second.shape[axis]:
             one, two = side(first, axis), side(second, axis)
             text = f"attention: {one.name} has {word} {one.size}, {two.name} has {two.size}"
-            yield Cause(MATMUL, text, shapes_note(q, k, v), sides=(one, two))
+            yield Cause(MATMUL, text, _shapes_note(q, k, v), sides=(one, two))
 
 
-def leading_axes_differ(q: Operand, k: Operand, v: Operand) -> Iterator[Cause]:
+def _leading_axes_differ(q: Operand, k: Operand, v: Operand) -> Iterator[Cause]:
     for first, second in ((q, k), (k, v)):
         for back in range(3, min(len(first.shape), len(second.shape)) + 1):
             if first.shape[-back] != second.shape[-back] and 1 not in (first.shape[-back], second.shape[-back]):
                 one, two = side(first, -back), side(second, -back)
-                yield Cause(BROADCAST, f"attention: {difference(one, two)}", shapes_note(q, k, v), sides=(one, two))
+                yield Cause(BROADCAST, f"attention: {difference(one, two)}", _shapes_note(q, k, v), sides=(one, two))
 
 
-def mask_differs(mask: Operand | None, q: Operand, k: Operand) -> Iterator[Cause]:
+def _mask_differs(mask: Operand | None, q: Operand, k: Operand) -> Iterator[Cause]:
     for back, operand in ((1, k), (2, q)) if mask is not None else ():
         if mask is not None and len(mask.shape) >= back and mask.shape[-back] not in (1, operand.shape[-2]):
             one, two = side(mask, -back), side(operand, -2)

@@ -31,30 +31,30 @@ ELEMENTWISE = {
 """Functions that broadcast their tensors to one another."""
 
 
-def made_broadcastable(question: Question) -> Iterator[Fix]:
+def _made_broadcastable(question: Question) -> Iterator[Fix]:
     """Transposes one of two tensors or gives it an axis, so that it broadcasts to the other."""
     scene = question.scene
     for place, other in ((1, 0), (0, 1)) if len(scene.operands) > 1 else ():
-        for steps in ways_to_broadcast(scene.operands[place].shape, scene.operands[other].shape):
+        for steps in _ways_to_broadcast(scene.operands[place].shape, scene.operands[other].shape):
             yield from turned(scene, place, [steps])
 
 
-def ways_to_broadcast(shape: Shape, whole: Shape) -> Iterator[Method]:
+def _ways_to_broadcast(shape: Shape, whole: Shape) -> Iterator[Method]:
     """Methods after which a shape broadcasts to another."""
-    if len(shape) >= 2 and broadcasts_to((*shape[:-2], shape[-1], shape[-2]), whole):
+    if len(shape) >= 2 and _broadcasts_to((*shape[:-2], shape[-1], shape[-2]), whole):
         yield method("transpose", -2, -1)
     for axis in range(len(shape), 0, -1) if len(shape) == len(whole) - 1 else ():
-        if broadcasts_to((*shape[:axis], 1, *shape[axis:]), whole):
+        if _broadcasts_to((*shape[:axis], 1, *shape[axis:]), whole):
             yield method("unsqueeze", axis if axis < len(shape) else -1)
 
 
-def broadcasts_to(shape: Shape, whole: Shape) -> bool:
+def _broadcasts_to(shape: Shape, whole: Shape) -> bool:
     """Whether one shape broadcasts to another without making that larger."""
     grows = any(size == 1 != length for size, length in zip(reversed(whole), reversed(shape), strict=False))
     return len(shape) <= len(whole) and clash(shape, whole) is None and not grows
 
 
-@finds(*ELEMENTWISE, edits=[made_broadcastable])
+@finds(*ELEMENTWISE, edits=[_made_broadcastable])
 def cannot_be_broadcast(scene: Scene) -> Cause | None:
     """`x + pos_embedding`: the first axis from the right on which two operands differ."""
     shaped = [operand for operand in scene.operands if operand.shape]
@@ -64,12 +64,12 @@ def cannot_be_broadcast(scene: Scene) -> Cause | None:
         for first in shaped[:place]:
             back = clash(first.shape, second.shape)
             if back is not None:
-                one, two = (side(operand, -back, name_in_sum(scene, operand)) for operand in (first, second))
+                one, two = (side(operand, -back, _name_in_sum(scene, operand)) for operand in (first, second))
                 return Cause(BROADCAST, difference(one, two), sides=(one, two))
-    return cannot_grow_in_place(scene)
+    return _cannot_grow_in_place(scene)
 
 
-def name_in_sum(scene: Scene, operand: Operand) -> str:
+def _name_in_sum(scene: Scene, operand: Operand) -> str:
     """What an operand is called, or on which side of a + it stands where its expression is too long to repeat."""
     name = called(operand)
     if name != "the tensor" or len(scene.operands) != 2:
@@ -77,7 +77,7 @@ def name_in_sum(scene: Scene, operand: Operand) -> str:
     return "the left side" if operand is scene.operands[0] else "the right side"
 
 
-def cannot_grow_in_place(scene: Scene) -> Cause | None:
+def _cannot_grow_in_place(scene: Scene) -> Cause | None:
     """`x += y` where y has more axes, or larger ones: x cannot grow."""
     first, second = scene.tensor(0), scene.tensor(1)
     works_in_place = scene.failure.call.startswith("__i") or re.search(r"[^_]_$", scene.failure.call)

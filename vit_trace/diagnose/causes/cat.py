@@ -29,7 +29,7 @@ CATS = {"cat", "concat", "concatenate"}
 JOINS = CATS | {"hstack", "vstack", "stack", "dstack", "column_stack"}
 
 
-def made_to_fit(question: Question) -> Iterator[Fix]:
+def _made_to_fit(question: Question) -> Iterator[Fix]:
     """Joins along the one axis that differs, expands a tensor of size 1, or adds an axis that is missing."""
     scene = question.scene
     shapes = [operand.shape for operand in scene.operands]
@@ -37,7 +37,7 @@ def made_to_fit(question: Question) -> Iterator[Fix]:
     if not ndim:
         return
     if len({len(shape) for shape in shapes}) > 1:
-        yield from missing_axis_added(scene, ndim)
+        yield from _missing_axis_added(scene, ndim)
         return
     odd = [axis for axis in range(ndim) if len({shape[axis] for shape in shapes}) > 1]
     joined = scene.integer("[1]", "dim", default=0) % ndim
@@ -55,14 +55,14 @@ def made_to_fit(question: Question) -> Iterator[Fix]:
             yield from turned(scene, ones[0], [method("expand", *(full if at == axis else -1 for at in range(ndim)))])
 
 
-def missing_axis_added(scene: Scene, ndim: int) -> Iterator[Fix]:
+def _missing_axis_added(scene: Scene, ndim: int) -> Iterator[Fix]:
     """Adds an axis of size 1 to the only tensor with one axis less."""
     short = [place for place, operand in enumerate(scene.operands) if len(operand.shape) == ndim - 1]
     if len(short) == 1 and scene.call in CATS:
         yield from turned(scene, short[0], [method("unsqueeze", scene.integer("[1]", "dim", default=0) % ndim)])
 
 
-@finds(*JOINS, edits=[made_to_fit])
+@finds(*JOINS, edits=[_made_to_fit])
 def cannot_be_joined(scene: Scene) -> Cause | None:
     """`torch.cat([cls_token, x], dim=1)`."""
     shapes = [operand.shape for operand in scene.operands if operand.shape != (0,)]  # cat takes an empty one anywhere
@@ -75,7 +75,7 @@ def cannot_be_joined(scene: Scene) -> Cause | None:
         other = next(operand for operand in scene.operands if len(operand.shape) == common)
         text = f"{scene.call}: {called(odd)} {shape_text(odd.shape)} has {axes_text(len(odd.shape))}, "
         return Cause(kind, f"{text}{called(other)} {shape_text(other.shape)} has {common}", rank=common)
-    joined = joined_axis(scene, common)
+    joined = _joined_axis(scene, common)
     first = scene.operands[0]
     for second in scene.operands[1:]:
         for axis in range(common):
@@ -86,7 +86,7 @@ def cannot_be_joined(scene: Scene) -> Cause | None:
     return None
 
 
-def joined_axis(scene: Scene, ndim: int) -> int | None:
+def _joined_axis(scene: Scene, ndim: int) -> int | None:
     """The axis along which tensors are joined; None for stack, which makes a new one."""
     axis = scene.integer("[1]", "dim", default=1 if scene.call == "hstack" else 0)
     return axis % ndim if scene.call != "stack" and -ndim <= axis < ndim else None

@@ -17,7 +17,7 @@ from vit_trace.diagnose.dtypes import CONVOLUTIONS
 from vit_trace.diagnose.scene import Scene, Side, axes_text, called, layer_of, name_in_layer, side
 
 
-def wanted_channels(question: Question) -> Iterator[Fix]:
+def _wanted_channels(question: Question) -> Iterator[Fix]:
     """Images with the channels that the convolution was built for."""
     shape = first_input(question.scene)
     for wants in question.cause.sides[1:] if len(shape) == 4 else ():
@@ -31,7 +31,7 @@ CONV_CHANNELS = CauseKind(
     Feed images with those channels, or build the model with in_channels of the images. If the channels are last
     (batch, height, width, channels), permute the input.
     """,
-    usual(sizes=(wanted_channels, grid_sizes, usual_channels)),
+    usual(sizes=(_wanted_channels, grid_sizes, usual_channels)),
 )
 
 KERNEL = CauseKind(
@@ -43,23 +43,23 @@ KERNEL = CauseKind(
 )
 
 
-def channels_moved(question: Question) -> Iterator[Fix]:
+def _channels_moved(question: Question) -> Iterator[Fix]:
     """Moves the channels of a feature map to the front."""
     sizes = layer_sizes(question) if question.cause.kind is CONV_CHANNELS else None
     if sizes is not None and len(sizes.shape) == 4 and sizes.shape[-1] == sizes.wanted:
         yield from turned(question.scene, 0, [method("permute", 0, 3, 1, 2)])
 
 
-@finds(*CONVOLUTIONS, edits=[channels_moved])
+@finds(*CONVOLUTIONS, edits=[_channels_moved])
 def channels_or_kernel(scene: Scene) -> Cause | None:
     """`self.proj(x)`: number of axes, channels, then the size of the kernel."""
     if len(scene.operands) < 2:
         return None
     x, weight = scene.operands[:2]
-    return wrong_axes(scene, x, weight) or other_channels_in(scene, x, weight) or kernel_too_large(scene, x, weight)
+    return _wrong_axes(scene, x, weight) or _other_channels_in(scene, x, weight) or _kernel_too_large(scene, x, weight)
 
 
-def wrong_axes(scene: Scene, x: Operand, weight: Operand) -> Cause | None:
+def _wrong_axes(scene: Scene, x: Operand, weight: Operand) -> Cause | None:
     space = int(scene.call[-2])
     if len(weight.shape) != space + 2:
         text = f"{scene.call} takes a kernel with {axes_text(space + 2)}, {called(weight)} has {len(weight.shape)}"
@@ -76,7 +76,7 @@ def wrong_axes(scene: Scene, x: Operand, weight: Operand) -> Cause | None:
     return None
 
 
-def other_channels_in(scene: Scene, x: Operand, weight: Operand) -> Cause | None:
+def _other_channels_in(scene: Scene, x: Operand, weight: Operand) -> Cause | None:
     transposed, axis = "transpose" in scene.call, -int(scene.call[-2]) - 1
     groups = scene.integer("[7]" if transposed else "[6]", "groups", default=1)
     channels = weight.shape[0] if transposed else weight.shape[1] * groups
@@ -89,7 +89,7 @@ def other_channels_in(scene: Scene, x: Operand, weight: Operand) -> Cause | None
     return Cause(CONV_CHANNELS, text, sides=(side(x, axis, name), wants))
 
 
-def kernel_too_large(scene: Scene, x: Operand, weight: Operand) -> Cause | None:
+def _kernel_too_large(scene: Scene, x: Operand, weight: Operand) -> Cause | None:
     kernel = weight.shape[2:]
     fits = all(size >= length for size, length in zip(x.shape[-len(kernel) :], kernel, strict=True))
     if "transpose" in scene.call or fits:

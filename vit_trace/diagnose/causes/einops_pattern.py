@@ -45,11 +45,11 @@ def pattern_does_not_match(scene: Scene) -> Cause | None:
     if not isinstance(pattern, str) or not pattern or not scene.operands:
         return None
     if scene.call == "einsum":
-        return name_with_two_lengths(scene, pattern)
-    return left_side_against(scene, pattern) if "->" in pattern else None
+        return _name_with_two_lengths(scene, pattern)
+    return _left_side_against(scene, pattern) if "->" in pattern else None
 
 
-def left_side_against(scene: Scene, pattern: str) -> Cause | None:
+def _left_side_against(scene: Scene, pattern: str) -> Cause | None:
     """The left side of a pattern against its tensor, or its list of tensors."""
     tensor = scene.operands[0]
     left = [one.strip("()").split() for one in re.findall(r"\([^)]*\)|\S+", pattern.split("->")[0])]
@@ -64,8 +64,8 @@ def left_side_against(scene: Scene, pattern: str) -> Cause | None:
     for axis, (names, size) in enumerate(zip(left, shape, strict=True)):
         if names == ["..."]:
             continue
-        group = PatternAxis(tensor, axis, size, names, dict(lengths))
-        found = group_against(group, pattern)
+        group = _PatternAxis(tensor, axis, size, names, dict(lengths))
+        found = _group_against(group, pattern)
         if found is not None:
             return found
         if len(group.free) == 1:
@@ -74,7 +74,7 @@ def left_side_against(scene: Scene, pattern: str) -> Cause | None:
 
 
 @dataclass(frozen=True)
-class PatternAxis:
+class _PatternAxis:
     """One axis of a tensor, with the names that a pattern splits it into and the lengths known so far."""
 
     tensor: Operand
@@ -118,7 +118,7 @@ class PatternAxis:
         return (Side(self.tensor, self.axis, self.size, called(self.tensor)),) if there else ()
 
 
-def group_against(group: PatternAxis, pattern: str) -> Cause | None:
+def _group_against(group: _PatternAxis, pattern: str) -> Cause | None:
     """One axis: the lengths known of its names must divide its size, or be it."""
     tensor = f"{called(group.tensor)} {shape_text(group.tensor.shape)}"
     if not group.free and group.total != group.size:
@@ -138,7 +138,7 @@ def group_against(group: PatternAxis, pattern: str) -> Cause | None:
     return None
 
 
-def name_with_two_lengths(scene: Scene, pattern: str) -> Cause | None:
+def _name_with_two_lengths(scene: Scene, pattern: str) -> Cause | None:
     """einops.einsum: one name with two lengths."""
     seen: dict[str, Side] = {}
     for term, operand in zip(pattern.split("->")[0].split(","), scene.operands, strict=False):

@@ -57,7 +57,7 @@ def extent_note(index: Operand, name: str) -> str:
 
 
 @dataclass(frozen=True)
-class Part:
+class _Part:
     """One part of a subscript at the axis it is about; `tensor` is the index it is, if it is one."""
 
     axis: int
@@ -72,17 +72,17 @@ class Part:
         return 0 if self.value == "None" else 1
 
 
-def parts_of(parts: Sequence[Value], tensors: Sequence[Operand], ndim: int) -> list[Part]:
+def _parts_of(parts: Sequence[Value], tensors: Sequence[Operand], ndim: int) -> list[_Part]:
     """The parts of a subscript with the axes they are about; `...` becomes the axes it stands for."""
     left = iter(tensors)
-    raw = [Part(0, part, next(left, None) if part == "tensor" else None) for part in parts]
+    raw = [_Part(0, part, next(left, None) if part == "tensor" else None) for part in parts]
     named = sum(part.takes for part in raw if part.value != "...")
-    found: list[Part] = []
+    found: list[_Part] = []
     axis = 0
     for part in raw:
         count = ndim - named if part.value == "..." else 1
         for _ in range(max(count, 0)):
-            placed = Part(axis, "::" if part.value == "..." else part.value, part.tensor)
+            placed = _Part(axis, "::" if part.value == "..." else part.value, part.tensor)
             found.append(placed)
             axis += placed.takes
     return found
@@ -95,7 +95,7 @@ def subscript_of_tensor(scene: Scene) -> Cause | None:
     if tensor is None or not isinstance(written, list):
         return None
     count = sum(part == "tensor" for part in written)
-    parts = parts_of(written, scene.operands[1 : 1 + count], len(tensor.shape))
+    parts = _parts_of(written, scene.operands[1 : 1 + count], len(tensor.shape))
     asked = sum(part.takes for part in parts)
     if asked > len(tensor.shape):
         has = (
@@ -103,14 +103,14 @@ def subscript_of_tensor(scene: Scene) -> Cause | None:
         )
         text = f"{axes_text(asked)} are indexed, but {has}"
         return Cause(WRONG_RANK, text.replace("1 axis are", "1 axis is"), rank=asked)
-    wrong = (*filter(None, (part_out_of_range(tensor, part) for part in parts)), *indices_differ(parts))
+    wrong = (*filter(None, (_part_out_of_range(tensor, part) for part in parts)), *_indices_differ(parts))
     if wrong:
         return wrong[0]
-    assigned = does_not_fit_into(scene, selected_shape(tensor.shape, parts), scene.tensor(1 + count))
+    assigned = _does_not_fit_into(scene, _selected_shape(tensor.shape, parts), scene.tensor(1 + count))
     return assigned or Cause(INDEX, f"the subscript is out of range for {with_shape(tensor)}")
 
 
-def part_out_of_range(tensor: Operand, part: Part) -> Cause | None:
+def _part_out_of_range(tensor: Operand, part: _Part) -> Cause | None:
     """One part of a subscript that the tensor has no values for."""
     index, size = part.tensor, tensor.shape[part.axis] if part.axis < len(tensor.shape) else 0
     if type(part.value) is int and not -size <= part.value < size:
@@ -119,14 +119,14 @@ def part_out_of_range(tensor: Operand, part: Part) -> Cause | None:
     if index is None:
         return None
     if index.dtype == "bool":
-        return mask_of_other_size(tensor, part.axis, index)
+        return _mask_of_other_size(tensor, part.axis, index)
     if index.dtype not in WHOLE:
         text = f"{with_shape(tensor)} is indexed by {called(index)}, which is {index.dtype}, not a whole number"
         return Cause(DTYPE, text)
     return out_of_range(tensor, part.axis, index)
 
 
-def mask_of_other_size(tensor: Operand, start: int, mask: Operand) -> Cause | None:
+def _mask_of_other_size(tensor: Operand, start: int, mask: Operand) -> Cause | None:
     for axis, length in enumerate(mask.shape):
         if tensor.shape[start + axis] != length:
             one, two = side(tensor, start + axis), side(mask, axis)
@@ -135,7 +135,7 @@ def mask_of_other_size(tensor: Operand, start: int, mask: Operand) -> Cause | No
     return None
 
 
-def indices_differ(parts: Sequence[Part]) -> Iterator[Cause]:
+def _indices_differ(parts: Sequence[_Part]) -> Iterator[Cause]:
     """`x[rows, columns]` of two lengths."""
     indices = [part.tensor for part in parts if part.tensor is not None and part.tensor.dtype != "bool"]
     for place, second in enumerate(indices):
@@ -146,7 +146,7 @@ def indices_differ(parts: Sequence[Part]) -> Iterator[Cause]:
                 yield Cause(BROADCAST, text, sides=(side(first, -back), side(second, -back)))
 
 
-def does_not_fit_into(scene: Scene, shape: Shape | None, value: Operand | None) -> Cause | None:
+def _does_not_fit_into(scene: Scene, shape: Shape | None, value: Operand | None) -> Cause | None:
     """`y[:, 1:] = x` where x does not have the size of what it is put into."""
     if scene.call != "setitem" or value is None or shape is None:
         return None
@@ -160,7 +160,7 @@ def does_not_fit_into(scene: Scene, shape: Shape | None, value: Operand | None) 
     return None
 
 
-def selected_shape(shape: Sequence[int], parts: Sequence[Part]) -> Shape | None:
+def _selected_shape(shape: Sequence[int], parts: Sequence[_Part]) -> Shape | None:
     """The shape of what a subscript takes; None where that depends on values or several tensors."""
     sizes: list[int] = []
     axis = 0

@@ -31,15 +31,15 @@ def other_features(scene: Scene) -> Cause | None:
     if not x.shape or len(weight.shape) != 2 or x.shape[-1] == weight.shape[1]:
         return None
     layer, name, given = layer_of(weight, scene), name_in_layer(x), x
-    role = role_in_attention(scene, x)
+    role = _role_in_attention(scene, x)
     if role is not None:
         name, given = f"its {role.name}", role
     text = f"{layer} takes {weight.shape[1]} features, {name} {shape_text(given.shape)} has {x.shape[-1]}"
     sides = (side(x, -1, name), side(weight, 1, layer))
-    return Cause(LINEAR, text, features_note(given, weight.shape[1]), sides)
+    return Cause(LINEAR, text, _features_note(given, weight.shape[1]), sides)
 
 
-def role_in_attention(scene: Scene, x: Operand) -> Operand | None:
+def _role_in_attention(scene: Scene, x: Operand) -> Operand | None:
     """Inside nn.MultiheadAttention: the query, key or value that a tensor is, with its shape as it was handed in."""
     stage = scene.stage
     if stage is not None and stage.operation != "MultiheadAttention":
@@ -52,7 +52,7 @@ def role_in_attention(scene: Scene, x: Operand) -> Operand | None:
     return None
 
 
-def features_note(x: Operand, wanted: int) -> tuple[str, ...]:
+def _features_note(x: Operand, wanted: int) -> tuple[str, ...]:
     """Axes that were not flattened, or the axis that the features are on."""
     for start in range(1, len(x.shape) - 1):
         if prod(x.shape[start:]) == wanted:

@@ -27,7 +27,7 @@ SCATTERS = {"scatter", "scatter_add", "scatter_reduce"}
 SELECTS = {"index_select", "index_add", "index_fill", "index_copy"}
 
 
-def index_expanded(question: Question) -> Iterator[Fix]:
+def _index_expanded(question: Question) -> Iterator[Fix]:
     """Expands an index with one axis less over the last axis of the tensor that it indexes."""
     tensor, index = (operand.shape for operand in question.scene.operands[:2])
     if len(index) == len(tensor) - 1:
@@ -35,7 +35,7 @@ def index_expanded(question: Question) -> Iterator[Fix]:
         yield from turned(question.scene, 1, steps)
 
 
-@finds(*GATHERS, *SCATTERS, edits=[index_expanded])
+@finds(*GATHERS, *SCATTERS, edits=[_index_expanded])
 def index_of_gather(scene: Scene) -> Cause | None:
     """`x.gather(1, index)`: an index with as many axes, no longer than the tensor except on the axis it runs along."""
     if len(scene.operands) < 2:
@@ -50,10 +50,10 @@ def index_of_gather(scene: Scene) -> Cause | None:
     if not -len(tensor.shape) <= axis < len(tensor.shape):
         return None
     axis %= len(tensor.shape)
-    return next(index_too_long(scene, tensor, index, axis), None) or out_of_range(tensor, axis, index, negative=False)
+    return next(_index_too_long(scene, tensor, index, axis), None) or out_of_range(tensor, axis, index, negative=False)
 
 
-def index_too_long(scene: Scene, tensor: Operand, index: Operand, along: int) -> Iterator[Cause]:
+def _index_too_long(scene: Scene, tensor: Operand, index: Operand, along: int) -> Iterator[Cause]:
     source = scene.tensor(2) if scene.call in SCATTERS else None
     for other, free in ((tensor, along), (source, None)):
         if other is None or len(other.shape) != len(index.shape):

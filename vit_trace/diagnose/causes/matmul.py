@@ -26,7 +26,7 @@ BIASED = {"addmm", "baddbmm", "addbmm"}
 """Products whose first tensor is added."""
 
 
-def last_axes_exchanged(question: Question) -> Iterator[Fix]:
+def _last_axes_exchanged(question: Question) -> Iterator[Fix]:
     """Exchanges the last two axes of one of two matrices."""
     scene = question.scene
     start = 1 if scene.call in BIASED else 0
@@ -39,7 +39,7 @@ def last_axes_exchanged(question: Question) -> Iterator[Fix]:
         yield from turned(scene, start, [method("transpose", -2, -1)])
 
 
-@finds(*PRODUCTS, edits=[last_axes_exchanged])
+@finds(*PRODUCTS, edits=[_last_axes_exchanged])
 def inner_sizes_differ(scene: Scene) -> Cause | None:
     """`a @ b`: a's last size against b's last but one, then the axes in front."""
     start = 1 if scene.call in BIASED else 0
@@ -58,10 +58,10 @@ def inner_sizes_differ(scene: Scene) -> Cause | None:
         one, two = side(first, -1), side(second, inner)
         text = f"{scene.call} of {shape_text(first.shape)} and {shape_text(second.shape)}: {one.size} is not {two.size}"
         return Cause(MATMUL, text, sides=(one, two))
-    return next(numbers_of_matrices_differ(scene, first, second), None)
+    return next(_numbers_of_matrices_differ(scene, first, second), None)
 
 
-def numbers_of_matrices_differ(scene: Scene, first: Operand, second: Operand) -> Iterator[Cause]:
+def _numbers_of_matrices_differ(scene: Scene, first: Operand, second: Operand) -> Iterator[Cause]:
     """The axes in front of the matrices, which are broadcast."""
     for back in range(3, min(len(first.shape), len(second.shape)) + 1):
         sizes = {first.shape[-back], second.shape[-back]}

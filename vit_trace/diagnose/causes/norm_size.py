@@ -19,7 +19,7 @@ from vit_trace.diagnose.dtypes import NORMS
 from vit_trace.diagnose.scene import Scene, Side, axes_text, axis_note, name_in_layer, side
 
 
-def normalised(scene: Scene) -> Operand | None:
+def _normalised(scene: Scene) -> Operand | None:
     """The input of the norm, also where torch refuses it before any function is called."""
     x = scene.tensor(0)
     if x is None and scene.stage is not None and scene.stage.inputs:
@@ -28,9 +28,9 @@ def normalised(scene: Scene) -> Operand | None:
     return x
 
 
-def resized_norm(question: Question) -> Iterator[Fix]:
+def _resized_norm(question: Question) -> Iterator[Fix]:
     """The norm in another size, unless its features are another axis of its input: then it is right as it is."""
-    x, sides = normalised(question.scene), question.cause.sides
+    x, sides = _normalised(question.scene), question.cause.sides
     if x is None or len(sides) != 2 or sides[1].size not in x.shape[1:]:
         yield from resized(question)
 
@@ -38,22 +38,22 @@ def resized_norm(question: Question) -> Iterator[Fix]:
 NORM_SIZE = CauseKind(
     "norm-size",
     __doc__,
-    usual(sizes=(grid_sizes, usual_channels), parameters=resized_norm, last=(swapped_axes, input_width)),
+    usual(sizes=(grid_sizes, usual_channels), parameters=_resized_norm, last=(swapped_axes, input_width)),
 )
 
 
 @finds(*NORMS, edits=[features_moved])
 def other_width_or_channels(scene: Scene) -> Cause | None:
     """layer_norm's last sizes, the channels of batch_norm and group_norm."""
-    x = normalised(scene)
+    x = _normalised(scene)
     if x is not None and not x.shape:
         return Cause(WRONG_RANK, f"{scene.layer} gets a single number, which has no axis to normalise", rank=1)
     if x is None:
         return None
-    return (other_width if scene.call in ("layer_norm", "rms_norm") else other_channels_normalised)(scene, x)
+    return (_other_width if scene.call in ("layer_norm", "rms_norm") else _other_channels_normalised)(scene, x)
 
 
-def other_width(scene: Scene, x: Operand) -> Cause | None:
+def _other_width(scene: Scene, x: Operand) -> Cause | None:
     """layer_norm and rms_norm: the sizes at the end."""
     wanted, name, layer = scene.sizes("normalized_shape"), name_in_layer(x), scene.layer
     given = x.shape[len(x.shape) - len(wanted) :]
@@ -65,7 +65,7 @@ def other_width(scene: Scene, x: Operand) -> Cause | None:
     return Cause(NORM_SIZE, text, axis_note(x, wanted[-1]), (side(x, -1, name), other))
 
 
-def other_channels_normalised(scene: Scene, x: Operand) -> Cause | None:
+def _other_channels_normalised(scene: Scene, x: Operand) -> Cause | None:
     """batch_norm, instance_norm and group_norm: one number per channel."""
     if len(x.shape) < 2:
         return None
@@ -87,7 +87,7 @@ def other_channels_normalised(scene: Scene, x: Operand) -> Cause | None:
 @finds()
 def other_axes_normalised(scene: Scene) -> Cause | None:
     """nn.BatchNorm2d and nn.InstanceNorm2d, which check the number of axes before they call a function."""
-    x, operation = normalised(scene), scene.stage.operation if scene.stage is not None else ""
+    x, operation = _normalised(scene), scene.stage.operation if scene.stage is not None else ""
     if x is None or not operation.startswith(("BatchNorm", "InstanceNorm")) or not operation[-2:-1].isdigit():
         return None
     space = int(operation[-2])

@@ -14,7 +14,7 @@ from vit_trace.diagnose.scene import Scene
 PERMUTE = CauseKind("permute", __doc__)
 
 
-def missing_axis_named(question: Question) -> Iterator[Fix]:
+def _missing_axis_named(question: Question) -> Iterator[Fix]:
     """Puts the missing axis in one of the two places of an axis that is named twice."""
     ndim, dims = len(question.scene.operands[0].shape), question.scene.sizes("dims")
     left = [axis for axis in range(ndim) if axis not in [one % ndim for one in dims]]
@@ -26,7 +26,7 @@ def missing_axis_named(question: Question) -> Iterator[Fix]:
             yield from call_changed(question.scene, text, {"dims": [*after]})
 
 
-@finds("permute", edits=[missing_axis_named])
+@finds("permute", edits=[_missing_axis_named])
 def repeated_axis(scene: Scene) -> Cause | None:
     """`x.permute(0, 3, 3, 1)`."""
     tensor, dims = scene.tensor(0), scene.sizes("dims")

@@ -36,14 +36,14 @@ WINDOW = CauseKind(
 )
 
 
-class Division(NamedTuple):
+class _Division(NamedTuple):
     """The number that does not fit, and a note that says so."""
 
     note: str
     divisor: int
 
 
-class Rearranged(NamedTuple):
+class _Rearranged(NamedTuple):
     """The part of a shape that changes, once the axes that stay are set aside: from axis `start` on."""
 
     start: int
@@ -57,7 +57,7 @@ def sizes_do_not_multiply(scene: Scene) -> Cause | None:
     tensor = scene.tensor(0)
     if tensor is None:
         return None
-    wanted, given = wanted_sizes(scene), tensor.shape
+    wanted, given = _wanted_sizes(scene), tensor.shape
     if scene.call == "unflatten":
         axis = scene.integer("[1]", "dim", default=0)
         sizes = scene.argument("[2]", "sizes")
@@ -67,17 +67,17 @@ def sizes_do_not_multiply(scene: Scene) -> Cause | None:
     if wanted and min(wanted) < -1:
         text = f"{scene.call} of {called(tensor)} {shape_text(given)} to {sizes_text(wanted)}: {min(wanted)} is not a "
         return Cause(RESHAPE, f"{text}valid size")
-    return undivided(scene, tensor, given, wanted) if wanted and not holds_as_many(given, wanted) else None
+    return _undivided(scene, tensor, given, wanted) if wanted and not _holds_as_many(given, wanted) else None
 
 
-def wanted_sizes(scene: Scene) -> Shape:
+def _wanted_sizes(scene: Scene) -> Shape:
     """The shape that a view or reshape asks for."""
     if scene.call in ("view_as", "reshape_as") and len(scene.operands) > 1:
         return scene.operands[1].shape
     return scene.sizes("shape", "size", "sizes")
 
 
-def holds_as_many(given: Sequence[int], wanted: Sequence[int]) -> bool:
+def _holds_as_many(given: Sequence[int], wanted: Sequence[int]) -> bool:
     """Whether a shape holds as many values as another; -1 stands for what is left."""
     fixed = prod(size for size in wanted if size != -1)
     if -1 in wanted:
@@ -85,21 +85,21 @@ def holds_as_many(given: Sequence[int], wanted: Sequence[int]) -> bool:
     return prod(given) == fixed
 
 
-def undivided(scene: Scene, tensor: Operand, given: Shape, wanted: Shape) -> Cause:
+def _undivided(scene: Scene, tensor: Operand, given: Shape, wanted: Shape) -> Cause:
     """The cause, told about the part of the shape that changes."""
-    start, have, want = rearranged(given, wanted)
+    start, have, want = _rearranged(given, wanted)
     fixed = [size for size in want if size != -1]
     relation = "is not a multiple of" if -1 in want else "is not"
     text = f"{scene.call} of {called(tensor)} {shape_text(tensor.shape)} to {sizes_text(wanted)}: "
-    text += f"{product_with_total(have)} {relation} {product_with_total(fixed)}"
-    culprit = divided_with_rest(scene, wanted, prod(have)) or misfit(scene, want, prod(have))
-    notes = (culprit.note,) if culprit else (*named_sizes(scene, want), *tokens_over(have, fixed))
+    text += f"{_product_with_total(have)} {relation} {_product_with_total(fixed)}"
+    culprit = _divided_with_rest(scene, wanted, prod(have)) or _misfit(scene, want, prod(have))
+    notes = (culprit.note,) if culprit else (*_named_sizes(scene, want), *_tokens_over(have, fixed))
     sides = () if scene.call == "unflatten" else tuple(side(tensor, start + place) for place in range(len(have)))
     divisor = culprit.divisor if culprit else (prod(fixed) if -1 in want else None)
-    return Cause(WINDOW if is_window(scene, want) else RESHAPE, text, notes, sides, divisor=divisor)
+    return Cause(WINDOW if _is_window(scene, want) else RESHAPE, text, notes, sides, divisor=divisor)
 
 
-def rearranged(given: Shape, wanted: Shape) -> Rearranged:
+def _rearranged(given: Shape, wanted: Shape) -> _Rearranged:
     start, stop = 0, 0
     while start < min(len(given), len(wanted)) and given[start] == wanted[start]:
         start += 1
@@ -107,11 +107,11 @@ def rearranged(given: Shape, wanted: Shape) -> Rearranged:
         stop += 1
     have, want = given[start : len(given) - stop], wanted[start : len(wanted) - stop]
     if not have or not want or not any(size != -1 for size in want):
-        return Rearranged(0, given, wanted)
-    return Rearranged(start, have, want)
+        return _Rearranged(0, given, wanted)
+    return _Rearranged(start, have, want)
 
 
-def tokens_over(have: Sequence[int], fixed: Sequence[int]) -> tuple[str, ...]:
+def _tokens_over(have: Sequence[int], fixed: Sequence[int]) -> tuple[str, ...]:
     """197 = 14·14 + 1: a class token that a grid has no place for."""
     grid = prod(fixed)
     for size in have if len(fixed) > 1 else ():
@@ -121,12 +121,12 @@ def tokens_over(have: Sequence[int], fixed: Sequence[int]) -> tuple[str, ...]:
     return ()
 
 
-def product_with_total(sizes: Sequence[int]) -> str:
+def _product_with_total(sizes: Sequence[int]) -> str:
     """2·5·153 = 1530"""
     return f"{product_text(sizes)} = {prod(sizes)}" if len(sizes) > 1 else str(prod(sizes))
 
 
-def divided_with_rest(scene: Scene, wanted: Sequence[int], have: int) -> Division | None:
+def _divided_with_rest(scene: Scene, wanted: Sequence[int], have: int) -> _Division | None:
     """A number of the frame that was divided with a remainder into a size asked for: 768 // 5 = 153."""
     numbers = {name: value for name, value in scene.whole_numbers.items() if value > 1}
     for name, value in numbers.items():
@@ -134,11 +134,11 @@ def divided_with_rest(scene: Scene, wanted: Sequence[int], have: int) -> Divisio
             quotient, rest = divmod(value, divisor)
             if rest and quotient > 1 and {divisor, quotient} <= set(wanted) and have % value == 0:
                 text = f"{name} = {value} is not a multiple of {other} = {divisor}: {value} // {divisor} = "
-                return Division(f"{text}{quotient}, {rest} left over", divisor)
+                return _Division(f"{text}{quotient}, {rest} left over", divisor)
     return None
 
 
-def misfit(scene: Scene, want: Sequence[int], have: int) -> Division | None:
+def _misfit(scene: Scene, want: Sequence[int], have: int) -> _Division | None:
     """A number of the frame that, with another value, would make the sizes fit: self.num_heads = 5 instead of 3."""
     if -1 in want or 0 in want:
         return None
@@ -147,11 +147,11 @@ def misfit(scene: Scene, want: Sequence[int], have: int) -> Division | None:
         if name.startswith("self.") and mentions(text, name) and value > 1 and value in want:
             fitting, rest = divmod(have * value, prod(want))
             if not rest and fitting > 0:
-                return Division(f"{name} = {value} would have to be {fitting} for the other sizes to fit", value)
+                return _Division(f"{name} = {value} would have to be {fitting} for the other sizes to fit", value)
     return None
 
 
-def named_sizes(scene: Scene, want: Sequence[int]) -> tuple[str, ...]:
+def _named_sizes(scene: Scene, want: Sequence[int]) -> tuple[str, ...]:
     """What the line calls the sizes that it asks for: with self.width = 7."""
     text = spoken_lines(scene)
     numbers = scene.whole_numbers.items()
@@ -159,7 +159,7 @@ def named_sizes(scene: Scene, want: Sequence[int]) -> tuple[str, ...]:
     return (f"with {', '.join(named)}",) if named else ()
 
 
-def is_window(scene: Scene, sizes: Sequence[int]) -> bool:
+def _is_window(scene: Scene, sizes: Sequence[int]) -> bool:
     """Whether one of the sizes is a window's: by the name of a number in the frame."""
     for name, value in scene.failure.values.items():
         held = value if isinstance(value, list) else [value]
@@ -176,16 +176,16 @@ VIEW = CauseKind(
 )
 
 
-def reshaped_instead(question: Question) -> Iterator[Fix]:
+def _reshaped_instead(question: Question) -> Iterator[Fix]:
     """reshape, which copies where it has to."""
     yield from call_changed(question.scene, "reshape instead of view", steps=[method("contiguous")])
 
 
-@finds("view", "view_as", "unsafe_view", edits=[reshaped_instead])
+@finds("view", "view_as", "unsafe_view", edits=[_reshaped_instead])
 def not_contiguous(scene: Scene) -> Cause | None:
     """`x.transpose(1, 2).view(2, -1)`."""
-    tensor, wanted = scene.tensor(0), wanted_sizes(scene)
-    if tensor is None or not wanted or min(wanted) < -1 or not holds_as_many(tensor.shape, wanted):
+    tensor, wanted = scene.tensor(0), _wanted_sizes(scene)
+    if tensor is None or not wanted or min(wanted) < -1 or not _holds_as_many(tensor.shape, wanted):
         return None
     text = f"view of {called(tensor)} {shape_text(tensor.shape)} to {sizes_text(wanted)}: the sizes would do, but "
     return Cause(VIEW, f"{text}after a transpose or permute the values are not contiguous, as view needs them")

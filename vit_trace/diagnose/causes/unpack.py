@@ -46,14 +46,14 @@ def other_number_of_values(scene: Scene) -> Cause | None:
     value, targets = str(scene.argument("value") or ""), str(scene.argument("targets") or "")
     whole = f"`{targets} = {value}`" if len(value) <= LONGEST and value else f"`{targets or 'an assignment'}`"
     return (
-        shape_unpacked(scene, value, whole)
-        or number_unpacked(scene, whole)
-        or parts_unpacked(scene, value, targets)
-        or values_unpacked(scene, value, whole)
+        _shape_unpacked(scene, value, whole)
+        or _number_unpacked(scene, whole)
+        or _parts_unpacked(scene, value, targets)
+        or _values_unpacked(scene, value, whole)
     )
 
 
-def shape_unpacked(scene: Scene, value: str, whole: str) -> Cause | None:
+def _shape_unpacked(scene: Scene, value: str, whole: str) -> Cause | None:
     """`b, c, h, w = x.shape`."""
     count, given = scene.integer("names", default=0), scene.argument("count")
     shaped = re.match(r"(.*)\.(?:shape|size\(\))(\[\d+:\])?$", value)
@@ -65,7 +65,7 @@ def shape_unpacked(scene: Scene, value: str, whole: str) -> Cause | None:
     return Cause(WRONG_RANK, text, rank=rank)
 
 
-def number_unpacked(scene: Scene, whole: str) -> Cause | None:
+def _number_unpacked(scene: Scene, whole: str) -> Cause | None:
     """`h, w = x.shape[1]`."""
     number = scene.argument("number")
     if number is None:
@@ -74,19 +74,19 @@ def number_unpacked(scene: Scene, whole: str) -> Cause | None:
     return Cause(UNPACK, f"{whole} needs {count} values, the right side is one number, {number}")
 
 
-def parts_unpacked(scene: Scene, value: str, targets: str) -> Cause | None:
+def _parts_unpacked(scene: Scene, value: str, targets: str) -> Cause | None:
     """`q, k, v = x.chunk(3)`."""
     count, given = scene.integer("names", default=0), scene.argument("count")
-    stage = stage_of_value(scene, str(scene.argument("source") or value))
+    stage = _stage_of_value(scene, str(scene.argument("source") or value))
     parts = len(stage.outputs) if stage is not None else 0
     if stage is None or not stage.inputs or parts == count or given not in (None, parts):
         return None
-    text = f"{stage.operation} of {shape_text(stage.inputs[0].shape)}{split_axis_text(stage)} gave {parts} "
+    text = f"{stage.operation} of {shape_text(stage.inputs[0].shape)}{_split_axis_text(stage)} gave {parts} "
     kind = CHUNK if stage.operation in SPLITS else UNPACK
     return Cause(kind, f"{text}part{'s' * (parts != 1)}, `{targets}` needs {count}")
 
 
-def values_unpacked(scene: Scene, value: str, whole: str) -> Cause:
+def _values_unpacked(scene: Scene, value: str, whole: str) -> Cause:
     """`h, w = self.grid`, `a, b = x`."""
     count, given = scene.integer("names", default=0), scene.argument("count")
     source = str(scene.argument("source") or value)
@@ -99,7 +99,7 @@ def values_unpacked(scene: Scene, value: str, whole: str) -> Cause:
     return Cause(UNPACK, f"{whole} needs {count} values, {name} has {given if type(given) is int else more}")
 
 
-def split_axis_text(stage: Stage) -> str:
+def _split_axis_text(stage: Stage) -> str:
     """ " along axis 1": the one that a chunk or split splits."""
     if stage.operation not in SPLITS or not stage.inputs or not stage.outputs:
         return ""
@@ -110,22 +110,22 @@ def split_axis_text(stage: Stage) -> str:
     return f" along axis {axes[0]}" if len(axes) == 1 else ""
 
 
-def stage_of_value(scene: Scene, value: str) -> Stage | None:
+def _stage_of_value(scene: Scene, value: str) -> Stage | None:
     """The last stage that gave an expression's value: its own call, or the one that a variable is named after."""
     span = scene.failure.span
-    text = normalised_source(value)
+    text = _normalised_source(value)
     for stage in reversed(scene.trace.stages):
         source = stage.source
         if source is None or stage.kind == "input":
             continue
         near = span is not None and source.file == span.file and 0 <= span.line - source.line <= NEAR
         named = stage.name.split("#")[0].rpartition(".")[2]
-        if near and (normalised_source(source.text) == text or named == value):
+        if near and (_normalised_source(source.text) == text or named == value):
             return stage
     return None
 
 
-def normalised_source(text: str) -> str:
+def _normalised_source(text: str) -> str:
     """An expression without spaces, its quotes all single."""
     return "".join(text.split()).replace('"', "'")
 
@@ -146,7 +146,7 @@ def missing_item(scene: Scene) -> Cause | None:
         rank = place + 1 if place >= 0 else -place
         text = f"`{value}[{place}]` needs {axes_text(rank)}, {tensor.name} {shape_text(tensor.shape)} has "
         return Cause(WRONG_RANK, text + str(len(tensor.shape)), rank=rank)
-    stage = stage_of_value(scene, value)
+    stage = _stage_of_value(scene, value)
     if stage is not None and stage.inputs and not -len(stage.outputs) <= place < len(stage.outputs):
         given, parts = shape_text(stage.inputs[0].shape), len(stage.outputs)
         text = f"{stage.operation} of {given} gave {parts} part{'s' * (parts != 1)}, index {place} is out of range"

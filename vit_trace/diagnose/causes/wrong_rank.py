@@ -38,14 +38,14 @@ def missing_axis(scene: Scene) -> Cause | None:
     if tensor is None:
         return None
     limit = max(len(tensor.shape) + (scene.call == "unsqueeze"), 1)
-    axis = next((axis for axis in named_axes(scene) if not -limit <= axis < limit), None)
+    axis = next((axis for axis in _named_axes(scene) if not -limit <= axis < limit), None)
     if axis is None:
         return None
     text = f"{scene.call} over axis {axis}, but {called(tensor)} {shape_text(tensor.shape)} has "
     return Cause(WRONG_RANK, text + axes_text(len(tensor.shape)), rank=axis + 1 if axis >= 0 else -axis)
 
 
-def named_axes(scene: Scene) -> list[int]:
+def _named_axes(scene: Scene) -> list[int]:
     """The axes that the call names."""
     if scene.call in REORDERS:
         return [*scene.sizes("dims"), *(scene.integer(f"dim{place}", default=0) for place in (0, 1))]

@@ -22,14 +22,14 @@ LONGEST = 40
 """Characters of an expression that a suggestion repeats; a longer one is not repeated."""
 
 
-class LayerSizes(NamedTuple):
+class _LayerSizes(NamedTuple):
     """The shape that a layer got, and the size that it wants somewhere in it."""
 
     shape: Shape
     wanted: int
 
 
-def layer_sizes(question: Question) -> LayerSizes | None:
+def layer_sizes(question: Question) -> _LayerSizes | None:
     """What a layer got and wants; None where it got the model's own input, whose layout is tried elsewhere."""
     first, sides = question.scene.tensor(0), question.cause.sides
     if first is None or len(sides) != 2 or first.parameter:
@@ -37,7 +37,7 @@ def layer_sizes(question: Question) -> LayerSizes | None:
     given = (spec.shape for stage in question.scene.inputs for spec in stage.outputs)
     if any(sorted(shape) == sorted(first.shape) for shape in given):
         return None
-    return LayerSizes(first.shape, sides[1].size)
+    return _LayerSizes(first.shape, sides[1].size)
 
 
 def features_moved(question: Question) -> Iterator[Fix]:
@@ -60,10 +60,10 @@ def turned(scene: Scene, place: int, steps: list[Method]) -> Iterator[Fix]:
     """Calls methods on one tensor of the call; for a layer, then also on those of its namesakes in other blocks."""
     operand = scene.operands[place]
     methods = "".join(f".{step}" for step in steps)
-    name = expression(operand)
+    name = _expression(operand)
     stage = scene.stage
     if place == 0 and stage is not None and stage.kind == "module" and stage.module:
-        given = handed_over(scene)
+        given = _handed_over(scene)
         text = f"{given}{methods} instead of {given}" if given else f"{methods} on the input of {stage.module}"
         yield LayerInput(text, (stage.module,), tuple(steps))
         if others := other_blocks(scene, stage.module):
@@ -73,7 +73,7 @@ def turned(scene: Scene, place: int, steps: list[Method]) -> Iterator[Fix]:
     yield from call_changed(scene, text, operand=place, steps=steps)
 
 
-def handed_over(scene: Scene) -> str:
+def _handed_over(scene: Scene) -> str:
     """What a layer is called with, as written, where the failing expression is that call: t for self.proj(t)."""
     span, stage = scene.failure.span, scene.stage
     if span is None or stage is None or "\n" in span.text:
@@ -102,7 +102,7 @@ def call_changed(
         yield CallChange(text, scene.failure.call, scene.failure.span, arguments or {}, operand, tuple(steps))
 
 
-def expression(operand: Operand) -> str:
+def _expression(operand: Operand) -> str:
     """The operand as written, if it is short and can be called a method of; else ""."""
     if operand.span is None and operand.parameter:
         return operand.parameter

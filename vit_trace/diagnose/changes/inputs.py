@@ -40,7 +40,7 @@ def first_input(scene: Scene) -> Shape:
     return next((spec.shape for stage in scene.inputs for spec in stage.outputs), ())
 
 
-def dtype_of_input(scene: Scene) -> str:
+def _dtype_of_input(scene: Scene) -> str:
     return next((spec.dtype for stage in scene.inputs for spec in stage.outputs), "float32")
 
 
@@ -50,7 +50,7 @@ def conversions(question: Question) -> Iterator[Fix]:
     held = [operand.dtype for operand in scene.operands if operand.parameter]
     held = held or [parameter.dtype for parameter in scene.trace.parameters]
     held = ["int64"] if scene.call == "embedding" else held
-    given = dtype_of_input(scene)
+    given = _dtype_of_input(scene)
     for dtype in dict.fromkeys(held):
         if dtype != given:
             yield InputChange(f"the input as {dtype}: x.to(torch.{dtype})", dtype=dtype)
@@ -65,30 +65,30 @@ def layouts(question: Question) -> Iterator[Fix]:
     if expected is not None:
         in_doubt = len(expected) != len(shape)
     if in_doubt or question.scene.call not in ("", "subscript"):
-        yield from layouts_from(question, in_doubt)
+        yield from _layouts_from(question, in_doubt)
 
 
 def layouts_of_expected_axes(question: Question) -> Iterator[Fix]:
     """The same, but only where the model expects another number of axes: the cause is not one of shapes."""
     shape, expected = first_input(question.scene), question.case.expected
     if expected is not None and len(expected) != len(shape):
-        yield from layouts_from(question, in_doubt=True)
+        yield from _layouts_from(question, in_doubt=True)
 
 
-def layouts_from(question: Question, in_doubt: bool) -> Iterator[Fix]:
+def _layouts_from(question: Question, in_doubt: bool) -> Iterator[Fix]:
     """Other layouts, those with another number of axes only where that is `in_doubt`."""
     scene, case = question.scene, question.case
     shape, expected = first_input(scene), case.expected
-    if expected is not None and len(expected) == len(shape) and plausible(shape, expected):
+    if expected is not None and len(expected) == len(shape) and _plausible(shape, expected):
         return
-    for words, steps in layout_steps(shape, expected):
+    for words, steps in _layout_steps(shape, expected):
         moved = shape_after(shape, steps)
         if len(moved) != len(shape) and not in_doubt:
             continue
         text = f"{words}: x.{'.'.join(map(str, steps))}"
         yield InputChange(text, steps)
         held = next((one.dtype for one in scene.trace.parameters), "float32")
-        if dtype_of_input(scene) in WHOLE:  # images as they are read from a file
+        if _dtype_of_input(scene) in WHOLE:  # images as they are read from a file
             yield InputChange(f"{text}.to(torch.{held})", steps, dtype=held)
         for name, value in built_for(moved, case).items() if len(moved) == 4 else ():
             yield InputChange(f"{text} and {case.words(name, value)}", steps, settings={name: value})
@@ -99,7 +99,7 @@ def unbatched(shape: Sequence[int]) -> bool:
     return (shape[0] in CHANNEL_COUNTS and min(shape[1:]) > 4) or (shape[2] in CHANNEL_COUNTS and min(shape[:2]) > 4)
 
 
-def plausible(shape: Sequence[int], expected: Sequence[int]) -> bool:
+def _plausible(shape: Sequence[int], expected: Sequence[int]) -> bool:
     """Whether the channels of an input are where the model expects them."""
     return len(shape) != 4 or shape[1] == expected[1] or expected[1] not in (shape[0], shape[-1])
 
@@ -121,7 +121,7 @@ def built_for(shape: Shape, case: Case) -> dict[str, Value]:
     return changes
 
 
-def layout_steps(shape: Shape, expected: Shape | None) -> Iterator[tuple[str, tuple[Method, ...]]]:
+def _layout_steps(shape: Shape, expected: Shape | None) -> Iterator[tuple[str, tuple[Method, ...]]]:
     """(what the methods do, methods to call on the input)"""
     channels = {expected[1]} if expected is not None and len(expected) == 4 else set(CHANNEL_COUNTS)
     if len(shape) == 4 and shape[-1] in channels and shape[1] not in channels:
@@ -169,9 +169,9 @@ def expected_input(question: Question) -> Iterator[Fix]:
     if len(expected) == len(shape) == 4:
         yield from image_of(shape, expected[1], *expected[2:])
     elif len(expected) == len(shape) and shape:
-        yield from resized_to(shape, (shape[0], *expected[1:]))
+        yield from _resized_to(shape, (shape[0], *expected[1:]))
     elif len(expected) == 5:
-        yield from resized_to(shape, expected)
+        yield from _resized_to(shape, expected)
 
 
 def image_of(shape: Shape, channels: int, *size: int) -> Iterator[Fix]:
@@ -191,7 +191,7 @@ def images_of(question: Question, sizes: Iterable[tuple[int, int]]) -> Iterator[
         yield from image_of(shape, shape[1], height, width)
 
 
-def resized_to(shape: Shape, wanted: Shape) -> Iterator[Fix]:
+def _resized_to(shape: Shape, wanted: Shape) -> Iterator[Fix]:
     """The input in another shape; nothing where it has that shape."""
     if wanted != shape:
         yield InputChange.sized(wanted)
@@ -208,22 +208,22 @@ def input_width(question: Question) -> Iterator[Fix]:
     """Tokens with as many features as the layer was built for."""
     shape, sides = first_input(question.scene), question.cause.sides
     if question.case.expected is None and len(shape) != 4 and len(sides) == 2 and shape[-1:] == (sides[0].size,):
-        yield from resized_to(shape, (*shape[:-1], sides[1].size))
+        yield from _resized_to(shape, (*shape[:-1], sides[1].size))
 
 
 def grid_sizes(question: Question) -> Iterator[Fix]:
     """If one of the token counts is a grid of this input: images whose grid gives the other count."""
-    yield from images_of(question, grids_with(question, [side.size for side in question.cause.sides]))
+    yield from images_of(question, _grids_with(question, [side.size for side in question.cause.sides]))
 
 
 def position_grid_sizes(question: Question) -> Iterator[Fix]:
     """The same, where only a table of positions says how many patches there should be."""
     held = {made.size for made in question.producers if made.parameter}
     wanted = [side.size for side in question.cause.sides if side.size in held]
-    yield from images_of(question, grids_with(question, wanted))
+    yield from images_of(question, _grids_with(question, wanted))
 
 
-def grids_with(question: Question, wanted: Sequence[int]) -> Iterator[tuple[int, int]]:
+def _grids_with(question: Question, wanted: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Sizes of images whose grids have one of the counts of tokens."""
     shape, stages = first_input(question.scene), question.scene.trace.stages
     if len(shape) != 4:
@@ -245,16 +245,16 @@ def grids_with(question: Question, wanted: Sequence[int]) -> Iterator[tuple[int,
 
 def multiples_of_divisor(question: Question) -> Iterator[Fix]:
     """The nearest multiples of what has to divide the image size, then the usual sizes."""
-    yield from images_of(question, multiples_around(question, [question.cause.divisor or 0]))
+    yield from images_of(question, _multiples_around(question, [question.cause.divisor or 0]))
 
 
 def multiples_of_frame(question: Question) -> Iterator[Fix]:
     """The same, also for the small numbers of the failing frame."""
     small = [value for value in question.scene.whole_numbers.values() if 1 < value <= LARGEST_DIVISOR]
-    yield from images_of(question, multiples_around(question, [question.cause.divisor or 0, *small]))
+    yield from images_of(question, _multiples_around(question, [question.cause.divisor or 0, *small]))
 
 
-def multiples_around(question: Question, numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+def _multiples_around(question: Question, numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Sizes of images that are multiples of numbers, alone and times the patch, the nearest first; then usual ones."""
     shape, parameters = first_input(question.scene), question.scene.trace.parameters
     if len(shape) != 4:
@@ -262,12 +262,14 @@ def multiples_around(question: Question, numbers: Sequence[int]) -> Iterator[tup
     kernels = [one.shape[-1] for one in parameters if len(one.shape) == 4 and one.shape[-1]][:1]
     steps = [number * kernel for number in numbers if number > 1 for kernel in (1, *kernels)]
     down, across = shape[2:]
-    found = {(rounded(down, step, up), rounded(across, step, up)) for step in (*steps, *ROOT_DIVISORS) for up in (0, 1)}
+    found = {
+        (_rounded(down, step, up), _rounded(across, step, up)) for step in (*steps, *ROOT_DIVISORS) for up in (0, 1)
+    }
     yield from sorted(found, key=lambda one: (abs(one[0] - down) + abs(one[1] - across), one))
     for size in sorted(USUAL, key=lambda size: abs(size - shape[2])):
         yield size, size
 
 
-def rounded(size: int, step: int, up: int) -> int:
+def _rounded(size: int, step: int, up: int) -> int:
     """The multiple of a step next to a size, below or above; at least one step."""
     return max(size // step + (up and size % step > 0), 1) * step

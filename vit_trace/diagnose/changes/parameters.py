@@ -24,7 +24,7 @@ def resized(question: Question) -> Iterator[ParameterResize]:
     if len(question.cause.sides) != 2:
         return
     first, second = question.cause.sides
-    options = [*options_of(scene, first, second.size, producers), *options_of(scene, second, first.size, producers)]
+    options = [*_options_of(scene, first, second.size, producers), *_options_of(scene, second, first.size, producers)]
     options.sort(key=lambda option: option[0])
     for _, change in options:
         yield change
@@ -71,7 +71,7 @@ def sizes(change: ParameterResize, scene: Scene) -> set[tuple[int, int]]:
     return found
 
 
-def options_of(
+def _options_of(
     scene: Scene, side: Side, size: int, producers: Sequence[Producer]
 ) -> Iterator[tuple[int, ParameterResize]]:
     """(how odd it is, change) for the parameter that one side is, or that made it."""
@@ -80,40 +80,40 @@ def options_of(
         held = scene.parameters.get(operand.parameter)
         turned = held is not None and held.shape != operand.shape and sorted(held.shape) == sorted(operand.shape)
         if held is not None and (len(held.shape) != len(operand.shape) or turned):
-            yield from made_by_parameter(scene, operand.parameter, side.size, size)
+            yield from _made_by_parameter(scene, operand.parameter, side.size, size)
             return
         cut = held is not None and held.shape != operand.shape
         if held is None or len(held.shape) <= side.axis or (cut and held.shape[side.axis] != side.size):
             return
-        yield option(scene, held, side.axis, size)
+        yield _option(scene, held, side.axis, size)
         return
     for made in producers:
         if made.operand != side.name or made.size != side.size:
             continue
         if made.stage is None:
-            yield from made_by_parameter(scene, made.name, made.size, size)
+            yield from _made_by_parameter(scene, made.name, made.size, size)
             continue
         stage = scene.trace.stages[made.stage]
         weight = scene.parameters.get(f"{stage.module}.weight" if stage.module else "weight")
         if stage.kind == "module" and weight is not None and weight.shape and weight.shape[0] == side.size:
-            yield option(scene, weight, 0, size)
+            yield _option(scene, weight, 0, size)
 
 
-def made_by_parameter(scene: Scene, name: str, old: int, size: int) -> Iterator[tuple[int, ParameterResize]]:
+def _made_by_parameter(scene: Scene, name: str, old: int, size: int) -> Iterator[tuple[int, ParameterResize]]:
     """A parameter that was repeated or turned on the way: the only axis of it that has the size."""
     held = scene.parameters.get(name)
     axes = [axis for axis, length in enumerate(held.shape) if length == old] if held is not None else []
     if held is not None and len(axes) == 1:
-        yield option(scene, held, axes[0], size)
+        yield _option(scene, held, axes[0], size)
 
 
-def option(scene: Scene, held: Parameter, axis: int, size: int) -> tuple[int, ParameterResize]:
+def _option(scene: Scene, held: Parameter, axis: int, size: int) -> tuple[int, ParameterResize]:
     """(how odd it is, the parameter with another size on an axis)"""
     shape = (*held.shape[:axis], size, *held.shape[axis + 1 :])
-    return rank(scene, held.name, axis, size), parameter_change(scene, held.name, axis, shape)
+    return _rank(scene, held.name, axis, size), _parameter_change(scene, held.name, axis, shape)
 
 
-def rank(scene: Scene, name: str, axis: int, size: int) -> int:
+def _rank(scene: Scene, name: str, axis: int, size: int) -> int:
     """0 where the siblings have the new size, 1 where there are none, 2 where they have the old one."""
     others = siblings(scene.parameters, name, axis)
     if others is None or others.common is None:
@@ -121,47 +121,47 @@ def rank(scene: Scene, name: str, axis: int, size: int) -> int:
     return 0 if others.common == size else 2
 
 
-def parameter_change(scene: Scene, name: str, axis: int, shape: Shape) -> ParameterResize:
+def _parameter_change(scene: Scene, name: str, axis: int, shape: Shape) -> ParameterResize:
     """One parameter in another size, and the others of its module that have to follow."""
     path, _, attribute = name.rpartition(".")
     if attribute == "in_proj_weight":
-        return attention_change(scene, path, shape[axis])
+        return _attention_change(scene, path, shape[axis])
     old = scene.parameters[name].shape[axis]
     if attribute in ("weight", "bias") and path:
-        layer = layer_at(scene, path)
+        layer = _layer_at(scene, path)
         shapes = {name: shape}
         if axis == 0 and not layer.startswith("ConvTranspose"):
-            shapes |= same_rows(scene, path, old, shape[0])
+            shapes |= _same_rows(scene, path, old, shape[0])
             if layer.startswith("BatchNorm"):
                 shapes |= {f"{path}.running_{name}": shape[:1] for name in ("mean", "var")}
         word = size_attribute(layer, axis)
         text = f"{path} with {word} {shape[axis]}" if word else f"{name} as {shape_text(shape)}"
         return ParameterResize(text, shapes=shapes)
     text = f"{name} as {shape_text(shape)}"
-    if "pos" in name and axis == max(len(shape) - 2, 0) and both_grids(old, shape[axis]):
-        text = f"{name} interpolated from {grid_text(old)} to {grid_text(shape[axis])}"
+    if "pos" in name and axis == max(len(shape) - 2, 0) and _both_grids(old, shape[axis]):
+        text = f"{name} interpolated from {_grid_text(old)} to {_grid_text(shape[axis])}"
     return ParameterResize(text, shapes={name: shape})
 
 
-def layer_at(scene: Scene, path: str) -> str:
+def _layer_at(scene: Scene, path: str) -> str:
     """The class of the module at a path; "" where it was not called."""
     layers = (stage for stage in scene.trace.stages if stage.kind == "module" and stage.module == path)
     return next((stage.operation for stage in layers), "")
 
 
-def same_rows(scene: Scene, path: str, old: int, rows: int) -> dict[str, Shape]:
+def _same_rows(scene: Scene, path: str, old: int, rows: int) -> dict[str, Shape]:
     """The weight and the bias of a module with another number of rows."""
     held = (scene.parameters.get(f"{path}.{name}") for name in ("weight", "bias"))
     return {one.name: (rows, *one.shape[1:]) for one in held if one is not None and one.shape[:1] == (old,)}
 
 
-def both_grids(one: int, two: int) -> bool:
+def _both_grids(one: int, two: int) -> bool:
     """Whether two numbers of positions are square grids, with as many tokens beside them."""
     pairs = [(one - more, two - more) for more in range(min(6, one, two))]
     return any(isqrt(first) ** 2 == first > 1 and isqrt(second) ** 2 == second > 1 for first, second in pairs)
 
 
-def attention_change(scene: Scene, path: str, width: int) -> ParameterResize:
+def _attention_change(scene: Scene, path: str, width: int) -> ParameterResize:
     """nn.MultiheadAttention of another width, with as many heads."""
     shapes = {"in_proj_weight": (3 * width, width), "in_proj_bias": (3 * width,)}
     shapes |= {"out_proj.weight": (width, width), "out_proj.bias": (width,)}
@@ -172,5 +172,5 @@ def attention_change(scene: Scene, path: str, width: int) -> ParameterResize:
     return ParameterResize(f"{path} with embed_dim {width}", attributes, held)
 
 
-def grid_text(count: int) -> str:
+def _grid_text(count: int) -> str:
     return f"{count} position{'s' * (count != 1)}"

@@ -100,12 +100,12 @@ class InputChange(Fix):
         return {name: value for name, value in parts.items() if value}
 
     def to_inputs(self, given: Inputs) -> Inputs:
-        return change_first(given, self.turned)
+        return _change_first(given, self.turned)
 
     def turned(self, tensor: Tensor) -> Tensor:
         import torch
 
-        tensor = turn(tensor, self.steps)
+        tensor = _turn(tensor, self.steps)
         if self.shape is not None:
             tensor = torch.empty(self.shape, dtype=tensor.dtype, device=tensor.device)
         return tensor.to(getattr(torch, self.dtype)) if self.dtype else tensor
@@ -161,7 +161,7 @@ class ParameterResize(AttributeChange):
 
     def to_model(self, model: nn.Module) -> None:
         for name, shape in self.shapes.items():
-            resize(model, name, shape)
+            _resize(model, name, shape)
         super().to_model(model)
 
 
@@ -182,7 +182,7 @@ class LayerInput(Fix):
         with ExitStack() as stack:
             for path in self.modules:
                 hook = model.get_submodule(path).register_forward_pre_hook(
-                    lambda _, args: (turn(args[0], self.steps), *args[1:])
+                    lambda _, args: (_turn(args[0], self.steps), *args[1:])
                 )
                 stack.callback(hook.remove)
             yield
@@ -217,17 +217,17 @@ class CallChange(Fix):
         args, kwargs = given
         if self.arguments:
             return args[:1], {**kwargs, **self.arguments}
-        return change_first(given, lambda tensor: turn(tensor, self.steps), self.operand)
+        return _change_first(given, lambda tensor: _turn(tensor, self.steps), self.operand)
 
 
-def turn(tensor: Tensor, steps: Iterable[Method]) -> Tensor:
+def _turn(tensor: Tensor, steps: Iterable[Method]) -> Tensor:
     """The tensor after methods with their arguments."""
     for step in steps:
         tensor = getattr(tensor, step.name)(*step.numbers)
     return tensor
 
 
-def change_first(given: Inputs, change: Callable[[Tensor], Tensor], place: int = 0) -> Inputs:
+def _change_first(given: Inputs, change: Callable[[Tensor], Tensor], place: int = 0) -> Inputs:
     """The arguments with one tensor changed: the one that stands at a place among the tensors."""
     from torch import Tensor
     from torch.utils._pytree import tree_flatten, tree_unflatten
@@ -246,7 +246,7 @@ def size_attribute(layer: str, axis: int) -> str:
     return names[axis] if axis < len(names) else ""
 
 
-def resize(model: nn.Module, name: str, shape: Shape) -> None:
+def _resize(model: nn.Module, name: str, shape: Shape) -> None:
     """Give a parameter or buffer another shape, and its module the attributes that hold its sizes."""
     import torch
     from torch import nn

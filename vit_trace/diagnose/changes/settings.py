@@ -38,10 +38,10 @@ def dividing_numbers(question: Question) -> Iterator[Fix]:
     for name, number in scene.whole_numbers.items():
         if name.startswith("self.") and number == divisor:
             for value in near:
-                yield from in_all_blocks(scene, module, {name: value} | derived(scene, sizes, name, value))
+                yield from _in_all_blocks(scene, module, {name: value} | _derived(scene, sizes, name, value))
 
 
-def derived(scene: Scene, sizes: set[int], name: str, value: int) -> dict[str, Value]:
+def _derived(scene: Scene, sizes: set[int], name: str, value: int) -> dict[str, Value]:
     """Attributes that follow from another one and its new value: head_dim from num_heads."""
     found: dict[str, Value] = {}
     divisor = scene.whole_numbers[name]
@@ -52,7 +52,7 @@ def derived(scene: Scene, sizes: set[int], name: str, value: int) -> dict[str, V
     return found
 
 
-def in_all_blocks(scene: Scene, module: str, changed: Mapping[str, Value]) -> Iterator[Fix]:
+def _in_all_blocks(scene: Scene, module: str, changed: Mapping[str, Value]) -> Iterator[Fix]:
     """Attributes of one module, by their names in its code (self.heads); then also of its namesakes in other blocks."""
     paths = {name.replace("self", module, 1).removeprefix("."): value for name, value in changed.items()}
     text = ", ".join(f"{path} = {value}" for path, value in paths.items())

@@ -11,7 +11,7 @@ from vit_trace.diagnose.changes.records import Fix
 from vit_trace.diagnose.changes.settings import dividing_numbers, matching_hyperparameters
 
 
-def line_edits(question: Question) -> Iterator[Fix]:
+def _line_edits(question: Question) -> Iterator[Fix]:
     """The edits of the failing line that the finder was registered with."""
     for edit in question.cause.edits:
         yield from edit(question)
@@ -31,4 +31,4 @@ def usual(
         parameters: parameters in another size.
         last: what is tried where nothing else worked.
     """
-    return (layout, matching_hyperparameters, line_edits, dividing_numbers, expected_input, *sizes, parameters, *last)
+    return (layout, matching_hyperparameters, _line_edits, dividing_numbers, expected_input, *sizes, parameters, *last)

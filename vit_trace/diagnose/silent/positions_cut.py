@@ -17,7 +17,7 @@ EXTRA = range(6)
 """How many tokens there can be besides the patches: class token, distillation token, registers."""
 
 
-class Cut(NamedTuple):
+class _Cut(NamedTuple):
     """A position embedding of `have` positions, made for `side` × `side` patches, cut to `want` for another `grid`."""
 
     parameter: Parameter
@@ -40,7 +40,7 @@ def positions_cut(trace: Trace, _: MakeCase) -> Iterator[Mistake]:
                 yield _mistake(trace, stage, cut)
 
 
-def _cut_by(trace: Trace, stage: Stage) -> Cut | None:
+def _cut_by(trace: Trace, stage: Stage) -> _Cut | None:
     """The position embedding that a stage cuts to a smaller grid."""
     parameter = _embedding(trace, stage)
     lengths = _lengths(parameter.shape, stage.outputs[0].shape) if parameter is not None else None
@@ -52,7 +52,7 @@ def _cut_by(trace: Trace, stage: Stage) -> Cut | None:
         side = isqrt(max(have - extra, 0))
         grid = next((grid for grid in grids if prod(grid) == want - extra), None)
         if grid is not None and side * side == have - extra and side > 1:
-            return Cut(parameter, have, want, side, grid)
+            return _Cut(parameter, have, want, side, grid)
     return None
 
 
@@ -97,7 +97,7 @@ def _is_grid(image: tuple[int, ...], made: tuple[int, ...]) -> bool:
     return made[0] == image[0] and made[2] < image[2] and image[2] * made[3] == image[3] * made[2]
 
 
-def _mistake(trace: Trace, stage: Stage, cut: Cut) -> Mistake:
+def _mistake(trace: Trace, stage: Stage, cut: _Cut) -> Mistake:
     down, across = cut.grid
     grid = f"{cut.side}×{cut.side}"
     message = f"{cut.parameter.name} was made for another grid: {cut.want} of {cut.have} positions are used, "
@@ -106,7 +106,7 @@ def _mistake(trace: Trace, stage: Stage, cut: Cut) -> Mistake:
     return Mistake(message, stage.source, (note,), tuple(_remedies(trace, cut)))
 
 
-def _remedies(trace: Trace, cut: Cut) -> Iterator[Fix]:
+def _remedies(trace: Trace, cut: _Cut) -> Iterator[Fix]:
     """The model built for this image; an image of the size that the embedding was made for."""
     shape = next((image.shape for image in images(trace)), None)
     if shape is None:

@@ -39,11 +39,11 @@ class Built:
     model: nn.Module
     construction: tuple[Construction, ...]
     call: Call | None
-    rung: BuildRung
+    rung: _BuildRung
 
 
 @dataclass(frozen=True)
-class BuildRung:
+class _BuildRung:
     """One way to build a model: on a device, under a mode, and then perhaps moved to meta.
 
     `mode` takes whether shape rules may answer.
@@ -93,38 +93,38 @@ class Handled(TorchFunctionMode):
         return self.handle(func, args, kwargs or {})
 
 
-def by_rule(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _by_rule(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Answers initialisers and factories by shape rule; everything else goes to torch."""
     out = answer(func, args, kwargs)
     return func(*args, **kwargs) if out is NotImplemented else out
 
 
-def with_values(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _with_values(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Makes tensors whose values constructors read on CPU."""
     if func in VALUED and kwargs.get("device") is None:
         kwargs = {**kwargs, "device": "cpu"}
     return func(*args, **kwargs)
 
 
-def uninitialised(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _uninitialised(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Leaves parameters as they were allocated: memory that nobody writes to is never taken."""
     target = args[0] if args else kwargs.get("tensor")
     fills = getattr(func, "__module__", None) == "torch.nn.init" or getattr(func, "__name__", "") in FILLS
     return target if fills and isinstance(target, nn.Parameter) else func(*args, **kwargs)
 
 
-ON_META = BuildRung("on meta", "meta", lambda rules: Handled(by_rule) if rules else nullcontext(), moves=False)
-WITH_VALUES = BuildRung(
-    "on meta, with linspace, arange and the like on CPU", "meta", lambda _: Handled(with_values), moves=True
+ON_META = _BuildRung("on meta", "meta", lambda rules: Handled(_by_rule) if rules else nullcontext(), moves=False)
+WITH_VALUES = _BuildRung(
+    "on meta, with linspace, arange and the like on CPU", "meta", lambda _: Handled(_with_values), moves=True
 )
-MOVED = BuildRung(
-    "on CPU without initialising, then moved to meta", "cpu", lambda _: Handled(uninitialised), moves=True
+MOVED = _BuildRung(
+    "on CPU without initialising, then moved to meta", "cpu", lambda _: Handled(_uninitialised), moves=True
 )
 BUILD_RUNGS = (ON_META, WITH_VALUES, MOVED)
 """Ways to build a model without memory, from the quickest to the one that every constructor can take."""
 
-UNINITIALISED = BuildRung("on CPU without initialising", "cpu", lambda _: Handled(uninitialised), moves=False)
-INITIALISED = BuildRung("on CPU", "cpu", lambda _: nullcontext(), moves=False)
+UNINITIALISED = _BuildRung("on CPU without initialising", "cpu", lambda _: Handled(_uninitialised), moves=False)
+INITIALISED = _BuildRung("on CPU", "cpu", lambda _: nullcontext(), moves=False)
 
 
 def move_to_meta(model: nn.Module, keep_integers: bool = False) -> None:

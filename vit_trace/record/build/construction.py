@@ -18,7 +18,7 @@ from vit_trace.record.source import frames
 from vit_trace.record.source.lines import current
 
 
-class Seen(NamedTuple):
+class _Seen(NamedTuple):
     """A quantity of one constructor, with the module under construction."""
 
     module: nn.Module
@@ -55,7 +55,7 @@ class Watch:
     """
 
     def __init__(self) -> None:
-        self.seen: list[Seen] = []
+        self.seen: list[_Seen] = []
         self.calls: dict[int, tuple[nn.Module, Call]] = {}
         self.depth = 0
         self.lines = current()
@@ -79,7 +79,7 @@ class Watch:
         if code.co_name != "__init__" or frames.owner(code.co_filename) != frames.OWN:
             return inner
         frame.f_trace_lines = inner is not None
-        if self.depth == 0 and (call := call_of(frame)) is not None:
+        if self.depth == 0 and (call := _call_of(frame)) is not None:
             self.calls.setdefault(id(call[0]), call)
         self.depth += 1
         if inner is None:
@@ -95,7 +95,7 @@ class Watch:
     def on_return(self, frame: FrameType, event: str, argument: Any) -> Any:
         if event == "return":
             self.depth -= 1
-            self.seen += quantities(frame)
+            self.seen += _quantities(frame)
         return self.on_return
 
     def call(self, model: nn.Module) -> Call | None:
@@ -114,7 +114,7 @@ class Watch:
         return tuple(record for path in paths.values() for record in found.get(path, []))
 
 
-def call_of(frame: FrameType) -> tuple[nn.Module, Call] | None:
+def _call_of(frame: FrameType) -> tuple[nn.Module, Call] | None:
     """(module, arguments) of the `__init__` that `frame` begins; None where it makes no module."""
     code, values, names = frame.f_code, frame.f_locals, frame.f_code.co_varnames
     count = code.co_argcount + code.co_kwonlyargcount
@@ -128,26 +128,26 @@ def call_of(frame: FrameType) -> tuple[nn.Module, Call] | None:
     return module, Call(type(module), named, positional, more)
 
 
-def quantities(frame: FrameType) -> Iterator[Seen]:
+def _quantities(frame: FrameType) -> Iterator[_Seen]:
     """Numbers that an `__init__` computed: local variables that are no arguments, then public attributes it set."""
     code, values = frame.f_code, frame.f_locals
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     module = values.get(names[0]) if names else None
     if not isinstance(module, nn.Module) or "_modules" not in module.__dict__:
         return
-    variables, attributes = stores(code.co_filename, code)
-    known = {name: value for name in names[1:] if is_quantity(value := values.get(name))}
+    variables, attributes = _stores(code.co_filename, code)
+    known = {name: value for name in names[1:] if _is_quantity(value := values.get(name))}
     for held, sources in ((values, variables), (vars(module), attributes)):
         for name, source in sources.items():
             value, before = held.get(name), known.get(name)
             same = type(value) is type(before) and value == before  # 1 is not 1.0 here
-            if is_quantity(value) and not name.startswith("_") and not same:
+            if _is_quantity(value) and not name.startswith("_") and not same:
                 if held is values:
                     known[name] = value
-                yield Seen(module, name, value, source)
+                yield _Seen(module, name, value, source)
 
 
-def is_quantity(value: object) -> TypeGuard[Number | tuple[int, ...]]:
+def _is_quantity(value: object) -> TypeGuard[Number | tuple[int, ...]]:
     """A number or a tuple of sizes; a bool is neither."""
     if isinstance(value, tuple):
         return 0 < len(value) <= 4 and all(type(item) is int for item in value)
@@ -155,10 +155,10 @@ def is_quantity(value: object) -> TypeGuard[Number | tuple[int, ...]]:
 
 
 @cache
-def stores(filename: str, code: CodeType) -> tuple[dict[str, Source | None], dict[str, Source | None]]:
+def _stores(filename: str, code: CodeType) -> tuple[dict[str, Source | None], dict[str, Source | None]]:
     """Where each (variable, attribute) of `code` is last assigned, by name, in the order of first assignment."""
     listing, _ = frames.instructions(code)
-    looped = loop_variables(listing)
+    looped = _loop_variables(listing)
     variables: dict[str, Source | None] = {}
     attributes: dict[str, Source | None] = {}
     for step in listing:
@@ -171,7 +171,7 @@ def stores(filename: str, code: CodeType) -> tuple[dict[str, Source | None], dic
     return variables, attributes
 
 
-def loop_variables(listing: list[dis.Instruction]) -> set[int]:
+def _loop_variables(listing: list[dis.Instruction]) -> set[int]:
     """Offsets of the instructions that bind the variables of `for` loops: what they end with is nobody's result."""
     found: set[int] = set()
     for place, step in enumerate(listing):

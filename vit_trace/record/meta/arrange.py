@@ -64,7 +64,7 @@ def contiguous(x: Any, *, memory_format: torch.memory_format = _contiguous_forma
     return x if sure(x).is_contiguous() else fresh(x.shape, x.dtype)
 
 
-def is_view(shape: Shape, strides: Shape, target: Shape) -> bool:
+def _is_view(shape: Shape, strides: Shape, target: Shape) -> bool:
     """Whether a tensor can be seen in another shape without a copy: each run of dims dense in memory splits evenly."""
     dims = [(size, stride) for size, stride in zip(shape, strides, strict=True) if size != 1]
     wanted = iter(reversed([size for size in target if size != 1]))
@@ -90,7 +90,7 @@ def reshape(input: Any, shape: Any) -> Any:
         target[at] = 1
         target[at] = count // product(target)
     require(min(target, default=1) > 0 and product(target) == count)
-    require(not is_view(input.shape, input.stride(), target))
+    require(not _is_view(input.shape, input.stride(), target))
     return fresh(target, input.dtype)
 
 

@@ -29,7 +29,7 @@ def linear(input: Any, weight: Any, bias: Any = None) -> torch.Tensor:
     return fresh((*shape[:-1], rows), dtype)
 
 
-def product_shape(a: Shape, b: Shape) -> tuple[int, ...]:
+def _product_shape(a: Shape, b: Shape) -> tuple[int, ...]:
     """The shape of `a @ b`."""
     require(len(a) > 0 and len(b) > 0)
     require(a[-1] == (b[-2] if len(b) > 1 else b[0]))
@@ -40,7 +40,7 @@ def product_shape(a: Shape, b: Shape) -> tuple[int, ...]:
 def matmul(input: Any, other: Any) -> torch.Tensor:
     dtype = sure_float(input).dtype
     sure_alike(other, dtype)
-    return fresh(product_shape(input.shape, other.shape), dtype)
+    return fresh(_product_shape(input.shape, other.shape), dtype)
 
 
 def mm(input: Any, mat2: Any) -> torch.Tensor:
@@ -76,7 +76,7 @@ def einsum_labels(equation: Any) -> tuple[str, str, str]:
     return left, right, out
 
 
-def einsum_order(a: Mapping[str, int], b: Mapping[str, int], out: str) -> list[str]:
+def _einsum_order(a: Mapping[str, int], b: Mapping[str, int], out: str) -> list[str]:
     """The result's labels as the matrix product has them: the batch first, then rows, then columns."""
     rows = [label for label in out if a.get(label, 1) != 1 and b.get(label, 1) == 1]
     columns = [label for label in out if b.get(label, 1) != 1 and a.get(label, 1) == 1]
@@ -99,7 +99,7 @@ def einsum(equation: Any, *operands: Any) -> torch.Tensor:
     require(any(rows.get(label, 1) > 1 for label in summed))
     require(all(rows.get(label) == columns.get(label) for label in summed))
     shape = [max(rows.get(label, 1), columns.get(label, 1)) for label in out]
-    order = [out.index(label) for label in einsum_order(rows, columns, out)]
+    order = [out.index(label) for label in _einsum_order(rows, columns, out)]
     return fresh_strided(shape, strides_in_order(shape, order), dtype)
 
 

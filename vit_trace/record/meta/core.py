@@ -1,6 +1,6 @@
 """What every shape rule stands on: which tensors a rule may speak for, and how it makes a result.
 
-A helper that cannot be certain raises `Unsure`, and torch answers instead.
+A helper that cannot be certain raises `_Unsure`, and torch answers instead.
 """
 
 import math
@@ -29,39 +29,39 @@ _inference = torch.is_inference_mode_enabled
 _LARGE = 2**31  # beyond this an int may overflow some dtype, which torch reports
 
 
-class Unsure(Exception):
+class _Unsure(Exception):
     """The rule does not cover this call: torch has to answer."""
 
 
 def require(condition: bool) -> None:
     if not condition:
-        raise Unsure
+        raise _Unsure
 
 
 def sure(tensor: torch.Tensor) -> torch.Tensor:
     """The tensor itself, if it is one whose shape, dtype and strides tell all there is to know."""
     ordinary = type(tensor) in PLAIN and tensor.is_meta and tensor.dtype in ORDINARY and tensor.layout is _strided
     if not ordinary or (tensor.requires_grad and _grad_enabled()):
-        raise Unsure
+        raise _Unsure
     return tensor
 
 
 def sure_float(tensor: torch.Tensor) -> torch.Tensor:
     if sure(tensor).dtype in FLOATS:
         return tensor
-    raise Unsure
+    raise _Unsure
 
 
 def sure_alike(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     if sure(tensor).dtype is dtype:
         return tensor
-    raise Unsure
+    raise _Unsure
 
 
 def writable(tensor: torch.Tensor) -> torch.Tensor:
     """A tensor that torch would let us write into: no two of its elements share memory."""
     if (0 in sure(tensor).stride() and tensor.numel() > 1) or (tensor.is_inference() and not _inference()):
-        raise Unsure
+        raise _Unsure
     return tensor
 
 
@@ -89,7 +89,7 @@ def axis(dim: Any, ndim: int) -> int:
     """`dim` counted from the front; a tensor without dims takes 0 and -1."""
     ndim = ndim or 1
     if type(dim) is not int or not -ndim <= dim < ndim:
-        raise Unsure
+        raise _Unsure
     return dim % ndim
 
 
@@ -139,13 +139,13 @@ def strides_in_order(shape: Shape, order: Sequence[int]) -> tuple[int, ...]:
     return tuple(strides)
 
 
-def expanded_strides(tensor: torch.Tensor, shape: Shape) -> tuple[int, ...]:
+def _expanded_strides(tensor: torch.Tensor, shape: Shape) -> tuple[int, ...]:
     missing = len(shape) - tensor.ndim
     own = zip(tensor.shape, tensor.stride(), shape[missing:], strict=True)
     return (0,) * missing + tuple(0 if size == 1 and full != 1 else stride for size, stride, full in own)
 
 
-def is_dense(tensor: torch.Tensor) -> bool:
+def _is_dense(tensor: torch.Tensor) -> bool:
     """Whether the elements fill their memory without gap or overlap, in whatever order of dims."""
     step = 1
     for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
@@ -169,7 +169,7 @@ def _inside(shape: Shape, operands: Sequence[Shape], a: int, b: int) -> int:
     return 0
 
 
-def elementwise_strides(shape: Shape, operands: Sequence[Shape]) -> tuple[int, ...]:
+def _elementwise_strides(shape: Shape, operands: Sequence[Shape]) -> tuple[int, ...]:
     """The strides of an elementwise result: dense, with the dims in the operands' order."""
     inward = list(range(len(shape) - 1, -1, -1))
     for start in range(1, len(inward)):
@@ -192,8 +192,10 @@ def elementwise(tensors: Sequence[torch.Tensor], dtype: torch.dtype) -> torch.Te
     if all(tensor.is_contiguous() for tensor in tensors):
         return fresh(shape, dtype)
     # torch on meta computes halves in float32, and its cast fills the gaps of a layout that has some
-    require(all(tensor.dtype not in HALVES or is_dense(tensor) for tensor in tensors))
-    return fresh_strided(shape, elementwise_strides(shape, [expanded_strides(each, shape) for each in tensors]), dtype)
+    require(all(tensor.dtype not in HALVES or _is_dense(tensor) for tensor in tensors))
+    return fresh_strided(
+        shape, _elementwise_strides(shape, [_expanded_strides(each, shape) for each in tensors]), dtype
+    )
 
 
 def channels_last(tensor: torch.Tensor) -> bool:
@@ -218,7 +220,7 @@ def fresh_in_format(shape: Shape, model: torch.Tensor) -> torch.Tensor:
     return fresh(shape, model.dtype)
 
 
-def named(*names: str) -> list[Any]:
+def _named(*names: str) -> list[Any]:
     """The function objects that a mode is handed for these names: those of torch and those of Tensor."""
     functions = [getattr(torch, name) for name in names if name[0] != "_" and hasattr(torch, name)]
     return functions + [getattr(torch.Tensor, name) for name in names if hasattr(torch.Tensor, name)]
@@ -226,4 +228,4 @@ def named(*names: str) -> list[Any]:
 
 def table(rules: dict[str, Rule]) -> dict[Any, Rule]:
     """Rules by function object, given by name; a rule may stand for several names, separated by spaces."""
-    return {function: rule for names, rule in rules.items() for function in named(*names.split())}
+    return {function: rule for names, rule in rules.items() for function in _named(*names.split())}

@@ -28,7 +28,7 @@ _result_type = torch.result_type
 _can_cast = torch.can_cast
 
 
-def promoted(a: Any, b: Any) -> torch.dtype:
+def _promoted(a: Any, b: Any) -> torch.dtype:
     """The dtype of a tensor with a tensor or number, both such that a rule may speak for them."""
     dtype = sure(a).dtype
     if type(b) in NUMBERS:
@@ -37,7 +37,7 @@ def promoted(a: Any, b: Any) -> torch.dtype:
     return dtype if dtype is sure(b).dtype else _result_type(a, b)
 
 
-def combined(a: Any, b: Any, dtype: torch.dtype) -> torch.Tensor:
+def _combined(a: Any, b: Any, dtype: torch.dtype) -> torch.Tensor:
     if type(b) in NUMBERS:
         return fresh(a.shape, dtype) if a.is_contiguous() else fresh_as(a, dtype)
     if a.is_contiguous() and b.is_contiguous():
@@ -47,54 +47,54 @@ def combined(a: Any, b: Any, dtype: torch.dtype) -> torch.Tensor:
     return elementwise((a, b), dtype)
 
 
-def arithmetic(input: Any, other: Any) -> torch.Tensor:
-    return combined(input, other, promoted(input, other))
+def _arithmetic(input: Any, other: Any) -> torch.Tensor:
+    return _combined(input, other, _promoted(input, other))
 
 
-def addition(input: Any, other: Any, *, alpha: int = 1) -> torch.Tensor:
+def _addition(input: Any, other: Any, *, alpha: int = 1) -> torch.Tensor:
     require(type(alpha) is int and alpha == 1)
-    return arithmetic(input, other)
+    return _arithmetic(input, other)
 
 
-def is_bool(value: Any) -> bool:
+def _is_bool(value: Any) -> bool:
     return type(value) not in NUMBERS and value.dtype is torch.bool
 
 
-def subtraction(input: Any, other: Any, *, alpha: int = 1) -> torch.Tensor:
-    require(not is_bool(input) and not is_bool(other))
-    return addition(input, other, alpha=alpha)
+def _subtraction(input: Any, other: Any, *, alpha: int = 1) -> torch.Tensor:
+    require(not _is_bool(input) and not _is_bool(other))
+    return _addition(input, other, alpha=alpha)
 
 
-def true_division(input: Any, other: Any) -> torch.Tensor:
-    dtype = promoted(input, other)
-    return combined(input, other, dtype if dtype in FLOATS else torch.get_default_dtype())
+def _true_division(input: Any, other: Any) -> torch.Tensor:
+    dtype = _promoted(input, other)
+    return _combined(input, other, dtype if dtype in FLOATS else torch.get_default_dtype())
 
 
 def division(input: Any, other: Any, *, rounding_mode: str | None = None) -> torch.Tensor:
     require(rounding_mode in (None, "floor", "trunc"))
-    return true_division(input, other) if rounding_mode is None else floored(input, other)
+    return _true_division(input, other) if rounding_mode is None else _floored(input, other)
 
 
-def floored(input: Any, other: Any) -> torch.Tensor:
+def _floored(input: Any, other: Any) -> torch.Tensor:
     # on meta torch lays out a floor division of other layouts in its own way
     require(input.is_contiguous() and (type(other) in NUMBERS or other.is_contiguous()))
-    return float_arithmetic(input, other)
+    return _float_arithmetic(input, other)
 
 
-def float_arithmetic(input: Any, other: Any) -> torch.Tensor:
-    dtype = promoted(input, other)
+def _float_arithmetic(input: Any, other: Any) -> torch.Tensor:
+    dtype = _promoted(input, other)
     require(dtype in FLOATS)
-    return combined(input, other, dtype)
+    return _combined(input, other, dtype)
 
 
-def power(input: Any, exponent: Any) -> torch.Tensor:
+def _power(input: Any, exponent: Any) -> torch.Tensor:
     if type(input) not in NUMBERS:
-        return float_arithmetic(input, exponent)
+        return _float_arithmetic(input, exponent)
     require(exponent.is_contiguous())
-    return float_arithmetic(exponent, input)
+    return _float_arithmetic(exponent, input)
 
 
-def reflected(rule: Rule) -> Rule:
+def _reflected(rule: Rule) -> Rule:
     """The rule for `number <operator> tensor`, which torch hands over with the tensor first."""
 
     def reflection(input: Any, other: Any) -> Any:
@@ -105,32 +105,32 @@ def reflected(rule: Rule) -> Rule:
 
 
 def comparison(input: Any, other: Any) -> torch.Tensor:
-    promoted(input, other)
-    return combined(input, other, torch.bool)
+    _promoted(input, other)
+    return _combined(input, other, torch.bool)
 
 
 def logic(input: Any, other: Any) -> torch.Tensor:
-    return combined(sure_alike(input, torch.bool), sure_alike(other, torch.bool), torch.bool)
+    return _combined(sure_alike(input, torch.bool), sure_alike(other, torch.bool), torch.bool)
 
 
-def arithmetic_(x: Any, other: Any) -> torch.Tensor:
-    require(_can_cast(promoted(writable(x), other), x.dtype))
+def _arithmetic_(x: Any, other: Any) -> torch.Tensor:
+    require(_can_cast(_promoted(writable(x), other), x.dtype))
     require(type(other) in NUMBERS or broadcast(x.shape, other.shape) == x.shape)
     return x  # type: ignore[no-any-return]
 
 
-def addition_(x: Any, other: Any, *, alpha: int = 1) -> torch.Tensor:
+def _addition_(x: Any, other: Any, *, alpha: int = 1) -> torch.Tensor:
     require(type(alpha) is int and alpha == 1)
-    return arithmetic_(x, other)
+    return _arithmetic_(x, other)
 
 
-def subtraction_(x: Any, other: Any, *, alpha: int = 1) -> torch.Tensor:
-    require(not is_bool(x) and not is_bool(other))
-    return addition_(x, other, alpha=alpha)
+def _subtraction_(x: Any, other: Any, *, alpha: int = 1) -> torch.Tensor:
+    require(not _is_bool(x) and not _is_bool(other))
+    return _addition_(x, other, alpha=alpha)
 
 
 def where(condition: Any, input: Any, other: Any) -> torch.Tensor:
-    dtype = promoted(other, input) if type(input) in NUMBERS else promoted(input, other)
+    dtype = _promoted(other, input) if type(input) in NUMBERS else _promoted(input, other)
     tensors = [each for each in (input, other) if type(each) not in NUMBERS]
     require(all(tensor.dtype is dtype or tensor.is_contiguous() for tensor in tensors))
     return elementwise((sure_alike(condition, torch.bool), *tensors), dtype)
@@ -138,26 +138,26 @@ def where(condition: Any, input: Any, other: Any) -> torch.Tensor:
 
 def masked_fill(input: Any, mask: Any, value: Any) -> torch.Tensor:
     sure_alike(mask, torch.bool)
-    require(_can_cast(promoted(input, value), input.dtype))
+    require(_can_cast(_promoted(input, value), input.dtype))
     return fresh(broadcast(input.shape, mask.shape), input.dtype)
 
 
-def masked_fill_(x: Any, mask: Any, value: Any) -> torch.Tensor:
+def _masked_fill_(x: Any, mask: Any, value: Any) -> torch.Tensor:
     sure_alike(mask, torch.bool)
-    require(_can_cast(promoted(writable(x), value), x.dtype) and broadcast(x.shape, mask.shape) == x.shape)
+    require(_can_cast(_promoted(writable(x), value), x.dtype) and broadcast(x.shape, mask.shape) == x.shape)
     return x  # type: ignore[no-any-return]
 
 
-def number_unary(input: Any) -> torch.Tensor:
+def _number_unary(input: Any) -> torch.Tensor:
     require(sure(input).dtype is not torch.bool)
     return input.clone()  # type: ignore[no-any-return]
 
 
-def float_unary(input: Any) -> torch.Tensor:
+def _float_unary(input: Any) -> torch.Tensor:
     return sure_float(input).clone()
 
 
-def float_unary_(x: Any) -> torch.Tensor:
+def _float_unary_(x: Any) -> torch.Tensor:
     return writable(sure_float(x))
 
 
@@ -177,7 +177,7 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> torch.Tensor:
     return sure_float(input).clone()
 
 
-def clamp_(x: Any, min: Any = None, max: Any = None) -> torch.Tensor:
+def _clamp_(x: Any, min: Any = None, max: Any = None) -> torch.Tensor:
     _bounds(min, max)
     return writable(sure_float(x))
 
@@ -196,18 +196,18 @@ def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) 
     return activation(input, inplace)
 
 
-def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> torch.Tensor:
+def _elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> torch.Tensor:
     require_number(alpha)
     return activation(input, inplace)
 
 
-def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> torch.Tensor:
+def _hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> torch.Tensor:
     require_number(min_val, max_val)
     require(min_val <= max_val)
     return activation(input, inplace)
 
 
-def softplus(input: Any, beta: float = 1, threshold: float = 20) -> torch.Tensor:
+def _softplus(input: Any, beta: float = 1, threshold: float = 20) -> torch.Tensor:
     require_number(beta, threshold)
     return sure_float(input).clone()
 
@@ -232,46 +232,46 @@ _UNARY = (
 RULES: dict[Any, Rule] = {
     **table(
         {
-            "add __add__": addition,
-            "mul multiply __mul__": arithmetic,
-            "__radd__ __rmul__": reflected(arithmetic),
-            "sub subtract __sub__": subtraction,
-            "rsub __rsub__": reflected(subtraction),
-            "maximum minimum": lambda input, other: combined(input, sure(other), promoted(input, other)),
+            "add __add__": _addition,
+            "mul multiply __mul__": _arithmetic,
+            "__radd__ __rmul__": _reflected(_arithmetic),
+            "sub subtract __sub__": _subtraction,
+            "rsub __rsub__": _reflected(_subtraction),
+            "maximum minimum": lambda input, other: _combined(input, sure(other), _promoted(input, other)),
             "div divide __div__": division,
-            "true_divide __truediv__": true_division,
-            "__rtruediv__ __rdiv__": reflected(true_division),
-            "pow __pow__": power,
-            "fmod remainder __mod__": float_arithmetic,
-            "floor_divide __floordiv__": floored,
-            "__rpow__": reflected(lambda input, other: power(other, input)),
+            "true_divide __truediv__": _true_division,
+            "__rtruediv__ __rdiv__": _reflected(_true_division),
+            "pow __pow__": _power,
+            "fmod remainder __mod__": _float_arithmetic,
+            "floor_divide __floordiv__": _floored,
+            "__rpow__": _reflected(lambda input, other: _power(other, input)),
             "eq ne lt le gt ge __eq__ __ne__ __lt__ __le__ __gt__ __ge__": comparison,
             "__and__ __or__ __xor__ bitwise_and bitwise_or bitwise_xor logical_and logical_or logical_xor": logic,
             "__invert__ bitwise_not logical_not": lambda input: sure_alike(input, torch.bool).clone(),
-            "add_ __iadd__": addition_,
-            "mul_ __imul__": arithmetic_,
-            "sub_ __isub__": subtraction_,
-            "div_ __itruediv__ __idiv__ pow_": lambda x, other: arithmetic_(sure_float(x), other),
+            "add_ __iadd__": _addition_,
+            "mul_ __imul__": _arithmetic_,
+            "sub_ __isub__": _subtraction_,
+            "div_ __itruediv__ __idiv__ pow_": lambda x, other: _arithmetic_(sure_float(x), other),
             "masked_fill": masked_fill,
-            "masked_fill_": masked_fill_,
+            "masked_fill_": _masked_fill_,
             "addcmul": addcmul,
-            _UNARY: float_unary,
-            " ".join(f"{name}_" for name in (*_UNARY.split(), "abs", "neg")): float_unary_,
-            "abs absolute __abs__ neg negative __neg__ sign": number_unary,
+            _UNARY: _float_unary,
+            " ".join(f"{name}_" for name in (*_UNARY.split(), "abs", "neg")): _float_unary_,
+            "abs absolute __abs__ neg negative __neg__ sign": _number_unary,
             "clamp clip": clamp,
-            "clamp_ clip_": clamp_,
+            "clamp_ clip_": _clamp_,
             "clamp_min clamp_max": lambda x, bound: clamp(x, bound),
-            "clamp_min_ clamp_max_": lambda x, bound: clamp_(x, bound),
+            "clamp_min_ clamp_max_": lambda x, bound: _clamp_(x, bound),
         }
     ),
     torch.where: where,
     F.gelu: gelu,
     F.leaky_relu: leaky_relu,
-    F.elu: elu,
-    F.hardtanh: hardtanh,
-    F.softplus: softplus,
+    F.elu: _elu,
+    F.hardtanh: _hardtanh,
+    F.softplus: _softplus,
     F.dropout: dropout,
     F.glu: glu,
     **dict.fromkeys((F.relu, F.silu, F.mish, F.hardswish, F.hardsigmoid, F.relu6, F.selu), activation),
-    **dict.fromkeys((F.sigmoid, F.tanh, F.logsigmoid), float_unary),
+    **dict.fromkeys((F.sigmoid, F.tanh, F.logsigmoid), _float_unary),
 }

@@ -15,15 +15,15 @@ from vit_trace.record.meta.core import product
 Formula = Callable[..., int]
 
 
-def matrix_product(out: Any, shared: int) -> int:
+def _matrix_product(out: Any, shared: int) -> int:
     return 2 * int(out.numel()) * shared
 
 
 def linear(out: Any, input: Any, weight: Any, bias: Any = None) -> int:
-    return matrix_product(out, weight.shape[-1]) if weight.ndim == 2 else 0
+    return _matrix_product(out, weight.shape[-1]) if weight.ndim == 2 else 0
 
 
-def folds(input: Any) -> bool:
+def _folds(input: Any) -> bool:
     """Whether torch multiplies a batch of matrices with a vector as one matrix: its rows must lie evenly in memory."""
     shape, strides = input.shape, input.stride()
     return input.numel() == 0 or all(strides[i] == strides[i + 1] * shape[i + 1] for i in range(len(shape) - 2))
@@ -32,22 +32,22 @@ def folds(input: Any) -> bool:
 def matmul(out: Any, input: Any, other: Any) -> int:
     if other.ndim == 1:
         # a matrix times a vector is not a matrix product to the counter; a batch of them that cannot be folded is
-        return 0 if input.ndim < 3 or other.requires_grad or folds(input) else matrix_product(out, other.shape[0])
-    if input.ndim == 1 and other.ndim > 2 and (input.requires_grad or folds(other.mT)):
+        return 0 if input.ndim < 3 or other.requires_grad or _folds(input) else _matrix_product(out, other.shape[0])
+    if input.ndim == 1 and other.ndim > 2 and (input.requires_grad or _folds(other.mT)):
         return 0
-    return matrix_product(out, input.shape[-1])
+    return _matrix_product(out, input.shape[-1])
 
 
 def mm(out: Any, input: Any, mat2: Any) -> int:
-    return matrix_product(out, mat2.shape[-2])
+    return _matrix_product(out, mat2.shape[-2])
 
 
 def addmm(out: Any, input: Any, mat1: Any, mat2: Any, **scales: Any) -> int:
-    return matrix_product(out, mat2.shape[-2])
+    return _matrix_product(out, mat2.shape[-2])
 
 
 def baddbmm(out: Any, input: Any, batch1: Any, batch2: Any, **scales: Any) -> int:
-    return matrix_product(out, batch2.shape[-2])
+    return _matrix_product(out, batch2.shape[-2])
 
 
 def einsum(out: Any, equation: str, *operands: Any) -> int:
@@ -56,7 +56,7 @@ def einsum(out: Any, equation: str, *operands: Any) -> int:
     rows, columns = dict(zip(left, a.shape, strict=True)), dict(zip(right, b.shape, strict=True))
     # torch sums what only one tensor has beforehand, and where nothing is left to sum it just multiplies
     summed = [size for label, size in rows.items() if label not in kept and columns.get(label, 1) == size != 1]
-    return matrix_product(out, product(summed)) if summed else 0
+    return _matrix_product(out, product(summed)) if summed else 0
 
 
 def attention(out: Any, query: Any, key: Any, value: Any, *options: Any, **more: Any) -> int:
@@ -64,15 +64,15 @@ def attention(out: Any, query: Any, key: Any, value: Any, *options: Any, **more:
     return 2 * scores * int(query.shape[-1] + value.shape[-1])
 
 
-def convolution(out: Any, input: Any, weight: Any, *options: Any, **more: Any) -> int:
+def _convolution(out: Any, input: Any, weight: Any, *options: Any, **more: Any) -> int:
     """All filters, at each place of the result."""
     dims = weight.ndim - 2
     batch = 1 if out.ndim == dims + 1 else out.shape[0]
     return 2 * int(product(weight.shape) * product(out.shape[-dims:]) * batch)
 
 
-def transposed_convolution(out: Any, input: Any, weight: Any, *options: Any, **more: Any) -> int:
-    return convolution(input, input, weight)
+def _transposed_convolution(out: Any, input: Any, weight: Any, *options: Any, **more: Any) -> int:
+    return _convolution(input, input, weight)
 
 
 FORMULAS: dict[Any, Formula] = {
@@ -86,8 +86,8 @@ FORMULAS: dict[Any, Formula] = {
     **dict.fromkeys((torch.baddbmm, torch.Tensor.baddbmm, torch.Tensor.baddbmm_), baddbmm),
     torch.einsum: einsum,
     F.scaled_dot_product_attention: attention,
-    **{getattr(torch, f"conv{dims}d"): convolution for dims in (1, 2, 3)},
-    **{getattr(torch, f"conv_transpose{dims}d"): transposed_convolution for dims in (1, 2, 3)},
+    **{getattr(torch, f"conv{dims}d"): _convolution for dims in (1, 2, 3)},
+    **{getattr(torch, f"conv_transpose{dims}d"): _transposed_convolution for dims in (1, 2, 3)},
 }
 
 _formula = FORMULAS.get

@@ -54,7 +54,7 @@ def layer_norm(
     return fresh(input.shape, _normalised(input, normalized_shape, weight, bias))
 
 
-def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> torch.Tensor:
+def _rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> torch.Tensor:
     require(eps is None or type(eps) is float)
     _normalised(input, normalized_shape, weight)
     return fresh_in_format(input.shape, input)
@@ -79,7 +79,7 @@ def batch_norm(
     return input.clone()  # type: ignore[no-any-return]
 
 
-def reduced(shape: Shape, dims: tuple[int, ...], keepdim: bool) -> tuple[int, ...]:
+def _reduced(shape: Shape, dims: tuple[int, ...], keepdim: bool) -> tuple[int, ...]:
     if keepdim:
         return tuple(1 if dim in dims else size for dim, size in enumerate(shape))
     return tuple(size for dim, size in enumerate(shape) if dim not in dims)
@@ -87,13 +87,13 @@ def reduced(shape: Shape, dims: tuple[int, ...], keepdim: bool) -> tuple[int, ..
 
 def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: None = None) -> torch.Tensor:
     require(p == 2 and out is None and type(eps) is float and sure_float(input).ndim > 0)
-    lengths = fresh(reduced(input.shape, axes(dim, input.ndim), True), input.dtype)
+    lengths = fresh(_reduced(input.shape, axes(dim, input.ndim), True), input.dtype)
     return elementwise((input, lengths), input.dtype)
 
 
 def _reduction(x: torch.Tensor, dim: Any, keepdim: bool, dtype: torch.dtype) -> torch.Tensor:
     require(type(keepdim) is bool)
-    return fresh(reduced(x.shape, axes(dim, x.ndim), keepdim), dtype)
+    return fresh(_reduced(x.shape, axes(dim, x.ndim), keepdim), dtype)
 
 
 def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> torch.Tensor:
@@ -108,12 +108,12 @@ def total(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: torch.dt
     return _reduction(input, dim, keepdim, dtype or (own if own in FLOATS else torch.int64))
 
 
-def extreme(input: Any, dim: Any = (), keepdim: bool = False) -> torch.Tensor:
+def _extreme(input: Any, dim: Any = (), keepdim: bool = False) -> torch.Tensor:
     require(sure(input).numel() > 0 and dim is not None)
     return _reduction(input, dim, keepdim, input.dtype)
 
 
-def variance(
+def _variance(
     input: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: int | None = None
 ) -> torch.Tensor:
     require(sure_float(input).numel() > 0 and (unbiased is None or type(unbiased) is bool))
@@ -121,7 +121,7 @@ def variance(
     return _reduction(input, dim, keepdim, input.dtype)
 
 
-def position(input: Any, dim: Any = None, keepdim: bool = False) -> torch.Tensor:
+def _position(input: Any, dim: Any = None, keepdim: bool = False) -> torch.Tensor:
     require(sure(input).numel() > 0 and input.dtype is not torch.bool)
     require(type(dim) is int or (dim is None and not keepdim))
     return _reduction(input, dim, keepdim, torch.int64)
@@ -132,7 +132,7 @@ def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dty
     return _reduction(input, dim, keepdim, input.dtype)
 
 
-def vector_norm(x: Any, ord: Any = 2, dim: Any = None, keepdim: bool = False) -> torch.Tensor:
+def _vector_norm(x: Any, ord: Any = 2, dim: Any = None, keepdim: bool = False) -> torch.Tensor:
     require(ord == 2)
     return norm(x, 2, dim, keepdim)
 
@@ -143,7 +143,7 @@ def cumulative(input: Any, dim: Any, *, dtype: torch.dtype | None = None) -> tor
     return fresh(input.shape, dtype or (input.dtype if input.dtype in FLOATS else torch.int64))
 
 
-def argsort(input: Any, dim: Any = -1, descending: bool = False) -> torch.Tensor:
+def _argsort(input: Any, dim: Any = -1, descending: bool = False) -> torch.Tensor:
     axis(dim, sure(input).ndim)
     require(input.is_contiguous() and type(descending) is bool)
     return fresh(input.shape, torch.int64)
@@ -155,20 +155,20 @@ RULES: dict[Any, Rule] = {
             "softmax log_softmax": lambda input, dim, dtype=None: softmax(input, dim, dtype=dtype),
             "mean": mean,
             "sum": total,
-            "amax amin": extreme,
-            "var std": variance,
-            "argmax argmin": position,
+            "amax amin": _extreme,
+            "var std": _variance,
+            "argmax argmin": _position,
             "norm": norm,
             "cumsum": cumulative,
-            "argsort": argsort,
+            "argsort": _argsort,
         }
     ),
     **dict.fromkeys((F.softmax, F.log_softmax), softmax),
     F.layer_norm: layer_norm,
     torch.layer_norm: layer_norm,
-    F.rms_norm: rms_norm,
+    F.rms_norm: _rms_norm,
     F.group_norm: group_norm,
     F.batch_norm: batch_norm,
     F.normalize: normalize,
-    torch.linalg.vector_norm: vector_norm,
+    torch.linalg.vector_norm: _vector_norm,
 }

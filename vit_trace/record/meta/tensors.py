@@ -15,7 +15,7 @@ NESTING = 12
 """Containers within containers that are followed; a value that holds itself ends here."""
 
 
-class SizeTexts(dict[tuple[int, ...], tuple[str, ...]]):
+class _SizeTexts(dict[tuple[int, ...], tuple[str, ...]]):
     """Sizes as text, once per shape."""
 
     def __missing__(self, shape: tuple[int, ...]) -> tuple[str, ...]:
@@ -23,7 +23,7 @@ class SizeTexts(dict[tuple[int, ...], tuple[str, ...]]):
         return dims
 
 
-class DtypeNames(dict[torch.dtype, str]):
+class _DtypeNames(dict[torch.dtype, str]):
     """Names of dtypes without the "torch." in front."""
 
     def __missing__(self, dtype: torch.dtype) -> str:
@@ -31,8 +31,8 @@ class DtypeNames(dict[torch.dtype, str]):
         return name
 
 
-SIZES = SizeTexts()
-DTYPES = DtypeNames()
+SIZES = _SizeTexts()
+DTYPES = _DtypeNames()
 SPECS: dict[tuple[str, tuple[int, ...], torch.dtype], TensorSpec] = {}
 """Specs by what they say: a model has few, and shares them between its stages."""
 
@@ -93,11 +93,11 @@ def leaves(value: object, path: str = "", depth: int = NESTING) -> Iterator[tupl
     if isinstance(value, Tensor):
         yield path, value
     elif depth and value is not None:
-        for step, inner in children(value):
+        for step, inner in _children(value):
             yield from leaves(inner, path + step, depth - 1)
 
 
-def children(value: object) -> Iterator[tuple[str, object]]:
+def _children(value: object) -> Iterator[tuple[str, object]]:
     """(step of the path, value) for what a container holds; nothing for anything else."""
     if is_dataclass(value) and not isinstance(value, type):  # before mappings: Hugging Face's ModelOutput is both
         yield from ((f".{field.name}", getattr(value, field.name, None)) for field in fields(value))

@@ -23,7 +23,7 @@ from vit_trace.record.meta.core import (
 _LINEAR_MODES = {3: "linear", 4: "bilinear", 5: "trilinear"}
 
 
-def output_length(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil: bool = False) -> int:
+def _output_length(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil: bool = False) -> int:
     """How many places a window takes along one dim."""
     room = size + 2 * padding - dilation * (kernel - 1) - 1
     require(room >= 0 and stride > 0 and padding >= 0 and dilation > 0 and kernel > 0)
@@ -32,7 +32,7 @@ def output_length(size: int, kernel: int, stride: int, padding: int, dilation: i
     return steps + 1 - (ceil and steps * stride >= size + padding)
 
 
-def grown(size: int, kernel: int, stride: int, padding: int, extra: int, dilation: int) -> int:
+def _grown(size: int, kernel: int, stride: int, padding: int, extra: int, dilation: int) -> int:
     """The size along one dim that a transposed convolution makes."""
     require(stride > 0 and padding >= 0 and dilation > 0 and 0 <= extra < max(stride, dilation))
     result = (size - 1) * stride - 2 * padding + dilation * (kernel - 1) + extra + 1
@@ -66,7 +66,7 @@ def _convolution(
         require(set(strides) == {1} and min(dilations) > 0)
         return fresh((*shape[: -dims - 1], filters[0], *shape[-dims:]), dtype)
     paddings = per_dim(0 if padding == "valid" else padding, dims)
-    space = map(output_length, shape[-dims:], filters[2:], strides, paddings, dilations)
+    space = map(_output_length, shape[-dims:], filters[2:], strides, paddings, dilations)
     return fresh((*shape[: -dims - 1], filters[0], *space), dtype)
 
 
@@ -80,7 +80,7 @@ def _transposed_convolution(
     channels = filters[1] * groups
     require(bias is None or sure_alike(bias, dtype).shape == (channels,))
     settings = (per_dim(value, dims) for value in (stride, padding, output_padding, dilation))
-    space = map(grown, shape[-dims:], filters[2:], *settings)
+    space = map(_grown, shape[-dims:], filters[2:], *settings)
     return fresh((*shape[: -dims - 1], channels, *space), dtype)
 
 
@@ -90,7 +90,7 @@ def _pooled(input: Any, dims: int, kernel: Any, stride: Any, padding: Any, dilat
     kernels, paddings = per_dim(kernel, dims), per_dim(padding, dims)
     strides = kernels if stride is None or stride == [] else per_dim(stride, dims)
     require(all(2 * pad <= size for pad, size in zip(paddings, kernels, strict=True)))
-    space = map(output_length, shape[-dims:], kernels, strides, paddings, per_dim(dilation, dims), (ceil,) * dims)
+    space = map(_output_length, shape[-dims:], kernels, strides, paddings, per_dim(dilation, dims), (ceil,) * dims)
     size = (*shape[:-dims], *space)
     require(min(size) > 0)
     return _in_format(size, input, dims)
@@ -138,7 +138,7 @@ def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, st
     shape = sure_float(input).shape
     require(len(shape) == 4 and 0 not in shape)
     kernels, *settings = _pairs(kernel_size, stride, padding, dilation)
-    spots = map(output_length, shape[2:], kernels, *settings)
+    spots = map(_output_length, shape[2:], kernels, *settings)
     return fresh((shape[0], shape[1] * product(kernels), product(spots)), input.dtype)
 
 
@@ -148,7 +148,7 @@ def fold(
     shape = sure_float(input).shape
     require(len(shape) == 3 and 0 not in shape)
     size, kernels, *settings = _pairs(output_size, kernel_size, stride, padding, dilation)
-    spots = map(output_length, size, kernels, *settings)
+    spots = map(_output_length, size, kernels, *settings)
     require(shape[1] % product(kernels) == 0 and product(spots) == shape[2])
     return fresh((shape[0], shape[1] // product(kernels), *size), input.dtype)
 

@@ -30,27 +30,27 @@ MOST_INDICES = 1 << 22
 
 def captured(error: BaseException, cause: BaseException, recorder: Recorder) -> Captured:
     """The facts of the call that raised: `cause` is the exception that became `error`, or the same one."""
-    found = Captured(traceback=tuple(account(error)))
-    links = list(walk(cause.__traceback__, recorder.root))
+    found = Captured(traceback=tuple(_account(error)))
+    links = list(_walk(cause.__traceback__, recorder.root))
     if not links:
         return found
     found.modules = [
         f"{known.path or '(root)'} ({known.operation})"
-        for link in walk(error.__traceback__, recorder.root)
+        for link in _walk(error.__traceback__, recorder.root)
         if link.frame.f_code is CALL_IMPL and (known := recorder.known.get(id(link.module)))
     ]
     own = next((link for link in reversed(links) if is_own(link.frame)), None)
     if own is not None:
         found.values = numbers(own)
-    names = tensor_names(recorder.model)
+    names = _tensor_names(recorder.model)
     torch_call = next((link for link in reversed(links) if link.frame.f_code is FUNCTION), None)
-    einops_call = next((link for link in links if is_einops(link.frame)), None)
+    einops_call = next((link for link in links if _is_einops(link.frame)), None)
     called = getattr(torch_call.frame.f_locals.get("func"), "__name__", "") if torch_call is not None else ""
     inside = own is None or torch_call is None or links.index(torch_call) > links.index(own)
     if einops_call is not None:
-        capture_einops(found, einops_call, own, names)
+        _capture_einops(found, einops_call, own, names)
     elif torch_call is not None and inside and called not in ASSERTIONS:
-        capture_function(found, torch_call, own, names)
+        _capture_function(found, torch_call, own, names)
     else:
         capture_python(found, cause, links[-1], own, names)
     return found
@@ -59,7 +59,7 @@ def captured(error: BaseException, cause: BaseException, recorder: Recorder) -> 
 FUNCTION: CodeType = Recorder.__torch_function__.__code__
 
 
-def walk(traceback: TracebackType | None, root: CodeType) -> Iterator[Link]:
+def _walk(traceback: TracebackType | None, root: CodeType) -> Iterator[Link]:
     """The frames below the recorder's own, each with the module whose forward it runs in.
 
     The traceback of an exception that the model caught starts below the recorder.
@@ -71,7 +71,7 @@ def walk(traceback: TracebackType | None, root: CodeType) -> Iterator[Link]:
         yield Link(frame, lasti, module)
 
 
-def account(error: BaseException) -> list[str]:
+def _account(error: BaseException) -> list[str]:
     """Python's traceback as text, without the recorder's own frames."""
     summary = tracebacks.TracebackException.from_exception(error)
     for one in (summary, summary.__cause__, summary.__context__):
@@ -84,24 +84,24 @@ def account(error: BaseException) -> list[str]:
         return [f"{type(error).__name__}: its traceback could not be written"]
 
 
-def is_einops(frame: FrameType) -> bool:
+def _is_einops(frame: FrameType) -> bool:
     held = {"self", "pattern", "tensors_and_pattern"}.intersection(frame.f_locals)
     return bool(held) and frames.owner(frame.f_code.co_filename) == frames.EINOPS
 
 
-def tensor_names(model: nn.Module) -> dict[int, str]:
+def _tensor_names(model: nn.Module) -> dict[int, str]:
     """Names of parameters and buffers by identity."""
     names = {id(buffer): name for name, buffer in model.named_buffers()}
     return names | {id(parameter): name for name, parameter in model.named_parameters()}
 
 
-def capture_function(found: Captured, link: Link, own: Link | None, names: Mapping[int, str]) -> None:
+def _capture_function(found: Captured, link: Link, own: Link | None, names: Mapping[int, str]) -> None:
     """The function, its tensors with their expressions, its plain arguments."""
     values = link.frame.f_locals
     func, args, kwargs = values.get("func"), values.get("args") or (), values.get("kwargs") or {}
     found.call = str(getattr(func, "__name__", "")) or "?"
     given = {f"[{place}]": value for place, value in enumerate(args)} | dict(kwargs)
-    expressions = written(own, func) if own is not None and called_by(link.frame, own.frame) else {}
+    expressions = written(own, func) if own is not None and _called_by(link.frame, own.frame) else {}
     called: dict[str, str] = {}
     with contextlib.suppress(TypeError, ValueError):  # not written in Python
         if func is not None and not found.call.startswith("__"):
@@ -114,7 +114,7 @@ def capture_function(found: Captured, link: Link, own: Link | None, names: Mappi
                 one = replace(one, name=called[path])
             found.operands.append(one)
         if path == "[1]" and found.call in ("__getitem__", "__setitem__"):
-            found.arguments[path] = [index_part(part) for part in (value if isinstance(value, tuple) else (value,))]
+            found.arguments[path] = [_index_part(part) for part in (value if isinstance(value, tuple) else (value,))]
         elif not tensors and (value is None or isinstance(value, (bool, int, float, str))):
             found.arguments[path] = value
         elif isinstance(value, (tuple, list)) and all(isinstance(item, (bool, int, float)) for item in value):
@@ -124,7 +124,7 @@ def capture_function(found: Captured, link: Link, own: Link | None, names: Mappi
         found.operands[0] = replace(first, name="input")  # of a layer of torch
 
 
-def called_by(frame: FrameType, own: FrameType) -> bool:
+def _called_by(frame: FrameType, own: FrameType) -> bool:
     """Whether the model's own frame made the torch call itself, not a module of a library."""
     caller = frame.f_back
     while caller is not None and caller is not own and caller.f_code is not CALL_IMPL:
@@ -140,12 +140,12 @@ def operand(
     parameter = names.get(id(tensor), "") or names.get(id(tensor._base), "")
     if not parameter and expression is not None and own is not None:
         parameter = parameter_behind(expression.node, own, names)
-    name = expression.text if expression else parameter or unwritten(path)
+    name = expression.text if expression else parameter or _unwritten(path)
     shape, span = shape_of(tensor), expression.span if expression else None
-    return Operand(name, shape, SIZES[shape], DTYPES[tensor.dtype], parameter, None, span, extent(tensor))
+    return Operand(name, shape, SIZES[shape], DTYPES[tensor.dtype], parameter, None, span, _extent(tensor))
 
 
-def unwritten(path: str) -> str:
+def _unwritten(path: str) -> str:
     """What stands for an argument that has no expression of its own: the second of a list is "tensor 1"."""
     if path in ("[0]", "[2]"):
         return "" if path == "[0]" else "the value"
@@ -153,7 +153,7 @@ def unwritten(path: str) -> str:
     return f"tensor {last}" if last.isdigit() else last
 
 
-def extent(tensor: Tensor) -> tuple[int, int] | None:
+def _extent(tensor: Tensor) -> tuple[int, int] | None:
     """The lowest and the highest of whole numbers, where they can be read: not of a tensor without memory."""
     dtype = tensor.dtype
     if tensor.device.type != "cpu" or dtype.is_floating_point or dtype.is_complex or dtype is torch.bool:
@@ -164,7 +164,7 @@ def extent(tensor: Tensor) -> tuple[int, int] | None:
     return int(lowest), int(highest)
 
 
-def index_part(part: object) -> Value:
+def _index_part(part: object) -> Value:
     """A part of a subscript: a whole number, "None", "...", "start:stop:step", or "tensor"."""
     if isinstance(part, slice):
         return ":".join("" if one is None else str(one) for one in (part.start, part.stop, part.step))
@@ -175,7 +175,7 @@ def index_part(part: object) -> Value:
     return part if type(part) is int else type(part).__name__
 
 
-def capture_einops(found: Captured, link: Link, own: Link | None, names: Mapping[int, str]) -> None:
+def _capture_einops(found: Captured, link: Link, own: Link | None, names: Mapping[int, str]) -> None:
     """The pattern, the axis lengths given, the tensors."""
     values = link.frame.f_locals
     module = values.get("self")
@@ -191,7 +191,7 @@ def capture_einops(found: Captured, link: Link, own: Link | None, names: Mapping
     for name, length in dict(lengths).items():
         if isinstance(length, int):
             found.arguments[str(name)] = length
-    expressions = written(own, None) if own is not None and called_by(link.frame, own.frame) else {}
+    expressions = written(own, None) if own is not None and _called_by(link.frame, own.frame) else {}
     for place, value in enumerate(given):
         for inner, tensor in islice(leaves(value), 32):
             found.operands.append(operand(f"[{place}]{inner}", tensor, own, expressions, names))

@@ -37,17 +37,17 @@ def written(own: Link, func: Callable[..., Any] | None) -> dict[str, Expression]
     elif isinstance(node, ast.BinOp):
         reflected = getattr(func, "__name__", "").startswith("__r")
         found = dict(zip(("[1]", "[0]") if reflected else ("[0]", "[1]"), (node.left, node.right), strict=True))
-    elif isinstance(node, ast.Call) and is_call_of(node, func):
-        found = call_arguments(node, own.frame)
+    elif isinstance(node, ast.Call) and _is_call_of(node, func):
+        found = _call_arguments(node, own.frame)
     elif isinstance(node, ast.Subscript):
         found = {"[0]": node.value, "[1]": node.slice}
         if isinstance(node.slice, ast.Tuple):
             found |= {f"[1][{place}]": part for place, part in enumerate(node.slice.elts)}
     shift = 0 if isinstance(node, ast.AugAssign) else 1
-    return {path: located(source, each, shift) for path, each in found.items()}
+    return {path: _located(source, each, shift) for path, each in found.items()}
 
 
-def is_call_of(node: ast.Call, func: Callable[..., Any] | None) -> bool:
+def _is_call_of(node: ast.Call, func: Callable[..., Any] | None) -> bool:
     """Whether a call as written is of this function, not of a helper that uses it; einops' names are known already."""
     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
     return func is None or name.strip("_") == str(getattr(func, "__name__", "")).strip("_")
@@ -62,10 +62,10 @@ def parsed(source: Source) -> ast.AST | None:
     return None
 
 
-def call_arguments(node: ast.Call, frame: FrameType) -> dict[str, ast.expr]:
+def _call_arguments(node: ast.Call, frame: FrameType) -> dict[str, ast.expr]:
     """The arguments of a call; for a method of a tensor it comes first."""
     values = list(node.args)
-    if isinstance(node.func, ast.Attribute) and not is_namespace(node.func.value, frame):
+    if isinstance(node.func, ast.Attribute) and not _is_namespace(node.func.value, frame):
         values.insert(0, node.func.value)
     found: dict[str, ast.expr] = {}
     for place, value in enumerate(values):
@@ -75,7 +75,7 @@ def call_arguments(node: ast.Call, frame: FrameType) -> dict[str, ast.expr]:
     return found | {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
 
 
-def is_namespace(node: ast.expr, frame: FrameType) -> bool:
+def _is_namespace(node: ast.expr, frame: FrameType) -> bool:
     """Whether `torch.` in `torch.cat`, or `self` in `self.proj(x)`."""
     root = node
     while isinstance(root, ast.Attribute):
@@ -88,7 +88,7 @@ def is_namespace(node: ast.expr, frame: FrameType) -> bool:
     return isinstance(value, ModuleType)
 
 
-def located(source: Source, node: ast.expr, shift: int) -> Expression:
+def _located(source: Source, node: ast.expr, shift: int) -> Expression:
     """A node with its text, and its span within a source of one line, where it stands `shift` columns further left."""
     if "\n" in source.text:
         return Expression(node, ast.unparse(node), None)

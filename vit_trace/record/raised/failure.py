@@ -26,10 +26,10 @@ TEXT_LIMIT = 2000
 
 def failing_step(error: BaseException, recorder: Recorder) -> Step | None:
     """The stage that raised the exception: a functional one, or the innermost module on the traceback."""
-    if recorder.raised is not None and recorder.raised[0] in chain(error):
+    if recorder.raised is not None and recorder.raised[0] in _chain(error):
         recorder.raised[1].outputs = ()
         return recorder.raised[1]
-    path, in_einops = innermost_module(error.__traceback__, recorder)
+    path, in_einops = _innermost_module(error.__traceback__, recorder)
     module = next((step for step in reversed(recorder.steps) if step.kind == "module" and step.module == path), None)
     last = recorder.steps[-1] if recorder.steps else None
     if in_einops and module is not None and last is not None and last.kind == "einops" and last.parent == module.index:
@@ -38,7 +38,7 @@ def failing_step(error: BaseException, recorder: Recorder) -> Step | None:
     return module
 
 
-def chain(error: BaseException) -> list[BaseException]:
+def _chain(error: BaseException) -> list[BaseException]:
     """The exception and those it came from."""
     found: list[BaseException] = []
     link: BaseException | None = error
@@ -48,7 +48,7 @@ def chain(error: BaseException) -> list[BaseException]:
     return found
 
 
-def innermost_module(traceback: TracebackType | None, recorder: Recorder) -> tuple[str | None, bool]:
+def _innermost_module(traceback: TracebackType | None, recorder: Recorder) -> tuple[str | None, bool]:
     """(path of the last module entered on the traceback, whether einops was entered after it)."""
     path, in_einops = None, False
     for frame, _ in frames.entries(traceback):
@@ -63,17 +63,17 @@ def innermost_module(traceback: TracebackType | None, recorder: Recorder) -> tup
 
 def failure_of(error: BaseException, step: Step | None, recorder: Recorder) -> Failure:
     """The failure as a diagnostic: where it happened, Python's account of it, what is known of the call."""
-    text, root = account(error), recorder.root
-    if is_defect(error, root):
-        return defect(error, step)
+    text, root = _account(error), recorder.root
+    if _is_defect(error, root):
+        return _defect(error, step)
     raised = recorder.raised[0] if recorder.raised is not None else None
-    fact = captured(error, next((link for link in chain(error) if link is raised), error), recorder)
+    fact = captured(error, next((link for link in _chain(error) if link is raised), error), recorder)
     where = f" in {step.name}" if step is not None and step.name else ""
     return Failure(
         code=CODE,
         severity="error",
         message=f"forward raised {type(error).__name__}{where}",
-        span=raised_at(error.__traceback__, root) or (step.location.source if step else None),
+        span=_raised_at(error.__traceback__, root) or (step.location.source if step else None),
         notes=tuple(line for line in text.splitlines() if line.strip()),
         stage=step.index if step else None,
         exception=f"{type(error).__name__}: {text}",
@@ -86,7 +86,7 @@ def failure_of(error: BaseException, step: Step | None, recorder: Recorder) -> F
     )
 
 
-def is_defect(error: BaseException, root: CodeType) -> bool:
+def _is_defect(error: BaseException, root: CodeType) -> bool:
     """Whether the recorder itself broke: the last code of ours on the way is not one that runs the model's calls."""
     last = None
     for frame, _ in frames.entries(error.__traceback__, root):
@@ -97,22 +97,22 @@ def is_defect(error: BaseException, root: CodeType) -> bool:
     return last is not None and last not in OURS and not isinstance(error, (RecursionError, MemoryError))
 
 
-def defect(error: BaseException, step: Step | None) -> Failure:
+def _defect(error: BaseException, step: Step | None) -> Failure:
     """A defect of the recorder: the partial trace is kept, and the model is not to blame."""
     lines = tracebacks.TracebackException.from_exception(error).format()
     return Failure(
         code=DEFECT,
         severity="error",
         message=f"vit-trace itself failed while it recorded {step.name if step and step.name else 'the model'}",
-        notes=(f"{type(error).__name__}: {account(error)}",),
+        notes=(f"{type(error).__name__}: {_account(error)}",),
         help=("this is a defect of vit-trace, not of your model: please report it with the traceback",),
         stage=step.index if step else None,
-        exception=f"{type(error).__name__}: {account(error)}",
+        exception=f"{type(error).__name__}: {_account(error)}",
         traceback=tuple(line for chunk in lines for line in chunk.splitlines()),
     )
 
 
-def account(error: BaseException) -> str:
+def _account(error: BaseException) -> str:
     """The exception's own text, which third-party code may fail to produce."""
     try:
         return str(error).strip()[:TEXT_LIMIT]
@@ -120,7 +120,7 @@ def account(error: BaseException) -> str:
         return "(its text could not be read)"
 
 
-def raised_at(traceback: TracebackType | None, root: CodeType) -> Source | None:
+def _raised_at(traceback: TracebackType | None, root: CodeType) -> Source | None:
     """Span of the innermost expression in the model's own files that the exception passed through."""
     own = [(frame.f_code, lasti) for frame, lasti in frames.entries(traceback, root) if is_own(frame)]
     return frames.span(*own[-1]) if own else None

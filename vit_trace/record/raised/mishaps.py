@@ -38,18 +38,18 @@ def capture_python(
     if instruction.opname == "UNPACK_SEQUENCE" and is_own(last.frame):
         found.call = "unpack"
         found.arguments["names"] = int(instruction.arg or 0)
-        capture_unpacking(found, error, last, names)
+        _capture_unpacking(found, error, last, names)
     elif (instruction.opname == "RAISE_VARARGS" and is_own(last.frame)) or last.frame.f_code.co_name in ASSERTIONS:
         found.call = "raise"
     elif own is last and isinstance(error, LookupError):
-        capture_subscript(found, last)
+        _capture_subscript(found, last)
     elif isinstance(error, (TypeError, AttributeError)) and last.module is not None and own is not last:
-        capture_given(found, last, names)
+        _capture_given(found, last, names)
     if found.call not in ("unpack", "forward") and own is not None:
-        capture_mentioned(found, own, names)
+        _capture_mentioned(found, own, names)
 
 
-def capture_unpacking(found: Captured, error: BaseException, last: Link, names: Mapping[int, str]) -> None:
+def _capture_unpacking(found: Captured, error: BaseException, last: Link, names: Mapping[int, str]) -> None:
     """`b, n, c = x.shape`: how many values there are, and the tensors on the right."""
     if (counted := COUNTED.search(str(error))) is not None:
         found.arguments["count"] = int(counted[1])
@@ -59,10 +59,10 @@ def capture_unpacking(found: Captured, error: BaseException, last: Link, names: 
         return
     found.arguments["targets"] = ast.unparse(statement.targets[0]).strip("()")
     found.arguments["value"] = ast.unparse(statement.value)
-    source = gone_through(statement.value)
+    source = _gone_through(statement.value)
     if source is not statement.value:
         found.arguments["source"] = ast.unparse(source)
-    held = unpackable(source, last.frame)
+    held = _unpackable(source, last.frame)
     if isinstance(held, Tensor):
         found.arguments["count"] = shape_of(held)[0] if held.ndim else 0
     elif isinstance(held, Sized):
@@ -71,10 +71,10 @@ def capture_unpacking(found: Captured, error: BaseException, last: Link, names: 
         found.arguments["number"] = held
     for node in ast.walk(statement.value):
         for inner, tensor in islice(leaves(resolved(node, last.frame)), 8):
-            found.operands.append(plain_operand(ast.unparse(node) + inner, tensor, names))
+            found.operands.append(_plain_operand(ast.unparse(node) + inner, tensor, names))
 
 
-def gone_through(node: ast.expr) -> ast.expr:
+def _gone_through(node: ast.expr) -> ast.expr:
     """What a `map(f, parts)` or `(f(part) for part in parts)` goes through one by one; else the expression itself."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "map" and len(node.args) == 2:
         return node.args[1]
@@ -83,13 +83,13 @@ def gone_through(node: ast.expr) -> ast.expr:
     return node
 
 
-def unpackable(node: ast.expr, frame: FrameType) -> object:
+def _unpackable(node: ast.expr, frame: FrameType) -> object:
     """What is unpacked, if that can be told without running code of the model: a variable, `x.shape[1:]`, a tuple."""
     if isinstance(node, (ast.Tuple, ast.List)):
         return None if any(isinstance(one, ast.Starred) for one in node.elts) else node.elts
     if isinstance(node, ast.Subscript):
-        whole = unpackable(node.value, frame)
-        if isinstance(whole, torch.Size) and (place := constant(node.slice)) is not None:
+        whole = _unpackable(node.value, frame)
+        if isinstance(whole, torch.Size) and (place := _constant(node.slice)) is not None:
             return whole[place] if isinstance(place, slice) or -len(whole) <= place < len(whole) else None
         return None
     whole_size = isinstance(node, ast.Call) and not (node.args or node.keywords)
@@ -101,16 +101,16 @@ def unpackable(node: ast.expr, frame: FrameType) -> object:
     return resolved(node, frame)
 
 
-def constant(node: ast.expr) -> int | slice | None:
+def _constant(node: ast.expr) -> int | slice | None:
     """A place or a slice written in whole numbers."""
     if isinstance(node, ast.Slice):
-        bounds = [None if one is None else literal(one) for one in (node.lower, node.upper, node.step)]
+        bounds = [None if one is None else _literal(one) for one in (node.lower, node.upper, node.step)]
         return slice(*bounds) if all(one is None or type(one) is int for one in bounds) else None
-    place = literal(node)
+    place = _literal(node)
     return place if type(place) is int else None
 
 
-def literal(node: ast.expr) -> object:
+def _literal(node: ast.expr) -> object:
     try:
         return ast.literal_eval(node)
     except ValueError:
@@ -128,7 +128,7 @@ def assignment(targets: Source) -> ast.Assign | None:
     return None
 
 
-def capture_given(found: Captured, last: Link, names: Mapping[int, str]) -> None:
+def _capture_given(found: Captured, last: Link, names: Mapping[int, str]) -> None:
     """What torch's own forward got as its first argument, where that is no tensor."""
     code = last.frame.f_code
     if code.co_name == "forward" and code.co_argcount > 1 and "torch" in type(last.module).__module__.split("."):
@@ -137,10 +137,10 @@ def capture_given(found: Captured, last: Link, names: Mapping[int, str]) -> None
         if isinstance(given, (tuple, list, dict, type(None))):
             found.call = "forward"
             found.arguments["given"] = type(given).__name__
-            found.operands = [plain_operand(name + inner, tensor, names) for inner, tensor in islice(leaves(given), 8)]
+            found.operands = [_plain_operand(name + inner, tensor, names) for inner, tensor in islice(leaves(given), 8)]
 
 
-def capture_subscript(found: Captured, last: Link) -> None:
+def _capture_subscript(found: Captured, last: Link) -> None:
     """`features[4]`, `x.shape[3]`, `outputs["feat"]` of Python's own: what was asked for, and what there is."""
     source = frames.span(last.frame.f_code, last.lasti)
     node = parsed(source) if source else None
@@ -148,27 +148,27 @@ def capture_subscript(found: Captured, last: Link) -> None:
         return
     found.call = "subscript"
     found.arguments["value"] = ast.unparse(node.value)
-    place = literal(node.slice)
+    place = _literal(node.slice)
     place = resolved(node.slice, last.frame) if place is None else place
     if isinstance(place, (int, str)):
         found.arguments["place"] = place
-    held = unpackable(node.value, last.frame)
+    held = _unpackable(node.value, last.frame)
     if isinstance(held, Mapping):
         found.arguments["keys"] = [str(key) for key in islice(held, MOST_KEYS)]
     elif isinstance(held, Sized) and not isinstance(node.value, (ast.Tuple, ast.List)):
         found.arguments["count"] = len(held)
 
 
-def capture_mentioned(found: Captured, own: Link, names: Mapping[int, str]) -> None:
+def _capture_mentioned(found: Captured, own: Link, names: Mapping[int, str]) -> None:
     """Tensors among the variables that the raising line names."""
     source = frames.span(own.frame.f_code, own.lasti)
     for name in dict.fromkeys(re.findall(r"[A-Za-z_]\w*", source.text if source else "")):
         value = own.frame.f_locals.get(name)
         if isinstance(value, Tensor):
-            found.operands.append(plain_operand(name, value, names))
+            found.operands.append(_plain_operand(name, value, names))
 
 
-def plain_operand(name: str, tensor: Tensor, names: Mapping[int, str]) -> Operand:
+def _plain_operand(name: str, tensor: Tensor, names: Mapping[int, str]) -> Operand:
     shape = shape_of(tensor)
     return Operand(name, shape, SIZES[shape], DTYPES[tensor.dtype], names.get(id(tensor), ""))
 
@@ -182,11 +182,13 @@ def numbers(link: Link) -> dict[str, Value]:
     text = "".join(linecache.getline(frame.f_code.co_filename, number) for number in lines)
     held = getattr(frame.f_locals.get("self"), "__dict__", {})
     known |= {f"self.{name}": held.get(name) for name in NUMBERED_ATTRIBUTE.findall(text)}
-    found = {name: [*value] if isinstance(value, tuple) else value for name, value in known.items() if is_number(value)}
+    found = {
+        name: [*value] if isinstance(value, tuple) else value for name, value in known.items() if _is_number(value)
+    }
     return dict(islice(found.items(), MOST_VALUES))
 
 
-def is_number(value: object) -> bool:
+def _is_number(value: object) -> bool:
     """A whole number or a few of them."""
     if isinstance(value, tuple):
         return 0 < len(value) <= 6 and all(type(item) is int for item in value)

@@ -27,20 +27,20 @@ def definition(code: CodeType, name: str) -> tuple[list[str], Definition]:
     first = code.co_firstlineno - 1
     if first >= len(lines):
         raise NoSource("its source is not available")
-    for text in candidates(lines, first, code):
-        tree = parsed(text, code)
-        if tree is not None and compiles_to(tree, code, name):
+    for text in _candidates(lines, first, code):
+        tree = _parsed(text, code)
+        if tree is not None and _compiles_to(tree, code, name):
             return text, tree
     raise NoSource("its file has changed since it was imported")
 
 
-def candidates(lines: Sequence[str], first: int, code: CodeType) -> Iterator[list[str]]:
+def _candidates(lines: Sequence[str], first: int, code: CodeType) -> Iterator[list[str]]:
     """The function's lines: to the last expression that runs; where it goes on after that, to the end of its block."""
     positions = (position for each in (code, *nested(code)) for position in frames.positions(each))
     last = max((end_line or 0 for _, end_line, _, _ in positions), default=0)
     following = next((line for line in lines[last:] if line.strip() and not line.lstrip().startswith("#")), "")
     # what is indented more is still inside the function: a closing bracket, or code that never runs
-    if first < last <= len(lines) and margin(following) <= margin(lines[first]):
+    if first < last <= len(lines) and _margin(following) <= _margin(lines[first]):
         yield [line.rstrip("\n") for line in lines[first:last]]
     try:
         yield [line.rstrip("\n") for line in inspect.getblock(list(lines[first:]))]
@@ -48,13 +48,13 @@ def candidates(lines: Sequence[str], first: int, code: CodeType) -> Iterator[lis
         return
 
 
-def margin(line: str) -> int:
+def _margin(line: str) -> int:
     """Columns of the line's indentation."""
     line = line.lstrip("\f").expandtabs(8)
     return len(line) - len(line.lstrip())
 
 
-def parsed(text: list[str], code: CodeType) -> Definition | None:
+def _parsed(text: list[str], code: CodeType) -> Definition | None:
     """The definition that `text` is, with the file's line numbers."""
     indented = text[0][:1].isspace()
     joined = "\n".join(["if 1:", *text] if indented else text)
@@ -68,7 +68,7 @@ def parsed(text: list[str], code: CodeType) -> Definition | None:
     return ast.increment_lineno(node, code.co_firstlineno - 1 - indented)
 
 
-def compiles_to(tree: Definition, code: CodeType, name: str) -> bool:
+def _compiles_to(tree: Definition, code: CodeType, name: str) -> bool:
     """Whether the definition, as a method of its class, has the code's lines, names and constants."""
     if any(each.startswith(REWRITTEN) for each in (*code.co_names, *code.co_varnames)):
         return True
@@ -84,7 +84,7 @@ def compiles_to(tree: Definition, code: CodeType, name: str) -> bool:
     except (SyntaxError, ValueError):  # a `nonlocal` needs the function around it
         return True
     found = next((each for each in nested(module) if each.co_name == code.co_name), None)
-    return found is not None and fingerprint(found) == fingerprint(code)
+    return found is not None and _fingerprint(found) == _fingerprint(code)
 
 
 def nested(code: CodeType) -> Iterator[CodeType]:
@@ -95,10 +95,10 @@ def nested(code: CodeType) -> Iterator[CodeType]:
         yield from nested(each)
 
 
-def fingerprint(code: CodeType) -> tuple[object, ...]:
+def _fingerprint(code: CodeType) -> tuple[object, ...]:
     """What code has wherever its function stands: a variable from around it is a global name, or a free one."""
     names = {*code.co_names, *code.co_varnames, *code.co_cellvars, *code.co_freevars} - {"__class__"}
     constants = {repr(constant) for constant in code.co_consts if not isinstance(constant, CodeType)}
     lines = {line for _, _, line in code.co_lines()}
-    inside = [fingerprint(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
+    inside = [_fingerprint(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
     return names, constants, lines, inside

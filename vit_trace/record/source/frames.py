@@ -31,20 +31,20 @@ JUMPS = {"JUMP_FORWARD", "JUMP_ABSOLUTE"}
 ELEMENT = {"YIELD_VALUE", "LIST_APPEND", "SET_ADD"}
 
 
-def package_directory(name: str) -> str:
+def _package_directory(name: str) -> str:
     """Directory of an installed package, with a trailing separator; "" when there is none."""
     found = find_spec(name)
     return os.path.join(os.path.dirname(found.origin), "") if found and found.origin else ""
 
 
 @cache
-def directories() -> tuple[tuple[str, int], ...]:
+def _directories() -> tuple[tuple[str, int], ...]:
     """(directory prefix, owner) pairs, the first that fits a file decides."""
     stdlib = os.path.join(sysconfig.get_paths()["stdlib"], "")
     found = [
         (MODEL_FILE, OWN),
-        (package_directory("einops"), EINOPS),
-        (package_directory("torch"), LIBRARY),
+        (_package_directory("einops"), EINOPS),
+        (_package_directory("torch"), LIBRARY),
         (MACHINERY, LIBRARY),
         (os.path.join(stdlib, "site-packages", ""), OWN),
         (stdlib, LIBRARY),
@@ -56,7 +56,7 @@ def directories() -> tuple[tuple[str, int], ...]:
 @cache
 def owner(filename: str) -> int:
     """Whose file it is: OWN, LIBRARY or EINOPS."""
-    return next((owner for prefix, owner in directories() if filename.startswith(prefix)), OWN)
+    return next((owner for prefix, owner in _directories() if filename.startswith(prefix)), OWN)
 
 
 class Site(NamedTuple):
@@ -123,11 +123,11 @@ def positions(code: CodeType) -> tuple[tuple[int | None, int | None, int | None,
 
 def span(code: CodeType, lasti: int) -> Source | None:
     """Source of the expression that instruction `lasti` of `code` evaluates; the line where columns are missing."""
-    return span_in(code.co_filename, code, lasti)
+    return _span_in(code.co_filename, code, lasti)
 
 
 @cache
-def span_in(filename: str, code: CodeType, lasti: int) -> Source | None:
+def _span_in(filename: str, code: CodeType, lasti: int) -> Source | None:
     """The same; the file is named because Python takes equal code of two files for the same."""
     line, end_line, column, end_column = positions(code)[lasti // 2]
     if line is None:
@@ -144,17 +144,17 @@ def source(filename: str, line: int, end_line: int, column: int | None, end_colu
     if column is None or end_column is None:
         text = "".join(lines)
         return Source(filename, line, end_line, len(text) - len(text.lstrip()), len(lines[-1]), text.strip())
-    start, stop = characters(lines[0], column), characters(lines[-1], end_column)
+    start, stop = _characters(lines[0], column), _characters(lines[-1], end_column)
     lines[-1] = lines[-1][:stop]
     return Source(filename, line, end_line, start, stop, "".join(lines)[start:])
 
 
-def characters(line: str, column: int) -> int:
+def _characters(line: str, column: int) -> int:
     """Characters in the first `column` bytes of the line."""
     return column if line.isascii() else len(line.encode()[:column].decode(errors="ignore"))
 
 
-class Binding(NamedTuple):
+class _Binding(NamedTuple):
     """What becomes of an instruction's result: bound to `names`, returned, or yielded as one element of several."""
 
     names: tuple[str, ...] = ()
@@ -177,7 +177,7 @@ def instructions(code: CodeType) -> tuple[list[dis.Instruction], dict[int, int]]
 
 
 @cache
-def binding(code: CodeType, lasti: int) -> Binding:
+def _binding(code: CodeType, lasti: int) -> _Binding:
     """What the code does next with the result of instruction `lasti`."""
     listing, places = instructions(code)
     place = places.get(lasti, len(listing) - 1)
@@ -187,16 +187,16 @@ def binding(code: CodeType, lasti: int) -> Binding:
         place += 1
     for _ in range(4):
         if place >= len(listing):
-            return Binding()
+            return _Binding()
         step = listing[place]
         if names := stored(step):
-            return Binding(names[:1])
+            return _Binding(names[:1])
         if step.opname == "UNPACK_SEQUENCE":
-            return Binding(unpacked(listing, place))
+            return _Binding(_unpacked(listing, place))
         if step.opname.startswith("RETURN_VALUE"):
-            return Binding(returned=True)
+            return _Binding(returned=True)
         if step.opname in ELEMENT:
-            return Binding(element=True)
+            return _Binding(element=True)
         if step.opname in JUMPS:
             place = places.get(step.argval, len(listing))
         elif step.opname == "COPY":
@@ -204,8 +204,8 @@ def binding(code: CodeType, lasti: int) -> Binding:
         elif step.opname.startswith("LOAD_FAST") and listing[place + 1].opname == "STORE_ATTR":
             place += 1  # the variable is the object whose attribute is set next
         else:
-            return Binding()
-    return Binding()
+            return _Binding()
+    return _Binding()
 
 
 def stored(step: dis.Instruction) -> tuple[str, ...]:
@@ -217,7 +217,7 @@ def stored(step: dis.Instruction) -> tuple[str, ...]:
     return ()
 
 
-def unpacked(listing: list[dis.Instruction], place: int) -> tuple[str, ...]:
+def _unpacked(listing: list[dis.Instruction], place: int) -> tuple[str, ...]:
     """Names that the UNPACK_SEQUENCE at `place` binds; () when its targets are not plain names."""
     count = int(listing[place].arg or 0)
     names: list[str] = []
@@ -228,7 +228,7 @@ def unpacked(listing: list[dis.Instruction], place: int) -> tuple[str, ...]:
     return tuple(names[:count]) if len(names) >= count else ()
 
 
-class BoundNames(NamedTuple):
+class _BoundNames(NamedTuple):
     """The variables that a value ends in, and the instruction that binds them.
 
     `several` says that the value is one element of a sequence that is unpacked into the names.
@@ -240,7 +240,7 @@ class BoundNames(NamedTuple):
     lasti: int
 
 
-def bound_names(frame: FrameType) -> BoundNames:
+def bound_names(frame: FrameType) -> _BoundNames:
     """What binds the value that is now being made in `frame`.
 
     A value that a helper, a lambda or a comprehension of the model returns is followed into the caller.
@@ -248,17 +248,17 @@ def bound_names(frame: FrameType) -> BoundNames:
     several = False
     while True:
         code, lasti = frame.f_code, frame.f_lasti
-        bound = binding(code, lasti)
+        bound = _binding(code, lasti)
         several = several or bound.element
         caller = frame.f_back
         if not (bound.returned or bound.element) or caller is None or owner(caller.f_code.co_filename) != OWN:
-            return BoundNames(bound.names, several, code, lasti)
+            return _BoundNames(bound.names, several, code, lasti)
         listing, places = instructions(caller.f_code)
         several = several or listing[places.get(caller.f_lasti, 0)].opname == "UNPACK_SEQUENCE"
         frame = caller
 
 
-class EinopsCall(NamedTuple):
+class _EinopsCall(NamedTuple):
     """A running einops function: its name, the pattern, the tensors it was given."""
 
     operation: str
@@ -266,11 +266,11 @@ class EinopsCall(NamedTuple):
     given: tuple[object, ...]
 
 
-def einops_call(frame: FrameType) -> EinopsCall:
+def einops_call(frame: FrameType) -> _EinopsCall:
     """The einops call that `frame` runs."""
     values = frame.f_locals
     given = values.get("tensors_and_pattern")
     if given is not None:  # einsum(*tensors, pattern)
-        return EinopsCall(frame.f_code.co_name, str(given[-1]), tuple(given[:-1]))
+        return _EinopsCall(frame.f_code.co_name, str(given[-1]), tuple(given[:-1]))
     tensor = values.get("tensor", values.get("tensors", values.get("x")))
-    return EinopsCall(frame.f_code.co_name, str(values.get("pattern", "")), (tensor,))
+    return _EinopsCall(frame.f_code.co_name, str(values.get("pattern", "")), (tensor,))

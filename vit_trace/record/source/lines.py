@@ -72,7 +72,7 @@ class Lines:
         for call in self.constructors:
             call.module = paths[id(call.owner)]
             for line, module in call.made:
-                bound = tuple(parameters_of(module, names, line))
+                bound = tuple(_parameters_of(module, names, line))
                 if id(module) in paths and bound:
                     unit = call.function.units.get(line) or Unit(line, line)
                     call.runs.append(Execution(unit, bound, 0, 0))
@@ -117,7 +117,7 @@ class Lines:
 
     def of(self, trace: Trace) -> Heard | None:
         """What was heard while this trace was recorded; it may have been given formulas since."""
-        return next((heard for heard in self.heard if stage_shapes(heard.trace) == stage_shapes(trace)), None)
+        return next((heard for heard in self.heard if _stage_shapes(heard.trace) == _stage_shapes(trace)), None)
 
     def on_call(self, frame: FrameType, event: str, argument: Any) -> Tracer | None:
         """A frame begins: the trace function of its lines, or None for what is not listed."""
@@ -152,11 +152,11 @@ class Lines:
     def listen(self, frame: FrameType, plan: Plan) -> Tracer | None:
         """The trace function of a frame that is listed; a generator that goes on keeps the one it had."""
         before = getattr(frame.f_trace, "__self__", None)
-        if isinstance(before, Listener) and before.lines is self:
+        if isinstance(before, _Listener) and before.lines is self:
             before.resume()
             return before.on_event
         call = self.call(frame, plan)
-        return None if call is None else Listener(self, call, plan, frame).on_event
+        return None if call is None else _Listener(self, call, plan, frame).on_event
 
     def call(self, frame: FrameType, plan: Plan) -> Call | None:
         """The call that the frame is, or is a part of; None where it is not listed."""
@@ -164,7 +164,7 @@ class Lines:
             around = (call for call in reversed(self.active) if (call.function.file, call.function.name) == plan.entry)
             return next(around, None)
         name, found = frame.f_code.co_name, plan.function
-        owner = first_argument(frame)
+        owner = _first_argument(frame)
         module = owner if isinstance(owner, nn.Module) else None
         listed = "__call__" if module is None else "__init__"  # the one method with a name like `__this__`
         if found is None or (name.startswith("__") and name.endswith("__") and name != listed):
@@ -172,7 +172,7 @@ class Lines:
         if self.building:
             if name == "__init__" and module is not None:
                 call = Call(found, None, True, owner=module)
-            elif self.active and not fills(frame, module):
+            elif self.active and not _fills(frame, module):
                 call = Call(found, None, module is not None, owner=self.active[-1].owner)
             else:
                 return None
@@ -186,7 +186,7 @@ class Lines:
 
     def library_module(self, frame: FrameType) -> None:
         """A library's module is made: remember it at the line of the model's own code that makes it."""
-        module = first_argument(frame)
+        module = _first_argument(frame)
         if not isinstance(module, nn.Module):
             return
         caller, call = frame.f_back, self.active[-1]
@@ -232,7 +232,7 @@ def current() -> Lines | None:
     return None if lines is None or lines.done else lines
 
 
-def stage_shapes(trace: Trace) -> list[tuple[str, list[tuple[int, ...]]]]:
+def _stage_shapes(trace: Trace) -> list[tuple[str, list[tuple[int, ...]]]]:
     return [(stage.name, [spec.shape for spec in stage.outputs]) for stage in trace.stages]
 
 
@@ -245,7 +245,7 @@ def listening(lines: Lines) -> Iterator[None]:
         LISTENING.reset(token)
 
 
-class Listener:
+class _Listener:
     """The trace function of one frame: closes a statement when the next one begins."""
 
     __slots__ = ("before", "call", "lines", "marks", "part", "raised", "returning", "start", "unit", "units", "watched")
@@ -360,12 +360,12 @@ def left(unit: Unit, following: Unit | None) -> bool:
     return unit.kind in ("for", "with") and not inside
 
 
-def first_argument(frame: FrameType) -> object:
+def _first_argument(frame: FrameType) -> object:
     code = frame.f_code
     return frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
 
 
-def fills(frame: FrameType, module: nn.Module | None) -> bool:
+def _fills(frame: FrameType, module: nn.Module | None) -> bool:
     """Whether the function is given a parameter or another module: it initialises, and makes no sizes."""
     values = frame.f_locals
     return any(
@@ -374,7 +374,7 @@ def fills(frame: FrameType, module: nn.Module | None) -> bool:
     )
 
 
-def parameters_of(module: nn.Module, names: dict[int, str], line: int) -> Iterator[Bound]:
+def _parameters_of(module: nn.Module, names: dict[int, str], line: int) -> Iterator[Bound]:
     """The parameters of a library's module, each at the first line that made it; no bias beside a weight."""
     whole = type(module).__module__.startswith("torch.") and not isinstance(module, CONTAINERS)
     own = dict(module.named_parameters(recurse=whole))

@@ -36,10 +36,10 @@ def listed(trace_it: Callable[[], Trace]) -> Trace:
     heard = lines.of(trace)
     if heard is None:
         return trace
-    return replace(trace, listing=tuple(told(one, trace) for one in Lister(trace, heard).listed()))
+    return replace(trace, listing=tuple(_told(one, trace) for one in _Lister(trace, heard).listed()))
 
 
-def told(listed: Listed, trace: Trace) -> Listed:
+def _told(listed: Listed, trace: Trace) -> Listed:
     """The code with what failed beside the line that did, and beside those that led to it where it happened."""
     failure = trace.failure
     lines = [line.line for line in listed.lines if any(note.kind == "raise" for note in line.notes)]
@@ -55,7 +55,7 @@ def told(listed: Listed, trace: Trace) -> Listed:
         if note.kind != "raise":
             return note
         if inside and line.line == here:
-            return replace(note, name=f"{note.name}:", value=why(failure))
+            return replace(note, name=f"{note.name}:", value=_why(failure))
         return replace(note, value=where)
 
     return replace(
@@ -63,14 +63,14 @@ def told(listed: Listed, trace: Trace) -> Listed:
     )
 
 
-def why(failure: Failure) -> str:
+def _why(failure: Failure) -> str:
     """What went wrong; Python's own words where nothing else is known."""
     if failure.code != "forward-failed":
         return failure.message
     return next(iter(failure.exception.partition(": ")[2].splitlines()), "") or failure.message
 
 
-class Lister:
+class _Lister:
     """Works the listing out of the calls that were heard."""
 
     def __init__(self, trace: Trace, heard: Heard) -> None:
@@ -88,7 +88,7 @@ class Lister:
         seen = ""
         for name in self.order():
             listed = self.function(calls[name])
-            if not has_content(listed, calls[name][-1].stage >= 0, calls[name][0].of_module):
+            if not _has_content(listed, calls[name][-1].stage >= 0, calls[name][0].of_module):
                 continue
             if listed.class_ and (scope := f"{listed.file}:{listed.class_}") != seen:
                 number, text = class_header(listed.file, listed.class_.rpartition(".")[2], listed.lines[0].line)
@@ -104,12 +104,12 @@ class Lister:
         """Keys of functions: classes as the data meets them, constructors first; helpers after their first caller."""
         scopes: dict[str, list[str]] = {}
         for call in self.forwards:
-            add(scopes, scope_of(call.function), key(call))
+            add(scopes, _scope_of(call.function), key(call))
         met = set(scopes)
-        behind = scope_of(self.forwards[0].function) if self.forwards else ""
+        behind = _scope_of(self.forwards[0].function) if self.forwards else ""
         after: dict[str, list[str]] = {}
         for call in self.constructors:
-            scope = scope_of(call.function)
+            scope = _scope_of(call.function)
             if scope in met:
                 add(scopes, scope, key(call), first=call.function.is_constructor)
                 behind = scope if call.function.is_constructor else behind
@@ -121,19 +121,19 @@ class Lister:
     def function(self, calls: list[Call]) -> Listed:
         """All calls of one function as one listing."""
         function = calls[0].function
-        notes = merged([(call.module or "", self.call_notes(call)) for call in calls])
-        ran = lines_that_ran(function, calls)
+        notes = _merged([(call.module or "", self.call_notes(call)) for call in calls])
+        ran = _lines_that_ran(function, calls)
         texts = dict(enumerate(function.lines, function.first)) or dict.fromkeys(sorted({function.first, *notes}), "")
         lines = tuple(Line(number, text, number in ran, tuple(notes.get(number, ()))) for number, text in texts.items())
         modules = tuple(dict.fromkeys(call.module or "" for call in calls))
-        owner = owner_of(function)
+        owner = _owner_of(function)
         name = function.name.removeprefix(f"{owner}.")
         return Listed(function.file, owner, name, lines, modules, len(calls), function.problem)
 
     def call_notes(self, call: Call) -> Placed:
         """What the statements of one call made, by line."""
         notes: Placed = {}
-        for line, note in branches(call):
+        for line, note in _branches(call):
             notes.setdefault(line, Counter())[note] += 1
         for run in call.runs:
             steps = self.steps.notes(call, run, [spec for bound in run.bound for spec in self.tensors(call, bound)])
@@ -141,29 +141,29 @@ class Lister:
                 notes.setdefault(run.unit.last, Counter())[note] += 1
             for line, note in self.bound_notes(call, run, bool(steps) and steps[-1].kind == "step"):
                 notes.setdefault(line, Counter())[note] += 1
-        return {line: shorten_numbers(made) for line, made in notes.items()}
+        return {line: _shorten_numbers(made) for line, made in notes.items()}
 
     def bound_notes(self, call: Call, run: Execution, follows: bool) -> Iterator[tuple[int, Note]]:
         """The notes of what one run of a statement bound; neighbours that are alike share one."""
-        for _, alike in groupby((bound for bound in run.bound if bound.name != "_"), likeness):
+        for _, alike in groupby((bound for bound in run.bound if bound.name != "_"), _likeness):
             group = list({(without_self(each.name), each.value): each for each in alike}.values())
             bound = group[0]
             name = ", ".join(without_self(each.name) for each in group)
             kind: NoteKind = bound.kind  # type: ignore[assignment]  # the kinds of Bound are kinds of Note
             if bound.value is None:
                 yield bound.line, Note(kind, name)
-            elif tensors_bound(bound.value):
+            elif _tensors_bound(bound.value):
                 yield bound.line, Note(kind, name, self.tensors(call, bound), follows=follows)
             else:
                 formulas = [self.formula(call, each) for each in group]
-                value = ", ".join(number_text(each.value) for each in group)
+                value = ", ".join(_number_text(each.value) for each in group)
                 yield bound.line, Note(kind, name, (), value, ", ".join(formulas) if all(formulas) else "")
 
     def tensors(self, call: Call, bound: Bound) -> tuple[TensorSpec, ...]:
         """The tensors a line bound, with the formulas of the stage or parameter that they are."""
         attribute = bound.name.partition(".")[2]
         own = ".".join(filter(None, (call.module, attribute))) if attribute and call.stage < 0 else ""
-        return tuple(self.tensor(made, own) for made in tensors_bound(bound.value))
+        return tuple(self.tensor(made, own) for made in _tensors_bound(bound.value))
 
     def tensor(self, made: Made, own: str) -> TensorSpec:
         spec, maker = made.spec, made.maker
@@ -189,15 +189,15 @@ def key(call: Call) -> str:
     return f"{call.function.file}:{call.function.first}:{call.function.name}"
 
 
-def owner_of(function: Function) -> str:
+def _owner_of(function: Function) -> str:
     """The class of a method; "" for a function."""
     owner = function.name.rpartition(".")[0]
     return "" if owner.endswith("<locals>") else owner
 
 
-def scope_of(function: Function) -> str:
+def _scope_of(function: Function) -> str:
     """The class of a method, or the function itself."""
-    owner = owner_of(function)
+    owner = _owner_of(function)
     return f"{function.file}:{f'{owner}.' if owner else function.name}"
 
 
@@ -207,7 +207,7 @@ def add(scopes: dict[str, list[str]], scope: str, name: str, first: bool = False
         names.insert(0 if first else len(names), name)
 
 
-def has_content(listed: Listed, in_forward: bool, of_module: bool) -> bool:
+def _has_content(listed: Listed, in_forward: bool, of_module: bool) -> bool:
     """Whether a function has anything to say: what modules do, and helpers that make tensors, or sizes at construction.
 
     Functions that only query (is this a tensor, is there a mask) are omitted.
@@ -221,34 +221,34 @@ def has_content(listed: Listed, in_forward: bool, of_module: bool) -> bool:
     return any(note.tensors and note.kind in ("return", "yield") for note in made)
 
 
-def tensors_bound(value: Value | None) -> tuple[Made, ...]:
+def _tensors_bound(value: Value | None) -> tuple[Made, ...]:
     """The tensors that a value holds; () for numbers."""
     return value if isinstance(value, tuple) and value and not isinstance(value[0], int) else ()
 
 
-def number_text(value: Value | None) -> str:
+def _number_text(value: Value | None) -> str:
     if isinstance(value, tuple):
         return str(tuple(value))
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def likeness(bound: Bound) -> object:
+def _likeness(bound: Bound) -> object:
     """What neighbours that share a note have in common; what stands alone has a thing of its own."""
-    made = tensors_bound(bound.value)
+    made = _tensors_bound(bound.value)
     if bound.value is None or bound.kind == "parameter" or len(made) > 1:
         return object()
     return bound.kind, bound.line, [one.spec.shape for one in made]
 
 
-def shorten_numbers(made: Counter[Note]) -> Counter[Note]:
+def _shorten_numbers(made: Counter[Note]) -> Counter[Note]:
     short: Counter[Note] = Counter()
-    ends = ends_of(made)
+    ends = _ends_of(made)
     for note, times in made.items():
         short[ends.get(note, note)] += times
     return short
 
 
-def ends_of(notes: Iterable[Note]) -> dict[Note, Note]:
+def _ends_of(notes: Iterable[Note]) -> dict[Note, Note]:
     """For each note of one of many different numbers of one name, the note of the first and the last of them."""
     slots: dict[tuple[str, str], list[Note]] = {}
     for note in notes:
@@ -259,19 +259,19 @@ def ends_of(notes: Iterable[Note]) -> dict[Note, Note]:
     return {note: end for same, end in zip(many, ends, strict=True) for note in same}
 
 
-def merged(calls: list[tuple[str, Placed]]) -> dict[int, list[Note]]:
+def _merged(calls: list[tuple[str, Placed]]) -> dict[int, list[Note]]:
     """By line, what all calls made; where calls differ, each note names the modules that made it."""
     found: dict[int, dict[tuple[Note, int], list[str]]] = {}
     for module, placed in calls:
         for line, made in placed.items():
             for note, times in made.items():
                 found.setdefault(line, {}).setdefault((note, times), []).append(module)
-    found = {line: joined(notes) for line, notes in found.items()}
+    found = {line: _joined(notes) for line, notes in found.items()}
     everywhere = {module for module, _ in calls}
-    return {line: list(variants(notes, everywhere, len(calls))) for line, notes in found.items()}
+    return {line: list(_variants(notes, everywhere, len(calls))) for line, notes in found.items()}
 
 
-def joined(notes: dict[tuple[Note, int], list[str]]) -> dict[tuple[Note, int], list[str]]:
+def _joined(notes: dict[tuple[Note, int], list[str]]) -> dict[tuple[Note, int], list[str]]:
     """Notes that differ only in whether a step came before them, as one, behind the steps."""
     together: dict[tuple[Note, int], list[str]] = {}
     for (note, times), modules in notes.items():
@@ -284,8 +284,8 @@ def joined(notes: dict[tuple[Note, int], list[str]]) -> dict[tuple[Note, int], l
     return together
 
 
-def variants(notes: dict[tuple[Note, int], list[str]], everywhere: set[str], calls: int) -> Iterator[Note]:
-    ends = ends_of(note for note, _ in notes)
+def _variants(notes: dict[tuple[Note, int], list[str]], everywhere: set[str], calls: int) -> Iterator[Note]:
+    ends = _ends_of(note for note, _ in notes)
     yielded: set[Note] = set()
     for (note, times), modules in notes.items():
         if (end := ends.get(note)) is None:
@@ -296,14 +296,14 @@ def variants(notes: dict[tuple[Note, int], list[str]], everywhere: set[str], cal
             yield end
 
 
-def lines_that_ran(function: Function, calls: list[Call]) -> set[int]:
+def _lines_that_ran(function: Function, calls: list[Call]) -> set[int]:
     """Numbers of the lines that are part of what ran; a line between statements goes with what follows it."""
     heard = {line for call in calls for line in call.ran}
     sides = {side for call in calls for side in call.sides}
     ran = {line for line, unit in function.units.items() if unit.kind == "head" or heard & span(unit.first, unit.last)}
     for place, choice in enumerate(function.choices):
         if ((place, True) in sides) != ((place, False) in sides):
-            ran -= only_in(choice, (place, False) in sides)
+            ran -= _only_in(choice, (place, False) in sides)
     if not function.lines:
         return heard | {function.first}
     following = True
@@ -319,23 +319,23 @@ def span(first: int, last: int) -> set[int]:
     return set(range(first, last + 1))
 
 
-def only_in(choice: Choice, yes: bool) -> set[int]:
+def _only_in(choice: Choice, yes: bool) -> set[int]:
     """Lines that hold nothing but the given side of a conditional expression."""
     side, other = (choice.yes, choice.no) if yes else (choice.no, choice.yes)
     shared = span(other[0], other[2]) | span(choice.test[0], choice.test[2]) | {choice.first}
     return span(side[0], side[2]) - shared
 
 
-def branches(call: Call) -> Iterator[tuple[int, Note]]:
+def _branches(call: Call) -> Iterator[tuple[int, Note]]:
     """Which side of each conditional expression on one line was taken."""
     for place, choice in enumerate(call.function.choices):
         taken = [side for side in (True, False) if (place, side) in call.sides]
         if len(taken) == 1:
-            text = without_self(one_line(source_of(call.function, choice.yes if taken[0] else choice.no)))
+            text = without_self(one_line(_source_of(call.function, choice.yes if taken[0] else choice.no)))
             yield choice.no[2], Note("branch", cut_text(text, LONGEST_SIDE))
 
 
-def source_of(function: Function, part: Range) -> str:
+def _source_of(function: Function, part: Range) -> str:
     """The text of a part of the function."""
     first, start, last, end = part
     lines = [line.encode() for line in function.lines[first - function.first : last - function.first + 1]]

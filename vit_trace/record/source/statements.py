@@ -77,43 +77,43 @@ def function(file: str, code: CodeType, name: str) -> Function:
     try:
         text, tree = definition(code, name)
     except NoSource as error:
-        return without_source(code, name, str(error))
+        return _without_source(code, name, str(error))
     last = tree.end_lineno or tree.lineno
     first = min([tree.lineno, *(node.lineno for node in tree.decorator_list)])
-    found = Function(file, name, first, last, head_of(tree), tuple(text[: last - first + 1]))
+    found = Function(file, name, first, last, _head_of(tree), tuple(text[: last - first + 1]))
     given = [*tree.args.posonlyargs, *tree.args.args, tree.args.vararg, *tree.args.kwonlyargs, tree.args.kwarg]
     found.arguments = {argument.arg: argument.lineno for argument in given if argument is not None}
     found.units[tree.lineno] = Unit(first, found.head, kind="head")
-    add_units(found.units, tree.body)
+    _add_units(found.units, tree.body)
     for node in ast.walk(tree):
         if isinstance(node, ast.IfExp):
             around = found.units.get(node.lineno)
-            parts = place(node.body), place(node.test), place(node.orelse)
+            parts = _place(node.body), _place(node.test), _place(node.orelse)
             found.choices += (Choice(*parts, around.first if around else node.lineno),)
     return found
 
 
-def head_of(node: Definition) -> int:
+def _head_of(node: Definition) -> int:
     """Last line of `def name(...) -> ...:`."""
     return max(node.lineno, node.body[0].lineno - 1)
 
 
-def place(node: ast.expr) -> Range:
+def _place(node: ast.expr) -> Range:
     return node.lineno, node.col_offset, node.end_lineno or node.lineno, node.end_col_offset or 0
 
 
-def add_units(units: dict[int, Unit], body: list[ast.stmt]) -> None:
+def _add_units(units: dict[int, Unit], body: list[ast.stmt]) -> None:
     """Enter each statement under each of its lines."""
     for node in body:
         # Python makes no instruction of `global x` and `x: int`: they count as run with what comes after them
         if not isinstance(node, ast.Global | ast.Nonlocal) and not (isinstance(node, ast.AnnAssign) and not node.value):
-            add(units, unit_of(node))
+            add(units, _unit_of(node))
         if isinstance(node, ast.ClassDef):
             continue
         inside = [*getattr(node, "handlers", ()), *getattr(node, "cases", ())]
         for inner in (node, *inside):
             for name in ("body", "orelse", "finalbody"):
-                add_units(units, getattr(inner, name, []))
+                _add_units(units, getattr(inner, name, []))
 
 
 def add(units: dict[int, Unit], unit: Unit) -> None:
@@ -127,51 +127,51 @@ def add(units: dict[int, Unit], unit: Unit) -> None:
         units[line] = unit
 
 
-def unit_of(node: ast.stmt) -> Unit:
+def _unit_of(node: ast.stmt) -> Unit:
     """The unit of a statement: all of it, or its head where it has a body."""
     first, last = node.lineno, node.end_lineno or node.lineno
     match node:
         case ast.FunctionDef() | ast.AsyncFunctionDef():
-            return Unit(first, head_of(node), kind="def")
+            return Unit(first, _head_of(node), kind="def")
         case ast.ClassDef():
             return Unit(first, last, kind="class")
         case ast.If() | ast.While():
-            return Unit(first, node.test.end_lineno or first, walruses(node.test), "if")
+            return Unit(first, node.test.end_lineno or first, _walruses(node.test), "if")
         case ast.For() | ast.AsyncFor():
             inside = node.body[0].lineno, node.body[-1].end_lineno or first
-            binds = (*names(node.target), *walruses(node.iter))
+            binds = (*_names(node.target), *_walruses(node.iter))
             return Unit(first, node.iter.end_lineno or first, binds, "for", inside)
         case ast.With() | ast.AsyncWith():
             inside = node.body[0].lineno, node.body[-1].end_lineno or first
-            binds = tuple(bind for item in node.items if item.optional_vars for bind in names(item.optional_vars))
+            binds = tuple(bind for item in node.items if item.optional_vars for bind in _names(item.optional_vars))
             end = max((item.optional_vars or item.context_expr).end_lineno or first for item in node.items)
             return Unit(first, end, binds, "with", inside)
         case ast.Try() | ast.TryStar():
             return Unit(first, first, kind="try")
         case ast.Match():
-            return Unit(first, node.subject.end_lineno or first, walruses(node.subject), "match")
+            return Unit(first, node.subject.end_lineno or first, _walruses(node.subject), "match")
         case ast.Return():
-            return Unit(first, last, walruses(node), "return")
-    return Unit(first, last, tuple(dict.fromkeys((*bound(node), *walruses(node)))))
+            return Unit(first, last, _walruses(node), "return")
+    return Unit(first, last, tuple(dict.fromkeys((*_bound(node), *_walruses(node)))))
 
 
-def bound(node: ast.stmt) -> Iterator[Bind]:
+def _bound(node: ast.stmt) -> Iterator[Bind]:
     """What a simple statement binds or works on in place."""
     match node:
         case ast.Assign():
             for target in node.targets:
-                yield from names(target)
+                yield from _names(target)
         case ast.AugAssign() | ast.AnnAssign():
             if isinstance(node, ast.AugAssign) or node.value is not None:
-                yield from names(node.target)
+                yield from _names(node.target)
         case ast.Expr(value=ast.Call(func=ast.Attribute(value=owner, attr=method), args=args)):
             if method.endswith("_") and not method.endswith("__"):
-                yield from names(owner)
+                yield from _names(owner)
             elif method in ("register_buffer", "register_parameter") and args and isinstance(args[0], ast.Constant):
-                yield from (Bind(bind.name, str(args[0].value)) for bind in names(owner))
+                yield from (Bind(bind.name, str(args[0].value)) for bind in _names(owner))
 
 
-def names(target: ast.expr) -> Iterator[Bind]:
+def _names(target: ast.expr) -> Iterator[Bind]:
     """Variables and attributes that an assignment's left side binds."""
     match target:
         case ast.Name():
@@ -179,17 +179,17 @@ def names(target: ast.expr) -> Iterator[Bind]:
         case ast.Attribute(value=ast.Name(id=owner), attr=attribute):
             yield Bind(owner, attribute)
         case ast.Subscript() | ast.Starred():
-            yield from names(target.value)
+            yield from _names(target.value)
         case ast.Tuple() | ast.List():
             for element in target.elts:
-                yield from names(element)
+                yield from _names(element)
 
 
-def walruses(node: ast.AST) -> tuple[Bind, ...]:
+def _walruses(node: ast.AST) -> tuple[Bind, ...]:
     return tuple(Bind(inner.target.id) for inner in ast.walk(node) if isinstance(inner, ast.NamedExpr))
 
 
-def without_source(code: CodeType, name: str, problem: str) -> Function:
+def _without_source(code: CodeType, name: str, problem: str) -> Function:
     """The lines that the bytecode knows, each with the variables it stores."""
     stores: dict[int, list[Bind]] = {}
     jumps: set[int] = set()

@@ -48,11 +48,11 @@ class Steps:
         """The steps of one run of a statement on the way to what it bound, and the operands they broadcast."""
         steps = [inner for stage in self.of(call, run) for inner in self.expanded(stage)]
         runs = [list(run) for _, run in groupby(steps, lambda step: [spec.shape for spec in step.outputs])]
-        operands = [note for stage in steps for note in operands_of(stage, steps)]
-        last = last_runs(runs)
-        if last and bound and shapes(bound) <= {shape for run in last for shape in shapes(run[-1].outputs)}:
+        operands = [note for stage in steps for note in _operands_of(stage, steps)]
+        last = _last_runs(runs)
+        if last and bound and _shapes(bound) <= {shape for run in last for shape in _shapes(run[-1].outputs)}:
             runs = runs[: -len(last)]
-        return [*told(runs, call.stage), *operands]
+        return [*_told(runs, call.stage), *operands]
 
     def of(self, call: Call, run: Execution) -> Iterator[Stage]:
         """The stages opened by the statement itself, not within what it calls."""
@@ -74,11 +74,11 @@ class Steps:
             yield from self.expanded(inner)
 
 
-def shapes(specs: Sequence[TensorSpec]) -> set[tuple[int, ...]]:
+def _shapes(specs: Sequence[TensorSpec]) -> set[tuple[int, ...]]:
     return {spec.shape for spec in specs}
 
 
-def last_runs(runs: Sequence[Run]) -> Sequence[Run]:
+def _last_runs(runs: Sequence[Run]) -> Sequence[Run]:
     """The last run, with those before it that the same expression made, for one element of several after the other."""
     first = len(runs) - 1
     while first > 0 and all(
@@ -90,7 +90,7 @@ def last_runs(runs: Sequence[Run]) -> Sequence[Run]:
     return runs[max(first, 0) :]
 
 
-def told(runs: Sequence[Run], around: int) -> Iterator[Note]:
+def _told(runs: Sequence[Run], around: int) -> Iterator[Note]:
     """The notes of the steps; `around` is the stage that the statement itself runs in."""
     for place, run in enumerate(runs):
         before, first = runs[place - 1][-1], run[0]
@@ -124,19 +124,19 @@ def name(stage: Stage) -> str:
     return stage.operation
 
 
-def operands_of(stage: Stage, steps: Sequence[Stage]) -> Iterator[Note]:
+def _operands_of(stage: Stage, steps: Sequence[Stage]) -> Iterator[Note]:
     """What arithmetic broadcasts: an operand of another shape than the result, that is no step itself."""
     if stage.kind != "function" or stage.operation not in SIGNS or len(stage.inputs) < 2 or not stage.outputs:
         return
     made = {spec.shape for other in steps if other is not stage for spec in other.outputs}
-    texts = operand_texts(stage.source.text if stage.source else "")
+    texts = _operand_texts(stage.source.text if stage.source else "")
     for spec in stage.inputs:
         if spec.shape and spec.shape != stage.outputs[0].shape and spec.shape not in made:
             text = texts[int(spec.path[1])] if texts and spec.path in ("[0]", "[1]") else "operand"
             yield Note("operand", text, (replace(spec, path=""),))
 
 
-def operand_texts(text: str) -> tuple[str, str] | None:
+def _operand_texts(text: str) -> tuple[str, str] | None:
     """The two sides of `a + b` or `a += b`."""
     for source in (f"({text})", text):
         with contextlib.suppress(SyntaxError):

@@ -52,10 +52,10 @@ def config_class_of(values: Mapping[str, Any], file: Path) -> type:
     if kind is not None and not isinstance(kind, str):
         raise refuse("not-a-config", f"{file}: model_type is the name of a kind of model, not {json.dumps(kind)[:40]}")
     if kind in names:
-        return type_named(transformers, names[str(kind)])
+        return _type_named(transformers, names[str(kind)])
     first = architecture(values)
     if kind is None and first is not None:
-        return type_named(first, "config_class")
+        return _type_named(first, "config_class")
     if "auto_map" in values:
         message = f"{file}: {kind or 'the model'} needs code of its own, which is not downloaded"
         raise refuse("remote-code", message, help=("name the class: path/file.py:Class",))
@@ -65,7 +65,7 @@ def config_class_of(values: Mapping[str, Any], file: Path) -> type:
     raise refuse("unknown-model", f"{file}: transformers has no model_type {kind}", help=help)
 
 
-def type_named(owner: Any, name: str) -> type:
+def _type_named(owner: Any, name: str) -> type:
     found = getattr(owner, name)
     assert isinstance(found, type)
     return found
@@ -97,13 +97,13 @@ def mapped_class(spec: str, config: Any) -> type | None:
             found = getattr(transformers, names if isinstance(names, str) else names[0], None)
             if isinstance(found, type) and hasattr(found, "forward"):
                 return found
-    if (own := own_class(type(config))) is not None:
+    if (own := _own_class(type(config))) is not None:
         return own
     help = ("a config.json with `architectures`, or hf:ModelClass",)
     raise refuse("unknown-model", f"{spec}: AutoModel has no model for {type(config).__name__}", help=help)
 
 
-def own_class(config_class: type) -> type | None:
+def _own_class(config_class: type) -> type | None:
     """The model class beside a config class, for a part of a larger model that no table lists."""
     try:
         module = importlib.import_module(config_class.__module__.replace(".configuration_", ".modeling_"))
@@ -113,12 +113,12 @@ def own_class(config_class: type) -> type | None:
         one
         for name, one in vars(module).items()
         if isinstance(one, type) and name[0] != "_" and one.__dict__.get("forward") is not None
-        if getattr(one, "config_class", None) is config_class or annotated_config(one) == config_class.__name__
+        if getattr(one, "config_class", None) is config_class or _annotated_config(one) == config_class.__name__
     ]
     return min(found, key=lambda one: (not one.__name__.endswith("Model"), len(one.__name__)), default=None)
 
 
-def annotated_config(model_class: type) -> str:
+def _annotated_config(model_class: type) -> str:
     """The name of the config class in the annotation of a pretrained model's `config`."""
     if not hasattr(model_class, "from_pretrained"):
         return ""
@@ -128,7 +128,7 @@ def annotated_config(model_class: type) -> str:
 
 def refuse_text(spec: str, config: Any, model_class: type | None) -> None:
     """Refuse the config of a model that takes no images. Raises Refused."""
-    if str(getattr(model_class or auto_class(config), "main_input_name", "")).startswith("pixel"):
+    if str(getattr(model_class or _auto_class(config), "main_input_name", "")).startswith("pixel"):
         return
     parts = [config, *(value for value in vars(config).values() if is_config(value))]
     if not VISUAL & {name for part in parts for name in vars(part)}:
@@ -136,7 +136,7 @@ def refuse_text(spec: str, config: Any, model_class: type | None) -> None:
         raise refuse("not-a-vision-model", message, help=("give its inputs: --input input_ids=2x16:int64",))
 
 
-def auto_class(config: Any) -> type | None:
+def _auto_class(config: Any) -> type | None:
     """The class that AutoModel uses for a config."""
     import transformers
     from transformers.models.auto import modeling_auto

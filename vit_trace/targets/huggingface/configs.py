@@ -55,7 +55,7 @@ def sizes_of(config: Any) -> dict[Any, Any]:
     return dict(integers(arguments_of(config)))
 
 
-def fields_of(config: Any) -> list[str]:
+def _fields_of(config: Any) -> list[str]:
     """Every name under which a field of the config can be set."""
     return [*arguments_of(config), "num_labels", *getattr(type(config), "attribute_map", {})]
 
@@ -65,7 +65,7 @@ def known_fields(file: Path) -> tuple[str, ...]:
     try:
         kind = config_class_of(read_object(file), file)
         with contained():
-            return tuple(fields_of(kind()))
+            return tuple(_fields_of(kind()))
     except Exception:
         return ()
 
@@ -80,16 +80,16 @@ def assign(config: Any, values: Mapping[str, Any], assigned: Mapping[str, str]) 
             inner = getattr(owner, part, None)
             if not is_config(inner):
                 configs = [one for one, value in vars(owner).items() if is_config(value)]
-                raise assignments.unknown(part, configs or fields_of(owner), type(owner).__name__)
-            target[part] = values_of(inner, target.get(part))
+                raise assignments.unknown(part, configs or _fields_of(owner), type(owner).__name__)
+            target[part] = _values_of(inner, target.get(part))
             owner, target = inner, target[part]
-        if last not in fields_of(owner):
-            raise assignments.unknown(last, fields_of(owner), type(owner).__name__)
+        if last not in _fields_of(owner):
+            raise assignments.unknown(last, _fields_of(owner), type(owner).__name__)
         target[last] = assignments.typed(name, text, getattr(owner, last, None))
     return given
 
 
-def values_of(part: Any, given: Any) -> dict[str, Any]:
+def _values_of(part: Any, given: Any) -> dict[str, Any]:
     """The values that make a part of a config: those given for it, else where it differs from its class's defaults."""
     return dict(given) if isinstance(given, dict) else dict(part.to_diff_dict())
 
@@ -105,7 +105,7 @@ def alter(config: Any, given: Mapping[str, Any], changes: Changes) -> dict[str, 
         if () in inner:
             made[name] = inner[()]
         elif is_config(value):
-            made[name] = alter(value, values_of(value, made.get(name)), inner)
+            made[name] = alter(value, _values_of(value, made.get(name)), inner)
         else:
             made[name] = change_values(value, inner)
     if "num_labels" in made:

@@ -30,23 +30,23 @@ VISION = ("vision_config", "backbone_config", "encoder_config", "encoder", "imag
 
 def hf_plans(model: Any, config: Any, request: Request) -> list[Plan]:
     """Ways to feed the model, the likeliest first. Raises Refused where its forward needs what nobody can guess."""
-    vision = vision_part(config)
+    vision = _vision_part(config)
     parameters = inspect.signature(model.forward).parameters
     names = set(parameters)
-    given = request.image or side_of(vision) or side_of(config)
+    given = request.image or _side_of(vision) or _side_of(config)
     height, width = given or (SIDE, SIDE)
     channels = first(vision, ROLES["channels"], 3)
     sizes = {"b": request.batch, "c": channels, "H": height, "W": width, "p": first(vision, ROLES["patch"], 16)}
     frames = first(vision, ROLES["frames"], 0)  # 0: a model of images, not of videos
     if (grid := next((name for name in GRIDS if name in names), None)) is not None:
-        return [grid_plan(config, vision, names, grid, sizes)]
+        return [_grid_plan(config, vision, names, grid, sizes)]
     if frames:
         sizes |= {"T": frames, "pt": first(vision, ROLES["frame_patch"], 1)}
     texts = [Feed(name, ("b", TOKENS), "int64") for name in ("input_ids", "attention_mask") if name in names]
     texts = texts if "input_ids" in names else []
     plans = []
-    for feed in image_feeds(model, names, vision, frames, channels):
-        plans.append(Plan((feed, *masks(model, names, vision, sizes), *texts), sizes))
+    for feed in _image_feeds(model, names, vision, frames, channels):
+        plans.append(Plan((feed, *_masks(model, names, vision, sizes), *texts), sizes))
         if texts:
             plans.append(Plan((feed,), sizes))
     if plans and given is None:
@@ -60,13 +60,13 @@ def hf_plans(model: Any, config: Any, request: Request) -> list[Plan]:
     return plans
 
 
-def vision_part(config: Any) -> Any:
+def _vision_part(config: Any) -> Any:
     """The config of the part that takes the images."""
     part = next((part for name in VISION if is_config(part := getattr(config, name, None))), None)
-    return config if part is None else vision_part(part)
+    return config if part is None else _vision_part(part)
 
 
-def side_of(config: Any) -> tuple[int, int] | None:
+def _side_of(config: Any) -> tuple[int, int] | None:
     return next((found for name in ROLES["image"] if (found := pair(getattr(config, name, None)))), None)
 
 
@@ -75,7 +75,7 @@ def first(config: Any, names: tuple[str, ...], default: int) -> int:
     return next((value for name in names if isinstance(value := getattr(config, name, None), int)), default)
 
 
-def image_feeds(model: Any, names: set[str], vision: Any, frames: int, channels: int) -> Iterator[Feed]:
+def _image_feeds(model: Any, names: set[str], vision: Any, frames: int, channels: int) -> Iterator[Feed]:
     """The image, under the name and with the axes that the model takes."""
     main = getattr(model, "main_input_name", "pixel_values")
     order = [main, "pixel_values", "pixel_values_videos", "images", "pixel_values_images", "image"]
@@ -92,19 +92,19 @@ def image_feeds(model: Any, names: set[str], vision: Any, frames: int, channels:
     yield Feed(name, ("b", "c", "T", "H", "W") if frames else ("b", PAIR, "c", "H", "W"))
 
 
-def masks(model: Any, names: set[str], vision: Any, sizes: dict[str, int]) -> Iterator[Feed]:
+def _masks(model: Any, names: set[str], vision: Any, sizes: dict[str, int]) -> Iterator[Feed]:
     """Masks that a forward requires."""
     parameters = inspect.signature(model.forward).parameters
     if "bool_masked_pos" in names and parameters["bool_masked_pos"].default is inspect.Parameter.empty:
         time = "T//pt*" if "T" in sizes else ""
-        yield Feed("bool_masked_pos", ("b", f"{time}(H//p)*(W//p)"), "bool", half_masked)
+        yield Feed("bool_masked_pos", ("b", f"{time}(H//p)*(W//p)"), "bool", _half_masked)
     if "spatial_shapes" in names:
         count = first(vision, ("num_patches",), 256)
         yield Feed("pixel_attention_mask", ("b", count), "int64")
-        yield Feed("spatial_shapes", ("b", 2), "int64", lambda shape: filled(shape, round(count**0.5)))
+        yield Feed("spatial_shapes", ("b", 2), "int64", lambda shape: _filled(shape, round(count**0.5)))
 
 
-def grid_plan(config: Any, vision: Any, names: set[str], grid: str, sizes: dict[str, int]) -> Plan:
+def _grid_plan(config: Any, vision: Any, names: set[str], grid: str, sizes: dict[str, int]) -> Plan:
     """Images as rows of patches with the grid of each, and as many image tokens in the text."""
     patch, merge = first(vision, (*ROLES["patch"], "spatial_patch_size"), 14), first(vision, ("spatial_merge_size",), 2)
     depth = sizes["c"] * first(vision, ("temporal_patch_size",), 1) * patch * patch
@@ -131,7 +131,7 @@ def grid_plan(config: Any, vision: Any, names: set[str], grid: str, sizes: dict[
     return Plan((), sizes, make)
 
 
-def half_masked(shape: tuple[int, ...]) -> Any:
+def _half_masked(shape: tuple[int, ...]) -> Any:
     """A mask with as many patches hidden in each row."""
     import torch
 
@@ -140,7 +140,7 @@ def half_masked(shape: tuple[int, ...]) -> Any:
     return mask
 
 
-def filled(shape: tuple[int, ...], value: int) -> Any:
+def _filled(shape: tuple[int, ...], value: int) -> Any:
     import torch
 
     return torch.full(shape, value, dtype=torch.int64, device="cpu")

@@ -37,27 +37,27 @@ def transformers() -> None:
     LIBRARY.load().logging.set_verbosity_error()
 
 
-def hf_class(name: str, request: Request) -> Foreign:
+def _hf_class(name: str, request: Request) -> Foreign:
     """hf:ViTConfig, hf:ViTForImageClassification or hf:vit, with --set under the config's own names."""
     transformers()
     config_class, model_class = classes(name)
-    return hf_model(f"hf:{name}", config_class, {}, model_class, request)
+    return _hf_model(f"hf:{name}", config_class, {}, model_class, request)
 
 
-def hf_file(path: Path, request: Request) -> Foreign:
+def _hf_file(path: Path, request: Request) -> Foreign:
     """A config.json or the directory that holds it. Raises Refused."""
     file = path / "config.json" if path.is_dir() else path
     values = read_object(file)
     if isinstance(values.get("architecture"), str) and "model_type" not in values:
-        return timm_config(values, request)
+        return _timm_config(values, request)
     transformers()
     config_class = config_class_of(values, file)
     model_class = architecture(values)
     values = {key: value for key, value in values.items() if key not in UNSEEN}
-    return hf_model(str(path), config_class, values, model_class, request)
+    return _hf_model(str(path), config_class, values, model_class, request)
 
 
-def timm_config(values: Mapping[str, Any], request: Request) -> Foreign:
+def _timm_config(values: Mapping[str, Any], request: Request) -> Foreign:
     """The model of a timm config.json on the Hub, which names the architecture."""
     timm = library("timm")
     assert timm is not None
@@ -67,7 +67,7 @@ def timm_config(values: Mapping[str, Any], request: Request) -> Foreign:
     return timm.model(str(values["architecture"]), replace(request, assignments=(*texts, *request.assignments)))
 
 
-def hf_model(
+def _hf_model(
     spec: str, config_class: type, values: Mapping[str, Any], model_class: type | None, request: Request
 ) -> Foreign:
     """The model of a config with --set on it. Raises Refused."""
@@ -108,7 +108,7 @@ CLASSIFIERS = ("Classification", "Segmentation")
 """Words in the names of model classes that have `num_labels` outputs."""
 
 
-def config_classes() -> list[str]:
+def _config_classes() -> list[str]:
     """Config classes of all models of images."""
     transformers()
     from transformers.models.auto import modeling_auto
@@ -127,8 +127,8 @@ LIBRARY = Library(
     package="transformers",
     extra="transformers",
     example="hf:ViTForImageClassification",
-    model=hf_class,
-    names=config_classes,
+    model=_hf_class,
+    names=_config_classes,
     config="config.json",
-    read=hf_file,
+    read=_hf_file,
 )

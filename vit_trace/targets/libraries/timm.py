@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from vit_trace.record.build.anyhow import Built
 
 
-def timm_model(name: str, request: Request) -> Foreign:
+def _timm_model(name: str, request: Request) -> Foreign:
     """The model of that name. Raises Refused."""
     timm = LIBRARY.load()
     if not timm.is_model(name):
         known = timm.list_models()
         near = did_you_mean(name, known, "timm:") or did_you_mean(name.partition("_")[0], known, "timm:")
         raise refuse("unknown-model", f"timm has no model {name}", help=(*near, "vit-trace models 'timm:*vit*'"))
-    refuse_tag(timm, name)
+    _refuse_tag(timm, name)
     LIBRARY.require_no_weights(request)
     values = {key: assignments.literal(text) for key, text in request.assigned.items()}
     create = partial(timm.create_model, name, pretrained=False)
-    return assemble_call(f"timm:{name}", create, values, partial(plans, request), request)
+    return assemble_call(f"timm:{name}", create, values, partial(_plans, request), request)
 
 
-def refuse_tag(timm: Any, name: str) -> None:
+def _refuse_tag(timm: Any, name: str) -> None:
     """Refuse a tag of weights that timm does not know, which it would only say after building. Raises Refused."""
     base, dot, tag = name.partition(".")
     tags = timm.list_pretrained(f"{base}.*") if dot else []
@@ -43,7 +43,7 @@ def refuse_tag(timm: Any, name: str) -> None:
         raise refuse("unknown-model", f"timm has no {base} of the tag {tag}", help=(*help, more))
 
 
-def plans(request: Request, built: Built) -> list[Plan]:
+def _plans(request: Request, built: Built) -> list[Plan]:
     """One batch of images of the size the model was made for."""
     arguments = built.call.arguments if built.call else {}
     config = getattr(built.model, "pretrained_cfg", None) or {}
@@ -52,7 +52,7 @@ def plans(request: Request, built: Built) -> list[Plan]:
     return [image_plan(request.batch, value_of("channels", arguments.get) or channels, height, width)]
 
 
-def timm_names() -> list[str]:
+def _timm_names() -> list[str]:
     return list(LIBRARY.load().list_models())
 
 
@@ -60,7 +60,7 @@ LIBRARY = Library(
     package="timm",
     extra="timm",
     example="timm:vit_base_patch16_224",
-    model=timm_model,
-    names=timm_names,
+    model=_timm_model,
+    names=_timm_names,
     fetching=frozenset("pretrained checkpoint_path cache_dir pretrained_cfg pretrained_cfg_overlay".split()),
 )

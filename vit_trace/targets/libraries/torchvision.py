@@ -22,7 +22,7 @@ WEIGHTS = ("weights", "weights_backbone")
 """Arguments that are set to None: what they default to downloads weights."""
 
 
-def torchvision_model(name: str, request: Request) -> Foreign:
+def _torchvision_model(name: str, request: Request) -> Foreign:
     """The model of that name. Raises Refused."""
     models = LIBRARY.load("torchvision.models")
     if name not in models.list_models():
@@ -34,10 +34,10 @@ def torchvision_model(name: str, request: Request) -> Foreign:
     LIBRARY.require_no_weights(request)
     taken = assignments.signature_of(builder) or {}
     create = partial(builder, **{key: None for key in WEIGHTS if key in taken})
-    return assemble_call(f"torchvision:{name}", create, values, partial(plans, models, name, request), request)
+    return assemble_call(f"torchvision:{name}", create, values, partial(_plans, models, name, request), request)
 
 
-def plans(models: Any, name: str, request: Request, built: Built) -> list[Plan]:
+def _plans(models: Any, name: str, request: Request, built: Built) -> list[Plan]:
     """Images of the size that the published weights were made for, or of the size in the model's arguments."""
     weights = list(models.get_model_weights(name))
     side = None
@@ -46,7 +46,7 @@ def plans(models: Any, name: str, request: Request, built: Built) -> list[Plan]:
     return guessed_plans(built, request, list(side) if side else None)
 
 
-def torchvision_names() -> list[str]:
+def _torchvision_names() -> list[str]:
     return list(LIBRARY.load("torchvision.models").list_models())
 
 
@@ -54,7 +54,7 @@ LIBRARY = Library(
     package="torchvision",
     extra="torchvision",
     example="torchvision:vit_b_16",
-    model=torchvision_model,
-    names=torchvision_names,
+    model=_torchvision_model,
+    names=_torchvision_names,
     fetching=frozenset((*WEIGHTS, "pretrained")),
 )

@@ -36,10 +36,10 @@ HEAD_NAME = re.compile(r"(^|\.)(heads?|classifier|fc|linear_head|mlp_head)(\.(fc
 @finder_by_role(60)
 def find_classes(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
     if found := on_axes(items, "classes"):
-        yield class_misfit(found, ours.classes, theirs.classes)
+        yield _class_misfit(found, ours.classes, theirs.classes)
 
 
-def class_misfit(found: tuple[Item, ...], have: int | None, want: int | None) -> Misfit:
+def _class_misfit(found: tuple[Item, ...], have: int | None, want: int | None) -> Misfit:
     message = f"checkpoint's head has {have} classes, this model's has {want}"
     drop = f"to train a new head: drop {names_of(found, ours=True)} and load with strict=False"
     return CLASSES(message, found, {"classes": have}, (drop,))
@@ -74,7 +74,7 @@ def head_by_name(items: Sequence[Item], found: Comparison) -> Iterator[Misfit]:
     heads = tuple(item for item in items if HEAD_NAME.search(item.name))
     sized = tuple(i for i in heads if i.have and i.want and i.have[1:] == i.want[1:] and i.have[0] != i.want[0])
     if sized and sized[0].have and sized[0].want:
-        yield class_misfit(sized, sized[0].have[0], sized[0].want[0])
+        yield _class_misfit(sized, sized[0].have[0], sized[0].want[0])
     sides = {True: "checkpoint has no head", False: "this model has no place for the checkpoint's head"}
     for there, words in sides.items():
         if alone := tuple(item for item in heads if (item.have is None) == there and (item.want is None) != there):

@@ -51,7 +51,7 @@ def find_patch(items: Sequence[Item], ours: Description, theirs: Description) ->
         found = (*found, *on_axes(items, "positions"))
     elif ours.image is not None and not on_axes(items, "positions"):
         roles["image"] = list(ours.image)
-    what = f"checkpoint was made with patch {side_text(ours.patch)}, this model has patch {side_text(theirs.patch)}"
+    what = f"checkpoint was made with patch {_side_text(ours.patch)}, this model has patch {_side_text(theirs.patch)}"
     yield PATCH(what, found, roles)
 
 
@@ -103,13 +103,13 @@ def find_image(items: Sequence[Item], ours: Description, theirs: Description) ->
         message = f"checkpoint has {ours.positions} positions ({name}), this model has {theirs.positions}"
         yield IMAGE_SIZE(message, found)
         return
-    own = f"{by_text(ours.image)} with patch {side_text(ours.patch)} ({ours.positions} positions)"
-    message = f"checkpoint was made for {own}, this model has {by_text(theirs.image)} ({theirs.positions})"
+    own = f"{_by_text(ours.image)} with patch {_side_text(ours.patch)} ({ours.positions} positions)"
+    message = f"checkpoint was made for {own}, this model has {_by_text(theirs.image)} ({theirs.positions})"
     help: tuple[str, ...] = ()
     if ours.grid and theirs.grid and ours.grid != theirs.grid and theirs.extra == ours.extra:
         first = "row" if ours.extra == 1 else f"{ours.extra} rows"
         extra = f", its first {first} kept" if ours.extra else ""
-        help = (f"interpolate {name} {by_text(ours.grid)} → {by_text(theirs.grid)}{extra}",)
+        help = (f"interpolate {name} {_by_text(ours.grid)} → {_by_text(theirs.grid)}{extra}",)
     yield IMAGE_SIZE(message, found, {"image": list(ours.image)}, help)
 
 
@@ -119,10 +119,10 @@ def find_table(items: Sequence[Item], ours: Description, theirs: Description) ->
     found = on_axes(items, "window")
     if not found or ours.patch is None or found[0].have is None or found[0].want is None:
         return
-    have, want = (window_side(rows - 3) for rows in (found[0].have[0], found[0].want[0]))
+    have, want = (_window_side(rows - 3) for rows in (found[0].have[0], found[0].want[0]))
     if have and want:
         height, width = have * ours.patch[0], have * ours.patch[1]
-        own = f"{height}×{width} with patch {side_text(ours.patch)} (relative positions on {have}×{have} patches)"
+        own = f"{height}×{width} with patch {_side_text(ours.patch)} (relative positions on {have}×{have} patches)"
         message = f"checkpoint was made for {own}, this model has {want}×{want} patches"
         yield IMAGE_SIZE(message, found, {"image": [height, width]})
 
@@ -138,12 +138,12 @@ def find_window(items: Sequence[Item], found: Comparison) -> Iterator[Misfit]:
         return
     have, want = tables[0].have or (), tables[0].want or ()
     text, roles = f"{shape_text(have)} against {shape_text(want)}", {}
-    if (side := window_side(have[0])) and (other := window_side(want[0])):
+    if (side := _window_side(have[0])) and (other := _window_side(want[0])):
         text, roles = f"window {side} against {other} in this model", {"window": side}
     yield WINDOW(f"checkpoint's relative positions are for another window or image: {text}", tables, dict(roles))
 
 
-def window_side(rows: int) -> int | None:
+def _window_side(rows: int) -> int | None:
     return next((side for side in range(2, 65) if (2 * side - 1) ** 2 == rows), None)
 
 
@@ -157,10 +157,10 @@ def find_positions(items: Sequence[Item], found: Comparison) -> Iterator[Misfit]
             yield IMAGE_SIZE(f"checkpoint was made for another image size: {what}", tables)
 
 
-def side_text(size: tuple[int, int]) -> str:
+def _side_text(size: tuple[int, int]) -> str:
     """16, or 16×32 where the sides differ."""
-    return str(size[0]) if size[0] == size[1] else by_text(size)
+    return str(size[0]) if size[0] == size[1] else _by_text(size)
 
 
-def by_text(size: tuple[int, int] | None) -> str:
+def _by_text(size: tuple[int, int] | None) -> str:
     return f"{size[0]}×{size[1]}" if size else "another size"

@@ -53,26 +53,26 @@ def find_names(found: Comparison, model: Model) -> Iterator[Misfit]:
     """What is the same tensors under other names."""
     one, two = found.ours, found.theirs
     if one is not None and two is not None and one.layout != two.layout:
-        yield other_layout(found, one, two)
+        yield _other_layout(found, one, two)
         return
     agree = f"{found.common} of the model's {found.total} names then agree"
     fits = agree if found.items else f"all {found.total} tensors fit"
     if found.strip or found.add:
-        yield other_prefix(found, model, fits)
+        yield _other_prefix(found, model, fits)
     if one is None or two is None or not found.renamed:
         return
     if one.fused != two.fused:
-        yield other_qkv(found.renamed, one.fused, fits)
+        yield _other_qkv(found.renamed, one.fused, fits)
     elif not found.strip and not found.add and any(name not in names for name, names in found.renamed):
         message = f"checkpoint has the names of another version of {two.layout.words}"
         help = (f"rename {len(found.renamed)} tensors this way (tried: {fits})",)
-        yield NAMING(message, help=help, notes=renaming_notes(examples(found.renamed)))
+        yield NAMING(message, help=help, notes=_renaming_notes(_examples(found.renamed)))
 
 
-def other_layout(found: Comparison, one: Named, two: Named) -> Misfit:
+def _other_layout(found: Comparison, one: Named, two: Named) -> Misfit:
     """Names of another library."""
     message = f"checkpoint is named as in {one.layout.words}, this model as in {two.layout.words}"
-    notes = list(renaming_notes(examples(found.renamed)))
+    notes = list(_renaming_notes(_examples(found.renamed)))
     if "jax" in (one.layout.name, two.layout.name):
         notes.append("kernels of linear layers are (in, out) in JAX and (out, in) in torch: transpose them")
     if ("flat.weight" in one.pieces) != ("flat.weight" in two.pieces):
@@ -82,16 +82,16 @@ def other_layout(found: Comparison, one: Named, two: Named) -> Misfit:
     return NAMING(message, help=help, notes=tuple(notes))
 
 
-def other_qkv(renamed: Renamed, fused: bool, fits: str) -> Misfit:
+def _other_qkv(renamed: Renamed, fused: bool, fits: str) -> Misfit:
     """q, k and v in one tensor on one side only."""
     kept, wanted = ("one tensor", "three") if fused else ("three tensors", "one")
     way = "split each into thirds" if fused else "join them, q before k before v"
     split = [pair for pair in renamed if fused == (len(pair[1]) > 1)] or renamed
     message = f"checkpoint keeps q, k and v as {kept}, this model as {wanted}"
-    return QKV(message, help=(f"{way} (tried: {fits})",), notes=renaming_notes(split[:2]))
+    return QKV(message, help=(f"{way} (tried: {fits})",), notes=_renaming_notes(split[:2]))
 
 
-def other_prefix(found: Comparison, model: Model, fits: str) -> Misfit:
+def _other_prefix(found: Comparison, model: Model, fits: str) -> Misfit:
     """A prefix too many or too few; only a note where the model's library handles it."""
     message = f"checkpoint's names start with {found.strip}, this model's do not"
     change = f"take {found.strip} off"
@@ -108,7 +108,7 @@ def other_prefix(found: Comparison, model: Model, fits: str) -> Misfit:
     return misfit
 
 
-def examples(renamed: Renamed) -> Renamed:
+def _examples(renamed: Renamed) -> Renamed:
     """One renaming of each kind: of the layers only the first is shown."""
     kinds = "pos patch embedding qkv query q_proj in_proj fc1 Dense_0 net head".split()
     firsts = (next((pair for pair in renamed if kind in pair[0]), None) for kind in kinds)
@@ -116,5 +116,5 @@ def examples(renamed: Renamed) -> Renamed:
     return tuple(chosen.values())[:5] or renamed[:3]
 
 
-def renaming_notes(pairs: Sequence[tuple[str, tuple[str, ...]]]) -> tuple[str, ...]:
+def _renaming_notes(pairs: Sequence[tuple[str, tuple[str, ...]]]) -> tuple[str, ...]:
     return tuple(f"{name} → {', '.join(names)}" for name, names in pairs)

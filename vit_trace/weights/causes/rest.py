@@ -33,25 +33,25 @@ AFTER_TOKENS = ("pooler", "pre_logits", "head_norm", "proj")
 def unexplained(items: Sequence[Item], *sides: object) -> Iterator[Misfit]:
     """One misfit for each kind of difference, with the count of tensors and examples."""
     if missing := tuple(item for item in items if item.have is None):
-        yield MISSING(f"checkpoint lacks {counted(missing)} of this model: {names_of(missing)}", missing)
+        yield MISSING(f"checkpoint lacks {_counted(missing)} of this model: {names_of(missing)}", missing)
     extra = tuple(item for item in items if item.want is None)
     harmless = tuple(item for item in extra if part_of(item.role).split(".")[0] in AFTER_TOKENS)
     if harmful := tuple(item for item in extra if item not in set(harmless)):
-        yield left_over(harmful)
+        yield _left_over(harmful)
     if harmless:
-        yield replace(left_over(harmless), severity="warning")
+        yield replace(_left_over(harmless), severity="warning")
     if both := tuple(item for item in items if item.have is not None and item.want is not None):
         first = both[0]
         shapes = f"{first.ours} is {shape_text(first.have or ())}, in this model {shape_text(first.want or ())}"
         more = f", and {len(both) - 1} more" if len(both) > 1 else ""
-        yield SHAPE(f"{counted(both)} differ in shape: {shapes}{more}", both)
+        yield SHAPE(f"{_counted(both)} differ in shape: {shapes}{more}", both)
 
 
-def left_over(items: tuple[Item, ...]) -> Misfit:
+def _left_over(items: tuple[Item, ...]) -> Misfit:
     names = names_of(items, ours=True)
-    return UNEXPECTED(f"this model has no place for {counted(items)} of the checkpoint: {names}", items)
+    return UNEXPECTED(f"this model has no place for {_counted(items)} of the checkpoint: {names}", items)
 
 
-def counted(items: Sequence[Item]) -> str:
+def _counted(items: Sequence[Item]) -> str:
     count = len({item.name for item in items})
     return f"{count} tensor{'s' * (count != 1)}"

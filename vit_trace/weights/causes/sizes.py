@@ -30,17 +30,17 @@ def find_depth(items: Sequence[Item], ours: Description, theirs: Description) ->
 @finder_by_name(10)
 def find_layers(items: Sequence[Item], found: Comparison) -> Iterator[Misfit]:
     """Numbered layers that only one side has, after those that both have."""
-    mine, others = layer_numbers(found.left), layer_numbers(found.right)
+    mine, others = _layer_numbers(found.left), _layer_numbers(found.right)
     for container in sorted(mine.keys() & others.keys()):
         have, want = 1 + max(mine[container]), 1 + max(others[container])
         least = min(have, want)
         if have == want or not mine[container] & others[container]:
             continue
-        if inside := tuple(item for item in items if layer_in(item, found, container) >= least):
+        if inside := tuple(item for item in items if _layer_in(item, found, container) >= least):
             yield DEPTH(f"checkpoint has {have} layers in {container.rstrip('.')}, this model has {want}", inside)
 
 
-def layer_numbers(names: Sequence[str]) -> dict[str, set[int]]:
+def _layer_numbers(names: Sequence[str]) -> dict[str, set[int]]:
     """The numbers after each container: {"layers.2.blocks.": {0, 1, 2}}."""
     counts: dict[str, set[int]] = {}
     for name in names:
@@ -49,7 +49,7 @@ def layer_numbers(names: Sequence[str]) -> dict[str, set[int]]:
     return counts
 
 
-def layer_in(item: Item, found: Comparison, container: str) -> int:
+def _layer_in(item: Item, found: Comparison, container: str) -> int:
     """The number of the item's layer in a container; -1 outside of it."""
     name = item.theirs.removeprefix(found.add) if item.theirs else item.ours.removeprefix(found.strip)
     number = re.match(r"\d+", name[len(container) :]) if name.startswith(container) else None

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
 
 
-def write_github(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
+def _write_github(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
     for verdict in verdicts:
         for diagnostic in verdict.diagnostics:
-            stream.write(annotation(verdict, diagnostic) + "\n")
+            stream.write(_annotation(verdict, diagnostic) + "\n")
     stream.write(summary_line(verdicts) + "\n")
 
 
-def annotation(verdict: Verdict, diagnostic: Diagnostic) -> str:
+def _annotation(verdict: Verdict, diagnostic: Diagnostic) -> str:
     """::error file=…,line=…,col=…,endLine=…,endColumn=…,title=…::message"""
     found = finding_place(verdict, diagnostic)
     properties: dict[str, object] = {}
@@ -31,15 +31,15 @@ def annotation(verdict: Verdict, diagnostic: Diagnostic) -> str:
         if found.end_column:
             properties |= {"col": found.column + 1, "endColumn": found.end_column}
     properties["title"] = diagnostic.code if found is not None else f"{verdict.spec}: {diagnostic.code}"
-    listed = ",".join(f"{name}={escaped(str(value), ':,')}" for name, value in properties.items())
-    return f"::{COMMANDS[diagnostic.severity]} {listed}::{escaped(finding_text(diagnostic))}"
+    listed = ",".join(f"{name}={_escaped(str(value), ':,')}" for name, value in properties.items())
+    return f"::{COMMANDS[diagnostic.severity]} {listed}::{_escaped(finding_text(diagnostic))}"
 
 
-def escaped(text: str, more: str = "") -> str:
+def _escaped(text: str, more: str = "") -> str:
     """The text with characters that would end a command or property percent-encoded: %0A."""
     for sign in "%\r\n" + more:
         text = text.replace(sign, f"%{ord(sign):02X}")
     return text
 
 
-FORMATS = {"github": Format(write_github)}
+FORMATS = {"github": Format(_write_github)}

@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
 
 
-def write_sarif(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
+def _write_sarif(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
     codes = list(dict.fromkeys(one.code for verdict in verdicts for one in verdict.diagnostics))
     results = [result(verdict, one, codes) for verdict in verdicts for one in verdict.diagnostics]
-    driver = {"name": "vit-trace", "semanticVersion": __version__, "rules": [rule_of(code) for code in codes]}
+    driver = {"name": "vit-trace", "semanticVersion": __version__, "rules": [_rule_of(code) for code in codes]}
     run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
     json.dump({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, stream, indent=1, ensure_ascii=False)
     stream.write("\n")
 
 
-def rule_of(code: str) -> dict[str, Any]:
+def _rule_of(code: str) -> dict[str, Any]:
     """A rule: its code and its meaning, as `vit-trace explain` shows it."""
     from vit_trace.render.codes import meaning
 
@@ -47,12 +47,12 @@ def result(verdict: Verdict, diagnostic: Diagnostic, codes: list[str]) -> dict[s
         "ruleIndex": codes.index(diagnostic.code),
         "level": diagnostic.severity,
         "message": {"text": finding_text(diagnostic)},
-        "locations": [{"physicalLocation": physical(found)}] if found is not None else [],
+        "locations": [{"physicalLocation": _physical(found)}] if found is not None else [],
         "properties": {"spec": verdict.spec},
     }
 
 
-def physical(span: Source) -> dict[str, Any]:
+def _physical(span: Source) -> dict[str, Any]:
     file = near_here(span.file)
     uri = Path(file).as_uri() if os.path.isabs(file) else quote(Path(file).as_posix())
     region: dict[str, int] = {"startLine": span.line, "endLine": span.end_line}
@@ -61,4 +61,4 @@ def physical(span: Source) -> dict[str, Any]:
     return {"artifactLocation": {"uri": uri}, "region": region}
 
 
-FORMATS = {"sarif": Format(write_sarif, suffixes=(".sarif",))}
+FORMATS = {"sarif": Format(_write_sarif, suffixes=(".sarif",))}

@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from vit_trace.check.verdict import Verdict
 
 
-def write_check_screen(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
+def _write_check_screen(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
     from vit_trace.render.console import console_for
     from vit_trace.render.verdicts import print_verdicts
 
     print_verdicts(verdicts, console_for(stream))
 
 
-def write_check_json(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
+def _write_check_json(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
     """One document (`vit-trace-check/1`)."""
     from vit_trace.check.verdict import report
 
     stream.write(msgspec.json.format(msgspec.json.encode(report(verdicts)), indent=1).decode() + "\n")
 
 
-def write_concise(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
+def _write_concise(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
     """Each finding as editors and grep read it: file:line:column: severity[code]: message."""
     from vit_trace.render.diagnostics import concise
     from vit_trace.render.places import COMMAND_LINE, summary_line
@@ -44,7 +44,7 @@ def write_concise(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
 
 
 FORMATS = {
-    "rich": Format(write_check_screen, suffixes=(".txt",), encoding=""),
-    "json": Format(write_check_json, suffixes=(".json",)),
-    "concise": Format(write_concise, encoding=""),
+    "rich": Format(_write_check_screen, suffixes=(".txt",), encoding=""),
+    "json": Format(_write_check_json, suffixes=(".json",)),
+    "concise": Format(_write_concise, encoding=""),
 }

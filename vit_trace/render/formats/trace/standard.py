@@ -8,7 +8,7 @@ from vit_trace.render.formats import Format
 from vit_trace.view.screen import Viewed
 
 
-def write_trace_screen(shown: Viewed, stream: IO[str]) -> None:
+def _write_trace_screen(shown: Viewed, stream: IO[str]) -> None:
     """A table, a tree, or the model's source with its shapes."""
     from vit_trace.render.console import console_for
     from vit_trace.view.narrow import narrowed_listing, require_stage
@@ -34,13 +34,13 @@ def write_trace_screen(shown: Viewed, stream: IO[str]) -> None:
         print_table(rows, console)
 
 
-def write_trace_json(shown: Viewed, stream: IO[str]) -> None:
+def _write_trace_json(shown: Viewed, stream: IO[str]) -> None:
     """The whole trace (`vit-trace/1`), whatever the view."""
     for chunk in shown.trace.json_chunks():
         stream.write(chunk.decode())
 
 
-def write_trace_markdown(shown: Viewed, stream: IO[str]) -> None:
+def _write_trace_markdown(shown: Viewed, stream: IO[str]) -> None:
     from vit_trace.render.commented import markdown_page
     from vit_trace.view.narrow import narrowed_listing, require_stage
 
@@ -49,15 +49,15 @@ def write_trace_markdown(shown: Viewed, stream: IO[str]) -> None:
     stream.write(markdown_page(trace, narrowed_listing(trace, screen.stage), screen.ran))
 
 
-def write_trace_python(shown: Viewed, stream: IO[str]) -> None:
+def _write_trace_python(shown: Viewed, stream: IO[str]) -> None:
     from vit_trace.render.commented import python_file
 
     stream.write(python_file(shown.trace))
 
 
 FORMATS = {
-    "rich": Format(write_trace_screen, suffixes=(".txt",), encoding=""),
-    "json": Format(write_trace_json, suffixes=(".json",)),
-    "markdown": Format(write_trace_markdown, suffixes=(".md",), view="source", needs_source=True),
-    "python": Format(write_trace_python, suffixes=(".py",), needs_source=True),
+    "rich": Format(_write_trace_screen, suffixes=(".txt",), encoding=""),
+    "json": Format(_write_trace_json, suffixes=(".json",)),
+    "markdown": Format(_write_trace_markdown, suffixes=(".md",), view="source", needs_source=True),
+    "python": Format(_write_trace_python, suffixes=(".py",), needs_source=True),
 }
