@@ -99,7 +99,7 @@ class Case:
 
     def run(self, change: Fix) -> Trace:
         """The trace with the change applied. Raises what making or applying it raises."""
-        model = _copy_on_meta(self.model) if change.alters else self.model
+        model = _copy_on_meta(self.pristine) if change.alters else self.model
         change.to_model(model)
         with change.during(model):
             return self.traced(model, change.to_inputs(self.inputs()))
@@ -113,14 +113,19 @@ class Case:
         return refused(record(model, args, kwargs, RecordOptions(rules=self.rules, makers=makers)))
 
     @cached_property
+    def pristine(self) -> nn.Module:
+        """A model that is only copied: a forward may leave caches in a model, which hide steps from the next one."""
+        return self.build()
+
+    @cached_property
     def model(self) -> nn.Module:
         """A model that no trial alters."""
-        return self.build()
+        return _copy_on_meta(self.pristine)
 
     @cached_property
     def modules(self) -> int:
         """How many modules the model has."""
-        return sum(1 for _ in self.model.modules())
+        return sum(1 for _ in self.pristine.modules())
 
     def again(self, failed: Trace) -> _Repeat:
         """The failing forward once more without memory: whether it fails there too, and what made each tensor."""
@@ -156,7 +161,7 @@ def _output_text(outputs: tuple[TensorSpec, ...]) -> str:
 
 def case_of_target(target: Target, rules: bool = True) -> Case:
     """The case of something that can be built by its hyperparameters."""
-    variant, foreign = target.variant, target.foreign
+    variant = target.variant
     again = None
     if variant is not None:
 
@@ -166,7 +171,7 @@ def case_of_target(target: Target, rules: bool = True) -> Case:
     def build() -> nn.Module:
         from vit_trace.record.build.anyhow import build_anyhow
 
-        return _copy_on_meta(foreign.built.model) if foreign is not None else build_anyhow(target.build, rules).model
+        return build_anyhow(target.build, rules).model
 
     return Case(build, target.inputs, target.hyperparameters, again, target.words, target.expected, rules)
 
