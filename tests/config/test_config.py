@@ -430,9 +430,9 @@ FILES = [
 
 @pytest.mark.parametrize(("content", "code", "line", "column", "word"), FILES)
 def test_file_is_refused(yaml: Yaml, content: str | bytes, code: str, line: int, column: int, word: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     found = problem(yaml(content))
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     assert found.code == code
     assert found.span is not None
     assert (found.span.line, found.span.column + 1) == (line, column)
@@ -448,9 +448,9 @@ def test_hundred_megabytes_are_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "big.yaml"
     with path.open("wb") as stream:
         stream.truncate(100_000_000)
-    start = time.perf_counter()
+    start = time.process_time()
     assert problem(path).message == f"{path} is too large for a config: 100,000,000 bytes"
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 def test_missing_file_is_told_the_nearest(tmp_path: Path) -> None:
