@@ -26,7 +26,7 @@ def trace(model: nn.Module, *inputs: Any, **kwargs: Any) -> Trace:
 
     Real tensors in, a real forward; meta tensors in (for a model on meta), no memory. Runs without gradients and in
     evaluation mode; the model is left as it was. A forward that raises gives a trace whose `failure` says where and
-    why, and what would work: that is tried on copies without memory, for some seconds at the most.
+    why, and what would work: changes are tried on copies on the meta device, at most a fixed number of them.
 
     Args:
         model: any torch.nn.Module.

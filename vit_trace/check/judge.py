@@ -36,7 +36,7 @@ OFFERED = 2
 """Remedies offered for one finding; further ones are not tried."""
 
 LIMIT = 6_000
-"""Traced stages for the remedies of one spec: 15 trials of a ViT-B, a few seconds. Beyond it no remedy is tried."""
+"""Traced stages for the remedies of one spec, or 15 trials of a ViT-B. Beyond it no remedy is tried."""
 
 
 def judge_spec(spec: str | None, request: Request, asked: Check = Check()) -> Verdict:

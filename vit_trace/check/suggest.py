@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vit_trace.targets.request import Request
 
 LIMIT = 16_000
-"""Traced stages that one search may take: 40 trials of a ViT-B, ten seconds. Beyond it no value is tried."""
+"""Traced stages that one search may take, or 40 trials of a ViT-B. Beyond it no value is tried."""
 
 RUNNING, CLEAN, DOUBTFUL = 24, 8, 6
 """Values that run after which the search ends; how many are shown without a warning, and with one."""
