@@ -53,7 +53,7 @@ class Verdict(Struct, frozen=True, omit_defaults=True):
         return sum(one.severity == severity for one in self.diagnostics)
 
 
-class _Summary(Struct, frozen=True):
+class Summary(Struct, frozen=True):
     """How many configs were checked, and how many findings there are of each severity."""
 
     configs: int
@@ -62,35 +62,35 @@ class _Summary(Struct, frozen=True):
     notes: int
 
 
-class _CheckVersions(Struct, frozen=True):
+class CheckVersions(Struct, frozen=True):
     """The version that checked."""
 
     vit_trace: str
 
 
-class _Report(Struct, frozen=True):
+class Report(Struct, frozen=True):
     """The whole document."""
 
     schema: str
-    versions: _CheckVersions
+    versions: CheckVersions
     configs: tuple[Verdict, ...]
-    summary: _Summary
+    summary: Summary
 
 
-def summary(verdicts: Sequence[Verdict]) -> _Summary:
+def summary(verdicts: Sequence[Verdict]) -> Summary:
     found = Counter(one.severity for verdict in verdicts for one in verdict.diagnostics)
-    return _Summary(len(verdicts), *(found[severity] for severity in SEVERITIES))
+    return Summary(len(verdicts), *(found[severity] for severity in SEVERITIES))
 
 
-def report(verdicts: Sequence[Verdict]) -> _Report:
+def report(verdicts: Sequence[Verdict]) -> Report:
     from vit_trace.version import __version__
 
-    return _Report(SCHEMA, _CheckVersions(__version__), tuple(verdicts), summary(verdicts))
+    return Report(SCHEMA, CheckVersions(__version__), tuple(verdicts), summary(verdicts))
 
 
 def report_schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of `_Report`, generated from these records."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": SCHEMA} | msgspec.json.schema(_Report)
+    """The JSON Schema (draft 2020-12) of `Report`, generated from these records."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": SCHEMA} | msgspec.json.schema(Report)
 
 
 if __name__ == "__main__":
