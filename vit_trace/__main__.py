@@ -3,8 +3,6 @@
 0 all is well, 1 it ran and found something, 2 it could not start, 3 a defect of vit-trace, 130 Ctrl-C.
 """
 
-from __future__ import annotations
-
 import gc
 import os
 import signal

@@ -8,8 +8,6 @@ Shapes are written in einops' words: b batch, c channels, (h p1) image height = 
 n tokens, d width of a vector (dim, or dim_head inside a head). Nothing here knows that it may be traced.
 """
 
-from __future__ import annotations
-
 from typing import Literal
 
 import torch

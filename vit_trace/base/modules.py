@@ -1,7 +1,5 @@
 """Imports every module of a package, so that each one registers what it holds."""
 
-from __future__ import annotations
-
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules

@@ -1,7 +1,5 @@
 """Refuses to start, with the diagnostics that say why."""
 
-from __future__ import annotations
-
 from difflib import get_close_matches
 
 from vit_trace.base.trace import Diagnostic

@@ -1,7 +1,5 @@
 """Names the hyperparameters of all libraries by their role: the one table of what each library calls what."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 

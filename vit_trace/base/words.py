@@ -1,7 +1,5 @@
 """How shapes, counts and bytes are written."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 

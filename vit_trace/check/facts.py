@@ -1,7 +1,5 @@
 """Collects what is known of a config and its trace: its quantities by role, whatever their names. Needs no torch."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The options of `check`, as one record."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Holds the verdicts of `check` as frozen records, with their JSON (`vit-trace-check/1`). Needs no torch."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any

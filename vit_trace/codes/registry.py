@@ -1,7 +1,5 @@
 """Holds what each diagnostic code means: registered in the file that gives the code, looked up by `explain CODE`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Literal
 

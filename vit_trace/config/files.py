@@ -1,7 +1,5 @@
 """Reads a small regular UTF-8 file, or refuses it with what it is and which files are near."""
 
-from __future__ import annotations
-
 import os
 import re
 import stat

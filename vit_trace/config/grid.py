@@ -3,8 +3,6 @@
 The only check of two settings against each other.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 

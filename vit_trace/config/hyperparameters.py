@@ -1,7 +1,5 @@
 """Defines the hyperparameters of the built-in ViT: their defaults, limits and other names."""
 
-from __future__ import annotations
-
 import re
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Finds the place of each key and value in a JSON text. The text must be valid JSON."""
 
-from __future__ import annotations
-
 import json
 import re
 from bisect import bisect_right

@@ -4,8 +4,6 @@ Stops at the first of YAML's events that could grow, nest, merge documents or co
 values are right.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from typing import Any, NoReturn

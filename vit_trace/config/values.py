@@ -4,8 +4,6 @@ Checks each value alone; `grid` checks that patches fit the image. The caller of
 place to `Refused`.
 """
 
-from __future__ import annotations
-
 import math
 import re
 

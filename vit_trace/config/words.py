@@ -1,7 +1,5 @@
 """Words diagnostics: names, values and places in the form the user gave them (file, flag or --set)."""
 
-from __future__ import annotations
-
 from typing import NoReturn
 
 from vit_trace.base.trace import Diagnostic, Source

@@ -3,8 +3,6 @@
 Works on the exception's traceback and on a way to build again; knows no library.
 """
 
-from __future__ import annotations
-
 import linecache
 import re
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """Knows which functions take operands of one dtype, and says how the dtypes of a call differ. No torch."""
 
-from __future__ import annotations
-
 from vit_trace.base.trace import Operand
 from vit_trace.diagnose.scene import called, name_in_layer
 

@@ -3,8 +3,6 @@
 Works on shapes, formulas and sources; what it tries, `trials` tries.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from collections.abc import Sequence

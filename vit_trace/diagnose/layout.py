@@ -1,7 +1,5 @@
 """Names a wrong layout of the input as the cause, if moving or adding an axis of it made the forward run."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Says in words what a size is: its formula, the grid behind it, the image size it was made for. No torch."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """Finds patch embeddings that leave out the edge of an image, and the images of a trace. Needs no torch."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import NamedTuple
 

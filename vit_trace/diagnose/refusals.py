@@ -3,8 +3,6 @@
 Works on a trace that ran; no torch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

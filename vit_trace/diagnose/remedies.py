@@ -1,7 +1,5 @@
 """Tries fixes, in the order that the cause names them, and keeps those that run. No torch."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from vit_trace.base.trace import Trace

@@ -1,7 +1,5 @@
 """Shows the failing call to those who explain it: its operands, sizes and numbers, and names for them. No torch."""
 
-from __future__ import annotations
-
 import linecache
 import re
 from collections.abc import Sequence

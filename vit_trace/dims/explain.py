@@ -1,7 +1,5 @@
 """Explains a size: every place that has it, its formulas, and what each becomes when a hyperparameter doubles."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass

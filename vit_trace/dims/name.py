@@ -3,8 +3,6 @@
 Works on traces alone: no torch, no target. A dimension whose formula is not certain stays a number.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 

@@ -4,8 +4,6 @@ A setting gives each symbol a value; a vector holds one size per setting. The se
 products of symbols with a coefficient and a summand, sums of two such products.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import combinations_with_replacement

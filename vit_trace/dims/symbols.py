@@ -7,8 +7,6 @@ becomes a symbol that follows from others; the formulas say the same as before.
 `n` belong to the input, `H_model` … `n_model` to the model. A dimension gets the symbol that gives its number.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence

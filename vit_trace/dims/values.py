@@ -4,8 +4,6 @@ A symbol is either given (dim, H) or follows from others (n = h*w); only given o
 is UNKNOWN at other values, never the old number.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence

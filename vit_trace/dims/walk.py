@@ -3,8 +3,6 @@
 Given other traces of the same target, it passes each record together with its counterpart in each of them. No torch.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial

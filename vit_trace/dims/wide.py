@@ -5,8 +5,6 @@ The more formulas there are to choose from, the more information a vector needs 
 order counts: of several that give the same sizes the first is taken. `_candidates` offers a new form of formula.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from math import gcd, log2
 

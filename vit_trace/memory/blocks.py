@@ -4,8 +4,6 @@ A block is one of several equal neighbours in a ModuleList or Sequential: of one
 names and shapes. Where a block is itself only a list, its modules are the blocks. Outer blocks come before inner ones.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial

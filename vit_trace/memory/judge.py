@@ -4,8 +4,6 @@ Every storage of a step grows by the same bytes per image. Where two steps have 
 other paths in torch), batches are tried one by one. The largest batch that is reported has itself been run.
 """
 
-from __future__ import annotations
-
 import re
 from typing import NamedTuple
 

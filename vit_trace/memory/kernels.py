@@ -5,8 +5,6 @@ which takes as long as `import torch`. A rule gives the result's shape, strides 
 dtype; for anything else it raises `Unsure`, and torch answers. Covers the kernels of plain transformers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -4,8 +4,6 @@ One dispatch mode over torch's own autograd, and hooks that know which module ru
 those of whole storages, each counted once, as torch.distributed's MemTracker counts them.
 """
 
-from __future__ import annotations
-
 import weakref
 from bisect import bisect_right
 from collections import Counter

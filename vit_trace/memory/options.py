@@ -1,7 +1,5 @@
 """Reads the options of a training run from the command line. No torch."""
 
-from __future__ import annotations
-
 import re
 from fractions import Fraction
 from typing import Literal, cast

@@ -1,7 +1,5 @@
 """Holds what a training step takes, as records that become JSON, and says whether it fits. No torch."""
 
-from __future__ import annotations
-
 from msgspec import Struct
 
 from vit_trace.base.trace import Diagnostic

@@ -4,8 +4,6 @@ The model has a precision and runs on the first rung that can run it. Whatever i
 its words.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from functools import cached_property, reduce

@@ -4,8 +4,6 @@ Two tapes of one model at two batch sizes have the same events; each storage the
 image, and so does what is alive at each event. The peak at any batch is the largest of those sums.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import accumulate

@@ -1,7 +1,5 @@
 """Stops constructors that run too many lines: a budget for building a model that does not depend on the clock."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from types import FrameType

@@ -1,7 +1,5 @@
 """Traces a library's or the user's model: finds a way to feed it that runs, then its formulas."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass

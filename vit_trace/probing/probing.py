@@ -4,8 +4,6 @@ Every attempt is one build and one forward; a budget of traced stages bounds the
 symbol, so no formula mentions it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 

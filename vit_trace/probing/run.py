@@ -1,7 +1,5 @@
 """Builds a target without memory, records one forward pass, and names its sizes. Other rooms use `run`."""
 
-from __future__ import annotations
-
 from vit_trace.base.trace import Trace
 from vit_trace.record.meta.collector import uncollected
 from vit_trace.targets.target import Foreign, Target

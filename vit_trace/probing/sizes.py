@@ -3,8 +3,6 @@
 A style says which groups of knobs are varied and how; a setting gives every symbol its value. Plain numbers: no torch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any

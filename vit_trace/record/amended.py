@@ -1,7 +1,5 @@
 """Calls a function that raised again, with other arguments: what a person would change in that line."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Mapping
 from types import FrameType

@@ -1,7 +1,5 @@
 """Runs one forward and returns its Trace: record(model, args, kwargs). Also a forward that raises gives one."""
 
-from __future__ import annotations
-
 import contextlib
 import inspect
 import platform

@@ -3,8 +3,6 @@
 The next rung is taken only where the exception is meta's and not the model's own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace

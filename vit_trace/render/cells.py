@@ -1,7 +1,5 @@
 """Makes the cells of a row: label, shape with what changed, formula, numbers. Table and tree share them."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from difflib import SequenceMatcher

@@ -1,7 +1,5 @@
 """Shows what a checkpoint holds: one row per quantity, with where it is from or why it is unknown."""
 
-from __future__ import annotations
-
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text

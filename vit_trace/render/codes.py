@@ -1,7 +1,5 @@
 """Lays out what a diagnostic's code means: `vit-trace explain CODE`. Imports every room that registers codes."""
 
-from __future__ import annotations
-
 from textwrap import fill
 
 import vit_trace.check.search

@@ -4,8 +4,6 @@ The text parses as Python: a comment stands at the end of its line, or below it 
 never inside a string or behind a backslash.
 """
 
-from __future__ import annotations
-
 import ast
 import io
 import re

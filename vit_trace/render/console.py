@@ -3,8 +3,6 @@
 Output to a pipe is plain and as wide as it needs to be, unless COLUMNS limits it.
 """
 
-from __future__ import annotations
-
 import os
 from typing import IO
 

@@ -1,7 +1,5 @@
 """Lays out a diagnostic: headline, place, the line with carets under the span, notes, help; escapes control codes."""
 
-from __future__ import annotations
-
 import linecache
 import os
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Shows the answer of `explain`: the formulas of a size and where it stands, or what a stage's sizes depend on."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from rich.console import Console

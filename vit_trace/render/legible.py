@@ -1,7 +1,5 @@
 """Replaces characters that a stream cannot encode, one by one: in the C locale × becomes x, not a traceback."""
 
-from __future__ import annotations
-
 import codecs
 import io
 

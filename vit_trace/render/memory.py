@@ -1,7 +1,5 @@
 """Lays out the memory of a training step: what is allocated from the start, what is saved, where the peak is."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 from rich.console import Console, Group

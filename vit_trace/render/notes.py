@@ -1,7 +1,5 @@
 """Writes the notes beside a source line: `q, k, v 5×16×65×64  b × heads × n+1 × dim_head`."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from itertools import groupby

@@ -1,7 +1,5 @@
 """Shows a progress bar on stderr while many configs are checked, on a terminal and after the first second."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterable, Iterator
 from threading import Timer

@@ -1,7 +1,5 @@
 """Lays out the source listing: line numbers, coloured code, notes beside or under it. Wide code continues below."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Sequence
 from itertools import accumulate

@@ -3,8 +3,6 @@
 rich's own table has no cell that reaches over its neighbours: rich measures and wraps the cells, this file places them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple

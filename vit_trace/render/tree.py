@@ -1,7 +1,5 @@
 """Lays out a trace as a tree: what is inside what, each stage with the shapes of its input and output."""
 
-from __future__ import annotations
-
 from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree

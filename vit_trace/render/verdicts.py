@@ -1,7 +1,5 @@
 """Shows what `check` found: each error and warning with its line, then one row per config, then the counts."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from rich.cells import cell_len

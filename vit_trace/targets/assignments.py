@@ -1,7 +1,5 @@
 """Checks the names of --set and of flags for a library's model, and gives values the type of what they replace."""
 
-from __future__ import annotations
-
 import ast
 import inspect
 import re

@@ -3,8 +3,6 @@
 A plan names the axes of every input (b, c, H, W …), so that the same plan feeds the model at other sizes.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence

@@ -4,8 +4,6 @@ A knob is one quantity; it may stand in several places (a list of widths that do
 values by their names: no torch, no library.
 """
 
-from __future__ import annotations
-
 import copy
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Makes models of the user's own code, package.module:NAME or FILE.py:NAME, called with the values of --set."""
 
-from __future__ import annotations
-
 import copy
 import importlib
 import importlib.util

@@ -1,7 +1,5 @@
 """Narrows a source listing to the modules of the wanted stages."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase

@@ -1,7 +1,5 @@
 """Decides what to show of a trace: an outline of rows, folded and filtered, with every number. No layout, no colour."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Holds what of a trace to show: the view, which stages, how deep."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from vit_trace.base.trace import Trace

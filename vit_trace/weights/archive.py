@@ -1,7 +1,5 @@
 """Checks the directory of a zip archive before anything in it is read."""
 
-from __future__ import annotations
-
 import struct
 import zipfile
 import zlib

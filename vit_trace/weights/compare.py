@@ -4,8 +4,6 @@ By role where both are Vision Transformers in known layouts, so that another lib
 agree; by name, with or without a prefix, otherwise.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from math import prod

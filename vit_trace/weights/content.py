@@ -1,7 +1,5 @@
 """Reads one checkpoint file by its first bytes."""
 
-from __future__ import annotations
-
 import os
 import stat
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Defines what a checkpoint is without its values: the names, shapes and dtypes of its tensors."""
 
-from __future__ import annotations
-
 from math import prod
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Describes the model that tensors belong to: library, patch, width, depth, heads where shapes tell. No torch."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from math import isqrt
 from typing import Any

@@ -1,7 +1,5 @@
 """Reads the checkpoint at a path: a file, the shards of an index, or a model's directory."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

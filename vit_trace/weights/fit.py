@@ -3,8 +3,6 @@
 Builds the target, and it again at other values, without memory. Imports torch, late.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Sums up a checkpoint as one record for screen and JSON, and writes it as a config. No torch."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from typing import Any

@@ -4,8 +4,6 @@ A role's shape has one normal form, whatever the library keeps: q, k and v apart
 and positions without leading axes of 1. So the same model has the same roles and shapes in every library.
 """
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping

@@ -3,8 +3,6 @@
 https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 """
 
-from __future__ import annotations
-
 import ast
 import zipfile
 import zlib

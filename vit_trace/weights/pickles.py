@@ -4,8 +4,6 @@ Accepts only what `torch.load(weights_only=True)` accepts, and keeps only shapes
 names anything else, with the name. The number of operations bounds memory and time.
 """
 
-from __future__ import annotations
-
 import pickletools
 from collections.abc import Callable
 from typing import Any, BinaryIO

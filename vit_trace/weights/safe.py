@@ -5,8 +5,6 @@ offsets count from the end of the header, tile the rest of the file and overlap 
 https://github.com/huggingface/safetensors#format
 """
 
-from __future__ import annotations
-
 import json
 from typing import Any, BinaryIO
 

@@ -3,8 +3,6 @@
 Refuses, as `torch.load(weights_only=True)` does, everything that would run code when loaded.
 """
 
-from __future__ import annotations
-
 import zipfile
 from collections.abc import Callable
 from io import BytesIO

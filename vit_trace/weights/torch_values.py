@@ -1,7 +1,5 @@
 """Keeps what matters of the values that torch writes into a pickle: shapes, dtypes, storages. Calls nothing."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 from vit_trace.weights.data import Entry

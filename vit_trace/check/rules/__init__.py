@@ -3,8 +3,6 @@
 Each file holds functions with `@rule`, which read `check.facts`. Other files use `all_rules`, `Rule`, `Finding`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from inspect import cleandoc

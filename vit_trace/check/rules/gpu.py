@@ -4,8 +4,6 @@ Facts: NVIDIA's "Matrix Multiplication Background" asks for multiples of 8 in ha
 FlashAttention-2 (Dao, 2023, https://arxiv.org/abs/2307.08691) supports head dimensions up to 256, in multiples of 8.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from vit_trace.check.facts import Facts, Network, Quantity, multiples_near

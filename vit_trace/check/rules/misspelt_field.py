@@ -1,7 +1,5 @@
 """Rule: the fields of a config.json are fields of its config class."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from difflib import get_close_matches
 

@@ -1,7 +1,5 @@
 """Rules: how the patches tile the image."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from vit_trace.check.facts import Facts, Network

@@ -1,7 +1,5 @@
 """Rules: what keeps a model from learning."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from vit_trace.check.facts import Facts

@@ -1,7 +1,5 @@
 """Rules: widths that do not fit each other."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from vit_trace.check.facts import Facts, Network, Quantity, multiples_near

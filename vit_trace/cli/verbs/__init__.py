@@ -1,7 +1,5 @@
 """Finds the verbs in this folder: NAME.py holds the function NAME that runs `vit-trace NAME`, and is imported late."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from importlib import import_module
 from pkgutil import iter_modules

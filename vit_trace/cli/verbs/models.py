@@ -1,7 +1,5 @@
 """Lists the models that installed libraries have."""
 
-from __future__ import annotations
-
 import sys
 
 from vit_trace.cli.options import Option, verb

@@ -1,7 +1,5 @@
 """Shows a saved trace."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from vit_trace.base.refused import refuse

@@ -3,8 +3,6 @@
 Causes of a failure, silent mistakes and rules of `check` register their own codes beside their code.
 """
 
-from __future__ import annotations
-
 from vit_trace.codes.meanings import checkpoint, config, memory, notes, recording, targets, usage
 from vit_trace.codes.registry import register_all
 

@@ -4,8 +4,6 @@ Finders look at shapes, dtypes and numbers, never at the text of torch's message
 releases. Other rooms use `cause_of`; importing the files registers what the codes mean.
 """
 
-from __future__ import annotations
-
 from vit_trace.base.modules import import_all
 from vit_trace.diagnose.cause import Cause, found_causes
 from vit_trace.diagnose.scene import Scene

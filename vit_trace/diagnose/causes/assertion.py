@@ -2,8 +2,6 @@
 that the line names, and the changes that were tried show which inputs it takes.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

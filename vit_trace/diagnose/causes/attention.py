@@ -1,7 +1,5 @@
 """Recognises what attention layers refuse: another width, batch or mask, queries and keys that do not go together."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from msgspec.structs import replace

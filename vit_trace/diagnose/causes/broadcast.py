@@ -4,8 +4,6 @@ The notes say what each size is made of and who made it. Most often a position e
 size: build the model for the size of the input, feed it the size it was built for, or interpolate the embedding.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Recognises tensors that cannot be joined by cat or stack: another size, or another number of axes."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Recognises a convolution that gets other channels or axes than it was built for, or a kernel that is too large."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from vit_trace.base.trace import Operand

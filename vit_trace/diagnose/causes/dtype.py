@@ -3,8 +3,6 @@ are not integers. torch converts neither. On the meta device this passes, a real
 same. Convert the input (x.float()) or the model (model.half()).
 """
 
-from __future__ import annotations
-
 from vit_trace.diagnose.cause import Cause, CauseKind, Turn, finds
 from vit_trace.diagnose.changes.inputs import conversions
 from vit_trace.diagnose.changes.usual import usual

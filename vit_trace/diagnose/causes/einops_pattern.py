@@ -1,7 +1,5 @@
 """Recognises an einops pattern that its tensor does not match: number of axes, lengths that do not divide."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

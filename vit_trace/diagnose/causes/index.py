@@ -3,8 +3,6 @@ fifth of a list of four. If the values of an index decide, the notes give its lo
 Example: pos has 196 rows and is asked for row 196: token ids and positions count from 0.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

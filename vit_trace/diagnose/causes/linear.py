@@ -5,8 +5,6 @@ One of the two layers was built with another width, or axes were exchanged or no
 the layer that made the features, and what the same layers of the other blocks have.
 """
 
-from __future__ import annotations
-
 from math import prod
 
 from msgspec.structs import replace

@@ -1,7 +1,5 @@
 """Recognises indices of lookups that are too long, out of range or not integers: gather, scatter, embedding, topk."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from vit_trace.base.trace import Operand

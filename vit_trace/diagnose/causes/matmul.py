@@ -3,8 +3,6 @@ Example: q 2×5×6 @ k 2×8×5: 6 is not 8. The last size of the first has to be
 A transpose is missing, or the two sides were projected to different widths.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from vit_trace.base.trace import Operand

@@ -2,8 +2,6 @@
 input has, or its groups do not divide the channels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from vit_trace.base.trace import Operand

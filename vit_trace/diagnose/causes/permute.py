@@ -2,8 +2,6 @@
 Example: permute(0, 3, 3, 1) of four axes names 3 twice, and 2 not at all.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from vit_trace.diagnose.cause import Cause, CauseKind, Question, finds

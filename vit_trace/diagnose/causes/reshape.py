@@ -1,7 +1,5 @@
 """Recognises sizes that a tensor cannot take: view and reshape, windows that do not tile, expand, split."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from math import prod
 from typing import NamedTuple

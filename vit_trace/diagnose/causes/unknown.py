@@ -2,8 +2,6 @@
 the numbers of the frame are shown. If the sizes explain it, please report it: it is a cause worth having.
 """
 
-from __future__ import annotations
-
 from vit_trace.diagnose.cause import Cause, CauseKind, Turn, finds
 from vit_trace.diagnose.scene import Scene, frame_note, with_shape
 

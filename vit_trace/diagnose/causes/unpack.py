@@ -1,7 +1,5 @@
 """Recognises assignments to more or fewer names than there are values, and subscripts that Python refuses."""
 
-from __future__ import annotations
-
 import re
 
 from vit_trace.base.trace import Stage

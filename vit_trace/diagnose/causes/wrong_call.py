@@ -2,8 +2,6 @@
 tensors instead of one of them; a size is not a whole number (a / b, where a // b is meant).
 """
 
-from __future__ import annotations
-
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, Turn, finds
 from vit_trace.diagnose.scene import Scene

@@ -2,8 +2,6 @@
 axis that does not exist, a layer that gets a tensor without the batch axis or with one axis too many.
 """
 
-from __future__ import annotations
-
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, Turn, finds
 from vit_trace.diagnose.scene import Scene, axes_text, called

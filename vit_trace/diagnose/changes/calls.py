@@ -4,8 +4,6 @@ A trial applies an edit only where that expression calls the function and the ca
 wants are in that cause's file, made with `turned` and `call_changed`.
 """
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator, Mapping, Sequence
 from math import prod

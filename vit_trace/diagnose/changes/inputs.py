@@ -1,7 +1,5 @@
 """Changes the input: moves its axes, resizes it, converts its dtype. No torch."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import isqrt
 

@@ -1,7 +1,5 @@
 """Resizes parameters: the one whose siblings have the new size comes first. No torch."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from math import isqrt
 from typing import TypeVar

@@ -1,7 +1,5 @@
 """Changes hyperparameters, or the attributes of modules that hold them. No torch."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 
 from vit_trace.base.trace import Value

@@ -1,7 +1,5 @@
 """Names the tensor methods that a change applies, and works out the shape after them. No torch."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 

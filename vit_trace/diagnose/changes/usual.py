@@ -1,7 +1,5 @@
 """Puts the changes that may help most causes in order: the input's layout first, parameters late."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from vit_trace.diagnose.cause import Changes, Question

@@ -4,8 +4,6 @@ Each file of this package registers one mistake with `@silent_mistake`; no list 
 where the sizes leave no other reading, so that a sound model gets no warning. Other rooms use `silent_mistakes`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from inspect import cleandoc

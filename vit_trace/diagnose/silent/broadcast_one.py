@@ -1,7 +1,5 @@
 """Finds a parameter with an axis of size 1 where the same parameter of the other blocks has the full size."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from vit_trace.base.trace import Parameter, Trace

@@ -1,7 +1,5 @@
 """Finds heads that do not divide the embedding dimension in a model that rounds down: some features are left out."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import pairwise
 

@@ -1,7 +1,5 @@
 """Finds tokens that are flattened in rows of w and read back in rows of h: height and width are exchanged."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import pairwise
 from math import prod

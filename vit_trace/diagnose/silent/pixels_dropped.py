@@ -1,7 +1,5 @@
 """Finds an image that is not a multiple of the patch, so that the patch embedding leaves out its edge."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from math import prod
 

@@ -1,7 +1,5 @@
 """Finds a position embedding that is cut to the number of patches, though it was made for another grid."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from math import isqrt, prod

@@ -1,7 +1,5 @@
 """Finds a forward that returns no tensor."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from vit_trace.base.trace import Trace

@@ -1,7 +1,5 @@
 """Watches constructors, at their return, for the quantities that they work out: num_patches 64, patch_dim 3072."""
 
-from __future__ import annotations
-
 import dis
 import inspect
 import sys

@@ -1,7 +1,5 @@
 """Switches Python's garbage collector off while a trace without memory is made."""
 
-from __future__ import annotations
-
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Notes tensors: one spec per tensor inside any value that a model passes around."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any

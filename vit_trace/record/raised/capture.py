@@ -3,8 +3,6 @@
 Reads the traceback once, after the failure. Runs no code of the model.
 """
 
-from __future__ import annotations
-
 import contextlib
 import inspect
 import traceback as tracebacks

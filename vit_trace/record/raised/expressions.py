@@ -1,7 +1,5 @@
 """Reads the failing call as it is written: its arguments' expressions, and what a variable in them holds."""
 
-from __future__ import annotations
-
 import ast
 import contextlib
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """Records what is kept of a failing call, and the frames of its traceback."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from types import FrameType
 

@@ -1,7 +1,5 @@
 """Turns the exception of a forward into a Failure: the stage it failed in, and the bare facts."""
 
-from __future__ import annotations
-
 import traceback as tracebacks
 from types import CodeType, TracebackType
 

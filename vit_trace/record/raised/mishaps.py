@@ -1,7 +1,5 @@
 """Captures the facts where Python itself raised: an unpacking that does not fit, a missing key, a `raise`."""
 
-from __future__ import annotations
-
 import ast
 import contextlib
 import linecache

@@ -1,6 +1,5 @@
 """Leads from a code object to the text and syntax tree it was compiled from, if its file still holds them."""
 
-from __future__ import annotations
 import __future__
 
 import ast

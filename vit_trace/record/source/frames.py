@@ -3,8 +3,6 @@
 Positions and bindings are worked out once per code object and instruction.
 """
 
-from __future__ import annotations
-
 import dis
 import linecache
 import os

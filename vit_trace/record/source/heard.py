@@ -1,7 +1,5 @@
 """Records what was seen of the model's own code: calls, runs of statements, what they bound. Keeps no tensor."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from types import CodeType
 from typing import NamedTuple

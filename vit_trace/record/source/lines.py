@@ -3,8 +3,6 @@
 Notes shapes, whole numbers and what made a tensor. Keeps no tensor and, once the model is built, no module.
 """
 
-from __future__ import annotations
-
 import inspect
 import sys
 from collections.abc import Callable, Iterator

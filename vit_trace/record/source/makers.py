@@ -1,7 +1,5 @@
 """Remembers which stage or parameter made each tensor, by identity while a forward runs; keeps no tensor alive."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 from weakref import ref

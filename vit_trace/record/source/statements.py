@@ -1,7 +1,5 @@
 """Splits a function's source, or its bytecode, into statements: the lines of each, and what it binds. No torch."""
 
-from __future__ import annotations
-
 import ast
 import contextlib
 import linecache

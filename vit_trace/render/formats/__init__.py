@@ -1,7 +1,5 @@
 """Finds output formats: a file in SUBJECT/ declares formats as its `FORMATS` and imports what it writes with late."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from importlib import import_module
 from pkgutil import iter_modules

@@ -1,7 +1,5 @@
 """Finds the classes of transformers: which config class and which model class a name or a config.json means."""
 
-from __future__ import annotations
-
 import importlib
 import inspect
 import json

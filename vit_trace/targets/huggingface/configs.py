@@ -1,7 +1,5 @@
 """Makes and changes Hugging Face configs: --set, other sizes, and what the fields of a config hold."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

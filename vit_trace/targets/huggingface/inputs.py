@@ -1,7 +1,5 @@
 """Plans the inputs of a Hugging Face model from its forward's parameters and its config's sizes."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Iterator
 from typing import Any

@@ -3,8 +3,6 @@
 Other rooms use `prefixes` here, which imports none of them, and `vit_trace.targets.library` for the rest.
 """
 
-from __future__ import annotations
-
 import pkgutil
 
 

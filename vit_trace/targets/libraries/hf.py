@@ -1,7 +1,5 @@
 """hf:CONFIG and config.json. Makes Hugging Face models from a config; downloads nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path

@@ -5,8 +5,6 @@ Each file of this package registers kinds of misfit (`MisfitKind`: code, meaning
 files use `misfits_by_role`, `misfits_by_name` and `Misfit`; `fit.py` tries the values that a misfit would set.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Finds another head: of other classes, on one side only, or after other pooling."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 

@@ -1,7 +1,5 @@
 """Finds another patch size, image size or number of channels, and tokens or positions that only one side has."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 

@@ -1,7 +1,5 @@
 """Finds tensors under other names: a prefix, q, k and v apart or together, another library, another model."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace

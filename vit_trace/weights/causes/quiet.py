@@ -1,7 +1,5 @@
 """Finds what loads without an error and computes something else: other heads, quantised weights."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from vit_trace.targets.target import Target

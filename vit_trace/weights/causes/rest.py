@@ -1,7 +1,5 @@
 """Reports what has no known cause: tensors that are missing, left over or of another shape."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace

@@ -1,7 +1,5 @@
 """Finds another number of layers and another width: of the tokens, inside attention, inside the feed-forward."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from fractions import Fraction

@@ -5,8 +5,6 @@ libraries: `block.#.q.weight`, `pos`, `head.bias`; `#` stands for the layer's nu
 `known_layouts`.
 """
 
-from __future__ import annotations
-
 from functools import cache
 
 from msgspec import Struct

@@ -1,7 +1,5 @@
 """Names the parts of the original JAX ViT, which flax numbers: one count for all, or one for each kind of part."""
 
-from __future__ import annotations
-
 from vit_trace.weights.layouts import register_layout
 
 JAX = """

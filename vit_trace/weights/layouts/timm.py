@@ -1,7 +1,5 @@
 """Names the parts of timm's Vision Transformers and of the original DINOv2."""
 
-from __future__ import annotations
-
 from vit_trace.weights.layouts import register_layout
 
 TIMM = """

@@ -1,7 +1,5 @@
 """Names the parts of Hugging Face's Vision Transformers and of its CLIP."""
 
-from __future__ import annotations
-
 from vit_trace.weights.layouts import register_layout
 
 HF = """

@@ -1,7 +1,5 @@
 """Names the parts of the Vision Transformers of mmpretrain, open_clip (its image towers) and torchvision."""
 
-from __future__ import annotations
-
 from vit_trace.weights.layouts import register_layout
 
 MMPRETRAIN = """

@@ -1,7 +1,5 @@
 """Names the parts of vit-pytorch's: of its classic version, which the built-in ViT shares, and of today's."""
 
-from __future__ import annotations
-
 from vit_trace.weights.layouts import register_layout
 
 CLASSIC = """

@@ -1,7 +1,5 @@
 """Writes what a checkpoint holds: on a screen, as JSON, or the model in it as a config."""
 
-from __future__ import annotations
-
 from typing import IO
 
 import msgspec

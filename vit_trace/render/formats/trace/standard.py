@@ -1,7 +1,5 @@
 """Writes a trace: on a screen, as JSON for `vit-trace show`, as a Markdown page, as the model's own Python file."""
 
-from __future__ import annotations
-
 from typing import IO
 
 from vit_trace.render.formats import Format
