@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 
 from vit_trace.record.meta.core import (
-    Rule,
     Shape,
     axes,
     axis,
@@ -181,23 +180,21 @@ def repeat_interleave(input: Any, repeats: Any, dim: Any = None) -> torch.Tensor
     return fresh((*shape[:at], shape[at] * repeats, *shape[at + 1 :]), input.dtype)
 
 
-RULES: dict[Any, Rule] = {
-    **table(
-        {
-            "cat concat concatenate": cat,
-            "stack": stack,
-            "contiguous": contiguous,
-            "flatten": flatten,
-            "__getitem__": getitem,
-            "gather": gather,
-            "roll": roll,
-            "repeat": repeat,
-            "repeat_interleave": repeat_interleave,
-        }
-    ),
-    torch.reshape: reshape,
-    torch.Tensor.reshape: lambda x, *shape: reshape(x, shape[0] if isinstance(shape[0], (tuple, list)) else shape),
-    torch.flip: flip,
-    torch.Tensor.flip: lambda x, *dims: flip(x, dims[0] if type(dims[0]) in (tuple, list) else dims),
-    F.embedding: embedding,
-}
+RULES = table(
+    {
+        "cat concat concatenate": cat,
+        "stack": stack,
+        "contiguous": contiguous,
+        "flatten": flatten,
+        "__getitem__": getitem,
+        "gather": gather,
+        "roll": roll,
+        "repeat": repeat,
+        "repeat_interleave": repeat_interleave,
+        torch.reshape: reshape,
+        torch.Tensor.reshape: lambda x, *shape: reshape(x, shape[0] if isinstance(shape[0], (tuple, list)) else shape),
+        torch.flip: flip,
+        torch.Tensor.flip: lambda x, *dims: flip(x, dims[0] if type(dims[0]) in (tuple, list) else dims),
+        F.embedding: embedding,
+    }
+)

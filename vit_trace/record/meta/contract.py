@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 
 from vit_trace.record.meta.core import (
-    Rule,
     Shape,
     broadcast,
     fresh,
@@ -62,10 +61,6 @@ def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1
     return _added_to(input, mm(mat1, mat2))
 
 
-def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: float = 1, alpha: float = 1) -> torch.Tensor:
-    return _added_to(input, bmm(batch1, batch2))
-
-
 def einsum_labels(equation: Any) -> tuple[str, str, str]:
     """The labels of a product of two tensors, each label at most once per tensor."""
     require(type(equation) is str)
@@ -118,18 +113,16 @@ def attention(
     return fresh((*q[:-1], v[-1]), dtype)
 
 
-RULES: dict[Any, Rule] = {
-    **table(
-        {
-            "matmul __matmul__": matmul,
-            "__rmatmul__": lambda input, other: matmul(other, input),
-            "mm": mm,
-            "bmm": bmm,
-            "addmm": addmm,
-            "baddbmm": baddbmm,
-        }
-    ),
-    F.linear: linear,
-    torch.einsum: einsum,
-    F.scaled_dot_product_attention: attention,
-}
+RULES = table(
+    {
+        "matmul __matmul__": matmul,
+        "__rmatmul__": lambda input, other: matmul(other, input),
+        "mm": mm,
+        "bmm": bmm,
+        "addmm": addmm,
+        "baddbmm": lambda input, batch1, batch2, *, beta=1, alpha=1: _added_to(input, bmm(batch1, batch2)),
+        F.linear: linear,
+        torch.einsum: einsum,
+        F.scaled_dot_product_attention: attention,
+    }
+)

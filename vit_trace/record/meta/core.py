@@ -193,9 +193,8 @@ def elementwise(tensors: Sequence[torch.Tensor], dtype: torch.dtype) -> torch.Te
         return fresh(shape, dtype)
     # torch on meta computes halves in float32, and its cast fills the gaps of a layout that has some
     require(all(tensor.dtype not in HALVES or _is_dense(tensor) for tensor in tensors))
-    return fresh_strided(
-        shape, _elementwise_strides(shape, [_expanded_strides(each, shape) for each in tensors]), dtype
-    )
+    expanded = [_expanded_strides(tensor, shape) for tensor in tensors]
+    return fresh_strided(shape, _elementwise_strides(shape, expanded), dtype)
 
 
 def channels_last(tensor: torch.Tensor) -> bool:
@@ -220,12 +219,13 @@ def fresh_in_format(shape: Shape, model: torch.Tensor) -> torch.Tensor:
     return fresh(shape, model.dtype)
 
 
-def _named(*names: str) -> list[Any]:
-    """The function objects that a mode is handed for these names: those of torch and those of Tensor."""
-    functions = [getattr(torch, name) for name in names if name[0] != "_" and hasattr(torch, name)]
-    return functions + [getattr(torch.Tensor, name) for name in names if hasattr(torch.Tensor, name)]
+def _functions(key: Any) -> Sequence[Any]:
+    if not isinstance(key, str):
+        return key if isinstance(key, tuple) else (key,)
+    owned = [(torch, name) for name in key.split() if name[0] != "_"] + [(torch.Tensor, name) for name in key.split()]
+    return [getattr(owner, name) for owner, name in owned if hasattr(owner, name)]
 
 
-def table(rules: dict[str, Rule]) -> dict[Any, Rule]:
-    """Rules by function object, given by name; a rule may stand for several names, separated by spaces."""
-    return {function: rule for names, rule in rules.items() for function in _named(*names.split())}
+def table(rules: dict[Any, Rule]) -> dict[Any, Rule]:
+    """Rules by function object. A key is one function, a tuple of them, or names of functions of torch and Tensor."""
+    return {function: rule for key, rule in rules.items() for function in _functions(key)}

@@ -113,20 +113,15 @@ def logic(input: Any, other: Any) -> torch.Tensor:
     return _combined(sure_alike(input, torch.bool), sure_alike(other, torch.bool), torch.bool)
 
 
-def _arithmetic_(x: Any, other: Any) -> torch.Tensor:
-    require(_can_cast(_promoted(writable(x), other), x.dtype))
-    require(type(other) in NUMBERS or broadcast(x.shape, other.shape) == x.shape)
-    return x  # type: ignore[no-any-return]
+def _in_place(rule: Rule) -> Rule:
+    """The rule for a function that writes what another would return into its first tensor."""
 
+    def written(x: Any, *others: Any, **more: Any) -> Any:
+        result = rule(writable(x), *others, **more)
+        require(_can_cast(result.dtype, x.dtype) and result.shape == x.shape)
+        return x
 
-def _addition_(x: Any, other: Any, *, alpha: int = 1) -> torch.Tensor:
-    require(type(alpha) is int and alpha == 1)
-    return _arithmetic_(x, other)
-
-
-def _subtraction_(x: Any, other: Any, *, alpha: int = 1) -> torch.Tensor:
-    require(not _is_bool(x) and not _is_bool(other))
-    return _addition_(x, other, alpha=alpha)
+    return written
 
 
 def where(condition: Any, input: Any, other: Any) -> torch.Tensor:
@@ -142,12 +137,6 @@ def masked_fill(input: Any, mask: Any, value: Any) -> torch.Tensor:
     return fresh(broadcast(input.shape, mask.shape), input.dtype)
 
 
-def _masked_fill_(x: Any, mask: Any, value: Any) -> torch.Tensor:
-    sure_alike(mask, torch.bool)
-    require(_can_cast(_promoted(writable(x), value), x.dtype) and broadcast(x.shape, mask.shape) == x.shape)
-    return x  # type: ignore[no-any-return]
-
-
 def _number_unary(input: Any) -> torch.Tensor:
     require(sure(input).dtype is not torch.bool)
     return input.clone()  # type: ignore[no-any-return]
@@ -157,29 +146,17 @@ def _float_unary(input: Any) -> torch.Tensor:
     return sure_float(input).clone()
 
 
-def _float_unary_(x: Any) -> torch.Tensor:
-    return writable(sure_float(x))
-
-
 def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> torch.Tensor:
     dtype = sure_float(input).dtype
     require_number(value)
     return elementwise((input, sure_alike(tensor1, dtype), sure_alike(tensor2, dtype)), dtype)
 
 
-def _bounds(low: Any, high: Any) -> None:
-    require(low is not None or high is not None)
-    require_number(*(bound for bound in (low, high) if bound is not None))
-
-
 def clamp(input: Any, min: Any = None, max: Any = None) -> torch.Tensor:
-    _bounds(min, max)
+    bounds = [bound for bound in (min, max) if bound is not None]
+    require(len(bounds) > 0)
+    require_number(*bounds)
     return sure_float(input).clone()
-
-
-def _clamp_(x: Any, min: Any = None, max: Any = None) -> torch.Tensor:
-    _bounds(min, max)
-    return writable(sure_float(x))
 
 
 def gelu(input: Any, *, approximate: str = "none") -> torch.Tensor:
@@ -193,11 +170,6 @@ def activation(input: Any, inplace: bool = False) -> torch.Tensor:
 
 def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> torch.Tensor:
     require_number(negative_slope)
-    return activation(input, inplace)
-
-
-def _elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> torch.Tensor:
-    require_number(alpha)
     return activation(input, inplace)
 
 
@@ -229,49 +201,47 @@ _UNARY = (
     "exp expm1 log log2 log10 log1p sqrt rsqrt sin cos tan tanh sigmoid erf erfinv square reciprocal floor ceil relu"
 )
 
-RULES: dict[Any, Rule] = {
-    **table(
-        {
-            "add __add__": _addition,
-            "mul multiply __mul__": _arithmetic,
-            "__radd__ __rmul__": _reflected(_arithmetic),
-            "sub subtract __sub__": _subtraction,
-            "rsub __rsub__": _reflected(_subtraction),
-            "maximum minimum": lambda input, other: _combined(input, sure(other), _promoted(input, other)),
-            "div divide __div__": division,
-            "true_divide __truediv__": _true_division,
-            "__rtruediv__ __rdiv__": _reflected(_true_division),
-            "pow __pow__": _power,
-            "fmod remainder __mod__": _float_arithmetic,
-            "floor_divide __floordiv__": _floored,
-            "__rpow__": _reflected(lambda input, other: _power(other, input)),
-            "eq ne lt le gt ge __eq__ __ne__ __lt__ __le__ __gt__ __ge__": comparison,
-            "__and__ __or__ __xor__ bitwise_and bitwise_or bitwise_xor logical_and logical_or logical_xor": logic,
-            "__invert__ bitwise_not logical_not": lambda input: sure_alike(input, torch.bool).clone(),
-            "add_ __iadd__": _addition_,
-            "mul_ __imul__": _arithmetic_,
-            "sub_ __isub__": _subtraction_,
-            "div_ __itruediv__ __idiv__ pow_": lambda x, other: _arithmetic_(sure_float(x), other),
-            "masked_fill": masked_fill,
-            "masked_fill_": _masked_fill_,
-            "addcmul": addcmul,
-            _UNARY: _float_unary,
-            " ".join(f"{name}_" for name in (*_UNARY.split(), "abs", "neg")): _float_unary_,
-            "abs absolute __abs__ neg negative __neg__ sign": _number_unary,
-            "clamp clip": clamp,
-            "clamp_ clip_": _clamp_,
-            "clamp_min clamp_max": lambda x, bound: clamp(x, bound),
-            "clamp_min_ clamp_max_": lambda x, bound: _clamp_(x, bound),
-        }
-    ),
-    torch.where: where,
-    F.gelu: gelu,
-    F.leaky_relu: leaky_relu,
-    F.elu: _elu,
-    F.hardtanh: _hardtanh,
-    F.softplus: _softplus,
-    F.dropout: dropout,
-    F.glu: glu,
-    **dict.fromkeys((F.relu, F.silu, F.mish, F.hardswish, F.hardsigmoid, F.relu6, F.selu), activation),
-    **dict.fromkeys((F.sigmoid, F.tanh, F.logsigmoid), _float_unary),
-}
+RULES = table(
+    {
+        "add __add__": _addition,
+        "mul multiply __mul__": _arithmetic,
+        "__radd__ __rmul__": _reflected(_arithmetic),
+        "sub subtract __sub__": _subtraction,
+        "rsub __rsub__": _reflected(_subtraction),
+        "maximum minimum": lambda input, other: _combined(input, sure(other), _promoted(input, other)),
+        "div divide __div__": division,
+        "true_divide __truediv__": _true_division,
+        "__rtruediv__ __rdiv__": _reflected(_true_division),
+        "pow __pow__": _power,
+        "fmod remainder __mod__": _float_arithmetic,
+        "floor_divide __floordiv__": _floored,
+        "__rpow__": _reflected(lambda input, other: _power(other, input)),
+        "eq ne lt le gt ge __eq__ __ne__ __lt__ __le__ __gt__ __ge__": comparison,
+        "__and__ __or__ __xor__ bitwise_and bitwise_or bitwise_xor logical_and logical_or logical_xor": logic,
+        "__invert__ bitwise_not logical_not": lambda input: sure_alike(input, torch.bool).clone(),
+        "add_ __iadd__": _in_place(_addition),
+        "mul_ __imul__": _in_place(_arithmetic),
+        "sub_ __isub__": _in_place(_subtraction),
+        "div_ __itruediv__ __idiv__ pow_": _in_place(_float_arithmetic),
+        "masked_fill": masked_fill,
+        "masked_fill_": _in_place(masked_fill),
+        "addcmul": addcmul,
+        _UNARY: _float_unary,
+        " ".join(f"{name}_" for name in (*_UNARY.split(), "abs", "neg")): _in_place(_float_unary),
+        "abs absolute __abs__ neg negative __neg__ sign": _number_unary,
+        "clamp clip": clamp,
+        "clamp_ clip_": _in_place(clamp),
+        "clamp_min clamp_max": lambda x, bound: clamp(x, bound),
+        "clamp_min_ clamp_max_": _in_place(lambda x, bound: clamp(x, bound)),
+        torch.where: where,
+        F.gelu: gelu,
+        F.leaky_relu: leaky_relu,
+        F.elu: lambda input, alpha=1.0, inplace=False: leaky_relu(input, alpha, inplace),
+        F.hardtanh: _hardtanh,
+        F.softplus: _softplus,
+        F.dropout: dropout,
+        F.glu: glu,
+        (F.relu, F.silu, F.mish, F.hardswish, F.hardsigmoid, F.relu6, F.selu): activation,
+        (F.sigmoid, F.tanh, F.logsigmoid): _float_unary,
+    }
+)

@@ -10,17 +10,13 @@ import torch
 import torch.nn.functional as F
 
 from vit_trace.record.meta.contract import einsum_labels
-from vit_trace.record.meta.core import product
+from vit_trace.record.meta.core import product, table
 
 Formula = Callable[..., int]
 
 
 def _matrix_product(out: Any, shared: int) -> int:
     return 2 * int(out.numel()) * shared
-
-
-def linear(out: Any, input: Any, weight: Any, bias: Any = None) -> int:
-    return _matrix_product(out, weight.shape[-1]) if weight.ndim == 2 else 0
 
 
 def _folds(input: Any) -> bool:
@@ -40,14 +36,6 @@ def matmul(out: Any, input: Any, other: Any) -> int:
 
 def mm(out: Any, input: Any, mat2: Any) -> int:
     return _matrix_product(out, mat2.shape[-2])
-
-
-def addmm(out: Any, input: Any, mat1: Any, mat2: Any, **scales: Any) -> int:
-    return _matrix_product(out, mat2.shape[-2])
-
-
-def baddbmm(out: Any, input: Any, batch1: Any, batch2: Any, **scales: Any) -> int:
-    return _matrix_product(out, batch2.shape[-2])
 
 
 def einsum(out: Any, equation: str, *operands: Any) -> int:
@@ -71,31 +59,27 @@ def _convolution(out: Any, input: Any, weight: Any, *options: Any, **more: Any) 
     return 2 * int(product(weight.shape) * product(out.shape[-dims:]) * batch)
 
 
-def _transposed_convolution(out: Any, input: Any, weight: Any, *options: Any, **more: Any) -> int:
-    return _convolution(input, input, weight)
-
-
-FORMULAS: dict[Any, Formula] = {
-    F.linear: linear,
-    torch.matmul: matmul,
-    torch.Tensor.matmul: matmul,
-    torch.Tensor.__matmul__: matmul,
-    torch.Tensor.__rmatmul__: lambda out, input, other: matmul(out, other, input),
-    **dict.fromkeys((torch.mm, torch.Tensor.mm, torch.bmm, torch.Tensor.bmm), mm),
-    **dict.fromkeys((torch.addmm, torch.Tensor.addmm, torch.Tensor.addmm_), addmm),
-    **dict.fromkeys((torch.baddbmm, torch.Tensor.baddbmm, torch.Tensor.baddbmm_), baddbmm),
-    torch.einsum: einsum,
-    F.scaled_dot_product_attention: attention,
-    **{getattr(torch, f"conv{dims}d"): _convolution for dims in (1, 2, 3)},
-    **{getattr(torch, f"conv_transpose{dims}d"): _transposed_convolution for dims in (1, 2, 3)},
-}
-
-_formula = FORMULAS.get
+FORMULAS: dict[Any, Formula] = table(
+    {
+        F.linear: lambda out, input, weight, bias=None: mm(out, input, weight.mT) if weight.ndim == 2 else 0,
+        "matmul __matmul__": matmul,
+        "__rmatmul__": lambda out, input, other: matmul(out, other, input),
+        "mm bmm": mm,
+        "addmm addmm_": lambda out, input, mat1, mat2, **scales: mm(out, mat1, mat2),
+        "baddbmm baddbmm_": lambda out, input, batch1, batch2, **scales: mm(out, batch1, batch2),
+        torch.einsum: einsum,
+        F.scaled_dot_product_attention: attention,
+        "conv1d conv2d conv3d": _convolution,
+        "conv_transpose1d conv_transpose2d conv_transpose3d": lambda out, input, weight, *options, **more: _convolution(
+            input, input, weight
+        ),
+    }
+)
 
 
 def flops(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, out: Any) -> int:
     """The FLOPs of `out = func(*args, **kwargs)`; 0 for whatever is not counted, or too odd to be sure about."""
-    formula = _formula(func)
+    formula = FORMULAS.get(func)
     if formula is None:
         return 0
     try:

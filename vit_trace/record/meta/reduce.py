@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from vit_trace.record.meta.core import (
     FLOATS,
     INTEGERS,
-    Rule,
     Shape,
     axes,
     axis,
@@ -43,13 +42,9 @@ def _normalised(input: Any, normalized_shape: Any, *parameters: Any) -> torch.dt
 
 
 def layer_norm(
-    input: Any,
-    normalized_shape: Any,
-    weight: Any = None,
-    bias: Any = None,
-    eps: float = 1e-5,
+    input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5,
     cudnn_enable: bool = True,
-) -> torch.Tensor:
+) -> torch.Tensor:  # fmt: skip
     require(type(eps) is float)
     return fresh(input.shape, _normalised(input, normalized_shape, weight, bias))
 
@@ -132,11 +127,6 @@ def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dty
     return _reduction(input, dim, keepdim, input.dtype)
 
 
-def _vector_norm(x: Any, ord: Any = 2, dim: Any = None, keepdim: bool = False) -> torch.Tensor:
-    require(ord == 2)
-    return norm(x, 2, dim, keepdim)
-
-
 def cumulative(input: Any, dim: Any, *, dtype: torch.dtype | None = None) -> torch.Tensor:
     axis(dim, sure(input).ndim)
     require((dtype is None or dtype in FLOATS or dtype in INTEGERS) and input.is_contiguous())
@@ -149,26 +139,23 @@ def _argsort(input: Any, dim: Any = -1, descending: bool = False) -> torch.Tenso
     return fresh(input.shape, torch.int64)
 
 
-RULES: dict[Any, Rule] = {
-    **table(
-        {
-            "softmax log_softmax": lambda input, dim, dtype=None: softmax(input, dim, dtype=dtype),
-            "mean": mean,
-            "sum": total,
-            "amax amin": _extreme,
-            "var std": _variance,
-            "argmax argmin": _position,
-            "norm": norm,
-            "cumsum": cumulative,
-            "argsort": _argsort,
-        }
-    ),
-    **dict.fromkeys((F.softmax, F.log_softmax), softmax),
-    F.layer_norm: layer_norm,
-    torch.layer_norm: layer_norm,
-    F.rms_norm: _rms_norm,
-    F.group_norm: group_norm,
-    F.batch_norm: batch_norm,
-    F.normalize: normalize,
-    torch.linalg.vector_norm: _vector_norm,
-}
+RULES = table(
+    {
+        "softmax log_softmax": lambda input, dim, dtype=None: softmax(input, dim, dtype=dtype),
+        "mean": mean,
+        "sum": total,
+        "amax amin": _extreme,
+        "var std": _variance,
+        "argmax argmin": _position,
+        "norm": norm,
+        "cumsum": cumulative,
+        "argsort": _argsort,
+        (F.softmax, F.log_softmax): softmax,
+        (F.layer_norm, torch.layer_norm): layer_norm,
+        F.rms_norm: _rms_norm,
+        F.group_norm: group_norm,
+        F.batch_norm: batch_norm,
+        F.normalize: normalize,
+        torch.linalg.vector_norm: lambda x, ord=2, dim=None, keepdim=False: norm(x, ord, dim, keepdim),
+    }
+)

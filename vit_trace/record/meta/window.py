@@ -23,6 +23,13 @@ from vit_trace.record.meta.core import (
 _LINEAR_MODES = {3: "linear", 4: "bilinear", 5: "trilinear"}
 
 
+def _windowed(input: Any, dims: int) -> Shape:
+    """The shape of an input that a window of so many dims can slide over."""
+    shape = sure_float(input).shape
+    require(len(shape) in (dims + 1, dims + 2) and 0 not in shape)
+    return shape
+
+
 def _output_length(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil: bool = False) -> int:
     """How many places a window takes along one dim."""
     room = size + 2 * padding - dilation * (kernel - 1) - 1
@@ -40,25 +47,18 @@ def _grown(size: int, kernel: int, stride: int, padding: int, extra: int, dilati
     return result
 
 
-def _filters(input: Any, weight: Any, dims: int) -> tuple[torch.dtype, Shape, Shape]:
-    dtype = sure_float(input).dtype
-    shape, filters = input.shape, sure_alike(weight, dtype).shape
-    require(len(filters) == dims + 2 and len(shape) in (dims + 1, dims + 2) and 0 not in shape and 0 not in filters)
+def _filters(input: Any, weight: Any, dims: int, groups: int) -> tuple[torch.dtype, Shape, Shape]:
+    shape, dtype = _windowed(input, dims), input.dtype
+    filters = sure_alike(weight, dtype).shape
+    require(len(filters) == dims + 2 and 0 not in filters and type(groups) is int and groups > 0)
     return dtype, shape, filters
 
 
 def _convolution(
-    dims: int,
-    input: Any,
-    weight: Any,
-    bias: Any = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
+    dims: int, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
     groups: int = 1,
-) -> torch.Tensor:
-    dtype, shape, filters = _filters(input, weight, dims)
-    require(type(groups) is int and groups > 0)
+) -> torch.Tensor:  # fmt: skip
+    dtype, shape, filters = _filters(input, weight, dims, groups)
     require(shape[-dims - 1] == filters[1] * groups and filters[0] % groups == 0)
     require(bias is None or sure_alike(bias, dtype).shape == filters[:1])
     strides, dilations = per_dim(stride, dims), per_dim(dilation, dims)
@@ -74,8 +74,7 @@ def _transposed_convolution(
     dims: int, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
     groups: int = 1, dilation: Any = 1,
 ) -> torch.Tensor:  # fmt: skip
-    dtype, shape, filters = _filters(input, weight, dims)
-    require(type(groups) is int and groups > 0)
+    dtype, shape, filters = _filters(input, weight, dims, groups)
     require(shape[-dims - 1] == filters[0] and filters[0] % groups == 0)
     channels = filters[1] * groups
     require(bias is None or sure_alike(bias, dtype).shape == (channels,))
@@ -85,18 +84,17 @@ def _transposed_convolution(
 
 
 def _pooled(input: Any, dims: int, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool) -> torch.Tensor:
-    shape = sure_float(input).shape
-    require(len(shape) in (dims + 1, dims + 2) and 0 not in shape and type(ceil) is bool)
+    shape = _windowed(input, dims)
+    require(type(ceil) is bool)
     kernels, paddings = per_dim(kernel, dims), per_dim(padding, dims)
     strides = kernels if stride is None or stride == [] else per_dim(stride, dims)
     require(all(2 * pad <= size for pad, size in zip(paddings, kernels, strict=True)))
     space = map(_output_length, shape[-dims:], kernels, strides, paddings, per_dim(dilation, dims), (ceil,) * dims)
-    size = (*shape[:-dims], *space)
-    require(min(size) > 0)
-    return _in_format(size, input, dims)
+    return _in_format((*shape[:-dims], *space), input, dims)
 
 
 def _in_format(size: Shape, input: torch.Tensor, dims: int) -> torch.Tensor:
+    require(min(size) > 0)
     if dims == 2:
         return fresh_in_format(size, input)
     # pooled as an image of one row, which may count as channels last
@@ -122,11 +120,7 @@ def _avg_pool(
 
 
 def _adaptive_pool(dims: int, input: Any, output_size: Any) -> torch.Tensor:
-    shape = sure_float(input).shape
-    require(len(shape) in (dims + 1, dims + 2) and 0 not in shape)
-    size = (*shape[:-dims], *per_dim(output_size, dims))
-    require(min(size) > 0)
-    return _in_format(size, input, dims)
+    return _in_format((*_windowed(input, dims)[:-dims], *per_dim(output_size, dims)), input, dims)
 
 
 def _pairs(*values: Any) -> list[tuple[int, ...]]:
