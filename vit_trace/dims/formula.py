@@ -1,8 +1,8 @@
 """Defines formulas: integer expressions over named quantities, as data. `h*w + 1`, `3*heads*dim_head`, `(H + 2)//4`.
 
-Each form (a sum, a quotient …) says in its own class what it is made of, how it is computed, written and read; nothing
-else distinguishes forms. A new form is a class here and a name in FORMS; `wide.py` offers it to the search. Integers
-only: division is `//` and rounds down, as in Python. No torch.
+Each form (a sum, a quotient …) says in its own class what it is made of, how it is computed and written; nothing else
+distinguishes forms. A new form is a class here and a case of `_of_node`, which reads it; `wide.py` offers it to the
+search. Integers only: division is `//` and rounds down, as in Python. No torch.
 """
 
 from __future__ import annotations
@@ -37,11 +37,6 @@ class Formula:
         """How tightly the outermost sign of its text binds: `tight`, but for a negative number or product."""
         return self.tight
 
-    @staticmethod
-    def read(node: ast.expr) -> Formula | None:
-        """The formula of a Python expression; None for an expression of another form."""
-        raise NotImplementedError
-
     def inner(self) -> tuple[Formula, ...]:
         """The formulas that it is made of."""
         return ()
@@ -66,13 +61,6 @@ class Number(Formula):
     def __str__(self) -> str:
         return str(self.value)
 
-    @staticmethod
-    def read(node: ast.expr) -> Formula | None:
-        match node:
-            case ast.Constant(value=int() as value) if not isinstance(value, bool):
-                return Number(value)
-        return None
-
     def combine(self, sizes: Sequence[int]) -> int:
         return self.value
 
@@ -85,15 +73,6 @@ class Name(Formula):
 
     def __str__(self) -> str:
         return self.name
-
-    @staticmethod
-    def read(node: ast.expr) -> Formula | None:
-        match node:
-            case ast.Name(id=name):
-                return Name(name)
-            case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=int(place))):  # one of a list
-                return Name(f"{name}[{place}]")
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +97,6 @@ class Sum(_Composed):
         text, *others = map(str, self.parts)
         return text + "".join(f" - {one[1:]}" if one.startswith("-") else f" + {one}" for one in others)
 
-    @staticmethod
-    def read(node: ast.expr) -> Formula | None:
-        match node:
-            case ast.BinOp(left=left, op=ast.Add(), right=right):
-                return Sum((*terms(_of_node(left)), *terms(_of_node(right))))
-            case ast.BinOp(left=left, op=ast.Sub(), right=right):
-                return Sum((*terms(_of_node(left)), *map(negative, terms(_of_node(right)))))
-        return None
-
     def of(self, inner: Sequence[Formula]) -> Formula:
         return Sum(tuple(term for one in inner for term in terms(one)))
 
@@ -150,15 +120,6 @@ class Product(_Composed):
         first, *others = self.parts
         return "*".join((_bracketed(first, QUOTIENT), *(_bracketed(one, PRODUCT) for one in others)))
 
-    @staticmethod
-    def read(node: ast.expr) -> Formula | None:
-        match node:
-            case ast.BinOp(left=left, op=ast.Mult(), right=right):
-                return Product((*factors(_of_node(left)), *factors(_of_node(right))))
-            case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return negative(_of_node(operand))
-        return None
-
     def of(self, inner: Sequence[Formula]) -> Formula:
         return Product(tuple(factor for one in inner for factor in factors(one)))
 
@@ -177,13 +138,6 @@ class Quotient(Formula):
 
     def __str__(self) -> str:
         return f"{_bracketed(self.top, QUOTIENT)}//{_bracketed(self.bottom, ATOM)}"
-
-    @staticmethod
-    def read(node: ast.expr) -> Formula | None:
-        match node:
-            case ast.BinOp(left=left, op=ast.FloorDiv(), right=right):
-                return Quotient(_of_node(left), _of_node(right))
-        return None
 
     def inner(self) -> tuple[Formula, ...]:
         return self.top, self.bottom
@@ -207,19 +161,8 @@ class Least(_Composed):
     def __str__(self) -> str:
         return f"min({', '.join(map(str, self.parts))})"
 
-    @staticmethod
-    def read(node: ast.expr) -> Formula | None:
-        match node:
-            case ast.Call(func=ast.Name(id="min"), args=[_, _, *_] as parts, keywords=[]):
-                return Least(tuple(map(_of_node, parts)))
-        return None
-
     def combine(self, sizes: Sequence[int]) -> int:
         return min(sizes)
-
-
-FORMS: tuple[type[Formula], ...] = (Number, Name, Sum, Product, Quotient, Least)
-"""Every form, for the parser."""
 
 
 def parse(text: str) -> Formula:
@@ -232,9 +175,25 @@ def parse(text: str) -> Formula:
 
 def _of_node(node: ast.expr) -> Formula:
     """The formula of a parsed expression."""
-    for form in FORMS:
-        if (found := form.read(node)) is not None:
-            return found
+    match node:
+        case ast.Constant(value=int() as value) if not isinstance(value, bool):
+            return Number(value)
+        case ast.Name(id=name):
+            return Name(name)
+        case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=int(place))):  # one of a list
+            return Name(f"{name}[{place}]")
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            return Sum((*terms(_of_node(left)), *terms(_of_node(right))))
+        case ast.BinOp(left=left, op=ast.Sub(), right=right):
+            return Sum((*terms(_of_node(left)), *map(negative, terms(_of_node(right)))))
+        case ast.BinOp(left=left, op=ast.Mult(), right=right):
+            return Product((*factors(_of_node(left)), *factors(_of_node(right))))
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return negative(_of_node(operand))
+        case ast.BinOp(left=left, op=ast.FloorDiv(), right=right):
+            return Quotient(_of_node(left), _of_node(right))
+        case ast.Call(func=ast.Name(id="min"), args=[_, _, *_] as parts, keywords=[]):
+            return Least(tuple(map(_of_node, parts)))
     raise FormulaError(f"{ast.unparse(node)!r} is not a sum, product, floor division or min of integers and names")
 
 

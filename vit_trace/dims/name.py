@@ -4,21 +4,19 @@ Works on traces alone: no torch, no target. A dimension whose formula is not cer
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
 from vit_trace.base.trace import Construction, Diagnostic, Parameter, Stage, Trace
 from vit_trace.dims.formula import Number
 from vit_trace.dims.search import MOST_SEARCHED, FormulaSearch
-from vit_trace.dims.walk import Key, Record, Sized, SpecChange, counterparts, map_specs
+from vit_trace.dims.walk import Key, Record, Sized, counterparts, map_specs
 
 PROBES_NEEDED = 3
 """Settings beside the real one: two to search on, one to confirm."""
 
 Shape = tuple[int, ...]
-
-
 Named = tuple[tuple[str, ...], tuple[int, ...]]
 """A formula for each axis, or its size as text; and the axes that have one size at every setting."""
 
@@ -33,7 +31,7 @@ def name_dims(trace: Trace, probes: Sequence[Trace], repeats: bool = False, chec
     """
     others = counterparts(trace, (*probes, *checks))
     naming = _Naming(trace, probes, checks)
-    named = map_specs(trace, naming, others)
+    named = map_specs(trace, naming.sized, naming.quantity, others)
     if (left := sum(search.left for search in naming.searches.values())) and trace.failure is None:
         message = f"{left} sizes have no formulas: the search ends after {MOST_SEARCHED} different sizes"
         named = replace(named, diagnostics=(*named.diagnostics, Diagnostic("formulas", "note", message)))
@@ -41,13 +39,13 @@ def name_dims(trace: Trace, probes: Sequence[Trace], repeats: bool = False, chec
         return named
     return replace(
         named,
-        stages=_copy_formulas(named.stages, others.stages, _stage_likeness, ("inputs", "outputs")),
-        parameters=_copy_formulas(named.parameters, others.parameters, _parameter_likeness, ("dims", "constant")),
-        construction=_copy_formulas(named.construction, others.construction, _construction_likeness, ("formula",)),
+        stages=_copy_formulas(named.stages, others.stages, ("inputs", "outputs")),
+        parameters=_copy_formulas(named.parameters, others.parameters, ("dims", "constant")),
+        construction=_copy_formulas(named.construction, others.construction, ("formula",)),
     )
 
 
-class _Naming(SpecChange):
+class _Naming:
     """Names each record by its counterparts in the probes."""
 
     def __init__(self, trace: Trace, probes: Sequence[Trace], checks: Sequence[Trace]) -> None:
@@ -101,38 +99,27 @@ def _whole(value: int | float | Shape | None) -> Shape | None:
 
 
 def _copy_formulas(
-    records: Sequence[Record],
-    others: Sequence[list[Record | None]],
-    likeness: Callable[[Record], Key],
-    fields: tuple[str, ...],
+    records: Sequence[Record], others: Sequence[list[Record | None]], fields: tuple[str, ...]
 ) -> tuple[Record, ...]:
     """The records; one that no probe has takes the formulas, in these fields, that all records of its likeness have."""
     models: dict[Key, dict[str, object]] = {}
     for record in (record for record, theirs in zip(records, others, strict=True) if any(theirs)):
         formulas = {field: getattr(record, field) for field in fields}
-        if models.setdefault(likeness(record), formulas) != formulas:
-            models[likeness(record)] = {}
+        if models.setdefault(_likeness(record), formulas) != formulas:
+            models[_likeness(record)] = {}
     return tuple(
-        record if any(theirs) else replace(record, **models.get(likeness(record), {}))
+        record if any(theirs) else replace(record, **models.get(_likeness(record), {}))
         for record, theirs in zip(records, others, strict=True)
     )
 
 
-def _without_block(path: str) -> str:
-    """A path without the number of its block: the same for what stands at this place in every block."""
-    return re.sub(r"\d+", "*", path, count=1)
-
-
-def _stage_likeness(stage: Stage) -> Key:
-    """What stages share that do the same in different blocks."""
-    span = (stage.source.file, stage.source.line, stage.source.column) if stage.source else None
-    shapes = tuple((spec.path, spec.shape, spec.dtype) for spec in (*stage.inputs, *stage.outputs))
-    return (stage.kind, stage.operation, stage.pattern, _without_block(stage.module), span, len(stage.inputs), shapes)
-
-
-def _parameter_likeness(parameter: Parameter) -> Key:
-    return (_without_block(parameter.name), parameter.shape, parameter.dtype)
-
-
-def _construction_likeness(record: Construction) -> Key:
-    return (_without_block(record.module), record.name, record.value, record.source)
+def _likeness(record: Stage | Parameter | Construction) -> Key:
+    """What records share that stand at the same place in different blocks."""
+    place = re.sub(r"\d+", "*", record.name if isinstance(record, Parameter) else record.module, count=1)
+    if isinstance(record, Parameter):
+        return (place, record.shape, record.dtype)
+    if isinstance(record, Construction):
+        return (place, record.name, record.value, record.source)
+    span = (record.source.file, record.source.line, record.source.column) if record.source else None
+    shapes = tuple((spec.path, spec.shape, spec.dtype) for spec in (*record.inputs, *record.outputs))
+    return (place, record.kind, record.operation, record.pattern, span, len(record.inputs), shapes)

@@ -119,8 +119,7 @@ class FormulaSearch:
     @cached_property
     def wide(self) -> Wide:
         """The search through quotients, made when the first size needs it."""
-        products = [(monomial.names, monomial.values) for monomial in self.monomials]
-        return Wide((*self.settings, *self.checks), self.names, products, len(self.settings))
+        return Wide((*self.settings, *self.checks), self.names, self.monomials, len(self.settings))
 
     def scaled(self, known: Vector, last: int) -> Formula | None:
         """coefficient · product + summand."""

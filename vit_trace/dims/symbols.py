@@ -10,6 +10,7 @@ becomes a symbol that follows from others; the formulas say the same as before.
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 from msgspec.structs import replace
 
@@ -28,7 +29,7 @@ from vit_trace.dims.formula import (
     walk,
 )
 from vit_trace.dims.values import parsed
-from vit_trace.dims.walk import Sized, SpecChange, map_specs
+from vit_trace.dims.walk import Sized, map_specs
 
 OFTEN = 4
 """Dimensions from which on a quotient that they share gets a name."""
@@ -62,28 +63,24 @@ def shorten(trace: Trace) -> Trace:
         name: Symbol(evaluate(part, values), _meaning_of(part), str(rewrite_inside(part, grid | names)))
         for part, name in sorted(named.items(), key=lambda item: len(str(item[0])))
     }
-    return map_specs(replace(trace, symbols={**trace.symbols, **made}), _Shorten(names))
+    return _with_names(replace(trace, symbols={**trace.symbols, **made}), names)
 
 
-class _Shorten(SpecChange):
-    """Puts names in the place of quotients, in each text once."""
+def _with_names(trace: Trace, names: Mapping[Formula, Formula]) -> Trace:
+    """The trace with names in the place of quotients."""
 
-    def __init__(self, names: Mapping[Formula, Formula]) -> None:
-        self.names = names
-        self.done: dict[str, str] = {}
+    @cache
+    def dim(text: str) -> str:
+        return str(rewrite(parse(text), names)) if "//" in text else text
 
-    def dim(self, text: str) -> str:
-        if text not in self.done:
-            self.done[text] = str(rewrite(parse(text), self.names)) if "//" in text else text
-        return self.done[text]
+    def sized(record: Sized, _: object) -> Sized:
+        return replace(record, dims=tuple(map(dim, record.dims)))
 
-    def sized(self, record: Sized, others: Sequence[Sized | None]) -> Sized:
-        short = any("//" in dim for dim in record.dims)
-        return replace(record, dims=tuple(map(self.dim, record.dims))) if short else record
+    def quantity(record: Construction, _: object) -> Construction:
+        formula = record.formula and ", ".join(map(dim, split_formulas(record.formula)))
+        return replace(record, formula=formula)
 
-    def quantity(self, record: Construction, others: Sequence[Construction | None]) -> Construction:
-        parts = split_formulas(record.formula) if record.formula and "//" in record.formula else ()
-        return replace(record, formula=", ".join(map(self.dim, parts))) if parts else record
+    return map_specs(trace, sized, quantity)
 
 
 def _image_side(formula: Formula) -> str:

@@ -6,7 +6,7 @@ is UNKNOWN at other values, never the old number.
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import deepcopy
 from difflib import get_close_matches
 from functools import cache
@@ -26,7 +26,7 @@ from vit_trace.dims.formula import (
     split_formulas,
     symbols,
 )
-from vit_trace.dims.walk import Sized, SpecChange, map_specs, map_tensors
+from vit_trace.dims.walk import Sized, map_specs, map_tensors
 
 UNKNOWN = -1
 """Stands for a size that no formula gives."""
@@ -148,7 +148,7 @@ def at(trace: Trace, changes: Mapping[str, int]) -> Trace:
     values = bindings(trace, changes)
     _require_multiples(trace.symbols, values)
     evaluation = _Evaluation(values)
-    there = map_specs(trace, evaluation)
+    there = map_specs(trace, evaluation.sized, evaluation.quantity)
     before, after = _values_held(trace.parameters), _values_held(there.parameters)
     return replace(
         there,
@@ -160,30 +160,23 @@ def at(trace: Trace, changes: Mapping[str, int]) -> Trace:
     )
 
 
-class _Evaluation(SpecChange):
+class _Evaluation:
     """Sizes as their formulas give them for one set of values, each formula evaluated once."""
 
     def __init__(self, values: Mapping[str, int]) -> None:
-        self.values = values
-        self.sizes: dict[str, int] = {}
-
-    def size(self, dim: str) -> int:
-        """The size that a formula gives; UNKNOWN where only a number stands."""
-        if dim not in self.sizes:
-            formula = parsed(dim)
-            self.sizes[dim] = UNKNOWN if isinstance(formula, Number) else evaluate(formula, self.values)
-        return self.sizes[dim]
+        self.size = cache(lambda text: evaluate(parsed(text), values))
 
     def each(self, text: str) -> tuple[int, ...]:
         """The sizes of several formulas; a number among them was measured to stay."""
-        return tuple(evaluate(parsed(part), self.values) for part in split_formulas(text))
+        return tuple(map(self.size, split_formulas(text)))
 
-    def sized(self, record: Sized, others: Sequence[Sized | None]) -> Sized:
-        constant = record.constant
-        shape = tuple(int(dim) if axis in constant else self.size(dim) for axis, dim in enumerate(record.dims))
+    def sized(self, record: Sized, _: object) -> Sized:
+        """UNKNOWN for an axis that is only a number and was not measured to stay."""
+        kept = (axis in record.constant or not isinstance(parsed(dim), Number) for axis, dim in enumerate(record.dims))
+        shape = tuple(self.size(dim) if known else UNKNOWN for dim, known in zip(record.dims, kept, strict=True))
         return replace(record, shape=shape)
 
-    def quantity(self, record: Construction, others: Sequence[Construction | None]) -> Construction:
+    def quantity(self, record: Construction, _: object) -> Construction:
         if record.formula is None:
             return replace(record, value=UNKNOWN)
         sizes = self.each(record.formula)
@@ -191,13 +184,14 @@ class _Evaluation(SpecChange):
 
     def source(self, listed: Listed) -> Listed:
         """A function's lines with what they make at the new values."""
-        lines = tuple(replace(line, notes=tuple(map(self.note, line.notes))) for line in listed.lines)
-        return replace(listed, lines=lines)
+        return replace(
+            listed, lines=tuple(replace(one, notes=tuple(map(self.note, one.notes))) for one in listed.lines)
+        )
 
     def note(self, note: Note) -> Note:
         """A note at the new values; a number without a formula is shown as ?."""
         value = ", ".join(map(str, self.each(note.formula))) if note.formula else "?"
-        return replace(note, tensors=map_tensors(self, note.tensors), value=value if note.value else "")
+        return replace(note, tensors=map_tensors(self.sized, note.tensors), value=value if note.value else "")
 
 
 def _hyperparameters_at(trace: Trace, values: Mapping[str, int]) -> dict[str, Value]:

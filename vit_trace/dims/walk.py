@@ -5,29 +5,22 @@ Given other traces of the same target, it passes each record together with its c
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from vit_trace.base.trace import Construction, Parameter, Stage, TensorSpec, Trace
 
 Key = tuple[object, ...]
-Record = TypeVar("Record", bound=Struct)
+Record = TypeVar("Record", Stage, Parameter, Construction)
 Sized = TypeVar("Sized", TensorSpec, Parameter)
 
 
-class SpecChange:
-    """What becomes of the records of a trace; `others` are the counterparts of a record in other traces."""
+SizedChange = Callable[[Any, Sequence[Any]], Any]
+"""What becomes of a tensor or a parameter, given its counterparts in other traces."""
 
-    def sized(self, record: Sized, others: Sequence[Sized | None]) -> Sized:
-        """A tensor or a parameter: a shape with a formula for each axis."""
-        raise NotImplementedError
-
-    def quantity(self, record: Construction, others: Sequence[Construction | None]) -> Construction:
-        """A quantity that a constructor worked out."""
-        raise NotImplementedError
+QuantityChange = Callable[[Construction, Sequence[Construction | None]], Construction]
+"""What becomes of a quantity that a constructor worked out."""
 
 
 class _Counterparts(NamedTuple):
@@ -53,31 +46,30 @@ def counterparts(trace: Trace, others: Sequence[Trace]) -> _Counterparts:
     )
 
 
-def map_specs(trace: Trace, change: SpecChange, others: _Counterparts | None = None) -> Trace:
+def map_specs(trace: Trace, sized: SizedChange, quantity: QuantityChange, others: _Counterparts | None = None) -> Trace:
     """The trace with every tensor, parameter and constructor quantity changed."""
     stages, parameters, construction, outputs = others or counterparts(trace, ())
+
+    def changed(stage: Stage, beside: Sequence[Stage | None]) -> Stage:
+        inputs = map_tensors(sized, stage.inputs, [one.inputs if one else () for one in beside])
+        made = map_tensors(sized, stage.outputs, [one.outputs if one else () for one in beside])
+        return replace(stage, inputs=inputs, outputs=made)
+
     return replace(
         trace,
-        stages=tuple(map(partial(_map_stage, change), trace.stages, stages)),
-        parameters=tuple(map(change.sized, trace.parameters, parameters)),
-        construction=tuple(map(change.quantity, trace.construction, construction)),
-        outputs=map_tensors(change, trace.outputs, outputs),
+        stages=tuple(map(changed, trace.stages, stages)),
+        parameters=tuple(map(sized, trace.parameters, parameters)),
+        construction=tuple(map(quantity, trace.construction, construction)),
+        outputs=map_tensors(sized, trace.outputs, outputs),
     )
 
 
-def _map_stage(change: SpecChange, stage: Stage, others: Sequence[Stage | None]) -> Stage:
-    """The stage with its inputs and outputs changed."""
-    inputs = map_tensors(change, stage.inputs, [one.inputs if one else () for one in others])
-    outputs = map_tensors(change, stage.outputs, [one.outputs if one else () for one in others])
-    return replace(stage, inputs=inputs, outputs=outputs)
-
-
 def map_tensors(
-    change: SpecChange, specs: Sequence[TensorSpec], others: Sequence[Sequence[TensorSpec]] = ()
+    sized: SizedChange, specs: Sequence[TensorSpec], others: Sequence[Sequence[TensorSpec]] = ()
 ) -> tuple[TensorSpec, ...]:
     """The tensors changed, each beside the tensors at its path."""
     return tuple(
-        change.sized(spec, [next((other for other in one if other.path == spec.path), None) for one in others])
+        sized(spec, [next((other for other in one if other.path == spec.path), None) for one in others])
         for spec in specs
     )
 
