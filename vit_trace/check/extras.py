@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -20,22 +20,15 @@ if TYPE_CHECKING:
     from vit_trace.weights.data import Checkpoint
 
 
-class _MemoryQuestion(NamedTuple):
-    """What --memory asks: a training run, and the bytes it has to fit in."""
-
-    training: Training
-    budget: int
-
-
-def memory_question(asked: Check) -> _MemoryQuestion | None:
-    """What the command line asks; None without --memory. Raises Refused."""
+def memory_question(asked: Check) -> tuple[Training, int] | None:
+    """What --memory asks: a training run, and the bytes it has to fit in; None without it. Raises Refused."""
     if asked.memory is None:
         given = {"--optimizer": asked.optimizer, "--precision": asked.precision, "--checkpointing": asked.checkpointing}
         for flag in filter(given.get, given):
             raise refuse("needs-memory", f"{flag} says how to train: it needs --memory", help=("--memory 24GiB",))
         return None
     training = training_of(None, asked.optimizer or "adamw", asked.precision or "fp32", asked.checkpointing)
-    return _MemoryQuestion(training, budget_of(asked.memory))
+    return training, budget_of(asked.memory)
 
 
 def with_memory(verdict: Verdict, subject: Examined, asked: Check) -> Verdict:
@@ -49,7 +42,7 @@ def with_memory(verdict: Verdict, subject: Examined, asked: Check) -> Verdict:
 
     try:
         with contained():
-            report = memory_report(subject.facts.target, question.training, question.budget)
+            report = memory_report(subject.facts.target, *question)
     except Unmeasured as error:
         message = f"the memory of a training step could not be measured: {error}"
         unknown = Diagnostic("memory-not-known", "warning", message)

@@ -120,7 +120,8 @@ def of_foreign(target: Target, trace: Trace, spans: Mapping[Path, Source]) -> Fa
         if one is not None and one.role == "rate":
             rates.append(one)
         elif one is not None:
-            networks.setdefault(_network_of(path), Network()).setdefault(one.role, one)
+            prefix = PREFIX.match(str(path[-1]))
+            networks.setdefault((*path[:-1], prefix and prefix[0]), Network()).setdefault(one.role, one)
     confirmed = tuple(_confirmed(network, trace) for network in networks.values())
     image = (target.expected[-2], target.expected[-1]) if target.expected and len(target.expected) > 1 else None
     return Facts(target, confirmed, tuple(rates), image, _longest_attended(trace), trace)
@@ -139,12 +140,6 @@ def _quantity_of(path: Path, value: object, span: Source | None) -> Quantity | N
         assert isinstance(sizes, (int, tuple))
         return Quantity(role, dotted, sizes, span)
     return None
-
-
-def _network_of(path: Path) -> tuple[object, ...]:
-    """What tells the networks of a config apart: where their quantities stand, and a common prefix."""
-    found = PREFIX.match(str(path[-1]))
-    return (*path[:-1], found[0] if found else "")
 
 
 def _confirmed(network: Network, trace: Trace) -> Network:

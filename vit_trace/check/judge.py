@@ -78,7 +78,7 @@ def _findings(subject: Examined) -> Iterator[Diagnostic]:
     for rule, finding in found:
         works = (change for change in _changes(subject, finding) if _helps(search.at(change), rule, before))
         help = tuple(f"{_words(subject, change)} (tried: builds and runs)" for change in islice(works, OFFERED))
-        yield replace(rule.diagnostic(finding), help=help)
+        yield Diagnostic(rule.code, rule.severity, finding.message, finding.span, finding.notes, help)
     yield from search.cut_off("remedies")
 
 

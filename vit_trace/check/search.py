@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from vit_trace.base.trace import Diagnostic
 from vit_trace.check.rules import Change, all_rules
 from vit_trace.check.subject import Examined, examined
-from vit_trace.codes.registry import register
 
 if TYPE_CHECKING:
     from vit_trace.targets.request import Request
@@ -16,16 +15,6 @@ LEAST = 20
 """Stages that a trial counts as where it traced fewer: a model that cannot be built takes time too."""
 
 CUT_OFF = "search-cut-off"
-
-register(
-    "config-check",
-    CUT_OFF,
-    """
-`check` tries each value before it offers it. The work for one search is limited, counted in traced stages, and this
-search ended at the limit: a value that was not tried may work too.
-Example: remedies: 5 tried, 3 not tried: the limit is 6,000 traced stages.
-""",
-)
 
 
 class Search:

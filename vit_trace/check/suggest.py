@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -67,7 +68,11 @@ def _suggestion(subject: Examined | None, search: Search, present: _Present) -> 
             break
         changed = search.at({present.name: list(value) if isinstance(value, tuple) else value})
         found += [_suggested(changed, value, False)] if changed is not None else []
-    return Suggestion(present.name, _text(present.value), tuple(sorted(_chosen(found), key=_order)))
+    return Suggestion(
+        present.name,
+        _text(present.value),
+        tuple(sorted(_chosen(found), key=lambda one: [int(side) for side in re.findall(r"\d+", one.value)])),
+    )
 
 
 def _suggested(subject: Examined, value: Size, present: bool) -> Suggested:
@@ -94,11 +99,6 @@ def _near(present: _Present) -> Iterator[Size]:
         yield from nearest(value)
     else:
         yield from (tuple(side + one - min(value) for side in value) for one in nearest(min(value)))
-
-
-def _order(one: Suggested) -> tuple[int, ...]:
-    sides = one.value.split("x")
-    return tuple(map(int, sides)) if all(side.isdigit() for side in sides) else ()
 
 
 def _text(value: Size) -> str:

@@ -58,8 +58,9 @@ def destinations(subject: Subject, output: Output, view: str = "") -> list[Desti
         if formats[name].view not in ("", view):
             help = (f"--view {formats[name].view} --format {name}",)
             raise refuse("no-such-format", f"--view {view} has no {name}", help=help)
-        if file is not None:
-            _require_place(file)
+        if file is not None and (os.path.isdir(file) or not os.path.isdir(file.parent)):
+            reason = "is a directory" if os.path.isdir(file) else f"there is no directory {file.parent}"
+            raise refuse("cannot-write", f"-o {file}: {reason}")
     return [Destination(formats[name], file) for name, file in wanted]
 
 
@@ -113,10 +114,3 @@ def atomic(path: Path) -> Iterator[IO[str]]:
         os.replace(stream.name, path.resolve())
     except OSError as error:
         raise refuse("cannot-write", f"-o {path}: {error.strerror or error}") from None
-
-
-def _require_place(path: Path) -> None:
-    """Refuse a file that cannot be made where it should be. Raises Refused."""
-    if os.path.isdir(path) or not os.path.isdir(path.parent):
-        reason = "is a directory" if os.path.isdir(path) else f"there is no directory {path.parent}"
-        raise refuse("cannot-write", f"-o {path}: {reason}")

@@ -1,1 +1,1 @@
-"""What diagnostic codes mean. Others use `registry.register` and `codes.explained`."""
+"""What diagnostic codes mean: `registry` holds it, `meanings` registers what stands beside no code of its own."""

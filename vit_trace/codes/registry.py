@@ -1,6 +1,5 @@
 """Holds what each diagnostic code means: registered in the file that gives the code, looked up by `explain CODE`."""
 
-from collections.abc import Mapping
 from typing import Literal
 
 Area = Literal["failure", "silent", "config-check", "checkpoint", "memory", "config", "target", "usage"]
@@ -33,9 +32,3 @@ def register(area: Area, code: str, meaning: str) -> None:
     text = meaning.strip()
     if MEANINGS.setdefault(code, text) != text or AREA_OF.setdefault(code, area) != area:
         raise ValueError(f"the code {code} has two meanings")
-
-
-def register_all(area: Area, meanings: Mapping[str, str]) -> None:
-    """Say what several codes mean. Raises ValueError as `register` does."""
-    for code, meaning in meanings.items():
-        register(area, code, meaning)

@@ -13,17 +13,13 @@ from vit_trace.base.words import compact, shape_text
 from vit_trace.dims.formula import on_screen
 from vit_trace.dims.values import used
 from vit_trace.render import theme
+from vit_trace.render.legible import printable
 from vit_trace.view.outline import Outline, Row
 
 
 def borderless(indent: int = 0) -> Table:
     """A table without lines or header, two blanks between its columns."""
     return Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, indent))
-
-
-def printable(text: str) -> str:
-    """The text with control characters as escapes."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def label_cell(row: Row) -> Text:

@@ -6,7 +6,8 @@ from rich.text import Text
 
 from vit_trace.base.words import compact
 from vit_trace.render import theme
-from vit_trace.render.cells import borderless, printable
+from vit_trace.render.cells import borderless
+from vit_trace.render.legible import printable
 from vit_trace.weights.describe import Description
 from vit_trace.weights.holding import Holding, heads_or_likely
 

@@ -2,9 +2,8 @@
 
 from textwrap import fill
 
-import vit_trace.check.search
 import vit_trace.codes.meanings
-import vit_trace.diagnose.layout  # noqa: F401  # all three register what their codes mean
+import vit_trace.diagnose.layout  # noqa: F401  # both register what their codes mean
 from vit_trace.base.modules import import_all
 from vit_trace.check import rules
 from vit_trace.codes.registry import AREA_OF, MEANINGS, TITLES
@@ -21,19 +20,12 @@ ALL = "codes"
 """The word that stands for every code."""
 
 
-def documented(code: str) -> bool:
-    return code in MEANINGS or code == ALL
-
-
-def meaning(code: str) -> str:
-    """What a code means; empty for an unknown one."""
-    return MEANINGS.get(code, "")
-
-
 def explain_code(code: str, width: int = WIDTH) -> str:
-    """What a code means, as lines no longer than `width`; for `codes` the page of all of them, in Markdown."""
+    """A code's meaning in lines of `width`; for `codes` the page of all, in Markdown; empty for another word."""
     if code == ALL:
-        return page()
+        return _page()
+    if code not in MEANINGS:
+        return ""
     laid_out = (fill(text, min(width, WIDTH), break_on_hyphens=False) for text in _sentences(MEANINGS[code]))
     return "\n".join([code, *laid_out])
 
@@ -49,7 +41,7 @@ def _sentences(text: str) -> list[str]:
     return pieces
 
 
-def page() -> str:
+def _page() -> str:
     """Every code with its meaning: docs/diagnostics.md."""
     parts = ["# Diagnostics", "Made by `vit-trace explain codes`; `vit-trace explain CODE` shows one of them."]
     for area, title in TITLES.items():

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from vit_trace.base.trace import Diagnostic, Label, Source
+from vit_trace.render.legible import printable
 from vit_trace.render.places import COMMAND_LINE, near_here
 
 STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan"}
@@ -220,7 +221,7 @@ def _windowed(number: int, text: str, start: int, end: int, room: int) -> _Line:
     left = 0 if _fits(text[:end], room) else start
     while left and _fits(text[left - 1 : start], room // 4):
         left -= 1
-    pieces = ["…" if left else "", *map(_glyph, text[left : left + room])]
+    pieces = ["…" if left else "", *map(_visible, text[left : left + room])]
     cut = left + room < len(text)
     while cell_len("".join(pieces)) > room - cut:
         pieces.pop()
@@ -233,14 +234,5 @@ def _fits(text: str, room: int) -> bool:
     return len(text) < room and cell_len(_visible(text)) < room
 
 
-def _glyph(character: str) -> str:
-    if character == "\t":
-        return TAB
-    if character.isprintable():
-        return character
-    # As in Python source: \x1b, \u202e. Written out, an escape sequence cannot reach the terminal.
-    return character.encode("unicode_escape", "surrogatepass").decode()
-
-
 def _visible(text: str) -> str:
-    return "".join(map(_glyph, text))
+    return printable(text.replace("\t", TAB))

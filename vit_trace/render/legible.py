@@ -1,4 +1,4 @@
-"""Replaces characters that a stream cannot encode, one by one: in the C locale × becomes x, not a traceback."""
+"""Replaces characters that must not reach a terminal, and those that a stream cannot encode: × by x in the C locale."""
 
 import codecs
 import io
@@ -11,6 +11,11 @@ LINES = "─│├└┌┐┘┤┬┴┼━┃"
 PLAIN |= {ord(line): plain for line, plain in zip(LINES, "-|+++++++++-|", strict=True)}
 
 HANDLER = "vit-trace-plain"
+
+
+def printable(text: str) -> str:
+    """The text with control characters as escapes, \\x1b: written out, an escape sequence cannot reach the terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _replaced(error: UnicodeError) -> tuple[str, int]:

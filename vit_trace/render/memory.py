@@ -24,7 +24,7 @@ def print_memory(spec: str, report: MemoryReport, console: Console) -> None:
     console.print(Text(f"{spec} · a training step in tensor bytes{batch}", theme.TITLE))
     console.print(_bytes_table(_step_rows(report)))
     if len(report.stages) > 1:
-        console.print(Group(Text("  saved for backward by"), _bytes_table(stages(report), report.activations, 4)))
+        console.print(Group(Text("  saved for backward by"), _bytes_table(_saving_rows(report), report.activations, 4)))
     if report.budget is not None:
         console.print(_budget_outcome(report))
     console.print(Text(f"not counted: {'; '.join(report.left_out)}", theme.SAME))
@@ -58,11 +58,10 @@ def _step_rows(report: MemoryReport) -> Iterator[Row]:
     yield "peak, later steps", report.peak.bytes, peak_words(report.peak)
 
 
-def stages(report: MemoryReport) -> Iterator[Row]:
+def _saving_rows(report: MemoryReport) -> Iterator[Row]:
     """The stages that save most, then all others together."""
-    shown, rest = report.stages[:MOST_STAGES], report.stages[MOST_STAGES:]
-    yield from ((module_ranges(one.stages), one.bytes, "") for one in shown)
-    if rest:
+    yield from ((module_ranges(one.stages), one.bytes, "") for one in report.stages[:MOST_STAGES])
+    if rest := report.stages[MOST_STAGES:]:
         yield "all others", sum(one.bytes for one in rest), ""
 
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from vit_trace.base.trace import Line, Listed, Note, TensorSpec
 from vit_trace.base.words import ranges_text, shape_text
 from vit_trace.dims.formula import on_screen, split_formulas
-from vit_trace.render.cells import has_formula, printable
+from vit_trace.render.cells import has_formula
+from vit_trace.render.legible import printable
 
 
 class Words(NamedTuple):

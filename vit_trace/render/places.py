@@ -41,17 +41,12 @@ def package_of(file: str) -> list[str]:
 
 def finding_place(verdict: Verdict, diagnostic: Diagnostic) -> Source | None:
     """The span if it lies in a file of the user's; else the start of the config; None without a file."""
-    span = diagnostic.span
-    if span is not None and span.file != COMMAND_LINE and (_is_own(span.file) or not Path(verdict.spec).is_file()):
-        return span
-    if Path(verdict.spec).is_file():
-        return Source(verdict.spec, 1, 1, 0, 0, "")
-    return None
-
-
-def _is_own(file: str) -> bool:
-    """Whether a file is below the current directory or has a relative path, and is not in site-packages."""
-    return not os.path.isabs(file) or (near_here(file) != file and "site-packages" not in file)
+    span, has_file = diagnostic.span, Path(verdict.spec).is_file()
+    if span is not None and span.file != COMMAND_LINE:
+        file = span.file
+        if not has_file or not os.path.isabs(file) or (near_here(file) != file and "site-packages" not in file):
+            return span
+    return Source(verdict.spec, 1, 1, 0, 0, "") if has_file else None
 
 
 def finding_text(diagnostic: Diagnostic) -> str:
@@ -61,8 +56,13 @@ def finding_text(diagnostic: Diagnostic) -> str:
 
 def summary_line(verdicts: Sequence[Verdict]) -> str:
     """2 configs · 1 error · 1 warning"""
+    found = counts_of(verdicts)
+    well = [] if found.keys() & {"error", "warning"} else ["all well"]
+    return " · ".join([f"{len(verdicts)} config{'s' * (len(verdicts) != 1)}", *well, *found.values()])
+
+
+def counts_of(verdicts: Sequence[Verdict]) -> dict[str, str]:
+    """Severity -> 2 errors, for those that were found."""
     severities = ("error", "warning", "note")
     counts = {severity: sum(verdict.count(severity) for verdict in verdicts) for severity in severities}
-    found = [f"{count} {severity}{'s' * (count != 1)}" for severity, count in counts.items() if count]
-    well = [] if counts["error"] or counts["warning"] else ["all well"]
-    return " · ".join([f"{len(verdicts)} config{'s' * (len(verdicts) != 1)}", *well, *found])
+    return {severity: f"{count} {severity}{'s' * (count != 1)}" for severity, count in counts.items() if count}

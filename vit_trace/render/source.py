@@ -12,7 +12,7 @@ from rich.text import Text
 
 from vit_trace.base.trace import Line, Listed
 from vit_trace.render import theme
-from vit_trace.render.cells import printable
+from vit_trace.render.legible import printable
 from vit_trace.render.notes import Words, module_ranges, note_words, shown_lines
 from vit_trace.render.places import shown_path
 
@@ -135,17 +135,12 @@ def folded(code: Text, width: int) -> list[Text]:
     lead = " " * min(len(code.plain) - len(code.plain.lstrip()) + 4, width // 2)
     pieces, rest = [], code
     while rest.cell_len > width:
-        fits = _fitting_length(rest.plain, width, len(lead) + 1)
+        ends = accumulate(map(cell_len, rest.plain))
+        fits = next((max(place, len(lead) + 1) for place, end in enumerate(ends) if end > width), len(rest.plain))
         cut = rest.plain.rfind(" ", len(lead) + 1, fits) + 1 or fits
         pieces.append(rest[:cut])
         rest = Text(lead).append_text(rest[cut:])
     return [*pieces, rest]
-
-
-def _fitting_length(text: str, width: int, least: int) -> int:
-    """Number of characters that fit the width, but at least `least`."""
-    ends = accumulate(map(cell_len, text))
-    return next((max(place, least) for place, end in enumerate(ends) if end > width), len(text))
 
 
 def _note_lines(note: Words, width: int) -> list[Text]:

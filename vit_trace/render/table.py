@@ -12,18 +12,7 @@ from rich.text import Text
 
 from vit_trace.base.trace import TensorSpec
 from vit_trace.dims.formula import on_screen
-from vit_trace.render import theme
-from vit_trace.render.cells import (
-    formula_cells,
-    joined_phrases,
-    label_cell,
-    legend_phrases,
-    operation_cell,
-    per_block,
-    shape_cells,
-    source_cell,
-    title_text,
-)
+from vit_trace.render import cells, theme
 from vit_trace.view.outline import Outline, Row, totals
 
 GAP = 2
@@ -81,7 +70,7 @@ class _Columns(NamedTuple):
 
 def print_table(outline: Outline, console: Console) -> None:
     """Write title, constructor, stages, the symbols' legend and totals."""
-    console.print(title_text(outline, console.width))
+    console.print(cells.title_text(outline, console.width))
     console.print()
     lines = list(_table_lines(outline))
     columns = _fit_columns(lines, console.width)
@@ -92,10 +81,10 @@ def print_table(outline: Outline, console: Console) -> None:
         text.rstrip()
         console.print(text, no_wrap=True, overflow="ignore", crop=False)
     console.print()
-    if named and (legend := legend_phrases(outline.trace)):
-        console.print(joined_phrases(legend, console.width, "  "))
+    if named and (legend := cells.legend_phrases(outline.trace)):
+        console.print(cells.joined_phrases(legend, console.width, "  "))
         console.print()
-    console.print(joined_phrases(totals(outline), console.width))
+    console.print(cells.joined_phrases(totals(outline), console.width))
 
 
 def _table_lines(outline: Outline) -> Iterator[_TableRow]:
@@ -119,12 +108,14 @@ def _line_of(row: Row, before: TensorSpec | None, indent: int) -> _TableRow:
     if row.value:
         shapes, formulas = [Text(row.value)], [Text(on_screen(row.formula), theme.SAME)]
     elif not row.heading:
-        shapes, formulas = shape_cells(row, before), formula_cells(row, before)
+        shapes, formulas = cells.shape_cells(row, before), cells.formula_cells(row, before)
     renamed = before is None or any(spec.dims != before.dims for spec in row.shapes)
-    label, hang = Text("  " * indent).append_text(label_cell(row)), 2 * (indent + row.level) + 2
-    numbers = Text(per_block(row.parameters, row)), Text(per_block(row.flops, row))
-    source = Text(source_cell(row.source), theme.SAME)
-    return _TableRow(label, hang, operation_cell(row), shapes, formulas, renamed, bool(row.value), *numbers, source)
+    label, hang = Text("  " * indent).append_text(cells.label_cell(row)), 2 * (indent + row.level) + 2
+    numbers = Text(cells.per_block(row.parameters, row)), Text(cells.per_block(row.flops, row))
+    source = Text(cells.source_cell(row.source), theme.SAME)
+    return _TableRow(
+        label, hang, cells.operation_cell(row), shapes, formulas, renamed, bool(row.value), *numbers, source
+    )
 
 
 def _fit_columns(lines: Sequence[_TableRow], width: int) -> _Columns:
@@ -161,7 +152,9 @@ def _widest(texts: Iterable[Text]) -> int:
 def _screen_lines(line: _TableRow, columns: _Columns, console: Console) -> Iterator[Text]:
     """The screen lines of one row."""
     if line.valued and line.formulas[0].plain and not columns.formula and not line.operation.plain:
-        yield _quantity_line(line, columns)
+        told = Text().append_text(line.formulas[0]).append(" = ").append_text(line.shapes[0])
+        gap = max(GAP, columns.edge - line.label.cell_len - told.cell_len)  # it reaches under the empty operation
+        yield line.label.copy().append(" " * gap).append_text(told)
         return
     labels = _wrapped_cell(line.label, columns.label, line.indent, console)
     operations = _wrapped_cell(line.operation, columns.operation, 0, console)
@@ -172,13 +165,6 @@ def _screen_lines(line: _TableRow, columns: _Columns, console: Console) -> Itera
     if not columns.formula and line.renamed:
         formulas = (formula for formula in line.formulas if formula.plain)
         yield from (Text(" " * max(2, columns.edge - one.cell_len)).append_text(one) for one in formulas)
-
-
-def _quantity_line(line: _TableRow, columns: _Columns) -> Text:
-    """A constructor's quantity on one line: n = 64, reaching under the empty operation."""
-    told = Text().append_text(line.formulas[0]).append(" = ").append_text(line.shapes[0])
-    gap = max(GAP, columns.edge - line.label.cell_len - told.cell_len)
-    return line.label.copy().append(" " * gap).append_text(told)
 
 
 def _wrapped_cell(text: Text, width: int, hang: int, console: Console) -> list[Text]:

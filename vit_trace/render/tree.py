@@ -6,23 +6,13 @@ from rich.tree import Tree
 
 from vit_trace.base.trace import TensorSpec
 from vit_trace.dims.formula import on_screen
-from vit_trace.render import theme
-from vit_trace.render.cells import (
-    formula_cells,
-    joined_phrases,
-    label_cell,
-    operation_cell,
-    per_block,
-    shape_cell,
-    shape_cells,
-    title_text,
-)
+from vit_trace.render import cells, theme
 from vit_trace.view.outline import Outline, Row, totals
 
 
 def print_tree(outline: Outline, console: Console) -> None:
     """Write title, stages and totals."""
-    root = Tree(title_text(outline, console.width), guide_style=theme.SAME)
+    root = Tree(cells.title_text(outline, console.width), guide_style=theme.SAME)
     if outline.construction:
         constructor = root.add(Text("constructor", theme.HEADING))
         for row in outline.construction:
@@ -34,32 +24,32 @@ def print_tree(outline: Outline, console: Console) -> None:
         path.append(path[-1].add(line(row)))
     console.print(root)
     console.print()
-    console.print(joined_phrases(totals(outline), console.width))
+    console.print(cells.joined_phrases(totals(outline), console.width))
 
 
 def line(row: Row) -> Text:
     """name  operation  5×65×1024 → 5×65×3072  b × n+1 × 3·heads·dim_head  3.15 M"""
-    parts = [Text(label_cell(row).plain.strip(), theme.HEADING if row.heading else "")]
+    parts = [Text(cells.label_cell(row).plain.strip(), theme.HEADING if row.heading else "")]
     if row.operation and row.operation != row.label:
-        parts.append(operation_cell(row))
+        parts.append(cells.operation_cell(row))
     if row.value:
         parts.append(Text(row.value))
     given = row.before[0] if row.before and not row.failed else None
     if row.shapes:
         parts.append(_arrow(row, given))
-    formulas = formula_cells(row, given)
+    formulas = cells.formula_cells(row, given)
     if len(formulas) == 1 and formulas[0].plain:
         parts += formulas
     if row.formula:
         parts.append(Text(on_screen(row.formula), theme.SAME))
     if row.parameters:
-        parts.append(Text(per_block(row.parameters, row), "green"))
+        parts.append(Text(cells.per_block(row.parameters, row), "green"))
     return Text("  ").join(parts)
 
 
 def _arrow(row: Row, given: TensorSpec | None) -> Text:
     """5×65×1024 → 5×65×3072; one shape where nothing changes."""
-    made = Text(", ").join(shape_cells(row, given))
-    if given is None or shape_cell(given, None).plain == made.plain:
+    made = Text(", ").join(cells.shape_cells(row, given))
+    if given is None or cells.shape_cell(given, None).plain == made.plain:
         return made
-    return shape_cell(given, None).append(" → ").append_text(made)
+    return cells.shape_cell(given, None).append(" → ").append_text(made)

@@ -8,12 +8,13 @@ from rich.table import Table
 from rich.text import Text
 
 from vit_trace.base.words import compact
-from vit_trace.check.verdict import SEVERITIES, Suggestion, Verdict
+from vit_trace.check.verdict import Suggestion, Verdict
 from vit_trace.render import theme
-from vit_trace.render.cells import borderless, printable
+from vit_trace.render.cells import borderless
 from vit_trace.render.diagnostics import STYLES, print_diagnostic
+from vit_trace.render.legible import printable
 from vit_trace.render.memory import print_memory
-from vit_trace.render.places import summary_line
+from vit_trace.render.places import counts_of, summary_line
 
 TRIED = "(tried: builds and runs)"
 MOST_ROWS = 40
@@ -54,17 +55,10 @@ def _verdict_table(verdicts: Sequence[Verdict], width: int) -> Table:
     for _ in range(2 if room else 0):
         table.add_column(justify="right", no_wrap=True)
     for verdict in verdicts:
-        table.add_row(
-            Text(printable(verdict.spec)), _count_text(verdict), *(map(Text, _costs(verdict)) if room else ())
-        )
+        counts = [Text(text, STYLES[name]) for name, text in counts_of([verdict]).items() if name != "note"]
+        costs = map(Text, _costs(verdict)) if room else ()
+        table.add_row(Text(printable(verdict.spec)), Text(", ").join(counts or [Text("ok")]), *costs)
     return table
-
-
-def _count_text(verdict: Verdict) -> Text:
-    """ok, or 1 error, 2 warnings."""
-    counts = {severity: verdict.count(severity) for severity in SEVERITIES[:2]}
-    found = [Text(f"{n} {severity}{'s' * (n > 1)}", STYLES[severity]) for severity, n in counts.items() if n]
-    return Text(", ").join(found) if found else Text("ok")
 
 
 def _costs(verdict: Verdict) -> tuple[str, str]:

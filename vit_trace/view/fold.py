@@ -78,7 +78,10 @@ class Folder:
         """A number that two nodes share if they show the same except for their place in the model."""
         stage = node.stage
         if stage.index not in self.signatures:
-            what = (_general_name(stage), stage.kind, stage.operation, stage.pattern, stage.parameters, stage.flops)
+            name = re.sub(r"\d+", "*", stage.name.split("#")[0].rpartition(".")[2])  # without its place in the model
+            if stage.kind in ("function", "einops"):  # its result has any name
+                name = ""
+            what = (name, stage.kind, stage.operation, stage.pattern, stage.parameters, stage.flops)
             tensors = tuple((spec.shape, spec.dims, spec.dtype) for spec in (*stage.inputs, *stage.outputs))
             key = (what, tensors, tuple(map(self.signature, node.children)))
             self.signatures[stage.index] = self.numbers.setdefault(key, len(self.numbers))
@@ -121,13 +124,6 @@ class Folder:
             return first
         label, inner = range_label([[node.stage.name for node in block] for block in blocks])
         return StageNode(first.stage, [], len(blocks), [inner], block=self.fold(blocks[0]), block_label=label)
-
-
-def _general_name(stage: Stage) -> str:
-    """The stage's name without its place: no numbers, no `#2`; empty for a function, whose result has any name."""
-    if stage.kind in ("function", "einops"):
-        return ""
-    return re.sub(r"\d+", "*", stage.name.split("#")[0].rpartition(".")[2])
 
 
 def _longest_run(ids: Sequence[int], place: int) -> _Repetition:

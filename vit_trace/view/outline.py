@@ -257,13 +257,8 @@ def _value_text(value: float | int | tuple[int, ...]) -> str:
     return "?" if value == UNKNOWN else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-TITLE = {
-    "image_size": "image {}",
-    "patch_size": "patch {}",
-    "dim": "dim {}",
-    "depth": "depth {}",
-    "heads": "heads {}",
-} | {"mlp_dim": "mlp {}", "num_classes": "{} classes", "pool": "pool {}", "batch_size": "batch {}"}
+TITLE = dict(image_size="image {}", patch_size="patch {}", dim="dim {}", depth="depth {}", heads="heads {}")
+TITLE |= dict(mlp_dim="mlp {}", num_classes="{} classes", pool="pool {}", batch_size="batch {}")
 """Hyperparameter -> its phrase in the title, in this order."""
 
 

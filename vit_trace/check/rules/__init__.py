@@ -9,7 +9,7 @@ from inspect import cleandoc
 from typing import NamedTuple
 
 from vit_trace.base.modules import import_all
-from vit_trace.base.trace import Diagnostic, Severity, Source, Value
+from vit_trace.base.trace import Severity, Source, Value
 from vit_trace.check.facts import Facts, Quantity
 from vit_trace.codes.registry import register
 
@@ -43,10 +43,6 @@ class Rule(NamedTuple):
     code: str
     severity: Severity
     find: Finder
-
-    def diagnostic(self, finding: Finding) -> Diagnostic:
-        """A finding as a diagnostic, without help."""
-        return Diagnostic(self.code, self.severity, finding.message, finding.span, finding.notes)
 
 
 _RULES: dict[str, Rule] = {}

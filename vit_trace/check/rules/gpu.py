@@ -31,11 +31,7 @@ def alignment(facts: Facts) -> Iterator[Finding]:
             if not size or _well_aligned(role, size):
                 continue
             name = network[role].name if role in network else "the head dimension"
-            of = (
-                f"a multiple of {ALIGNED} but not of {BETTER}"
-                if size % ALIGNED == 0
-                else f"not a multiple of {ALIGNED}"
-            )
+            of = f"not a multiple of {ALIGNED}" if size % ALIGNED else f"a multiple of {ALIGNED} but not of {BETTER}"
             changes = tuple(_aligned(network, role))
             yield Finding(f"{name} {size} is {of}", network.present(role, "heads", "dim"), (note,), changes)
 

@@ -25,7 +25,7 @@ def explain(first: str | None, second: str | None, model: Request) -> int:
     A size: where it stands and its formula there. A stage: its sizes with each hyperparameter doubled. The code of a
     diagnostic: what it means; `codes` shows all of them.
     """
-    from vit_trace.render.codes import documented, explain_code
+    from vit_trace.render.codes import explain_code
     from vit_trace.render.console import console_for
 
     if first is None:
@@ -33,8 +33,8 @@ def explain(first: str | None, second: str | None, model: Request) -> int:
         raise refuse("usage", "explain what? A size, a stage, or the code of a diagnostic", help=help)
     spec, subject = (None, first) if second is None else (first, second)
     console = console_for(sys.stdout)
-    if spec is None and documented(subject):
-        print(explain_code(subject, console.width))
+    if spec is None and (meaning := explain_code(subject, console.width)):
+        print(meaning)
         return Exit.WELL
     from vit_trace.cli.tracing import run_trace
     from vit_trace.render.explain import print_size, print_stages

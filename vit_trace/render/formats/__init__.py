@@ -5,6 +5,8 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import IO, Any, Literal, NamedTuple
 
+import msgspec
+
 Subject = Literal["trace", "check", "checkpoint"]
 """What is written: a `view.screen.Viewed`, the verdicts of `check`, a `weights.holding.Holding`."""
 
@@ -19,11 +21,16 @@ class Format(NamedTuple):
     trace has to hold the model's source lines; an `encoding` of "" leaves the terminal's own.
     """
 
-    write: Callable[[Any, IO[str]], None]
+    write: Callable[[Any, IO[str]], object]
     suffixes: tuple[str, ...] = ()
     view: str = ""
     needs_source: bool = False
     encoding: str = "utf-8"
+
+
+def write_json(document: object, stream: IO[str]) -> None:
+    """Write one document, indented."""
+    stream.write(msgspec.json.format(msgspec.json.encode(document), indent=1).decode() + "\n")
 
 
 def formats_of(subject: Subject) -> dict[str, Format]:

@@ -31,10 +31,11 @@ def _write_sarif(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
 
 def _rule_of(code: str) -> dict[str, Any]:
     """A rule: its code and its meaning, as `vit-trace explain` shows it."""
-    from vit_trace.render.codes import meaning
+    import vit_trace.render.codes  # noqa: F401  # registers every code
+    from vit_trace.codes.registry import MEANINGS
 
-    text = meaning(code)
-    if not text:
+    text = MEANINGS.get(code)
+    if text is None:
         return {"id": code}
     first = text.split(". ")[0].replace("\n", " ").rstrip(".") + "."
     return {"id": code, "shortDescription": {"text": first}, "fullDescription": {"text": text.replace("\n", " ")}}

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING
 
-import msgspec
-
-from vit_trace.render.formats import Format
+from vit_trace.render.formats import Format, write_json
 
 if TYPE_CHECKING:
     from vit_trace.check.verdict import Verdict
@@ -21,10 +19,9 @@ def _write_check_screen(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
 
 
 def _write_check_json(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
-    """One document (`vit-trace-check/1`)."""
     from vit_trace.check.verdict import report
 
-    stream.write(msgspec.json.format(msgspec.json.encode(report(verdicts)), indent=1).decode() + "\n")
+    write_json(report(verdicts), stream)
 
 
 def _write_concise(verdicts: Sequence[Verdict], stream: IO[str]) -> None:

@@ -19,23 +19,12 @@ def _write_trace_screen(shown: Viewed, stream: IO[str]) -> None:
 
         print_source(narrowed_listing(trace, screen.stage), console, screen.ran)
         return
+    from vit_trace.render.table import print_table
+    from vit_trace.render.tree import print_tree
     from vit_trace.view.outline import outline
 
     rows = outline(trace, screen.stage, screen.levels, screen.fold)
-    if screen.view == "tree":
-        from vit_trace.render.tree import print_tree
-
-        print_tree(rows, console)
-    else:
-        from vit_trace.render.table import print_table
-
-        print_table(rows, console)
-
-
-def _write_trace_json(shown: Viewed, stream: IO[str]) -> None:
-    """The whole trace (`vit-trace/1`), whatever the view."""
-    for chunk in shown.trace.json_chunks():
-        stream.write(chunk.decode())
+    (print_tree if screen.view == "tree" else print_table)(rows, console)
 
 
 def _write_trace_markdown(shown: Viewed, stream: IO[str]) -> None:
@@ -55,7 +44,7 @@ def _write_trace_python(shown: Viewed, stream: IO[str]) -> None:
 
 FORMATS = {
     "rich": Format(_write_trace_screen, suffixes=(".txt",), encoding=""),
-    "json": Format(_write_trace_json, suffixes=(".json",)),
+    "json": Format(lambda shown, stream: stream.writelines(map(bytes.decode, shown.trace.json_chunks())), (".json",)),
     "markdown": Format(_write_trace_markdown, suffixes=(".md",), view="source", needs_source=True),
     "python": Format(_write_trace_python, suffixes=(".py",), needs_source=True),
 }
