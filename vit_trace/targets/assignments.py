@@ -3,12 +3,13 @@
 import ast
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, get_args
 
 from vit_trace.base.refused import Refused, refuse
 from vit_trace.base.roles import same_role
-from vit_trace.targets.complaints import nearest
+from vit_trace.targets.complaints import did_you_mean
 
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "none"}
 """The types that --set can give, in words."""
@@ -20,10 +21,8 @@ def literal(text: str) -> Any:
     """The value of a text: a Python literal, true, none; 224x224 as a pair; else the text itself."""
     if text.lower() in WORDS:
         return WORDS[text.lower()]
-    try:
+    with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        pass
     sides = text.replace("×", "x").split("x")
     if len(sides) > 1 and all(side.isdigit() for side in sides):
         return tuple(map(int, sides))
@@ -50,10 +49,8 @@ def typed(name: str, text: str, like: Any = inspect.Parameter.empty, annotation:
     square = type(like) in (list, tuple) and len(like) == 2 and all(type(one) is int for one in like)
     if type(value) is int and square and like[0] == like[1]:  # one number may stand for both
         return type(like)((value, value))
-    if isinstance(like, list) and isinstance(value, tuple):
-        return list(value)
-    if isinstance(like, tuple) and isinstance(value, list):
-        return tuple(value)
+    if isinstance(like, (list, tuple)) and isinstance(value, (list, tuple)):
+        return list(value) if isinstance(like, list) else tuple(value)
     return value
 
 
@@ -79,19 +76,21 @@ def _wanted(like: Any, annotation: Any) -> set[type]:
 def call_values(given: Mapping[str, str], function: Callable[..., Any]) -> dict[str, Any]:
     """The values of --set for a call, typed by its signature. Raises Refused for an unknown name."""
     parameters = signature_of(function)
-    if parameters is None:
-        return {name: literal(text) for name, text in given.items()}
-    open_ended = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
     values = {}
     for name, text in given.items():
-        parameter = parameters.get(name)
-        if parameter is None or parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            if not open_ended:
-                raise unknown(name, named(parameters), getattr(function, "__name__", "it"))
+        parameter = (parameters or {}).get(name)
+        if parameter is not None and parameter.kind is not inspect.Parameter.VAR_KEYWORD:
+            values[name] = typed(name, text, parameter.default, parameter.annotation)
+        elif parameters is None or open_ended(parameters):
             values[name] = literal(text)
         else:
-            values[name] = typed(name, text, parameter.default, parameter.annotation)
+            raise unknown(name, named(parameters), getattr(function, "__name__", "it"))
     return values
+
+
+def open_ended(parameters: Mapping[str, inspect.Parameter]) -> bool:
+    """Whether any other name can be given: `**kwargs`."""
+    return any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
 
 
 def signature_of(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter] | None:
@@ -115,12 +114,13 @@ def missing(parameters: Mapping[str, inspect.Parameter], values: Mapping[str, An
 
 def unknown(name: str, names: Sequence[str], owner: str) -> Refused:
     """The refusal of a hyperparameter that does not exist."""
-    near = nearest(name, names) or same_role(name, names)
-    help = (f"did you mean {', '.join(near)}?",) if near else (f"it takes {', '.join(list(names)[:20])}",)
+    same = same_role(name, names)
+    instead = f"did you mean {', '.join(same)}?" if same else f"it takes {', '.join(names[:20])}"
+    help = did_you_mean(name, names, otherwise=instead)
     return refuse("unknown-hyperparameter", f"{owner} takes no {name}", help=help)
 
 
-def refuse_flags(flags: Mapping[str, str], names: Sequence[str], spec: str) -> None:
+def refuse_flags(flags: Mapping[str, str], names: Collection[str], spec: str) -> None:
     """Refuse flags of the built-in ViT but --batch-size and --image-size. Raises Refused."""
     for flag, text in flags.items():
         if flag not in ("batch_size", "image_size"):

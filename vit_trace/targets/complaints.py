@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 LIKE = 0.85
 """Least similarity of a misspelt name and the name that was meant; 1 is equal."""
 
-INSTALLED = ("site-packages", "dist-packages")
-
 
 @contextlib.contextmanager
 def contained() -> Iterator[None]:
@@ -37,29 +35,23 @@ def contained() -> Iterator[None]:
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
     """Like `contained`, but drops what is printed: the first run has printed it."""
-    with contextlib.ExitStack() as stack:
-        nowhere = stack.enter_context(open(os.devnull, "w"))
-        stack.enter_context(contained())
-        stack.enter_context(contextlib.redirect_stdout(nowhere))
-        stack.enter_context(_descriptor_moved(nowhere.fileno()))
+    with open(os.devnull, "w") as null, contained(), contextlib.redirect_stdout(null), _descriptor_moved(null.fileno()):
         yield
 
 
 @contextlib.contextmanager
 def _descriptor_moved(to: int) -> Iterator[None]:
     """Also moves what C libraries and child processes write to standard output."""
-    try:
+    kept: int | None = None
+    with contextlib.suppress(OSError):  # closed: nothing can reach it
         kept = os.dup(1)
-    except OSError:  # closed: nothing can reach it
-        yield
-        return
+        os.dup2(to, 1)
     try:
-        with contextlib.suppress(OSError):
-            os.dup2(to, 1)
         yield
     finally:
-        os.dup2(kept, 1)
-        os.close(kept)
+        if kept is not None:
+            os.dup2(kept, 1)
+            os.close(kept)
 
 
 class _Exited(Exception):
@@ -91,24 +83,19 @@ def _raised_at(error: BaseException) -> Source | None:
     """The innermost expression of the user's own files on the traceback, else of any library but torch."""
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         return _syntax_span(error)
-    own, installed = None, None
+    spans: dict[bool, Source | None] = {}
     for frame, lasti in frames.entries(error.__traceback__):
-        code = frame.f_code
-        if frames.owner(code.co_filename) == frames.OWN and not code.co_filename.startswith("<"):
-            span = frames.span(code, lasti)
-            if any(part in code.co_filename for part in INSTALLED):
-                installed = span
-            else:
-                own = span
-    return own or installed
+        file = frame.f_code.co_filename
+        if frames.owner(file) == frames.OWN and not file.startswith("<"):
+            spans["site-packages" in file or "dist-packages" in file] = frames.span(frame.f_code, lasti)
+    return spans.get(False) or spans.get(True)
 
 
 def _syntax_span(error: SyntaxError) -> Source:
-    text = (error.text or "").rstrip("\n")
+    text, line = (error.text or "").rstrip("\n"), error.lineno or 1
     start = max((error.offset or 1) - 1, 0)
-    end = (error.end_offset or 0) - 1 if error.end_lineno == error.lineno else len(text)
-    line = error.lineno or 1
-    return Source(str(error.filename), line, line, start, max(end, start + 1), text[start : max(end, start + 1)])
+    end = max((error.end_offset or 0) - 1 if error.end_lineno == error.lineno else len(text), start + 1)
+    return Source(str(error.filename), line, line, start, end, text[start:end])
 
 
 def nearest(name: str, names: Iterable[str], count: int = 3, likeness: float = 0.5) -> list[str]:
@@ -121,17 +108,11 @@ def nearest(name: str, names: Iterable[str], count: int = 3, likeness: float = 0
     return [known[one] for one in twins or begun or like or [one for one in known if asked in one][:count]]
 
 
-def did_you_mean(name: str, names: Iterable[str], prefix: str = "") -> tuple[str, ...]:
+def did_you_mean(name: str, names: Iterable[str], prefix: str = "", otherwise: str = "") -> tuple[str, ...]:
+    """A help with the most similar names; where there are none, `otherwise`."""
     near = nearest(name, names)
-    return (f"did you mean {', '.join(prefix + one for one in near)}?",) if near else ()
-
-
-def missing_library(library: str, extra: str, error: BaseException) -> Refused:
-    """The refusal where a library is not installed, or cannot be imported."""
-    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == library:
-        return refusal("library-missing", f"{library} is not installed", help=(f"pip install 'vit-trace[{extra}]'",))
-    help = (f"python -c 'import {library}' shows the whole traceback", f"pip install --upgrade 'vit-trace[{extra}]'")
-    return refusal("library-broken", f"{library} is installed but does not import", error, help)
+    help = f"did you mean {', '.join(prefix + one for one in near)}?" if near else otherwise
+    return (help,) if help else ()
 
 
 def build_first(spec: str, make: Callable[[], object], rules: bool = True) -> Built:
@@ -152,9 +133,7 @@ def build_first(spec: str, make: Callable[[], object], rules: bool = True) -> Bu
 
 def described(value: object) -> str:
     """None, a dict, a class: what a factory returned."""
-    if value is None:
-        return "None"
-    if isinstance(value, type):
-        return f"the class {value.__name__}"
+    if value is None or isinstance(value, type):
+        return "None" if value is None else f"the class {value.__name__}"
     name = type(value).__name__
     return f"{'an' if name[:1] in 'aeiouAEIOU' else 'a'} {name}"

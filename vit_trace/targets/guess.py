@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vit_trace.base.refused import refuse
-from vit_trace.targets.assignments import named, signature_of
-from vit_trace.targets.complaints import nearest
+from vit_trace.targets.assignments import named, open_ended, signature_of
+from vit_trace.targets.complaints import did_you_mean
 from vit_trace.targets.inputs import Feed, Inputs, Plan, Sizes, image_plan, pair
 from vit_trace.targets.knobs import image_places, integer_of
 from vit_trace.targets.request import Request
@@ -34,42 +34,40 @@ def guessed_plans(built: Built, request: Request, side: Any = None) -> list[Plan
     arguments = built.call.arguments if built.call else {}
     needed, first = _required(built.model)
     if len(needed) > 1:
-        what = ", ".join(needed)
+        message = f"forward of {type(built.model).__name__} needs {', '.join(needed)}"
         help = f"--input {needed[0]}=2x3x224x224" + "".join(f" --input {name}=2x196x768" for name in needed[1:])
-        raise refuse("needs-input", f"forward of {type(built.model).__name__} needs {what}", help=(help,))
+        raise refuse("needs-input", message, help=(help,))
     size = request.image or image_of(arguments) or pair(side)
     guessed, rank = _first_layer(built.model)
-    said = integer_of(arguments, "channels")
-    if said is not None:
+    # the first convolution may well come after patches were cut out
+    channels = list(dict.fromkeys((guessed, CHANNELS) if guessed <= FEW_CHANNELS else (CHANNELS, guessed)))
+    if (said := integer_of(arguments, "channels")) is not None:
         channels = [said]
-    else:  # the first convolution may well come after patches were cut out
-        channels = list(dict.fromkeys((guessed, CHANNELS) if guessed <= FEW_CHANNELS else (CHANNELS, guessed)))
     if (axes := _other_axes(arguments)) is not None:
         return [Plan((Feed(None, ("b", "c", *axes)),), {"b": request.batch, "c": one}) for one in channels]
     frames = integer_of(arguments, "frames")
-    kinds = ["image", "listed", "video", "frames first"]
+    kinds = [IMAGE, IMAGES, VIDEO, FRAMES_FIRST]
     if "list" in str(first).lower():
-        kinds = ["listed volumes", "listed"] if frames else ["listed", "image"]
+        kinds = [VOLUMES, IMAGES] if frames else [IMAGES, IMAGE]
     elif rank == 3 or frames:
-        kinds = ["video", "frames first", "listed volumes", "image"]
+        kinds = [VIDEO, FRAMES_FIRST, VOLUMES, IMAGE]
     height, width = size or (SIDE, SIDE)
     sizes = {"b": request.batch, "H": height, "W": width, "T": frames or FRAMES}
     plans = [_plan_of(kind, {**sizes, "c": one}) for one in channels for kind in kinds]
-    if size is None:
-        plans[1:1] = [image_plan(request.batch, channels[0], side, side) for side in OTHER_SIDES if kinds[0] == "image"]
+    if size is None and kinds[0] == IMAGE:
+        plans[1:1] = [image_plan(request.batch, channels[0], side, side) for side in OTHER_SIDES]
     return plans
 
 
-KINDS = {"image": "b c H W", "video": "b c T H W", "frames first": "b T c H W", "listed": "c H W"}
-KINDS |= {"listed volumes": "c T H W"}
-"""Axes of each kind of input; a listed one has no axis for the batch: its images or volumes are given one by one."""
+IMAGE, VIDEO, FRAMES_FIRST, IMAGES, VOLUMES = "b c H W", "b c T H W", "b T c H W", "c H W", "c T H W"
+"""Axes of each kind of input. The last two have no axis for the batch: images or volumes are given as a list."""
 
 
 def _plan_of(kind: str, sizes: Mapping[str, int]) -> Plan:
     """The plan for one kind of input, at these sizes."""
-    axes = tuple(KINDS[kind].split())
+    axes = tuple(kind.split())
     sizes = {axis: size for axis, size in sizes.items() if axis != "T" or "T" in axes}
-    if not kind.startswith("listed"):
+    if "b" in axes:
         return Plan((Feed(None, axes),), sizes)
 
     def listed(at: Sizes) -> Inputs:
@@ -103,12 +101,10 @@ def refuse_unknown_inputs(model: nn.Module, names: Sequence[str]) -> None:
     parameters = signature_of(model.forward)
     if parameters is None:
         return
-    open_ended = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
     known = named(parameters)
     for name in names:
-        near = nearest(name, known)
-        if name not in known and (near or not open_ended):
-            help = (f"did you mean {', '.join(near)}?",) if near else (f"it takes {', '.join(known[:12])}",)
+        instead = "" if open_ended(parameters) else f"it takes {', '.join(known[:12])}"
+        if name not in known and (help := did_you_mean(name, known, otherwise=instead)):
             raise refuse("bad-input", f"--input {name}: forward of {type(model).__name__} takes no {name}", help=help)
 
 
@@ -122,9 +118,5 @@ def image_of(arguments: Mapping[str, Any]) -> tuple[int, int] | None:
 
 def _first_layer(model: nn.Module) -> tuple[int, int]:
     """(channels, dimensions) of the first convolution; (3, 2) without one."""
-    for module in model.modules():
-        kernel = getattr(module, "kernel_size", None)
-        channels = getattr(module, "in_channels", None)
-        if isinstance(channels, int) and isinstance(kernel, tuple):
-            return channels, len(kernel)
-    return 3, 2
+    layers = ((getattr(one, "in_channels", None), getattr(one, "kernel_size", None)) for one in model.modules())
+    return next(((c, len(kernel)) for c, kernel in layers if isinstance(c, int) and isinstance(kernel, tuple)), (3, 2))

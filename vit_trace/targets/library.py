@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from vit_trace.base.refused import Refused, refuse
 from vit_trace.base.trace import Diagnostic
-from vit_trace.targets.complaints import contained, missing_library
+from vit_trace.targets.complaints import contained, refusal
 from vit_trace.targets.libraries import prefixes
 
 if TYPE_CHECKING:
@@ -24,14 +24,13 @@ if TYPE_CHECKING:
 class Library:
     """A library of models: the value `LIBRARY` of its file in targets/libraries/, whose name is the prefix.
 
-    `package` is what Python imports, `extra` the extra in pyproject.toml that installs it, `example` one of its specs.
+    `package` is what Python imports, and the extra in pyproject.toml that installs it; `example` is one of its specs.
     `model` makes the model of the name after the colon, `names` lists all such names. `fetching` are arguments that
     download weights, so --set may not give them. A library that also reads config files names one in `config`, and
     `read` makes the model of such a file.
     """
 
     package: str
-    extra: str
     example: str
     model: Callable[[str, Request], Foreign]
     names: Callable[[], list[str]]
@@ -45,7 +44,12 @@ class Library:
             with contained():
                 return importlib.import_module(module or self.package)
         except Exception as error:
-            raise missing_library(self.package, self.extra, error) from error
+            name, extra = self.package, f"'vit-trace[{self.package}]'"
+            if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == name:
+                install = (f"pip install {extra}",)
+                raise refuse("library-missing", f"{name} is not installed", help=install) from error
+            help = (f"python -c 'import {name}' shows the whole traceback", f"pip install --upgrade {extra}")
+            raise refusal("library-broken", f"{name} is installed but does not import", error, help) from error
 
     def require_no_weights(self, request: Request) -> None:
         """Refuse --set for arguments that download weights. Raises Refused."""
@@ -55,18 +59,17 @@ class Library:
 
 def library(prefix: str) -> Library | None:
     """The library of a prefix; None where there is none."""
-    if prefix not in prefixes():
-        return None
-    found = importlib.import_module(f"vit_trace.targets.libraries.{prefix}").LIBRARY
-    assert isinstance(found, Library)
+    return _library(prefix) if prefix in prefixes() else None
+
+
+def _library(prefix: str) -> Library:
+    found: Library = importlib.import_module(f"vit_trace.targets.libraries.{prefix}").LIBRARY
     return found
 
 
 def libraries() -> Iterator[tuple[str, Library]]:
     """Every library with its prefix."""
-    for prefix in prefixes():
-        if (found := library(prefix)) is not None:
-            yield prefix, found
+    return ((prefix, _library(prefix)) for prefix in prefixes())
 
 
 def config_reader(spec: str) -> Library | None:
@@ -82,28 +85,22 @@ def spec_forms() -> str:
     return f"{', '.join(('FILE.yaml', *names, *files, 'FILE.py:NAME'))} or package.module:NAME"
 
 
-class _Listing(NamedTuple):
-    """Specs that match a glob, and what to say about libraries that could not be listed."""
+def listed_models(pattern: str = "*") -> tuple[list[str], list[Diagnostic]]:
+    """Specs that match a glob, and what to say about libraries that could not be listed.
 
-    specs: list[str]
-    complaints: list[Diagnostic]
-
-
-def listed_models(pattern: str = "*") -> _Listing:
-    """The models of all libraries that match a glob; a name without a prefix matches in every library."""
-    prefix, colon, rest = pattern.partition(":")
-    glob = (rest if colon else pattern) or "*"
-    if not any(sign in glob for sign in "*?["):
-        glob = f"*{glob}*"
-    found = _Listing([], [])
+    A name without a prefix matches in every library.
+    """
+    prefix, colon, rest = pattern.rpartition(":")
+    glob = rest.lower() if any(sign in rest for sign in "*?[") else f"*{rest.lower()}*"
+    specs: list[str] = []
+    complaints: list[Diagnostic] = []
     for one, owner in libraries():
-        if colon and not fnmatchcase(one, prefix):
-            continue
-        try:
-            found.specs.extend(f"{one}:{name}" for name in owner.names() if fnmatchcase(name.lower(), glob.lower()))
-        except Refused as refused:
-            found.complaints.extend(refused.diagnostics)
-    if not found.specs and not found.complaints:
+        if not colon or fnmatchcase(one, prefix):
+            try:
+                specs += [f"{one}:{name}" for name in owner.names() if fnmatchcase(name.lower(), glob)]
+            except Refused as refused:
+                complaints += refused.diagnostics
+    if not specs and not complaints:
         help = ("a glob, such as '*swin*' or 'hf:Dino*'",)
-        found.complaints.append(Diagnostic("no-such-model", "error", f"no model matches {pattern}", help=help))
-    return found
+        complaints.append(Diagnostic("no-such-model", "error", f"no model matches {pattern}", help=help))
+    return specs, complaints

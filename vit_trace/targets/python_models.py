@@ -61,10 +61,11 @@ def factory(spec: str, value: Any, request: Request) -> tuple[Callable[[], objec
     return lambda: value(**values), {**kept, **values}
 
 
-def _importable(directory: str) -> None:
+def _make_importable(*directories: str) -> None:
     """Let the user's code import its neighbours, as when it is run."""
-    if directory not in sys.path:
-        sys.path.insert(0, directory)
+    for directory in directories:
+        if directory not in sys.path:
+            sys.path.insert(0, directory)
 
 
 def _file_module(path: Path) -> ModuleType:
@@ -72,15 +73,14 @@ def _file_module(path: Path) -> ModuleType:
     if not path.is_file():
         folder = path.parent if path.parent.is_dir() else Path()
         files = sorted(one.name for one in folder.glob("*.py"))
-        near = did_you_mean(path.name, files) or ((f"there is {', '.join(files[:5])}",) if files else ())
-        raise refuse("no-such-file", f"the file {path} does not exist", help=near)
+        help = did_you_mean(path.name, files, otherwise=f"there is {', '.join(files[:5])}" if files else "")
+        raise refuse("no-such-file", f"the file {path} does not exist", help=help)
     path = path.resolve()
     names, folder = [path.stem], path.parent
     while (folder / "__init__.py").is_file() and folder.name.isidentifier():
         names.insert(0, folder.name)
         folder = folder.parent
-    _importable(os.getcwd())
-    _importable(str(folder))
+    _make_importable(os.getcwd(), str(folder))
     return _imported(".".join(names), str(path)) if len(names) > 1 else _loaded(path)
 
 
@@ -119,7 +119,7 @@ def _named_module(name: str) -> ModuleType:
     if not name or not all(part.isidentifier() for part in name.split(".")):
         message = f"{name} is not a module" if name else "there is no module before the colon"
         raise refuse("unknown-target", message, help=(f"a spec is {spec_forms()}",))
-    _importable(os.getcwd())
+    _make_importable(os.getcwd())
     return _imported(name, name)
 
 
@@ -137,12 +137,11 @@ def _imported(name: str, shown: str) -> ModuleType:
 
 def _unknown_module(name: str, missing: str) -> Exception:
     """The diagnostic of a module that is not there, with those that are."""
-    parent = missing.rpartition(".")[0]
+    parent, dot, last = missing.rpartition(".")
     folders = list(getattr(sys.modules.get(parent), "__path__", [])) if parent else None
     known = [one.name for one in pkgutil.iter_modules(folders)]
-    near = nearest(missing.rpartition(".")[2], known, likeness=0.6)
-    prefix = f"{parent}." if parent else ""
-    help = (f"did you mean {', '.join(prefix + one for one in near)}?",) if near else (f"a spec is {spec_forms()}",)
+    near = nearest(last, known, likeness=0.6)
+    help = (f"did you mean {', '.join(parent + dot + one for one in near)}?" if near else f"a spec is {spec_forms()}",)
     return refuse("no-such-module", f"there is no module {missing}", help=help)
 
 

@@ -12,12 +12,12 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from vit_trace.base.refused import Refused
+from vit_trace.base.refused import Refused, refuse
 from vit_trace.base.roles import Path
 from vit_trace.base.trace import Value
 from vit_trace.record.source import frames
 from vit_trace.targets import assignments
-from vit_trace.targets.complaints import build_first, contained, refusal
+from vit_trace.targets.complaints import build_first, contained
 from vit_trace.targets.inputs import Plan, given_plan
 from vit_trace.targets.knobs import Changes, Knob, change_values, image_changes, image_places, integer_of, knobs_of
 from vit_trace.targets.request import Request
@@ -29,13 +29,9 @@ if TYPE_CHECKING:
 
 def _showable(values: Mapping[str, Any]) -> dict[str, Value]:
     """The arguments that can be shown and saved: numbers, texts, lists of them."""
-    kinds = (bool, int, float, str)
-    return {
-        name: list(value) if isinstance(value, (tuple, list)) else value
-        for name, value in values.items()
-        if isinstance(value, kinds)
-        or (isinstance(value, (tuple, list)) and all(isinstance(one, kinds) for one in value))
-    }
+    several = {name: list(value) if isinstance(value, (tuple, list)) else [value] for name, value in values.items()}
+    plain = [name for name, parts in several.items() if all(isinstance(one, (int, float, str)) for one in parts)]
+    return {name: several[name] if isinstance(values[name], (tuple, list)) else values[name] for name in plain}
 
 
 @dataclass(frozen=True)
@@ -62,7 +58,7 @@ def assemble(recipe: Recipe, request: Request) -> Foreign:
     built, make, call = recipe.built, recipe.make, recipe.built.call
     arguments = recipe.arguments if recipe.arguments is not None else call.arguments if call else {}
     vary = recipe.vary or (None if call is None else lambda changes: call.again(change_values(arguments, changes)))
-    assignments.refuse_flags(request.flags, list(arguments), recipe.spec)
+    assignments.refuse_flags(request.flags, arguments, recipe.spec)
     sized: Changes = {}
     if request.image is not None and vary is not None and (places := image_places(arguments)):
         sized = image_changes(places, *request.image)
@@ -123,17 +119,17 @@ def _explained(spec: str, error: Exception, given: Mapping[str, str], create: Ca
     `error` is what building raised, with the library's own exception as its cause; `create` makes the model without
     --set.
     """
-    found = re.search(r"(\w+)\(\) got an unexpected keyword argument '(\w+)'", str(error.__cause__))
-    if not given or error.__cause__ is None:
+    raised = error.__cause__
+    if not given or raised is None:
         return error
-    if found and found[2] in given:
-        maker = _maker_on(error.__cause__.__traceback__, str(error.__cause__).partition("(")[0].rpartition(".")[0])
-        parameters = (assignments.signature_of(maker) if maker else None) or {}
-        names = assignments.named(parameters)
-        if names and maker is not None:
-            return assignments.unknown(found[2], names, f"{spec} ({maker.__name__})")
-        return refusal("unknown-hyperparameter", f"{spec} takes no {found[2]}")
-    return _mistyped(given, create) or error
+    found = re.search(r"\w\(\) got an unexpected keyword argument '(\w+)'", str(raised))
+    if found is None or found[1] not in given:
+        return _mistyped(given, create) or error
+    maker = _maker_on(raised.__traceback__, str(raised).partition("(")[0].rpartition(".")[0])
+    names = assignments.named((assignments.signature_of(maker) if maker else None) or {})
+    if maker is not None and names:
+        return assignments.unknown(found[1], names, f"{spec} ({maker.__name__})")
+    return refuse("unknown-hyperparameter", f"{spec} takes no {found[1]}")
 
 
 def _mistyped(given: Mapping[str, str], create: Callable[[], object]) -> Refused | None:
@@ -148,8 +144,7 @@ def _mistyped(given: Mapping[str, str], create: Callable[[], object]) -> Refused
     parameters = (assignments.signature_of(call.made) if call else None) or {}
     try:
         for name, text in given.items():
-            if call is not None and name in parameters:
-                one = parameters[name]
+            if call is not None and (one := parameters.get(name)):
                 assignments.typed(name, text, call.arguments.get(name, one.default), one.annotation)
     except Refused as refused:
         return refused
@@ -158,9 +153,6 @@ def _mistyped(given: Mapping[str, str], create: Callable[[], object]) -> Refused
 
 def _maker_on(traceback: TracebackType | None, name: str) -> type | None:
     """The class of that name among the variables on a traceback."""
-    for frame, _ in frames.entries(traceback):
-        for values in (frame.f_locals, frame.f_globals):
-            for value in values.values():
-                if isinstance(value, type) and value.__name__ == name:
-                    return value
-    return None
+    scopes = (scope for frame, _ in frames.entries(traceback) for scope in (frame.f_locals, frame.f_globals))
+    values = (value for scope in scopes for value in scope.values() if isinstance(value, type))
+    return next((value for value in values if value.__name__ == name), None)

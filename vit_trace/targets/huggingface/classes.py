@@ -18,7 +18,7 @@ VISUAL -= {"input_size"}
 """Fields that show that a model takes images: its config has at least one. Others call their features `input_size`."""
 
 
-def classes(name: str) -> tuple[type, type | None]:
+def named_classes(name: str) -> tuple[type, type | None]:
     """(config class, model class or None) of a class's name or a model type. Raises Refused."""
     import transformers
 
@@ -49,24 +49,16 @@ def config_class_of(values: Mapping[str, Any], file: Path) -> type:
     kind = values.get("model_type")
     if kind is not None and not isinstance(kind, str):
         raise refuse("not-a-config", f"{file}: model_type is the name of a kind of model, not {json.dumps(kind)[:40]}")
-    if kind in names:
-        return _type_named(transformers, names[str(kind)])
-    first = architecture(values)
-    if kind is None and first is not None:
-        return _type_named(first, "config_class")
+    first = architecture(values) if kind is None else None
+    found = getattr(transformers, names[kind]) if kind and kind in names else getattr(first, "config_class", None)
+    if isinstance(found, type):
+        return found
     if "auto_map" in values:
         message = f"{file}: {kind or 'the model'} needs code of its own, which is not downloaded"
         raise refuse("remote-code", message, help=("name the class: path/file.py:Class",))
     if kind is None:
         raise refuse("not-a-config", f"{file} is not a model's config: it has no model_type")
-    help = did_you_mean(str(kind), names)
-    raise refuse("unknown-model", f"{file}: transformers has no model_type {kind}", help=help)
-
-
-def _type_named(owner: Any, name: str) -> type:
-    found = getattr(owner, name)
-    assert isinstance(found, type)
-    return found
+    raise refuse("unknown-model", f"{file}: transformers has no model_type {kind}", help=did_you_mean(kind, names))
 
 
 def architecture(values: Mapping[str, Any]) -> type | None:
@@ -74,11 +66,9 @@ def architecture(values: Mapping[str, Any]) -> type | None:
     import transformers
 
     names = values.get("architectures")
-    for name in names if isinstance(names, list) else []:
-        found = getattr(transformers, str(name), None) if str(name)[:1] != "_" else None
-        if isinstance(found, type) and hasattr(found, "config_class"):
-            return found
-    return None
+    known = [str(name) for name in names if str(name)[:1] != "_"] if isinstance(names, list) else []
+    found = (getattr(transformers, name, None) for name in known)
+    return next((one for one in found if isinstance(one, type) and hasattr(one, "config_class")), None)
 
 
 def mapped_class(spec: str, config: Any) -> type | None:
@@ -90,8 +80,7 @@ def mapped_class(spec: str, config: Any) -> type | None:
     if kind in modeling_auto.MODEL_MAPPING_NAMES:
         return None
     for name, table in vars(modeling_auto).items():
-        if name.startswith("MODEL_") and isinstance(table, Mapping) and kind in table:
-            names = table[kind]
+        if name.startswith("MODEL_") and isinstance(table, Mapping) and (names := table.get(kind)):
             found = getattr(transformers, names if isinstance(names, str) else names[0], None)
             if isinstance(found, type) and hasattr(found, "forward"):
                 return found

@@ -10,19 +10,17 @@ from vit_trace.base.trace import Diagnostic, Source
 from vit_trace.targets import assignments
 from vit_trace.targets.complaints import contained
 from vit_trace.targets.huggingface.classes import config_class_of
-from vit_trace.targets.knobs import Changes, change_values, integers, is_config
+from vit_trace.targets.knobs import LABELS, Changes, change_values, integers, is_config
 
 
 def read_object(file: Path) -> dict[str, Any]:
     """The JSON object in the file. Raises Refused with the place of a syntax error."""
     try:
-        text = file.read_text(encoding="utf-8")
+        values = json.loads(text := file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise refuse("unreadable-config", f"{file}: {getattr(error, 'strerror', None) or error}") from None
-    try:
-        values = json.loads(text)
     except json.JSONDecodeError as error:
-        line = text.splitlines()[error.lineno - 1] if error.lineno <= len(text.splitlines()) else ""
+        line = "".join(text.splitlines()[error.lineno - 1 : error.lineno])
         span = Source(str(file), error.lineno, error.lineno, error.colno - 1, error.colno, line[error.colno - 1 :][:1])
         raise Refused(Diagnostic("not-json", "error", f"{file} is not JSON: {error.msg}", span)) from None
     except RecursionError:
@@ -106,7 +104,4 @@ def alter(config: Any, given: Mapping[str, Any], changes: Changes) -> dict[str, 
             made[name] = alter(value, _values_of(value, made.get(name)), inner)
         else:
             made[name] = change_values(value, inner)
-    if "num_labels" in made:
-        made.pop("id2label", None)
-        made.pop("label2id", None)
-    return made
+    return {name: value for name, value in made.items() if "num_labels" not in made or name not in LABELS}

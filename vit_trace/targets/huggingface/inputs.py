@@ -1,7 +1,7 @@
 """Plans the inputs of a Hugging Face model from its forward's parameters and its config's sizes."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vit_trace.base.refused import refuse
@@ -26,9 +26,9 @@ TOKENS = 8
 VISION = ("vision_config", "backbone_config", "encoder_config", "encoder", "image_encoder", "vision_encoder")
 
 
-def hf_plans(model: Any, config: Any, request: Request) -> list[Plan]:
+def hf_plans(built: Any, config: Any, request: Request) -> list[Plan]:
     """Ways to feed the model, the likeliest first. Raises Refused where its forward needs what nobody can guess."""
-    vision = _vision_part(config)
+    model, vision = built.model, _vision_part(config)
     parameters = inspect.signature(model.forward).parameters
     names = set(parameters)
     given = request.image or _side_of(vision) or _side_of(config)
@@ -40,19 +40,18 @@ def hf_plans(model: Any, config: Any, request: Request) -> list[Plan]:
         return [_grid_plan(config, vision, names, grid, sizes)]
     if frames:
         sizes |= {"T": frames, "pt": first(vision, ROLES["frame_patch"], 1)}
-    texts = [Feed(name, ("b", TOKENS), "int64") for name in ("input_ids", "attention_mask") if name in names]
-    texts = texts if "input_ids" in names else []
+    read = [name for name in ("input_ids", "attention_mask") if name in names]
+    texts = [Feed(name, ("b", TOKENS), "int64") for name in read if "input_ids" in names]
     plans = []
     for feed in _image_feeds(model, names, vision, frames, channels):
-        plans.append(Plan((feed, *_masks(model, names, vision, sizes), *texts), sizes))
+        plans.append(Plan((feed, *_masks(parameters, vision, sizes), *texts), sizes))
         if texts:
             plans.append(Plan((feed,), sizes))
     if plans and given is None:
         plans += [Plan(plans[0].feeds, {**sizes, "H": side, "W": side}) for side in OTHER_SIDES]
     if not plans:
         needed = [name for name, one in parameters.items() if one.default is inspect.Parameter.empty and one.kind < 2]
-        what = ", ".join(needed) or ", ".join(list(parameters)[:4])
-        message = f"forward of {type(model).__name__} takes {what}, not images"
+        message = f"forward of {type(model).__name__} takes {', '.join(needed or list(parameters)[:4])}, not images"
         help = (" ".join(f"--input {name}=2x16" for name in needed or ["NAME"]),)
         raise refuse("needs-input", message, help=help)
     return plans
@@ -82,31 +81,37 @@ def _image_feeds(model: Any, names: set[str], vision: Any, frames: int, channels
         return
     image, video = Feed(name, ("b", "c", "H", "W")), Feed(name, ("b", "T", "c", "H", "W"))
     if "spatial_shapes" in names:
-        side = first(vision, ROLES["patch"], 16)
-        yield Feed(name, ("b", first(vision, ("num_patches",), 256), side * side * channels))
+        yield Feed(name, ("b", first(vision, ("num_patches",), 256), first(vision, ROLES["patch"], 16) ** 2 * channels))
     if frames or "video" in name:
         yield video
     yield image
     yield Feed(name, ("b", "c", "T", "H", "W") if frames else ("b", PAIR, "c", "H", "W"))
 
 
-def _masks(model: Any, names: set[str], vision: Any, sizes: dict[str, int]) -> Iterator[Feed]:
+def _masks(parameters: Mapping[str, inspect.Parameter], vision: Any, sizes: Sizes) -> Iterator[Feed]:
     """Masks that a forward requires."""
-    parameters = inspect.signature(model.forward).parameters
-    if "bool_masked_pos" in names and parameters["bool_masked_pos"].default is inspect.Parameter.empty:
+    import torch
+
+    def half_masked(shape: tuple[int, ...]) -> torch.Tensor:
+        mask = torch.zeros(shape, dtype=torch.bool, device="cpu")
+        mask[:, : shape[1] // 2] = True
+        return mask
+
+    if "bool_masked_pos" in parameters and parameters["bool_masked_pos"].default is inspect.Parameter.empty:
         time = "T//pt*" if "T" in sizes else ""
-        yield Feed("bool_masked_pos", ("b", f"{time}(H//p)*(W//p)"), "bool", _half_masked)
-    if "spatial_shapes" in names:
+        yield Feed("bool_masked_pos", ("b", f"{time}(H//p)*(W//p)"), "bool", half_masked)
+    if "spatial_shapes" in parameters:
         count = first(vision, ("num_patches",), 256)
+        side = torch.tensor(round(count**0.5), dtype=torch.int64, device="cpu")
         yield Feed("pixel_attention_mask", ("b", count), "int64")
-        yield Feed("spatial_shapes", ("b", 2), "int64", lambda shape: _filled(shape, round(count**0.5)))
+        yield Feed("spatial_shapes", ("b", 2), "int64", lambda shape: side.repeat(shape))
 
 
 def _grid_plan(config: Any, vision: Any, names: set[str], grid: str, sizes: dict[str, int]) -> Plan:
     """Images as rows of patches with the grid of each, and as many image tokens in the text."""
     patch, merge = first(vision, (*ROLES["patch"], "spatial_patch_size"), 14), first(vision, ("spatial_merge_size",), 2)
     depth = sizes["c"] * first(vision, ("temporal_patch_size",), 1) * patch * patch
-    main = next((name for name in ("pixel_values", "hidden_states") if name in names), "pixel_values")
+    main = "hidden_states" if "hidden_states" in names and "pixel_values" not in names else "pixel_values"
     image = first(config, ("image_token_id", "image_token_index"), 0)
 
     def make(at: Sizes) -> Inputs:
@@ -115,30 +120,14 @@ def _grid_plan(config: Any, vision: Any, names: set[str], grid: str, sizes: dict
         unit = patch * merge
         rows, columns = max(at["H"] // unit, 1) * merge, max(at["W"] // unit, 1) * merge
         patches = torch.empty(at["b"] * rows * columns, depth, device="meta")
-        side = [rows, columns] if grid.endswith("hw") and not grid.endswith("thw") else [1, rows, columns]
-        kwargs: dict[str, Any] = {main: patches, grid: torch.tensor([side] * at["b"], device="cpu")}
+        side = [rows, columns] if grid.endswith("_hw") else [1, rows, columns]
+        rows_by_name = {grid: side}
         if "input_ids" in names:
             tokens = rows * columns // merge**2
-            text = [image] * tokens + [1] * TOKENS
-            kwargs["input_ids"] = torch.tensor([text] * at["b"], device="cpu")
+            rows_by_name["input_ids"] = [image] * tokens + [1] * TOKENS
             if "mm_token_type_ids" in names:
-                types = [1] * tokens + [0] * TOKENS
-                kwargs["mm_token_type_ids"] = torch.tensor([types] * at["b"], device="cpu")
-        return (), kwargs
+                rows_by_name["mm_token_type_ids"] = [1] * tokens + [0] * TOKENS
+        whole = {name: torch.tensor([row] * at["b"], device="cpu") for name, row in rows_by_name.items()}
+        return (), {main: patches, **whole}
 
     return Plan((), sizes, make)
-
-
-def _half_masked(shape: tuple[int, ...]) -> Any:
-    """A mask with as many patches hidden in each row."""
-    import torch
-
-    mask = torch.zeros(shape, dtype=torch.bool, device="cpu")
-    mask[:, : shape[1] // 2] = True
-    return mask
-
-
-def _filled(shape: tuple[int, ...], value: int) -> Any:
-    import torch
-
-    return torch.full(shape, value, dtype=torch.int64, device="cpu")

@@ -2,18 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from vit_trace.targets.complaints import build_first
-from vit_trace.targets.huggingface.classes import (
-    architecture,
-    classes,
-    config_class_of,
-    config_names,
-    mapped_class,
-    refuse_text,
-)
+from vit_trace.targets.huggingface import classes
 from vit_trace.targets.huggingface.configs import alter, arguments_of, assign, config_of, read_object, sizes_of
 from vit_trace.targets.huggingface.inputs import hf_plans
 from vit_trace.targets.knobs import Changes
@@ -38,7 +32,7 @@ def transformers() -> None:
 def _hf_class(name: str, request: Request) -> Foreign:
     """hf:ViTConfig, hf:ViTForImageClassification or hf:vit, with --set under the config's own names."""
     transformers()
-    config_class, model_class = classes(name)
+    config_class, model_class = classes.named_classes(name)
     return _hf_model(f"hf:{name}", config_class, {}, model_class, request)
 
 
@@ -49,8 +43,7 @@ def _hf_file(path: Path, request: Request) -> Foreign:
     if isinstance(values.get("architecture"), str) and "model_type" not in values:
         return _timm_config(values, request)
     transformers()
-    config_class = config_class_of(values, file)
-    model_class = architecture(values)
+    config_class, model_class = classes.config_class_of(values, file), classes.architecture(values)
     values = {key: value for key, value in values.items() if key not in UNSEEN}
     return _hf_model(str(path), config_class, values, model_class, request)
 
@@ -61,7 +54,7 @@ def _timm_config(values: Mapping[str, Any], request: Request) -> Foreign:
     assert timm is not None
     own = {key: values[key] for key in ("num_classes", "global_pool") if key in values}
     own |= values.get("model_args") or {}
-    texts = tuple(f"{key}={value}" for key, value in own.items())
+    texts = [f"{key}={value}" for key, value in own.items()]
     return timm.model(str(values["architecture"]), replace(request, assignments=(*texts, *request.assignments)))
 
 
@@ -83,22 +76,16 @@ def _hf_model(
 
         return AutoModel.from_config(changed)  # type: ignore[no-untyped-call]
 
-    model_class = model_class or mapped_class(spec, config)
+    model_class = model_class or classes.mapped_class(spec, config)
     if not request.given:
-        refuse_text(spec, config, model_class)
-    built = build_first(spec, lambda: vary({}), request.rules)
+        classes.refuse_text(spec, config, model_class)
+    make = partial(vary, {})
+    built = build_first(spec, make, request.rules)
     arguments = arguments_of(config)
     if "num_labels" not in arguments and any(word in type(built.model).__name__ for word in CLASSIFIERS):
         arguments["num_labels"] = config.num_labels
-    recipe = Recipe(
-        spec,
-        lambda: vary({}),
-        built,
-        plans=lambda one: hf_plans(one.model, config, request),
-        arguments=arguments,
-        vary=vary,
-        follows=lambda changes: sizes_of(config_with(changes)),
-    )
+    plans = partial(hf_plans, config=config, request=request)
+    recipe = Recipe(spec, make, built, plans, arguments, vary, lambda changes: sizes_of(config_with(changes)))
     return assemble(recipe, request)
 
 
@@ -117,16 +104,8 @@ def _config_classes() -> list[str]:
         if name.endswith("_MAPPING_NAMES") and any(word in name for word in IMAGE_TASKS) and isinstance(table, Mapping)
         for kind in table
     }
-    names = config_names()
-    return sorted({names[kind] for kind in kinds if kind in names})
+    return sorted({name for kind, name in classes.config_names().items() if kind in kinds})
 
 
-LIBRARY = Library(
-    package="transformers",
-    extra="transformers",
-    example="hf:ViTForImageClassification",
-    model=_hf_class,
-    names=_config_classes,
-    config="config.json",
-    read=_hf_file,
-)
+EXAMPLE = "hf:ViTForImageClassification"
+LIBRARY = Library("transformers", EXAMPLE, _hf_class, _config_classes, config="config.json", read=_hf_file)

@@ -52,15 +52,7 @@ def _plans(request: Request, built: Built) -> list[Plan]:
     return [image_plan(request.batch, value_of("channels", arguments.get) or channels, height, width)]
 
 
-def _timm_names() -> list[str]:
-    return list(LIBRARY.load().list_models())
-
-
-LIBRARY = Library(
-    package="timm",
-    extra="timm",
-    example="timm:vit_base_patch16_224",
-    model=_timm_model,
-    names=_timm_names,
-    fetching=frozenset("pretrained checkpoint_path cache_dir pretrained_cfg pretrained_cfg_overlay".split()),
+FETCHING = frozenset("pretrained checkpoint_path cache_dir pretrained_cfg pretrained_cfg_overlay".split())
+LIBRARY: Library = Library(
+    "timm", "timm:vit_base_patch16_224", _timm_model, names=lambda: LIBRARY.load().list_models(), fetching=FETCHING
 )
