@@ -135,15 +135,11 @@ def _by_role(one: Named, two: Named, ours: Mapping[str, Entry], theirs: Mapping[
     rest = _by_name(
         {name: ours[name] for name in one.rest}, {name: theirs[name] for name in two.rest}, one.prefix, two.prefix
     )
-    strip, add = _without_common_end(one.prefix, two.prefix)
+    strip, add = one.prefix, two.prefix
+    if strip.endswith(add) or add.endswith(strip):  # both end in vit.: module. is left of module.vit., nothing of vit.
+        common = min(strip, add, key=len)
+        strip, add = strip.removesuffix(common), add.removesuffix(common)
     return Comparison((*items, *rest.items), len(theirs), strip, add, one, two, tuple(_renamings(left, right)))
-
-
-def _without_common_end(one: str, two: str) -> tuple[str, str]:
-    """The prefixes without what both end in: (module., "") of module.vit. and vit.; ("", vit.) of "" and vit."""
-    if one.endswith(two):
-        return one.removesuffix(two), ""
-    return ("", two.removesuffix(one)) if two.endswith(one) else (one, two)
 
 
 def _flattened_patches(pieces: Mapping[str, Piece]) -> dict[str, Piece]:

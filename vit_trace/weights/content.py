@@ -36,7 +36,7 @@ def whole_file(path: Path) -> Checkpoint:
 
 
 def _by_content(path: Path, stream: BinaryIO, start: bytes, size: int) -> Checkpoint:
-    name = shown(path)
+    name, first_bytes = shown(path), f"its first bytes are {start[:8]!r}"
     if not size:
         raise malformed(name, "the file is empty")
     for first, (what, help) in OTHERS.items():
@@ -50,7 +50,7 @@ def _by_content(path: Path, stream: BinaryIO, start: bytes, size: int) -> Checkp
 
         return safetensors(name, stream, size)
     if suffix == ".npz":
-        raise malformed(name, "it is not an .npz: a zip archive starts with PK", _first_bytes(start))
+        raise malformed(name, "it is not an .npz: a zip archive starts with PK", first_bytes)
     if start[257:262] == b"ustar":
         help = "torch.save(torch.load(FILE), NEW) with the torch that wrote it"
         raise refuse("not-a-checkpoint", f"{name} is a tar archive, as torch wrote before 0.1.10", help=(help,))
@@ -59,7 +59,7 @@ def _by_content(path: Path, stream: BinaryIO, start: bytes, size: int) -> Checkp
 
         return legacy(name, stream)
     help = f"a checkpoint ends in {', '.join(SUFFIXES)}, or is a directory with one"
-    raise refuse("not-a-checkpoint", f"{name} is not a checkpoint", notes=(_first_bytes(start),), help=(help,))
+    raise refuse("not-a-checkpoint", f"{name} is not a checkpoint", notes=(first_bytes,), help=(help,))
 
 
 def _zipped(path: str, stream: BinaryIO, size: int, suffix: str) -> Checkpoint:
@@ -82,10 +82,6 @@ def _zipped(path: str, stream: BinaryIO, size: int, suffix: str) -> Checkpoint:
             return torch_zip(path, archive, size)
     except (BadZipFile, OSError, EOFError, RuntimeError, ValueError, IndexError, OverflowError, MemoryError) as error:
         raise malformed(path, f"the zip archive is malformed: {cut(str(error) or type(error).__name__, 120)}") from None
-
-
-def _first_bytes(start: bytes) -> str:
-    return f"its first bytes are {start[:8]!r}"
 
 
 def opened(path: Path) -> BinaryIO:

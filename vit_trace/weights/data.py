@@ -49,6 +49,11 @@ class Checkpoint(Struct, frozen=True):
     config: dict[str, Any] | None = None
 
 
+def are_counts(values: Any) -> bool:
+    """Whether it is a sequence of sizes or places, as a header says them."""
+    return isinstance(values, (tuple, list)) and all(type(one) is int and 0 <= one < 2**63 for one in values)
+
+
 def malformed(path: str, what: str, *notes: str, help: tuple[str, ...] = ()) -> Refused:
     """The file is not what it claims to be."""
     return refuse("checkpoint-malformed", f"{path}: {what}", notes=notes, help=help)

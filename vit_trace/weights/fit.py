@@ -4,13 +4,12 @@ Builds the target, and it again at other values, without memory. Imports torch, 
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from vit_trace.base.trace import Diagnostic, Source, Value
 from vit_trace.targets.target import Target, value_words
-from vit_trace.weights.causes import Misfit, misfits_by_name, misfits_by_role
+from vit_trace.weights.causes import Misfit, MisfitKind, explained
 from vit_trace.weights.causes.names import MODEL, find_names, other_model
 from vit_trace.weights.causes.quiet import other_dtypes, other_heads
 from vit_trace.weights.compare import Comparison, compared
@@ -30,7 +29,7 @@ def fit(checkpoint: Checkpoint, target: Target, places: Mapping[str, Source] | N
     places = places or {}
     model = model_of(target)
     found, ours, misfits = _differences(checkpoint, target, model)
-    if not any(misfit.code == MODEL.code for misfit in misfits):
+    if not any(misfit.kind is MODEL for misfit in misfits):
         misfits = [*find_names(found, model), *misfits]
     remedies = _Remedies(checkpoint, target, misfits)
     diagnostics = [remedies.diagnostic(misfit, places) for misfit in misfits]
@@ -40,44 +39,41 @@ def fit(checkpoint: Checkpoint, target: Target, places: Mapping[str, Source] | N
 
 
 def _as_diagnostic(misfit: Misfit, span: Source | None, *help: str) -> Diagnostic:
-    return Diagnostic(misfit.code, misfit.severity, misfit.message, span, misfit.notes, (*misfit.help, *help))
+    return Diagnostic(
+        misfit.kind.code,
+        misfit.severity or misfit.kind.severity,
+        misfit.message,
+        span,
+        misfit.notes,
+        (*misfit.help, *help),
+    )
 
 
-class _Differences(NamedTuple):
-    """The comparison, the checkpoint's own description where it is a Vision Transformer, and every misfit."""
-
-    found: Comparison
-    ours: Description | None
-    misfits: list[Misfit]
-
-
-def _differences(checkpoint: Checkpoint, target: Target, model: Model) -> _Differences:
-    """How a checkpoint differs from the model of a target, names left aside."""
-    found = nearest(checkpoint.entries, model)
+def _differences(
+    checkpoint: Checkpoint, target: Target, model: Model
+) -> tuple[Comparison, Description | None, list[Misfit]]:
+    """The comparison, the checkpoint's description where it is a Vision Transformer, every misfit but names."""
+    found = _nearest(checkpoint.entries, model)
     ours = description(found.ours, checkpoint.config) if found.ours else described(checkpoint)
     if not found.items:
-        return _Differences(found, ours, [])
+        return found, ours, []
     if (stranger := other_model(found)) is not None:
-        return _Differences(found, ours, [stranger])
+        return found, ours, [stranger]
     if ours is None or found.theirs is None:
-        return _Differences(found, ours, list(misfits_by_name(found)))
+        return found, ours, [*explained(found)]
     size = target.expected[2:] if target.expected and len(target.expected) == 4 else None
     theirs = description(found.theirs, {"image_size": list(size)} if size else None)
-    same_layout = found.ours is not None and found.ours.layout == found.theirs.layout
-    known = replace(ours, channels=theirs.channels, patch=theirs.patch) if same_layout and _same_patch(found) else ours
-    return _Differences(found, ours, list(misfits_by_role(found, known, theirs)))
+    same_patch = not any({"patch_dim", "patch", "channels"} & set(item.axes) for item in found.items)
+    if same_patch and found.ours is not None and found.ours.layout == found.theirs.layout:
+        ours = replace(ours, channels=theirs.channels, patch=theirs.patch)  # flattened patches do not tell: it does
+    return found, ours, [*explained(found, ours, theirs)]
 
 
-def nearest(entries: Mapping[str, Entry], model: Model) -> Comparison:
+def _nearest(entries: Mapping[str, Entry], model: Model) -> Comparison:
     """The comparison with the model under its own names, or under those it is saved with where more of them agree."""
     saved = model.saved or {}
     more = sum(name in saved for name in entries) > sum(name in model.entries for name in entries)
     return compared(entries, saved if more else model.entries)
-
-
-def _same_patch(found: Comparison) -> bool:
-    """Whether flattened patches have one width in both: then the model says what channels and patch are."""
-    return not any({"patch_dim", "patch", "channels"} & set(item.axes) for item in found.items)
 
 
 class _Remedies:
@@ -85,7 +81,7 @@ class _Remedies:
 
     def __init__(self, checkpoint: Checkpoint, target: Target, misfits: list[Misfit]) -> None:
         self.target = target
-        self.changes = {misfit.code: self.change(misfit) for misfit in misfits}
+        self.changes = {misfit.kind: self.change(misfit) for misfit in misfits}
         joint = {name: value for change in self.changes.values() for name, value in change.items()}
         self.left = self.tried(checkpoint, joint)
 
@@ -127,19 +123,19 @@ class _Remedies:
         ratio = value / width
         return {name: int(ratio) if ratio == int(ratio) else ratio}
 
-    def tried(self, checkpoint: Checkpoint, values: dict[str, Value]) -> set[str] | None:
-        """Codes of the misfits that remain with all these values; None where the target cannot be built with them."""
+    def tried(self, checkpoint: Checkpoint, values: dict[str, Value]) -> set[MisfitKind] | None:
+        """Kinds of the misfits that remain with all these values; None where the target cannot be built with them."""
         if not values or self.target.variant is None:
             return None
         try:
             target = self.target.variant(values)
-            return {misfit.code for misfit in _differences(checkpoint, target, model_of(target)).misfits}
+            return {misfit.kind for misfit in _differences(checkpoint, target, model_of(target))[2]}
         except Exception:  # a value that the model does not take is not offered
             return None
 
     def diagnostic(self, misfit: Misfit, places: Mapping[str, Source]) -> Diagnostic:
-        change, help = self.changes[misfit.code], []
-        if change and self.left is not None and misfit.code not in self.left:
+        change, help = self.changes[misfit.kind], []
+        if change and self.left is not None and misfit.kind not in self.left:
             words = ", ".join(f"{name} {value_words(value)}" for name, value in change.items())
             others = sum(map(bool, self.changes.values())) > 1
             outcome = "its tensors fit" if self.left else "every tensor fits"

@@ -11,7 +11,7 @@ from typing import Any
 from vit_trace.base.refused import refuse
 from vit_trace.base.words import bytes_text
 from vit_trace.config.words import cut, in_quotes
-from vit_trace.weights.data import Checkpoint, Entry, malformed, too_large
+from vit_trace.weights.data import Checkpoint, Entry, are_counts, malformed, too_large
 
 MAX_HEADER = 65_535
 BOMB = 2**30
@@ -84,6 +84,6 @@ def _header(path: str, name: str, text: str) -> tuple[tuple[int, ...], str]:
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
         values = None
     shape, dtype = (values.get("shape"), values.get("descr")) if isinstance(values, dict) else (None, None)
-    if not isinstance(shape, tuple) or not all(type(one) is int and 0 <= one < 2**63 for one in shape):
+    if not isinstance(shape, tuple) or not are_counts(shape):
         raise malformed(path, f"the header of {name} is malformed")
     return shape, dtype if isinstance(dtype, str) else "record"

@@ -8,36 +8,49 @@ import pickletools
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from vit_trace.weights.torch_values import ALLOWED, PLAIN, Broken, Global, result_of, storage_of
+from vit_trace.base.refused import Refused, refuse
+from vit_trace.config.words import cut
+from vit_trace.weights.data import malformed, too_large
+from vit_trace.weights.torch_values import ALLOWED, PLAIN, Global, result_of, storage_of
 
 MAX_OPERATIONS = 2_000_000
 """Operations read; more are refused. A tensor takes about forty, three times that with its optimizer's state."""
 
 
-class Unsafe(Exception):
+class _Unsafe(Exception):
     """The pickle names something that loading would call; the message is its full name."""
-
-
-class TooLong(Exception):
-    """More operations than any checkpoint needs."""
 
 
 MARK = object()
 
 
-def unpickled(stream: BinaryIO) -> Any:
-    """The value of the pickle that starts here; leaves `stream` after its end. Raises Unsafe, Broken, TooLong."""
+def unpickled(path: str, stream: BinaryIO) -> Any:
+    """The value of the pickle that starts here; leaves `stream` after its end. Raises Refused."""
     machine = _Machine()
     try:
         for count, (operation, argument, _) in enumerate(pickletools.genops(stream)):
             if count > MAX_OPERATIONS:
-                raise TooLong
-            if operation.name == "STOP":
-                return machine.pop()
+                raise too_large(path, "its pickle has more operations than a checkpoint needs")
             machine.step(operation.name, argument)
+        return machine.pop()
+    except _Unsafe as unsafe:
+        raise _unsafe_pickle(path, cut(str(unsafe), 100)) from None
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, EOFError) as error:
-        raise Broken(str(error) or type(error).__name__) from None
-    raise Broken("it has no end")
+        raise malformed(path, f"its pickle is malformed: {cut(str(error) or type(error).__name__, 100)}") from None
+
+
+def _unsafe_pickle(path: str, name: str) -> Refused:
+    """The refusal of a pickle that names something to call when it is loaded."""
+    module = name.split(".")[0]
+    notes: tuple[str, ...] = ("nothing was executed; torch.load(weights_only=True) refuses it too",)
+    if module in ("argparse", "numpy", "omegaconf", "pathlib", "types", "easydict", "yacs", "datetime", "_codecs"):
+        help = "if you trust it: load it once with weights_only=False and save only its state_dict"
+    elif module in ("torch", "timm", "transformers", "torchvision", "__main__", "models", "vit_pytorch"):
+        notes = ("it seems to be a whole pickled model", *notes)
+        help = "torch.save(model.state_dict(), FILE) saves only the tensors"
+    else:
+        help = "do not load it unless you know who wrote it"
+    return refuse("checkpoint-unsafe", f"{path} would call {name} when loaded", notes=notes, help=(help,))
 
 
 class _Machine:
@@ -50,8 +63,11 @@ class _Machine:
     def pop(self) -> Any:
         value = self.stack.pop()
         if value is MARK:
-            raise Broken("a mark where a value should be")
+            raise ValueError("a mark where a value should be")
         return value
+
+    def last(self, count: int) -> list[Any]:
+        return [self.pop() for _ in range(count)][::-1]
 
     def marked(self) -> list[Any]:
         """Takes everything above the last mark off the stack, and the mark."""
@@ -59,7 +75,7 @@ class _Machine:
         while self.stack[place] is not MARK:
             place -= 1
             if place < 0:
-                raise Broken("a mark is missing")
+                raise ValueError("a mark is missing")
         found = self.stack[place + 1 :]
         del self.stack[place:]
         return found
@@ -72,15 +88,12 @@ class _Machine:
         elif name in STEPS:
             STEPS[name](self, argument)
         elif name in REFUSED:
-            raise Unsafe(name + (f" {argument}" if argument else ""))
-        elif name not in ("PROTO", "FRAME"):
-            raise Broken(f"the operation {name}, which torch does not write")
+            raise _Unsafe(name + (f" {argument}" if argument else ""))
+        elif name not in ("PROTO", "FRAME", "STOP"):
+            raise ValueError(f"the operation {name}, which torch does not write")
 
     def put(self, place: Any) -> None:
         self.memo[int(place)] = self.stack[-1]
-
-    def get(self, place: Any) -> None:
-        self.stack.append(self.memo[int(place)])
 
     def extend(self, values: list[Any]) -> None:
         if isinstance(self.stack[-1], list):
@@ -95,52 +108,23 @@ class _Machine:
                     target[key] = value
 
     def named(self, module: Any, name: Any) -> None:
-        full = f"{module}.{name}"
-        if full not in ALLOWED:
-            raise Unsafe(full)
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise ValueError("a name that is not text")
+        if (full := f"{module}.{name}") not in ALLOWED:
+            raise _Unsafe(full)
         self.stack.append(Global(full))
-
-    def reduce(self, _: Any) -> None:
-        arguments, function = self.pop(), self.pop()
-        self.stack.append(result_of(function, arguments))
-
-    def persistent(self, _: Any) -> None:
-        self.stack.append(storage_of(self.pop()))
 
 
 CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
-ARGUMENTS = set(
-    """
-    INT BININT BININT1 BININT2 LONG LONG1 LONG4 STRING BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES BINBYTES8
-    BYTEARRAY8 UNICODE SHORT_BINUNICODE BINUNICODE BINUNICODE8 FLOAT BINFLOAT
-""".split()
-)
-REFUSED = set("INST OBJ EXT1 EXT2 EXT4".split())
+ARGUMENTS = {
+    one.name
+    for one in pickletools.opcodes
+    if one.arg and not one.stack_before and one.stack_after not in ([], [pickletools.anyobject])
+}
+"""Operations whose argument is a number, text or bytes that they put on the stack."""
+
+REFUSED = ("INST", "OBJ", "EXT1", "EXT2", "EXT4")
 """Operations that call something which GLOBAL does not name."""
-
-
-def _stack_global(machine: _Machine, _: Any) -> None:
-    name, module = machine.pop(), machine.pop()
-    if not isinstance(name, str) or not isinstance(module, str):
-        raise Broken("a name that is not text")
-    machine.named(module, name)
-
-
-def _tuple_of(count: int) -> Callable[[_Machine, Any], None]:
-    def step(machine: _Machine, _: Any) -> None:
-        machine.stack.append(tuple([machine.pop() for _ in range(count)][::-1]))
-
-    return step
-
-
-def _set_item(machine: _Machine, _: Any) -> None:
-    value, key = machine.pop(), machine.pop()
-    machine.update([key, value])
-
-
-def _set_state(machine: _Machine, _: Any) -> None:
-    machine.pop()  # attributes of an OrderedDict or a Parameter: nothing that has a shape
-    machine.stack[-1]
 
 
 def _dictionary(machine: _Machine, _: Any) -> None:
@@ -158,18 +142,22 @@ STEPS: dict[str, Callable[[_Machine, Any], object]] = {
     **dict.fromkeys(("EMPTY_LIST", "EMPTY_SET"), lambda machine, _: machine.stack.append([])),
     **dict.fromkeys(("LIST", "FROZENSET"), lambda machine, _: machine.stack.append(machine.marked())),
     "TUPLE": lambda machine, _: machine.stack.append(tuple(machine.marked())),
-    **{f"TUPLE{count}": _tuple_of(count) for count in (1, 2, 3)},
+    "TUPLE1": lambda machine, _: machine.stack.append(tuple(machine.last(1))),
+    "TUPLE2": lambda machine, _: machine.stack.append(tuple(machine.last(2))),
+    "TUPLE3": lambda machine, _: machine.stack.append(tuple(machine.last(3))),
     "DICT": _dictionary,
     "APPEND": lambda machine, _: machine.extend([machine.pop()]),
     **dict.fromkeys(("APPENDS", "ADDITEMS"), lambda machine, _: machine.extend(machine.marked())),
-    "SETITEM": _set_item,
+    "SETITEM": lambda machine, _: machine.update(machine.last(2)),
     "SETITEMS": lambda machine, _: machine.update(machine.marked()),
     **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _Machine.put),
     "MEMOIZE": lambda machine, _: machine.put(len(machine.memo)),
-    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _Machine.get),
+    **dict.fromkeys(
+        ("GET", "BINGET", "LONG_BINGET"), lambda machine, place: machine.stack.append(machine.memo[int(place)])
+    ),
     "GLOBAL": lambda machine, argument: machine.named(*argument.split(" ", 1)),
-    "STACK_GLOBAL": _stack_global,
-    **dict.fromkeys(("REDUCE", "NEWOBJ"), _Machine.reduce),
-    "BINPERSID": _Machine.persistent,
-    "BUILD": _set_state,
+    "STACK_GLOBAL": lambda machine, _: machine.named(*machine.last(2)),
+    **dict.fromkeys(("REDUCE", "NEWOBJ"), lambda machine, _: machine.stack.append(result_of(*machine.last(2)))),
+    "BINPERSID": lambda machine, _: machine.stack.append(storage_of(machine.pop())),
+    "BUILD": lambda machine, _: machine.stack.append(machine.last(2)[0]),  # attributes have no shape
 }

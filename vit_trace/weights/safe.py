@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from vit_trace.base.words import bytes_text, shape_text
 from vit_trace.config.words import cut, in_quotes
-from vit_trace.weights.data import BITS, MAX_TENSORS, Checkpoint, Entry, malformed, too_large
+from vit_trace.weights.data import BITS, MAX_TENSORS, Checkpoint, Entry, are_counts, malformed, too_large
 
 MAX_HEADER = 8 * 2**20
 """Bytes of header that are read: enough for 70,000 tensors. The format allows 100 MB."""
@@ -110,9 +110,9 @@ def _entry(name: str, value: Any) -> tuple[Entry, tuple[int, int]]:
     dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPES:
         raise _Flaw(f"{quoted} has dtype {cut(json.dumps(dtype))}, which does not exist")
-    if not _counts(shape):
+    if not are_counts(shape):
         raise _Flaw(f"{quoted} has shape {cut(json.dumps(shape))}, not a list of counts")
-    if not _counts(offsets) or len(offsets) != 2:
+    if not are_counts(offsets) or len(offsets) != 2:
         raise _Flaw(f"{quoted} has data_offsets {cut(json.dumps(offsets))}, not two counts of bytes")
     start, end = offsets
     made = Entry(tuple(shape), DTYPES[dtype])
@@ -123,10 +123,6 @@ def _entry(name: str, value: Any) -> tuple[Entry, tuple[int, int]]:
         size = cut(shape_text(shape))
         raise _Flaw(f"{quoted} is {size} of {dtype}, {-(-bits // 8):,} bytes, but spans {end - start:,}")
     return made, (start, end)
-
-
-def _counts(value: Any) -> bool:
-    return isinstance(value, list) and all(type(one) is int and 0 <= one < 2**63 for one in value)
 
 
 def _tiled(spans: list[tuple[int, int, str]], room: int) -> None:

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from io import BytesIO
 from typing import Any, BinaryIO
 
-from vit_trace.base.refused import Refused, refuse
+from vit_trace.base.refused import refuse
 from vit_trace.base.words import bytes_text, first_few
 from vit_trace.config.words import cut
 from vit_trace.weights.archive import content
 from vit_trace.weights.data import BITS, MAX_TENSORS, Checkpoint, malformed, too_large
-from vit_trace.weights.pickles import TooLong, Unsafe, unpickled
-from vit_trace.weights.torch_values import Broken, Storage, Tensor
+from vit_trace.weights.pickles import unpickled
+from vit_trace.weights.torch_values import Storage, Tensor
 
 MAX_PICKLE = 32 * 2**20
 """Largest pickle read, in bytes: names and shapes of a hundred thousand tensors."""
@@ -50,10 +50,8 @@ def torch_zip(path: str, archive: zipfile.ZipFile, size: int) -> Checkpoint:
     if f"{root}/constants.pkl" in members or any(name.startswith(f"{root}/code/") for name in members):
         help = "torch.save(model.state_dict(), FILE) of the model it was made of"
         raise refuse("checkpoint-unsafe", f"{path} is a TorchScript archive, which holds code", help=(help,))
-    value = _guarded(path, BytesIO(content(path, archive, pickles[0], MAX_PICKLE)))
-    return _state_of(
-        path, value, lambda storage: _check_storage(path, storage, members.get(f"{root}/data/{storage.key}"))
-    )
+    value = unpickled(path, BytesIO(content(path, archive, pickles[0], MAX_PICKLE)))
+    return _state_of(path, value, lambda held: _check_storage(path, held, members.get(f"{root}/data/{held.key}")))
 
 
 def _check_storage(path: str, storage: Storage, held: zipfile.ZipInfo | None) -> None:
@@ -68,43 +66,17 @@ def _check_storage(path: str, storage: Storage, held: zipfile.ZipInfo | None) ->
 def legacy(path: str, stream: BinaryIO) -> Checkpoint:
     """The tensors of a file of torch.save before 1.6. Raises Refused."""
     start = BytesIO(stream.read(MAX_PICKLE))
-    first = _guarded(path, start)
+    first = unpickled(path, start)
     if type(first) is not int or first != MAGIC:
         help = ("torch.save(model.state_dict(), FILE)",)
         raise refuse("not-a-checkpoint", f"{path} is a pickle, but not one of torch.save", help=help)
-    if _guarded(path, start) != PROTOCOL:
+    if unpickled(path, start) != PROTOCOL:
         raise malformed(path, "torch.save never wrote its protocol")
-    _guarded(path, start)  # sizes of the machine it was saved on
-    value = _guarded(path, start)
-    if _guarded(path, start) is None:
+    unpickled(path, start)  # sizes of the machine it was saved on
+    value = unpickled(path, start)
+    if unpickled(path, start) is None:
         raise malformed(path, "the list of its storages is missing")
     return _state_of(path, value, lambda storage: None)
-
-
-def _guarded(path: str, stream: BinaryIO) -> Any:
-    """The next pickle's value. Raises Refused."""
-    try:
-        return unpickled(stream)
-    except Unsafe as unsafe:
-        raise _unsafe_pickle(path, cut(str(unsafe), 100)) from None
-    except TooLong:
-        raise too_large(path, "its pickle has more operations than a checkpoint needs") from None
-    except Broken as broken:
-        raise malformed(path, f"its pickle is malformed: {cut(str(broken), 100)}") from None
-
-
-def _unsafe_pickle(path: str, name: str) -> Refused:
-    """The refusal of a pickle that names something to call when it is loaded."""
-    module = name.split(".")[0]
-    notes: tuple[str, ...] = ("nothing was executed; torch.load(weights_only=True) refuses it too",)
-    if module in ("argparse", "numpy", "omegaconf", "pathlib", "types", "easydict", "yacs", "datetime", "_codecs"):
-        help = "if you trust it: load it once with weights_only=False and save only its state_dict"
-    elif module in ("torch", "timm", "transformers", "torchvision", "__main__", "models", "vit_pytorch"):
-        notes = ("it seems to be a whole pickled model", *notes)
-        help = "torch.save(model.state_dict(), FILE) saves only the tensors"
-    else:
-        help = "do not load it unless you know who wrote it"
-    return refuse("checkpoint-unsafe", f"{path} would call {name} when loaded", notes=notes, help=(help,))
 
 
 def _state_of(path: str, value: Any, check: Callable[[Storage], None]) -> Checkpoint:

@@ -2,11 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from vit_trace.weights.data import Entry
-
-
-class Broken(Exception):
-    """The bytes are not a pickle that torch writes; the message says why."""
+from vit_trace.weights.data import Entry, are_counts
 
 
 class Global(NamedTuple):
@@ -43,26 +39,20 @@ LEGACY_STORAGES = {
     "ComplexFloat": "complex64", "ComplexDouble": "complex128",
     "QInt8": "qint8", "QUInt8": "quint8", "QInt32": "qint32", "QUInt4x2": "quint4x2", "QUInt2x4": "quint2x4",
 }  # fmt: skip
-DTYPES = set(
-    """
+DTYPES = """
     bfloat16 bool complex32 complex64 complex128 float16 float32 float64 float4_e2m1fn_x2 float8_e4m3fn
     float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz float8_e8m0fnu int8 int16 int32 int64 uint8 uint16 uint32 uint64 qint8
     qint32 quint8 quint2x4 quint4x2 bits8 bits16 bits1x8 bits2x4 bits4x2 int1 int2 int3 int4 int5 int6 int7 uint1
     uint2 uint3 uint4 uint5 uint6 uint7
 """.split()
-)
-SCHEMES = set(
-    """
+SCHEMES = """
     per_channel_affine per_channel_affine_float_qparams per_channel_symmetric per_tensor_affine per_tensor_symmetric
 """.split()
-)
-REBUILDERS = set(
-    """
+REBUILDERS = """
     _rebuild_tensor _rebuild_tensor_v2 _rebuild_tensor_v3 _rebuild_parameter _rebuild_parameter_with_state
     _rebuild_meta_tensor_no_storage _rebuild_device_tensor_from_cpu_tensor _rebuild_qtensor _rebuild_sparse_tensor
     _rebuild_nested_tensor _rebuild_wrapper_subclass
 """.split()
-)
 ALLOWED = {
     *(f"torch.{prefix}{name}Storage" for name in LEGACY_STORAGES for prefix in ("", "cuda.")),
     *(f"torch.{name}" for name in (*DTYPES, *SCHEMES, "Size", "Tensor", "device")),
@@ -76,9 +66,9 @@ ALLOWED = {
 
 
 def result_of(function: Any, arguments: Any) -> Any:
-    """What matters of a call: a tensor's shape and dtype, an ordered dictionary's items. Raises Broken."""
+    """What matters of a call: a tensor's shape and dtype, an ordered dictionary's items. Raises ValueError."""
     if not isinstance(function, Global) or not isinstance(arguments, tuple):
-        raise Broken("a call of something that is not a name")
+        raise ValueError("a call of something that is not a name")
     short = function.name.rpartition(".")[2]
     if short == "_rebuild_from_type_v2":
         inner, _, values, *_ = arguments
@@ -103,33 +93,33 @@ def result_of(function: Any, arguments: Any) -> Any:
 
 def _viewed(storage: Any, offset: Any, size: Any, dtype: Any = None) -> Tensor:
     if not isinstance(storage, Storage):
-        raise Broken("a tensor without a storage")
+        raise ValueError("a tensor without a storage")
     shape = _checked_shape(size)
     entry = Entry(shape, _dtype_of(dtype) if isinstance(dtype, Global) else storage.dtype)
     if type(offset) is not int or offset < 0:
-        raise Broken("a tensor's offset is not a count")
+        raise ValueError("a tensor's offset is not a count")
     return Tensor(entry, storage)
 
 
 def _checked_shape(value: Any) -> tuple[int, ...]:
-    if not isinstance(value, (tuple, list)) or not all(type(one) is int and 0 <= one < 2**63 for one in value):
-        raise Broken("a tensor's size is not a list of counts")
+    if not are_counts(value):
+        raise ValueError("a tensor's size is not a list of counts")
     return tuple(value)
 
 
 def _dtype_of(value: Any) -> str:
     name = value.name.rpartition(".")[2] if isinstance(value, Global) else ""
     if name not in DTYPES:
-        raise Broken("a tensor's dtype is not a dtype")
+        raise ValueError("a tensor's dtype is not a dtype")
     return name
 
 
 def storage_of(pid: Any) -> Storage:
     """('storage', type, key, location, count) of torch's persistent ids."""
     if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] not in ("storage", b"storage"):
-        raise Broken("a persistent id that is not a storage")
+        raise ValueError("a persistent id that is not a storage")
     kind, key, count = pid[1], pid[2], pid[4]
     name = kind.name.rpartition(".")[2].removesuffix("Storage") if isinstance(kind, Global) else ""
     if type(count) is not int or count < 0 or not isinstance(key, (str, int)):
-        raise Broken("a storage without key and size")
+        raise ValueError("a storage without key and size")
     return Storage(str(key), LEGACY_STORAGES.get(name, "uint8"), count)

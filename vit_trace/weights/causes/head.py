@@ -40,7 +40,7 @@ def find_classes(items: Sequence[Item], ours: Description, theirs: Description) 
 def _class_misfit(found: tuple[Item, ...], have: int | None, want: int | None) -> Misfit:
     message = f"checkpoint's head has {have} classes, this model's has {want}"
     drop = f"to train a new head: drop {names_of(found, ours=True)} and load with strict=False"
-    return CLASSES(message, found, {"classes": have}, (drop,))
+    return Misfit(CLASSES, message, found, {"classes": have}, (drop,))
 
 
 @finder_by_role(61)
@@ -49,10 +49,10 @@ def head_on_one_side(items: Sequence[Item], ours: Description, theirs: Descripti
     found = tuple(item for item in items if part_of(item.role).split(".")[0] in HEADS and not item.axes)
     if missing := tuple(item for item in found if item.have is None):
         message = f"checkpoint has no head: {names_of(missing)} of this model will start at random"
-        yield NO_HEAD(message, missing, help=("load with strict=False",))
+        yield Misfit(NO_HEAD, message, missing, help=("load with strict=False",))
     if unused := tuple(item for item in found if item.want is None):
         message = f"this model has no place for the checkpoint's head: {names_of(unused, ours=True)}"
-        yield NO_HEAD(message, unused, help=("drop it, or load with strict=False",))
+        yield Misfit(NO_HEAD, message, unused, help=("drop it, or load with strict=False",))
 
 
 @finder_by_role(62)
@@ -64,7 +64,7 @@ def find_pool(items: Sequence[Item], ours: Description, theirs: Description) -> 
     if have and want and have != want:
         kinds = {"fc_norm": "the mean of the tokens (fc_norm)", "norm": "one token (norm)"}
         message = f"checkpoint pools by {kinds[min(have)]}, this model by {kinds[min(want)]}"
-        yield POOL(message, last, {"pool": "avg" if have == {"fc_norm"} else "token"})
+        yield Misfit(POOL, message, last, {"pool": "avg" if have == {"fc_norm"} else "token"})
 
 
 @finder_by_name(20)
@@ -76,4 +76,4 @@ def head_by_name(items: Sequence[Item], found: Comparison) -> Iterator[Misfit]:
     sides = {True: "checkpoint has no head", False: "this model has no place for the checkpoint's head"}
     for there, words in sides.items():
         if alone := tuple(item for item in heads if (item.have is None) == there and (item.want is None) != there):
-            yield NO_HEAD(f"{words}: {names_of(alone)}", alone, help=("load with strict=False",))
+            yield Misfit(NO_HEAD, f"{words}: {names_of(alone)}", alone, help=("load with strict=False",))

@@ -50,7 +50,7 @@ def find_patch(items: Sequence[Item], ours: Description, theirs: Description) ->
     elif ours.image is not None and not on_axes(items, "positions"):
         roles["image"] = list(ours.image)
     what = f"checkpoint was made with patch {_side_text(ours.patch)}, this model has patch {_side_text(theirs.patch)}"
-    yield PATCH(what, found, roles)
+    yield Misfit(PATCH, what, found, roles)
 
 
 @finder_by_role(31)
@@ -58,7 +58,7 @@ def find_channels(items: Sequence[Item], ours: Description, theirs: Description)
     found = on_axes(items, "channels", "patch_dim")
     if found and ours.channels != theirs.channels and ours.channels is not None:
         message = f"checkpoint takes images of {ours.channels} channels, this model of {theirs.channels}"
-        yield CHANNELS(message, found, {"channels": ours.channels})
+        yield Misfit(CHANNELS, message, found, {"channels": ours.channels})
 
 
 @finder_by_role(40)
@@ -78,7 +78,7 @@ def find_tokens(items: Sequence[Item], ours: Description, theirs: Description) -
             found += on_axes(items, "positions")
         if ours.dist != theirs.dist:
             found += (item for item in items if part_of(item.role).startswith("head_dist"))
-        yield TOKENS(f"checkpoint has {'; '.join(parts)}", tuple(found), roles)
+        yield Misfit(TOKENS, f"checkpoint has {'; '.join(parts)}", tuple(found), roles)
 
 
 @finder_by_role(41)
@@ -88,7 +88,7 @@ def find_positions_of_tokens(items: Sequence[Item], ours: Description, theirs: D
     if found and ours.grid is not None and ours.grid == theirs.grid and ours.extra != theirs.extra:
         rows, other = ours.extra or "none", theirs.extra or "none"
         more = f"{rows} besides those of the {ours.grid[0]}×{ours.grid[1]} patches, this model {other}"
-        yield TOKENS(f"checkpoint's position embedding has {more}", found)
+        yield Misfit(TOKENS, f"checkpoint's position embedding has {more}", found)
 
 
 @finder_by_role(50)
@@ -99,7 +99,7 @@ def find_image(items: Sequence[Item], ours: Description, theirs: Description) ->
     name = found[0].ours
     if ours.image is None or ours.patch is None or theirs.image is None:
         message = f"checkpoint has {ours.positions} positions ({name}), this model has {theirs.positions}"
-        yield IMAGE_SIZE(message, found)
+        yield Misfit(IMAGE_SIZE, message, found)
         return
     own = f"{_by_text(ours.image)} with patch {_side_text(ours.patch)} ({ours.positions} positions)"
     message = f"checkpoint was made for {own}, this model has {_by_text(theirs.image)} ({theirs.positions})"
@@ -108,7 +108,7 @@ def find_image(items: Sequence[Item], ours: Description, theirs: Description) ->
         first = "row" if ours.extra == 1 else f"{ours.extra} rows"
         extra = f", its first {first} kept" if ours.extra else ""
         help = (f"interpolate {name} {_by_text(ours.grid)} → {_by_text(theirs.grid)}{extra}",)
-    yield IMAGE_SIZE(message, found, {"image": list(ours.image)}, help)
+    yield Misfit(IMAGE_SIZE, message, found, {"image": list(ours.image)}, help)
 
 
 @finder_by_role(51)
@@ -122,23 +122,22 @@ def find_table(items: Sequence[Item], ours: Description, theirs: Description) ->
         height, width = have * ours.patch[0], have * ours.patch[1]
         own = f"{height}×{width} with patch {_side_text(ours.patch)} (relative positions on {have}×{have} patches)"
         message = f"checkpoint was made for {own}, this model has {want}×{want} patches"
-        yield IMAGE_SIZE(message, found, {"image": [height, width]})
+        yield Misfit(IMAGE_SIZE, message, found, {"image": [height, width]})
 
 
 @finder_by_name(30)
 def find_window(items: Sequence[Item], found: Comparison) -> Iterator[Misfit]:
     """Tables of relative positions of another window: (2·window - 1)² rows."""
     named = (item for item in items if WINDOW_NAME.search(item.name) and item.have and item.want)
-    tables = tuple(
-        item for item in named if (item.have or ())[0] != (item.want or ())[0]
-    )  # positions are the first axis
+    tables = tuple(item for item in named if (item.have or ())[0] != (item.want or ())[0])  # positions come first
     if not tables:
         return
     have, want = tables[0].have or (), tables[0].want or ()
     text, roles = f"{shape_text(have)} against {shape_text(want)}", {}
     if (side := _window_side(have[0])) and (other := _window_side(want[0])):
         text, roles = f"window {side} against {other} in this model", {"window": side}
-    yield WINDOW(f"checkpoint's relative positions are for another window or image: {text}", tables, dict(roles))
+    message = f"checkpoint's relative positions are for another window or image: {text}"
+    yield Misfit(WINDOW, message, tables, dict(roles))
 
 
 def _window_side(rows: int) -> int | None:
@@ -152,7 +151,7 @@ def find_positions(items: Sequence[Item], found: Comparison) -> Iterator[Misfit]
         have, want = first.have or (), first.want or ()
         if sum(a != b for a, b in zip(have, want, strict=False)) == 1:
             what = f"{first.name} is {shape_text(have)}, in this model {shape_text(want)}"
-            yield IMAGE_SIZE(f"checkpoint was made for another image size: {what}", tables)
+            yield Misfit(IMAGE_SIZE, f"checkpoint was made for another image size: {what}", tables)
 
 
 def _side_text(size: tuple[int, int]) -> str:

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-from msgspec.structs import replace
-
 from vit_trace.config.words import cut
 from vit_trace.weights.causes import Misfit, MisfitKind
 from vit_trace.weights.compare import Comparison
@@ -44,7 +42,7 @@ def other_model(found: Comparison) -> Misfit | None:
         return None
     message = f"checkpoint is of another model: {found.common} of this model's {found.total} tensors are in it"
     note = f"the checkpoint has {cut(', '.join(item.ours for item in found.items if item.ours)[:120], 120)}"
-    return MODEL(message, found.items, notes=(note,))
+    return Misfit(MODEL, message, found.items, notes=(note,))
 
 
 def find_names(found: Comparison, model: Model) -> Iterator[Misfit]:
@@ -64,7 +62,7 @@ def find_names(found: Comparison, model: Model) -> Iterator[Misfit]:
     elif not found.strip and not found.add and any(name not in names for name, names in found.renamed):
         message = f"checkpoint has the names of another version of {two.layout.words}"
         help = (f"rename {len(found.renamed)} tensors this way (tried: {fits})",)
-        yield NAMING(message, help=help, notes=_renaming_notes(_examples(found.renamed)))
+        yield Misfit(NAMING, message, help=help, notes=_renaming_notes(_examples(found.renamed)))
 
 
 def _other_layout(found: Comparison, one: Named, two: Named) -> Misfit:
@@ -77,7 +75,7 @@ def _other_layout(found: Comparison, one: Named, two: Named) -> Misfit:
         notes.append("a flattened patch is ordered (row column channel), a convolution (channel row column)")
     outcome = "what else differs has its own diagnostic" if found.items else "the shapes then agree"
     help = (f"rename {len(found.renamed)} tensors this way (tried: {outcome})",)
-    return NAMING(message, help=help, notes=tuple(notes))
+    return Misfit(NAMING, message, help=help, notes=tuple(notes))
 
 
 def _other_qkv(renamed: Renamed, fused: bool, fits: str) -> Misfit:
@@ -86,7 +84,7 @@ def _other_qkv(renamed: Renamed, fused: bool, fits: str) -> Misfit:
     way = "split each into thirds" if fused else "join them, q before k before v"
     split = [pair for pair in renamed if fused == (len(pair[1]) > 1)] or renamed
     message = f"checkpoint keeps q, k and v as {kept}, this model as {wanted}"
-    return QKV(message, help=(f"{way} (tried: {fits})",), notes=_renaming_notes(split[:2]))
+    return Misfit(QKV, message, help=(f"{way} (tried: {fits})",), notes=_renaming_notes(split[:2]))
 
 
 def _other_prefix(found: Comparison, model: Model, fits: str) -> Misfit:
@@ -99,11 +97,11 @@ def _other_prefix(found: Comparison, model: Model, fits: str) -> Misfit:
     elif found.add:
         message = f"this model's names start with {found.add}, the checkpoint's do not"
         change = f"put {found.add} before them"
-    misfit = PREFIX(message, help=(f"{change} (tried: {fits})",))
+    help = (f"{change} (tried: {fits})",)
     if model.base and {found.strip, found.add} <= {"", model.base}:
         notes = ("from_pretrained handles it, load_state_dict does not",)
-        return replace(misfit, notes=notes, severity="note")
-    return misfit
+        return Misfit(PREFIX, message, help=help, notes=notes, severity="note")
+    return Misfit(PREFIX, message, help=help)
 
 
 def _examples(renamed: Renamed) -> Renamed:

@@ -40,7 +40,7 @@ def other_heads(ours: Description, target: Target) -> Iterator[Misfit]:
         return
     message = f"checkpoint has {ours.heads} heads, this model has {value}: every shape agrees, the result would not"
     notes = (f"the checkpoint's: {ours.how['heads']}",) if "heads" in ours.how else ()
-    yield HEADS(message, help=(f"set {name} {ours.heads}",), notes=notes)
+    yield Misfit(HEADS, message, help=(f"set {name} {ours.heads}",), notes=notes)
 
 
 def other_dtypes(checkpoint: Checkpoint, model: Model) -> Iterator[Misfit]:
@@ -50,4 +50,4 @@ def other_dtypes(checkpoint: Checkpoint, model: Model) -> Iterator[Misfit]:
     if quantised := sorted(kept - wanted):
         dtypes = ", ".join(sorted(wanted))
         message = f"checkpoint keeps weights as {', '.join(quantised)}, this model as {dtypes}: quantised"
-        yield DTYPE(message, help=("load the weights it was quantised from; copying these loses their scales",))
+        yield Misfit(DTYPE, message, help=("load the weights it was quantised from; copying these loses their scales",))

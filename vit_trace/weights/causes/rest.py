@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from msgspec.structs import replace
-
+from vit_trace.base.trace import Severity
 from vit_trace.base.words import shape_text
 from vit_trace.weights.causes import LAST, Misfit, MisfitKind, finder_by_name, finder_by_role, names_of
 from vit_trace.weights.compare import Item
@@ -31,23 +30,20 @@ AFTER_TOKENS = ("pooler", "pre_logits", "head_norm", "proj")
 def unexplained(items: Sequence[Item], *sides: object) -> Iterator[Misfit]:
     """One misfit for each kind of difference, with the count of tensors and examples."""
     if missing := tuple(item for item in items if item.have is None):
-        yield MISSING(f"checkpoint lacks {_counted(missing)} of this model: {names_of(missing)}", missing)
-    extra = tuple(item for item in items if item.want is None)
+        yield Misfit(MISSING, f"checkpoint lacks {_counted(missing)} of this model: {names_of(missing)}", missing)
+    extra = [item for item in items if item.want is None]
     harmless = tuple(item for item in extra if part_of(item.role).split(".")[0] in AFTER_TOKENS)
-    if harmful := tuple(item for item in extra if item not in set(harmless)):
-        yield _left_over(harmful)
-    if harmless:
-        yield replace(_left_over(harmless), severity="warning")
+    harmful = tuple(item for item in extra if item not in set(harmless))
+    severities: tuple[Severity, ...] = ("error", "warning")
+    for left_over, severity in zip((harmful, harmless), severities, strict=True):
+        if left_over:
+            names = f"{_counted(left_over)} of the checkpoint: {names_of(left_over, ours=True)}"
+            yield Misfit(UNEXPECTED, f"this model has no place for {names}", left_over, severity=severity)
     if both := tuple(item for item in items if item.have is not None and item.want is not None):
         first = both[0]
         shapes = f"{first.ours} is {shape_text(first.have or ())}, in this model {shape_text(first.want or ())}"
         more = f", and {len(both) - 1} more" if len(both) > 1 else ""
-        yield SHAPE(f"{_counted(both)} differ in shape: {shapes}{more}", both)
-
-
-def _left_over(items: tuple[Item, ...]) -> Misfit:
-    names = names_of(items, ours=True)
-    return UNEXPECTED(f"this model has no place for {_counted(items)} of the checkpoint: {names}", items)
+        yield Misfit(SHAPE, f"{_counted(both)} differ in shape: {shapes}{more}", both)
 
 
 def _counted(items: Sequence[Item]) -> str:

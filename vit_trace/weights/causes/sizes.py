@@ -22,7 +22,7 @@ def find_depth(items: Sequence[Item], ours: Description, theirs: Description) ->
         least = min(ours.depth, theirs.depth)
         blocks = tuple(item for item in items if (block := block_of(item.role)) is not None and block >= least)
         message = f"checkpoint has {ours.depth} layers, this model has {theirs.depth}"
-        yield DEPTH(message, blocks, {"depth": ours.depth})
+        yield Misfit(DEPTH, message, blocks, {"depth": ours.depth})
 
 
 @finder_by_name(10)
@@ -35,7 +35,8 @@ def find_layers(items: Sequence[Item], found: Comparison) -> Iterator[Misfit]:
         if have == want or not mine[container] & others[container]:
             continue
         if inside := tuple(item for item in items if _layer_in(item, found, container) >= least):
-            yield DEPTH(f"checkpoint has {have} layers in {container.rstrip('.')}, this model has {want}", inside)
+            message = f"checkpoint has {have} layers in {container.rstrip('.')}, this model has {want}"
+            yield Misfit(DEPTH, message, inside)
 
 
 def _layer_numbers(names: Sequence[str]) -> dict[str, set[int]]:
@@ -72,21 +73,21 @@ def find_width(items: Sequence[Item], ours: Description, theirs: Description) ->
         roles["mlp_dim"] = ours.mlp_dim
         also.append(f"feed-forward {ours.mlp_dim} against {theirs.mlp_dim}")
     message = f"checkpoint is {ours.dim} wide, this model is {theirs.dim}"
-    yield WIDTH(message, on_axes(items, *axes), roles, notes=tuple(also))
+    yield Misfit(WIDTH, message, on_axes(items, *axes), roles, notes=tuple(also))
 
 
 @finder_by_role(21)
 def find_inner(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
     if ours.inner != theirs.inner and (found := on_axes(items, "inner")):
         message = f"checkpoint's attention is {ours.inner} wide (heads · dim_head), this model's is {theirs.inner}"
-        yield INNER(message, found, {"inner": ours.inner})
+        yield Misfit(INNER, message, found, {"inner": ours.inner})
 
 
 @finder_by_role(22)
 def find_mlp(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
     if ours.mlp_dim and theirs.mlp_dim and ours.mlp_dim != theirs.mlp_dim and (found := on_axes(items, "mlp_dim")):
         message = f"checkpoint's feed-forward is {ours.mlp_dim} wide, this model's is {theirs.mlp_dim}"
-        yield MLP(message, found, {"mlp_dim": ours.mlp_dim})
+        yield Misfit(MLP, message, found, {"mlp_dim": ours.mlp_dim})
 
 
 @finder_by_name(60)
@@ -103,4 +104,4 @@ def find_ratio(items: Sequence[Item], found: Comparison) -> Iterator[Misfit]:
     if len(group) >= 4:
         first, a, b = group[0]
         message = f"checkpoint is of another width: {first.name} has {a} where this model has {b}"
-        yield WIDTH(message, both, notes=(f"{len(both)} tensors differ",))
+        yield Misfit(WIDTH, message, both, notes=(f"{len(both)} tensors differ",))

@@ -1,6 +1,6 @@
 """Registers how each library names the parts of a Vision Transformer: the role that each name plays.
 
-Each file of this package registers the layouts of one library; no list names the files. A role is the same for all
+Each file of this package registers the layouts of some libraries; no list names the files. A role is the same for all
 libraries: `block.#.q.weight`, `pos`, `head.bias`; `#` stands for the layer's number. `naming.py` recognises with
 `known_layouts`.
 """
@@ -27,23 +27,25 @@ class LibraryLayout(Struct, frozen=True):
 _LAYOUTS: dict[str, LibraryLayout] = {}
 
 
-def register_layout(name: str, words: str, rank: int, text: str) -> None:
-    """Register a layout by its text: each line a role and the names that play it.
+def register_layouts(text: str) -> None:
+    """Register layouts by their text: a line `layout NAME RANK WORDS`, then lines of a role and the names that play it.
 
     After a line `in CONTAINERS` the names are those of a layer in each of the containers. A name that ends in `*`
     stands for a weight (in flax a kernel) and a bias.
     """
     roles: dict[str, str] = {}
     containers, block = [""], ""
-    for line in text.strip().splitlines():
+    for line in filter(None, text.splitlines()):
         role, *names = line.split()
-        if role == "in":
+        if role == "layout":
+            roles, containers, block = {}, [""], ""
+            _LAYOUTS[names[0]] = LibraryLayout(names[0], " ".join(names[2:]), int(names[1]), roles)
+        elif role == "in":
             containers, block = names, "block.#."
-            continue
-        for full in (container + one for container in containers for one in names):
-            leaves = ("kernel" if "/" in full else "weight", "bias") if full.endswith("*") else ("",)
-            roles |= {full.rstrip("*") + leaf: block + role.rstrip("*") + leaf for leaf in leaves}
-    _LAYOUTS[name] = LibraryLayout(name, words, rank, roles)
+        else:
+            for full in (container + one for container in containers for one in names):
+                leaves = ("kernel" if "/" in full else "weight", "bias") if full.endswith("*") else ("",)
+                roles |= {full.rstrip("*") + leaf: block + role.rstrip("*") + leaf for leaf in leaves}
 
 
 @cache

@@ -1,8 +1,9 @@
 """Names the parts of timm's Vision Transformers and of the original DINOv2."""
 
-from vit_trace.weights.layouts import register_layout
+from vit_trace.weights.layouts import register_layouts
 
 TIMM = """
+layout timm 1 timm
 cls cls_token
 pos pos_embed
 registers reg_token
@@ -36,7 +37,7 @@ gate.* mlp.fc1_g.*
 mlp_norm.* mlp.norm.*
 fc2.* mlp.fc2.* mlp.w3.*
 """
-DINOV2 = TIMM.replace("in blocks.#.", "registers register_tokens\nin blocks.#. blocks.@.#.")
+DINOV2 = TIMM.replace("timm 1 timm", "dinov2 2 the original DINOv2")
 
-register_layout("timm", "timm", 1, TIMM)
-register_layout("dinov2", "the original DINOv2", 2, DINOV2)
+register_layouts(TIMM)
+register_layouts(DINOV2.replace("in blocks.#.", "registers register_tokens\nin blocks.#. blocks.@.#."))

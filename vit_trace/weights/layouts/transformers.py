@@ -1,8 +1,9 @@
 """Names the parts of Hugging Face's Vision Transformers and of its CLIP."""
 
-from vit_trace.weights.layouts import register_layout
+from vit_trace.weights.layouts import register_layouts
 
-HF = """
+register_layouts("""
+layout transformers 3 transformers
 cls embeddings.cls_token
 pos embeddings.position_embeddings
 dist embeddings.distillation_token
@@ -30,8 +31,8 @@ norm2.* layernorm_after.* norm2.*
 fc1.* intermediate.dense.* mlp.fc1.* mlp.weights_in.* mlp.up_proj.*
 fc2.* output.dense.* mlp.fc2.* mlp.weights_out.* mlp.down_proj.*
 gate.* mlp.gate_proj.*
-"""
-HF_CLIP = """
+
+layout transformers-clip 4 transformers' CLIP
 cls embeddings.class_embedding
 patch.* embeddings.patch_embedding.*
 pos embeddings.position_embedding.weight
@@ -48,7 +49,4 @@ out.* self_attn.out_proj.*
 norm2.* layer_norm2.*
 fc1.* mlp.fc1.*
 fc2.* mlp.fc2.*
-"""
-
-register_layout("transformers", "transformers", 3, HF)
-register_layout("transformers-clip", "transformers' CLIP", 4, HF_CLIP)
+""")
