@@ -70,6 +70,15 @@ class Stage(Struct, frozen=True):
     flops: int = 0
 
 
+class Totals(Struct, frozen=True):
+    """Sums over the whole model: counts, bytes, floating point operations (a multiply-add is two)."""
+
+    stages: int
+    parameters: int
+    parameter_bytes: int
+    flops: int
+
+
 class Symbol(Struct, frozen=True, omit_defaults=True):
     """A named quantity with its value in this trace, and the formula it follows from where there is one.
 
@@ -238,15 +247,6 @@ class Target(Struct, frozen=True):
     class_: str = field(name="class")
     hyperparameters: dict[str, Value] = {}
     device: str = "meta"
-
-
-class Totals(Struct, frozen=True):
-    """Sums over the whole model: counts, bytes, floating point operations (a multiply-add is two)."""
-
-    stages: int
-    parameters: int
-    parameter_bytes: int
-    flops: int
 
 
 class Versions(Struct, frozen=True):

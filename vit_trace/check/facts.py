@@ -103,8 +103,8 @@ def of_builtin(settled: Settled, target: Target) -> Facts:
     spans = {name: setting.span for name, setting in settled.given.items()}
     values = {name: getattr(config, name) for name in REFERENCE.__struct_fields__}
     sizes = {name: value for name, value in values.items() if is_integer(value) or isinstance(value, tuple)}
-    roles = {name: role_named(name) or name for name in sizes}
-    network = Network((roles[name], Quantity(roles[name], name, sizes[name], spans.get(name))) for name in sizes)
+    quantities = (Quantity(role_named(name) or name, name, size, spans.get(name)) for name, size in sizes.items())
+    network = Network((one.role, one) for one in quantities)
     rates = tuple(Quantity("rate", name, values[name], spans.get(name)) for name in ("dropout", "emb_dropout"))
     (height, width), (p1, p2) = config.image_size, config.patch_size
     tokens = (height // p1) * (width // p2) + 1

@@ -32,6 +32,15 @@ class Suggestion(Struct, frozen=True):
     values: tuple[Suggested, ...]
 
 
+class Summary(Struct, frozen=True):
+    """How many configs were checked, and how many findings there are of each severity."""
+
+    configs: int
+    errors: int
+    warnings: int
+    notes: int
+
+
 class Verdict(Struct, frozen=True, omit_defaults=True):
     """What was found for one spec; parameters and FLOPs (of one forward of `batch_size` images) where it runs.
 
@@ -51,15 +60,6 @@ class Verdict(Struct, frozen=True, omit_defaults=True):
         return sum(one.severity == severity for one in self.diagnostics)
 
 
-class Summary(Struct, frozen=True):
-    """How many configs were checked, and how many findings there are of each severity."""
-
-    configs: int
-    errors: int
-    warnings: int
-    notes: int
-
-
 class CheckVersions(Struct, frozen=True):
     """The version that checked."""
 
@@ -75,15 +75,12 @@ class Report(Struct, frozen=True):
     summary: Summary
 
 
-def summary(verdicts: Sequence[Verdict]) -> Summary:
-    found = Counter(one.severity for verdict in verdicts for one in verdict.diagnostics)
-    return Summary(len(verdicts), *(found[severity] for severity in SEVERITIES))
-
-
 def report(verdicts: Sequence[Verdict]) -> Report:
     from vit_trace.version import __version__
 
-    return Report(SCHEMA, CheckVersions(__version__), tuple(verdicts), summary(verdicts))
+    found = Counter(one.severity for verdict in verdicts for one in verdict.diagnostics)
+    summary = Summary(len(verdicts), *(found[severity] for severity in SEVERITIES))
+    return Report(SCHEMA, CheckVersions(__version__), tuple(verdicts), summary)
 
 
 def report_schema() -> dict[str, Any]:

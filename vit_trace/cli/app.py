@@ -97,9 +97,9 @@ def _diagnostics_of(error: Any, arguments: list[str]) -> list[Diagnostic]:
     if hasattr(error, "format_message"):
         return [_misused(error)]
     if getattr(error, "errno", None) in STREAM_FULL:  # a file's own error names the file
-        from vit_trace.base.refused import refuse
+        from vit_trace.base.trace import Diagnostic
 
-        return list(refuse("cannot-write", f"the output cannot be written: {os.strerror(error.errno)}").diagnostics)
+        return [Diagnostic("cannot-write", "error", f"the output cannot be written: {os.strerror(error.errno)}")]
     return []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -115,21 +116,22 @@ def verb(**parameters: Option | OptionGroup) -> Callable[[Verb], Verb]:
     return decorate
 
 
-HYPERPARAMETERS = (
-    Option("image_size", "N|HxW", "Image size in pixels: 256, or 256x320 for height x width."),
-    Option("patch_size", "N|HxW", "Patch size in pixels."),
-    Option("num_classes", "N", "Number of classes."),
-    Option("dim", "N", "Embedding dimension."),
-    Option("depth", "N", "Number of transformer layers."),
-    Option("heads", "N", "Attention heads per layer."),
-    Option("mlp_dim", "N", "Hidden dimension of the feed-forward."),
-    Option("pool", "cls|mean", "Pooling: class token, or mean over tokens."),
-    Option("channels", "N", "Input channels."),
-    Option("dim_head", "N", "Head dimension."),
-    Option("dropout", "P", "Dropout rate in attention and feed-forward."),
-    Option("emb_dropout", "P", "Dropout rate after the position embedding."),
-    Option("batch_size", "N", "Images per batch."),
-)
+_TABLE = """
+image_size  N|HxW    Image size in pixels: 256, or 256x320 for height x width.
+patch_size  N|HxW    Patch size in pixels.
+num_classes N        Number of classes.
+dim         N        Embedding dimension.
+depth       N        Number of transformer layers.
+heads       N        Attention heads per layer.
+mlp_dim     N        Hidden dimension of the feed-forward.
+pool        cls|mean Pooling: class token, or mean over tokens.
+channels    N        Input channels.
+dim_head    N        Head dimension.
+dropout     P        Dropout rate in attention and feed-forward.
+emb_dropout P        Dropout rate after the position embedding.
+batch_size  N        Images per batch.
+"""
+HYPERPARAMETERS = tuple(Option(*fields) for fields in re.findall(r"(\w+) +(\S+) +(.+)", _TABLE))
 """Options of the built-in ViT; texts as typed, so that every complaint is ours."""
 
 

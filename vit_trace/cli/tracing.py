@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,12 +26,9 @@ def run_trace(spec: str | None, model: Request, needs_source: bool = False) -> T
     target = targeted(spec, model)
     import_torch()
     from vit_trace.diagnose.diagnose import diagnosed
-
-    if target.foreign is None:
-        return diagnosed(target, model.rules, model.formulas)
     from vit_trace.targets.complaints import contained
 
-    with contained():  # somebody else's code runs, and may print
+    with contained() if target.foreign is not None else nullcontext():  # somebody else's code runs, and may print
         return diagnosed(target, model.rules, model.formulas)
 
 

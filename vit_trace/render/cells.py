@@ -14,7 +14,7 @@ from vit_trace.dims.formula import on_screen
 from vit_trace.dims.values import used
 from vit_trace.render import theme
 from vit_trace.render.legible import printable
-from vit_trace.view.outline import Outline, Row
+from vit_trace.view.outline import Outline, Row, title
 
 
 def borderless(indent: int = 0) -> Table:
@@ -110,9 +110,9 @@ def source_cell(source: Source | None) -> str:
 
 def title_text(outline: Outline, width: int) -> Text:
     """The class and its hyperparameters, broken only between phrases."""
-    name, *phrases = outline.title
-    text = joined_phrases([printable(name), *map(printable, phrases)], width)
-    text.stylize(theme.TITLE, 0, len(printable(name)))
+    phrases = list(map(printable, title(outline.trace)))
+    text = joined_phrases(phrases, width)
+    text.stylize(theme.TITLE, 0, len(phrases[0]))
     return text
 
 

@@ -1,7 +1,6 @@
 """Shows what a checkpoint holds: one row per quantity, with where it is from or why it is unknown."""
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from vit_trace.base.words import compact
@@ -25,7 +24,14 @@ def print_holding(held: Holding, console: Console) -> None:
     if held.model is None:
         console.print(Text("no Vision Transformer of a known layout: give a SPEC to compare it with"))
     else:
-        console.print(_facts_table(held.model))
+        rows = borderless()
+        rows.add_column(no_wrap=True)
+        rows.add_column(justify="right", no_wrap=True)
+        rows.add_column(overflow="fold", style=theme.SAME)
+        for name, value, note in _facts(held.model):
+            style = theme.CHANGED if value != UNKNOWN else theme.SAME
+            rows.add_row(Text(name), Text(value, style), Text(printable(note)))
+        console.print(rows)
     for note in held.notes:
         console.print(Text.assemble(("note: ", "bold"), printable(note)))
     if held.spec is not None and held.model is not None:
@@ -33,16 +39,6 @@ def print_holding(held: Holding, console: Console) -> None:
         console.print()
         console.print(Text(f"to build it{heads}:", theme.SAME))
         console.print(Text(f"vit-trace {' '.join(held.spec)}"), soft_wrap=True)
-
-
-def _facts_table(model: Description) -> Table:
-    rows = borderless()
-    rows.add_column(no_wrap=True)
-    rows.add_column(justify="right", no_wrap=True)
-    rows.add_column(overflow="fold", style=theme.SAME)
-    for name, value, note in _facts(model):
-        rows.add_row(Text(name), Text(value, theme.CHANGED if value != UNKNOWN else theme.SAME), Text(printable(note)))
-    return rows
 
 
 def _facts(model: Description) -> list[tuple[str, str, str]]:

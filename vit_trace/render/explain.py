@@ -16,11 +16,24 @@ COUNTS = {1: "one meaning", 2: "two meanings", 3: "three meanings", 4: "four mea
 
 
 def print_stages(trace: Trace, stages: Sequence[Stage], console: Console) -> None:
-    """Each stage's tensors, and what doubling each hyperparameter makes of them."""
+    """Each stage's tensors with their formulas, and its output with each hyperparameter doubled."""
+    values = {name: symbol.value for name, symbol in trace.symbols.items()}
     for place, stage in enumerate(stages):
         if place:
             console.print()
-        _print_stage(trace, stage, console)
+        console.print(Text(f"{stage.name or 'the model'}  ", theme.TITLE).append(stage.pattern or stage.operation))
+        if stage.source:
+            console.print(Text(f"  {source_cell(stage.source)}  {stage.source.text}", theme.SAME))
+        table = borderless(indent=2)
+        for title, spec in (*(("in", spec) for spec in stage.inputs), *(("out", spec) for spec in stage.outputs)):
+            numbers = " × ".join(bracketed(parsed(dim), values) for dim in spec.dims)
+            table.add_row(Text(title, theme.SAME), shape_cell(spec, None), formula_cell(spec, None), Text(numbers))
+        console.print(table)
+        for knob in doublings(trace, formulas_of(stage)):
+            changed = [spec for spec in stage.outputs if any(dim in knob.sizes for dim in spec.dims)]
+            for spec in changed[:1]:
+                sizes = [str(knob.sizes.get(dim, size)) for dim, size in zip(spec.dims, spec.shape, strict=True)]
+                console.print(Text(f"  doubling {knob.hyperparameter}: {'×'.join(sizes)}"))
 
 
 def print_size(trace: Trace, size: int, console: Console) -> None:
@@ -49,22 +62,3 @@ def print_size(trace: Trace, size: int, console: Console) -> None:
     if idle := [knob.hyperparameter for knob in knobs if not knob.sizes]:
         none = {1: "it", 2: "either"}.get(len(formulas), "any of them")
         console.print(Text(f"doubling {', '.join(idle)} does not change {none}", theme.SAME))
-
-
-def _print_stage(trace: Trace, stage: Stage, console: Console) -> None:
-    """A stage's tensors with their formulas, and its output with each hyperparameter doubled."""
-    console.print(Text(f"{stage.name or 'the model'}  ", theme.TITLE).append(stage.pattern or stage.operation))
-    if stage.source:
-        console.print(Text(f"  {source_cell(stage.source)}  {stage.source.text}", theme.SAME))
-    values = {name: symbol.value for name, symbol in trace.symbols.items()}
-    table = borderless(indent=2)
-    for title, specs in (("in", stage.inputs), ("out", stage.outputs)):
-        for spec in specs:
-            numbers = " × ".join(bracketed(parsed(dim), values) for dim in spec.dims)
-            table.add_row(Text(title, theme.SAME), shape_cell(spec, None), formula_cell(spec, None), Text(numbers))
-    console.print(table)
-    for knob in doublings(trace, formulas_of(stage)):
-        changed = [spec for spec in stage.outputs if any(dim in knob.sizes for dim in spec.dims)]
-        for spec in changed[:1]:
-            sizes = [str(knob.sizes.get(dim, size)) for dim, size in zip(spec.dims, spec.shape, strict=True)]
-            console.print(Text(f"  doubling {knob.hyperparameter}: {'×'.join(sizes)}"))

@@ -3,12 +3,8 @@
 import codecs
 import io
 
-PLAIN: dict[int, str] = str.maketrans(
-    {"×": "x", "·": "*", "÷": "/", "→": ">", "›": ">", "…": "~", "✗": "!", "—": "-", "ᵀ": "T"}
-)
+PLAIN = str.maketrans("×·÷→›…✗—ᵀ─│├└┌┐┘┤┬┴┼━┃", "x*/>>~!-T-|+++++++++-|")
 """Character of our screens -> the ASCII character that replaces it."""
-LINES = "─│├└┌┐┘┤┬┴┼━┃"
-PLAIN |= {ord(line): plain for line, plain in zip(LINES, "-|+++++++++-|", strict=True)}
 
 HANDLER = "vit-trace-plain"
 

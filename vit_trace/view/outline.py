@@ -52,9 +52,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Outline:
-    """The rows of a view, and what its closing line needs."""
+    """The rows of a view, and what its title and closing line need."""
 
-    title: tuple[str, ...]
     construction: tuple[Row, ...]
     rows: tuple[Row, ...]
     collapsed: int
@@ -81,7 +80,7 @@ def outline(trace: Trace, stage: str | None = None, levels: int | None = None, f
         collapsed = collapse_similar(nodes)
         rows = tuple(maker.rows(nodes))
     construction = _construction_rows(trace) if stage is None else ()
-    return Outline(title(trace), construction, rows, collapsed, trace)
+    return Outline(construction, rows, collapsed, trace)
 
 
 def _without_idle(nodes: list[StageNode]) -> list[StageNode]:

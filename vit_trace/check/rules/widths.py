@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from vit_trace.check.facts import Facts, Network, Quantity, multiples_near
+from vit_trace.check.facts import Facts, Network, multiples_near
 from vit_trace.check.rules import Change, Finding, rule
 
 
@@ -44,22 +44,13 @@ def heads_fill_dim(facts: Facts) -> Iterator[Finding]:
         width, count, each = (network.whole(role) for role in ("dim", "heads", "dim_head"))
         if not (dim and heads and dim_head and width and count and each) or count * each == width:
             continue
+        ways = ((width % count, dim_head, width // count), (width % each, heads, width // each), (0, dim, count * each))
         yield Finding(
             f"{heads.name} {count} × {dim_head.name} {each} = {count * each}, {dim.name} is {width}",
             (heads, dim_head, dim),
             (f"attention works on {count * each} features per token, everything else on {width}",),
-            tuple(_filling(dim, heads, dim_head)),
+            tuple({one.name: size} for remainder, one, size in ways if not remainder),
         )
-
-
-def _filling(dim: Quantity, heads: Quantity, dim_head: Quantity) -> Iterator[Change]:
-    """One of the three so that heads · dim_head = dim."""
-    width, count, each = dim.whole or 1, heads.whole or 1, dim_head.whole or 1
-    if width % count == 0:
-        yield {dim_head.name: width // count}
-    if width % each == 0:
-        yield {heads.name: width // each}
-    yield {dim.name: count * each}
 
 
 @rule("mlp-narrower-than-dim", "warning")
@@ -70,24 +61,14 @@ def narrow_mlp(facts: Facts) -> Iterator[Finding]:
     usual).
     """
     for network in facts.networks:
-        if "mlp_dim" in network and "dim" in network:
-            yield from _narrow_width(network)
-        elif "mlp_ratio" in network:
-            yield from _narrow_ratio(network)
-
-
-def _narrow_width(network: Network) -> Iterator[Finding]:
-    """The first layer or stage whose hidden dimension is smaller."""
-    dim, mlp = network["dim"], network["mlp_dim"]
-    narrow = [(width, hidden) for width, hidden in network.pairs("dim", "mlp_dim") if hidden < width]
-    for width, hidden in narrow[:1]:
-        wider: tuple[Change, ...] = ({mlp.name: 4 * width}, {mlp.name: 2 * width}) if mlp.whole else ()
-        message = f"{mlp.name} {hidden} is smaller than {dim.name} {width}"
-        yield Finding(message, (mlp, dim), ("the feed-forward compresses each token instead of expanding it",), wider)
-
-
-def _narrow_ratio(network: Network) -> Iterator[Finding]:
-    ratio = network["mlp_ratio"]
-    if isinstance(ratio.value, (int, float)) and 0 < ratio.value < 1:
-        message = f"{ratio.name} {ratio.value:g} makes the feed-forward narrower than the tokens"
-        yield Finding(message, (ratio,), (), ({ratio.name: 4.0}, {ratio.name: 2.0}))
+        dim, mlp, ratio = (network.get(role) for role in ("dim", "mlp_dim", "mlp_ratio"))
+        if dim is not None and mlp is not None:
+            narrow = [(width, hidden) for width, hidden in network.pairs("dim", "mlp_dim") if hidden < width]
+            for width, hidden in narrow[:1]:  # of the layers or stages
+                message = f"{mlp.name} {hidden} is smaller than {dim.name} {width}"
+                note = "the feed-forward compresses each token instead of expanding it"
+                changes = tuple({mlp.name: times * width} for times in (4, 2) if mlp.whole)
+                yield Finding(message, (mlp, dim), (note,), changes)
+        elif ratio is not None and isinstance(ratio.value, (int, float)) and 0 < ratio.value < 1:
+            message = f"{ratio.name} {ratio.value:g} makes the feed-forward narrower than the tokens"
+            yield Finding(message, (ratio,), (), ({ratio.name: 4.0}, {ratio.name: 2.0}))

@@ -41,21 +41,21 @@ def explain(first: str | None, second: str | None, model: Request) -> int:
 
     trace = run_trace(spec, model)
     if subject.isdigit():
-        print_size(trace, _require_size(trace, int(subject)), console)
+        _require_size(trace, int(subject))
+        print_size(trace, int(subject), console)
     else:
         print_stages(trace, _require_stages(trace, subject), console)
     return Exit.WELL
 
 
-def _require_size(trace: Trace, size: int) -> int:
-    """A size that stands in the trace. Raises Refused."""
+def _require_size(trace: Trace, size: int) -> None:
+    """Refuse a size that does not stand in the trace. Raises Refused."""
     from vit_trace.dims.explain import sizes
 
     found = sizes(trace)
     if size not in found:
         near = sorted(found, key=lambda other: abs(other - size))[:3]
         raise refuse("no-such-size", f"no size is {size}", help=(f"sizes near it: {', '.join(map(str, near))}",))
-    return size
 
 
 def _require_stages(trace: Trace, name: str) -> list[Stage]:
