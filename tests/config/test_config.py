@@ -18,7 +18,6 @@ from vit_trace.base.trace import Diagnostic, Source
 from vit_trace.config import (
     REFERENCE,
     ConfigError,
-    Setting,
     ViTConfig,
     given_anyway,
     load,
@@ -27,7 +26,7 @@ from vit_trace.config import (
     settle,
 )
 from vit_trace.config.files import MAX_BYTES
-from vit_trace.config.hyperparameters import KEYS, MAX_COUNT, OTHER_NAMES
+from vit_trace.config.hyperparameters import KEYS, MAX_COUNT, OTHER_NAMES, Setting
 
 Yaml = Callable[[str | bytes], Path]
 

@@ -5,23 +5,13 @@ a `Diagnostic` in a `ConfigError`.
 
 From the bytes of a file to a config: `files` (a small regular file of UTF-8) → `page` (YAML's own events as top-level
 keys, without anything that could grow, nest or construct) → `settings` (each key and, by `values`, its value; which
-source wins) and `grid` (image and patch). All of them use `hyperparameters`, `places` and `words`.
+source wins) and `grid` (image and patch). All of them use `hyperparameters` and `words`.
 """
 
 from vit_trace.config.grid import near_divisors, near_multiples
-from vit_trace.config.hyperparameters import REFERENCE, Setting, ViTConfig
+from vit_trace.config.hyperparameters import REFERENCE, ViTConfig
 from vit_trace.config.settings import Settled, given_anyway, load, settle
 from vit_trace.config.words import ConfigError
 
-__all__ = [
-    "REFERENCE",
-    "ConfigError",
-    "Setting",
-    "Settled",
-    "ViTConfig",
-    "given_anyway",
-    "load",
-    "near_divisors",
-    "near_multiples",
-    "settle",
-]
+__all__ = ["REFERENCE", "ConfigError", "Settled", "ViTConfig", "given_anyway", "load"]
+__all__ += ["near_divisors", "near_multiples", "settle"]

@@ -3,18 +3,18 @@
 import os
 import re
 import stat
+from itertools import islice
 from pathlib import Path
 
-from vit_trace.config.places import line_span, split_lines
-from vit_trace.config.words import cut, fail
+from vit_trace.config.words import cut, fail, line_span, split_lines
 
 MAX_BYTES = 64 * 1024
 """Bytes of the largest file that is read: a hundred times what thirteen keys and their comments take."""
 
 
-def file_name(path: Path) -> str:
+def file_name(path: Path | str) -> str:
     """The path as text that UTF-8 can hold."""
-    return _writable(str(path))
+    return re.sub("[\ud800-\udfff]", "\ufffd", str(path))
 
 
 def file_text(path: Path) -> str:
@@ -61,15 +61,9 @@ def file_kind(mode: int) -> str:
     return kinds.get(stat.S_IFMT(mode), "a device")
 
 
-def _writable(name: str) -> str:
-    return re.sub("[\ud800-\udfff]", "\ufffd", name)
-
-
 def _names_in(directory: Path) -> list[str]:
-    from itertools import islice
-
     try:
-        return sorted(_writable(path.name) for path in islice(directory.iterdir(), 1000))
+        return sorted(file_name(path.name) for path in islice(directory.iterdir(), 1000))
     except OSError:
         return []
 
@@ -87,7 +81,7 @@ def nearest_files(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if not folder.is_dir():
         return (f"there is no directory {folder}",), ()
     if path.is_symlink():
-        return (f"it is a link to {_writable(os.readlink(path))}, which leads nowhere",), ()
+        return (f"it is a link to {file_name(os.readlink(path))}, which leads nowhere",), ()
     names = {name.lower(): name for name in _names_in(folder)}
     near = get_close_matches(path.name.lower()[:255], list(names), n=3, cutoff=0.6)
     shown = " or ".join(str(folder / names[name]) for name in near)

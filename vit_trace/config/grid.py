@@ -8,8 +8,7 @@ from collections.abc import Mapping
 
 from vit_trace.base.trace import Diagnostic
 from vit_trace.config.hyperparameters import MAX_COUNT, REFERENCE, Setting
-from vit_trace.config.places import axis_span, is_typed
-from vit_trace.config.words import cut, diagnostic, where, written
+from vit_trace.config.words import axis_span, cut, diagnostic, is_typed, where, written
 
 
 def grid_problems(given: Mapping[str, Setting], rank: Mapping[str, int]) -> list[Diagnostic]:

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from vit_trace.base.trace import Source
-from vit_trace.config.places import NO_VALUE, Entry, Node, line_span, split_lines
-from vit_trace.config.words import cut, fail
+from vit_trace.config.words import NO_VALUE, Entry, Node, cut, fail, line_span, split_lines
 
 MAX_NESTING = 4
 """Levels of nesting above which a page is refused; image_size: [256, 320] has 2."""
@@ -50,8 +49,7 @@ def top_level(page: Page) -> list[Entry]:
             entries.append((_node(page, start, events), _node(page, next(events), events)))
     elif top is not None:
         node = _node(page, top, events)
-    for _ in events:  # to the end: an error or a second document may follow
-        pass
+    list(events)  # to the end: an error or a second document may follow
     if node is not None and (node.kind != "text" or node.quoted or node.text.lower() not in NO_VALUE):
         _fail_top(page, node)
     if not entries:

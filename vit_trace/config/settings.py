@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vit_trace.base.trace import Diagnostic, Source
+from vit_trace.config import words
 from vit_trace.config.files import file_name, file_text
 from vit_trace.config.grid import grid_problems
 from vit_trace.config.hyperparameters import KEYS, REFERENCE, Setting, Value, ViTConfig, nearest_key
 from vit_trace.config.page import Page, top_level
-from vit_trace.config.places import COMMAND_LINE, Entry, Node, is_flag, is_typed, line_span, one_line
 from vit_trace.config.values import Refused, typed_value
-from vit_trace.config.words import ConfigError, as_flag, as_typed, cut, diagnostic, in_quotes, label, where, written
+from vit_trace.config.words import ConfigError, Entry, Node, cut, diagnostic, is_flag, is_typed, label
 
 
 def load(path: Path | None = None, flags: Mapping[str, str] = {}, assignments: Sequence[str] = ()) -> ViTConfig:
@@ -69,8 +69,8 @@ def _yaml_layer(path: Path) -> _Layer:
 def _flag_layer(raw: Mapping[str, str]) -> _Layer:
     entries = []
     for name, value in raw.items():
-        flag = one_line(f"--{name.replace('_', '-')} ")
-        line = flag + one_line(value)
+        flag = words.one_line(f"--{name.replace('_', '-')} ")
+        line = flag + words.one_line(value)
         entries.append((_typed(name, line, 0, len(flag) - 1), _typed(value, line, len(flag), len(line))))
     return _layer_of(entries)
 
@@ -78,21 +78,21 @@ def _flag_layer(raw: Mapping[str, str]) -> _Layer:
 def _assignment_layer(assignments: Sequence[str]) -> _Layer:
     entries, malformed, start = [], [], len("--set ")
     for assignment in assignments:
-        line = "--set " + one_line(assignment)
+        line = "--set " + words.one_line(assignment)
         name, equals, value = assignment.partition("=")
-        if not equals:
-            span = line_span(COMMAND_LINE, 1, line, start, len(line))
-            message = f"--set takes KEY=VALUE, not {in_quotes(assignment)}"
-            malformed.append(diagnostic("assignment", message, span, help=("for example --set dim=512",)))
-            continue
         middle = start + len(name)
-        entries.append((_typed(name, line, start, middle), _typed(value, line, middle + 1, len(line))))
+        key, typed = _typed(name, line, start, middle), _typed(value, line, middle + 1, len(line))
+        if equals:
+            entries.append((key, typed))
+        else:
+            message = f"--set takes KEY=VALUE, not {words.in_quotes(assignment)}"
+            malformed.append(diagnostic("assignment", message, key.span, help=("for example --set dim=512",)))
     layer = _layer_of(entries, repeatable=True)
     return layer._replace(problems=malformed + layer.problems)
 
 
 def _typed(text: str, line: str, start: int, end: int) -> Node:
-    return Node("text", line_span(COMMAND_LINE, 1, line, start, end), text)
+    return Node("text", words.line_span(words.COMMAND_LINE, 1, line, start, end), text)
 
 
 MAX_PROBLEMS = 20
@@ -142,8 +142,8 @@ def _key_problem(key: Node) -> Diagnostic | None:
     if key.text in KEYS:
         return None
     near = nearest_key(key.text)
-    shown = in_quotes(key.text) if not key.text.isidentifier() else key.text
-    message = f"unknown flag {as_flag(key.text)}" if is_flag(key.span) else f"unknown key {shown}"
+    shown = words.in_quotes(key.text) if not key.text.isidentifier() else key.text
+    message = f"unknown flag {words.as_flag(key.text)}" if is_flag(key.span) else f"unknown key {shown}"
     if near is None:
         return diagnostic("unknown-key", message, key.span, (_known_keys(key.span),))
     notes = ("mlp_dim = mlp_ratio · dim",) if key.text == "mlp_ratio" else ()
@@ -159,13 +159,13 @@ def _duplicate(name: str, spans: Sequence[Source]) -> Diagnostic:
     *lines, last = (str(line) for line in sorted({span.line for span in spans}))
     places = f"lines {', '.join(lines[:3])}{' …' * (len(lines) > 3)} and {last}" if lines else f"line {last}"
     message = f"{name} is given {'twice' if len(spans) == 2 else f'{len(spans)} times'}, on {places}"
-    note = f"it stands first at {where(first)}: {cut(first.text.strip())}"
+    note = f"it stands first at {words.where(first)}: {cut(first.text.strip())}"
     return diagnostic("duplicate-key", message, second, (note,), ("keep one of them",))
 
 
 def _refusal(name: str, span: Source, refused: Refused) -> Diagnostic:
-    works = refused.works or written(getattr(REFERENCE, name))
-    help = f"for example {as_typed(name, works, span)}"
+    works = refused.works or words.written(getattr(REFERENCE, name))
+    help = f"for example {words.as_typed(name, works, span)}"
     message = f"{label(name, span)} {refused.why}"
     notes = () if is_typed(span) else refused.notes  # these explain how YAML is read
     return diagnostic(refused.code, message, refused.at or span, notes, (help,))

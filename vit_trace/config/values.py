@@ -9,10 +9,10 @@ import re
 
 from vit_trace.base.trace import Source
 from vit_trace.config.hyperparameters import MAX_COUNT, MAX_DEPTH, REFERENCE, Value
-from vit_trace.config.places import NO_VALUE, Node, axis_span
-from vit_trace.config.words import cut, in_quotes
+from vit_trace.config.words import NO_VALUE, Node, axis_span, cut, in_quotes
 
-_POOLINGS = {"avg": "mean", "average": "mean", "gap": "mean", "global": "mean", "token": "cls", "class": "cls"}
+_POOLINGS = dict.fromkeys(["mean", "avg", "average", "gap", "global"], "mean")
+_POOLINGS |= dict.fromkeys(["cls", "token", "class"], "cls")
 _INTEGER = re.compile("[+-]?[0-9]+")
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[+-]?\.?(inf|infinity|nan)", re.IGNORECASE)
@@ -32,15 +32,18 @@ def typed_value(name: str, node: Node) -> Value:
     """The value of the hyperparameter `name`, as written in the node. Raises Refused."""
     match getattr(REFERENCE, name):
         case tuple():
-            value: Value = _size(node)
+            sides = _size(node)
+            for index, (axis, side) in enumerate(zip(("height", "width"), sides, strict=True)):
+                at = node.items[index].span if node.kind == "list" else axis_span(node.span, axis)
+                _check_count(f"has {axis}", side, MAX_COUNT, at)
+            return sides
         case str():
-            value = _pool(node)
+            return _pool(node)
         case float():
-            value = _rate(node)
-        case _:
-            value = _count(node)
-    _check_range(name, value, node)
-    return value
+            return _rate(node)
+    count = _count(node)
+    _check_count("is", count, MAX_DEPTH if name == "depth" else MAX_COUNT)
+    return count
 
 
 def _size(node: Node) -> tuple[int, int]:
@@ -84,7 +87,11 @@ def _rate(node: Node) -> float:
         if _NOT_FINITE.fullmatch(node.text):
             raise Refused("impossible-value", f"is {node.text}, but it takes a number from 0 to 1", "0.1")
         if _DECIMAL.fullmatch(node.text):
-            return float(node.text)
+            rate = float(node.text)
+            if not 0 <= rate <= 1:
+                works = f"{rate / 100:g}" if 5 <= rate <= 100 else "0.1"  # 10 may be meant as percent
+                raise Refused("impossible-value", f"is {rate:g}, but it takes a number from 0 to 1", works)
+            return rate
     raise _wrong_type(node, "takes a number from 0 to 1", whole=False)
 
 
@@ -93,36 +100,17 @@ def _pool(node: Node) -> str:
     if node.kind != "text" or node.text.lower() in NO_VALUE:
         raise _wrong_type(node, takes, whole=False)
     if node.text not in ("cls", "mean"):
-        lower = node.text.lower()
-        works = lower if lower in ("cls", "mean") else _POOLINGS.get(lower, "")
+        works = _POOLINGS.get(node.text.lower(), "")
         raise Refused("impossible-value", f"{takes}, not {in_quotes(node.text)}", works)
     return node.text
 
 
-def _check_range(name: str, value: Value, node: Node) -> None:
-    """Refuse a value that cannot be built. Raises Refused."""
-    match value:
-        case (height, width):
-            for axis, size in (("height", height), ("width", width)):
-                _check_count(f"has {axis} {_whole(size)}", size, MAX_COUNT, _side_span(node, axis))
-        case float() if not 0 <= value <= 1:
-            works = f"{value / 100:g}" if 5 <= value <= 100 else "0.1"  # 10 may be meant as percent
-            raise Refused("impossible-value", f"is {value:g}, but it takes a number from 0 to 1", works)
-        case int():
-            _check_count(f"is {_whole(value)}", value, MAX_DEPTH if name == "depth" else MAX_COUNT)
-
-
 def _check_count(what: str, value: int, most: int, at: Source | None = None) -> None:
+    """Refuse a number that cannot be built. Raises Refused."""
     if not 1 <= value <= most:
-        raise Refused("impossible-value", f"{what}, but it takes a whole number from 1 to {most}", at=at)
-
-
-def _side_span(node: Node, axis: str) -> Source | None:
-    return node.items[axis == "width"].span if node.kind == "list" else axis_span(node.span, axis)
-
-
-def _whole(value: int) -> str:
-    return str(value) if abs(value) <= 10**12 else f"about {'-' * (value < 0)}10^{int(math.log10(abs(value)))}"
+        large = abs(value) > 10**12
+        shown = f"about {'-' * (value < 0)}10^{int(math.log10(abs(value)))}" if large else str(value)
+        raise Refused("impossible-value", f"{what} {shown}, but it takes a whole number from 1 to {most}", at=at)
 
 
 def _wrong_type(node: Node, takes: str, whole: bool) -> Refused:
@@ -148,16 +136,11 @@ def _described(text: str, quoted: bool, whole: bool) -> tuple[str, ...]:
     if re.fullmatch(r"[+-]?[0-9]+(:[0-9]+)+(\.[0-9]*)?", text):
         return f"the base-60 number {cut(text)}", "", "YAML 1.1 reads digits between colons in base 60, as a time"
     if number is not None:
-        return f"{_number_kind(text)} {cut(text)}", works
+        based = "number in another base" if re.match("[+-]?0[xob]", lower) else ""
+        return f"the {based or ('number with underscores' if '_' in text else 'decimal')} {cut(text)}", works
     if _PAIR.fullmatch(text):
         return f"the size {cut(text)}", ""
     return f"the text {in_quotes(text)}", ""
-
-
-def _number_kind(text: str) -> str:
-    if re.match("[+-]?0[xob]", text.lower()):
-        return "the number in another base"
-    return "the number with underscores" if "_" in text else "the decimal"
 
 
 def _as_number(text: str) -> float | None:
@@ -174,9 +157,6 @@ def _as_number(text: str) -> float | None:
 
 
 def _nearest_written(number: float, whole: bool) -> str:
-    if not math.isfinite(number):
-        return ""
-    if not whole:
-        return f"{number:g}" if 0 <= number <= 1 else ""
-    nearest = round(number)
-    return str(nearest) if 1 <= nearest <= MAX_COUNT else ""
+    if whole:
+        return str(round(number)) if math.isfinite(number) and 1 <= round(number) <= MAX_COUNT else ""
+    return f"{number:g}" if 0 <= number <= 1 else ""

@@ -91,10 +91,9 @@ class ForeignTracer:
 
     def options(self, built: Built) -> RecordOptions:
         """What a trace records about its model, and how."""
-        record = schema.Target(
-            self.foreign.spec, type(self.foreign.built.model).__name__, dict(self.foreign.hyperparameters)
-        )
-        return RecordOptions(record, {}, built.construction, self.foreign.train, self.rules)
+        foreign = self.foreign
+        record = schema.Target(foreign.spec, type(foreign.built.model).__name__, dict(foreign.hyperparameters))
+        return RecordOptions(record, {}, built.construction, foreign.train, self.rules)
 
     def named(self, real: _Fed) -> Trace:
         """The trace with formulas, unless it computes values and is large."""

@@ -165,12 +165,9 @@ class Prober:
                     break
         return best
 
+    @uncollected()
     def named(self) -> Trace:
         """The trace with all formulas that were found, and a note on those that were not."""
-        with uncollected():
-            return self.with_note()
-
-    def with_note(self) -> Trace:
         style = self.style()
         best = self.with_formulas(style)
         if best is None:

@@ -2,7 +2,7 @@
 
 from vit_trace.base.trace import Trace
 from vit_trace.record.meta.collector import uncollected
-from vit_trace.targets.target import Foreign, Target
+from vit_trace.targets.target import Target
 
 
 class _BuildError(Exception):
@@ -12,7 +12,9 @@ class _BuildError(Exception):
 def run(target: Target, rules: bool = True, formulas: bool = True) -> Trace:
     """Build the target's model without memory, trace it and name its dimensions. Raises BuildError."""
     if target.foreign is not None:
-        return _foreign(target.foreign, rules, formulas)
+        from vit_trace.probing.foreign import ForeignTracer
+
+        return ForeignTracer(target.foreign, rules).trace(formulas)
     with uncollected():
         trace = trace_once(target, rules)
         if not formulas:
@@ -26,7 +28,7 @@ def run(target: Target, rules: bool = True, formulas: bool = True) -> Trace:
 def trace_once(target: Target, rules: bool = True) -> Trace:
     """Build the target's model without memory and trace one forward of it. Raises BuildError."""
     if target.foreign is not None:
-        return _foreign(target.foreign, rules, False)
+        return run(target, rules, formulas=False)
     from vit_trace.record.build.anyhow import ON_META
     from vit_trace.record.record import RecordOptions, record
 
@@ -38,9 +40,3 @@ def trace_once(target: Target, rules: bool = True) -> Trace:
         args, kwargs = target.inputs()
         options = RecordOptions(target.record(), target.symbols, built.construction, target.train, rules)
         return record(built.model, args, kwargs, options)
-
-
-def _foreign(foreign: Foreign, rules: bool, formulas: bool) -> Trace:
-    from vit_trace.probing.foreign import ForeignTracer
-
-    return ForeignTracer(foreign, rules).trace(formulas)
