@@ -60,7 +60,11 @@ def shorten(trace: Trace) -> Trace:
     names: dict[Formula, Formula] = {part: Name(name) for part, name in named.items()}
     grid: dict[Formula, Formula] = {parse(text): Name(name) for text, name in texts.items() if "//" in text}
     made = {
-        name: Symbol(evaluate(part, values), _meaning_of(part), str(rewrite_inside(part, grid | names)))
+        name: Symbol(
+            evaluate(part, values),
+            f"{SIDES[_image_side(part)][1]} of {OF_KIND[_kind_of(part)]}",
+            str(rewrite_inside(part, grid | names)),
+        )
         for part, name in sorted(named.items(), key=lambda item: len(str(item[0])))
     }
     return _with_names(replace(trace, symbols={**trace.symbols, **made}), names)
@@ -123,13 +127,13 @@ def _for_any_side(formula: Formula) -> str:
     return re.sub(r"\b[HWT]\b", "side", re.sub(r"\bp[12]\b", "p", str(formula)))
 
 
-def _meaning_of(formula: Formula) -> str:
-    return f"{SIDES[_image_side(formula)][1]} of {OF_KIND[_kind_of(formula)]}"
-
-
 def split(trace: Trace, probes: Sequence[Trace]) -> tuple[Trace, list[Trace]]:
     """The traces with both sets of symbols where the input is an image of another size; else unchanged."""
-    given, known = _image_of(trace), trace.symbols
+    known = trace.symbols
+    shapes = [spec.shape for stage in trace.stages if stage.kind == "input" for spec in stage.outputs]
+    given = next(
+        (shape for shape in shapes if len(shape) == 4 and 0 not in shape), None
+    )  # the first that may be images
     if given is None or not {"b", "H", "W"} <= known.keys():
         return trace, list(probes)
     here = {name: size for name, size in zip(("b", *IMAGE), given, strict=True) if name in known}
@@ -138,12 +142,6 @@ def split(trace: Trace, probes: Sequence[Trace]) -> tuple[Trace, list[Trace]]:
         return trace, list(probes)
     trace = replace(trace, symbols=_both(known, here, changed))
     return trace, [replace(probe, symbols=_both(probe.symbols, {}, changed)) for probe in probes]
-
-
-def _image_of(trace: Trace) -> tuple[int, ...] | None:
-    """Batch, channels, height, width of the first input that looks like images."""
-    shapes = [spec.shape for stage in trace.stages if stage.kind == "input" for spec in stage.outputs]
-    return next((shape for shape in shapes if len(shape) == 4 and 0 not in shape), None)
 
 
 def _both(known: Mapping[str, Symbol], here: Mapping[str, int], changed: set[str]) -> dict[str, Symbol]:

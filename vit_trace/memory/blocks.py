@@ -17,22 +17,18 @@ LISTS = (nn.ModuleList, nn.ModuleDict)
 """Containers that are not called themselves."""
 
 
-def blocks(model: nn.Module) -> list[tuple[str, nn.Module]]:
+def blocks(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
     """(path, module) of all that checkpointing wraps, in the model's order."""
-    return list(inside(model, ""))
-
-
-def inside(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
     children = [(f"{path}.{name}" if path else name, child) for name, child in module.named_children()]
     if not isinstance(module, (*LISTS, nn.Sequential)):
         for name, child in children:
-            yield from inside(child, name)
+            yield from blocks(child, name)
         return
     for _, group in groupby(children, key=lambda item: _signature(item[1])):
         members = list(group)
         repeated = len(members) > 1 and any(members[0][1].children())
         for name, child in members:
-            yield from _called(child, name) if repeated else inside(child, name)
+            yield from _called(child, name) if repeated else blocks(child, name)
 
 
 def _called(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:

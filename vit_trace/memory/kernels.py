@@ -46,14 +46,14 @@ def _in_place(a: Any, *others: Any, **more: Any) -> Tensor:
     return a  # type: ignore[no-any-return]
 
 
-def like(a: Any, **more: Any) -> Tensor:
+def _like(a: Any, **more: Any) -> Tensor:
     """empty_like, zeros_like, ones_like without changes."""
     require(all(value is None or value is False for name, value in more.items() if name != "memory_format"))
     require(more.get("memory_format") in (None, torch.preserve_format))
     return elementwise((sure_float(a),), a.dtype)
 
 
-def layer_norm(x: Any, last: Any, weight: Any, bias: Any, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+def _layer_norm(x: Any, last: Any, weight: Any, bias: Any, eps: float) -> tuple[Tensor, Tensor, Tensor]:
     require(sure_float(x).numel() > 0)
     out = reduce.layer_norm(x, last, weight, bias, eps)
     moments = (*x.shape[: x.ndim - len(last)], *(1,) * len(last))
@@ -71,32 +71,24 @@ def _layer_norm_backward(
     return made[0], made[1], made[2]
 
 
-def softmax(x: Any, dim: int, half_to_float: bool) -> Tensor:
+def _softmax(x: Any, dim: int, half_to_float: bool) -> Tensor:
     require(not half_to_float and sure_float(x).is_contiguous())
     return fresh(x.shape, x.dtype)
 
 
-def _softmax_backward(grad: Any, out: Any, dim: int, dtype: torch.dtype) -> Tensor:
-    require(sure_float(out).dtype is dtype is sure_float(grad).dtype and grad.shape == out.shape)
-    require(grad.is_contiguous() and out.is_contiguous())
-    return fresh(out.shape, dtype)
-
-
-def gelu(x: Any, *, approximate: str = "none") -> Tensor:
+def _gelu(x: Any, *, approximate: str = "none") -> Tensor:
     return elementwise((sure_float(x),), x.dtype)
 
 
-def _gelu_backward(grad: Any, x: Any, *, approximate: str = "none") -> Tensor:
-    require(sure_alike(grad, sure_float(x).dtype).shape == x.shape and grad.is_contiguous() and x.is_contiguous())
-    return fresh(x.shape, x.dtype)
+def _backward_of_same_shape(grad: Any, held: Any, dim: int = -1, dtype: Any = None, **about: Any) -> Tensor:
+    """Of softmax and GELU."""
+    require(dtype in (None, sure_float(held).dtype) and sure_alike(grad, held.dtype).shape == held.shape)
+    require(grad.is_contiguous() and held.is_contiguous())
+    return fresh(held.shape, held.dtype)
 
 
-def _summed(x: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    return reduce.total(sure_float(x), dim, keepdim, dtype=dtype)
-
-
-def _averaged(x: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    return reduce.mean(sure_float(x), dim, keepdim, dtype=dtype)
+def _on_floats(rule: Kernel) -> Kernel:
+    return lambda x, *rest, **more: rule(sure_float(x), *rest, **more)
 
 
 def _part_backward(grad: Any, shape: Sequence[int], dim: int, *part: int) -> Tensor:
@@ -121,15 +113,15 @@ def kernels() -> dict[Any, Kernel]:
         **dict.fromkeys((aten.mul.Tensor, aten.mul.Scalar, aten.div.Scalar), _multiplied),
         **dict.fromkeys((aten.add_.Tensor, aten.mul_.Tensor, aten.div_.Tensor, aten.div_.Scalar), _in_place),
         aten.bernoulli_.float: _in_place,
-        **dict.fromkeys((aten.empty_like.default, aten.ones_like.default), like),
-        aten.native_layer_norm.default: layer_norm,
+        **dict.fromkeys((aten.empty_like.default, aten.ones_like.default), _like),
+        aten.native_layer_norm.default: _layer_norm,
         aten.native_layer_norm_backward.default: _layer_norm_backward,
-        aten._softmax.default: softmax,
-        aten._softmax_backward_data.default: _softmax_backward,
-        aten.gelu.default: gelu,
-        aten.gelu_backward.default: _gelu_backward,
-        **dict.fromkeys((aten.sum.default, aten.sum.dim_IntList), _summed),
-        aten.mean.dim: _averaged,
+        aten._softmax.default: _softmax,
+        aten._softmax_backward_data.default: _backward_of_same_shape,
+        aten.gelu.default: _gelu,
+        aten.gelu_backward.default: _backward_of_same_shape,
+        **dict.fromkeys((aten.sum.default, aten.sum.dim_IntList), _on_floats(reduce.total)),
+        aten.mean.dim: _on_floats(reduce.mean),
         aten.cat.default: arrange.cat,
         **dict.fromkeys((aten.select_backward.default, aten.slice_backward.default), _part_backward),
     }

@@ -66,25 +66,19 @@ def _fully_known(model: Description) -> bool:
     return model.image is not None and model.patch is not None and model.mlp_dim is not None and not model.gated
 
 
-def _side_words(pair: tuple[int, int] | None, text: str) -> str:
-    """One number where the sides are equal, else both as in `text`."""
+def _side(pair: tuple[int, int] | None) -> int | list[int]:
+    """One number where the sides are equal, else both."""
     assert pair is not None
-    return str(pair[0]) if pair[0] == pair[1] else text.format(*pair)
+    return pair[0] if pair[0] == pair[1] else list(pair)
 
 
 def _spec_of(model: Description) -> tuple[str, ...] | None:
     """The arguments of `vit-trace` that build such a model."""
     if not _fully_known(model) or model.dist:
         return None
-    heads = heads_or_likely(model)
-    if model.layout == "classic" and model.inner % heads == 0:
-        flags = {
-            "image-size": _side_words(model.image, "{}x{}"), "patch-size": _side_words(model.patch, "{}x{}"),
-            "dim": model.dim, "depth": model.depth,
-            "heads": heads, "dim-head": model.inner // heads, "mlp-dim": model.mlp_dim,
-            "num-classes": model.classes or 0, "channels": model.channels,
-        }  # fmt: skip
-        return tuple(word for name, value in flags.items() for word in (f"--{name}", str(value)))
+    if model.layout == "classic" and model.inner % heads_or_likely(model) == 0:
+        texts = {name: str(value).strip("[]").replace(", ", "x") for name, value in _classic_values(model).items()}
+        return tuple(word for name, text in texts.items() for word in (f"--{name.replace('_', '-')}", text))
     if model.layout == "timm" and model.inner == model.dim and model.cls:
         values = _timm_values(model) | {"num_classes": model.classes or 0}
         words = (word for name, value in values.items() for word in ("--set", f"{name}={value}"))
@@ -92,12 +86,23 @@ def _spec_of(model: Description) -> tuple[str, ...] | None:
     return None
 
 
+def _classic_values(model: Description) -> dict[str, Any]:
+    """Hyperparameters of the built-in ViT."""
+    heads = heads_or_likely(model)
+    return {
+        "image_size": _side(model.image), "patch_size": _side(model.patch),
+        "dim": model.dim, "depth": model.depth,
+        "heads": heads, "dim_head": model.inner // heads, "mlp_dim": model.mlp_dim,
+        "num_classes": model.classes or 0, "channels": model.channels,
+    }  # fmt: skip
+
+
 def _timm_values(model: Description) -> dict[str, Any]:
     """Arguments of timm's VisionTransformer."""
-    assert model.patch is not None and model.image is not None and model.mlp_dim is not None
+    assert model.patch is not None and model.mlp_dim is not None
     ratio = model.mlp_dim / model.dim
     values: dict[str, Any] = {
-        "img_size": model.image[0] if model.image[0] == model.image[1] else list(model.image),
+        "img_size": _side(model.image),
         "patch_size": model.patch[0],
         "in_chans": model.channels,
         "embed_dim": model.dim,
@@ -134,24 +139,14 @@ def _other_suffix(held: Holding, name: str, reason: str) -> Exception:
 
 
 def _yaml_text(held: Holding, model: Description) -> str:
-    heads = heads_or_likely(model)
-    sure = model.how.get("heads", "") if model.heads else f"assumed: {model.how.get('heads', '')}"
-    patch = f"  # assumed: {model.how.get('patch', '')}" if "patch" in model.assumed else ""
-    return f"""\
-# the model in {held.path}
-image_size: {_side_words(model.image, "[{}, {}]")}
-patch_size: {_side_words(model.patch, "[{}, {}]")}{patch}
-num_classes: {model.classes}
-dim: {model.dim}
-depth: {model.depth}
-heads: {heads}  # {sure}
-dim_head: {model.inner // heads}
-mlp_dim: {model.mlp_dim}
-channels: {model.channels}
-pool: cls  # assumed: no tensor tells it from mean
-dropout: 0.0
-emb_dropout: 0.0
-"""
+    """The hyperparameters line by line, with what is assumed."""
+    values = _classic_values(model) | {"pool": "cls", "dropout": 0.0, "emb_dropout": 0.0}
+    heads = f"{'' if model.heads else 'assumed: '}{model.how.get('heads', '')}"
+    remarks = {"heads": f"  # {heads}", "pool": "  # assumed: no tensor tells it from mean"}
+    if "patch" in model.assumed:
+        remarks["patch_size"] = f"  # assumed: {model.how.get('patch', '')}"
+    lines = (f"{name}: {value}{remarks.get(name, '')}" for name, value in values.items())
+    return "\n".join((f"# the model in {held.path}", *lines, ""))
 
 
 def _json_values(model: Description) -> dict[str, Any] | None:

@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cache
 from math import prod
-from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -42,14 +41,6 @@ class Named(Struct, frozen=True):
         return any(piece.fused for piece in self.pieces.values())
 
 
-class _Reading(NamedTuple):
-    """One thing that a name can be."""
-
-    prefix: str
-    layout: str
-    role: str
-
-
 @cache
 def _templates() -> dict[str, list[tuple[str, str]]]:
     """(layout, role) by name, of all layouts."""
@@ -72,13 +63,13 @@ def _numberings(name: str) -> Iterator[tuple[str, int | None]]:
             yield f"{name[: before.start()]}@{name[before.end() : found.start()]}{rest}", layer
 
 
-def _readings(name: str) -> Iterator[_Reading]:
-    """Everything that a name can be."""
+def _readings(name: str) -> Iterator[tuple[str, str, str]]:
+    """(prefix, layout, role) of everything that a name can be."""
     starts = [0, *(match.end() for match in re.finditer(r"[./]", name))]
     for start in starts[:12]:
         for template, layer in _numberings(name[start:]):
             for layout, role in _templates().get(template, ()):
-                yield _Reading(name[:start], layout, role if layer is None else role.replace("#", str(layer)))
+                yield name[:start], layout, role if layer is None else role.replace("#", str(layer))
 
 
 def recognised(entries: Mapping[str, Entry]) -> Named | None:

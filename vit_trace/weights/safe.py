@@ -26,17 +26,13 @@ DTYPES = {
 """The format's names of dtypes -> torch's."""
 
 
-class _Flaw(Exception):
-    """What is wrong with the header, in words that follow the file's name."""
-
-
 def safetensors(path: str, stream: BinaryIO, size: int) -> Checkpoint:
     """The tensors that the header names. Raises Refused."""
     length = _header_length(path, stream.read(8), size)
     try:
         values = _parsed(stream.read(length))
         return Checkpoint(path, "safetensors", _entries_of(values, size - 8 - length))
-    except _Flaw as flaw:
+    except ValueError as flaw:
         raise malformed(path, f"the safetensors header is malformed: {flaw}") from None
 
 
@@ -55,21 +51,21 @@ def _header_length(path: str, start: bytes, size: int) -> int:
 
 
 def _parsed(header: bytes) -> dict[str, Any]:
-    """The JSON object, no name in it twice."""
+    """The JSON object, no name in it twice. Raises ValueError."""
     try:
         text = header.decode()
     except UnicodeDecodeError as error:
-        raise _Flaw(f"not UTF-8: byte 0x{header[error.start]:02x} at {error.start}") from None
+        raise ValueError(f"not UTF-8: byte 0x{header[error.start]:02x} at {error.start}") from None
     if not text.startswith("{"):
-        raise _Flaw(f"it starts with {in_quotes(text[:8])}, not with {{")
+        raise ValueError(f"it starts with {in_quotes(text[:8])}, not with {{")
     try:
         values = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
-        raise _Flaw(f"not JSON: {error.msg} at byte {len(text[: error.pos].encode())}") from None
+        raise ValueError(f"not JSON: {error.msg} at byte {len(text[: error.pos].encode())}") from None
     except RecursionError:
-        raise _Flaw("nested too deeply") from None
+        raise ValueError("nested too deeply") from None
     except ValueError as error:  # a number of more digits than Python reads
-        raise _Flaw(cut(str(error), 100)) from None
+        raise ValueError(cut(str(error), 100)) from None
     assert isinstance(values, dict)
     return values
 
@@ -78,22 +74,22 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, value in pairs:
         if name in values:
-            raise _Flaw(f"{in_quotes(name)} is in it twice")
+            raise ValueError(f"{in_quotes(name)} is in it twice")
         values[name] = value
     return values
 
 
 def _no_constant(word: str) -> Any:
-    raise _Flaw(f"{word} is not JSON")
+    raise ValueError(f"{word} is not JSON")
 
 
 def _entries_of(values: dict[str, Any], room: int) -> dict[str, Entry]:
     """The tensors; their spans tile the `room` bytes behind the header."""
     metadata = values.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise _Flaw("__metadata__ is not an object of strings")
+        raise ValueError("__metadata__ is not an object of strings")
     if len(values) > MAX_TENSORS:
-        raise _Flaw(f"{len(values):,} tensors; {MAX_TENSORS:,} are read at most")
+        raise ValueError(f"{len(values):,} tensors; {MAX_TENSORS:,} are read at most")
     entries, spans = {}, []
     for name, value in values.items():
         entries[name], span = _entry(name, value)
@@ -106,35 +102,37 @@ def _entry(name: str, value: Any) -> tuple[Entry, tuple[int, int]]:
     """The tensor and its span in bytes."""
     quoted = in_quotes(name)
     if not isinstance(value, dict) or value.keys() != {"dtype", "shape", "data_offsets"}:
-        raise _Flaw(f"{quoted} has not just dtype, shape and data_offsets")
+        raise ValueError(f"{quoted} has not just dtype, shape and data_offsets")
     dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise _Flaw(f"{quoted} has dtype {cut(json.dumps(dtype))}, which does not exist")
+        raise ValueError(f"{quoted} has dtype {cut(json.dumps(dtype))}, which does not exist")
     if not are_counts(shape):
-        raise _Flaw(f"{quoted} has shape {cut(json.dumps(shape))}, not a list of counts")
+        raise ValueError(f"{quoted} has shape {cut(json.dumps(shape))}, not a list of counts")
     if not are_counts(offsets) or len(offsets) != 2:
-        raise _Flaw(f"{quoted} has data_offsets {cut(json.dumps(offsets))}, not two counts of bytes")
+        raise ValueError(f"{quoted} has data_offsets {cut(json.dumps(offsets))}, not two counts of bytes")
     start, end = offsets
     made = Entry(tuple(shape), DTYPES[dtype])
     if end < start:
-        raise _Flaw(f"{quoted} ends at byte {end:,}, before its start {start:,}")
+        raise ValueError(f"{quoted} ends at byte {end:,}, before its start {start:,}")
     bits = made.numel * BITS[made.dtype]
     if bits != 8 * (end - start):
         size = cut(shape_text(shape))
-        raise _Flaw(f"{quoted} is {size} of {dtype}, {-(-bits // 8):,} bytes, but spans {end - start:,}")
+        raise ValueError(f"{quoted} is {size} of {dtype}, {-(-bits // 8):,} bytes, but spans {end - start:,}")
     return made, (start, end)
 
 
 def _tiled(spans: list[tuple[int, int, str]], room: int) -> None:
-    """Raise Flaw unless each span starts where the one before ends and the last ends with the file."""
+    """Raise ValueError unless each span starts where the one before ends and the last ends with the file."""
     before, last = 0, ""
     for start, end, name in spans:
         if start < before:
-            raise _Flaw(f"{in_quotes(name)} overlaps {in_quotes(last)}: it starts at byte {start:,}, before {before:,}")
+            raise ValueError(
+                f"{in_quotes(name)} overlaps {in_quotes(last)}: it starts at byte {start:,}, before {before:,}"
+            )
         if start > before:
-            raise _Flaw(f"{start - before:,} bytes before {in_quotes(name)} belong to no tensor")
+            raise ValueError(f"{start - before:,} bytes before {in_quotes(name)} belong to no tensor")
         before, last = end, name
     if before > room:
-        raise _Flaw(f"{in_quotes(last)} ends at byte {before:,}, the file has {room:,} after its header")
+        raise ValueError(f"{in_quotes(last)} ends at byte {before:,}, the file has {room:,} after its header")
     if before < room:
-        raise _Flaw(f"{room - before:,} bytes after the last tensor belong to none")
+        raise ValueError(f"{room - before:,} bytes after the last tensor belong to none")
