@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from vit_trace.base.trace import Diagnostic, Source, Value
 from vit_trace.targets.target import Target, value_words
-from vit_trace.weights.causes import Misfit, MisfitKind, explained
+from vit_trace.weights.causes import Misfit, MisfitKind, misfits_of
 from vit_trace.weights.causes.names import MODEL, find_names, other_model
 from vit_trace.weights.causes.quiet import other_dtypes, other_heads
 from vit_trace.weights.compare import Comparison, compared
@@ -60,13 +60,13 @@ def _differences(
     if (stranger := other_model(found)) is not None:
         return found, ours, [stranger]
     if ours is None or found.theirs is None:
-        return found, ours, [*explained(found)]
+        return found, ours, [*misfits_of(found)]
     size = target.expected[2:] if target.expected and len(target.expected) == 4 else None
     theirs = description(found.theirs, {"image_size": list(size)} if size else None)
     same_patch = not any({"patch_dim", "patch", "channels"} & set(item.axes) for item in found.items)
     if same_patch and found.ours is not None and found.ours.layout == found.theirs.layout:
         ours = replace(ours, channels=theirs.channels, patch=theirs.patch)  # flattened patches do not tell: it does
-    return found, ours, [*explained(found, ours, theirs)]
+    return found, ours, [*misfits_of(found, ours, theirs)]
 
 
 def _nearest(entries: Mapping[str, Entry], model: Model) -> Comparison:

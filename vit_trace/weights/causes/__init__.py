@@ -2,7 +2,7 @@
 
 Each file of this package registers kinds of misfit (`MisfitKind`: code, meaning, severity) and what finds them
 (`@finder_by_role` in two Vision Transformers, `@finder_by_name` in any two models); no list names the files. Other
-files use `explained` and `Misfit`; `fit.py` tries the values that a misfit would set.
+files use `misfits_of` and `Misfit`; `fit.py` tries the values that a misfit would set.
 """
 
 import re
@@ -85,7 +85,7 @@ def _registering(finders: _Finders, rank: int) -> Callable[[_Find], _Find]:
     return registered
 
 
-def explained(found: Comparison, *sides: Description) -> Iterator[Misfit]:
+def misfits_of(found: Comparison, *sides: Description) -> Iterator[Misfit]:
     """Why two models differ; `sides` describe them where both are Vision Transformers in known layouts."""
     import_all(__name__)
     finders = _BY_ROLE if sides else _BY_NAME
