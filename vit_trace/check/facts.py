@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from vit_trace.base.roles import Path, role_named
 from vit_trace.base.trace import Source, Trace
-from vit_trace.config import REFERENCE, Settled
+from vit_trace.config import REFERENCE, Settled, near_multiples
 from vit_trace.targets.knobs import is_integer, walk_values
 from vit_trace.targets.target import Target
 
@@ -164,5 +164,4 @@ def _longest_attended(trace: Trace) -> int | None:
 
 def multiples_near(size: int, of: int) -> list[int]:
     """The nearest multiples of a number around a size."""
-    below = size // of * of
-    return sorted((one for one in (below, below + of) if one > 0 and one != size), key=lambda one: abs(one - size))
+    return sorted((one for one in near_multiples(size, of) if one != size), key=lambda one: abs(one - size))

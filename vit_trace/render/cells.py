@@ -77,23 +77,15 @@ def has_formula(spec: TensorSpec) -> bool:
     return any(dim != str(size) for size, dim in zip(spec.shape, spec.dims, strict=True))
 
 
-def shape_cells(row: Row, before: TensorSpec | None) -> list[Text]:
-    """The shapes of a stage's tensors, one line each; equal neighbours on one line with their number."""
-    return [
-        Text().append(f"{count} of " if count > 1 else "", theme.SAME).append_text(shape_cell(spec, before))
-        for spec, count in _equal_runs(row.shapes)
-    ] or [Text("")]
-
-
-def formula_cells(row: Row, before: TensorSpec | None) -> list[Text]:
-    """The formulas of the same tensors, line by line."""
-    return [formula_cell(spec, before) for spec, _ in _equal_runs(row.shapes)] or [Text("")]
-
-
-def _equal_runs(specs: Sequence[TensorSpec]) -> list[tuple[TensorSpec, int]]:
-    """Each run of tensors with equal shapes and formulas: its last tensor, and how many there are."""
-    runs = [list(run) for _, run in groupby(specs, lambda spec: (spec.shape, spec.dims))]
-    return [(run[-1], len(run)) for run in runs]
+def tensor_cells(row: Row, before: TensorSpec | None) -> tuple[list[Text], list[Text]]:
+    """The shapes of a stage's tensors and their formulas, line by line; equal neighbours together with their number."""
+    shapes, formulas = [], []
+    for _, run in groupby(row.shapes, lambda spec: (spec.shape, spec.dims)):
+        *others, spec = run
+        count = Text().append(f"{len(others) + 1} of " if others else "", theme.SAME)
+        shapes.append(count.append_text(shape_cell(spec, before)))
+        formulas.append(formula_cell(spec, before))
+    return shapes or [Text("")], formulas or [Text("")]
 
 
 def per_block(count: int, row: Row) -> str:

@@ -49,22 +49,19 @@ def _facts(model: Description) -> list[tuple[str, str, str]]:
         return f"{pair[0]}×{pair[1]}" if pair else UNKNOWN
 
     grid = f"{size(model.grid)} patches" if model.grid else ""
-    first = f" and {model.extra} more" if model.extra else ""
+    grid += f" and {model.extra} more" if model.extra else ""
     tokens = [word for word, has in (("class", model.cls), ("distillation", model.dist)) if has]
     tokens += [f"{model.registers} registers"] if model.registers else []
-    prefix = f"after the prefix {model.prefix}" if model.prefix else ""
-    channels = "assumed" if "channels" in model.assumed else ""
-    gated = "two inner projections, one gates the other" if model.gated else ""
     return [
-        ("named as in", model.library, prefix),
+        ("named as in", model.library, f"after the prefix {model.prefix}" if model.prefix else ""),
         ("image", size(model.image), how.get("image", "the patch grid times the patch")),
         ("patch", size(model.patch), how.get("patch", "")),
-        ("channels", str(model.channels or UNKNOWN), channels),
-        ("positions", str(model.positions or "none"), f"{grid}{first}" if model.positions else ""),
+        ("channels", str(model.channels or UNKNOWN), "assumed" if "channels" in model.assumed else ""),
+        ("positions", str(model.positions or "none"), grid if model.positions else ""),
         ("tokens", ", ".join(tokens) or "patches only", ""),
         ("dim", str(model.dim), ""),
         ("depth", str(model.depth), ""),
         ("heads", str(model.heads or UNKNOWN), how.get("heads", "")),
-        ("mlp_dim", str(model.mlp_dim or UNKNOWN), gated),
+        ("mlp_dim", str(model.mlp_dim or UNKNOWN), "two inner projections, one gates the other" if model.gated else ""),
         ("classes", str(model.classes or "none"), how.get("classes", "")),
     ]

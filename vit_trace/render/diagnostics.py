@@ -105,12 +105,12 @@ def _broken(text: str, width: int | None, taken: int, hang: int) -> list[str]:
 def _is_label(span: Source, note: str, width: int | None) -> bool:
     if not span.text or span.line != span.end_line or "\n" in note or len(note) > LABEL_WIDTH:
         return False
-    room = _source_width(_gutter(span), width)
+    room = _room(span, width)
     return _shown(span, room)[-1].end + 1 + cell_len(_visible(note)) <= room
 
 
 def _source_lines(span: Source, label: str, style: str, width: int | None, labels: Sequence[Label] = ()) -> list[Text]:
-    gutter = _gutter(span)
+    gutter, room = _gutter(span), _room(span, width)
     place = span.file if span.file == COMMAND_LINE else f"{near_here(span.file)}:{span.line}:{span.column + 1}"
     lines = [Text.assemble((" " * gutter + "--> ", GUTTER_STYLE), _visible(place))]
     if not span.text:
@@ -118,13 +118,13 @@ def _source_lines(span: Source, label: str, style: str, width: int | None, label
     bar = " " * (gutter + 1) + "|"
     lines.append(Text(bar, GUTTER_STYLE))
     before = span.line - 1
-    for line in _shown(span, _source_width(gutter, width)):
+    for line in _shown(span, room):
         if line.number > before + 1:
             lines.append(Text("...", GUTTER_STYLE))
         before = line.number
         number = "" if span.file == COMMAND_LINE else str(line.number)
         lines.append(Text.assemble((f"{number:>{gutter}} | ", GUTTER_STYLE), line.text))
-        if labels and (marks := _labelled(span, labels, _source_width(gutter, width))):
+        if labels and (marks := _labelled(span, labels, room)):
             lines += [Text.assemble((bar + " ", GUTTER_STYLE), (mark, style)) for mark in marks]
             continue
         carets = "^" * max(1, line.end - line.start)
@@ -176,8 +176,9 @@ def _gutter(span: Source) -> int:
     return 1 if span.file == COMMAND_LINE else len(str(span.end_line))
 
 
-def _source_width(gutter: int, width: int | None) -> int:
-    return WIDEST_SOURCE if width is None else max(NARROWEST_SOURCE, min(WIDEST_SOURCE, width - gutter - 3))
+def _room(span: Source, width: int | None) -> int:
+    """Columns for source lines beside their numbers."""
+    return WIDEST_SOURCE if width is None else max(NARROWEST_SOURCE, min(WIDEST_SOURCE, width - _gutter(span) - 3))
 
 
 def _shown(span: Source, room: int = WIDEST_SOURCE) -> list[_Line]:

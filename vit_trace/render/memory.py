@@ -25,8 +25,12 @@ def print_memory(spec: str, report: MemoryReport, console: Console) -> None:
     console.print(_bytes_table(_step_rows(report)))
     if len(report.stages) > 1:
         console.print(Group(Text("  saved for backward by"), _bytes_table(_saving_rows(report), report.activations, 4)))
-    if report.budget is not None:
-        console.print(_budget_outcome(report))
+    if report.budget is not None:  # fits 24.0 GiB · largest batch 148
+        style = "" if report.fits else STYLES["error"]
+        text = Text(f"{'fits' if report.fits else 'does not fit'} {budget_text(report.budget)}", style)
+        if report.largest_batch is not None:
+            text.append(f" · largest batch {report.largest_batch}" if report.largest_batch else " · no batch does")
+        console.print(text)
     console.print(Text(f"not counted: {'; '.join(report.left_out)}", theme.SAME))
 
 
@@ -63,13 +67,3 @@ def _saving_rows(report: MemoryReport) -> Iterator[Row]:
     yield from ((module_ranges(one.stages), one.bytes, "") for one in report.stages[:MOST_STAGES])
     if rest := report.stages[MOST_STAGES:]:
         yield "all others", sum(one.bytes for one in rest), ""
-
-
-def _budget_outcome(report: MemoryReport) -> Text:
-    """fits 24.0 GiB · largest batch 148"""
-    assert report.budget is not None
-    budget = budget_text(report.budget)
-    text = Text(f"fits {budget}" if report.fits else f"does not fit {budget}", "" if report.fits else STYLES["error"])
-    if report.largest_batch is not None:
-        text.append(f" · largest batch {report.largest_batch}" if report.largest_batch else " · no batch does")
-    return text

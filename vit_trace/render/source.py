@@ -118,14 +118,9 @@ class _ListingLayout(NamedTuple):
                 row.append(" " * (self.indent + self.side - row.cell_len + 1))
                 row.append(f"{BAR} ", theme.QUIET).append_text(texts[place])
             yield row
-        if not beside:
-            yield from self.below(code, notes)
-
-    def below(self, code: Text, notes: Sequence[Words]) -> Iterator[Text]:
-        """The notes under the code, or in their own column where other lines have theirs."""
         start = min(len(code.plain) - len(code.plain.lstrip()), self.width // 4)
-        margin = self.indent + (self.side + 1 if self.side else start)
-        for note in notes:
+        margin = self.indent + (self.side + 1 if self.side else start)  # in the column of other lines' notes
+        for note in () if beside else notes:
             for text in _note_lines(note, self.width - margin - 2):
                 yield Text(" " * margin).append(f"{BAR} ", theme.QUIET).append_text(text)
 

@@ -108,7 +108,7 @@ def _line_of(row: Row, before: TensorSpec | None, indent: int) -> _TableRow:
     if row.value:
         shapes, formulas = [Text(row.value)], [Text(on_screen(row.formula), theme.SAME)]
     elif not row.heading:
-        shapes, formulas = cells.shape_cells(row, before), cells.formula_cells(row, before)
+        shapes, formulas = cells.tensor_cells(row, before)
     renamed = before is None or any(spec.dims != before.dims for spec in row.shapes)
     label, hang = Text("  " * indent).append_text(cells.label_cell(row)), 2 * (indent + row.level) + 2
     numbers = Text(cells.per_block(row.parameters, row)), Text(cells.per_block(row.flops, row))

@@ -4,7 +4,6 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from vit_trace.base.trace import TensorSpec
 from vit_trace.dims.formula import on_screen
 from vit_trace.render import cells, theme
 from vit_trace.view.outline import Outline, Row, totals
@@ -16,18 +15,18 @@ def print_tree(outline: Outline, console: Console) -> None:
     if outline.construction:
         constructor = root.add(Text("constructor", theme.HEADING))
         for row in outline.construction:
-            constructor.add(line(row))
+            constructor.add(_line(row))
     branch = root.add(Text("forward", theme.HEADING)) if outline.construction else root
     path: list[Tree] = [branch]
     for row in outline.rows:
         del path[row.level + 1 :]
-        path.append(path[-1].add(line(row)))
+        path.append(path[-1].add(_line(row)))
     console.print(root)
     console.print()
     console.print(cells.joined_phrases(totals(outline), console.width))
 
 
-def line(row: Row) -> Text:
+def _line(row: Row) -> Text:
     """name  operation  5×65×1024 → 5×65×3072  b × n+1 × 3·heads·dim_head  3.15 M"""
     parts = [Text(cells.label_cell(row).plain.strip(), theme.HEADING if row.heading else "")]
     if row.operation and row.operation != row.label:
@@ -35,9 +34,12 @@ def line(row: Row) -> Text:
     if row.value:
         parts.append(Text(row.value))
     given = row.before[0] if row.before and not row.failed else None
+    shapes, formulas = cells.tensor_cells(row, given)
     if row.shapes:
-        parts.append(_arrow(row, given))
-    formulas = cells.formula_cells(row, given)
+        made = Text(", ").join(shapes)
+        if given is not None and cells.shape_cell(given, None).plain != made.plain:
+            made = cells.shape_cell(given, None).append(" → ").append_text(made)
+        parts.append(made)
     if len(formulas) == 1 and formulas[0].plain:
         parts += formulas
     if row.formula:
@@ -45,11 +47,3 @@ def line(row: Row) -> Text:
     if row.parameters:
         parts.append(Text(cells.per_block(row.parameters, row), "green"))
     return Text("  ").join(parts)
-
-
-def _arrow(row: Row, given: TensorSpec | None) -> Text:
-    """5×65×1024 → 5×65×3072; one shape where nothing changes."""
-    made = Text(", ").join(cells.shape_cells(row, given))
-    if given is None or cells.shape_cell(given, None).plain == made.plain:
-        return made
-    return cells.shape_cell(given, None).append(" → ").append_text(made)

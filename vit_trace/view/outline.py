@@ -68,8 +68,8 @@ def outline(trace: Trace, stage: str | None = None, levels: int | None = None, f
     inside = (node.children if node.stage.kind == "module" and not node.stage.module else [node] for node in nodes)
     nodes = list(chain.from_iterable(inside))
     if fold:
-        if stage is None and _count_idle(nodes) >= MANY_IDLE:
-            nodes = _without_idle(nodes)
+        if stage is None and len(idle := _idle_stages(trace)) >= MANY_IDLE:
+            nodes = _without(nodes, idle)
         nodes = Folder().fold(nodes)
         nodes = [_unwrapped(node) for node in nodes] if levels is None else nodes
     failed = trace.failure.stage if trace.failure else None
@@ -83,21 +83,17 @@ def outline(trace: Trace, stage: str | None = None, levels: int | None = None, f
     return Outline(construction, rows, collapsed, trace)
 
 
-def _without_idle(nodes: list[StageNode]) -> list[StageNode]:
-    """The nodes without nn.Identity, which many models keep in place of what their variants have."""
-    kept = [node for node in nodes if not _is_idle(node)]
+def _idle_stages(trace: Trace) -> set[int]:
+    """Indexes of nn.Identity modules, which many models keep in place of what their variants have."""
+    alone = {stage.index for stage in trace.stages if stage.outputs} - {stage.parent for stage in trace.stages}
+    return {i for i in alone if (trace.stages[i].kind, trace.stages[i].operation) == ("module", "Identity")}
+
+
+def _without(nodes: list[StageNode], idle: set[int]) -> list[StageNode]:
+    kept = [node for node in nodes if node.stage.index not in idle]
     for node in kept:
-        node.children = _without_idle(node.children)
+        node.children = _without(node.children, idle)
     return kept
-
-
-def _count_idle(nodes: list[StageNode]) -> int:
-    return sum(_is_idle(node) + _count_idle(node.children) for node in nodes)
-
-
-def _is_idle(node: StageNode) -> bool:
-    stage = node.stage
-    return stage.kind == "module" and stage.operation == "Identity" and not node.children and bool(stage.outputs)
 
 
 def _unwrapped(node: StageNode) -> StageNode:

@@ -71,6 +71,5 @@ def _exit_code(verdicts: Sequence[Verdict], strict: bool) -> int:
         return Exit.DEFECT
     if not all(verdict.started for verdict in verdicts):
         return Exit.CANNOT_START
-    grave = ("error", "warning") if strict else ("error",)
-    found = any(one.severity in grave for verdict in verdicts for one in verdict.diagnostics)
+    found = any(verdict.count("error") or (strict and verdict.count("warning")) for verdict in verdicts)
     return Exit.FOUND if found else Exit.WELL
