@@ -95,11 +95,12 @@ class Turn(IntEnum):
 
 
 class Registered(NamedTuple):
-    """A finder, when it is asked, and the edits of the failing line that go with what it finds."""
+    """A finder, when it is asked, the edits of the failing line that go with what it finds, tensors that it needs."""
 
     turn: Turn
     finder: Finder
-    edits: tuple[Changes, ...]
+    edits: tuple[Changes, ...] = ()
+    tensors: int = 0
 
 
 ANY_CALL = "*"
@@ -108,12 +109,14 @@ FINDERS: dict[str, list[Registered]] = {}
 """Failing call -> the finders that speak for it; ANY_CALL -> those that look at every failure."""
 
 
-def finds(*calls: str, turn: Turn = Turn.USUAL, edits: Sequence[Changes] = ()) -> Callable[[Finder], Finder]:
-    """Decorate a finder: register it for calls, by the function's name; for every call where none is named."""
+def finds(
+    *calls: str, tensors: int = 0, turn: Turn = Turn.USUAL, edits: Sequence[Changes] = ()
+) -> Callable[[Finder], Finder]:
+    """Decorate a finder of calls with at least so many tensors, by the function's name; of all where none is named."""
 
     def registered(finder: Finder) -> Finder:
         for call in calls or (ANY_CALL,):
-            FINDERS.setdefault(call, []).append(Registered(turn, finder, tuple(edits)))
+            FINDERS.setdefault(call, []).append(Registered(turn, finder, tuple(edits), tensors))
         return finder
 
     return registered
@@ -123,6 +126,6 @@ def found_causes(scene: Scene) -> Iterator[tuple[Turn, Cause]]:
     """Every cause that a finder sees in the failing call, by turn."""
     finders = [*FINDERS.get(scene.call, ()), *FINDERS.get(ANY_CALL, ())]
     for one in sorted(finders, key=lambda one: one.turn):
-        found = one.finder(scene)
+        found = one.finder(scene) if len(scene.operands) >= one.tensors else None
         if found is not None:
             yield one.turn, replace(found, edits=one.edits)

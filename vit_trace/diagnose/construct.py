@@ -94,23 +94,27 @@ class _BuildSearch:
             for name in _knobs(links, culprit):
                 if found := sorted(self.values(name, culprit, culprits)):
                     self.stopped = False
-                    yield f"--set {name}={_listed(found)} (tried: builds)"
+                    listed = f"{', '.join(map(str, found[:-1]))} or {found[-1]}".removeprefix(" or ")
+                    yield f"--set {name}={listed} (tried: builds)"
                     return
 
     def values(self, name: str, culprit: int, culprits: list[int]) -> list[int]:
-        """The first values of an argument that build."""
+        """The first values that build; those that divide the other culprit or are its multiples are tried first."""
+        others = [other for other in culprits if other not in (0, culprit)] if len(culprits) == 2 else []
+        near = sorted(nearest(culprit), key=lambda value: all(value % other and other % value for other in others))
         found: list[int] = []
         failures = 0
-        for value in sorted(nearest(culprit), key=lambda value: not _divided(value, culprit, culprits)):
+        for value in near:
             if len(found) == ENOUGH:
                 break
             if self.trials == TRIALS or (failures == FAILURES and not found):
                 self.stopped = True
                 break
             self.trials += 1
-            if _builds(self.build, {name: value}):
+            try:
+                self.build({name: value})
                 found.append(value)
-            else:
+            except Exception:  # whatever it raises: it does not build
                 failures += 1
         return found
 
@@ -120,35 +124,14 @@ class _BuildSearch:
             yield f"stopped after {self.trials} trials: other values may build"
 
 
-def _listed(values: list[int]) -> str:
-    """4, 6 or 8"""
-    *first, last = map(str, values)
-    return f"{', '.join(first)} or {last}" if first else last
-
-
-def _divided(value: int, culprit: int, culprits: list[int]) -> bool:
-    """Whether a value in the place of a culprit divides the other one, or is a multiple of it."""
-    others = [other for other in culprits if other != culprit]
-    return len(culprits) == 2 and bool(value) and any(other and 0 in (value % other, other % value) for other in others)
-
-
-def _knobs(links: list[Link], number: int) -> Iterator[str]:
+def _knobs(links: list[Link], number: int) -> list[str]:
     """Arguments of the constructors on the way that hold a number, those nearest to the user first."""
-    seen: set[str] = set()
+    found: dict[str, None] = {}
     for link in links:
-        code = link.frame.f_code
-        for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
-            if name not in seen and link.frame.f_locals.get(name) == number:
-                seen.add(name)
-                yield name
-
-
-def _builds(build: Callable[[Mapping[str, int]], object], values: Mapping[str, int]) -> bool:
-    try:
-        build(values)
-    except Exception:  # whatever it raises: it does not build
-        return False
-    return True
+        code, held = link.frame.f_code, link.frame.f_locals
+        names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        found |= dict.fromkeys(name for name in names if type(held.get(name)) is int and held[name] == number)
+    return list(found)
 
 
 def what_builds(refused: Refused, build: Callable[[Mapping[str, int]], object]) -> Refused:

@@ -4,8 +4,7 @@ Works on shapes, formulas and sources; what it tries, `trials` tries.
 """
 
 import dataclasses
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -26,7 +25,7 @@ def explained(trace: Trace, case: Case) -> Trace:
     """The trace with cause, producers and remedies of its failure; without a failure as it is."""
     if trace.failure is None or trace.failure.code == DEFECT:
         return trace
-    scene = Scene(trace, replace(trace.failure, operands=_named_operands(trace, trace.failure)))
+    scene = Scene(trace, replace(trace.failure, operands=tuple(_named_operands(Scene(trace, trace.failure)))))
     again = case.again(trace)
     cause = dataclasses.replace(cause_of(scene), by_value=not again.fails)
     producers = tuple(made for side in cause.sides if (made := producer(scene, side, again.sources)) is not None)
@@ -51,28 +50,17 @@ def explained(trace: Trace, case: Case) -> Trace:
     return replace(trace, failure=failure)
 
 
-def _named_operands(trace: Trace, failure: Failure) -> tuple[Operand, ...]:
+def _named_operands(scene: Scene) -> Iterator[Operand]:
     """The operands with the formulas that their stage and the parameters got."""
-    stage = trace.stages[failure.stage] if failure.stage is not None else None
-    specs = list(stage.inputs) if stage is not None else []
-    parameters = {parameter.name: parameter for parameter in trace.parameters}
-    found = []
-    for place, operand in enumerate(failure.operands):
-        held = parameters.get(operand.parameter)
-        spec = specs[place] if place < len(specs) and specs[place].shape == operand.shape else None
-        spec = spec or next((one for one in specs if one.shape == operand.shape), None)
-        dims = operand.dims
-        if held is not None and held.shape == operand.shape:
-            dims = held.dims
-        elif spec is not None:
-            dims = spec.dims
+    specs = scene.stage.inputs if scene.stage is not None else ()
+    for place, operand in enumerate(scene.operands):
+        held = scene.parameters.get(operand.parameter)
+        alike = (spec.dims for spec in (*specs[place : place + 1], *specs) if spec.shape == operand.shape)
+        dims = next(alike, operand.dims)
         if held is not None and len(held.shape) == len(operand.shape):  # a slice: axes that it takes whole
-            dims = tuple(
-                named if whole == size else dim
-                for named, whole, size, dim in zip(held.dims, held.shape, operand.shape, dims, strict=True)
-            )
-        found.append(replace(operand, dims=dims))
-    return tuple(found)
+            sizes = zip(held.dims, held.shape, operand.shape, dims, strict=True)
+            dims = tuple(named if whole == size else dim for named, whole, size, dim in sizes)
+        yield replace(operand, dims=dims)
 
 
 def _side_notes(scene: Scene, cause: Cause, producers: Sequence[Producer]) -> list[str]:
@@ -169,19 +157,14 @@ def _weight_of(scene: Scene, side: Side, producers: Sequence[Producer]) -> tuple
 
 
 def _stack_note(scene: Scene) -> list[str]:
-    """in transformer (Transformer) › layers.1.mlp (MLP): below the root."""
-    inner = [one for one in scene.failure.modules if not one.startswith("(root)")]
-    return [f"in {' › '.join(_short_stack(inner))}"] if inner else []
-
-
-def _short_stack(modules: Sequence[str]) -> list[str]:
-    """Each path relative to the one before."""
+    """in transformer (Transformer) › layers.1.mlp (MLP): below the root, each path relative to the one before."""
     found, before = [], ""
-    for entry in modules:
-        path, _, kind = entry.partition(" ")
-        found.append(f"{re.sub('^' + re.escape(before) + '[.]', '', path) if before else path} {kind}")
-        before = path
-    return found
+    for entry in scene.failure.modules:
+        if not entry.startswith("(root)"):
+            path, _, kind = entry.partition(" ")
+            found.append(f"{path.removeprefix(f'{before}.')} {kind}")
+            before = path
+    return [f"in {' › '.join(found)}"] if found else []
 
 
 def _labels(failure: Failure) -> tuple[Label, ...]:

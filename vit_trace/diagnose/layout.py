@@ -43,25 +43,20 @@ def layout_cause(scene: Scene, cause: Cause, tried: Sequence[Tried], case: Case)
     change = tried[0].change if tried else None
     if not isinstance(change, InputChange) or not change.steps or cause.kind is DTYPE:
         return cause
-    steps = [step.name for step in change.steps]
-    shape = first_input(scene)
+    shape, expected = first_input(scene), case.expected
     name, count = f"{scene.inputs[0].name} {shape_text(shape)}", axes_text(len(shape))
-    if steps == ["unsqueeze"]:
-        longer = case.expected is not None and len(case.expected) > len(shape)
-        if not longer and not (len(shape) == 3 and unbatched(shape)):
+    match [step for step, *_ in change.steps]:
+        case ["unsqueeze"]:
+            longer = expected is not None and len(expected) > len(shape)
+            if not longer and not (len(shape) == 3 and unbatched(shape)):
+                return cause
+            kind, text = MISSING_BATCH_AXIS, f"{name} has {count}, the model takes {len(shape) + 1}: no batch axis"
+        case ["squeeze" | "flatten", *_]:
+            kind, text = EXTRA_BATCH_AXIS, f"{name} has {count}, the model takes {len(shape) - 1}"
+        case ["permute", *_]:
+            kind, text = CHANNELS_LAST, f"{name} has its channels last, the model takes them first"
+        case ["transpose", *_] if not any(side.operand and side.operand.parameter for side in cause.sides):
             return cause
-        text = f"{name} has {count}, the model takes {len(shape) + 1}: no batch axis"
-        return _as_consequence(cause, MISSING_BATCH_AXIS, text)
-    if steps[0] in ("squeeze", "flatten"):
-        return _as_consequence(cause, EXTRA_BATCH_AXIS, f"{name} has {count}, the model takes {len(shape) - 1}")
-    if steps[0] == "transpose" and not any(side.operand and side.operand.parameter for side in cause.sides):
-        return cause
-    if steps[0] == "permute":
-        return _as_consequence(cause, CHANNELS_LAST, f"{name} has its channels last, the model takes them first")
-    return _as_consequence(cause, MIXED_AXES, f"{name} has its axes in another order than the model takes them")
-
-
-def _as_consequence(cause: Cause, kind: CauseKind, message: str) -> Cause:
-    """Another cause, with the one that was found as a note."""
-    notes = (f"so {cause.message}", *cause.notes)
-    return dataclasses.replace(cause, kind=kind, message=message, notes=notes, sides=())
+        case _:
+            kind, text = MIXED_AXES, f"{name} has its axes in another order than the model takes them"
+    return dataclasses.replace(cause, kind=kind, message=text, notes=(f"so {cause.message}", *cause.notes), sides=())

@@ -46,9 +46,10 @@ class _Follower:
             if maker is None or isinstance(maker, str):
                 return maker
             stage = self.trace.stages[maker]
-            spec = next((spec for spec in stage.outputs if axis < len(spec.shape) and spec.shape[axis] == size), None)
+            spec = next((spec for spec in stage.outputs if spec.shape[axis : axis + 1] == (size,)), None)
             if spec is None:  # x.mT is no stage: the axis stands elsewhere
-                spec, axis = _elsewhere(stage, size)
+                found = [(spec, at) for spec in stage.outputs for at, length in enumerate(spec.shape) if length == size]
+                spec, axis = found[0] if len(found) == 1 else (None, 0)
             if spec is None or stage.kind == "input":
                 return stage if stage.kind == "input" else None
             step = self.back(stage, spec, axis, size)
@@ -61,7 +62,8 @@ class _Follower:
     def back(self, stage: Stage, spec: TensorSpec, axis: int, size: int) -> tuple[int, int] | None:
         """(input, axis) that a size was handed on from; None where this stage made it."""
         ndim = len(spec.shape)
-        if WEIGHTED.match(stage.operation) and axis == _channel_axis(stage, ndim):
+        digit = re.search(r"(\d)d$", stage.operation)  # a convolution's channels are in front of its image
+        if WEIGHTED.match(stage.operation) and axis == (ndim - int(digit[1]) - 1 if digit else ndim - 1):
             return None
         if stage.operation in PRODUCTS and axis == ndim - 1 and len(stage.inputs) > 1:
             other = stage.inputs[1].shape
@@ -74,28 +76,14 @@ class _Follower:
         for place, given in enumerate(stage.inputs):
             behind = axis - ndim + len(given.shape)  # broadcasting counts from the end
             candidates = [at for at, length in enumerate(given.shape) if length == size]
-            if len(candidates) == 1:
-                return place, candidates[0]
-            if behind in candidates:
-                return place, behind
+            if len(candidates) == 1 or behind in candidates:
+                return place, candidates[0] if len(candidates) == 1 else behind
         return None
 
     def order(self, stage: Stage, place: int) -> tuple[int, int]:
         """How near the maker of an input is: in `x + self.attn(x)` that is the layer, not the shortcut."""
         maker = self.maker(stage, place)
         return (maker if isinstance(maker, int) else -1, -place)
-
-
-def _elsewhere(stage: Stage, size: int) -> tuple[TensorSpec | None, int]:
-    """The only axis of a stage's outputs that has a size."""
-    found = [(spec, axis) for spec in stage.outputs for axis, length in enumerate(spec.shape) if length == size]
-    return found[0] if len(found) == 1 else (None, 0)
-
-
-def _channel_axis(stage: Stage, ndim: int) -> int:
-    """The axis that a weighted layer decides the size of."""
-    digit = re.search(r"(\d)d$", stage.operation)
-    return ndim - int(digit[1]) - 1 if digit else ndim - 1
 
 
 def producer(scene: Scene, side: Side, sources: Sources | None) -> Producer | None:
@@ -137,9 +125,8 @@ class _Siblings:
     def blocks(self) -> str:
         """blocks 0 and 2…11"""
         numbers = sorted(int(number) for number in self.sizes)
-        texts = ranges_text(numbers).split(",")
-        words = " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
-        return f"block{'s' if len(numbers) > 1 else ''} {words}"
+        first, _, last = ranges_text(numbers, ", ").rpartition(", ")
+        return f"block{'s' if len(numbers) > 1 else ''} {first}{' and ' if first else ''}{last}"
 
 
 def siblings(parameters: Mapping[str, Parameter], name: str, axis: int) -> _Siblings | None:

@@ -95,15 +95,9 @@ class Scene:
     def sizes(self, *names: str) -> tuple[int, ...]:
         """Sizes given as one list or one by one from position 1 on."""
         value = self.argument(*names, "[1]")
-        if isinstance(value, list):
-            return tuple(item for item in value if type(item) is int)
-        found = []
-        for place in range(1, 32):
-            size = self.failure.arguments.get(f"[{place}]")
-            if type(size) is not int:
-                break
-            found.append(size)
-        return tuple(found)
+        if not isinstance(value, list):
+            value = [self.failure.arguments.get(f"[{place}]") for place in range(1, 32)]
+        return tuple(item for item in value if type(item) is int)
 
 
 def called(operand: Operand) -> str:

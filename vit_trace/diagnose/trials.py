@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from vit_trace.base.trace import TensorSpec, Trace, Value
+from vit_trace.base.trace import Trace, Value
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.changes.records import Fix, Inputs, SettingChange, Tried
 from vit_trace.diagnose.pixels import dropping_embeddings
@@ -52,10 +52,6 @@ class Case:
     stopped: bool = False
     cache: dict[str, Trace | None] = field(default_factory=dict)
 
-    @property
-    def spent(self) -> bool:
-        return self.trials >= TRIALS or self.work >= WORK
-
     def shortfall(self) -> Iterator[str]:
         """A note where the budget ended the search."""
         if self.stopped:
@@ -68,7 +64,7 @@ class Case:
     def attempt(self, change: Fix) -> Tried | None:
         """The change with the output it gave; None where it does not run, or the budget is spent."""
         if change.key not in self.cache:
-            if self.spent:
+            if self.trials >= TRIALS or self.work >= WORK:
                 self.stopped = True
                 return None
             self.cache[change.key] = self.trial(change)
@@ -77,7 +73,8 @@ class Case:
             return None
         if any(dropping_embeddings(trace)):  # it runs, but leaves out the edge of the image
             return None
-        return Tried(change, _output_text(trace.outputs))
+        more = f" and {len(trace.outputs) - 1} more" if len(trace.outputs) > 1 else ""
+        return Tried(change, shape_text(trace.outputs[0].shape) + more)
 
     def outcome(self, change: Fix) -> Trace | None:
         """The trace that a change led to, once it was tried."""
@@ -89,7 +86,8 @@ class Case:
             return None
         self.trials += 1
         try:
-            self.work += self.modules * (BUILT if change.settings else COPIED if change.alters else 0)
+            modules = sum(1 for _ in self.pristine.modules())
+            self.work += modules * (BUILT if change.settings else COPIED if change.alters else 0)
             case = self.variant(change.settings) if change.settings and self.variant is not None else self
             trace = case.run(change)
         except Exception:  # a change that cannot be made is none to offer
@@ -122,11 +120,6 @@ class Case:
         """A model that no trial alters."""
         return _copy_on_meta(self.pristine)
 
-    @cached_property
-    def modules(self) -> int:
-        """How many modules the model has."""
-        return sum(1 for _ in self.pristine.modules())
-
     def again(self, failed: Trace) -> _Repeat:
         """The failing forward once more without memory: whether it fails there too, and what made each tensor."""
         from vit_trace.record.source.makers import Makers
@@ -153,20 +146,10 @@ class _Repeat:
     sources: Mapping[int, tuple[Maker | None, ...]] | None = None
 
 
-def _output_text(outputs: tuple[TensorSpec, ...]) -> str:
-    """2×20; the first of several with how many there are."""
-    first = shape_text(outputs[0].shape)
-    return first if len(outputs) == 1 else f"{first} and {len(outputs) - 1} more"
-
-
 def case_of_target(target: Target, rules: bool = True) -> Case:
     """The case of something that can be built by its hyperparameters."""
     variant = target.variant
-    again = None
-    if variant is not None:
-
-        def again(values: Mapping[str, Value]) -> Case:
-            return case_of_target(variant(values), rules)
+    again = (lambda values: case_of_target(variant(values), rules)) if variant is not None else None
 
     def build() -> nn.Module:
         from vit_trace.record.build.anyhow import build_anyhow

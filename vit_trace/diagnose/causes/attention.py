@@ -13,7 +13,6 @@ from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
 from vit_trace.diagnose.changes.calls import features_moved, turned
 from vit_trace.diagnose.changes.inputs import input_width, swapped_axes
 from vit_trace.diagnose.changes.records import Fix
-from vit_trace.diagnose.changes.steps import method
 from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene, Side, called, difference, name_in_layer, side
 
@@ -33,12 +32,12 @@ ATTENTION_MASK = CauseKind(
 )
 
 
-@finds("multi_head_attention_forward", edits=[features_moved])
+@finds("multi_head_attention_forward", tensors=3, edits=[features_moved])
 def width_or_mask(scene: Scene) -> Cause | None:
     """The width that it was built for, then its masks."""
     width = scene.integer("[3]", "embed_dim_to_check", default=0)
-    x = _as_handed_in(scene) if len(scene.operands) > 2 else None
-    if x is None or not x.shape or not width:
+    x = _as_handed_in(scene)
+    if not x.shape or not width:
         return None
     layer, name = scene.layer, name_in_layer(x)
     if len(x.shape) not in (2, 3):
@@ -103,12 +102,10 @@ def batches_differ(scene: Scene) -> Cause | None:
     return Cause(ATTENTION_MASK, f"{text}their batches differ", (note,))
 
 
-@finds("nested_tensor_from_mask", "nested_tensor_from_mask_left_aligned")
+@finds("nested_tensor_from_mask", "nested_tensor_from_mask_left_aligned", tensors=2)
 def padding_mask(scene: Scene) -> Cause | None:
     """nn.TransformerEncoder, which packs its tokens by src_key_padding_mask."""
-    if len(scene.operands) < 2:
-        return None
-    x, mask = scene.operands[0].shape, scene.operands[1].shape
+    x, mask = (operand.shape for operand in scene.operands[:2])
     if mask == x[:2]:
         return None
     text = f"src_key_padding_mask is {shape_text(mask)}, the tokens are {shape_text(x)}: it has to be "
@@ -121,14 +118,12 @@ def _heads_and_tokens_exchanged(question: Question) -> Iterator[Fix]:
     for place, shape in enumerate(shapes if all(len(one) == 4 for one in shapes) else ()):
         others = {one[:2] for at, one in enumerate(shapes) if at != place}
         if others == {(shape[0], shape[2])}:
-            yield from turned(question.scene, place, [method("transpose", 1, 2)])
+            yield from turned(question.scene, place, ("transpose", 1, 2))
 
 
-@finds("scaled_dot_product_attention", edits=[_heads_and_tokens_exchanged])
+@finds("scaled_dot_product_attention", tensors=3, edits=[_heads_and_tokens_exchanged])
 def attention_sizes_differ(scene: Scene) -> Cause | None:
     """q and k share a width, k and v a length, all three their leading axes; the mask fits queries × keys."""
-    if len(scene.operands) < 3:
-        return None
     q, k, v = scene.operands[:3]
     if min(len(q.shape), len(k.shape), len(v.shape)) < 2:
         return Cause(WRONG_RANK, f"attention needs 2 axes or more; q is {shape_text(q.shape)}")

@@ -12,10 +12,9 @@ from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, Question, finds
 from vit_trace.diagnose.changes.calls import turned
 from vit_trace.diagnose.changes.inputs import position_grid_sizes
-from vit_trace.diagnose.changes.records import Fix
-from vit_trace.diagnose.changes.steps import Method, method
+from vit_trace.diagnose.changes.records import Fix, Method
 from vit_trace.diagnose.changes.usual import usual
-from vit_trace.diagnose.scene import Scene, Shape, Side, called, clash, difference, side
+from vit_trace.diagnose.scene import Scene, Shape, Side, called, clash, difference, side, with_shape
 
 BROADCAST = CauseKind("broadcast", __doc__, usual(sizes=(position_grid_sizes,)), edits_suffice=True)
 
@@ -33,17 +32,17 @@ def _made_broadcastable(question: Question) -> Iterator[Fix]:
     """Transposes one of two tensors or gives it an axis, so that it broadcasts to the other."""
     scene = question.scene
     for place, other in ((1, 0), (0, 1)) if len(scene.operands) > 1 else ():
-        for steps in _ways_to_broadcast(scene.operands[place].shape, scene.operands[other].shape):
-            yield from turned(scene, place, [steps])
+        for change in _ways_to_broadcast(scene.operands[place].shape, scene.operands[other].shape):
+            yield from turned(scene, place, change)
 
 
 def _ways_to_broadcast(shape: Shape, whole: Shape) -> Iterator[Method]:
     """Methods after which a shape broadcasts to another."""
     if len(shape) >= 2 and _broadcasts_to((*shape[:-2], shape[-1], shape[-2]), whole):
-        yield method("transpose", -2, -1)
+        yield ("transpose", -2, -1)
     for axis in range(len(shape), 0, -1) if len(shape) == len(whole) - 1 else ():
         if _broadcasts_to((*shape[:axis], 1, *shape[axis:]), whole):
-            yield method("unsqueeze", axis if axis < len(shape) else -1)
+            yield ("unsqueeze", axis if axis < len(shape) else -1)
 
 
 def _broadcasts_to(shape: Shape, whole: Shape) -> bool:
@@ -85,7 +84,7 @@ def _cannot_grow_in_place(scene: Scene) -> Cause | None:
     wider = [axis for axis, size in enumerate(first.shape) if size == 1 and second.shape[axis + max(extra, 0)] != 1]
     if extra <= 0 and not wider:
         return None
-    text = f"{called(first)} {shape_text(first.shape)} cannot grow in place to take {called(second)} "
+    text = f"{with_shape(first)} cannot grow in place to take {called(second)} "
     sides: tuple[Side, ...] = ()
     if wider:
         sides = (side(first, wider[0]), side(second, wider[0] + max(extra, 0)))

@@ -3,14 +3,12 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, Question, finds
 from vit_trace.diagnose.changes.calls import call_changed, turned
 from vit_trace.diagnose.changes.inputs import grid_sizes, multiples_of_divisor
 from vit_trace.diagnose.changes.records import Fix
-from vit_trace.diagnose.changes.steps import method
 from vit_trace.diagnose.changes.usual import usual
-from vit_trace.diagnose.scene import Scene, axes_text, called, difference, side
+from vit_trace.diagnose.scene import Scene, axes_text, difference, side, with_shape
 
 CAT = CauseKind(
     "cat",
@@ -45,34 +43,34 @@ def _made_to_fit(question: Question) -> Iterator[Fix]:
     for place, shape in enumerate(shapes if ndim == 3 else ()):
         exchanged = [*shapes[:place], (shape[0], shape[2], shape[1]), *shapes[place + 1 :]]
         if len({(*one[:joined], *one[joined + 1 :]) for one in exchanged}) == 1:
-            yield from turned(scene, place, [method("transpose", 1, 2)])
+            yield from turned(scene, place, ("transpose", 1, 2))
     for axis in odd:
         full = max(shape[axis] for shape in shapes)
         ones = [place for place, shape in enumerate(shapes) if shape[axis] == 1]
         if axis != joined and len(ones) == 1 and full > 1:
-            yield from turned(scene, ones[0], [method("expand", *(full if at == axis else -1 for at in range(ndim)))])
+            yield from turned(scene, ones[0], ("expand", *(full if at == axis else -1 for at in range(ndim))))
 
 
 def _missing_axis_added(scene: Scene, ndim: int) -> Iterator[Fix]:
     """Adds an axis of size 1 to the only tensor with one axis less."""
     short = [place for place, operand in enumerate(scene.operands) if len(operand.shape) == ndim - 1]
     if len(short) == 1 and scene.call in CATS:
-        yield from turned(scene, short[0], [method("unsqueeze", scene.integer("[1]", "dim", default=0) % ndim)])
+        yield from turned(scene, short[0], ("unsqueeze", scene.integer("[1]", "dim", default=0) % ndim))
 
 
-@finds(*JOINS, edits=[_made_to_fit])
+@finds(*JOINS, tensors=2, edits=[_made_to_fit])
 def cannot_be_joined(scene: Scene) -> Cause | None:
     """`torch.cat([cls_token, x], dim=1)`."""
     shapes = [operand.shape for operand in scene.operands if operand.shape != (0,)]  # cat takes an empty one anywhere
-    if len(scene.operands) < 2 or not shapes:
+    if not shapes:
         return None
     kind = STACK if scene.call == "stack" else CAT
     common = Counter(map(len, shapes)).most_common(1)[0][0]
     odd = next((operand for operand in scene.operands if len(operand.shape) != common), None)
     if odd is not None:
         other = next(operand for operand in scene.operands if len(operand.shape) == common)
-        text = f"{scene.call}: {called(odd)} {shape_text(odd.shape)} has {axes_text(len(odd.shape))}, "
-        return Cause(kind, f"{text}{called(other)} {shape_text(other.shape)} has {common}", rank=common)
+        text = f"{scene.call}: {with_shape(odd)} has {axes_text(len(odd.shape))}, "
+        return Cause(kind, f"{text}{with_shape(other)} has {common}", rank=common)
     joined = _joined_axis(scene, common)
     first = scene.operands[0]
     for second in scene.operands[1:]:

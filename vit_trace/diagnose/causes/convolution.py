@@ -9,7 +9,6 @@ from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
 from vit_trace.diagnose.changes.calls import layer_sizes, turned
 from vit_trace.diagnose.changes.inputs import first_input, grid_sizes, image_of, multiples_of_divisor, usual_channels
 from vit_trace.diagnose.changes.records import Fix
-from vit_trace.diagnose.changes.steps import method
 from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.dtypes import CONVOLUTIONS
 from vit_trace.diagnose.scene import Scene, Side, axes_text, called, layer_of, name_in_layer, side
@@ -45,14 +44,12 @@ def _channels_moved(question: Question) -> Iterator[Fix]:
     """Moves the channels of a feature map to the front."""
     sizes = layer_sizes(question) if question.cause.kind is CONV_CHANNELS else None
     if sizes is not None and len(sizes.shape) == 4 and sizes.shape[-1] == sizes.wanted:
-        yield from turned(question.scene, 0, [method("permute", 0, 3, 1, 2)])
+        yield from turned(question.scene, 0, ("permute", 0, 3, 1, 2))
 
 
-@finds(*CONVOLUTIONS, edits=[_channels_moved])
+@finds(*CONVOLUTIONS, tensors=2, edits=[_channels_moved])
 def channels_or_kernel(scene: Scene) -> Cause | None:
     """`self.proj(x)`: number of axes, channels, then the size of the kernel."""
-    if len(scene.operands) < 2:
-        return None
     x, weight = scene.operands[:2]
     return _wrong_axes(scene, x, weight) or _other_channels_in(scene, x, weight) or _kernel_too_large(scene, x, weight)
 

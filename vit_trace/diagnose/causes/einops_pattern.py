@@ -12,7 +12,7 @@ from vit_trace.diagnose.cause import Cause, CauseKind, Turn, finds
 from vit_trace.diagnose.causes.reshape import WINDOW
 from vit_trace.diagnose.changes.inputs import grid_sizes, multiples_of_divisor, usual_channels
 from vit_trace.diagnose.changes.usual import usual
-from vit_trace.diagnose.scene import Scene, Side, axes_text, called, side
+from vit_trace.diagnose.scene import Scene, Side, axes_text, called, side, with_shape
 
 EINOPS_RANK = CauseKind(
     "einops-rank",
@@ -36,11 +36,11 @@ EINOPS_LENGTH = CauseKind(
 )
 
 
-@finds(turn=Turn.FIRST)
+@finds(tensors=1, turn=Turn.FIRST)
 def pattern_does_not_match(scene: Scene) -> Cause | None:
     """rearrange, reduce, repeat, einsum and their layers, under whatever name they fail: they have a pattern."""
     pattern = scene.argument("pattern") or (scene.stage.pattern if scene.stage else None)
-    if not isinstance(pattern, str) or not pattern or not scene.operands:
+    if not isinstance(pattern, str) or not pattern:
         return None
     if scene.call == "einsum":
         return _name_with_two_lengths(scene, pattern)
@@ -118,7 +118,7 @@ class _PatternAxis:
 
 def _group_against(group: _PatternAxis, pattern: str) -> Cause | None:
     """One axis: the lengths known of its names must divide its size, or be it."""
-    tensor = f"{called(group.tensor)} {shape_text(group.tensor.shape)}"
+    tensor = with_shape(group.tensor)
     if not group.free and group.total != group.size:
         total = group.total
         wanted = f"{product_text(group.fixed)} = {total}" if len(group.fixed) > 1 else str(total)

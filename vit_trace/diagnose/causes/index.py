@@ -86,21 +86,20 @@ def _parts_of(parts: Sequence[Value], tensors: Sequence[Operand], ndim: int) -> 
     return found
 
 
-@finds("getitem", "setitem")
+@finds("getitem", "setitem", tensors=1)
 def subscript_of_tensor(scene: Scene) -> Cause | None:
     """`x[:, 0, 0]`: more axes than there are, an index out of range, a mask of another size."""
-    tensor, written = scene.tensor(0), scene.argument("[1]")
-    if tensor is None or not isinstance(written, list):
+    tensor, written = scene.operands[0], scene.argument("[1]")
+    if not isinstance(written, list):
         return None
     count = sum(part == "tensor" for part in written)
     parts = _parts_of(written, scene.operands[1 : 1 + count], len(tensor.shape))
     asked = sum(part.takes for part in parts)
     if asked > len(tensor.shape):
-        has = (
-            f"{with_shape(tensor)} has {len(tensor.shape)}" if tensor.shape else f"{called(tensor)} is a single number"
-        )
-        text = f"{axes_text(asked)} are indexed, but {has}"
-        return Cause(WRONG_RANK, text.replace("1 axis are", "1 axis is"), rank=asked)
+        number = f"{called(tensor)} is a single number"
+        has = f"{with_shape(tensor)} has {len(tensor.shape)}" if tensor.shape else number
+        are = "is" if asked == 1 else "are"
+        return Cause(WRONG_RANK, f"{axes_text(asked)} {are} indexed, but {has}", rank=asked)
     wrong = (*filter(None, (_part_out_of_range(tensor, part) for part in parts)), *_indices_differ(parts))
     if wrong:
         return wrong[0]

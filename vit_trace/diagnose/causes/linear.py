@@ -20,11 +20,9 @@ from vit_trace.diagnose.scene import Scene, axis_note, layer_of, name_in_layer, 
 LINEAR = CauseKind("linear", __doc__, usual(sizes=(grid_sizes, usual_channels), last=(swapped_axes, input_width)))
 
 
-@finds("linear", edits=[features_moved])
+@finds("linear", tensors=2, edits=[features_moved])
 def other_features(scene: Scene) -> Cause | None:
     """x @ weight.T: x's last size is in_features."""
-    if len(scene.operands) < 2:
-        return None
     x, weight = scene.operands[:2]
     if not x.shape or len(weight.shape) != 2 or x.shape[-1] == weight.shape[1]:
         return None

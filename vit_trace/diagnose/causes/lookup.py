@@ -9,7 +9,6 @@ from vit_trace.diagnose.causes.index import INDEX, extent_note, out_of_range, va
 from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
 from vit_trace.diagnose.changes.calls import turned
 from vit_trace.diagnose.changes.records import Fix
-from vit_trace.diagnose.changes.steps import method
 from vit_trace.diagnose.scene import Scene, Side, axes_text, called, name_in_layer, side, with_shape
 
 GATHER = CauseKind(
@@ -29,15 +28,13 @@ def _index_expanded(question: Question) -> Iterator[Fix]:
     """Expands an index with one axis less over the last axis of the tensor that it indexes."""
     tensor, index = (operand.shape for operand in question.scene.operands[:2])
     if len(index) == len(tensor) - 1:
-        steps = [method("unsqueeze", -1), method("expand", *(-1 for _ in index), tensor[-1])]
-        yield from turned(question.scene, 1, steps)
+        sizes = (*(-1 for _ in index), tensor[-1])
+        yield from turned(question.scene, 1, ("unsqueeze", -1), ("expand", *sizes))
 
 
-@finds(*GATHERS, *SCATTERS, edits=[_index_expanded])
+@finds(*GATHERS, *SCATTERS, tensors=2, edits=[_index_expanded])
 def index_of_gather(scene: Scene) -> Cause | None:
     """`x.gather(1, index)`: an index with as many axes, no longer than the tensor except on the axis it runs along."""
-    if len(scene.operands) < 2:
-        return None
     tensor, index = scene.operands[:2]
     if index.dtype != "int64":
         return Cause(DTYPE, f"{scene.call} takes an index of int64, {with_shape(index)} is {index.dtype}")
@@ -63,11 +60,9 @@ def _index_too_long(scene: Scene, tensor: Operand, index: Operand, along: int) -
                 yield Cause(GATHER, text, sides=(side(other, axis), side(index, axis)))
 
 
-@finds(*SELECTS)
+@finds(*SELECTS, tensors=2)
 def index_of_select(scene: Scene) -> Cause | None:
     """`x.index_select(1, index)`: one axis of whole numbers in range."""
-    if len(scene.operands) < 2:
-        return None
     tensor, index = scene.operands[:2]
     axis = scene.integer("[1]", "dim", default=0)
     if index.dtype not in ("int64", "int32"):
@@ -79,11 +74,9 @@ def index_of_select(scene: Scene) -> Cause | None:
     return out_of_range(tensor, axis % len(tensor.shape), index, negative=False)
 
 
-@finds("one_hot")
+@finds("one_hot", tensors=1)
 def class_out_of_range(scene: Scene) -> Cause | None:
     """`F.one_hot(labels, 4)`: classes from 0 to num_classes - 1."""
-    if not scene.operands:
-        return None
     index, count = scene.operands[0], scene.integer("[1]", "num_classes", default=-1)
     if index.dtype != "int64":
         return Cause(DTYPE, f"one_hot takes int64, {called(index)} is {index.dtype}")
@@ -94,11 +87,9 @@ def class_out_of_range(scene: Scene) -> Cause | None:
     return Cause(INDEX, f"{with_shape(index)} holds the class {value}{valid}")
 
 
-@finds("embedding")
+@finds("embedding", tensors=2)
 def missing_row(scene: Scene) -> Cause | None:
     """`self.pos(ids)`: ids are whole numbers, and rows of the table."""
-    if len(scene.operands) < 2:
-        return None
     weight = next((operand for operand in scene.operands if len(operand.shape) == 2 and operand.parameter), None)
     index = next((operand for operand in scene.operands if operand is not weight), scene.operands[0])
     name, layer = name_in_layer(index), scene.layer
@@ -116,31 +107,28 @@ def missing_row(scene: Scene) -> Cause | None:
     return Cause(INDEX, text, (extent_note(index, name),), sides)
 
 
-@finds("select", "narrow")
+@finds("select", "narrow", tensors=1)
 def taken_out_of_range(scene: Scene) -> Cause | None:
     """`x.narrow(1, 3, 11)` of an axis of 9."""
-    tensor = scene.tensor(0)
-    axis = scene.integer("[1]", "dim", default=0)
+    tensor, axis = scene.operands[0], scene.integer("[1]", "dim", default=0)
     first = scene.integer("[2]", "index" if scene.call == "select" else "start", default=0)
     length = scene.integer("[3]", "length", default=1) if scene.call == "narrow" else 1
-    if tensor is None or not -len(tensor.shape) <= axis < len(tensor.shape):
+    if not -len(tensor.shape) <= axis < len(tensor.shape):
         return None
-    there = side(tensor, axis)
-    last = first + length - 1
+    there, last = side(tensor, axis), first + length - 1
     if -there.size <= first and last < there.size:
         return None
     what = f"index {first} is" if length == 1 else f"indices {first} to {last} are"
-    return Cause(
-        INDEX, f"{what} out of range on axis {there.axis} of {with_shape(tensor)}, {valid_indices(there.size)}"
-    )
+    text = f"{what} out of range on axis {there.axis} of {with_shape(tensor)}, "
+    return Cause(INDEX, text + valid_indices(there.size))
 
 
-@finds("topk")
+@finds("topk", tensors=1)
 def more_than_there_are(scene: Scene) -> Cause | None:
     """`scores.topk(12)` of 9."""
-    tensor = scene.tensor(0)
+    tensor = scene.operands[0]
     count, axis = scene.integer("[1]", "k", default=0), scene.integer("[2]", "dim", default=-1)
-    if tensor is None or not -len(tensor.shape) <= axis < len(tensor.shape) or count <= tensor.shape[axis]:
+    if not -len(tensor.shape) <= axis < len(tensor.shape) or count <= tensor.shape[axis]:
         return None
     there = side(tensor, axis)
     text = f"topk asks for {count} of the {there.size} that {with_shape(tensor)} has on axis {there.axis}"

@@ -11,7 +11,6 @@ from vit_trace.diagnose.cause import Cause, CauseKind, Question, finds
 from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
 from vit_trace.diagnose.changes.calls import turned
 from vit_trace.diagnose.changes.records import Fix
-from vit_trace.diagnose.changes.steps import method
 from vit_trace.diagnose.scene import Scene, axes_text, called, side
 
 MATMUL = CauseKind("matmul", __doc__)
@@ -32,17 +31,17 @@ def _last_axes_exchanged(question: Question) -> Iterator[Fix]:
     if min(len(first), len(second)) < 2 or first[-1] == second[-2]:
         return
     if first[-1] == second[-1]:
-        yield from turned(scene, start + 1, [method("transpose", -2, -1)])
+        yield from turned(scene, start + 1, ("transpose", -2, -1))
     if first[-2] == second[-2]:
-        yield from turned(scene, start, [method("transpose", -2, -1)])
+        yield from turned(scene, start, ("transpose", -2, -1))
 
 
-@finds(*PRODUCTS, edits=[_last_axes_exchanged])
+@finds(*PRODUCTS, tensors=2, edits=[_last_axes_exchanged])
 def inner_sizes_differ(scene: Scene) -> Cause | None:
     """`a @ b`: a's last size against b's last but one, then the axes in front."""
     start = 1 if scene.call in BIASED else 0
-    first, second = scene.tensor(start), scene.tensor(start + 1)
-    if first is None or second is None:
+    first, second = scene.operands[start], scene.tensor(start + 1)
+    if second is None:
         return None
     rank = RANKS.get(scene.call)
     wrong = next((one for one in (first, second) if rank is not None and len(one.shape) != rank), None)

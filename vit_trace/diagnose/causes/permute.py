@@ -24,13 +24,10 @@ def _missing_axis_named(question: Question) -> Iterator[Fix]:
             yield from call_changed(question.scene, text, {"dims": [*after]})
 
 
-@finds("permute", edits=[_missing_axis_named])
+@finds("permute", tensors=1, edits=[_missing_axis_named])
 def repeated_axis(scene: Scene) -> Cause | None:
     """`x.permute(0, 3, 3, 1)`."""
-    tensor, dims = scene.tensor(0), scene.sizes("dims")
-    if tensor is None:
-        return None
-    ndim = len(tensor.shape)
+    ndim, dims = len(scene.operands[0].shape), scene.sizes("dims")
     places = [axis % ndim for axis in dims if -ndim <= axis < ndim]
     twice = next((axis for axis in places if places.count(axis) > 1), None)
     if twice is None or len(dims) != ndim or len(places) != ndim:

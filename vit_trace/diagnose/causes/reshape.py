@@ -11,9 +11,19 @@ from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
 from vit_trace.diagnose.changes.calls import call_changed
 from vit_trace.diagnose.changes.inputs import MOST_TOKENS, grid_sizes, multiples_of_divisor, multiples_of_frame
 from vit_trace.diagnose.changes.records import Fix
-from vit_trace.diagnose.changes.steps import method
 from vit_trace.diagnose.changes.usual import usual
-from vit_trace.diagnose.scene import Scene, Shape, Side, axes_text, called, mentions, side, sizes_text, spoken_lines
+from vit_trace.diagnose.scene import (
+    Scene,
+    Shape,
+    Side,
+    axes_text,
+    called,
+    mentions,
+    side,
+    sizes_text,
+    spoken_lines,
+    with_shape,
+)
 
 RESHAPE = CauseKind(
     "reshape",
@@ -49,13 +59,11 @@ class _Rearranged(NamedTuple):
     want: Shape
 
 
-@finds("view", "reshape", "unflatten", "reshape_as", "view_as", "unsafe_view")
+@finds("view", "reshape", "unflatten", "reshape_as", "view_as", "unsafe_view", tensors=1)
 def sizes_do_not_multiply(scene: Scene) -> Cause | None:
     """`x.view(b, n, heads, 12)` of another number of values."""
-    tensor = scene.tensor(0)
-    if tensor is None:
-        return None
-    wanted, given = _wanted_sizes(scene), tensor.shape
+    tensor, wanted = scene.operands[0], _wanted_sizes(scene)
+    given = tensor.shape
     if scene.call == "unflatten":
         axis = scene.integer("[1]", "dim", default=0)
         sizes = scene.argument("[2]", "sizes")
@@ -88,7 +96,7 @@ def _undivided(scene: Scene, tensor: Operand, given: Shape, wanted: Shape) -> Ca
     start, have, want = _rearranged(given, wanted)
     fixed = [size for size in want if size != -1]
     relation = "is not a multiple of" if -1 in want else "is not"
-    text = f"{scene.call} of {called(tensor)} {shape_text(tensor.shape)} to {sizes_text(wanted)}: "
+    text = f"{scene.call} of {with_shape(tensor)} to {sizes_text(wanted)}: "
     text += f"{_product_with_total(have)} {relation} {_product_with_total(fixed)}"
     culprit = _divided_with_rest(scene, wanted, prod(have)) or _misfit(scene, want, prod(have))
     notes = (culprit.note,) if culprit else (*_named_sizes(scene, want), *_tokens_over(have, fixed))
@@ -176,16 +184,16 @@ VIEW = CauseKind(
 
 def _reshaped_instead(question: Question) -> Iterator[Fix]:
     """reshape, which copies where it has to."""
-    yield from call_changed(question.scene, "reshape instead of view", steps=[method("contiguous")])
+    yield from call_changed(question.scene, "reshape instead of view", steps=[("contiguous",)])
 
 
-@finds("view", "view_as", "unsafe_view", edits=[_reshaped_instead])
+@finds("view", "view_as", "unsafe_view", tensors=1, edits=[_reshaped_instead])
 def not_contiguous(scene: Scene) -> Cause | None:
     """`x.transpose(1, 2).view(2, -1)`."""
-    tensor, wanted = scene.tensor(0), _wanted_sizes(scene)
-    if tensor is None or not wanted or min(wanted) < -1 or not _holds_as_many(tensor.shape, wanted):
+    tensor, wanted = scene.operands[0], _wanted_sizes(scene)
+    if not wanted or min(wanted) < -1 or not _holds_as_many(tensor.shape, wanted):
         return None
-    text = f"view of {called(tensor)} {shape_text(tensor.shape)} to {sizes_text(wanted)}: the sizes would do, but "
+    text = f"view of {with_shape(tensor)} to {sizes_text(wanted)}: the sizes would do, but "
     return Cause(VIEW, f"{text}after a transpose or permute the values are not contiguous, as view needs them")
 
 
@@ -197,19 +205,17 @@ EXPAND = CauseKind(
 )
 
 
-@finds("expand", "expand_as", "broadcast_to", "repeat", "tile")
+@finds("expand", "expand_as", "broadcast_to", "repeat", "tile", tensors=1)
 def cannot_grow(scene: Scene) -> Cause | None:
     """`tokens.expand(4, -1, -1)` of a batch of 2."""
-    tensor = scene.tensor(0)
-    if tensor is None:
-        return None
+    tensor = scene.operands[0]
     wanted = scene.operands[1].shape if scene.call == "expand_as" and len(scene.operands) > 1 else ()
     wanted = wanted or scene.sizes("size", "sizes", "repeats")
     if wanted and min(wanted) < -1:
-        text = f"{scene.call} of {called(tensor)} {shape_text(tensor.shape)} to {sizes_text(wanted)}: "
+        text = f"{scene.call} of {with_shape(tensor)} to {sizes_text(wanted)}: "
         return Cause(EXPAND, f"{text}{min(wanted)} is not a valid size")
     if len(wanted) < len(tensor.shape):
-        text = f"{scene.call} to {axes_text(len(wanted))}, but {called(tensor)} {shape_text(tensor.shape)} has "
+        text = f"{scene.call} to {axes_text(len(wanted))}, but {with_shape(tensor)} has "
         return Cause(WRONG_RANK, text + str(len(tensor.shape)), rank=len(wanted))
     if scene.call in ("repeat", "tile"):
         return None
@@ -224,13 +230,13 @@ def cannot_grow(scene: Scene) -> Cause | None:
 SPLIT = CauseKind("split", "split into parts whose sum is not the size of the axis.")
 
 
-@finds("split", "split_with_sizes", "tensor_split")
+@finds("split", "split_with_sizes", "tensor_split", tensors=1)
 def parts_do_not_add_up(scene: Scene) -> Cause | None:
     """`x.split([4, 4], dim=1)` of 9."""
-    tensor = scene.tensor(0)
+    tensor = scene.operands[0]
     sizes = scene.argument("[1]", "split_size_or_sections", "split_size", "split_sizes")
     axis = scene.integer("[2]", "dim", default=0)
-    if tensor is None or not isinstance(sizes, list) or not -len(tensor.shape) <= axis < len(tensor.shape):
+    if not isinstance(sizes, list) or not -len(tensor.shape) <= axis < len(tensor.shape):
         return None
     parts = [size for size in sizes if type(size) is int]
     there = side(tensor, axis)

@@ -2,7 +2,7 @@
 
 import re
 
-from vit_trace.base.trace import Stage
+from vit_trace.base.trace import Operand, Stage
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, finds
 from vit_trace.diagnose.causes.index import INDEX, valid_indices
@@ -38,63 +38,38 @@ LONGEST = 60
 
 @finds("unpack")
 def other_number_of_values(scene: Scene) -> Cause | None:
-    """`b, c, h, w = x.shape`, `q, k, v = x.chunk(3)`."""
+    """`b, c, h, w = x.shape`, `h, w = x.shape[1]`, `q, k, v = x.chunk(3)`, `h, w = self.grid`, `a, b = x`."""
     if "names" not in scene.failure.arguments:  # einops has an unpack too
         return None
-    value, targets = str(scene.argument("value") or ""), str(scene.argument("targets") or "")
+    count, given, number = scene.integer("names", default=0), scene.argument("count"), scene.argument("number")
+    value, targets, source = (str(scene.argument(name) or "") for name in ("value", "targets", "source"))
     whole = f"`{targets} = {value}`" if len(value) <= LONGEST and value else f"`{targets or 'an assignment'}`"
-    return (
-        _shape_unpacked(scene, value, whole)
-        or _number_unpacked(scene, whole)
-        or _parts_unpacked(scene, value, targets)
-        or _values_unpacked(scene, value, whole)
-    )
-
-
-def _shape_unpacked(scene: Scene, value: str, whole: str) -> Cause | None:
-    """`b, c, h, w = x.shape`."""
-    count, given = scene.integer("names", default=0), scene.argument("count")
-    shaped = re.match(r"(.*)\.(?:shape|size\(\))(\[\d+:\])?$", value)
-    tensor = next((operand for operand in scene.operands if shaped and operand.name == shaped[1]), None)
-    if tensor is None or type(given) is not int:
-        return None
-    rank = count + len(tensor.shape) - given
-    text = f"{whole} needs {axes_text(rank)}, {tensor.name} {shape_text(tensor.shape)} has {len(tensor.shape)}"
-    return Cause(WRONG_RANK, text, rank=rank)
-
-
-def _number_unpacked(scene: Scene, whole: str) -> Cause | None:
-    """`h, w = x.shape[1]`."""
-    number = scene.argument("number")
-    if number is None:
-        return None
-    count = scene.integer("names", default=0)
-    return Cause(UNPACK, f"{whole} needs {count} values, the right side is one number, {number}")
-
-
-def _parts_unpacked(scene: Scene, value: str, targets: str) -> Cause | None:
-    """`q, k, v = x.chunk(3)`."""
-    count, given = scene.integer("names", default=0), scene.argument("count")
-    stage = _stage_of_value(scene, str(scene.argument("source") or value))
+    tensor = _tensor_of_shape(scene, re.sub(r"\[\d+:\]$", "", value))
+    if tensor is not None and type(given) is int:
+        rank = count + len(tensor.shape) - given
+        text = f"{whole} needs {axes_text(rank)}, {tensor.name} {shape_text(tensor.shape)} has {len(tensor.shape)}"
+        return Cause(WRONG_RANK, text, rank=rank)
+    if number is not None:
+        return Cause(UNPACK, f"{whole} needs {count} values, the right side is one number, {number}")
+    stage = _stage_of_value(scene, source or value)
     parts = len(stage.outputs) if stage is not None else 0
-    if stage is None or not stage.inputs or parts == count or given not in (None, parts):
-        return None
-    text = f"{stage.operation} of {shape_text(stage.inputs[0].shape)}{_split_axis_text(stage)} gave {parts} "
-    kind = CHUNK if stage.operation in SPLITS else UNPACK
-    return Cause(kind, f"{text}part{'s' * (parts != 1)}, `{targets}` needs {count}")
-
-
-def _values_unpacked(scene: Scene, value: str, whole: str) -> Cause:
-    """`h, w = self.grid`, `a, b = x`."""
-    count, given = scene.integer("names", default=0), scene.argument("count")
-    source = str(scene.argument("source") or value)
+    if stage is not None and stage.inputs and parts != count and given in (None, parts):
+        text = f"{stage.operation} of {shape_text(stage.inputs[0].shape)}{_split_axis_text(stage)} gave {parts} "
+        kind = CHUNK if stage.operation in SPLITS else UNPACK
+        return Cause(kind, f"{text}part{'s' * (parts != 1)}, `{targets}` needs {count}")
     tensor = next((operand for operand in scene.operands if operand.name == value and operand.shape), None)
     if tensor is not None:
         text = f"{whole} splits {value} {shape_text(tensor.shape)} along axis 0: "
         return Cause(UNPACK, f"{text}{tensor.shape[0]} parts, {count} are needed", sides=(side(tensor, 0),))
     more = "more" if scene.failure.exception.startswith("ValueError: too many") else "fewer"
-    name = "the right side" if source == value or len(source) > LONGEST else source
+    name = "the right side" if source in ("", value) or len(source) > LONGEST else source
     return Cause(UNPACK, f"{whole} needs {count} values, {name} has {given if type(given) is int else more}")
+
+
+def _tensor_of_shape(scene: Scene, value: str) -> Operand | None:
+    """The tensor whose shape an expression is: x for x.shape and x.size()."""
+    shaped = re.fullmatch(r"(.*)\.(?:shape|size\(\))", value)
+    return next((operand for operand in scene.operands if shaped and operand.name == shaped[1]), None)
 
 
 def _split_axis_text(stage: Stage) -> str:
@@ -138,8 +113,7 @@ def missing_item(scene: Scene) -> Cause | None:
         return Cause(INDEX, f"{value} has no {place!r}: it has {there or 'nothing'}")
     if type(place) is not int:
         return None
-    shaped = re.fullmatch(r"(.*)\.(shape|size\(\))", value)
-    tensor = next((operand for operand in scene.operands if shaped and operand.name == shaped[1]), None)
+    tensor = _tensor_of_shape(scene, value)
     if tensor is not None:
         rank = place + 1 if place >= 0 else -place
         text = f"`{value}[{place}]` needs {axes_text(rank)}, {tensor.name} {shape_text(tensor.shape)} has "

@@ -2,9 +2,8 @@
 axis that does not exist, a layer that gets a tensor without the batch axis or with one axis too many.
 """
 
-from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, Turn, finds
-from vit_trace.diagnose.scene import Scene, axes_text, called
+from vit_trace.diagnose.scene import Scene, axes_text, with_shape
 
 WRONG_RANK = CauseKind("wrong-rank", __doc__)
 
@@ -19,27 +18,25 @@ NAMES = ("dim", "axis", "dims", "start_dim", "end_dim")
 REORDERS = ("permute", "transpose", "swapaxes", "swapdims", "movedim", "moveaxis")
 
 
-@finds("permute")
+@finds("permute", tensors=1)
 def other_number_of_axes(scene: Scene) -> Cause | None:
     """`x.permute(0, 2, 1)` of a tensor with four axes."""
-    tensor, dims = scene.tensor(0), scene.sizes("dims")
-    if tensor is None or not dims or len(dims) == len(tensor.shape):
+    tensor, dims = scene.operands[0], scene.sizes("dims")
+    if not dims or len(dims) == len(tensor.shape):
         return None
-    text = f"permute names {axes_text(len(dims))}, but {called(tensor)} {shape_text(tensor.shape)} has "
+    text = f"permute names {axes_text(len(dims))}, but {with_shape(tensor)} has "
     return Cause(WRONG_RANK, f"{text}{axes_text(len(tensor.shape))}", rank=len(dims))
 
 
-@finds(*REORDERS, *ONE_AXIS, turn=Turn.LATE)
+@finds(*REORDERS, *ONE_AXIS, tensors=1, turn=Turn.LATE)
 def missing_axis(scene: Scene) -> Cause | None:
     """`x.softmax(3)`, `x.transpose(1, 4)`. Late, for a wrong index of `gather` says more than its axis."""
-    tensor = scene.tensor(0)
-    if tensor is None:
-        return None
+    tensor = scene.operands[0]
     limit = max(len(tensor.shape) + (scene.call == "unsqueeze"), 1)
     axis = next((axis for axis in _named_axes(scene) if not -limit <= axis < limit), None)
     if axis is None:
         return None
-    text = f"{scene.call} over axis {axis}, but {called(tensor)} {shape_text(tensor.shape)} has "
+    text = f"{scene.call} over axis {axis}, but {with_shape(tensor)} has "
     return Cause(WRONG_RANK, text + axes_text(len(tensor.shape)), rank=axis + 1 if axis >= 0 else -axis)
 
 

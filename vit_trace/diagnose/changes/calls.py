@@ -12,8 +12,7 @@ from typing import NamedTuple
 from vit_trace.base.trace import Operand, Value
 from vit_trace.diagnose.cause import Question
 from vit_trace.diagnose.changes.parameters import LIKEWISE, other_blocks
-from vit_trace.diagnose.changes.records import CallChange, Fix, LayerInput
-from vit_trace.diagnose.changes.steps import Method, method
+from vit_trace.diagnose.changes.records import CallChange, Fix, LayerInput, Method, methods_text
 from vit_trace.diagnose.scene import Scene, Shape
 
 LONGEST = 40
@@ -45,27 +44,24 @@ def features_moved(question: Question) -> Iterator[Fix]:
         return
     scene, (shape, wanted) = question.scene, sizes
     if len(shape) == 4 and shape[1] == wanted:
-        yield from turned(scene, 0, [method("flatten", 2), method("transpose", 1, 2)])
-        yield from turned(scene, 0, [method("permute", 0, 2, 3, 1)])
+        yield from turned(scene, 0, ("flatten", 2), ("transpose", 1, 2))
+        yield from turned(scene, 0, ("permute", 0, 2, 3, 1))
     elif len(shape) > 2 and shape[-2] == wanted:
-        yield from turned(scene, 0, [method("transpose", -2, -1)])
+        yield from turned(scene, 0, ("transpose", -2, -1))
     for start in range(1, len(shape) - 1):
         if prod(shape[start:]) == wanted:
-            yield from turned(scene, 0, [method("flatten", start)])
+            yield from turned(scene, 0, ("flatten", start))
 
 
-def turned(scene: Scene, place: int, steps: list[Method]) -> Iterator[Fix]:
+def turned(scene: Scene, place: int, *steps: Method) -> Iterator[Fix]:
     """Calls methods on one tensor of the call; for a layer, then also on those of its namesakes in other blocks."""
-    operand = scene.operands[place]
-    methods = "".join(f".{step}" for step in steps)
-    name = _expression(operand)
-    stage = scene.stage
+    methods, name, stage = methods_text(steps), _expression(scene.operands[place]), scene.stage
     if place == 0 and stage is not None and stage.kind == "module" and stage.module:
         given = _handed_over(scene)
         text = f"{given}{methods} instead of {given}" if given else f"{methods} on the input of {stage.module}"
-        yield LayerInput(text, (stage.module,), tuple(steps))
+        yield LayerInput(text, (stage.module,), steps)
         if others := other_blocks(scene, stage.module):
-            yield LayerInput(f"{text}{LIKEWISE}", (stage.module, *others), tuple(steps))
+            yield LayerInput(f"{text}{LIKEWISE}", (stage.module, *others), steps)
         return
     text = f"{name}{methods} instead of {name}" if name else f"{methods} on tensor {place} of {scene.call}"
     yield from call_changed(scene, text, operand=place, steps=steps)

@@ -7,9 +7,8 @@ from vit_trace.base.roles import role_named
 from vit_trace.base.trace import Value
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Question
-from vit_trace.diagnose.changes.records import Fix, InputChange, ModelDtype
-from vit_trace.diagnose.changes.steps import Method, Shape, method, shape_after
-from vit_trace.diagnose.scene import Scene
+from vit_trace.diagnose.changes.records import Fix, InputChange, Method, ModelDtype, methods_text
+from vit_trace.diagnose.scene import Scene, Shape
 from vit_trace.diagnose.trials import Case
 from vit_trace.targets.knobs import image_changes
 
@@ -80,10 +79,10 @@ def _layouts_from(question: Question, in_doubt: bool) -> Iterator[Fix]:
     if expected is not None and len(expected) == len(shape) and _plausible(shape, expected):
         return
     for words, steps in _layout_steps(shape, expected):
-        moved = shape_after(shape, steps)
+        moved = _shape_after(shape, steps)
         if len(moved) != len(shape) and not in_doubt:
             continue
-        text = f"{words}: x.{'.'.join(map(str, steps))}"
+        text = f"{words}: x{methods_text(steps)}"
         yield InputChange(text, steps)
         held = next((one.dtype for one in scene.trace.parameters), "float32")
         if _dtype_of_input(scene) in WHOLE:  # images as they are read from a file
@@ -123,23 +122,39 @@ def _layout_steps(shape: Shape, expected: Shape | None) -> Iterator[tuple[str, t
     """(what the methods do, methods to call on the input)"""
     channels = {expected[1]} if expected is not None and len(expected) == 4 else set(CHANNEL_COUNTS)
     if len(shape) == 4 and shape[-1] in channels and shape[1] not in channels:
-        yield "channels moved to the front", (method("permute", 0, 3, 1, 2),)
+        yield "channels moved to the front", (("permute", 0, 3, 1, 2),)
     if len(shape) == 4 and shape[0] in channels and shape[1] not in channels:
-        yield "batch and channels exchanged", (method("transpose", 0, 1),)
+        yield "batch and channels exchanged", (("transpose", 0, 1),)
     if len(shape) == 3:
         if shape[-1] in channels and shape[0] not in channels:
-            yield "channels moved to the front and a batch axis", (method("permute", 2, 0, 1), method("unsqueeze", 0))
+            yield "channels moved to the front and a batch axis", (("permute", 2, 0, 1), ("unsqueeze", 0))
         image = expected is not None or unbatched(shape)
-        yield "a batch axis" if image else "an axis in front", (method("unsqueeze", 0),)
-    if len(shape) == 2 and (expected is None or len(expected) == 3):
-        yield "a batch axis", (method("unsqueeze", 0),)
+        yield "a batch axis" if image else "an axis in front", (("unsqueeze", 0),)
+    if len(shape) == 1 or (len(shape) == 2 and (expected is None or len(expected) == 3)):
+        yield "a batch axis", (("unsqueeze", 0),)
     if len(shape) == 5:
         axis = next((axis for axis in (0, 1, 2) if shape[axis] == 1), None)
         if axis is not None:
-            yield "without the extra axis", (method("squeeze", axis),)
-        yield "the two batch axes as one", (method("flatten", 0, 1),)
-    if len(shape) == 1:
-        yield "a batch axis", (method("unsqueeze", 0),)
+            yield "without the extra axis", (("squeeze", axis),)
+        yield "the two batch axes as one", (("flatten", 0, 1),)
+
+
+def _shape_after(shape: Shape, steps: Iterable[Method]) -> Shape:
+    """The shape once axes are moved, added or removed."""
+    sizes = list(shape)
+    for name, *axes in steps:
+        first, second = (*axes, 0)[:2]
+        if name == "permute":
+            sizes = [sizes[axis] for axis in axes]
+        elif name == "transpose":
+            sizes[first], sizes[second] = sizes[second], sizes[first]
+        elif name == "unsqueeze":
+            sizes.insert(first, 1)
+        elif name == "squeeze":
+            del sizes[first]
+        elif name == "flatten":
+            sizes[first : second + 1] = [sizes[first] * sizes[second]]
+    return tuple(sizes)
 
 
 def exchanges(scene: Scene, wanted: Callable[[int, int], bool]) -> Iterator[Fix]:
@@ -149,7 +164,7 @@ def exchanges(scene: Scene, wanted: Callable[[int, int], bool]) -> Iterator[Fix]
     for one, two in pairs:
         if shape[one] != shape[two] and wanted(shape[one], shape[two]):
             text = f"axes {one} and {two} exchanged: x.transpose({one}, {two})"
-            yield InputChange(text, (method("transpose", one, two),))
+            yield InputChange(text, (("transpose", one, two),))
 
 
 def swapped_axes(question: Question) -> Iterator[Fix]:

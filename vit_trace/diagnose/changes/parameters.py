@@ -8,9 +8,8 @@ from vit_trace.base.trace import Parameter, Producer, Value
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Question
 from vit_trace.diagnose.changes.records import ParameterResize, size_attribute
-from vit_trace.diagnose.changes.steps import Shape
 from vit_trace.diagnose.producers import namesakes, siblings
-from vit_trace.diagnose.scene import Scene, Side
+from vit_trace.diagnose.scene import Scene, Shape, Side
 
 T = TypeVar("T")
 LIKEWISE = ", likewise in the other blocks"
@@ -106,17 +105,11 @@ def _made_by_parameter(scene: Scene, name: str, old: int, size: int) -> Iterator
 
 
 def _option(scene: Scene, held: Parameter, axis: int, size: int) -> tuple[int, ParameterResize]:
-    """(how odd it is, the parameter with another size on an axis)"""
+    """(0 where the siblings have the new size, 1 where there are none, 2 where they have the old one; the change)"""
+    others = siblings(scene.parameters, held.name, axis)
+    rank = 1 if others is None or others.common is None else 0 if others.common == size else 2
     shape = (*held.shape[:axis], size, *held.shape[axis + 1 :])
-    return _rank(scene, held.name, axis, size), _parameter_change(scene, held.name, axis, shape)
-
-
-def _rank(scene: Scene, name: str, axis: int, size: int) -> int:
-    """0 where the siblings have the new size, 1 where there are none, 2 where they have the old one."""
-    others = siblings(scene.parameters, name, axis)
-    if others is None or others.common is None:
-        return 1
-    return 0 if others.common == size else 2
+    return rank, _parameter_change(scene, held.name, axis, shape)
 
 
 def _parameter_change(scene: Scene, name: str, axis: int, shape: Shape) -> ParameterResize:
@@ -126,10 +119,12 @@ def _parameter_change(scene: Scene, name: str, axis: int, shape: Shape) -> Param
         return _attention_change(scene, path, shape[axis])
     old = scene.parameters[name].shape[axis]
     if attribute in ("weight", "bias") and path:
-        layer = _layer_at(scene, path)
+        layers = (stage for stage in scene.trace.stages if stage.kind == "module" and stage.module == path)
+        layer = next((stage.operation for stage in layers), "")
         shapes = {name: shape}
         if axis == 0 and not layer.startswith("ConvTranspose"):
-            shapes |= _same_rows(scene, path, old, shape[0])
+            rows = (scene.parameters.get(f"{path}.{name}") for name in ("weight", "bias"))
+            shapes |= {one.name: (shape[0], *one.shape[1:]) for one in rows if one and one.shape[:1] == (old,)}
             if layer.startswith("BatchNorm"):
                 shapes |= {f"{path}.running_{name}": shape[:1] for name in ("mean", "var")}
         word = size_attribute(layer, axis)
@@ -139,18 +134,6 @@ def _parameter_change(scene: Scene, name: str, axis: int, shape: Shape) -> Param
     if "pos" in name and axis == max(len(shape) - 2, 0) and _both_grids(old, shape[axis]):
         text = f"{name} interpolated from {_grid_text(old)} to {_grid_text(shape[axis])}"
     return ParameterResize(text, shapes={name: shape})
-
-
-def _layer_at(scene: Scene, path: str) -> str:
-    """The class of the module at a path; "" where it was not called."""
-    layers = (stage for stage in scene.trace.stages if stage.kind == "module" and stage.module == path)
-    return next((stage.operation for stage in layers), "")
-
-
-def _same_rows(scene: Scene, path: str, old: int, rows: int) -> dict[str, Shape]:
-    """The weight and the bias of a module with another number of rows."""
-    held = (scene.parameters.get(f"{path}.{name}") for name in ("weight", "bias"))
-    return {one.name: (rows, *one.shape[1:]) for one in held if one is not None and one.shape[:1] == (old,)}
 
 
 def _both_grids(one: int, two: int) -> bool:

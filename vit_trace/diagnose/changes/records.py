@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from vit_trace.base.trace import Remedy, Source, Value
 from vit_trace.base.words import shape_text
-from vit_trace.diagnose.changes.steps import Method, Shape
+from vit_trace.diagnose.scene import Shape
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Kind = Literal["hyperparameter", "input", "parameter", "attribute", "model", "call"]
 Inputs = tuple[tuple[Any, ...], dict[str, Any]]
+Method = tuple[str, *tuple[int, ...]]
+"""A method of a tensor with its arguments: ("transpose", 1, 2)."""
 
 ATTRIBUTES = {
     "Linear": ("out_features", "in_features"),
@@ -92,7 +94,7 @@ class InputChange(Fix):
 
     def values(self) -> dict[str, Value]:
         parts: dict[str, Value] = {
-            "steps": [step.json() for step in self.steps],
+            "steps": _as_json(self.steps),
             "shape": list(self.shape or ()),
             "dtype": self.dtype,
             "hyperparameters": dict(self.settings),
@@ -167,7 +169,7 @@ class ParameterResize(AttributeChange):
 
 @dataclass(frozen=True)
 class LayerInput(Fix):
-    """The first input of some layers after steps."""
+    """The first input of some layers after methods."""
 
     modules: tuple[str, ...]
     steps: tuple[Method, ...]
@@ -175,7 +177,7 @@ class LayerInput(Fix):
     kind: ClassVar[Kind] = "call"
 
     def values(self) -> dict[str, Value]:
-        return {"modules": list(self.modules), "steps": [step.json() for step in self.steps]}
+        return {"modules": list(self.modules), "steps": _as_json(self.steps)}
 
     @contextmanager
     def during(self, model: nn.Module) -> Iterator[None]:
@@ -205,7 +207,7 @@ class CallChange(Fix):
         where: dict[str, Value] = {"call": self.call, "file": self.span.file, "span": place}
         if self.arguments:
             return where | {"arguments": dict(self.arguments)}
-        return where | {"operand": self.operand, "steps": [step.json() for step in self.steps]}
+        return where | {"operand": self.operand, "steps": _as_json(self.steps)}
 
     def during(self, model: nn.Module) -> AbstractContextManager[None]:
         from vit_trace.record.amended import CalledAgain
@@ -220,10 +222,19 @@ class CallChange(Fix):
         return _change_first(given, lambda tensor: _turn(tensor, self.steps), self.operand)
 
 
+def methods_text(steps: Iterable[Method]) -> str:
+    """.flatten(2).transpose(1, 2)"""
+    return "".join(f".{name}({', '.join(map(str, numbers))})" for name, *numbers in steps)
+
+
+def _as_json(steps: Iterable[Method]) -> Value:
+    return [[*step] for step in steps]
+
+
 def _turn(tensor: Tensor, steps: Iterable[Method]) -> Tensor:
     """The tensor after methods with their arguments."""
-    for step in steps:
-        tensor = getattr(tensor, step.name)(*step.numbers)
+    for name, *numbers in steps:
+        tensor = getattr(tensor, name)(*numbers)
     return tensor
 
 
