@@ -19,17 +19,11 @@ if TYPE_CHECKING:
 
 def diagnosed(target: Target, rules: bool = True, formulas: bool = True) -> Trace:
     """The target's trace, with a failure explained and silent mistakes among its diagnostics. Raises BuildError."""
-    from vit_trace.probing.run import run
-
-    return _judged(run(target, rules, formulas), target, rules)
-
-
-def _judged(trace: Trace, target: Target, rules: bool = True) -> Trace:
-    """A trace with what the checks say of it."""
     from vit_trace.diagnose.refusals import refused
     from vit_trace.diagnose.trials import case_of_target
+    from vit_trace.probing.run import run
 
-    return _checked(refused(trace), lambda: case_of_target(target, rules))
+    return _checked(refused(run(target, rules, formulas)), lambda: case_of_target(target, rules))
 
 
 def of_model(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Trace:

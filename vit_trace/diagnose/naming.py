@@ -16,11 +16,6 @@ MODEL = "_model"
 SIDES = {"H": "height", "W": "width", "b": "batch size", "c": "number of channels"}
 
 
-def _input_image(trace: Trace) -> tuple[int, ...] | None:
-    """The shape of the first input."""
-    return next((spec.shape for stage in trace.stages if stage.kind == "input" for spec in stage.outputs), None)
-
-
 def formula_of(side: Side) -> str:
     """The formula of a side's size, "" where there is none."""
     if side.operand is None or side.axis is None or side.axis >= len(side.operand.dims):
@@ -40,7 +35,8 @@ def said(trace: Trace, side: Side) -> str:
         numbers = with_numbers(parsed(formula), values)
     except (FormulaError, KeyError):
         return ""
-    if formula in SIDES and (image := _input_image(trace)) is not None:
+    image = next((spec.shape for stage in trace.stages if stage.kind == "input" for spec in stage.outputs), None)
+    if formula in SIDES and image is not None:
         return f"{side.size} is the {SIDES[formula]} of the input {shape_text(image)}"
     ending = MODEL if any(name.endswith(MODEL) for name in used) else ""
     where = _on_grid(trace, side, used, ending)

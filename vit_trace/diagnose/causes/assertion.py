@@ -27,19 +27,15 @@ SMALLEST_IMAGE = 16
 
 def _named_sizes_of_image(question: Question) -> Iterator[Fix]:
     """Images of the sizes that the check knows: self.img_size = (224, 224)."""
-    yield from images_of(question, _named_sizes_in(question.scene))
-
-
-def _named_sizes_in(scene: Scene) -> Iterator[tuple[int, int]]:
-    shape = first_input(scene)
-    for name, value in scene.failure.values.items():
+    shape = first_input(question.scene)
+    for name, value in question.scene.failure.values.items():
         sizes = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, int)]
         if PART_OF_IMAGE.search(name) or not sizes or min(sizes) < SMALLEST_IMAGE:
             continue
         if isinstance(value, list) and len(value) == len(sizes) == 2:
-            yield sizes[0], sizes[1]
+            yield from images_of(question, [(sizes[0], sizes[1])])
         elif type(value) is int and value not in shape:
-            yield value, value
+            yield from images_of(question, [(value, value)])
 
 
 def _axes_that_the_check_names(question: Question) -> Iterator[Fix]:

@@ -127,8 +127,7 @@ def attention_sizes_differ(scene: Scene) -> Cause | None:
     q, k, v = scene.operands[:3]
     if min(len(q.shape), len(k.shape), len(v.shape)) < 2:
         return Cause(WRONG_RANK, f"attention needs 2 axes or more; q is {shape_text(q.shape)}")
-    causes = (*_matrices_differ(q, k, v), *_leading_axes_differ(q, k, v), *_mask_differs(scene.tensor(3), q, k))
-    return next(iter(causes), None)
+    return next(_sizes_that_differ(q, k, v, scene.tensor(3)), None)
 
 
 def _shapes_note(*tensors: Operand) -> tuple[str, ...]:
@@ -138,24 +137,18 @@ def _shapes_note(*tensors: Operand) -> tuple[str, ...]:
     return (f"of {', '.join(f'{name} {shape_text(one.shape)}' for name, one in zip(names, tensors, strict=True))}",)
 
 
-def _matrices_differ(q: Operand, k: Operand, v: Operand) -> Iterator[Cause]:
+def _sizes_that_differ(q: Operand, k: Operand, v: Operand, mask: Operand | None) -> Iterator[Cause]:
     for first, second, axis, word in ((q, k, -1, "width"), (k, v, -2, "length")):
-        if first.shape[axis] != second.shape[axis]:
-            one, two = side(first, axis), side(second, axis)
+        one, two = side(first, axis), side(second, axis)
+        if one.size != two.size:
             text = f"attention: {one.name} has {word} {one.size}, {two.name} has {two.size}"
             yield Cause(MATMUL, text, _shapes_note(q, k, v), sides=(one, two))
-
-
-def _leading_axes_differ(q: Operand, k: Operand, v: Operand) -> Iterator[Cause]:
     for first, second in ((q, k), (k, v)):
         for back in range(3, min(len(first.shape), len(second.shape)) + 1):
-            if first.shape[-back] != second.shape[-back] and 1 not in (first.shape[-back], second.shape[-back]):
-                one, two = side(first, -back), side(second, -back)
+            one, two = side(first, -back), side(second, -back)
+            if one.size != two.size and 1 not in (one.size, two.size):
                 yield Cause(BROADCAST, f"attention: {difference(one, two)}", _shapes_note(q, k, v), sides=(one, two))
-
-
-def _mask_differs(mask: Operand | None, q: Operand, k: Operand) -> Iterator[Cause]:
-    for back, operand in ((1, k), (2, q)) if mask is not None else ():
+    for back, operand in ((1, k), (2, q)):
         if mask is not None and len(mask.shape) >= back and mask.shape[-back] not in (1, operand.shape[-2]):
             one, two = side(mask, -back), side(operand, -2)
             yield Cause(BROADCAST, f"attention mask {difference(one, two)}", sides=(one, two))

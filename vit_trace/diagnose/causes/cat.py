@@ -32,11 +32,13 @@ def _made_to_fit(question: Question) -> Iterator[Fix]:
     ndim = max(map(len, shapes))
     if not ndim:
         return
+    joined = scene.integer("[1]", "dim", default=0) % ndim
     if len({len(shape) for shape in shapes}) > 1:
-        yield from _missing_axis_added(scene, ndim)
+        short = [place for place, shape in enumerate(shapes) if len(shape) == ndim - 1]
+        if len(short) == 1 and scene.call in CATS:
+            yield from turned(scene, short[0], ("unsqueeze", joined))
         return
     odd = [axis for axis in range(ndim) if len({shape[axis] for shape in shapes}) > 1]
-    joined = scene.integer("[1]", "dim", default=0) % ndim
     if len(odd) == 1 and odd[0] != joined and scene.call in CATS:
         yield from call_changed(scene, f"{scene.call} with dim={odd[0]}", {"dim": odd[0]})
         return
@@ -49,13 +51,6 @@ def _made_to_fit(question: Question) -> Iterator[Fix]:
         ones = [place for place, shape in enumerate(shapes) if shape[axis] == 1]
         if axis != joined and len(ones) == 1 and full > 1:
             yield from turned(scene, ones[0], ("expand", *(full if at == axis else -1 for at in range(ndim))))
-
-
-def _missing_axis_added(scene: Scene, ndim: int) -> Iterator[Fix]:
-    """Adds an axis of size 1 to the only tensor with one axis less."""
-    short = [place for place, operand in enumerate(scene.operands) if len(operand.shape) == ndim - 1]
-    if len(short) == 1 and scene.call in CATS:
-        yield from turned(scene, short[0], ("unsqueeze", scene.integer("[1]", "dim", default=0) % ndim))
 
 
 @finds(*JOINS, tensors=2, edits=[_made_to_fit])
@@ -71,7 +66,8 @@ def cannot_be_joined(scene: Scene) -> Cause | None:
         other = next(operand for operand in scene.operands if len(operand.shape) == common)
         text = f"{scene.call}: {with_shape(odd)} has {axes_text(len(odd.shape))}, "
         return Cause(kind, f"{text}{with_shape(other)} has {common}", rank=common)
-    joined = _joined_axis(scene, common)
+    axis = scene.integer("[1]", "dim", default=1 if scene.call == "hstack" else 0)
+    joined = axis % common if kind is CAT and -common <= axis < common else None
     first = scene.operands[0]
     for second in scene.operands[1:]:
         for axis in range(common):
@@ -80,9 +76,3 @@ def cannot_be_joined(scene: Scene) -> Cause | None:
                 text = f"{scene.call} along axis {joined}: " if joined is not None else f"{scene.call}: "
                 return Cause(kind, text + difference(one, two), sides=(one, two))
     return None
-
-
-def _joined_axis(scene: Scene, ndim: int) -> int | None:
-    """The axis along which tensors are joined; None for stack, which makes a new one."""
-    axis = scene.integer("[1]", "dim", default=1 if scene.call == "hstack" else 0)
-    return axis % ndim if scene.call != "stack" and -ndim <= axis < ndim else None

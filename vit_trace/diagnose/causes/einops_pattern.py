@@ -1,18 +1,17 @@
 """Recognises an einops pattern that its tensor does not match: number of axes, lengths that do not divide."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import replace
 from math import prod
 
 from vit_trace.base.trace import Operand
 from vit_trace.base.words import product_text, shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, Turn, finds
+from vit_trace.diagnose.causes.matmul import names_with_two_sizes
 from vit_trace.diagnose.causes.reshape import WINDOW
 from vit_trace.diagnose.changes.inputs import grid_sizes, multiples_of_divisor, usual_channels
 from vit_trace.diagnose.changes.usual import usual
-from vit_trace.diagnose.scene import Scene, Side, axes_text, called, side, with_shape
+from vit_trace.diagnose.scene import Scene, Side, axes_text, called, with_shape
 
 EINOPS_RANK = CauseKind(
     "einops-rank",
@@ -60,96 +59,45 @@ def _left_side_against(scene: Scene, pattern: str) -> Cause | None:
         return Cause(EINOPS_RANK, text + str(len(shape)), rank=len(left))
     lengths = {name: value for name, value in scene.failure.arguments.items() if type(value) is int}
     for axis, (names, size) in enumerate(zip(left, shape, strict=True)):
-        if names == ["..."]:
-            continue
-        group = _PatternAxis(tensor, axis, size, names, dict(lengths))
-        found = _group_against(group, pattern)
-        if found is not None:
-            return found
-        if len(group.free) == 1:
-            lengths[group.free[0]] = size // group.total
+        whole = Side(tensor, axis, size, called(tensor))
+        if names != ["..."] and (found := _axis_against(tensor, whole, names, lengths)):
+            return replace(found, notes=(f"in {pattern}{''.join(found.notes)}",))
     return None
 
 
-@dataclass(frozen=True)
-class _PatternAxis:
-    """One axis of a tensor, with the names that a pattern splits it into and the lengths known so far."""
-
-    tensor: Operand
-    axis: int
-    size: int
-    names: list[str]
-    lengths: Mapping[str, int]
-
-    @cached_property
-    def free(self) -> list[str]:
-        """Names without a length."""
-        return [name for name in self.names if name not in self.lengths and not name.isdigit()]
-
-    @cached_property
-    def fixed(self) -> list[int]:
-        """Lengths that are known."""
-        lengths = {name: int(name) for name in self.names if name.isdigit()} | dict(self.lengths)
-        return [lengths[name] for name in self.names if name in lengths]
-
-    @property
-    def total(self) -> int:
-        return prod(self.fixed)
-
-    @property
-    def given(self) -> str:
-        """p1 = 32, p2 = 32"""
-        return ", ".join(f"{name} = {self.lengths[name]}" for name in self.names if name in self.lengths)
-
-    @property
-    def whole(self) -> str:
-        """(h p1)"""
-        return f"({' '.join(self.names)})" if len(self.names) > 1 else "".join(self.names) or "1"
-
-    @property
-    def is_window(self) -> bool:
-        return any(self.lengths.get(name) and ("win" in name or name == "ws") for name in self.names)
-
-    @property
-    def sides(self) -> tuple[Side, ...]:
-        there = self.axis < len(self.tensor.shape)
-        return (Side(self.tensor, self.axis, self.size, called(self.tensor)),) if there else ()
-
-
-def _group_against(group: _PatternAxis, pattern: str) -> Cause | None:
-    """One axis: the lengths known of its names must divide its size, or be it."""
-    tensor = with_shape(group.tensor)
-    if not group.free and group.total != group.size:
-        total = group.total
-        wanted = f"{product_text(group.fixed)} = {total}" if len(group.fixed) > 1 else str(total)
-        text = f"axis {group.whole} of {tensor} is {group.size}, the pattern wants {wanted}"
-        notes = (f"in {pattern} with {group.given}",) if group.given else (f"in {pattern}",)
-        return Cause(EINOPS_LENGTH, text, notes, (*group.sides, Side(None, None, total, group.whole)))
-    if group.free and not group.total:
-        text = f"{group.given or '0'}: axis {group.whole} of {tensor} has no parts of size 0"
-        return Cause(EINOPS_DIVIDE, text, (f"in {pattern}",), group.sides)
-    if group.free and group.size % group.total:
-        text = f"{group.size} is not a multiple of {group.given or product_text(group.fixed)}: axis {group.whole} of "
-        text += f"{tensor} does not divide"
-        kind = WINDOW if group.is_window else EINOPS_DIVIDE
-        return Cause(kind, text, (f"in {pattern}",), group.sides, divisor=group.total)
+def _axis_against(tensor: Operand, whole: Side, names: list[str], lengths: dict[str, int]) -> Cause | None:
+    """One axis: the lengths known of its names must divide its size, or be it. Adds the only other length."""
+    fixed = [int(name) if name.isdigit() else lengths[name] for name in names if name.isdigit() or name in lengths]
+    free = [name for name in names if name not in lengths and not name.isdigit()]
+    given, total = ", ".join(f"{name} = {lengths[name]}" for name in names if name in lengths), prod(fixed)
+    axis = f"({' '.join(names)})" if len(names) > 1 else "".join(names) or "1"
+    sides = (whole,) if whole.axis in range(len(tensor.shape)) else ()
+    if not free and total != whole.size:
+        wanted = f"{product_text(fixed)} = {total}" if len(fixed) > 1 else str(total)
+        text = f"axis {axis} of {with_shape(tensor)} is {whole.size}, the pattern wants {wanted}"
+        notes = (f" with {given}",) if given else ()
+        return Cause(EINOPS_LENGTH, text, notes, (*sides, Side(None, None, total, axis)))
+    if free and not total:
+        text = f"{given or '0'}: axis {axis} of {with_shape(tensor)} has no parts of size 0"
+        return Cause(EINOPS_DIVIDE, text, sides=sides)
+    if free and whole.size % total:
+        text = f"{whole.size} is not a multiple of {given or product_text(fixed)}: axis {axis} of {with_shape(tensor)} "
+        window = any(lengths.get(name) and ("win" in name or name == "ws") for name in names)
+        return Cause(WINDOW if window else EINOPS_DIVIDE, f"{text}does not divide", sides=sides, divisor=total)
+    if len(free) == 1:
+        lengths[free[0]] = whole.size // total
     return None
 
 
 def _name_with_two_lengths(scene: Scene, pattern: str) -> Cause | None:
     """einops.einsum: one name with two lengths."""
-    seen: dict[str, Side] = {}
-    for term, operand in zip(pattern.split("->")[0].split(","), scene.operands, strict=False):
-        names = term.split()
-        if "..." in names:
-            continue
-        if len(names) != len(operand.shape):
-            text = f"the pattern {term.strip()} names {axes_text(len(names))}, {called(operand)} is "
-            return Cause(EINOPS_RANK, text + shape_text(operand.shape), rank=len(names))
-        for axis, name in enumerate(names):
-            here = side(operand, axis)
-            if name in seen and seen[name].size != here.size:
-                text = f"{name} is {seen[name].size} in {seen[name].name} and {here.size} in {here.name}"
-                return Cause(EINOPS_LENGTH, text, (f"in {pattern}",), (seen[name], here))
-            seen.setdefault(name, here)
+    names = (term.split() for term in pattern.split("->")[0].split(","))
+    terms = [pair for pair in zip(names, scene.operands, strict=False) if "..." not in pair[0]]
+    for term, operand in terms:
+        if len(term) != len(operand.shape):
+            text = f"the pattern {' '.join(term)} names {axes_text(len(term))}, {called(operand)} is "
+            return Cause(EINOPS_RANK, text + shape_text(operand.shape), rank=len(term))
+    for name, one, two in names_with_two_sizes(terms):
+        text = f"{name} is {one.size} in {one.name} and {two.size} in {two.name}"
+        return Cause(EINOPS_LENGTH, text, (f"in {pattern}",), (one, two))
     return None

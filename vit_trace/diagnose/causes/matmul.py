@@ -3,7 +3,7 @@ Example: q 2×5×6 @ k 2×8×5: 6 is not 8. The last size of the first has to be
 A transpose is missing, or the two sides were projected to different widths.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from vit_trace.base.trace import Operand
 from vit_trace.base.words import shape_text
@@ -11,7 +11,7 @@ from vit_trace.diagnose.cause import Cause, CauseKind, Question, finds
 from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
 from vit_trace.diagnose.changes.calls import turned
 from vit_trace.diagnose.changes.records import Fix
-from vit_trace.diagnose.scene import Scene, axes_text, called, side
+from vit_trace.diagnose.scene import Scene, Side, axes_text, called, side
 
 MATMUL = CauseKind("matmul", __doc__)
 
@@ -74,19 +74,24 @@ def letter_with_two_sizes(scene: Scene) -> Cause | None:
     equation = scene.argument("[0]", "equation")
     if not isinstance(equation, str):
         return None
-    seen: dict[str, tuple[Operand, int]] = {}
-    for term, operand in zip(equation.replace(" ", "").split("->")[0].split(","), scene.operands, strict=False):
-        if "." in term:
-            continue
+    names = equation.replace(" ", "").split("->")[0].split(",")
+    terms = [pair for pair in zip(names, scene.operands, strict=False) if "." not in pair[0]]
+    for term, operand in terms:
         if len(term) != len(operand.shape):
             text = f"einsum names {axes_text(len(term))} ({term}) of {called(operand)}, which is "
             return Cause(WRONG_RANK, text + shape_text(operand.shape), rank=len(term))
-        for axis, letter in enumerate(term):
-            if letter in seen and operand.shape[axis] != seen[letter][0].shape[seen[letter][1]]:
-                one, two = side(*seen[letter]), side(operand, axis)
-                if 1 in (one.size, two.size):
-                    continue
-                text = f"einsum {equation}: {letter} is {one.size} in {one.name} and {two.size} in {two.name}"
-                return Cause(MATMUL, text, sides=(one, two))
-            seen.setdefault(letter, (operand, axis))
+    for letter, one, two in names_with_two_sizes(terms):
+        if 1 not in (one.size, two.size):
+            text = f"einsum {equation}: {letter} is {one.size} in {one.name} and {two.size} in {two.name}"
+            return Cause(MATMUL, text, sides=(one, two))
     return None
+
+
+def names_with_two_sizes(terms: Iterable[tuple[Sequence[str], Operand]]) -> Iterator[tuple[str, Side, Side]]:
+    """(name of an axis, its first size, another one) in the terms of an einsum, each with its tensor."""
+    seen: dict[str, Side] = {}
+    for names, operand in terms:
+        for axis, name in enumerate(names):
+            here = side(operand, axis)
+            if seen.setdefault(name, here).size != here.size:
+                yield name, seen[name], here

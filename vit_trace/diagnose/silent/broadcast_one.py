@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from vit_trace.base.trace import Parameter, Trace
+from vit_trace.base.trace import Trace
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.producers import siblings
 from vit_trace.diagnose.silent import MakeCase, Mistake, silent_mistake
@@ -16,7 +16,8 @@ def broadcast_one(trace: Trace, _: MakeCase) -> Iterator[Mistake]:
     """
     parameters = {parameter.name: parameter for parameter in trace.parameters}
     for parameter in trace.parameters:
-        if len(parameter.shape) > 3 or _is_kernel(parameter):
+        is_kernel = parameter.name.endswith("weight") and len(parameter.shape) > 1  # multiplied with, not broadcast
+        if len(parameter.shape) > 3 or is_kernel:
             continue
         for axis, size in enumerate(parameter.shape):
             others = siblings(parameters, parameter.name, axis) if size == 1 else None
@@ -27,8 +28,3 @@ def broadcast_one(trace: Trace, _: MakeCase) -> Iterator[Mistake]:
             module = parameter.name.rpartition(".")[0]
             stage = next((stage for stage in trace.stages if stage.module == module), None)
             yield Mistake(message, stage.source if stage else None)
-
-
-def _is_kernel(parameter: Parameter) -> bool:
-    """Whether a parameter is a matrix or a kernel: it is multiplied with, not broadcast."""
-    return parameter.name.endswith("weight") and len(parameter.shape) > 1

@@ -27,11 +27,12 @@ def heads_left_over(trace: Trace, _: MakeCase) -> Iterator[Mistake]:
         weight = weights.get(f"{stage.module}.weight" if stage.module else "weight", ())
         if stage.operation != "Linear" or len(weight) != 2 or not stage.outputs:
             continue
-        pairs = _splits(trace, stage)
-        heads = next((heads for heads, each in pairs if _rounded_down(weight, heads, each)), None)
-        if heads is not None:
-            yield _mistake(trace, stage, weight[1], heads)
-            return
+        made, width = weight
+        for heads, each in _splits(trace, stage):
+            projected = made in [times * each * heads for times in PROJECTED]
+            if projected and each == width // heads and width % heads:
+                yield _mistake(trace, stage, width, heads)
+                return
 
 
 def _splits(trace: Trace, stage: Stage) -> list[tuple[int, int]]:
@@ -41,12 +42,6 @@ def _splits(trace: Trace, stage: Stage) -> list[tuple[int, int]]:
         if step.operation in RESHAPES and step.inputs and step.outputs and step.inputs[0].shape == made:
             return [pair for pair in pairwise(step.outputs[0].shape) if pair[0] > 1]
     return []
-
-
-def _rounded_down(weight: tuple[int, ...], heads: int, each: int) -> bool:
-    """Whether a layer projects to all features except those left over after a division by the heads."""
-    made, width = weight
-    return each == width // heads and width % heads > 0 and any(made == times * each * heads for times in PROJECTED)
 
 
 def _mistake(trace: Trace, stage: Stage, width: int, heads: int) -> Mistake:

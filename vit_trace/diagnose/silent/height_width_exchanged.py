@@ -23,7 +23,7 @@ def height_width_exchanged(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
         stage = _exchanging(trace)
         if stage is not None:
             yield _mistake(stage, f"flattened as h·w, read as w·h: {' × '.join(stage.outputs[0].dims)}")
-    elif any(_may_hide(trace, image.shape) for image in images(trace)):
+    elif any(image.shape[2] == image.shape[3] for image in images(trace)) and any(map(_unflattened, trace.stages)):
         yield from _on_oblong(trace, case())
 
 
@@ -53,11 +53,6 @@ def _splits_only(stage: Stage, merged: set[str]) -> bool:
 
 def _mistake(stage: Stage, note: str) -> Mistake:
     return Mistake(f"{stage.name} exchanges height and width", stage.source, (note,))
-
-
-def _may_hide(trace: Trace, image: tuple[int, ...]) -> bool:
-    """Whether a grid is read back from an axis: then a square image may hide an exchange."""
-    return image[2] == image[3] and any(_unflattened(stage) is not None for stage in trace.stages)
 
 
 def _unflattened(stage: Stage) -> tuple[int, int] | None:
