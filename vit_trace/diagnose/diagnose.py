@@ -36,25 +36,21 @@ def of_model(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any])
 
 
 def _checked(trace: Trace, case: Callable[[], Case]) -> Trace:
-    """The trace with its failure explained, or with warnings of silent mistakes."""
-    if trace.failure is not None:
-        return _with_cause(trace, case)
+    """The trace with its failure explained, or with warnings of silent mistakes.
+
+    Runs in a context of its own: who listens must not hear the trials.
+    """
     from vit_trace.diagnose.silent import silent_mistakes
 
     try:
+        if trace.failure is not None:
+            from vit_trace.diagnose.failure import explained
+
+            return Context().run(lambda: explained(trace, case()))
         found = Context().run(lambda: silent_mistakes(trace, case))
-    except Exception:  # a warning that cannot be worked out is not worth a trace
-        return trace
-    return replace(trace, diagnostics=(*trace.diagnostics, *found)) if found else trace
-
-
-def _with_cause(trace: Trace, case: Callable[[], Case]) -> Trace:
-    """The trace with its failure explained, in a context of its own: who listens must not hear the trials."""
-    from vit_trace.diagnose.failure import explained
-
-    try:
-        return Context().run(lambda: explained(trace, case()))
-    except Exception as error:  # the bare failure is worth more than our own
-        assert trace.failure is not None
+    except Exception as error:  # the bare failure is worth more than our own, and a trace more than its warnings
+        if trace.failure is None:
+            return trace
         lost = f"vit-trace could not work out the cause ({type(error).__name__}: {error}): please report this"
         return replace(trace, failure=replace(trace.failure, notes=(*trace.failure.notes, lost)))
+    return replace(trace, diagnostics=(*trace.diagnostics, *found)) if found else trace

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from vit_trace.base.trace import Failure, Operand, Parameter, Stage, TensorSpec, Trace, Value
-from vit_trace.diagnose.dtypes import CONTRACTIONS, FLOATS, dtype_clash
+from vit_trace.diagnose.causes.dtype import CONTRACTIONS, FLOATS, dtype_clash
 
 LAYERS = {"Linear": "linear", "Embedding": ""} | {f"Conv{n}d": f"conv{n}d" for n in (1, 2, 3)}
 LAYERS |= {"LayerNorm": "layer_norm", "BatchNorm2d": "batch_norm", "GroupNorm": "group_norm"}
@@ -95,15 +95,10 @@ def _other_indices(trace: Trace) -> Iterator[_Refusal]:
         yield _Refusal(stage, "wrong-rank", text, "IndexError", "index_select", operands, {})
 
 
-def mixed(trace: Trace) -> bool:
-    """Whether more than one dtype takes part, which is the only way to clash."""
-    made = {spec.dtype for stage in trace.stages for spec in stage.outputs}
-    return len({parameter.dtype for parameter in trace.parameters} | made) > 1
-
-
 def _clashes(trace: Trace) -> Iterator[_Refusal]:
     """Stages whose operands' dtypes do not go together, in order."""
-    if not mixed(trace):
+    made = {spec.dtype for stage in trace.stages for spec in stage.outputs}
+    if len({parameter.dtype for parameter in trace.parameters} | made) < 2:
         return
     held: dict[str, list[Operand]] = {}
     for parameter in trace.parameters:
@@ -124,14 +119,9 @@ def _clashes(trace: Trace) -> Iterator[_Refusal]:
         ):
             continue
         text = dtype_clash(call, stage.module or stage.name, given)
-        if text and (stage.kind == "module" or _attention_masks_apart(call, given)):
+        tensors = given[:3] if call == "scaled_dot_product_attention" else given  # a mask may have another dtype
+        if text and (stage.kind == "module" or len({operand.dtype for operand in tensors}) > 1):
             yield _Refusal(stage, "dtype", text, "RuntimeError", call, given, {})
-
-
-def _attention_masks_apart(call: str, given: tuple[Operand, ...]) -> bool:
-    """A mask of attention may be of another dtype than what it masks."""
-    tensors = given[:3] if call == "scaled_dot_product_attention" else given
-    return len({operand.dtype for operand in tensors}) > 1
 
 
 def _as_operand(spec: TensorSpec) -> Operand:
@@ -165,44 +155,29 @@ def _missing_rows(trace: Trace) -> Iterator[_Refusal]:
     for stage in trace.stages:
         if stage.operation == "Embedding" and stage.inputs:
             held = parameters.get(f"{stage.module}.weight" if stage.module else "weight")
-            count = _counted(trace, stage, stage.inputs[0], held.shape[0]) if held is not None else None
-            if held is not None and count is not None:
-                index = _counted_index(stage, 0, count)
-                yield _refused_lookup(stage, _held_as_operand(held), index, held.shape[0], {})
+            if held is not None:
+                yield from _rows_looked_up(trace, stage, _held_as_operand(held), 0)
         elif stage.operation == "getitem" and len(stage.inputs) == 2 and stage.outputs:
-            yield from _subscripted(trace, stage)
+            (given, asked), made = stage.inputs, stage.outputs[0].shape
+            shape = given.shape  # the result shows the axis of `table[torch.arange(n)]`
+            axes = [axis for axis in range(len(shape)) if (*shape[:axis], *asked.shape, *shape[axis + 1 :]) == made]
+            same = next((one for one in trace.parameters if one.shape == shape), None)
+            table = _held_as_operand(same) if same else replace(_as_operand(given), name="the table")
+            for axis in axes[:1]:
+                yield from _rows_looked_up(trace, stage, table, axis)
 
 
-def _refused_lookup(stage: Stage, table: Operand, index: Operand, rows: int, arguments: dict[str, Value]) -> _Refusal:
-    """A lookup of more rows than a table has: an embedding, or a subscript that has `arguments`."""
-    count = index.extent[1] + 1 if index.extent is not None else 0
-    text = f"{table.name} has {rows} rows and is asked for {count}"
-    call, operands = ("getitem", (table, index)) if arguments else ("embedding", (index, table))
-    return _Refusal(stage, "index", text, "IndexError", call, operands, arguments)
-
-
-def _subscripted(trace: Trace, stage: Stage) -> Iterator[_Refusal]:
-    """`table[torch.arange(n)]`, on the axis that the result shows."""
-    given, asked = stage.inputs
-    shape, made = given.shape, stage.outputs[0].shape
-    axes = [axis for axis in range(len(shape)) if (*shape[:axis], *asked.shape, *shape[axis + 1 :]) == made]
-    if not axes:
-        return
-    rows = max(given.shape[axis] for axis in axes)
-    count = _counted(trace, stage, asked, rows)
-    if count is None:
-        return
-    same = next((one for one in trace.parameters if one.shape == given.shape), None)
-    table = _held_as_operand(same) if same else Operand("the table", given.shape, given.dims, given.dtype)
-    parts: list[Value] = [*["::" for _ in range(axes[0])], "tensor"]
-    yield _refused_lookup(stage, table, _counted_index(stage, 1, count), rows, {"[1]": parts})
-
-
-def _counted_index(stage: Stage, place: int, count: int) -> Operand:
-    """An index with `count` values from 0 on."""
-    spec = stage.inputs[place]
-    name = "input" if stage.kind == "module" else "the index"
-    return Operand(name, spec.shape, spec.dims, spec.dtype, extent=(0, count - 1))
+def _rows_looked_up(trace: Trace, stage: Stage, table: Operand, axis: int) -> Iterator[_Refusal]:
+    """A lookup of more rows than a table has: an embedding, or a subscript of its axis."""
+    by_layer, rows = stage.kind == "module", table.shape[axis]
+    spec = stage.inputs[0 if by_layer else 1]
+    count = _counted(trace, stage, spec, rows)
+    if count is not None:
+        index = replace(_as_operand(spec), name="input" if by_layer else "the index", extent=(0, count - 1))
+        text = f"{table.name} has {rows} rows and is asked for {count}"
+        call, operands = ("embedding", (index, table)) if by_layer else ("getitem", (table, index))
+        arguments: dict[str, Value] = {} if by_layer else {"[1]": [*["::"] * axis, "tensor"]}
+        yield _Refusal(stage, "index", text, "IndexError", call, operands, arguments)
 
 
 def _counted(trace: Trace, stage: Stage, spec: TensorSpec, rows: int) -> int | None:
@@ -211,8 +186,8 @@ def _counted(trace: Trace, stage: Stage, spec: TensorSpec, rows: int) -> int | N
         return None
     before = stage.index
     while True:
-        earlier = reversed(trace.stages[:before])
-        made = next((one for one in earlier if any(same(spec, given) for given in one.outputs)), None)
+        wanted, earlier = (spec.shape, spec.dtype), reversed(trace.stages[:before])
+        made = next((one for one in earlier if wanted in [(made.shape, made.dtype) for made in one.outputs]), None)
         if made is None:
             return None
         if made.operation == "arange":
@@ -220,7 +195,3 @@ def _counted(trace: Trace, stage: Stage, spec: TensorSpec, rows: int) -> int | N
         if made.operation not in MOVES or not made.inputs or made.inputs[0].dtype not in WHOLE:
             return None
         before, spec = made.index, made.inputs[0]
-
-
-def same(one: TensorSpec, two: TensorSpec) -> bool:
-    return (one.shape, one.dtype) == (two.shape, two.dtype)

@@ -68,12 +68,10 @@ def _require_yaml(spec: str, config: Path | None) -> None:
         message = f"two YAML files are given, {spec} and --config {config}"
         raise refuse("two-configs", message, help=(f"vit-trace {spec}, with flags for what differs",))
     path = Path(spec)
-    if path.suffix == ".py":
-        message = f"{spec} does not say which of its classes or functions builds the model"
-        raise refuse("no-factory", message, help=(f"vit-trace {spec}:NAME",))
-    if not os.path.exists(spec) and path.suffix.lower() not in (".yaml", ".yml") and _is_module(spec):
-        message = f"{spec} does not say what of that module builds the model"
-        raise refuse("no-factory", message, help=(f"vit-trace {spec}:NAME",))
+    is_file = os.path.exists(spec) or path.suffix.lower() in (".yaml", ".yml")
+    if path.suffix == ".py" or (not is_file and _is_module(spec)):
+        what = "which of its classes or functions" if path.suffix == ".py" else "what of that module"
+        raise refuse("no-factory", f"{spec} does not say {what} builds the model", help=(f"vit-trace {spec}:NAME",))
     if not os.path.exists(spec) and not path.suffix:
         raise no_spec(spec)
 

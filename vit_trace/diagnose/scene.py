@@ -101,19 +101,17 @@ class Scene:
 
 
 def called(operand: Operand) -> str:
-    """What an operand is called in a sentence: its parameter, its variable, its expression if it is short."""
+    """What an operand is called in a sentence: its parameter, its variable, its expression.
+
+    A long expression is called by the variable that it starts from, or by the function that it calls last.
+    """
     if operand.parameter:
         return operand.parameter
     name = operand.name.removeprefix("self.")
     if name in ("", "input"):
         return "its input"
-    if len(name) > LONGEST_NAME or "\n" in name:
-        return _shortened(name)
-    return name
-
-
-def _shortened(name: str) -> str:
-    """A long expression by the variable that it starts from, or by the function that it calls last."""
+    if len(name) <= LONGEST_NAME and "\n" not in name:
+        return name
     start = re.match(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*(?![\w(]))*(?=[.\[])", name)
     function = re.match(r"[A-Za-z_][\w.]*(?=\()", name)
     if start is not None and start[0].split(".")[0] not in NAMESPACES:

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from vit_trace.base.trace import Operand
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, Question, finds
+from vit_trace.diagnose.causes.dtype import NORMS
 from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
 from vit_trace.diagnose.changes.calls import features_moved
 from vit_trace.diagnose.changes.inputs import grid_sizes, input_width, swapped_axes, usual_channels
 from vit_trace.diagnose.changes.parameters import resized
 from vit_trace.diagnose.changes.records import Fix
 from vit_trace.diagnose.changes.usual import usual
-from vit_trace.diagnose.dtypes import NORMS
 from vit_trace.diagnose.scene import Scene, Side, axes_text, axis_note, name_in_layer, side
 
 
@@ -44,10 +44,10 @@ NORM_SIZE = CauseKind(
 def other_width_or_channels(scene: Scene) -> Cause | None:
     """layer_norm's last sizes, the channels of batch_norm and group_norm."""
     x = _normalised(scene)
-    if x is not None and not x.shape:
-        return Cause(WRONG_RANK, f"{scene.layer} gets a single number, which has no axis to normalise", rank=1)
     if x is None:
         return None
+    if not x.shape:
+        return Cause(WRONG_RANK, f"{scene.layer} gets a single number, which has no axis to normalise", rank=1)
     return (_other_width if scene.call in ("layer_norm", "rms_norm") else _other_channels_normalised)(scene, x)
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from math import prod
-from typing import NamedTuple
 
 from vit_trace.base.trace import Operand
 from vit_trace.base.words import product_text, shape_text
@@ -42,21 +41,6 @@ WINDOW = CauseKind(
     """,
     usual(sizes=(grid_sizes, multiples_of_frame)),
 )
-
-
-class _Division(NamedTuple):
-    """The number that does not fit, and a note that says so."""
-
-    note: str
-    divisor: int
-
-
-class _Rearranged(NamedTuple):
-    """The part of a shape that changes, once the axes that stay are set aside: from axis `start` on."""
-
-    start: int
-    have: Shape
-    want: Shape
 
 
 @finds("view", "reshape", "unflatten", "reshape_as", "view_as", "unsafe_view", tensors=1)
@@ -99,13 +83,14 @@ def _undivided(scene: Scene, tensor: Operand, given: Shape, wanted: Shape) -> Ca
     text = f"{scene.call} of {with_shape(tensor)} to {sizes_text(wanted)}: "
     text += f"{_product_with_total(have)} {relation} {_product_with_total(fixed)}"
     culprit = _divided_with_rest(scene, wanted, prod(have)) or _misfit(scene, want, prod(have))
-    notes = (culprit.note,) if culprit else (*_named_sizes(scene, want), *_tokens_over(have, fixed))
+    notes = culprit[:1] if culprit else (*_named_sizes(scene, want), *_tokens_over(have, fixed))
     sides = () if scene.call == "unflatten" else tuple(side(tensor, start + place) for place in range(len(have)))
-    divisor = culprit.divisor if culprit else (prod(fixed) if -1 in want else None)
+    divisor = culprit[1] if culprit else (prod(fixed) if -1 in want else None)
     return Cause(WINDOW if _is_window(scene, want) else RESHAPE, text, notes, sides, divisor=divisor)
 
 
-def _rearranged(given: Shape, wanted: Shape) -> _Rearranged:
+def _rearranged(given: Shape, wanted: Shape) -> tuple[int, Shape, Shape]:
+    """(first axis, sizes there, sizes wanted) of the part that changes, once the axes that stay are set aside."""
     start, stop = 0, 0
     while start < min(len(given), len(wanted)) and given[start] == wanted[start]:
         start += 1
@@ -113,8 +98,8 @@ def _rearranged(given: Shape, wanted: Shape) -> _Rearranged:
         stop += 1
     have, want = given[start : len(given) - stop], wanted[start : len(wanted) - stop]
     if not have or not want or not any(size != -1 for size in want):
-        return _Rearranged(0, given, wanted)
-    return _Rearranged(start, have, want)
+        return 0, given, wanted
+    return start, have, want
 
 
 def _tokens_over(have: Sequence[int], fixed: Sequence[int]) -> tuple[str, ...]:
@@ -132,20 +117,20 @@ def _product_with_total(sizes: Sequence[int]) -> str:
     return f"{product_text(sizes)} = {prod(sizes)}" if len(sizes) > 1 else str(prod(sizes))
 
 
-def _divided_with_rest(scene: Scene, wanted: Sequence[int], have: int) -> _Division | None:
-    """A number of the frame that was divided with a remainder into a size asked for: 768 // 5 = 153."""
+def _divided_with_rest(scene: Scene, wanted: Sequence[int], have: int) -> tuple[str, int] | None:
+    """(note, divisor) for a number that was divided with a remainder into a size asked for: 768 // 5 = 153."""
     numbers = {name: value for name, value in scene.whole_numbers.items() if value > 1}
     for name, value in numbers.items():
         for other, divisor in numbers.items():
             quotient, rest = divmod(value, divisor)
             if rest and quotient > 1 and {divisor, quotient} <= set(wanted) and have % value == 0:
                 text = f"{name} = {value} is not a multiple of {other} = {divisor}: {value} // {divisor} = "
-                return _Division(f"{text}{quotient}, {rest} left over", divisor)
+                return f"{text}{quotient}, {rest} left over", divisor
     return None
 
 
-def _misfit(scene: Scene, want: Sequence[int], have: int) -> _Division | None:
-    """A number of the frame that, with another value, would make the sizes fit: self.num_heads = 5 instead of 3."""
+def _misfit(scene: Scene, want: Sequence[int], have: int) -> tuple[str, int] | None:
+    """(note, number) for a number that would have to be another for the sizes to fit: self.num_heads = 5, not 3."""
     if -1 in want or 0 in want:
         return None
     text = spoken_lines(scene)
@@ -153,7 +138,7 @@ def _misfit(scene: Scene, want: Sequence[int], have: int) -> _Division | None:
         if name.startswith("self.") and mentions(text, name) and value > 1 and value in want:
             fitting, rest = divmod(have * value, prod(want))
             if not rest and fitting > 0:
-                return _Division(f"{name} = {value} would have to be {fitting} for the other sizes to fit", value)
+                return f"{name} = {value} would have to be {fitting} for the other sizes to fit", value
     return None
 
 
@@ -167,11 +152,9 @@ def _named_sizes(scene: Scene, want: Sequence[int]) -> tuple[str, ...]:
 
 def _is_window(scene: Scene, sizes: Sequence[int]) -> bool:
     """Whether one of the sizes is a window's: by the name of a number in the frame."""
-    for name, value in scene.failure.values.items():
-        held = value if isinstance(value, list) else [value]
-        if ("window" in name or name.split(".")[-1] in ("ws", "wsize", "win")) and any(size in sizes for size in held):
-            return True
-    return False
+    values = scene.failure.values.items()
+    named = [value for name, value in values if "window" in name or name.split(".")[-1] in ("ws", "wsize", "win")]
+    return any(size in sizes for value in named for size in (value if isinstance(value, list) else [value]))
 
 
 VIEW = CauseKind(
