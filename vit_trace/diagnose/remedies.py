@@ -1,5 +1,6 @@
 """Tries fixes, in the order that the cause names them, and keeps those that run. No torch."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from vit_trace.base.trace import Trace
@@ -33,22 +34,21 @@ def _candidates(question: Question) -> Iterator[Fix]:
 def remedies(question: Question) -> list[Tried]:
     """The fixes that work, in the order to offer them."""
     found: list[Tried] = []
-    groups: dict[str, int] = {}
+    groups: Counter[str] = Counter()
     cause, case = question.cause, question.case
     for candidate in _candidates(question):
         if len(found) >= MOST or case.stopped:
             break
         group = _group_of(candidate)
-        if group == "parameter" and "call" in groups and cause.kind.edits_suffice:
-            continue
-        if groups.get(group, 0) >= OFFERED.get(group, 2):
+        edited = group == "parameter" and groups["call"] and cause.kind.edits_suffice
+        if edited or groups[group] >= OFFERED.get(group, 2):
             continue
         worked = _attempted(candidate, question)
         if worked is not None and cause.by_value and _looks_up_again(question.scene, case.outcome(worked.change)):
             continue
         if worked is not None and worked.change.text not in [one.change.text for one in found]:
             found.append(worked)
-            groups[group] = groups.get(group, 0) + 1
+            groups[group] += 1
             if group == "layout":
                 break
     return found

@@ -38,7 +38,7 @@ def _named_sizes_of_image(question: Question) -> Iterator[Fix]:
             yield from images_of(question, [(value, value)])
 
 
-def _axes_that_the_check_names(question: Question) -> Iterator[Fix]:
+def _axes_the_check_names(question: Question) -> Iterator[Fix]:
     """Two axes of the input exchanged, where the check knows both sizes."""
     scene = question.scene
     lists = [value for value in scene.failure.values.values() if isinstance(value, list)]
@@ -49,10 +49,7 @@ def _axes_that_the_check_names(question: Question) -> Iterator[Fix]:
 ASSERTION = CauseKind(
     "assertion",
     __doc__,
-    usual(
-        sizes=(_named_sizes_of_image, grid_sizes, multiples_of_frame, usual_channels),
-        last=(_axes_that_the_check_names,),
-    ),
+    usual(sizes=(_named_sizes_of_image, grid_sizes, multiples_of_frame, usual_channels), last=(_axes_the_check_names,)),
 )
 
 

@@ -69,13 +69,10 @@ def _mask_or_batch(scene: Scene) -> Cause | None:
         text = f"{layer} is given {query[1]} sequences of queries and {key[1]} of keys"
         return Cause(ATTENTION_MASK, text, ("batch_first says whether the batch axis comes first",))
     heads = scene.integer("[4]", "num_heads", default=1)
+    both = ((query[0], key[0]), (query[1] * heads, query[0], key[0]))
     for name, meant, allowed in (
-        ("key_padding_mask", "batch × keys", [(query[1], key[0])]),
-        (
-            "attn_mask",
-            "queries × keys, or batch·heads in front of them",
-            [(query[0], key[0]), (query[1] * heads, query[0], key[0])],
-        ),
+        ("key_padding_mask", "batch × keys", ((query[1], key[0]),)),
+        ("attn_mask", "queries × keys, or batch·heads in front of them", both),
     ):
         mask = next((operand for operand in scene.operands if operand.name.rpartition(".")[2] == name), None)
         if mask is not None and mask.shape not in allowed:

@@ -23,9 +23,8 @@ def unrecognised(scene: Scene) -> Cause:
     kind, _, said = scene.failure.exception.partition(": ")
     if kind == "RecursionError":
         return Cause(UNKNOWN, f"{scene.name} calls itself without end", frame_note(scene))
-    is_function = scene.call not in ("", "?", "raise", "subscript")
     quote = " ".join(said.split())[:LONGEST_QUOTE]
-    if is_function:
+    if scene.call not in ("", "?", "raise", "subscript"):
         shapes = ", ".join(with_shape(operand) for operand in scene.operands[:MOST_OPERANDS])
         text = f"{scene.call} raised {kind}{' on ' + shapes if shapes else ''}"
         return Cause(UNKNOWN, text, (quote,) if quote else ())

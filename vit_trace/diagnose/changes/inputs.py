@@ -76,8 +76,9 @@ def _layouts_from(question: Question, in_doubt: bool) -> Iterator[Fix]:
     """Other layouts, those with another number of axes only where that is `in_doubt`."""
     scene, case = question.scene, question.case
     shape, expected = first_input(scene), case.expected
-    if expected is not None and len(expected) == len(shape) and _plausible(shape, expected):
-        return
+    known = expected if expected is not None and len(expected) == len(shape) else ()
+    if known and (len(shape) != 4 or shape[1] == known[1] or known[1] not in (shape[0], shape[-1])):
+        return  # the channels are where the model expects them
     for words, steps in _layout_steps(shape, expected):
         moved = _shape_after(shape, steps)
         if len(moved) != len(shape) and not in_doubt:
@@ -94,11 +95,6 @@ def _layouts_from(question: Question, in_doubt: bool) -> Iterator[Fix]:
 def unbatched(shape: Sequence[int]) -> bool:
     """Whether three axes look like one image: channels first or last, and longer sides."""
     return (shape[0] in CHANNEL_COUNTS and min(shape[1:]) > 4) or (shape[2] in CHANNEL_COUNTS and min(shape[:2]) > 4)
-
-
-def _plausible(shape: Sequence[int], expected: Sequence[int]) -> bool:
-    """Whether the channels of an input are where the model expects them."""
-    return len(shape) != 4 or shape[1] == expected[1] or expected[1] not in (shape[0], shape[-1])
 
 
 def built_for(shape: Shape, case: Case) -> dict[str, Value]:

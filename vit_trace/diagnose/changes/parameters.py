@@ -61,11 +61,8 @@ def other_blocks(scene: Scene, path: str) -> list[str]:
 
 def sizes(change: ParameterResize, scene: Scene) -> set[tuple[int, int]]:
     """(from, to) of the sizes that a change changes."""
-    found = set()
-    for name, shape in change.shapes.items():
-        if (held := scene.parameters.get(name)) is not None:
-            found |= {pair for pair in zip(held.shape, shape, strict=True) if pair[0] != pair[1]}
-    return found
+    held = ((scene.parameters[name].shape, shape) for name, shape in change.shapes.items() if name in scene.parameters)
+    return {pair for old, new in held for pair in zip(old, new, strict=True) if pair[0] != pair[1]}
 
 
 def _options_of(

@@ -5,7 +5,7 @@ from math import prod
 
 from vit_trace.base.trace import Trace
 from vit_trace.diagnose.changes.records import InputChange
-from vit_trace.diagnose.pixels import Embedding, dropping_embeddings
+from vit_trace.diagnose.pixels import dropping_embeddings
 from vit_trace.diagnose.silent import MakeCase, Mistake, silent_mistake
 
 
@@ -15,18 +15,14 @@ def pixels_dropped(trace: Trace, _: MakeCase) -> Iterator[Mistake]:
     Example: 225 = 14·16 + 1: one row is dropped.
     Resize or crop to a multiple of the patch, so that you decide what is lost.
     """
-    return map(_mistake, dropping_embeddings(trace))
-
-
-def _mistake(found: Embedding) -> Mistake:
-    (height, width), sides = found.image, list(zip(found.image, found.grid, found.patch, strict=True))
-    lost = [(size % patch, word) for (size, _, patch), word in zip(sides, ("row", "column"), strict=True)]
-    text = " and ".join(f"the last {count} {word}{'s' * (count > 1)}" for count, word in lost if count)
-    sums = dict.fromkeys(f"{size} = {count}·{patch} + {size - count * patch}" for size, count, patch in sides)
-    pixels = height * width
-    note = f"{', '.join(sums)}: {pixels - prod(found.grid) * prod(found.patch)} of {pixels} pixels are never used"
-    down, across = (count * patch for _, count, patch in sides)
-    remedy = InputChange.sized((*found.leading, down, across), f"an input of {down}×{across}")
-    return Mistake(
-        f"{found.stage.name} drops {text} of the {height}×{width} image", found.stage.source, (note,), (remedy,)
-    )
+    for found in dropping_embeddings(trace):
+        (height, width), sides = found.image, list(zip(found.image, found.grid, found.patch, strict=True))
+        lost = [(size % patch, word) for (size, _, patch), word in zip(sides, ("row", "column"), strict=True)]
+        text = " and ".join(f"the last {count} {word}{'s' * (count > 1)}" for count, word in lost if count)
+        sums = dict.fromkeys(f"{size} = {count}·{patch} + {size - count * patch}" for size, count, patch in sides)
+        pixels = height * width
+        note = f"{', '.join(sums)}: {pixels - prod(found.grid) * prod(found.patch)} of {pixels} pixels are never used"
+        down, across = (count * patch for _, count, patch in sides)
+        remedy = InputChange.sized((*found.leading, down, across), f"an input of {down}×{across}")
+        message = f"{found.stage.name} drops {text} of the {height}×{width} image"
+        yield Mistake(message, found.stage.source, (note,), (remedy,))

@@ -78,21 +78,18 @@ def _grids(trace: Trace) -> list[tuple[int, ...]]:
     found: list[tuple[int, ...]] = []
     if {"h", "w"} <= trace.symbols.keys():
         found.append((trace.symbols["h"].value, trace.symbols["w"].value))
-    for image in images(trace):
+    for batch, _, height, width in (image.shape for image in images(trace)):
         for stage in trace.stages:
-            made = [spec.shape for spec in stage.outputs if stage.kind in ("module", "function")]
-            found += [shape[2:] for shape in made if len(shape) == 4 and shape[2] > 1 and _is_grid(image.shape, shape)]
+            made = (
+                spec.shape for spec in stage.outputs if stage.kind in ("module", "function") and len(spec.shape) == 4
+            )
+            # a map of features is the image in smaller, with the same ratio of its sides
+            found += [(h, w) for b, _, h, w in made if b == batch and 1 < h < height and height * w == width * h]
             if stage.pattern and "(h " in stage.pattern and "(w " in stage.pattern and stage.inputs and stage.outputs:
                 patches = prod(stage.outputs[0].shape[1:-1])
-                sides = range(2, image.shape[2])
-                grids = [(image.shape[2] // side, image.shape[3] // side) for side in sides]
+                grids = [(height // side, width // side) for side in range(2, height)]
                 found += [grid for grid in grids if prod(grid) == patches][:1]
     return list(dict.fromkeys(found))
-
-
-def _is_grid(image: tuple[int, ...], made: tuple[int, ...]) -> bool:
-    """Whether a feature map is the image in smaller, with the same ratio of its sides."""
-    return made[0] == image[0] and made[2] < image[2] and image[2] * made[3] == image[3] * made[2]
 
 
 def _mistake(trace: Trace, stage: Stage, cut: _Cut) -> Mistake:
