@@ -44,10 +44,8 @@ def _advice(image: int, patch: int) -> str:
     """The nearest values that work: multiples of the patch, and divisors of the image."""
     multiples, divisors = near_multiples(image, patch), near_divisors(image, patch)
     many = "are the nearest multiples" if len(multiples) > 1 else "is the nearest multiple"
-    advice = f"{' and '.join(map(str, multiples))} {many} of {patch}"
-    if divisors:
-        advice += f"; or patch {' or '.join(map(str, divisors))} divides {image}"
-    return advice
+    other = f"; or patch {' or '.join(map(str, divisors))} divides {image}" if divisors else ""
+    return f"{' and '.join(map(str, multiples))} {many} of {patch}{other}"
 
 
 def near_multiples(image: int, patch: int) -> list[int]:
@@ -67,6 +65,5 @@ def near_divisors(image: int, patch: int) -> list[int]:
 def _origin(name: str, given: Mapping[str, Setting]) -> str:
     if name not in given:
         return f"{written(getattr(REFERENCE, name))} is the default: it was not given"
-    setting = given[name]
-    place = cut(setting.span.text) if is_typed(setting.span) else where(setting.span)
-    return f"{written(setting.value)} comes from {place}"
+    value, span = given[name].value, given[name].span
+    return f"{written(value)} comes from {cut(span.text) if is_typed(span) else where(span)}"

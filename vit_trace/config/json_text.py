@@ -1,5 +1,6 @@
 """Finds the place of each key and value in a JSON text. The text must be valid JSON."""
 
+import itertools
 import json
 import re
 from bisect import bisect_right
@@ -34,10 +35,10 @@ def json_spans(text: str, file: str) -> JsonSpans:
         end_column = min(end - starts[line], len(lines[line]))
         return Source(file, line + 1, line + 1, column, max(end_column, column + 1), lines[line].rstrip("\r"))
 
-    for path, (start, end), (first, last) in _walk(text, _after_gap(text, 0), ()):
-        found.values[path] = span(first, last)
-        if start >= 0:
-            found.keys[path] = span(start, end)
+    for path, key, value in _walk(text, _after_gap(text, 0), ()):
+        found.values[path] = span(*value)
+        if key is not None:
+            found.keys[path] = span(*key)
     return found
 
 
@@ -49,16 +50,15 @@ def _after_gap(text: str, place: int) -> int:
 Span = tuple[int, int]
 
 
-def _walk(text: str, place: int, path: Path) -> Iterator[tuple[Path, Span, Span]]:
-    """(path, span of its key or (-1, -1), span of its value) of everything in an object or list."""
-    end = place
-    closing = {"{": "}", "[": "]"}[text[place]]
+def _walk(text: str, place: int, path: Path) -> Iterator[tuple[Path, Span | None, Span]]:
+    """(path, span of its key, span of its value) of everything in an object, or in a list, which has no keys."""
+    is_object, key = text[place] == "{", None
     place = _after_gap(text, place + 1)
-    count = 0
-    while text[place] != closing:
-        key: Span = (-1, -1)
+    for count in itertools.count():
+        if text[place] in "}]":
+            return
         step: str | int = count
-        if closing == "}":
+        if is_object:
             step, end = scanstring(text, place + 1, True)
             key = (place, end)
             place = _after_gap(text, _after_gap(text, end) + 1)
@@ -66,7 +66,6 @@ def _walk(text: str, place: int, path: Path) -> Iterator[tuple[Path, Span, Span]
         yield (*path, step), key, (place, end)
         if text[place] in "{[" and len(path) < DEEPEST:
             yield from _walk(text, place, (*path, step))
-        count += 1
         place = _after_gap(text, end)
         if text[place] == ",":
             place = _after_gap(text, place + 1)

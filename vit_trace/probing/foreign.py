@@ -73,15 +73,13 @@ class ForeignTracer:
 
     def first(self) -> _Fed:
         """The trace on the first plan that runs; where none does, on the first plan."""
-        first: _Fed | None = None
+        traced: list[_Fed] = []
         for plan in self.foreign.plans:
-            traced = self.run(plan)
-            if traced.trace.failure is None:
+            traced.append(self.run(plan))
+            if traced[-1].trace.failure is None:
                 self.foreign.fitting[:] = [plan]
-                return traced
-            first = first or traced
-        assert first is not None
-        return first
+                return traced[-1]
+        return traced[0]
 
     def run(self, plan: Plan) -> _Fed:
         """One forward at the real sizes."""

@@ -4,7 +4,7 @@ Every attempt is one build and one forward; a budget of traced stages bounds the
 symbol, so no formula mentions it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from msgspec.structs import replace as altered
@@ -12,9 +12,9 @@ from msgspec.structs import replace as altered
 from vit_trace.base.trace import Diagnostic, Symbol, Trace
 from vit_trace.dims.name import name_dims
 from vit_trace.dims.symbols import shorten, split
-from vit_trace.dims.walk import stage_keys
+from vit_trace.dims.walk import Key, stage_keys
 from vit_trace.probing.bounded import TooLong
-from vit_trace.probing.sizes import GROUPS, Sizes, Style
+from vit_trace.probing.sizes import GROUPS, IMAGES, Sizes, Style
 from vit_trace.record.meta.collector import uncollected
 
 PROBES = 5
@@ -82,15 +82,11 @@ class Prober:
         self.trace = trace
         self.sizes = sizes
         self.traced = probe
-        whole = [trace.failure is None or bool(stage.outputs) for stage in trace.stages]
-        keys = stage_keys(trace.stages)
-        self.keys = [key for key, done in zip(keys, whole, strict=True) if done]  # without those that a failure cut off
-        ranks = [[len(spec.shape) for spec in stage.outputs] for stage in trace.stages]
-        self.ranks = [sizes for sizes, done in zip(ranks, whole, strict=True) if done]
+        whole = trace.failure is None  # else without the stages that the failure cut off
+        self.ranks = {key: ranks for key, ranks in _ranks(trace).items() if whole or ranks}
         self.budget = _Budget(cost, trace.failure is not None)
-        self.chosen: Style | None = None
         self.free = free
-        self.images = sizes.images_tried if free else ()  # a forward that computes values is not made larger
+        self.images = IMAGES if free and sizes.spatial else ()  # a forward that computes values is not made larger
         self.checked: dict[tuple[tuple[str, int], ...], Trace | None] = {}
         self.tried: dict[tuple[Style, int], Trace | None] = {}
 
@@ -115,44 +111,38 @@ class Prober:
     def checks(self, style: Style) -> list[Trace]:
         """Traces near the real one that formulas must fit, as many as the budget allows."""
         share = self.budget.traces * self.budget.cost / self.budget.stages + 0.5
-        for values in self.sizes.near(style, self.free):
-            key = tuple(sorted(values.items()))
-            if key not in self.checked and self.budget.allows(share):
-                self.checked[key] = self.probe(style, values, LIKE)
         keys = [tuple(sorted(values.items())) for values in self.sizes.near(style, self.free)]
+        for key in keys:
+            if key not in self.checked and self.budget.allows(share):
+                self.checked[key] = self.probe(style, dict(key), LIKE)
         return [found for key in keys if (found := self.checked.get(key)) is not None]
 
     def aligned(self, probe: Trace, share: float) -> bool:
         fails = self.trace.failure is not None  # then a probe may fail too, or go further
         if not fails and (probe.failure is not None or len(probe.stages) > most_stages(self.trace)):
             return False
-        theirs = dict(zip(stage_keys(probe.stages), probe.stages, strict=True))
-        same = sum(
-            key in theirs and [len(spec.shape) for spec in theirs[key].outputs] == ranks
-            for key, ranks in zip(self.keys, self.ranks, strict=True)
-        )
-        return same >= share * len(self.keys)
+        theirs = _ranks(probe)
+        same = sum(theirs.get(key) == ranks for key, ranks in self.ranks.items())
+        return same >= share * len(self.ranks)
 
-    def runs(self, style: Style, turns: Sequence[int] = (0,)) -> bool:
-        return all(self.at(style, turn) is not None for turn in turns)
+    def runs(self, style: Style) -> bool:
+        """Whether a style works at every setting that formulas need."""
+        return all(self.at(style, turn) is not None for turn in range(ENOUGH))
 
     def style(self) -> Style:
         """The style that varies most and works at every setting that formulas need."""
-        turns = range(ENOUGH)
-        everything = self.sizes.restricted(Style(image=self.images[0] if self.images else "fixed"))
-        if self.runs(everything) and self.runs(everything, turns):
-            return everything
-        image = next((one for one in self.images if self.runs(Style(frozenset(), image=one), turns)), "fixed")
-        known = frozenset(everything.groups - {"other"})
-        for groups in dict.fromkeys((everything.groups, known)):
+        everything = frozenset(GROUPS[knob.role] for knob in self.sizes.knobs)
+        if self.runs(style := Style(everything, image=self.images[0] if self.images else "fixed")):
+            return style
+        image = next((one for one in self.images if self.runs(Style(frozenset(), image=one))), "fixed")
+        for groups in dict.fromkeys((everything, everything - {"other"})):
             for even in (8, 48, 1):
-                style = Style(groups, even, image)
-                if self.runs(style) and self.runs(style, turns):
+                if self.runs(style := Style(groups, even, image)):
                     return style
                 if "width" not in groups:
                     break
         best = Style(frozenset(), 8, image)
-        return best if self.trace.failure is not None else self.piecemeal(best, everything.groups)
+        return best if self.trace.failure is not None else self.piecemeal(best, everything)
 
     def piecemeal(self, best: Style, groups: frozenset[str]) -> Style:
         """Each group of knobs on its own, then those that worked together."""
@@ -160,7 +150,7 @@ class Prober:
             if group not in groups:
                 continue
             for even in (8, 48, 1) if group == "width" else (best.even,):
-                if self.runs(attempt := replace(best, groups=best.groups | {group}, even=even), range(ENOUGH)):
+                if self.runs(attempt := replace(best, groups=best.groups | {group}, even=even)):
                     best = attempt
                     break
         return best
@@ -176,10 +166,9 @@ class Prober:
         for group in ("patch", "window", "other"):  # a model may take another branch at another stride
             if group in style.groups and _covered(best) < COVERED:
                 fewer = replace(style, groups=style.groups - {group})
-                other = self.with_formulas(fewer) if self.runs(fewer, range(ENOUGH)) else None
+                other = self.with_formulas(fewer) if self.runs(fewer) else None
                 if other is not None and _covered(other) > _covered(best):
                     style, best = fewer, other
-        self.chosen = style
         best = shorten(best)
         left = {GROUPS[knob.role] for knob in self.sizes.knobs} - style.groups - {"other"}
         if left:
@@ -207,14 +196,17 @@ def most_stages(trace: Trace) -> int:
     return int(1.5 * len(trace.stages)) + 20
 
 
+def _ranks(trace: Trace) -> dict[Key, list[int]]:
+    """How many axes each output of a stage has, by the stage's key."""
+    ranks = ([len(spec.shape) for spec in stage.outputs] for stage in trace.stages)
+    return dict(zip(stage_keys(trace.stages), ranks, strict=True))
+
+
 def _covered(trace: Trace) -> float:
     """Share of the dimensions of all outputs that have a formula or were found constant."""
-    known = total = 0
-    for stage in trace.stages:
-        for spec in stage.outputs:
-            total += len(spec.dims)
-            known += sum(not dim.isdigit() or axis in spec.constant for axis, dim in enumerate(spec.dims))
-    return known / max(total, 1)
+    specs = [spec for stage in trace.stages for spec in stage.outputs]
+    known = [not dim.isdigit() or axis in spec.constant for spec in specs for axis, dim in enumerate(spec.dims)]
+    return sum(known) / max(len(known), 1)
 
 
 def noted(trace: Trace, message: str) -> Trace:

@@ -13,12 +13,14 @@ from vit_trace.dims.formula import FormulaError, evaluate, parse
 from vit_trace.targets.inputs import pair
 from vit_trace.targets.knobs import SYMBOLS, Changes, Knob, image_changes
 
-GROUPS = {role: symbol.group for role, symbol in SYMBOLS.items()} | {"other": "other"}
+GROUPS = {role: group for role, (_, _, group) in SYMBOLS.items()} | {"other": "other"}
 """Group of each role: roles of one group vary together."""
 
-TURNABLE = frozenset(GROUPS.values())
 IMAGES = ("awkward", "patches", "exact", "square awkward", "square patches", "square exact")
 """Kinds of images, from the one that tells most."""
+
+SMALL = {"heads", "patch", "window", "frame_patch", "channels", "frames"}
+"""Roles that are given small primes."""
 
 SMALL_PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23)
 PRIMES = (7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103)
@@ -35,7 +37,7 @@ class Style:
     "square " before it, or "fixed".
     """
 
-    groups: frozenset[str] = TURNABLE
+    groups: frozenset[str]
     even: int = 8
     image: str = "awkward"
 
@@ -65,29 +67,20 @@ class Sizes:
     def varied(self, style: Style) -> tuple[Knob, ...]:
         return tuple(knob for knob in self.knobs if GROUPS[knob.role] in style.groups)
 
-    def restricted(self, style: Style) -> Style:
-        """The style with only groups that there are knobs for."""
-        groups = style.groups & {GROUPS[knob.role] for knob in self.knobs}
-        return replace(style, groups=groups, image=style.image if self.spatial else "fixed")
-
     def setting(self, style: Style, turn: int) -> dict[str, int]:
         """A value for every symbol that the style varies, the input's own sizes included."""
         primes, small = _rotated(PRIMES, 2 * turn), _rotated(SMALL_PRIMES, turn)
         values = {"b": (2, 3, 5, 7, 4, 6)[turn % 6]}
         turned = self.varied(style)
         for knob in turned:
-            if knob.role in ("heads", "patch", "window", "frame_patch", "channels", "frames"):
-                values[knob.symbol] = next(small)
-        for knob in turned:
-            if knob.symbol not in values:
-                values[knob.symbol] = next(primes)
-        for knob in turned:
+            value = next(small if knob.role in SMALL else primes)
             if knob.role == "window":
-                values[knob.symbol] = (3, 5, 7, 9, 4, 6)[turn % 6]
+                value = (3, 5, 7, 9, 4, 6)[turn % 6]
             elif knob.role == "patch":
-                values[knob.symbol] = self.patch(knob, turn)
+                value = self.patch(knob, turn)
             elif knob.role == "dim_head" or knob.wide:
-                values[knob.symbol] *= style.even
+                value *= style.even
+            values[knob.symbol] = value
         for knob in turned:
             if knob.role == "dim" or knob.wide:
                 values[knob.symbol] *= (1 if knob.wide else style.even) * self.divisor(knob, values)
@@ -125,11 +118,8 @@ class Sizes:
 
     def patch(self, knob: Knob, turn: int) -> int:
         """A patch of another size: doubled where it is a stage's stride, else prime."""
-        first = knob.symbol != "p2"
-        choices = (5, 7, 3, 11, 13, 2) if first else (3, 11, 7, 13, 5, 17)
-        if self.stages > 1:
-            choices = (3, 5, 2, 7, 6, 4)
-        return choices[turn % 6]
+        prime = (3, 11, 7, 13, 5, 17) if knob.symbol == "p2" else (5, 7, 3, 11, 13, 2)
+        return ((3, 5, 2, 7, 6, 4) if self.stages > 1 else prime)[turn % 6]
 
     def divisor(self, knob: Knob, values: Mapping[str, int]) -> int:
         """What a width must be a multiple of: the heads of its network, else the head dimension."""
@@ -148,10 +138,6 @@ class Sizes:
         """Stages of a hierarchical model; 1 for one without."""
         widths = [knob for knob in self.knobs if knob.role in ("dim", "heads")]
         return max([len(knob.places) for knob in widths] + [knob.place + 1 for knob in widths], default=1)
-
-    @property
-    def images_tried(self) -> tuple[str, ...]:
-        return IMAGES if self.spatial else ()
 
     def add_extents(self, values: dict[str, int], style: Style, turn: int) -> None:
         """Height, width and frames of the input."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import msgspec
+from msgspec.structs import asdict, replace
 
 from vit_trace.base.refused import refuse
 from vit_trace.base.trace import Symbol, Value
@@ -19,14 +19,13 @@ if TYPE_CHECKING:
 
 def builtin(config: ViTConfig, spec: str = "", given: Given | None = None, train: bool = False) -> Target:
     """The target of `vit-trace` without a spec, or with a YAML file as `spec`; `given` replaces its images."""
-    sizes = {name: list(value) for name, value in msgspec.structs.asdict(config).items() if isinstance(value, tuple)}
     if given is not None and len(given.shape) == 4:
-        config = msgspec.structs.replace(config, batch_size=given.shape[0])
-    hyperparameters = msgspec.structs.asdict(config) | sizes
+        config = replace(config, batch_size=given.shape[0])
+    values = asdict(config)
     return Target(
         spec=spec,
         class_name="ViT",
-        hyperparameters=hyperparameters,
+        hyperparameters={name: list(one) if isinstance(one, tuple) else one for name, one in values.items()},
         build=lambda: build(config),
         inputs=lambda: inputs(config, given),
         symbols=symbols(config),
@@ -43,27 +42,25 @@ def builtin(config: ViTConfig, spec: str = "", given: Given | None = None, train
 
 def _change_config(config: ViTConfig, values: Mapping[str, Value]) -> ViTConfig:
     """The config with some values changed; a pair may be given as one number or a list. Raises ConfigError."""
-    wanted = {**msgspec.structs.asdict(config), **values}
+    wanted = {**asdict(config), **values}
     texts = {name: "x".join(map(str, v)) if isinstance(v, (tuple, list)) else str(v) for name, v in wanted.items()}
     return load(None, texts, ())
 
 
 def only_input(texts: Sequence[str]) -> Given | None:
     """The one tensor that --input may give. Raises Refused."""
-    given = parse_inputs(texts)
-    if len(given) > 1:
-        raise refuse("bad-input", f"--input is given {len(given)} times, the built-in ViT takes one image tensor")
-    if given and given[0].name not in (None, "", "img"):
-        raise refuse("bad-input", f"--input {given[0].name}: the built-in ViT takes img", help=("--input 5x3x256x256",))
-    return given[0] if given else None
+    first, *others = parse_inputs(texts) or (None,)
+    if others:
+        raise refuse("bad-input", f"--input is given {len(texts)} times, the built-in ViT takes one image tensor")
+    if first is not None and first.name not in (None, "img"):
+        raise refuse("bad-input", f"--input {first.name}: the built-in ViT takes img", help=("--input 5x3x256x256",))
+    return first
 
 
 def build(config: ViTConfig) -> nn.Module:
     from vit_trace.vit import ViT
 
-    values = msgspec.structs.asdict(config)
-    del values["batch_size"]
-    return ViT(**values)
+    return ViT(**{name: value for name, value in asdict(config).items() if name != "batch_size"})
 
 
 def inputs(config: ViTConfig, given: Given | None = None, batch: int | None = None) -> Inputs:
@@ -110,7 +107,7 @@ PROBES = (
 def _probe_settings(config: ViTConfig) -> list[ViTConfig]:
     """The config with every size replaced and its structure kept, but for two layers in place of all."""
     return [
-        msgspec.structs.replace(
+        replace(
             config,
             batch_size=sizes["b"],
             channels=sizes["c"],

@@ -32,7 +32,9 @@ CHANNELS, FEW_CHANNELS = 3, 4
 def guessed_plans(built: Built, request: Request, side: Any = None) -> list[Plan]:
     """Ways to feed the model, the likeliest first. Raises Refused where its forward needs more than an image."""
     arguments = built.call.arguments if built.call else {}
-    needed, first = _required(built.model)
+    one_value = [one for one in (signature_of(built.model.forward) or {}).values() if not str(one).startswith("*")]
+    needed = [one.name for one in one_value if one.default is inspect.Parameter.empty]
+    listed = bool(one_value) and "list" in str(one_value[0].annotation).lower()
     if len(needed) > 1:
         message = f"forward of {type(built.model).__name__} needs {', '.join(needed)}"
         help = f"--input {needed[0]}=2x3x224x224" + "".join(f" --input {name}=2x196x768" for name in needed[1:])
@@ -47,7 +49,7 @@ def guessed_plans(built: Built, request: Request, side: Any = None) -> list[Plan
         return [Plan((Feed(None, ("b", "c", *axes)),), {"b": request.batch, "c": one}) for one in channels]
     frames = integer_of(arguments, "frames")
     kinds = [IMAGE, IMAGES, VIDEO, FRAMES_FIRST]
-    if "list" in str(first).lower():
+    if listed:
         kinds = [VOLUMES, IMAGES] if frames else [IMAGES, IMAGE]
     elif rank == 3 or frames:
         kinds = [VIDEO, FRAMES_FIRST, VOLUMES, IMAGE]
@@ -87,13 +89,6 @@ def _other_axes(arguments: Mapping[str, Any]) -> tuple[int, ...] | None:
     if isinstance(length, int) and not isinstance(length, bool) and image_of(arguments) is None:
         return (length,)
     return None
-
-
-def _required(model: nn.Module) -> tuple[list[str], Any]:
-    """Names of forward's parameters without a default, and the annotation of its first parameter."""
-    one_value = [one for one in (signature_of(model.forward) or {}).values() if not str(one).startswith("*")]
-    needed = [one.name for one in one_value if one.default is inspect.Parameter.empty]
-    return needed, one_value[0].annotation if one_value else ""
 
 
 def refuse_unknown_inputs(model: nn.Module, names: Sequence[str]) -> None:

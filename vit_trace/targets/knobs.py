@@ -6,9 +6,9 @@ values by their names: no torch, no library.
 
 import copy
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from vit_trace.base.roles import ROLES, Path, role_named
 
@@ -16,27 +16,19 @@ Changes = dict[Path, Any]
 """New values by the path of what they replace."""
 
 
-class _RoleSymbol(NamedTuple):
-    """The symbol of a role, what it means, and the group of roles that vary together."""
-
-    name: str
-    meaning: str
-    group: str
-
-
 SYMBOLS = {
-    "channels": _RoleSymbol("c", "channels", "channels"),
-    "classes": _RoleSymbol("classes", "classes", "classes"),
-    "frames": _RoleSymbol("T", "frames", "frames"),
-    "patch": _RoleSymbol("p", "patch size", "patch"),
-    "frame_patch": _RoleSymbol("pt", "frames per patch", "frames"),
-    "dim": _RoleSymbol("dim", "embedding dimension", "width"),
-    "heads": _RoleSymbol("heads", "attention heads", "width"),
-    "dim_head": _RoleSymbol("dim_head", "head dimension", "width"),
-    "mlp_dim": _RoleSymbol("mlp_dim", "hidden dimension of the feed-forward", "width"),
-    "window": _RoleSymbol("window", "window size", "window"),
+    "channels": ("c", "channels", "channels"),
+    "classes": ("classes", "classes", "classes"),
+    "frames": ("T", "frames", "frames"),
+    "patch": ("p", "patch size", "patch"),
+    "frame_patch": ("pt", "frames per patch", "frames"),
+    "dim": ("dim", "embedding dimension", "width"),
+    "heads": ("heads", "attention heads", "width"),
+    "dim_head": ("dim_head", "head dimension", "width"),
+    "mlp_dim": ("mlp_dim", "hidden dimension of the feed-forward", "width"),
+    "window": ("window", "window size", "window"),
 }
-"""The symbol of each role; a quantity of another role is its own symbol."""
+"""(symbol, meaning, group of roles that vary together) of each role; another quantity is its own symbol."""
 
 WIDTH = re.compile(r"(dims?|width|hidden_sizes?|channels?|chs|features|planes)(\[\d+\])?$")
 """Names of widths beside the embedding dimension."""
@@ -110,7 +102,8 @@ def integers(arguments: Mapping[str, Any]) -> Iterator[tuple[Path, int | Sequenc
     for path, value in walk_values(arguments):
         if path[-1] in LABELS or (len(path) > 1 and path[-2] in LABELS):
             continue
-        if is_integer(value) or (isinstance(value, (tuple, list)) and 0 < len(value) <= 8 and _all_integers(value)):
+        parts = value if isinstance(value, (tuple, list)) and len(value) <= 8 else [value]
+        if parts and all(map(is_integer, parts)):
             yield path, value
         elif is_config(value) and "num_labels" not in vars(value) and hasattr(type(value), "num_labels"):
             yield (*path, "num_labels"), value.num_labels
@@ -139,10 +132,6 @@ def is_integer(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _all_integers(values: Iterable[object]) -> bool:
-    return all(map(is_integer, values))
-
-
 def _is_record(value: object) -> bool:
     """Whether it is an instance of a dataclass."""
     return is_dataclass(value) and not isinstance(value, type)
@@ -168,27 +157,20 @@ def _knobs_at(path: Path, value: int | Sequence[int]) -> list[Knob]:
         if value < 1 or (value == 1 and role in ("other", "mlp_dim", "window", "dim_head")):
             return []
         return [Knob(word, value, role, name, ((path, 1),), meaning)]
-    values = list(value)
-    if any(one < 1 for one in values) or (role == "other" and len(values) < 2):
+    if any(one < 1 for one in value) or (role == "other" and len(value) < 2):
         return []
-    factors = [one // values[0] for one in values]
-    doubles = all(one == values[0] * many and many.bit_count() == 1 for one, many in zip(values, factors, strict=True))
+    factors = [one // value[0] for one in value]
+    doubles = all(one == value[0] * many and many.bit_count() == 1 for one, many in zip(value, factors, strict=True))
     if doubles and role != "other":
         paths = tuple(((*path, index), factor) for index, factor in enumerate(factors))
-        return [Knob(word, values[0], role, name + "[0]" * (len(values) > 1), paths, meaning)]
+        return [Knob(word, value[0], role, name + "[0]" * (len(value) > 1), paths, meaning)]
     if role in ("channels", "classes", "other"):
         return []
-    pair = role == "patch" and len(values) == 2
+    names = [f"{name}[{index}]" for index in range(len(value))]
+    symbols = ["p1", "p2"] if role == "patch" and len(value) == 2 else names
     return [
-        Knob(
-            f"p{index + 1}" if pair else f"{name}[{index}]",
-            one,
-            role,
-            f"{name}[{index}]",
-            (((*path, index), 1),),
-            f"{meaning}, stage {index + 1}",
-        )
-        for index, one in enumerate(values)
+        Knob(symbols[at], one, role, names[at], (((*path, at), 1),), f"{meaning}, stage {at + 1}")
+        for at, one in enumerate(value)
     ]
 
 
@@ -227,10 +209,8 @@ def image_changes(places: Sequence[tuple[Path, Any]], height: int, width: int) -
             changes[path] = type(value)((*value[:-2], height, width))
         elif isinstance(value, (tuple, list)):
             changes[path] = type(value)((height,))
-        elif path[-1] == "image_height":
-            changes[path] = height
-        elif path[-1] == "image_width":
-            changes[path] = width
+        elif path[-1] in ("image_height", "image_width"):
+            changes[path] = height if path[-1] == "image_height" else width
         elif value is not None:
             changes[path] = height if height == width else (height, width)
     return changes
@@ -246,17 +226,14 @@ def change_values(value: Any, changes: Mapping[Path, Any]) -> Any:
     if not below:
         return value
     if isinstance(value, Mapping):
-        made = dict(value)
-        made.update({name: change_values(value.get(str(name)), inner) for name, inner in below.items()})
-        return made
+        return {**value, **{name: change_values(value.get(str(name)), inner) for name, inner in below.items()}}
     if isinstance(value, (tuple, list)):
         items = [change_values(item, below[place]) if place in below else item for place, item in enumerate(value)]
         return type(value)(items)
+    changed = {str(name): change_values(getattr(value, str(name), None), inner) for name, inner in below.items()}
     if _is_record(value) and not is_config(value):
-        return replace(
-            value, **{str(name): change_values(getattr(value, str(name)), inner) for name, inner in below.items()}
-        )
+        return replace(value, **changed)
     made = copy.deepcopy(value)
-    for name, inner in below.items():
-        setattr(made, str(name), change_values(getattr(made, str(name), None), inner))
+    for name, new in changed.items():
+        setattr(made, name, new)
     return made

@@ -114,7 +114,6 @@ class Foreign:
         """The target with some hyperparameters changed, fed as before. Raises Refused."""
         again = self.again
         assert again is not None
-        arguments = {**self.arguments, **values}
         base: Changes = {(name,): tuple(value) if isinstance(value, list) else value for name, value in values.items()}
         make = partial(again, base)
         with silenced():
@@ -125,7 +124,7 @@ class Foreign:
             built=built,
             heard=False,
             fitting=[],
-            arguments=arguments,
+            arguments={**self.arguments, **values},
             again=lambda changes: again({**base, **changes}),
             hyperparameters={**self.hyperparameters, **values},
         ).target()
