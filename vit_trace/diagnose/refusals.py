@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from vit_trace.base.trace import Failure, Operand, Parameter, Stage, TensorSpec, Trace, Value
-from vit_trace.diagnose.causes.dtype import CONTRACTIONS, FLOATS, dtype_clash
+from vit_trace.diagnose.dtypes import CONTRACTIONS, FLOATS, dtype_clash
 
 LAYERS = {"Linear": "linear", "Embedding": ""} | {f"Conv{n}d": f"conv{n}d" for n in (1, 2, 3)}
 LAYERS |= {"LayerNorm": "layer_norm", "BatchNorm2d": "batch_norm", "GroupNorm": "group_norm"}

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from vit_trace.base.trace import Operand
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, Question, finds
-from vit_trace.diagnose.causes.dtype import CONVOLUTIONS
 from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
 from vit_trace.diagnose.changes.calls import layer_sizes, turned
 from vit_trace.diagnose.changes.inputs import first_input, grid_sizes, image_of, multiples_of_divisor, usual_channels
 from vit_trace.diagnose.changes.records import Fix
 from vit_trace.diagnose.changes.usual import usual
+from vit_trace.diagnose.dtypes import CONVOLUTIONS
 from vit_trace.diagnose.scene import Scene, Side, axes_text, called, layer_of, name_in_layer, side
 
 

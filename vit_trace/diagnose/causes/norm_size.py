@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from vit_trace.base.trace import Operand
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, Question, finds
-from vit_trace.diagnose.causes.dtype import NORMS
 from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
 from vit_trace.diagnose.changes.calls import features_moved
 from vit_trace.diagnose.changes.inputs import grid_sizes, input_width, swapped_axes, usual_channels
 from vit_trace.diagnose.changes.parameters import resized
 from vit_trace.diagnose.changes.records import Fix
 from vit_trace.diagnose.changes.usual import usual
+from vit_trace.diagnose.dtypes import NORMS
 from vit_trace.diagnose.scene import Scene, Side, axes_text, axis_note, name_in_layer, side
 
 
