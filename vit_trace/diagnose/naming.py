@@ -7,8 +7,7 @@ from vit_trace.base.trace import Symbol, Trace
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.scene import Side, called
 from vit_trace.dims.explain import with_numbers
-from vit_trace.dims.formula import FormulaError, on_screen, symbols
-from vit_trace.dims.values import parsed
+from vit_trace.dims.formula import FormulaError, on_screen, parse, symbols
 
 MODEL = "_model"
 """Ends the names of symbols that belong to the size the model was built for, where the input has another."""
@@ -30,9 +29,9 @@ def said(trace: Trace, side: Side) -> str:
     if not formula:
         return ""
     try:
-        used = symbols(parsed(formula))
+        used = symbols(parse(formula))
         values = {name: symbol.value for name, symbol in trace.symbols.items()}
-        numbers = with_numbers(parsed(formula), values)
+        numbers = with_numbers(parse(formula), values)
     except (FormulaError, KeyError):
         return ""
     image = next((spec.shape for stage in trace.stages if stage.kind == "input" for spec in stage.outputs), None)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from vit_trace.base.trace import Parameter, Stage, TensorSpec, Trace
 from vit_trace.base.words import name_range
-from vit_trace.dims.formula import Formula, Name, Number, Product, Sum, evaluate, symbols, terms
-from vit_trace.dims.values import ValuesError, bindings, knob_of, parsed
+from vit_trace.dims.formula import Formula, Name, Number, Product, Sum, evaluate, parse, symbols, terms
+from vit_trace.dims.values import ValuesError, bindings, knob_of
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def meanings(trace: Trace, size: int) -> tuple[_Meaning, ...]:
     for formula, place in _stands(trace, size):
         found.setdefault(formula, {})[place] = None
     values = {name: symbol.value for name, symbol in trace.symbols.items()}
-    numbers = {formula: with_numbers(parsed(formula), values) for formula in found}
+    numbers = {formula: with_numbers(parse(formula), values) for formula in found}
     return tuple(_Meaning(formula, numbers[formula], tuple(_merged(places))) for formula, places in found.items())
 
 
@@ -99,8 +99,8 @@ def doublings(trace: Trace, formulas: list[str]) -> tuple[_Doubled, ...]:
             doubled = bindings(trace, {name: 2 * values[name] for name in names})
         except ValuesError:
             continue
-        sizes = {text: evaluate(parsed(text), doubled) for text in formulas}
-        now = {text: evaluate(parsed(text), values) for text in formulas}
+        sizes = {text: evaluate(parse(text), doubled) for text in formulas}
+        now = {text: evaluate(parse(text), values) for text in formulas}
         found.append(_Doubled(knob, {text: size for text, size in sizes.items() if size != now[text]}))
     return tuple(found)
 
@@ -120,4 +120,4 @@ def stages_named(trace: Trace, name: str) -> list[Stage]:
 def formulas_of(stage: Stage) -> list[str]:
     """The formulas with symbols of a stage's tensors, each once."""
     dims = dict.fromkeys(dim for spec in (*stage.inputs, *stage.outputs) for dim in spec.dims)
-    return [dim for dim in dims if symbols(parsed(dim))]
+    return [dim for dim in dims if symbols(parse(dim))]

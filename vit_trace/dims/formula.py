@@ -165,6 +165,7 @@ class Least(_Composed):
         return min(sizes)
 
 
+@cache
 def parse(text: str) -> Formula:
     """The formula of a text in Python syntax. Raises FormulaError."""
     try:

@@ -49,7 +49,12 @@ class FormulaSearch:
         # a symbol that stays the same in two probes would pass for a coefficient
         self.names = [name for name, held in values.items() if len(set(held)) == len(held)]
         self.found: dict[Vector, Formula | None] = {}
-        self.monomials = self.products()
+        columns = {name: [setting[name] for setting in (*settings, *checks)] for name in self.names}
+        self.monomials = [  # simplest first
+            _Monomial(names, tuple(map(prod, zip(*(columns[name] for name in names), strict=True))))
+            for degree in range(1, DEGREE + 1)
+            for names in combinations_with_replacement(self.names, degree)
+        ]
         self.searched = 0
         self.last = len(settings) - 1
         self.exact = {monomial.values[: self.last]: monomial for monomial in reversed(self.monomials)}
@@ -58,15 +63,6 @@ class FormulaSearch:
     def left(self) -> int:
         """How many sizes were left without a search, because the budget was used up."""
         return max(0, self.searched - MOST_SEARCHED)
-
-    def products(self) -> list[_Monomial]:
-        """All products of up to DEGREE symbols, simplest first."""
-        columns = {name: tuple(setting[name] for setting in (*self.settings, *self.checks)) for name in self.names}
-        return [
-            _Monomial(names, tuple(map(prod, zip(*(columns[name] for name in names), strict=True))))
-            for degree in range(1, DEGREE + 1)
-            for names in combinations_with_replacement(self.names, degree)
-        ]
 
     def formula(self, vector: Vector) -> Formula | None:
         """The simplest formula that gives `vector`, a size per setting and check; None where none is certain."""

@@ -28,7 +28,6 @@ from vit_trace.dims.formula import (
     symbols,
     walk,
 )
-from vit_trace.dims.values import parsed
 from vit_trace.dims.walk import Sized, map_specs
 
 OFTEN = 4
@@ -149,13 +148,13 @@ def _both(known: Mapping[str, Symbol], here: Mapping[str, int], changed: set[str
     dependent = set(changed)
     found = dict(known)
     for name, symbol in known.items():
-        if symbol.formula is not None and symbols(parsed(symbol.formula)) & dependent:
+        if symbol.formula is not None and symbols(parse(symbol.formula)) & dependent:
             dependent.add(name)
         if name in here and here[name] != symbol.value:
             found[name] = replace(symbol, value=here[name], hyperparameter=None if name in changed else "batch_size")
         elif name in dependent and symbol.formula is not None:
             values = {one: held.value for one, held in found.items()}
-            found[name] = replace(symbol, value=evaluate(parsed(symbol.formula), values))
+            found[name] = replace(symbol, value=evaluate(parse(symbol.formula), values))
     return found | {name + ENDING: _of_model(known[name], dependent) for name in known if name in dependent}
 
 

@@ -15,17 +15,7 @@ from math import prod
 from msgspec.structs import replace
 
 from vit_trace.base.trace import Construction, Listed, Note, Parameter, Stage, Symbol, Trace, Value
-from vit_trace.dims.formula import (
-    Formula,
-    FormulaError,
-    Name,
-    Number,
-    Quotient,
-    evaluate,
-    parse,
-    split_formulas,
-    symbols,
-)
+from vit_trace.dims.formula import FormulaError, Name, Number, Quotient, evaluate, parse, split_formulas, symbols
 from vit_trace.dims.walk import Sized, map_specs, map_tensors
 
 UNKNOWN = -1
@@ -42,11 +32,6 @@ class ValuesError(ValueError):
         self.help = help
 
 
-@cache
-def parsed(text: str) -> Formula:
-    return parse(text)
-
-
 def knob_of(symbol: Symbol) -> str:
     """The hyperparameter that gives a symbol its value, without the place in it; "" where none does."""
     return (symbol.hyperparameter or "").partition("[")[0]
@@ -55,7 +40,7 @@ def knob_of(symbol: Symbol) -> str:
 def _require_multiples(known: Mapping[str, Symbol], values: Mapping[str, int]) -> None:
     """Raise ValuesError where a value has to be a multiple of another, as H of p1 for h = H//p1, and is not."""
     for symbol in known.values():
-        formula = parsed(symbol.formula) if symbol.formula else None
+        formula = parse(symbol.formula) if symbol.formula else None
         if isinstance(formula, Quotient) and isinstance(formula.top, Name) and isinstance(formula.bottom, Name):
             whole, part = values[formula.top.name], values[formula.bottom.name]
             if whole % part:
@@ -67,7 +52,7 @@ def _require_multiples(known: Mapping[str, Symbol], values: Mapping[str, int]) -
 def bindings(trace: Trace, changes: Mapping[str, int]) -> dict[str, int]:
     """The value of every symbol after the given ones have changed. Raises ValuesError."""
     values = {name: symbol.value for name, symbol in trace.symbols.items() if symbol.formula is None} | dict(changes)
-    waiting = {name: parsed(symbol.formula) for name, symbol in trace.symbols.items() if symbol.formula is not None}
+    waiting = {name: parse(symbol.formula) for name, symbol in trace.symbols.items() if symbol.formula is not None}
     while waiting:
         ready = [name for name, formula in waiting.items() if symbols(formula) <= values.keys()]
         if not ready:
@@ -86,7 +71,7 @@ def used(trace: Trace) -> set[str]:
     texts |= {dim for parameter in trace.parameters for dim in parameter.dims}
     found: set[str] = set()
     while texts:
-        names = {name for text in texts for name in symbols(parsed(text))} & trace.symbols.keys()
+        names = {name for text in texts for name in symbols(parse(text))} & trace.symbols.keys()
         texts = {trace.symbols[name].formula or "" for name in names - found} - {""}
         found |= names
     return found
@@ -135,7 +120,7 @@ def _settable(known: Mapping[str, Symbol], name: str) -> set[str]:
     formula = known[name].formula
     if formula is None:
         return {knob_of(known[name]) or name}
-    return set().union(*(_settable(known, inner) for inner in symbols(parsed(formula))))
+    return set().union(*(_settable(known, inner) for inner in symbols(parse(formula))))
 
 
 def at(trace: Trace, changes: Mapping[str, int]) -> Trace:
@@ -164,7 +149,7 @@ class _Evaluation:
     """Sizes as their formulas give them for one set of values, each formula evaluated once."""
 
     def __init__(self, values: Mapping[str, int]) -> None:
-        self.size = cache(lambda text: evaluate(parsed(text), values))
+        self.size = cache(lambda text: evaluate(parse(text), values))
 
     def each(self, text: str) -> tuple[int, ...]:
         """The sizes of several formulas; a number among them was measured to stay."""
@@ -172,7 +157,7 @@ class _Evaluation:
 
     def sized(self, record: Sized, _: object) -> Sized:
         """UNKNOWN for an axis that is only a number and was not measured to stay."""
-        kept = (axis in record.constant or not isinstance(parsed(dim), Number) for axis, dim in enumerate(record.dims))
+        kept = (axis in record.constant or not isinstance(parse(dim), Number) for axis, dim in enumerate(record.dims))
         shape = tuple(self.size(dim) if known else UNKNOWN for dim, known in zip(record.dims, kept, strict=True))
         return replace(record, shape=shape)
 

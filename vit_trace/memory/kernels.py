@@ -12,29 +12,16 @@ import torch
 from torch import Tensor
 
 from vit_trace.record.meta import arrange, contract, reduce
-from vit_trace.record.meta.core import (
-    FLOATS,
-    HALVES,
-    NUMBERS,
-    broadcast,
-    elementwise,
-    fresh,
-    require,
-    sure_alike,
-    sure_float,
-)
+from vit_trace.record.meta.core import FLOATS, broadcast, elementwise, fresh, require, sure_alike, sure_float
 
 Kernel = Callable[..., Any]
 
 
-def _added(a: Any, b: Any, *, alpha: float = 1) -> Tensor:
-    require(alpha == 1)
-    return _multiplied(a, b)
-
-
-def _multiplied(a: Any, b: Any) -> Tensor:
-    require(sure_float(a).dtype in FLOATS and (type(b) in NUMBERS or sure_float(b).dtype is a.dtype))
-    return elementwise((a,) if type(b) in NUMBERS else (a, b), a.dtype)
+def _combined(a: Any, b: Any, *, alpha: float = 1) -> Tensor:
+    """add, mul, div"""
+    lone = type(b) in (int, float)
+    require(alpha == 1 and sure_float(a).dtype in FLOATS and (lone or sure_float(b).dtype is a.dtype))
+    return elementwise((a,) if lone else (a, b), a.dtype)
 
 
 def _in_place(a: Any, *others: Any, **more: Any) -> Tensor:
@@ -57,7 +44,7 @@ def _layer_norm(x: Any, last: Any, weight: Any, bias: Any, eps: float) -> tuple[
     require(sure_float(x).numel() > 0)
     out = reduce.layer_norm(x, last, weight, bias, eps)
     moments = (*x.shape[: x.ndim - len(last)], *(1,) * len(last))
-    dtype = torch.float32 if x.dtype in HALVES else x.dtype  # as on a GPU; a CPU keeps halves
+    dtype = torch.promote_types(x.dtype, torch.float32)  # as on a GPU; a CPU keeps halves
     return out, fresh(moments, dtype), fresh(moments, dtype)
 
 
@@ -76,10 +63,6 @@ def _softmax(x: Any, dim: int, half_to_float: bool) -> Tensor:
     return fresh(x.shape, x.dtype)
 
 
-def _gelu(x: Any, *, approximate: str = "none") -> Tensor:
-    return elementwise((sure_float(x),), x.dtype)
-
-
 def _backward_of_same_shape(grad: Any, held: Any, dim: int = -1, dtype: Any = None, **about: Any) -> Tensor:
     """Of softmax and GELU."""
     require(dtype in (None, sure_float(held).dtype) and sure_alike(grad, held.dtype).shape == held.shape)
@@ -89,11 +72,6 @@ def _backward_of_same_shape(grad: Any, held: Any, dim: int = -1, dtype: Any = No
 
 def _on_floats(rule: Kernel) -> Kernel:
     return lambda x, *rest, **more: rule(sure_float(x), *rest, **more)
-
-
-def _part_backward(grad: Any, shape: Sequence[int], dim: int, *part: int) -> Tensor:
-    """select_backward, slice_backward"""
-    return fresh(tuple(shape), sure_float(grad).dtype)
 
 
 def _cast(x: Any, *, dtype: Any = None, **more: Any) -> Tensor:
@@ -109,8 +87,7 @@ def kernels() -> dict[Any, Kernel]:
         aten.mm.default: contract.mm,
         aten.bmm.default: contract.bmm,
         aten.addmm.default: contract.addmm,
-        aten.add.Tensor: _added,
-        **dict.fromkeys((aten.mul.Tensor, aten.mul.Scalar, aten.div.Scalar), _multiplied),
+        **dict.fromkeys((aten.add.Tensor, aten.mul.Tensor, aten.mul.Scalar, aten.div.Scalar), _combined),
         **dict.fromkeys((aten.add_.Tensor, aten.mul_.Tensor, aten.div_.Tensor, aten.div_.Scalar), _in_place),
         aten.bernoulli_.float: _in_place,
         **dict.fromkeys((aten.empty_like.default, aten.ones_like.default), _like),
@@ -118,12 +95,15 @@ def kernels() -> dict[Any, Kernel]:
         aten.native_layer_norm_backward.default: _layer_norm_backward,
         aten._softmax.default: _softmax,
         aten._softmax_backward_data.default: _backward_of_same_shape,
-        aten.gelu.default: _gelu,
+        aten.gelu.default: lambda x, **_: elementwise((sure_float(x),), x.dtype),
         aten.gelu_backward.default: _backward_of_same_shape,
         **dict.fromkeys((aten.sum.default, aten.sum.dim_IntList), _on_floats(reduce.total)),
         aten.mean.dim: _on_floats(reduce.mean),
         aten.cat.default: arrange.cat,
-        **dict.fromkeys((aten.select_backward.default, aten.slice_backward.default), _part_backward),
+        **dict.fromkeys(
+            (aten.select_backward.default, aten.slice_backward.default),
+            lambda grad, shape, *_: fresh(tuple(shape), sure_float(grad).dtype),
+        ),
     }
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import ExitStack
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,11 +24,8 @@ LAST = chr(0x10FFFF)
 sequence_number: Any = torch.autograd._get_sequence_nr  # type: ignore[attr-defined]
 
 
-class _Moment(NamedTuple):
-    """The phase, and the module or, in backward, the number of autograd's node."""
-
-    phase: str
-    at: str | int
+_Moment = tuple[str, str | int]
+"""The phase, and the module or, in backward, the number of autograd's node."""
 
 
 class Where:
@@ -56,11 +53,11 @@ class Where:
 
     def now(self) -> _Moment:
         if torch._C._current_graph_task_id() == -1:
-            return _Moment("forward", self.stack[-1])
+            return "forward", self.stack[-1]
         if len(self.stack) > 1:
-            return _Moment("recomputation in backward", self.stack[-1])
+            return "recomputation in backward", self.stack[-1]
         node = torch._C._current_autograd_node()
-        return _Moment("backward", node._sequence_nr() if node is not None else 0)
+        return "backward", node._sequence_nr() if node is not None else 0
 
     def place(self, moment: _Moment) -> Place:
         """The module of a moment, once the forward is over."""

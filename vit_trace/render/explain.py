@@ -7,8 +7,7 @@ from rich.text import Text
 
 from vit_trace.base.trace import Stage, Trace
 from vit_trace.dims.explain import bracketed, doublings, formulas_of, meanings
-from vit_trace.dims.formula import on_screen
-from vit_trace.dims.values import parsed
+from vit_trace.dims.formula import on_screen, parse
 from vit_trace.render import theme
 from vit_trace.render.cells import borderless, formula_cell, shape_cell, source_cell
 
@@ -26,7 +25,7 @@ def print_stages(trace: Trace, stages: Sequence[Stage], console: Console) -> Non
             console.print(Text(f"  {source_cell(stage.source)}  {stage.source.text}", theme.SAME))
         table = borderless(indent=2)
         for title, spec in (*(("in", spec) for spec in stage.inputs), *(("out", spec) for spec in stage.outputs)):
-            numbers = " × ".join(bracketed(parsed(dim), values) for dim in spec.dims)
+            numbers = " × ".join(bracketed(parse(dim), values) for dim in spec.dims)
             table.add_row(Text(title, theme.SAME), shape_cell(spec, None), formula_cell(spec, None), Text(numbers))
         console.print(table)
         for knob in doublings(trace, formulas_of(stage)):

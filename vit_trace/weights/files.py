@@ -10,7 +10,7 @@ from vit_trace.base.refused import Refused, refuse
 from vit_trace.base.words import first_few
 from vit_trace.config.words import cut, in_quotes
 from vit_trace.weights.content import SUFFIXES, opened, shown, whole_file
-from vit_trace.weights.data import Checkpoint, Entry, malformed, too_large
+from vit_trace.weights.data import Checkpoint, malformed, too_large
 
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 SINGLE = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin", "open_clip_pytorch_model.bin")
@@ -79,22 +79,18 @@ def _sharded(path: Path) -> Checkpoint:
         which = f"{len(missing)} {'is' if len(missing) == 1 else 'are'} missing: {cut(first_few(missing, 3), 200)}"
         help = "fetch the missing files into the directory of the index"
         raise _broken(f"{shown(path)} names {len(shards)} shards, {which}", help)
-    entries: dict[str, Entry] = {}
     owner: dict[str, str] = {}
-    notes: list[str] = []
-    checkpoint = None
-    for shard in shards:
-        checkpoint = whole_file(path.parent / shard)
+    held = {shard: whole_file(path.parent / shard) for shard in shards}
+    for shard, checkpoint in held.items():
         for name in checkpoint.entries:
-            if name in entries:
+            if name in owner:
                 raise _broken(f"{shown(path)}: {in_quotes(name)} is in {owner[name]} and in {shard}")
             owner[name] = shard
-        entries |= checkpoint.entries
-    assert checkpoint is not None
     _check_places(path, names, owner)
-    if extra := [name for name in entries if name not in names]:
-        notes.append(f"{len(extra)} tensors are in the shards but not in the index: {cut(', '.join(extra[:3]), 120)}")
-    return replace(checkpoint, path=shown(path), entries=entries, notes=tuple(notes))
+    extra = [name for name in owner if name not in names]
+    note = f"{len(extra)} tensors are in the shards but not in the index: {cut(', '.join(extra[:3]), 120)}"
+    entries = {name: entry for one in held.values() for name, entry in one.entries.items()}
+    return replace(held[shards[-1]], path=shown(path), entries=entries, notes=(note,) if extra else ())
 
 
 def weight_map(path: Path) -> dict[str, str]:

@@ -77,7 +77,12 @@ def result_of(function: Any, arguments: Any) -> Any:
         return arguments[0] if arguments else _Opaque()
     if short in ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3", "_rebuild_qtensor"):
         storage, offset, size, *rest = arguments
-        return _viewed(storage, offset, size, rest[3] if short.endswith("v3") else None)
+        if not isinstance(storage, Storage):
+            raise ValueError("a tensor without a storage")
+        dtype = _dtype_of(rest[3]) if short.endswith("v3") and isinstance(rest[3], Global) else storage.dtype
+        if type(offset) is not int or offset < 0:
+            raise ValueError("a tensor's offset is not a count")
+        return Tensor(Entry(_checked_shape(size), dtype), storage)
     if short == "_rebuild_meta_tensor_no_storage":
         dtype, size, *_ = arguments
         return Tensor(Entry(_checked_shape(size), _dtype_of(dtype)))
@@ -89,16 +94,6 @@ def result_of(function: Any, arguments: Any) -> Any:
     if short == "Size" and arguments:
         return arguments[0]
     return _Opaque()
-
-
-def _viewed(storage: Any, offset: Any, size: Any, dtype: Any = None) -> Tensor:
-    if not isinstance(storage, Storage):
-        raise ValueError("a tensor without a storage")
-    shape = _checked_shape(size)
-    entry = Entry(shape, _dtype_of(dtype) if isinstance(dtype, Global) else storage.dtype)
-    if type(offset) is not int or offset < 0:
-        raise ValueError("a tensor's offset is not a count")
-    return Tensor(entry, storage)
 
 
 def _checked_shape(value: Any) -> tuple[int, ...]:

@@ -69,20 +69,17 @@ def finder_by_role(rank: int) -> Callable[[_Find], _Find]:
 
     Finders run in the order of their ranks; each sees the tensors that those before it did not explain.
     """
-    return _registering(_BY_ROLE, rank)
+    return lambda find: _registered(_BY_ROLE, rank, find)
 
 
 def finder_by_name(rank: int) -> Callable[[_Find], _Find]:
     """Register a finder for any two models; it knows names and shapes only. Ranks as in `finder_by_role`."""
-    return _registering(_BY_NAME, rank)
+    return lambda find: _registered(_BY_NAME, rank, find)
 
 
-def _registering(finders: _Finders, rank: int) -> Callable[[_Find], _Find]:
-    def registered(find: _Find) -> _Find:
-        finders[find] = rank
-        return find
-
-    return registered
+def _registered(finders: _Finders, rank: int, find: _Find) -> _Find:
+    finders[find] = rank
+    return find
 
 
 def misfits_of(found: Comparison, *sides: Description) -> Iterator[Misfit]:

@@ -77,17 +77,15 @@ def find_width(items: Sequence[Item], ours: Description, theirs: Description) ->
 
 
 @finder_by_role(21)
-def find_inner(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
-    if ours.inner != theirs.inner and (found := on_axes(items, "inner")):
-        message = f"checkpoint's attention is {ours.inner} wide (heads · dim_head), this model's is {theirs.inner}"
-        yield Misfit(INNER, message, found, {"inner": ours.inner})
-
-
-@finder_by_role(22)
-def find_mlp(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
-    if ours.mlp_dim and theirs.mlp_dim and ours.mlp_dim != theirs.mlp_dim and (found := on_axes(items, "mlp_dim")):
-        message = f"checkpoint's feed-forward is {ours.mlp_dim} wide, this model's is {theirs.mlp_dim}"
-        yield Misfit(MLP, message, found, {"mlp_dim": ours.mlp_dim})
+def find_inside(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
+    """Another width inside attention or inside the feed-forward."""
+    widths = (
+        (INNER, "inner", "attention is {} wide (heads · dim_head)", ours.inner, theirs.inner),
+        (MLP, "mlp_dim", "feed-forward is {} wide", ours.mlp_dim, theirs.mlp_dim),
+    )
+    for kind, axis, words, have, want in widths:
+        if have and want and have != want and (found := on_axes(items, axis)):
+            yield Misfit(kind, f"checkpoint's {words.format(have)}, this model's is {want}", found, {axis: have})
 
 
 @finder_by_name(60)
