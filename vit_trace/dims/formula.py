@@ -253,13 +253,10 @@ def symbols(formula: Formula) -> frozenset[str]:
     return frozenset(part.name for part in walk(formula) if isinstance(part, Name))
 
 
-def rewrite(formula: Formula, replacements: Mapping[Formula, Formula]) -> Formula:
-    """The formula with parts replaced: a whole part before what is in it."""
-    return replacements[formula] if formula in replacements else rewrite_inside(formula, replacements)
-
-
-def rewrite_inside(formula: Formula, replacements: Mapping[Formula, Formula]) -> Formula:
-    """The formula with parts replaced that are smaller than the formula itself."""
+def rewrite(formula: Formula, replacements: Mapping[Formula, Formula], inside: bool = False) -> Formula:
+    """The formula with parts replaced: a whole part before what is in it; with `inside` only smaller ones."""
+    if formula in replacements and not inside:
+        return replacements[formula]
     return formula.of([rewrite(part, replacements) for part in formula.inner()])
 
 

@@ -23,7 +23,6 @@ from vit_trace.dims.formula import (
     evaluate,
     parse,
     rewrite,
-    rewrite_inside,
     split_formulas,
     symbols,
     walk,
@@ -62,7 +61,7 @@ def shorten(trace: Trace) -> Trace:
         name: Symbol(
             evaluate(part, values),
             f"{SIDES[_image_side(part)][1]} of {OF_KIND[_kind_of(part)]}",
-            str(rewrite_inside(part, grid | names)),
+            str(rewrite(part, grid | names, inside=True)),
         )
         for part, name in sorted(named.items(), key=lambda item: len(str(item[0])))
     }

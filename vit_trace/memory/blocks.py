@@ -24,7 +24,8 @@ def blocks(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]
         for name, child in children:
             yield from blocks(child, name)
         return
-    for _, group in groupby(children, key=lambda item: _signature(item[1])):
+    alike = groupby(children, lambda one: (type(one[1]), [(name, p.shape) for name, p in one[1].named_parameters()]))
+    for _, group in alike:
         members = list(group)
         repeated = len(members) > 1 and any(members[0][1].children())
         for name, child in members:
@@ -39,10 +40,6 @@ def _called(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
     for name, child in module.named_children():
         if any(True for _ in child.parameters()):
             yield from _called(child, f"{path}.{name}")
-
-
-def _signature(module: nn.Module) -> tuple[object, ...]:
-    return type(module), tuple((name, tuple(one.shape)) for name, one in module.named_parameters())
 
 
 @contextmanager
