@@ -309,13 +309,14 @@ class Trace(Struct, frozen=True):
             trace = msgspec.json.decode(text, type=Trace)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise TraceFormatError(_other_schema(text) or str(error)) from None
+        sized: list[tuple[str, TensorSpec | Parameter]] = [(one.name, one) for one in trace.parameters]
         for place, stage in enumerate(trace.stages):
             if stage.index != place or (stage.parent is not None and not 0 <= stage.parent < place):
                 raise TraceFormatError(f"stage {place} has index {stage.index} and parent {stage.parent}")
-            for spec in (*stage.inputs, *stage.outputs):
-                _require_dims(spec, stage.name)
-        for parameter in trace.parameters:
-            _require_dims(parameter, parameter.name)
+            sized += [(stage.name, spec) for spec in (*stage.inputs, *stage.outputs)]
+        for name, record in sized:
+            if len(record.dims) != len(record.shape):
+                raise TraceFormatError(f"{name} has {len(record.shape)} axes and {len(record.dims)} dims")
         return trace
 
 
@@ -329,12 +330,6 @@ def _other_schema(text: str | bytes) -> str:
     if name == SCHEMA or not name.startswith(SCHEMA.partition("/")[0]):
         return ""
     return f"its schema is {name[:40]}, this vit-trace reads {SCHEMA}: the version that saved it can show it"
-
-
-def _require_dims(record: TensorSpec | Parameter, name: str) -> None:
-    """One formula for each axis. Raises TraceFormatError."""
-    if len(record.dims) != len(record.shape):
-        raise TraceFormatError(f"{name} has {len(record.shape)} axes and {len(record.dims)} dims")
 
 
 def json_schema() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 _OPERATORS = {"+": "add radd", "-": "sub rsub", "*": "mul rmul", "/": "div truediv rtruediv"}
 _IN_PLACE = {"+=": "iadd add_", "-=": "isub sub_", "*=": "imul mul_", "/=": "div_"}
@@ -21,12 +22,8 @@ def product_text(sizes: Sequence[int]) -> str:
 
 def ranges_text(numbers: Iterable[int], joint: str = ",") -> str:
     """0…2,5 for 0, 1, 2, 5."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
+    by_rise = groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])
+    runs = [[number for _, number in run] for _, run in by_rise]
     return joint.join(f"{run[0]}…{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 

@@ -41,9 +41,8 @@ class CalledAgain(TorchFunctionMode):
         for _ in range(FRAMES):
             if frame is None:
                 return False
-            if frame.f_code.co_filename == self.span.file:
-                at = frames.span(frame.f_code, frame.f_lasti)
-                if at is not None and replace(at, text=self.span.text) == self.span:
-                    return True
+            at = frames.span(frame.f_code, frame.f_lasti) if frame.f_code.co_filename == self.span.file else None
+            if at is not None and replace(at, text=self.span.text) == self.span:
+                return True
             frame = frame.f_back
         return False

@@ -15,7 +15,7 @@ from torch.nn.parameter import is_lazy
 
 from vit_trace.base.trace import Construction, Diagnostic, Parameter, Symbol, Target, Totals, Trace, Versions
 from vit_trace.record.meta.collector import uncollected
-from vit_trace.record.meta.tensors import DTYPES, SIZES, specs
+from vit_trace.record.meta.tensors import dtype_name, size_texts, specs
 from vit_trace.record.raised.failure import failing_step, failure_of
 from vit_trace.record.recorder import Location, Recorder, numel
 from vit_trace.record.source.lines import Lines, current
@@ -190,4 +190,4 @@ def _count_uncalled(recorder: Recorder) -> None:
 
 def _parameter_record(name: str, parameter: torch.Tensor) -> Parameter:
     shape = () if is_lazy(parameter) else tuple(parameter.shape)
-    return Parameter(name, shape, SIZES[shape], DTYPES[parameter.dtype])
+    return Parameter(name, shape, size_texts(shape), dtype_name(parameter.dtype))

@@ -16,7 +16,7 @@ from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from vit_trace.base.trace import Kind, Source, Stage, TensorSpec
-from vit_trace.record.meta.answer import answer
+from vit_trace.record.meta.answer import by_rule
 from vit_trace.record.meta.flops import flops
 from vit_trace.record.meta.tensors import argument_specs, specs
 from vit_trace.record.source import frames
@@ -66,7 +66,9 @@ class Step:
 
     index: int
     parent: int | None
-    location: Location
+    module: str
+    name: str
+    source: Source | None
     kind: Kind
     operation: str
     inputs: tuple[TensorSpec, ...]
@@ -75,19 +77,9 @@ class Step:
     parameters: int = 0
     flops: int = 0
 
-    @property
-    def module(self) -> str:
-        return self.location.module
-
-    @property
-    def name(self) -> str:
-        return self.location.name
-
     def frozen(self) -> Stage:
         """The stage, once the recording is over."""
-        (module, name, source), io = self.location, (self.inputs, self.outputs)
-        begun = self.index, self.parent, name, module, self.kind, self.operation, self.pattern
-        return Stage(*begun, *io, source, self.parameters, self.flops)
+        return Stage(**{name: getattr(self, name) for name in Stage.__struct_fields__})
 
 
 @dataclass(slots=True)
@@ -103,12 +95,6 @@ class _Known:
     lazy: tuple[str, ...] = ()  # names of its parameters that get a shape in the first forward
 
 
-def _is_library(module: nn.Module) -> bool:
-    """Whether the code that runs in `forward` is torch's or einops'."""
-    forward = vars(module).get("forward") or getattr(type(module), "forward", None)
-    return (getattr(forward, "__module__", None) or "").startswith(LIBRARY_MODULES)
-
-
 def _know(model: nn.Module) -> dict[int, _Known]:
     """What the recorder needs of each module, by identity."""
     known: dict[int, _Known] = {}
@@ -121,7 +107,9 @@ def _know(model: nn.Module) -> dict[int, _Known]:
                 own += numel(parameter)
                 if is_lazy(parameter):
                     lazy.append(name)
-        opaque = not module._modules and _is_library(module)
+        forward = vars(module).get("forward") or getattr(type(module), "forward", None)
+        author = getattr(forward, "__module__", None) or ""
+        opaque = not module._modules and author.startswith(LIBRARY_MODULES)
         pattern = getattr(module, "pattern", None) if type(module).__module__.startswith("einops.") else None
         known[id(module)] = _Known(module, path, type(module).__name__, pattern, opaque, own, tuple(lazy))
     return known
@@ -143,9 +131,7 @@ class Recorder(TorchFunctionMode):
         super().__init__()
         self.known = _know(model)
         self.modules = [known.module for known in self.known.values()]
-        self.model = model
-        self.root = root
-        self.rules = rules
+        self.model, self.root, self.rules = model, root, rules
         self.steps: list[Step] = []
         self.open: list[Step] = []
         self.opaque = 0  # depth of open stages whose inside is not shown
@@ -175,11 +161,12 @@ class Recorder(TorchFunctionMode):
         """Append a stage inside the innermost open one; its name is made unique."""
         if self.limit is not None and len(self.steps) >= self.limit:
             raise _Enough
-        self.names[location.name] += 1
-        if (count := self.names[location.name]) > 1:
-            location = Location(location.module, f"{location.name}#{count}", location.source)
+        module, name, source = location
+        self.names[name] += 1
+        if (count := self.names[name]) > 1:
+            name = f"{name}#{count}"
         parent = self.open[-1].index if self.open else None
-        step = Step(len(self.steps), parent, location, kind, operation, inputs, outputs)
+        step = Step(len(self.steps), parent, module, name, source, kind, operation, inputs, outputs)
         self.steps.append(step)
         return step
 
@@ -236,27 +223,20 @@ class Recorder(TorchFunctionMode):
             name = getattr(getattr(func, "__self__", None), "__name__", "")
             if name not in VIEWING or self.opaque or not self.open:
                 out = func(*args, **kwargs)
-                if self.makers is not None:
-                    self.note(None, name, (args, kwargs), out)
+                self.note(None, name, (args, kwargs), out)
                 return out
         if func is MULTI_HEAD_ATTENTION and self.open and not self.opaque:
             return self.inside(func, args, kwargs)
         if self.opaque or not self.open or name in QUIET:
             out = self.run(func, args, kwargs)
-            if self.makers is not None:
-                self.note(None, name, (args, kwargs), out)
+            self.note(None, name, (args, kwargs), out)
             if self.open and (cost := flops(func, args, kwargs, out)):
                 self.open[-1].flops += cost
             return out
         return self.record(func, name, args, kwargs)
 
     def run(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """The function's result: by rule where one answers, else from torch, which raises the true error."""
-        if self.rules:
-            out = answer(func, args, kwargs)
-            if out is not NotImplemented:
-                return out
-        return func(*args, **kwargs)
+        return by_rule(func, args, kwargs) if self.rules else func(*args, **kwargs)
 
     def inside(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a function that torch writes in terms of others so that those are seen.
@@ -286,12 +266,10 @@ class Recorder(TorchFunctionMode):
         outputs = specs(out)
         if step is not None:
             self.extend_einops(step, name, outputs)
-        elif outputs and not (name in UNLESS_CHANGED and _is_unchanged(inputs, outputs)):
+        elif outputs and (name not in UNLESS_CHANGED or _kinds(inputs[:1]) != _kinds(outputs)):
             step = self.function_stage(site, name, inputs, outputs)
-        if self.makers is not None:
-            self.note(step, name, (args, kwargs), out)
-        cost = flops(func, args, kwargs, out)
-        if cost:
+        self.note(step, name, (args, kwargs), out)
+        if cost := flops(func, args, kwargs, out):
             (step or self.open[-1]).flops += cost
         return out
 
@@ -320,14 +298,12 @@ class Recorder(TorchFunctionMode):
         if frame is not None:
             source = frames.span(frame.f_code, frame.f_lasti)
             bound = frames.bound_names(frame)
-            if len(bound.names) == 1:
-                label = bound.names[0]
-            elif bound.several and bound.names:
+            if bound.several and len(bound.names) > 1:
                 key = (self.open[-1].index, bound.code, bound.lasti)
                 label = bound.names[self.elements[key] % len(bound.names)]
                 self.elements[key] += 1
             elif bound.names:
-                label = ", ".join(name for name in bound.names if name != "_")
+                label = ", ".join(name for name in bound.names if name != "_" or len(bound.names) == 1)
         return Location(module, f"{module}.{label}" if module else label, source)
 
     def einops_stage(self, site: frames.Site) -> Step | None:
@@ -359,6 +335,5 @@ class Recorder(TorchFunctionMode):
             step.outputs = (*made, TensorSpec(f"[{len(made)}]", outputs[0].shape, outputs[0].dims, outputs[0].dtype))
 
 
-def _is_unchanged(inputs: Specs, outputs: Specs) -> bool:
-    """Whether a call gave its first tensor back in the same shape and dtype."""
-    return [(spec.shape, spec.dtype) for spec in inputs[:1]] == [(spec.shape, spec.dtype) for spec in outputs]
+def _kinds(specs: Specs) -> list[tuple[tuple[int, ...], str]]:
+    return [(spec.shape, spec.dtype) for spec in specs]

@@ -6,23 +6,20 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from functools import cache
+from itertools import chain
 from types import CodeType, FrameType
 from typing import Any, NamedTuple, TypeGuard
 
+from msgspec.structs import replace
 from torch import nn
 
 from vit_trace.base.trace import Construction, Number, Source
+from vit_trace.record.meta.tensors import are_sizes
 from vit_trace.record.source import frames
 from vit_trace.record.source.lines import current
 
-
-class _Seen(NamedTuple):
-    """A quantity of one constructor, with the module under construction."""
-
-    module: nn.Module
-    name: str
-    value: Number | tuple[int, ...]
-    source: Source | None
+_Seen = tuple[nn.Module, Construction]
+"""The module under construction, and a quantity of its constructor, as yet without the module's path."""
 
 
 class Call(NamedTuple):
@@ -103,13 +100,12 @@ class Watch:
 
     def construction(self, model: nn.Module) -> tuple[Construction, ...]:
         """What was seen of the modules that are part of `model`, in the model's order."""
-        found: dict[str, list[Construction]] = {}
         paths = {id(module): path for path, module in model.named_modules()}
-        for seen in self.seen:
-            path = paths.get(id(seen.module))
-            if path is not None:
-                found.setdefault(path, []).append(Construction(path, seen.name, seen.value, None, seen.source))
-        return tuple(record for path in paths.values() for record in found.get(path, []))
+        found: dict[str, list[Construction]] = {path: [] for path in paths.values()}
+        for module, record in self.seen:
+            if (path := paths.get(id(module))) is not None:
+                found[path].append(replace(record, module=path))
+        return tuple(chain.from_iterable(found.values()))
 
 
 def _call_of(frame: FrameType) -> tuple[nn.Module, Call] | None:
@@ -142,14 +138,12 @@ def _quantities(frame: FrameType) -> Iterator[_Seen]:
             if _is_quantity(value) and not name.startswith("_") and not same:
                 if held is values:
                     known[name] = value
-                yield _Seen(module, name, value, source)
+                yield module, Construction("", name, value, None, source)
 
 
 def _is_quantity(value: object) -> TypeGuard[Number | tuple[int, ...]]:
     """A number or a tuple of sizes; a bool is neither."""
-    if isinstance(value, tuple):
-        return 0 < len(value) <= 4 and all(type(item) is int for item in value)
-    return type(value) in (int, float)
+    return type(value) in (int, float) or are_sizes(value, most=4)
 
 
 @cache
@@ -163,9 +157,8 @@ def _stores(filename: str, code: CodeType) -> tuple[dict[str, Source | None], di
         if step.offset not in looped:
             line = frames.positions(code)[step.offset // 2][0]
             source = frames.source(filename, line, line, None, None) if line else None
-            (attributes if step.opname == "STORE_ATTR" else variables).update(
-                dict.fromkeys(frames.stored(step), source)
-            )
+            held = attributes if step.opname == "STORE_ATTR" else variables
+            held |= dict.fromkeys(frames.stored(step), source)
     return variables, attributes
 
 

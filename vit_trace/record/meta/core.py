@@ -66,8 +66,7 @@ def writable(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def require_number(*values: Any) -> None:
-    for value in values:
-        require(type(value) in NUMBERS and (type(value) is float or -_LARGE < value < _LARGE))
+    require(all(type(value) is float or (type(value) is int and -_LARGE < value < _LARGE) for value in values))
 
 
 def fresh(shape: Shape, dtype: torch.dtype) -> torch.Tensor:

@@ -56,12 +56,8 @@ def _addition(input: Any, other: Any, *, alpha: int = 1) -> torch.Tensor:
     return _arithmetic(input, other)
 
 
-def _is_bool(value: Any) -> bool:
-    return type(value) not in NUMBERS and value.dtype is torch.bool
-
-
 def _subtraction(input: Any, other: Any, *, alpha: int = 1) -> torch.Tensor:
-    require(not _is_bool(input) and not _is_bool(other))
+    require(not any(getattr(value, "dtype", None) is torch.bool for value in (input, other)))
     return _addition(input, other, alpha=alpha)
 
 
@@ -164,31 +160,21 @@ def gelu(input: Any, *, approximate: str = "none") -> torch.Tensor:
     return sure_float(input).clone()
 
 
-def activation(input: Any, inplace: bool = False) -> torch.Tensor:
+def _activated(input: Any, inplace: bool, *numbers: Any) -> torch.Tensor:
+    require_number(*numbers)
     return writable(sure_float(input)) if inplace else sure_float(input).clone()
 
 
-def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> torch.Tensor:
-    require_number(negative_slope)
-    return activation(input, inplace)
-
-
 def _hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> torch.Tensor:
-    require_number(min_val, max_val)
     require(min_val <= max_val)
-    return activation(input, inplace)
-
-
-def _softplus(input: Any, beta: float = 1, threshold: float = 20) -> torch.Tensor:
-    require_number(beta, threshold)
-    return sure_float(input).clone()
+    return _activated(input, inplace, min_val, max_val)
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> torch.Tensor:
     require(type(input) in PLAIN and type(p) in NUMBERS and 0 <= p <= 1)
     if not training or p == 0 or input.numel() == 0:
         return input  # type: ignore[no-any-return]
-    return activation(input, inplace)
+    return _activated(input, inplace)
 
 
 def glu(input: Any, dim: int = -1) -> torch.Tensor:
@@ -235,13 +221,15 @@ RULES = table(
         "clamp_min_ clamp_max_": _in_place(lambda x, bound: clamp(x, bound)),
         torch.where: where,
         F.gelu: gelu,
-        F.leaky_relu: leaky_relu,
-        F.elu: lambda input, alpha=1.0, inplace=False: leaky_relu(input, alpha, inplace),
+        F.leaky_relu: lambda input, negative_slope=0.01, inplace=False: _activated(input, inplace, negative_slope),
+        F.elu: lambda input, alpha=1.0, inplace=False: _activated(input, inplace, alpha),
         F.hardtanh: _hardtanh,
-        F.softplus: _softplus,
+        F.softplus: lambda input, beta=1, threshold=20: _activated(input, False, beta, threshold),
         F.dropout: dropout,
         F.glu: glu,
-        (F.relu, F.silu, F.mish, F.hardswish, F.hardsigmoid, F.relu6, F.selu): activation,
+        (F.relu, F.silu, F.mish, F.hardswish, F.hardsigmoid, F.relu6, F.selu): (
+            lambda input, inplace=False: _activated(input, inplace)
+        ),
         (F.sigmoid, F.tanh, F.logsigmoid): _float_unary,
     }
 )

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any
+from functools import cache
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
@@ -13,24 +14,6 @@ NESTING = 12
 """Containers within containers that are followed; a value that holds itself ends here."""
 
 
-class _SizeTexts(dict[tuple[int, ...], tuple[str, ...]]):
-    """Sizes as text, once per shape."""
-
-    def __missing__(self, shape: tuple[int, ...]) -> tuple[str, ...]:
-        dims = self[shape] = tuple(map(str, shape))
-        return dims
-
-
-class _DtypeNames(dict[torch.dtype, str]):
-    """Names of dtypes without the "torch." in front."""
-
-    def __missing__(self, dtype: torch.dtype) -> str:
-        name = self[dtype] = str(dtype).removeprefix("torch.")
-        return name
-
-
-SIZES = _SizeTexts()
-DTYPES = _DtypeNames()
 SPECS: dict[tuple[str, tuple[int, ...], torch.dtype], TensorSpec] = {}
 """Specs by what they say: a model has few, and shares them between its stages."""
 
@@ -39,13 +22,23 @@ ATOMS = frozenset((int, float, bool, str, type(None), slice, torch.dtype, torch.
 """Types of values that hold no tensor."""
 
 
+@cache
+def size_texts(shape: tuple[int, ...]) -> tuple[str, ...]:
+    return tuple(map(str, shape))
+
+
+@cache
+def dtype_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
 def spec(path: str, tensor: Tensor) -> TensorSpec:
     """What is noted of one tensor."""
     try:
         return SPECS[path, tensor.shape, tensor.dtype]
     except (KeyError, RuntimeError):  # not seen before, or a nested tensor, which has no shape
         shape, dtype = shape_of(tensor), tensor.dtype
-        made = SPECS[path, shape, dtype] = TensorSpec(path, shape, SIZES[shape], DTYPES[dtype])
+        made = SPECS[path, shape, dtype] = TensorSpec(path, shape, size_texts(shape), dtype_name(dtype))
         return made
 
 
@@ -105,3 +98,15 @@ def _children(value: object) -> Iterator[tuple[str, object]]:
         yield from ((f".{name}", inner) for name, inner in zip(value._fields, value, strict=True))
     elif isinstance(value, (tuple, list)) and not isinstance(value, torch.Size):
         yield from ((f"[{place}]", inner) for place, inner in enumerate(value))
+
+
+def are_sizes(value: object, most: int = 6) -> TypeGuard[tuple[int, ...]]:
+    """Whether a value is a tuple of a few whole numbers."""
+    return isinstance(value, tuple) and 0 < len(value) <= most and all(type(size) is int for size in value)
+
+
+def attribute_of(owner: object, name: str) -> object:
+    """An attribute, or a part of a module, found without running any code of the model; None where there is none."""
+    held = getattr(owner, "__dict__", {})
+    tables = (held, *(held.get(table) or {} for table in ("_parameters", "_buffers", "_modules")))
+    return next((table[name] for table in tables if name in table), None)

@@ -6,16 +6,17 @@ Reads the traceback once, after the failure. Runs no code of the model.
 import contextlib
 import inspect
 import traceback as tracebacks
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from types import CodeType, FrameType, TracebackType
+from typing import Any
 
 import torch
 from msgspec.structs import replace
 from torch import Tensor, nn
 
 from vit_trace.base.trace import Operand, Value
-from vit_trace.record.meta.tensors import DTYPES, SIZES, leaves, shape_of
+from vit_trace.record.meta.tensors import dtype_name, leaves, shape_of, size_texts
 from vit_trace.record.raised.expressions import Expression, parameter_behind, written
 from vit_trace.record.raised.facts import Captured, Link, is_machinery, is_own
 from vit_trace.record.raised.mishaps import ASSERTIONS, capture_python, numbers
@@ -40,7 +41,7 @@ def captured(error: BaseException, cause: BaseException, recorder: Recorder) -> 
     own = next((link for link in reversed(links) if is_own(link.frame)), None)
     if own is not None:
         found.values = numbers(own)
-    names = _tensor_names(recorder.model)
+    names = {id(tensor): name for name, tensor in (*recorder.model.named_buffers(), *recorder.model.named_parameters())}
     torch_call = next((link for link in reversed(links) if link.frame.f_code is FUNCTION), None)
     einops_call = next((link for link in links if _is_einops(link.frame)), None)
     called = getattr(torch_call.frame.f_locals.get("func"), "__name__", "") if torch_call is not None else ""
@@ -87,19 +88,13 @@ def _is_einops(frame: FrameType) -> bool:
     return bool(held) and frames.owner(frame.f_code.co_filename) == frames.EINOPS
 
 
-def _tensor_names(model: nn.Module) -> dict[int, str]:
-    """Names of parameters and buffers by identity."""
-    names = {id(buffer): name for name, buffer in model.named_buffers()}
-    return names | {id(parameter): name for name, parameter in model.named_parameters()}
-
-
 def _capture_function(found: Captured, link: Link, own: Link | None, names: Mapping[int, str]) -> None:
     """The function, its tensors with their expressions, its plain arguments."""
     values = link.frame.f_locals
-    func, args, kwargs = values.get("func"), values.get("args") or (), values.get("kwargs") or {}
+    func, args = values.get("func"), values.get("args") or ()
     found.call = str(getattr(func, "__name__", "")) or "?"
-    given = {f"[{place}]": value for place, value in enumerate(args)} | dict(kwargs)
-    expressions = written(own, func) if own is not None and _called_by(link.frame, own.frame) else {}
+    given = {f"[{place}]": value for place, value in enumerate(args)} | dict(values.get("kwargs") or {})
+    expressions = _expressions(own, link.frame, func)
     called: dict[str, str] = {}
     with contextlib.suppress(TypeError, ValueError):  # not written in Python
         if func is not None and not found.call.startswith("__"):
@@ -122,12 +117,14 @@ def _capture_function(found: Captured, link: Link, own: Link | None, names: Mapp
         found.operands[0] = replace(first, name="input")  # of a layer of torch
 
 
-def _called_by(frame: FrameType, own: FrameType) -> bool:
-    """Whether the model's own frame made the torch call itself, not a module of a library."""
+def _expressions(own: Link | None, frame: FrameType, func: Callable[..., Any] | None = None) -> dict[str, Expression]:
+    """The arguments as written, where the model's own frame made the call itself, not a module of a library."""
     caller = frame.f_back
-    while caller is not None and caller is not own and caller.f_code is not CALL_IMPL:
+    while own is not None and caller is not None and caller.f_code is not CALL_IMPL:
+        if caller is own.frame:
+            return written(own, func)
         caller = caller.f_back
-    return caller is own
+    return {}
 
 
 def operand(
@@ -140,7 +137,8 @@ def operand(
         parameter = parameter_behind(expression.node, own, names)
     name = expression.text if expression else parameter or _unwritten(path)
     shape, span = shape_of(tensor), expression.span if expression else None
-    return Operand(name, shape, SIZES[shape], DTYPES[tensor.dtype], parameter, None, span, _extent(tensor))
+    dtype = dtype_name(tensor.dtype)
+    return Operand(name, shape, size_texts(shape), dtype, parameter, None, span, _extent(tensor))
 
 
 def _unwritten(path: str) -> str:
@@ -168,9 +166,7 @@ def _index_part(part: object) -> Value:
         return ":".join("" if one is None else str(one) for one in (part.start, part.stop, part.step))
     if part is None or part is Ellipsis:
         return "None" if part is None else "..."
-    if isinstance(part, Tensor):
-        return "tensor"
-    return part if type(part) is int else type(part).__name__
+    return part if type(part) is int else "tensor" if isinstance(part, Tensor) else type(part).__name__
 
 
 def _capture_einops(found: Captured, link: Link, own: Link | None, names: Mapping[int, str]) -> None:
@@ -186,10 +182,8 @@ def _capture_einops(found: Captured, link: Link, own: Link | None, names: Mappin
         found.call, pattern, given = frames.einops_call(link.frame)
         found.arguments["pattern"] = pattern
         lengths = values.get("axes_lengths") or {}
-    for name, length in dict(lengths).items():
-        if isinstance(length, int):
-            found.arguments[str(name)] = length
-    expressions = written(own, None) if own is not None and _called_by(link.frame, own.frame) else {}
+    found.arguments |= {str(name): length for name, length in dict(lengths).items() if isinstance(length, int)}
+    expressions = _expressions(own, link.frame)
     for place, value in enumerate(given):
         for inner, tensor in islice(leaves(value), 32):
             found.operands.append(operand(f"[{place}]{inner}", tensor, own, expressions, names))

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from vit_trace.base.trace import Source
+from vit_trace.record.meta.tensors import attribute_of
 from vit_trace.record.raised.facts import Link
 from vit_trace.record.source import frames
 
@@ -35,20 +36,17 @@ def written(own: Link, func: Callable[..., Any] | None) -> dict[str, Expression]
     elif isinstance(node, ast.BinOp):
         reflected = getattr(func, "__name__", "").startswith("__r")
         found = dict(zip(("[1]", "[0]") if reflected else ("[0]", "[1]"), (node.left, node.right), strict=True))
-    elif isinstance(node, ast.Call) and _is_call_of(node, func):
-        found = _call_arguments(node, own.frame)
+    elif isinstance(node, ast.Call):
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        # the call is of this function, not of a helper that uses it; einops' names are known already
+        if func is None or name.strip("_") == str(getattr(func, "__name__", "")).strip("_"):
+            found = _call_arguments(node, own.frame)
     elif isinstance(node, ast.Subscript):
         found = {"[0]": node.value, "[1]": node.slice}
         if isinstance(node.slice, ast.Tuple):
             found |= {f"[1][{place}]": part for place, part in enumerate(node.slice.elts)}
     shift = 0 if isinstance(node, ast.AugAssign) else 1
     return {path: _located(source, each, shift) for path, each in found.items()}
-
-
-def _is_call_of(node: ast.Call, func: Callable[..., Any] | None) -> bool:
-    """Whether a call as written is of this function, not of a helper that uses it; einops' names are known already."""
-    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-    return func is None or name.strip("_") == str(getattr(func, "__name__", "")).strip("_")
 
 
 def parsed(source: Source) -> ast.AST | None:
@@ -91,9 +89,8 @@ def _located(source: Source, node: ast.expr, shift: int) -> Expression:
     if "\n" in source.text:
         return Expression(node, ast.unparse(node), None)
     text = source.text.encode()
-    start, stop = (
-        len(text[: at - shift].decode(errors="ignore")) for at in (node.col_offset, node.end_col_offset or 0)
-    )
+    ends = (node.col_offset - shift, (node.end_col_offset or 0) - shift)
+    start, stop = (len(text[:end].decode(errors="ignore")) for end in ends)
     span = None
     if source.line == source.end_line and len(source.text) == source.end_column - source.column:
         columns = source.column + start, source.column + stop
@@ -107,11 +104,7 @@ def resolved(node: ast.AST, frame: FrameType) -> object:
         return frame.f_locals.get(node.id)
     if isinstance(node, ast.Attribute):
         owner = resolved(node.value, frame)
-        if isinstance(owner, nn.Module):
-            values = vars(owner)
-            for table in (values, *(values.get(name) or {} for name in ("_parameters", "_buffers", "_modules"))):
-                if node.attr in table:
-                    return table[node.attr]
+        return attribute_of(owner, node.attr) if isinstance(owner, nn.Module) else None
     return None
 
 

@@ -5,8 +5,9 @@ from types import CodeType, TracebackType
 
 from torch import nn
 
-from vit_trace.base.trace import Failure, Source
+from vit_trace.base.trace import Failure
 from vit_trace.record.amended import CalledAgain
+from vit_trace.record.meta.answer import by_rule
 from vit_trace.record.raised.capture import captured
 from vit_trace.record.raised.facts import is_own
 from vit_trace.record.recorder import CALL_IMPL, Recorder, Step
@@ -14,8 +15,8 @@ from vit_trace.record.source import frames
 
 CODE = "forward-failed"
 DEFECT = "internal-defect"
-OURS = {Recorder.run.__code__, Recorder.inside.__code__, Recorder.__torch_function__.__code__}
-OURS |= {CalledAgain.__torch_function__.__code__}
+_RUNNING = (by_rule, Recorder.run, Recorder.inside, Recorder.__torch_function__, CalledAgain.__torch_function__)
+OURS = {function.__code__ for function in _RUNNING}
 """Our own code that calls of the model run through: an exception there is the model's."""
 
 TEXT_LIMIT = 2000
@@ -67,11 +68,13 @@ def failure_of(error: BaseException, step: Step | None, recorder: Recorder) -> F
     raised = recorder.raised[0] if recorder.raised is not None else None
     fact = captured(error, next((link for link in _chain(error) if link is raised), error), recorder)
     where = f" in {step.name}" if step is not None and step.name else ""
+    # the innermost expression in the model's own files that the exception passed through
+    own = [(frame.f_code, lasti) for frame, lasti in frames.entries(error.__traceback__, root) if is_own(frame)]
     return Failure(
         code=CODE,
         severity="error",
         message=f"forward raised {type(error).__name__}{where}",
-        span=_raised_at(error.__traceback__, root) or (step.location.source if step else None),
+        span=(frames.span(*own[-1]) if own else None) or (step.source if step else None),
         notes=tuple(line for line in text.splitlines() if line.strip()),
         stage=step.index if step else None,
         exception=f"{type(error).__name__}: {text}",
@@ -97,16 +100,16 @@ def _is_defect(error: BaseException, root: CodeType) -> bool:
 
 def _defect(error: BaseException, step: Step | None) -> Failure:
     """A defect of the recorder: the partial trace is kept, and the model is not to blame."""
-    lines = tracebacks.TracebackException.from_exception(error).format()
+    account = f"{type(error).__name__}: {_account(error)}"
     return Failure(
         code=DEFECT,
         severity="error",
         message=f"vit-trace itself failed while it recorded {step.name if step and step.name else 'the model'}",
-        notes=(f"{type(error).__name__}: {_account(error)}",),
+        notes=(account,),
         help=("this is a defect of vit-trace, not of your model: please report it with the traceback",),
         stage=step.index if step else None,
-        exception=f"{type(error).__name__}: {_account(error)}",
-        traceback=tuple(line for chunk in lines for line in chunk.splitlines()),
+        exception=account,
+        traceback=tuple("".join(tracebacks.format_exception(error)).splitlines()),
     )
 
 
@@ -116,9 +119,3 @@ def _account(error: BaseException) -> str:
         return str(error).strip()[:TEXT_LIMIT]
     except Exception:
         return "(its text could not be read)"
-
-
-def _raised_at(traceback: TracebackType | None, root: CodeType) -> Source | None:
-    """Span of the innermost expression in the model's own files that the exception passed through."""
-    own = [(frame.f_code, lasti) for frame, lasti in frames.entries(traceback, root) if is_own(frame)]
-    return frames.span(*own[-1]) if own else None

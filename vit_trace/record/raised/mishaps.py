@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vit_trace.base.trace import Operand, Source, Value
-from vit_trace.record.meta.tensors import DTYPES, SIZES, leaves, shape_of
+from vit_trace.record.meta.tensors import are_sizes, dtype_name, leaves, shape_of, size_texts
 from vit_trace.record.raised.expressions import parsed, resolved
 from vit_trace.record.raised.facts import Captured, Link, is_own
 from vit_trace.record.source import frames
@@ -130,8 +130,7 @@ def _capture_given(found: Captured, last: Link, names: Mapping[int, str]) -> Non
     """What torch's own forward got as its first argument, where that is no tensor."""
     code = last.frame.f_code
     if code.co_name == "forward" and code.co_argcount > 1 and "torch" in type(last.module).__module__.split("."):
-        name = code.co_varnames[1]
-        given = last.frame.f_locals.get(name)
+        given = last.frame.f_locals.get(name := code.co_varnames[1])
         if isinstance(given, (tuple, list, dict, type(None))):
             found.call = "forward"
             found.arguments["given"] = type(given).__name__
@@ -161,14 +160,13 @@ def _capture_mentioned(found: Captured, own: Link, names: Mapping[int, str]) -> 
     """Tensors among the variables that the raising line names."""
     source = frames.span(own.frame.f_code, own.lasti)
     for name in dict.fromkeys(re.findall(r"[A-Za-z_]\w*", source.text if source else "")):
-        value = own.frame.f_locals.get(name)
-        if isinstance(value, Tensor):
+        if isinstance(value := own.frame.f_locals.get(name), Tensor):
             found.operands.append(_plain_operand(name, value, names))
 
 
 def _plain_operand(name: str, tensor: Tensor, names: Mapping[int, str]) -> Operand:
     shape = shape_of(tensor)
-    return Operand(name, shape, SIZES[shape], DTYPES[tensor.dtype], names.get(id(tensor), ""))
+    return Operand(name, shape, size_texts(shape), dtype_name(tensor.dtype), names.get(id(tensor), ""))
 
 
 def numbers(link: Link) -> dict[str, Value]:
@@ -180,14 +178,5 @@ def numbers(link: Link) -> dict[str, Value]:
     text = "".join(linecache.getline(frame.f_code.co_filename, number) for number in lines)
     held = getattr(frame.f_locals.get("self"), "__dict__", {})
     known |= {f"self.{name}": held.get(name) for name in NUMBERED_ATTRIBUTE.findall(text)}
-    found = {
-        name: [*value] if isinstance(value, tuple) else value for name, value in known.items() if _is_number(value)
-    }
-    return dict(islice(found.items(), MOST_VALUES))
-
-
-def _is_number(value: object) -> bool:
-    """A whole number or a few of them."""
-    if isinstance(value, tuple):
-        return 0 < len(value) <= 6 and all(type(item) is int for item in value)
-    return type(value) is int
+    wanted = ((name, value) for name, value in known.items() if type(value) is int or are_sizes(value))
+    return {name: [*value] if isinstance(value, tuple) else value for name, value in islice(wanted, MOST_VALUES)}

@@ -77,10 +77,7 @@ def find_site(frame: FrameType | None, boundary: CodeType, root: CodeType) -> Si
     `boundary` is the code of `nn.Module._call_impl`: passing it means that the innermost module's library code called.
     """
     inside, einops, library, handed_on = True, None, None, False
-    while frame is not None:
-        code = frame.f_code
-        if code is root:
-            return Site(None, False, library, einops)
+    while frame is not None and (code := frame.f_code) is not root:
         whose = owner(code.co_filename)
         if whose == OWN:
             return Site(frame, inside, library, einops)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 
 from vit_trace.base.trace import Trace
-from vit_trace.record.meta.tensors import leaves, spec
+from vit_trace.record.meta.tensors import are_sizes, attribute_of, leaves, spec
 from vit_trace.record.recorder import UNHEARD, Recorder, Step
 from vit_trace.record.source import frames
 from vit_trace.record.source.heard import Bound, Call, Execution, Heard, Made, Plan, Value
@@ -26,7 +26,6 @@ from vit_trace.record.source.statements import Bind, Unit, entry_name, function,
 State = tuple[object, int]
 Tracer = Callable[[FrameType, str, Any], Any]
 MODULE_INIT = nn.Module.__init__.__code__
-LONGEST_TUPLE = 6
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
@@ -201,7 +200,7 @@ class Lines:
         try:
             if value is None or kind in (bool, str) or isinstance(value, nn.Module):
                 return None
-            if isinstance(value, tuple) and 0 < len(value) <= LONGEST_TUPLE and all(type(one) is int for one in value):
+            if are_sizes(value):
                 return tuple(value)
             with UNHEARD():
                 return tuple(Made(spec(path, tensor), self.makers.of(tensor)) for path, tensor in leaves(value)) or None
@@ -211,13 +210,7 @@ class Lines:
     def read(self, values: Any, bind: Bind) -> Value | None:
         """The value a statement has bound; attributes are looked up without running any of the model's code."""
         value = values.get(bind.name)
-        if bind.attribute and value is not None:
-            held = getattr(value, "__dict__", {})
-            for table in (held, held.get("_parameters") or {}, held.get("_buffers") or {}):
-                if bind.attribute in table:
-                    return self.noted(table[bind.attribute])
-            return None
-        return self.noted(value)
+        return self.noted(attribute_of(value, bind.attribute) if bind.attribute else value)
 
 
 LISTENING: ContextVar[Lines | None] = ContextVar("listening", default=None)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from vit_trace.base.trace import Failure, Line, Listed, Note, NoteKind, Parameter, TensorSpec, Trace
-from vit_trace.record.source.statements import Choice, Function, Range, class_header
+from vit_trace.base.trace import Line, Listed, Note, NoteKind, Parameter, TensorSpec, Trace
+from vit_trace.record.source.statements import Function, Range, class_header
 from vit_trace.record.source.steps import Steps, cut_text, one_line, without_self
 
 if TYPE_CHECKING:
@@ -46,28 +46,21 @@ def _told(listed: Listed, trace: Trace) -> Listed:
     if failure is None or not lines:
         return listed
     span, stage = failure.span, trace.stages[failure.stage] if failure.stage is not None else None
-    inside = span is not None and span.file == listed.file and listed.lines[0].line <= span.line
-    here = max((line for line in lines if span is not None and line <= span.line), default=0) if inside else 0
-    inside = inside and span is not None and span.line <= listed.lines[-1].line
+    here = 0
+    if span is not None and span.file == listed.file and listed.lines[0].line <= span.line <= listed.lines[-1].line:
+        here = max((line for line in lines if line <= span.line), default=0)
     where = f"in {stage.name}" if stage is not None and stage.name else ""
+    why = failure.message
+    if failure.code == "forward-failed":  # Python's own words where nothing else is known
+        why = next(iter(failure.exception.partition(": ")[2].splitlines()), "") or why
 
     def of(line: Line, note: Note) -> Note:
         if note.kind != "raise":
             return note
-        if inside and line.line == here:
-            return replace(note, name=f"{note.name}:", value=_why(failure))
-        return replace(note, value=where)
+        return replace(note, name=f"{note.name}:", value=why) if line.line == here else replace(note, value=where)
 
-    return replace(
-        listed, lines=tuple(replace(line, notes=tuple(of(line, note) for note in line.notes)) for line in listed.lines)
-    )
-
-
-def _why(failure: Failure) -> str:
-    """What went wrong; Python's own words where nothing else is known."""
-    if failure.code != "forward-failed":
-        return failure.message
-    return next(iter(failure.exception.partition(": ")[2].splitlines()), "") or failure.message
+    told = (replace(line, notes=tuple(of(line, note) for note in line.notes)) for line in listed.lines)
+    return replace(listed, lines=tuple(told))
 
 
 class _Lister:
@@ -132,19 +125,16 @@ class _Lister:
 
     def call_notes(self, call: Call) -> Placed:
         """What the statements of one call made, by line."""
-        notes: Placed = {}
-        for line, note in _branches(call):
-            notes.setdefault(line, Counter())[note] += 1
-        for run in call.runs:
-            steps = self.steps.notes(call, run, [spec for bound in run.bound for spec in self.tensors(call, bound)])
-            for note in steps:
-                notes.setdefault(run.unit.last, Counter())[note] += 1
-            for line, note in self.bound_notes(call, run, bool(steps) and steps[-1].kind == "step"):
-                notes.setdefault(line, Counter())[note] += 1
+        notes: Placed = defaultdict(Counter)
+        for line, note in (*_branches(call), *(pair for run in call.runs for pair in self.run_notes(call, run))):
+            notes[line][note] += 1
         return {line: _shorten_numbers(made) for line, made in notes.items()}
 
-    def bound_notes(self, call: Call, run: Execution, follows: bool) -> Iterator[tuple[int, Note]]:
-        """The notes of what one run of a statement bound; neighbours that are alike share one."""
+    def run_notes(self, call: Call, run: Execution) -> Iterator[tuple[int, Note]]:
+        """The steps of one run of a statement, then what it bound; neighbours that are alike share a note."""
+        steps = self.steps.notes(call, run, [spec for bound in run.bound for spec in self.tensors(call, bound)])
+        yield from ((run.unit.last, note) for note in steps)
+        follows = bool(steps) and steps[-1].kind == "step"
         for _, alike in groupby((bound for bound in run.bound if bound.name != "_"), _likeness):
             group = list({(without_self(each.name), each.value): each for each in alike}.values())
             bound = group[0]
@@ -156,7 +146,8 @@ class _Lister:
                 yield bound.line, Note(kind, name, self.tensors(call, bound), follows=follows)
             else:
                 formulas = [self.formula(call, each) for each in group]
-                value = ", ".join(_number_text(each.value) for each in group)
+                texts = (f"{each.value:.6g}" if isinstance(each.value, float) else str(each.value) for each in group)
+                value = ", ".join(texts)
                 yield bound.line, Note(kind, name, (), value, ", ".join(formulas) if all(formulas) else "")
 
     def tensors(self, call: Call, bound: Bound) -> tuple[TensorSpec, ...]:
@@ -224,12 +215,6 @@ def _has_content(listed: Listed, in_forward: bool, of_module: bool) -> bool:
 def _tensors_bound(value: Value | None) -> tuple[Made, ...]:
     """The tensors that a value holds; () for numbers."""
     return value if isinstance(value, tuple) and value and not isinstance(value[0], int) else ()
-
-
-def _number_text(value: Value | None) -> str:
-    if isinstance(value, tuple):
-        return str(tuple(value))
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _likeness(bound: Bound) -> object:
@@ -303,7 +288,9 @@ def _lines_that_ran(function: Function, calls: list[Call]) -> set[int]:
     ran = {line for line, unit in function.units.items() if unit.kind == "head" or heard & span(unit.first, unit.last)}
     for place, choice in enumerate(function.choices):
         if ((place, True) in sides) != ((place, False) in sides):
-            ran -= _only_in(choice, (place, False) in sides)
+            side, other = (choice.yes, choice.no) if (place, False) in sides else (choice.no, choice.yes)
+            shared = span(other[0], other[2]) | span(choice.test[0], choice.test[2]) | {choice.first}
+            ran -= span(side[0], side[2]) - shared  # lines that hold nothing but the side that was not taken
     if not function.lines:
         return heard | {function.first}
     following = True
@@ -317,13 +304,6 @@ def _lines_that_ran(function: Function, calls: list[Call]) -> set[int]:
 
 def span(first: int, last: int) -> set[int]:
     return set(range(first, last + 1))
-
-
-def _only_in(choice: Choice, yes: bool) -> set[int]:
-    """Lines that hold nothing but the given side of a conditional expression."""
-    side, other = (choice.yes, choice.no) if yes else (choice.no, choice.yes)
-    shared = span(other[0], other[2]) | span(choice.test[0], choice.test[2]) | {choice.first}
-    return span(side[0], side[2]) - shared
 
 
 def _branches(call: Call) -> Iterator[tuple[int, Note]]:

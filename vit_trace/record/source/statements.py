@@ -108,8 +108,7 @@ def _add_units(units: dict[int, Unit], body: list[ast.stmt]) -> None:
             add(units, _unit_of(node))
         if isinstance(node, ast.ClassDef):
             continue
-        inside = [*getattr(node, "handlers", ()), *getattr(node, "cases", ())]
-        for inner in (node, *inside):
+        for inner in (node, *getattr(node, "handlers", ()), *getattr(node, "cases", ())):
             for name in ("body", "orelse", "finalbody"):
                 _add_units(units, getattr(inner, name, []))
 
@@ -159,9 +158,8 @@ def _bound(node: ast.stmt) -> Iterator[Bind]:
         case ast.Assign():
             for target in node.targets:
                 yield from _names(target)
-        case ast.AugAssign() | ast.AnnAssign():
-            if isinstance(node, ast.AugAssign) or node.value is not None:
-                yield from _names(node.target)
+        case ast.AugAssign() | ast.AnnAssign(value=ast.expr()):
+            yield from _names(node.target)
         case ast.Expr(value=ast.Call(func=ast.Attribute(value=owner, attr=method), args=args)):
             if method.endswith("_") and not method.endswith("__"):
                 yield from _names(owner)
