@@ -121,7 +121,11 @@ def _add_inputs(recorder: Recorder, args: tuple[Any, ...], kwargs: dict[str, Any
     """One stage per argument that holds tensors, named as `forward` names it."""
     if recorder.makers is not None:
         recorder.makers.hold_model(recorder.model)
-    names = _parameter_names(recorder.model)
+    names: list[str] = []
+    with contextlib.suppress(TypeError, ValueError):  # not written in Python
+        parameters = inspect.signature(recorder.model.forward).parameters.values()
+        kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        names += [parameter.name for parameter in parameters if parameter.kind in kinds]
     given = [(names[place] if place < len(names) else f"input{place}", value) for place, value in enumerate(args)]
     for name, value in (*given, *kwargs.items()):
         found = specs(value)
@@ -129,16 +133,6 @@ def _add_inputs(recorder: Recorder, args: tuple[Any, ...], kwargs: dict[str, Any
             step = recorder.add(Location("", name, None), "input", "input", (), found)
             if recorder.makers is not None:
                 recorder.makers.note_outputs(step.index, value)
-
-
-def _parameter_names(model: nn.Module) -> list[str]:
-    """Names of forward's positional parameters."""
-    try:
-        parameters = inspect.signature(model.forward).parameters.values()
-    except (TypeError, ValueError):
-        return []
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return [parameter.name for parameter in parameters if parameter.kind in kinds]
 
 
 def _assemble(recorder: Recorder, error: BaseException | None, options: RecordOptions) -> Trace:
@@ -151,13 +145,17 @@ def _assemble(recorder: Recorder, error: BaseException | None, options: RecordOp
     stages = tuple(step.frozen() for step in recorder.steps)
     device = next((parameter.device.type for parameter in model.parameters()), "cpu")
     parameters = list(model.named_parameters())
+    shapes = [() if is_lazy(parameter) else tuple(parameter.shape) for _, parameter in parameters]
     return Trace(
         schema="vit-trace/1",
         versions=Versions(__version__, str(torch.__version__), platform.python_version()),
         target=options.target or Target(spec="", class_=type(model).__name__, device=device),
         symbols=dict(options.symbols),
         construction=options.construction,
-        parameters=tuple(_parameter_record(name, parameter) for name, parameter in parameters),
+        parameters=tuple(
+            Parameter(name, shape, size_texts(shape), dtype_name(parameter.dtype))
+            for (name, parameter), shape in zip(parameters, shapes, strict=True)
+        ),
         stages=stages,
         outputs=stages[-1].outputs if failure is None else (),
         totals=Totals(
@@ -186,8 +184,3 @@ def _count_uncalled(recorder: Recorder) -> None:
         if known.parameters and path in called:
             called[path].parameters += known.parameters
             known.parameters = 0
-
-
-def _parameter_record(name: str, parameter: torch.Tensor) -> Parameter:
-    shape = () if is_lazy(parameter) else tuple(parameter.shape)
-    return Parameter(name, shape, size_texts(shape), dtype_name(parameter.dtype))

@@ -180,12 +180,11 @@ class Recorder(TorchFunctionMode):
         source = frames.span(site.frame.f_code, site.frame.f_lasti) if site.frame else None
         with UNHEARD():
             inputs = argument_specs(args, kwargs)
-        step = self.add(Location(known.path, known.path, source), "module", known.operation, inputs)
+            step = self.add(Location(known.path, known.path, source), "module", known.operation, inputs)
+            if self.makers is not None:
+                self.makers.note_inputs(step.index, tensors_given(args, kwargs))
         step.pattern = known.pattern
         step.parameters, known.parameters = known.parameters, 0
-        if self.makers is not None:
-            with UNHEARD():
-                self.makers.note_inputs(step.index, tensors_given(args, kwargs))
         self.open.append(step)
         self.opaque += known.opaque
 
@@ -326,11 +325,9 @@ class Recorder(TorchFunctionMode):
 
     def extend_einops(self, step: Step, name: str, outputs: Specs) -> None:
         """The last tensor an einops function makes is what it returns; `unpack` reshapes one slice per packed part."""
-        if not outputs:
-            return
-        if step.operation != "unpack":
+        if outputs and step.operation != "unpack":
             step.outputs = outputs
-        elif name == "reshape":
+        elif outputs and name == "reshape":
             made = () if step.outputs is step.inputs else step.outputs
             step.outputs = (*made, TensorSpec(f"[{len(made)}]", outputs[0].shape, outputs[0].dims, outputs[0].dtype))
 

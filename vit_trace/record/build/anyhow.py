@@ -49,7 +49,6 @@ class _BuildRung:
     `mode` takes whether shape rules may answer.
     """
 
-    name: str
     device: str
     mode: Callable[[bool], AbstractContextManager[object]]
     moves: bool
@@ -107,18 +106,14 @@ def _uninitialised(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
     return target if fills and isinstance(target, nn.Parameter) else func(*args, **kwargs)
 
 
-ON_META = _BuildRung("on meta", "meta", lambda rules: Handled(by_rule) if rules else nullcontext(), moves=False)
-WITH_VALUES = _BuildRung(
-    "on meta, with linspace, arange and the like on CPU", "meta", lambda _: Handled(_with_values), moves=True
-)
-MOVED = _BuildRung(
-    "on CPU without initialising, then moved to meta", "cpu", lambda _: Handled(_uninitialised), moves=True
-)
+ON_META = _BuildRung("meta", lambda rules: Handled(by_rule) if rules else nullcontext(), moves=False)
+WITH_VALUES = _BuildRung("meta", lambda _: Handled(_with_values), moves=True)
+MOVED = _BuildRung("cpu", lambda _: Handled(_uninitialised), moves=True)
 BUILD_RUNGS = (ON_META, WITH_VALUES, MOVED)
 """Ways to build a model without memory, from the quickest to the one that every constructor can take."""
 
-UNINITIALISED = _BuildRung("on CPU without initialising", "cpu", lambda _: Handled(_uninitialised), moves=False)
-INITIALISED = _BuildRung("on CPU", "cpu", lambda _: nullcontext(), moves=False)
+UNINITIALISED = _BuildRung("cpu", lambda _: Handled(_uninitialised), moves=False)
+INITIALISED = _BuildRung("cpu", lambda _: nullcontext(), moves=False)
 
 
 def move_to_meta(model: nn.Module, keep_integers: bool = False) -> None:

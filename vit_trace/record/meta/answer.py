@@ -11,9 +11,10 @@ from typing import Any
 import torch
 
 from vit_trace.record.meta import arrange, contract, create, elementwise, reduce, window
-from vit_trace.record.meta.core import Rule
+from vit_trace.record.meta.core import Rule, table
 
-RULES: dict[Any, Rule] = elementwise.RULES | contract.RULES | reduce.RULES | window.RULES | arrange.RULES | create.RULES
+_KINDS = (elementwise, contract, reduce, window, arrange, create)
+RULES: dict[Any, Rule] = table({key: rule for kind in _KINDS for key, rule in kind.RULES.items()})
 
 _rule = RULES.get
 _dispatch_modes: Callable[[], int] = torch._C._len_torch_dispatch_stack

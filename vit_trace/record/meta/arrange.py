@@ -23,10 +23,7 @@ from vit_trace.record.meta.core import (
     sure,
     sure_alike,
     sure_float,
-    table,
 )
-
-_contiguous_format = torch.contiguous_format
 
 
 def cat(tensors: Any, dim: Any = 0) -> torch.Tensor:
@@ -58,8 +55,8 @@ def stack(tensors: Any, dim: Any = 0) -> torch.Tensor:
     return fresh((*shape[:at], len(tensors), *shape[at:]), dtype)
 
 
-def contiguous(x: Any, *, memory_format: torch.memory_format = _contiguous_format) -> torch.Tensor:
-    require(memory_format is _contiguous_format)
+def contiguous(x: Any, *, memory_format: torch.memory_format = torch.contiguous_format) -> torch.Tensor:
+    require(memory_format is torch.contiguous_format)
     return x if sure(x).is_contiguous() else fresh(x.shape, x.dtype)
 
 
@@ -180,21 +177,19 @@ def repeat_interleave(input: Any, repeats: Any, dim: Any = None) -> torch.Tensor
     return fresh((*shape[:at], shape[at] * repeats, *shape[at + 1 :]), input.dtype)
 
 
-RULES = table(
-    {
-        "cat concat concatenate": cat,
-        "stack": stack,
-        "contiguous": contiguous,
-        "flatten": flatten,
-        "__getitem__": getitem,
-        "gather": gather,
-        "roll": roll,
-        "repeat": repeat,
-        "repeat_interleave": repeat_interleave,
-        torch.reshape: reshape,
-        torch.Tensor.reshape: lambda x, *shape: reshape(x, shape[0] if isinstance(shape[0], (tuple, list)) else shape),
-        torch.flip: flip,
-        torch.Tensor.flip: lambda x, *dims: flip(x, dims[0] if type(dims[0]) in (tuple, list) else dims),
-        F.embedding: embedding,
-    }
-)
+RULES: dict[Any, Any] = {
+    "cat concat concatenate": cat,
+    "stack": stack,
+    "contiguous": contiguous,
+    "flatten": flatten,
+    "__getitem__": getitem,
+    "gather": gather,
+    "roll": roll,
+    "repeat": repeat,
+    "repeat_interleave": repeat_interleave,
+    torch.reshape: reshape,
+    torch.Tensor.reshape: lambda x, *shape: reshape(x, shape[0] if isinstance(shape[0], (tuple, list)) else shape),
+    torch.flip: flip,
+    torch.Tensor.flip: lambda x, *dims: flip(x, dims[0] if type(dims[0]) in (tuple, list) else dims),
+    F.embedding: embedding,
+}

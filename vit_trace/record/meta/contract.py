@@ -16,7 +16,6 @@ from vit_trace.record.meta.core import (
     sure,
     sure_alike,
     sure_float,
-    table,
 )
 
 
@@ -113,16 +112,14 @@ def attention(
     return fresh((*q[:-1], v[-1]), dtype)
 
 
-RULES = table(
-    {
-        "matmul __matmul__": matmul,
-        "__rmatmul__": lambda input, other: matmul(other, input),
-        "mm": mm,
-        "bmm": bmm,
-        "addmm": addmm,
-        "baddbmm": lambda input, batch1, batch2, *, beta=1, alpha=1: _added_to(input, bmm(batch1, batch2)),
-        F.linear: linear,
-        torch.einsum: einsum,
-        F.scaled_dot_product_attention: attention,
-    }
-)
+RULES: dict[Any, Any] = {
+    "matmul __matmul__": matmul,
+    "__rmatmul__": lambda input, other: matmul(other, input),
+    "mm": mm,
+    "bmm": bmm,
+    "addmm": addmm,
+    "baddbmm": lambda input, batch1, batch2, *, beta=1, alpha=1: _added_to(input, bmm(batch1, batch2)),
+    F.linear: linear,
+    torch.einsum: einsum,
+    F.scaled_dot_product_attention: attention,
+}

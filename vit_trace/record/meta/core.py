@@ -23,9 +23,7 @@ NUMBERS = frozenset((int, float))
 product = math.prod
 _strided = torch.strided
 _empty = torch.empty
-_empty_strided = torch.empty_strided
 _grad_enabled = torch.is_grad_enabled
-_inference = torch.is_inference_mode_enabled
 _LARGE = 2**31  # beyond this an int may overflow some dtype, which torch reports
 
 
@@ -60,8 +58,8 @@ def sure_alike(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 
 def writable(tensor: torch.Tensor) -> torch.Tensor:
     """A tensor that torch would let us write into: no two of its elements share memory."""
-    if (0 in sure(tensor).stride() and tensor.numel() > 1) or (tensor.is_inference() and not _inference()):
-        raise _Unsure
+    require(0 not in sure(tensor).stride() or tensor.numel() < 2)
+    require(not tensor.is_inference() or torch.is_inference_mode_enabled())
     return tensor
 
 
@@ -75,7 +73,7 @@ def fresh(shape: Shape, dtype: torch.dtype) -> torch.Tensor:
 
 
 def fresh_strided(shape: Shape, strides: Shape, dtype: torch.dtype) -> torch.Tensor:
-    return _empty_strided(shape, strides, dtype=dtype, device=META)
+    return torch.empty_strided(shape, strides, dtype=dtype, device=META)
 
 
 def fresh_as(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

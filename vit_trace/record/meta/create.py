@@ -21,21 +21,17 @@ from vit_trace.record.meta.core import (
     require_number,
     sizes_of,
     sure_float,
-    table,
     writable,
 )
 
-_function_modes = torch._C._len_torch_function_stack
-_function_mode = torch._C._get_function_stack_at
-_default_dtype = torch.get_default_dtype
 _NONLINEARITIES = frozenset(("linear", "conv1d", "conv2d", "conv3d", "sigmoid", "tanh", "relu", "leaky_relu", "selu"))
 _WIDE = 1e4  # a wider range may not fit float16, which torch reports
 
 
 def _default_device() -> Any:
     """The device of the innermost `with torch.device(...)`; torch.get_default_device is ten times as slow."""
-    for depth in range(_function_modes() - 1, -1, -1):
-        mode = _function_mode(depth)
+    for depth in range(torch._C._len_torch_function_stack() - 1, -1, -1):
+        mode = torch._C._get_function_stack_at(depth)
         if isinstance(mode, DeviceContext):
             return mode.device
     return None
@@ -50,7 +46,7 @@ def _made(
     *sizes: Any, size: Any = None, dtype: torch.dtype | None = None, device: Any = None, requires_grad: bool = False
 ) -> torch.Tensor:
     _on_meta(device)
-    dtype = dtype or _default_dtype()
+    dtype = dtype or torch.get_default_dtype()
     require(dtype in ORDINARY and type(requires_grad) is bool and (not requires_grad or dtype in FLOATS))
     require(size is None or not sizes)
     made = fresh(sizes_of(sizes if size is None else (size,)), dtype)
@@ -63,7 +59,7 @@ def _random(*sizes: Any, dtype: torch.dtype | None = None, **options: Any) -> to
 
 
 def full(size: Any, fill_value: Any, *, dtype: torch.dtype | None = None, **options: Any) -> torch.Tensor:
-    natural = {float: _default_dtype(), int: torch.int64, bool: torch.bool}[type(fill_value)]
+    natural = {float: torch.get_default_dtype(), int: torch.int64, bool: torch.bool}[type(fill_value)]
     return _made(tuple(size), dtype=dtype or natural, **options)
 
 
@@ -146,25 +142,23 @@ def _init_kaiming(
     return _initialised(tensor, type(a) in NUMBERS and named and tensor.ndim >= 2, generator)
 
 
-RULES = table(
-    {
-        (torch.randn, torch.rand): _random,
-        (torch.empty, torch.zeros, torch.ones): _made,
-        torch.full: full,
-        torch.arange: arange,
-        torch.linspace: linspace,
-        torch.eye: lambda n, m=None, **options: _made(n, n if m is None else m, **options),
-        (torch.empty_like, torch.zeros_like, torch.ones_like): like,
-        (torch.randn_like, torch.rand_like): _float_like,
-        torch.full_like: _full_like,
-        "new_empty new_zeros new_ones": new,
-        "fill_": lambda x, value: _filled(x, _is_small(value)),
-        "zero_": lambda x: writable(sure_float(x)),
-        "normal_": lambda x, mean=0, std=1, *, generator=None: _filled(x, _is_spread(mean, std), generator),
-        "uniform_": _uniform_,
-        init.uniform_: _init_uniform,
-        init.normal_: _init_normal,
-        init.constant_: lambda tensor, val: _initialised(tensor, _is_small(val)),
-        (init.kaiming_uniform_, init.kaiming_normal_): _init_kaiming,
-    }
-)
+RULES: dict[Any, Any] = {
+    (torch.randn, torch.rand): _random,
+    (torch.empty, torch.zeros, torch.ones): _made,
+    torch.full: full,
+    torch.arange: arange,
+    torch.linspace: linspace,
+    torch.eye: lambda n, m=None, **options: _made(n, n if m is None else m, **options),
+    (torch.empty_like, torch.zeros_like, torch.ones_like): like,
+    (torch.randn_like, torch.rand_like): _float_like,
+    torch.full_like: _full_like,
+    "new_empty new_zeros new_ones": new,
+    "fill_": lambda x, value: _filled(x, _is_small(value)),
+    "zero_": lambda x: writable(sure_float(x)),
+    "normal_": lambda x, mean=0, std=1, *, generator=None: _filled(x, _is_spread(mean, std), generator),
+    "uniform_": _uniform_,
+    init.uniform_: _init_uniform,
+    init.normal_: _init_normal,
+    init.constant_: lambda tensor, val: _initialised(tensor, _is_small(val)),
+    (init.kaiming_uniform_, init.kaiming_normal_): _init_kaiming,
+}

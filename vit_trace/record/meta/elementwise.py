@@ -20,12 +20,8 @@ from vit_trace.record.meta.core import (
     sure,
     sure_alike,
     sure_float,
-    table,
     writable,
 )
-
-_result_type = torch.result_type
-_can_cast = torch.can_cast
 
 
 def _promoted(a: Any, b: Any) -> torch.dtype:
@@ -33,8 +29,8 @@ def _promoted(a: Any, b: Any) -> torch.dtype:
     dtype = sure(a).dtype
     if type(b) in NUMBERS:
         require_number(b)
-        return dtype if dtype in FLOATS else _result_type(a, b)
-    return dtype if dtype is sure(b).dtype else _result_type(a, b)
+        return dtype if dtype in FLOATS else torch.result_type(a, b)
+    return dtype if dtype is sure(b).dtype else torch.result_type(a, b)
 
 
 def _combined(a: Any, b: Any, dtype: torch.dtype) -> torch.Tensor:
@@ -114,7 +110,7 @@ def _in_place(rule: Rule) -> Rule:
 
     def written(x: Any, *others: Any, **more: Any) -> Any:
         result = rule(writable(x), *others, **more)
-        require(_can_cast(result.dtype, x.dtype) and result.shape == x.shape)
+        require(torch.can_cast(result.dtype, x.dtype) and result.shape == x.shape)
         return x
 
     return written
@@ -129,7 +125,7 @@ def where(condition: Any, input: Any, other: Any) -> torch.Tensor:
 
 def masked_fill(input: Any, mask: Any, value: Any) -> torch.Tensor:
     sure_alike(mask, torch.bool)
-    require(_can_cast(_promoted(input, value), input.dtype))
+    require(torch.can_cast(_promoted(input, value), input.dtype))
     return fresh(broadcast(input.shape, mask.shape), input.dtype)
 
 
@@ -187,49 +183,47 @@ _UNARY = (
     "exp expm1 log log2 log10 log1p sqrt rsqrt sin cos tan tanh sigmoid erf erfinv square reciprocal floor ceil relu"
 )
 
-RULES = table(
-    {
-        "add __add__": _addition,
-        "mul multiply __mul__": _arithmetic,
-        "__radd__ __rmul__": _reflected(_arithmetic),
-        "sub subtract __sub__": _subtraction,
-        "rsub __rsub__": _reflected(_subtraction),
-        "maximum minimum": lambda input, other: _combined(input, sure(other), _promoted(input, other)),
-        "div divide __div__": division,
-        "true_divide __truediv__": _true_division,
-        "__rtruediv__ __rdiv__": _reflected(_true_division),
-        "pow __pow__": _power,
-        "fmod remainder __mod__": _float_arithmetic,
-        "floor_divide __floordiv__": _floored,
-        "__rpow__": _reflected(lambda input, other: _power(other, input)),
-        "eq ne lt le gt ge __eq__ __ne__ __lt__ __le__ __gt__ __ge__": comparison,
-        "__and__ __or__ __xor__ bitwise_and bitwise_or bitwise_xor logical_and logical_or logical_xor": logic,
-        "__invert__ bitwise_not logical_not": lambda input: sure_alike(input, torch.bool).clone(),
-        "add_ __iadd__": _in_place(_addition),
-        "mul_ __imul__": _in_place(_arithmetic),
-        "sub_ __isub__": _in_place(_subtraction),
-        "div_ __itruediv__ __idiv__ pow_": _in_place(_float_arithmetic),
-        "masked_fill": masked_fill,
-        "masked_fill_": _in_place(masked_fill),
-        "addcmul": addcmul,
-        _UNARY: _float_unary,
-        " ".join(f"{name}_" for name in (*_UNARY.split(), "abs", "neg")): _in_place(_float_unary),
-        "abs absolute __abs__ neg negative __neg__ sign": _number_unary,
-        "clamp clip": clamp,
-        "clamp_ clip_": _in_place(clamp),
-        "clamp_min clamp_max": lambda x, bound: clamp(x, bound),
-        "clamp_min_ clamp_max_": _in_place(lambda x, bound: clamp(x, bound)),
-        torch.where: where,
-        F.gelu: gelu,
-        F.leaky_relu: lambda input, negative_slope=0.01, inplace=False: _activated(input, inplace, negative_slope),
-        F.elu: lambda input, alpha=1.0, inplace=False: _activated(input, inplace, alpha),
-        F.hardtanh: _hardtanh,
-        F.softplus: lambda input, beta=1, threshold=20: _activated(input, False, beta, threshold),
-        F.dropout: dropout,
-        F.glu: glu,
-        (F.relu, F.silu, F.mish, F.hardswish, F.hardsigmoid, F.relu6, F.selu): (
-            lambda input, inplace=False: _activated(input, inplace)
-        ),
-        (F.sigmoid, F.tanh, F.logsigmoid): _float_unary,
-    }
-)
+RULES: dict[Any, Any] = {
+    "add __add__": _addition,
+    "mul multiply __mul__": _arithmetic,
+    "__radd__ __rmul__": _reflected(_arithmetic),
+    "sub subtract __sub__": _subtraction,
+    "rsub __rsub__": _reflected(_subtraction),
+    "maximum minimum": lambda input, other: _combined(input, sure(other), _promoted(input, other)),
+    "div divide __div__": division,
+    "true_divide __truediv__": _true_division,
+    "__rtruediv__ __rdiv__": _reflected(_true_division),
+    "pow __pow__": _power,
+    "fmod remainder __mod__": _float_arithmetic,
+    "floor_divide __floordiv__": _floored,
+    "__rpow__": _reflected(lambda input, other: _power(other, input)),
+    "eq ne lt le gt ge __eq__ __ne__ __lt__ __le__ __gt__ __ge__": comparison,
+    "__and__ __or__ __xor__ bitwise_and bitwise_or bitwise_xor logical_and logical_or logical_xor": logic,
+    "__invert__ bitwise_not logical_not": lambda input: sure_alike(input, torch.bool).clone(),
+    "add_ __iadd__": _in_place(_addition),
+    "mul_ __imul__": _in_place(_arithmetic),
+    "sub_ __isub__": _in_place(_subtraction),
+    "div_ __itruediv__ __idiv__ pow_": _in_place(_float_arithmetic),
+    "masked_fill": masked_fill,
+    "masked_fill_": _in_place(masked_fill),
+    "addcmul": addcmul,
+    _UNARY: _float_unary,
+    " ".join(f"{name}_" for name in (*_UNARY.split(), "abs", "neg")): _in_place(_float_unary),
+    "abs absolute __abs__ neg negative __neg__ sign": _number_unary,
+    "clamp clip": clamp,
+    "clamp_ clip_": _in_place(clamp),
+    "clamp_min clamp_max": lambda x, bound: clamp(x, bound),
+    "clamp_min_ clamp_max_": _in_place(lambda x, bound: clamp(x, bound)),
+    torch.where: where,
+    F.gelu: gelu,
+    F.leaky_relu: lambda input, negative_slope=0.01, inplace=False: _activated(input, inplace, negative_slope),
+    F.elu: lambda input, alpha=1.0, inplace=False: _activated(input, inplace, alpha),
+    F.hardtanh: _hardtanh,
+    F.softplus: lambda input, beta=1, threshold=20: _activated(input, False, beta, threshold),
+    F.dropout: dropout,
+    F.glu: glu,
+    (F.relu, F.silu, F.mish, F.hardswish, F.hardsigmoid, F.relu6, F.selu): (
+        lambda input, inplace=False: _activated(input, inplace)
+    ),
+    (F.sigmoid, F.tanh, F.logsigmoid): _float_unary,
+}

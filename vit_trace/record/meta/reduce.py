@@ -19,7 +19,6 @@ from vit_trace.record.meta.core import (
     sure,
     sure_alike,
     sure_float,
-    table,
 )
 
 
@@ -139,23 +138,21 @@ def _argsort(input: Any, dim: Any = -1, descending: bool = False) -> torch.Tenso
     return fresh(input.shape, torch.int64)
 
 
-RULES = table(
-    {
-        "softmax log_softmax": lambda input, dim, dtype=None: softmax(input, dim, dtype=dtype),
-        "mean": mean,
-        "sum": total,
-        "amax amin": _extreme,
-        "var std": _variance,
-        "argmax argmin": _position,
-        "norm": norm,
-        "cumsum": cumulative,
-        "argsort": _argsort,
-        (F.softmax, F.log_softmax): softmax,
-        (F.layer_norm, torch.layer_norm): layer_norm,
-        F.rms_norm: _rms_norm,
-        F.group_norm: group_norm,
-        F.batch_norm: batch_norm,
-        F.normalize: normalize,
-        torch.linalg.vector_norm: lambda x, ord=2, dim=None, keepdim=False: norm(x, ord, dim, keepdim),
-    }
-)
+RULES: dict[Any, Any] = {
+    "softmax log_softmax": lambda input, dim, dtype=None: softmax(input, dim, dtype=dtype),
+    "mean": mean,
+    "sum": total,
+    "amax amin": _extreme,
+    "var std": _variance,
+    "argmax argmin": _position,
+    "norm": norm,
+    "cumsum": cumulative,
+    "argsort": _argsort,
+    (F.softmax, F.log_softmax): softmax,
+    (F.layer_norm, torch.layer_norm): layer_norm,
+    F.rms_norm: _rms_norm,
+    F.group_norm: group_norm,
+    F.batch_norm: batch_norm,
+    F.normalize: normalize,
+    torch.linalg.vector_norm: lambda x, ord=2, dim=None, keepdim=False: norm(x, ord, dim, keepdim),
+}

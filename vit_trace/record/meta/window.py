@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 
 from vit_trace.record.meta.core import (
-    Rule,
     Shape,
     channels_last,
     fresh,
@@ -172,7 +171,7 @@ def interpolate(
     return fresh_in_format((*shape[:2], *space), input)
 
 
-RULES: dict[Any, Rule] = {
+RULES: dict[Any, Any] = {
     **{getattr(torch, f"conv{dims}d"): partial(_convolution, dims) for dims in (1, 2, 3)},
     **{getattr(torch, f"conv_transpose{dims}d"): partial(_transposed_convolution, dims) for dims in (1, 2, 3)},
     **{getattr(F, f"max_pool{dims}d"): partial(_max_pool, dims) for dims in (1, 2)},

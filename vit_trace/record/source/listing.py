@@ -226,11 +226,8 @@ def _likeness(bound: Bound) -> object:
 
 
 def _shorten_numbers(made: Counter[Note]) -> Counter[Note]:
-    short: Counter[Note] = Counter()
     ends = _ends_of(made)
-    for note, times in made.items():
-        short[ends.get(note, note)] += times
-    return short
+    return Counter(ends.get(note, note) for note in made.elements())
 
 
 def _ends_of(notes: Iterable[Note]) -> dict[Note, Note]:

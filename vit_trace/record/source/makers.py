@@ -62,19 +62,15 @@ class Makers:
 
     def hand_on(self, function: str, given: Iterable[Tensor], value: object) -> None:
         """A function that is not a stage made `value`: it comes from what made the first tensor given."""
-        found = next(((place, maker) for place, maker in enumerate(map(self.of, given)) if maker is not None), None)
-        if found is None:
-            return
-        place, maker = found
-        if place or function not in SHAPE_KEPT:
-            maker = maker._replace(output=None)
-        for _, tensor in leaves(value):
-            if self.known(tensor) is None:
-                self.held[id(tensor)] = ref(tensor), maker
+        for place, maker in enumerate(map(self.of, given)):
+            if maker is not None:
+                made = maker if place == 0 and function in SHAPE_KEPT else maker._replace(output=None)
+                for _, tensor in leaves(value):
+                    if self.known(tensor) is None:
+                        self.held[id(tensor)] = ref(tensor), made
+                return
 
 
 def tensors_given(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[Tensor]:
     """The tensors of a call, in the order of its inputs in the trace."""
-    for value in (*args, *kwargs.values()):
-        for _, tensor in leaves(value):
-            yield tensor
+    return (tensor for value in (*args, *kwargs.values()) for _, tensor in leaves(value))
