@@ -13,7 +13,7 @@ VAGUE_NAMES = {
 
 SHARED = set(
     """
-    Call Plan Refused Remedy Target add described image_of nearest one_line pair run sizes
+    Call Plan Refused Remedy Target described image_of nearest one_line pair run sizes
     span symbols trace written
     """.split()
 )

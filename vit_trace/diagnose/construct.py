@@ -14,7 +14,7 @@ from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Diagnostic, Value
 from vit_trace.diagnose.changes.settings import nearest
 from vit_trace.diagnose.scene import mentions
-from vit_trace.record.raised.facts import Link, is_machinery, is_own
+from vit_trace.record.raised.expressions import Link
 from vit_trace.record.raised.mishaps import numbers
 from vit_trace.record.source import frames
 
@@ -41,10 +41,10 @@ def _build_failure(error: BaseException, known: Diagnostic, build: Callable[[Map
         build: builds with some hyperparameters set; raises where that does not work.
     """
     entries = frames.entries(error.__traceback__)
-    links = [Link(frame, lasti, None) for frame, lasti in entries if not is_machinery(frame.f_code.co_filename)]
+    links = [Link(frame, lasti, None) for frame, lasti in entries if not frames.is_machinery(frame.f_code.co_filename)]
     if not links:
         return known
-    met, text = _spoken(next((link for link in reversed(links) if is_own(link.frame)), links[-1]))
+    met, text = _spoken(next((link for link in reversed(links) if frames.is_own(link.frame)), links[-1]))
     message, notes = known.message, list(known.notes)
     pair = _indivisible(met, text)
     if pair is not None:

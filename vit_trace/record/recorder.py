@@ -314,7 +314,7 @@ class Recorder(TorchFunctionMode):
         call = frames.einops_call(site.einops)
         if call.operation not in EINOPS_FUNCTIONS:
             return None
-        inputs = specs(call.given[0]) if len(call.given) == 1 else argument_specs(call.given, {})
+        inputs = argument_specs(call.given, {})
         step = self.add(self.locate(site, call.operation), "einops", call.operation, inputs, inputs)
         step.pattern = call.pattern
         self.einops_frame, self.einops_step = site.einops, step

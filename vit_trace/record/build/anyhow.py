@@ -130,9 +130,8 @@ def move_to_meta(model: nn.Module, keep_integers: bool = False) -> None:
 
     change_tensors(model, to_meta)
     for module in model.modules():
-        for name, value in list(vars(module).items()):
-            if isinstance(value, Tensor):
-                vars(module)[name] = to_meta(value)
+        held = vars(module)
+        held |= {name: to_meta(value) for name, value in held.items() if isinstance(value, Tensor)}
 
 
 def change_tensors(model: nn.Module, how: Callable[[Any], Any]) -> None:

@@ -25,6 +25,8 @@ from vit_trace.record.meta.core import (
     sure_float,
 )
 
+_INDICES = frozenset((int, slice, type(...), torch.Tensor))
+
 
 def cat(tensors: Any, dim: Any = 0) -> torch.Tensor:
     require(type(tensors) in (tuple, list))
@@ -114,9 +116,6 @@ def getitem(x: Any, index: Any) -> Any:
         shape = broadcast(shape, sure_alike(tensor, torch.int64).shape)
     require(0 not in shape)
     return fresh((*view.shape[: dims[0]], *shape, *view.shape[dims[-1] + 1 :]), x.dtype)
-
-
-_INDICES = frozenset((int, slice, type(...), torch.Tensor))
 
 
 def _indexed_dims(parts: tuple[Any, ...], ndim: int) -> list[int]:

@@ -28,17 +28,12 @@ _NONLINEARITIES = frozenset(("linear", "conv1d", "conv2d", "conv3d", "sigmoid", 
 _WIDE = 1e4  # a wider range may not fit float16, which torch reports
 
 
-def _default_device() -> Any:
-    """The device of the innermost `with torch.device(...)`; torch.get_default_device is ten times as slow."""
-    for depth in range(torch._C._len_torch_function_stack() - 1, -1, -1):
-        mode = torch._C._get_function_stack_at(depth)
-        if isinstance(mode, DeviceContext):
-            return mode.device
-    return None
-
-
 def _on_meta(device: Any) -> None:
-    device = _default_device() if device is None else device
+    """Leaves every other device to torch; without one, that of the innermost `with torch.device(...)` counts."""
+    if device is None:  # torch.get_default_device is ten times as slow
+        depths = range(torch._C._len_torch_function_stack() - 1, -1, -1)
+        modes = map(torch._C._get_function_stack_at, depths)
+        device = next((mode.device for mode in modes if isinstance(mode, DeviceContext)), None)
     require(device == META if type(device) is torch.device else type(device) is str and device == "meta")
 
 
@@ -63,9 +58,7 @@ def full(size: Any, fill_value: Any, *, dtype: torch.dtype | None = None, **opti
     return _made(tuple(size), dtype=dtype or natural, **options)
 
 
-def arange(
-    start: Any, end: Any = None, step: Any = 1, *, dtype: torch.dtype | None = None, **options: Any
-) -> torch.Tensor:
+def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: torch.dtype | None = None, **options: Any) -> Any:
     start, end = (0, start) if end is None else (start, end)
     # between bounds that are not whole the length depends on rounding
     require(type(start) is type(end) is type(step) is int and step != 0 and (end - start) * step >= 0)

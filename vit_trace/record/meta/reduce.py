@@ -73,21 +73,16 @@ def batch_norm(
     return input.clone()  # type: ignore[no-any-return]
 
 
-def _reduced(shape: Shape, dims: tuple[int, ...], keepdim: bool) -> tuple[int, ...]:
-    if keepdim:
-        return tuple(1 if dim in dims else size for dim, size in enumerate(shape))
-    return tuple(size for dim, size in enumerate(shape) if dim not in dims)
+def _reduction(x: torch.Tensor, dim: Any, keepdim: bool, dtype: torch.dtype) -> torch.Tensor:
+    require(type(keepdim) is bool)
+    dims = axes(dim, x.ndim)
+    sizes = (1 if at in dims else size for at, size in enumerate(x.shape) if keepdim or at not in dims)
+    return fresh(tuple(sizes), dtype)
 
 
 def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: None = None) -> torch.Tensor:
     require(p == 2 and out is None and type(eps) is float and sure_float(input).ndim > 0)
-    lengths = fresh(_reduced(input.shape, axes(dim, input.ndim), True), input.dtype)
-    return elementwise((input, lengths), input.dtype)
-
-
-def _reduction(x: torch.Tensor, dim: Any, keepdim: bool, dtype: torch.dtype) -> torch.Tensor:
-    require(type(keepdim) is bool)
-    return fresh(_reduced(x.shape, axes(dim, x.ndim), keepdim), dtype)
+    return elementwise((input, _reduction(input, dim, True, input.dtype)), input.dtype)
 
 
 def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> torch.Tensor:
@@ -133,9 +128,8 @@ def cumulative(input: Any, dim: Any, *, dtype: torch.dtype | None = None) -> tor
 
 
 def _argsort(input: Any, dim: Any = -1, descending: bool = False) -> torch.Tensor:
-    axis(dim, sure(input).ndim)
-    require(input.is_contiguous() and type(descending) is bool)
-    return fresh(input.shape, torch.int64)
+    require(type(descending) is bool)
+    return cumulative(input, dim, dtype=torch.int64)
 
 
 RULES: dict[Any, Any] = {

@@ -135,9 +135,7 @@ def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, st
     return fresh((shape[0], shape[1] * product(kernels), product(spots)), input.dtype)
 
 
-def fold(
-    input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
-) -> torch.Tensor:
+def fold(input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
     shape = sure_float(input).shape
     require(len(shape) == 3 and 0 not in shape)
     size, kernels, *settings = _pairs(output_size, kernel_size, stride, padding, dilation)

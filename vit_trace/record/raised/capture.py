@@ -17,12 +17,12 @@ from torch import Tensor, nn
 
 from vit_trace.base.trace import Operand, Value
 from vit_trace.record.meta.tensors import dtype_name, leaves, shape_of, size_texts
-from vit_trace.record.raised.expressions import Expression, parameter_behind, written
-from vit_trace.record.raised.facts import Captured, Link, is_machinery, is_own
-from vit_trace.record.raised.mishaps import ASSERTIONS, capture_python, numbers
+from vit_trace.record.raised.expressions import Expression, Link, parameter_behind, written
+from vit_trace.record.raised.mishaps import ASSERTIONS, Captured, capture_python, numbers
 from vit_trace.record.recorder import CALL_IMPL, Recorder
 from vit_trace.record.source import frames
 
+FUNCTION: CodeType = Recorder.__torch_function__.__code__
 MOST_INDICES = 1 << 22
 """Elements of the largest index tensor whose minimum and maximum are read."""
 
@@ -38,7 +38,7 @@ def captured(error: BaseException, cause: BaseException, recorder: Recorder) -> 
         for link in _walk(error.__traceback__, recorder.root)
         if link.frame.f_code is CALL_IMPL and (known := recorder.known.get(id(link.module)))
     ]
-    own = next((link for link in reversed(links) if is_own(link.frame)), None)
+    own = next((link for link in reversed(links) if frames.is_own(link.frame)), None)
     if own is not None:
         found.values = numbers(own)
     names = {id(tensor): name for name, tensor in (*recorder.model.named_buffers(), *recorder.model.named_parameters())}
@@ -53,9 +53,6 @@ def captured(error: BaseException, cause: BaseException, recorder: Recorder) -> 
     else:
         capture_python(found, cause, links[-1], own, names)
     return found
-
-
-FUNCTION: CodeType = Recorder.__torch_function__.__code__
 
 
 def _walk(traceback: TracebackType | None, root: CodeType) -> Iterator[Link]:
@@ -75,7 +72,7 @@ def _account(error: BaseException) -> list[str]:
     summary = tracebacks.TracebackException.from_exception(error)
     for one in (summary, summary.__cause__, summary.__context__):
         if one is not None:
-            ours = [frame for frame in one.stack if not is_machinery(frame.filename)]
+            ours = [frame for frame in one.stack if not frames.is_machinery(frame.filename)]
             one.stack = tracebacks.StackSummary.from_list(ours)
     try:
         return [line for chunk in summary.format() for line in chunk.splitlines()]

@@ -11,8 +11,16 @@ from torch import Tensor, nn
 
 from vit_trace.base.trace import Source
 from vit_trace.record.meta.tensors import attribute_of
-from vit_trace.record.raised.facts import Link
 from vit_trace.record.source import frames
+
+
+@dataclass(frozen=True)
+class Link:
+    """One frame of a traceback: where it stands, and the module whose forward it runs in."""
+
+    frame: FrameType
+    lasti: int
+    module: nn.Module | None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from vit_trace.base.trace import Failure
 from vit_trace.record.amended import CalledAgain
 from vit_trace.record.meta.answer import by_rule
 from vit_trace.record.raised.capture import captured
-from vit_trace.record.raised.facts import is_own
 from vit_trace.record.recorder import CALL_IMPL, Recorder, Step
 from vit_trace.record.source import frames
 
@@ -69,7 +68,7 @@ def failure_of(error: BaseException, step: Step | None, recorder: Recorder) -> F
     fact = captured(error, next((link for link in _chain(error) if link is raised), error), recorder)
     where = f" in {step.name}" if step is not None and step.name else ""
     # the innermost expression in the model's own files that the exception passed through
-    own = [(frame.f_code, lasti) for frame, lasti in frames.entries(error.__traceback__, root) if is_own(frame)]
+    own = [(frame.f_code, lasti) for frame, lasti in frames.entries(error.__traceback__, root) if frames.is_own(frame)]
     return Failure(
         code=CODE,
         severity="error",
@@ -91,7 +90,7 @@ def _is_defect(error: BaseException, root: CodeType) -> bool:
     """Whether the recorder itself broke: the last code of ours on the way is not one that runs the model's calls."""
     last = None
     for frame, _ in frames.entries(error.__traceback__, root):
-        if is_own(frame):
+        if frames.is_own(frame):
             last = None
         elif frame.f_code.co_filename.startswith(frames.MACHINERY):
             last = frame.f_code

@@ -5,16 +5,17 @@ import contextlib
 import linecache
 import re
 from collections.abc import Mapping, Sized
+from dataclasses import dataclass, field
 from itertools import islice
 from types import FrameType
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from vit_trace.base.trace import Operand, Source, Value
 from vit_trace.record.meta.tensors import are_sizes, dtype_name, leaves, shape_of, size_texts
-from vit_trace.record.raised.expressions import parsed, resolved
-from vit_trace.record.raised.facts import Captured, Link, is_own
+from vit_trace.record.raised.expressions import Link, parsed, resolved
 from vit_trace.record.source import frames
 
 MOST_VALUES = 40
@@ -27,17 +28,31 @@ COUNTED = re.compile(r"\bgot (\d+)\)")
 MOST_KEYS = 20
 
 
+@dataclass
+class Captured:
+    """The facts of one failing call; empty where the traceback does not tell."""
+
+    call: str = ""
+    operands: list[Operand] = field(default_factory=list)
+    arguments: dict[str, Value] = field(default_factory=dict)
+    modules: list[str] = field(default_factory=list)
+    values: dict[str, Value] = field(default_factory=dict)
+    traceback: tuple[str, ...] = ()
+
+
 def capture_python(
     found: Captured, error: BaseException, last: Link, own: Link | None, names: Mapping[int, str]
 ) -> None:
     """An unpacking that does not fit, a place that is not there, a `raise` or `assert`, any other error of the code."""
     listing, places = frames.instructions(last.frame.f_code)
     instruction = listing[places.get(last.lasti, 0)]
-    if instruction.opname == "UNPACK_SEQUENCE" and is_own(last.frame):
+    if instruction.opname == "UNPACK_SEQUENCE" and frames.is_own(last.frame):
         found.call = "unpack"
         found.arguments["names"] = int(instruction.arg or 0)
         _capture_unpacking(found, error, last, names)
-    elif (instruction.opname == "RAISE_VARARGS" and is_own(last.frame)) or last.frame.f_code.co_name in ASSERTIONS:
+    elif (
+        instruction.opname == "RAISE_VARARGS" and frames.is_own(last.frame)
+    ) or last.frame.f_code.co_name in ASSERTIONS:
         found.call = "raise"
     elif own is last and isinstance(error, LookupError):
         _capture_subscript(found, last)
@@ -87,8 +102,9 @@ def _unpackable(node: ast.expr, frame: FrameType) -> object:
         return None if any(isinstance(one, ast.Starred) for one in node.elts) else node.elts
     if isinstance(node, ast.Subscript):
         whole = _unpackable(node.value, frame)
-        if isinstance(whole, torch.Size) and (place := _constant(node.slice)) is not None:
-            return whole[place] if isinstance(place, slice) or -len(whole) <= place < len(whole) else None
+        if isinstance(whole, torch.Size):
+            with contextlib.suppress(IndexError, TypeError, ValueError):
+                return whole[_literal(node.slice)]
         return None
     whole_size = isinstance(node, ast.Call) and not (node.args or node.keywords)
     shape = node.func if isinstance(node, ast.Call) else node
@@ -99,17 +115,12 @@ def _unpackable(node: ast.expr, frame: FrameType) -> object:
     return resolved(node, frame)
 
 
-def _constant(node: ast.expr) -> int | slice | None:
-    """A place or a slice written in whole numbers."""
-    if isinstance(node, ast.Slice):
-        bounds = [None if one is None else _literal(one) for one in (node.lower, node.upper, node.step)]
-        return slice(*bounds) if all(one is None or type(one) is int for one in bounds) else None
-    place = _literal(node)
-    return place if type(place) is int else None
-
-
-def _literal(node: ast.expr) -> object:
+def _literal(node: ast.expr) -> Any:
+    """A number, a text or a slice as it is written; None for anything else."""
     try:
+        if isinstance(node, ast.Slice):
+            bounds = (node.lower, node.upper, node.step)
+            return slice(*(None if one is None else ast.literal_eval(one) for one in bounds))
         return ast.literal_eval(node)
     except ValueError:
         return None

@@ -57,6 +57,14 @@ def owner(filename: str) -> int:
     return next((owner for prefix, owner in _directories() if filename.startswith(prefix)), OWN)
 
 
+def is_own(frame: FrameType) -> bool:
+    return owner(frame.f_code.co_filename) == OWN
+
+
+def is_machinery(filename: str) -> bool:
+    return filename.startswith(MACHINERY) and filename != MODEL_FILE
+
+
 class Site(NamedTuple):
     """Where a torch call comes from.
 

@@ -4,6 +4,7 @@ Notes shapes, whole numbers and what made a tensor. Keeps no tensor and, once th
 """
 
 import inspect
+import linecache
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -136,8 +137,6 @@ class Lines:
         plan = None if code.co_name.startswith("<") else Plan(code, (code.co_filename, name), part, None, {})
         if plan is not None and not part:
             if frame.f_globals.get("__loader__") is not None:
-                import linecache
-
                 linecache.lazycache(code.co_filename, frame.f_globals)
             found = function(code.co_filename, code, name)
             marked = marks(code, found.choices) if found.choices else {}
@@ -166,18 +165,15 @@ class Lines:
         listed = "__call__" if module is None else "__init__"  # the one method with a name like `__this__`
         if found is None or (name.startswith("__") and name.endswith("__") and name != listed):
             return None
-        if self.building:
-            if name == "__init__" and module is not None:
-                call = Call(found, None, True, owner=module)
-            elif self.active and not _fills(frame, module):
-                call = Call(found, None, module is not None, owner=self.active[-1].owner)
-            else:
-                return None
-        else:
-            if not self.open:
-                return None
+        if self.building and name == "__init__" and module is not None:
+            call = Call(found, None, True, owner=module)
+        elif self.building and self.active and not _fills(frame, module):
+            call = Call(found, None, module is not None, owner=self.active[-1].owner)
+        elif not self.building and self.open:
             path = self.paths.get(id(module)) if module is not None else None
             call = Call(found, self.open[-1].module if path is None else path, path is not None, self.open[-1].index)
+        else:
+            return None
         (self.constructors if self.building else self.forwards).append(call)
         return call
 
@@ -358,11 +354,8 @@ def _first_argument(frame: FrameType) -> object:
 
 def _fills(frame: FrameType, module: nn.Module | None) -> bool:
     """Whether the function is given a parameter or another module: it initialises, and makes no sizes."""
-    values = frame.f_locals
-    return any(
-        isinstance(value, (Parameter, nn.Module)) and value is not module
-        for value in (values.get(name) for name in frame.f_code.co_varnames[: frame.f_code.co_argcount])
-    )
+    given = map(frame.f_locals.get, frame.f_code.co_varnames[: frame.f_code.co_argcount])
+    return any(isinstance(value, (Parameter, nn.Module)) and value is not module for value in given)
 
 
 def _parameters_of(module: nn.Module, names: dict[int, str], line: int) -> Iterator[Bound]:

@@ -97,17 +97,18 @@ class _Lister:
         """Keys of functions: classes as the data meets them, constructors first; helpers after their first caller."""
         scopes: dict[str, list[str]] = {}
         for call in self.forwards:
-            add(scopes, _scope_of(call.function), key(call))
-        met = set(scopes)
-        behind = _scope_of(self.forwards[0].function) if self.forwards else ""
+            scopes.setdefault(_scope_of(call.function), []).append(key(call))
+        behind = next(iter(scopes), "")
         after: dict[str, list[str]] = {}
         for call in self.constructors:
             scope = _scope_of(call.function)
-            if scope in met:
-                add(scopes, scope, key(call), first=call.function.is_constructor)
-                behind = scope if call.function.is_constructor else behind
+            if scope not in scopes:
+                after.setdefault(behind, []).append(key(call))
+            elif call.function.is_constructor:
+                scopes[scope].insert(0, key(call))
+                behind = scope
             else:
-                add(after, behind, key(call))
+                scopes[scope].append(key(call))
         names = [name for scope in scopes for name in (*scopes[scope], *after.pop(scope, ()))]
         return list(dict.fromkeys([*names, *(name for rest in after.values() for name in rest)]))
 
@@ -192,12 +193,6 @@ def _scope_of(function: Function) -> str:
     return f"{function.file}:{f'{owner}.' if owner else function.name}"
 
 
-def add(scopes: dict[str, list[str]], scope: str, name: str, first: bool = False) -> None:
-    names = scopes.setdefault(scope, [])
-    if name not in names:
-        names.insert(0 if first else len(names), name)
-
-
 def _has_content(listed: Listed, in_forward: bool, of_module: bool) -> bool:
     """Whether a function has anything to say: what modules do, and helpers that make tensors, or sizes at construction.
 
@@ -248,9 +243,8 @@ def _merged(calls: list[tuple[str, Placed]]) -> dict[int, list[Note]]:
         for line, made in placed.items():
             for note, times in made.items():
                 found.setdefault(line, {}).setdefault((note, times), []).append(module)
-    found = {line: _joined(notes) for line, notes in found.items()}
     everywhere = {module for module, _ in calls}
-    return {line: list(_variants(notes, everywhere, len(calls))) for line, notes in found.items()}
+    return {line: list(_variants(_joined(notes), everywhere)) for line, notes in found.items()}
 
 
 def _joined(notes: dict[tuple[Note, int], list[str]]) -> dict[tuple[Note, int], list[str]]:
@@ -266,7 +260,7 @@ def _joined(notes: dict[tuple[Note, int], list[str]]) -> dict[tuple[Note, int], 
     return together
 
 
-def _variants(notes: dict[tuple[Note, int], list[str]], everywhere: set[str], calls: int) -> Iterator[Note]:
+def _variants(notes: dict[tuple[Note, int], list[str]], everywhere: set[str]) -> Iterator[Note]:
     ends = _ends_of(note for note, _ in notes)
     yielded: set[Note] = set()
     for (note, times), modules in notes.items():
