@@ -287,19 +287,15 @@ class Trace(Struct, frozen=True):
 
                 return json.dumps(msgspec.to_builtins(value), ensure_ascii=False).encode(errors="replace")
 
-        separator = b"{"
-        for name in self.__struct_fields__:
+        for place, name in enumerate(self.__struct_fields__):
             value = getattr(self, name)
-            yield separator + encode(name) + b": "
+            yield (b",\n " if place else b"{") + encode(name) + b": "
             if isinstance(value, tuple) and value:
-                opening = b"[\n  "
-                for record in value:
-                    yield opening + encode(record)
-                    opening = b",\n  "
+                for number, record in enumerate(value):
+                    yield (b",\n  " if number else b"[\n  ") + encode(record)
                 yield b"]"
             else:
                 yield encode(value)
-            separator = b",\n "
         yield b"}\n"
 
     @staticmethod

@@ -2,6 +2,8 @@
 
 import sys
 from collections.abc import Callable, Mapping
+from itertools import islice
+from traceback import walk_stack
 from types import FrameType
 from typing import Any
 
@@ -36,13 +38,8 @@ class CalledAgain(TorchFunctionMode):
             args, given = self.edit((args, given))
             return func(*args, **given)
 
-    def made_there(self, frame: FrameType | None) -> bool:
+    def made_there(self, frame: FrameType) -> bool:
         """Whether the expression at the span made the call."""
-        for _ in range(FRAMES):
-            if frame is None:
-                return False
-            at = frames.span(frame.f_code, frame.f_lasti) if frame.f_code.co_filename == self.span.file else None
-            if at is not None and replace(at, text=self.span.text) == self.span:
-                return True
-            frame = frame.f_back
-        return False
+        calls = ((caller.f_code, caller.f_lasti) for caller, _ in islice(walk_stack(frame), FRAMES))
+        spans = (frames.span(code, lasti) for code, lasti in calls if code.co_filename == self.span.file)
+        return any(at is not None and replace(at, text=self.span.text) == self.span for at in spans)

@@ -124,11 +124,8 @@ RUNGS = (
 
 def _filled(tensor: Tensor) -> Tensor:
     """The tensor with values: its own, or random ones in place of meta's."""
-    if not tensor.is_meta:
-        return tensor
-    if tensor.is_floating_point():
-        return torch.rand(tensor.shape, dtype=tensor.dtype)
-    return torch.ones(tensor.shape, dtype=tensor.dtype)
+    make: Callable[..., Tensor] = torch.rand if tensor.is_floating_point() else torch.ones
+    return make(tensor.shape, dtype=tensor.dtype) if tensor.is_meta else tensor
 
 
 def move_inputs(given: Given, device: str) -> Given:

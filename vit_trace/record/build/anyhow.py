@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from vit_trace.base.trace import Construction
 from vit_trace.record.build.construction import Call, Watch
-from vit_trace.record.meta.answer import by_rule
+from vit_trace.record.meta.answer import answer
 
 Factory = Callable[[], object]
 
@@ -92,6 +92,12 @@ class Handled(TorchFunctionMode):
         return self.handle(func, args, kwargs or {})
 
 
+def _by_rule(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Answers initialisers and factories by shape rule; everything else goes to torch."""
+    out = answer(func, args, kwargs)
+    return func(*args, **kwargs) if out is NotImplemented else out
+
+
 def _with_values(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Makes tensors whose values constructors read on CPU."""
     if func in VALUED and kwargs.get("device") is None:
@@ -106,7 +112,7 @@ def _uninitialised(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
     return target if fills and isinstance(target, nn.Parameter) else func(*args, **kwargs)
 
 
-ON_META = _BuildRung("meta", lambda rules: Handled(by_rule) if rules else nullcontext(), moves=False)
+ON_META = _BuildRung("meta", lambda rules: Handled(_by_rule) if rules else nullcontext(), moves=False)
 WITH_VALUES = _BuildRung("meta", lambda _: Handled(_with_values), moves=True)
 MOVED = _BuildRung("cpu", lambda _: Handled(_uninitialised), moves=True)
 BUILD_RUNGS = (ON_META, WITH_VALUES, MOVED)

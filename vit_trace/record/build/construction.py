@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from functools import cache
-from itertools import chain
+from itertools import chain, takewhile
 from types import CodeType, FrameType
 from typing import Any, NamedTuple, TypeGuard
 
@@ -164,13 +164,6 @@ def _stores(filename: str, code: CodeType) -> tuple[dict[str, Source | None], di
 
 def _loop_variables(listing: list[dis.Instruction]) -> set[int]:
     """Offsets of the instructions that bind the variables of `for` loops: what they end with is nobody's result."""
-    found: set[int] = set()
-    for place, step in enumerate(listing):
-        if step.opname != "FOR_ITER":
-            continue
-        for following in listing[place + 1 :]:
-            if not frames.stored(following) and following.opname != "UNPACK_SEQUENCE":
-                break
-            if following.opname != "STORE_ATTR":
-                found.add(following.offset)
-    return found
+    after = (listing[place + 1 :] for place, step in enumerate(listing) if step.opname == "FOR_ITER")
+    binding = (takewhile(lambda one: frames.stored(one) or one.opname == "UNPACK_SEQUENCE", rest) for rest in after)
+    return {step.offset for steps in binding for step in steps if step.opname != "STORE_ATTR"}

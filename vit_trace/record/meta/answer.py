@@ -21,12 +21,6 @@ _dispatch_modes: Callable[[], int] = torch._C._len_torch_dispatch_stack
 _transforms: Callable[[], Any] = torch._C._functorch.peek_interpreter_stack
 
 
-def by_rule(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """The function's result: by rule where one answers, else from torch, which raises the true error."""
-    out = answer(func, args, kwargs)
-    return func(*args, **kwargs) if out is NotImplemented else out
-
-
 def answer(func: Callable[..., Any], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
     """What `func(*args, **kwargs)` returns, or NotImplemented where torch has to be asked."""
     rule = _rule(func)

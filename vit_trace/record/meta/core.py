@@ -64,7 +64,8 @@ def writable(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def require_number(*values: Any) -> None:
-    require(all(type(value) is float or (type(value) is int and -_LARGE < value < _LARGE) for value in values))
+    for value in values:
+        require(type(value) in NUMBERS and (type(value) is float or -_LARGE < value < _LARGE))
 
 
 def fresh(shape: Shape, dtype: torch.dtype) -> torch.Tensor:

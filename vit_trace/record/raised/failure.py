@@ -7,14 +7,13 @@ from torch import nn
 
 from vit_trace.base.trace import Failure
 from vit_trace.record.amended import CalledAgain
-from vit_trace.record.meta.answer import by_rule
 from vit_trace.record.raised.capture import captured
 from vit_trace.record.recorder import CALL_IMPL, Recorder, Step
 from vit_trace.record.source import frames
 
 CODE = "forward-failed"
 DEFECT = "internal-defect"
-_RUNNING = (by_rule, Recorder.run, Recorder.inside, Recorder.__torch_function__, CalledAgain.__torch_function__)
+_RUNNING = (Recorder.run, Recorder.inside, Recorder.__torch_function__, CalledAgain.__torch_function__)
 OURS = {function.__code__ for function in _RUNNING}
 """Our own code that calls of the model run through: an exception there is the model's."""
 

@@ -46,13 +46,12 @@ def capture_python(
     """An unpacking that does not fit, a place that is not there, a `raise` or `assert`, any other error of the code."""
     listing, places = frames.instructions(last.frame.f_code)
     instruction = listing[places.get(last.lasti, 0)]
-    if instruction.opname == "UNPACK_SEQUENCE" and frames.is_own(last.frame):
+    operation = instruction.opname if frames.is_own(last.frame) else ""
+    if operation == "UNPACK_SEQUENCE":
         found.call = "unpack"
         found.arguments["names"] = int(instruction.arg or 0)
         _capture_unpacking(found, error, last, names)
-    elif (
-        instruction.opname == "RAISE_VARARGS" and frames.is_own(last.frame)
-    ) or last.frame.f_code.co_name in ASSERTIONS:
+    elif operation == "RAISE_VARARGS" or last.frame.f_code.co_name in ASSERTIONS:
         found.call = "raise"
     elif own is last and isinstance(error, LookupError):
         _capture_subscript(found, last)

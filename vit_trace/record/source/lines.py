@@ -48,7 +48,6 @@ class Lines:
         self.paths: dict[int, str] = {}
         self.building = False
         self.plans: dict[int, Plan | None] = {}
-        self.own: dict[str, bool] = {}
 
     @contextmanager
     def constructing(self) -> Iterator[None]:
@@ -97,10 +96,10 @@ class Lines:
 
     def quick(self) -> Tracer:
         """`on_call` for a forward, where nine frames in ten are a library's: those are let go at once."""
-        own, on_call = self.own, self.on_call
+        owner, own, on_call = frames.owner, frames.OWN, self.on_call
 
         def called(frame: FrameType, event: str, argument: Any) -> Any:
-            return on_call(frame, event, argument) if own.get(frame.f_code.co_filename, True) else None
+            return on_call(frame, event, argument) if owner(frame.f_code.co_filename) == own else None
 
         return called
 
@@ -120,10 +119,7 @@ class Lines:
     def on_call(self, frame: FrameType, event: str, argument: Any) -> Tracer | None:
         """A frame begins: the trace function of its lines, or None for what is not listed."""
         code = frame.f_code
-        own = self.own.get(code.co_filename)
-        if own is None:
-            own = self.own[code.co_filename] = frames.owner(code.co_filename) == frames.OWN
-        if not own:
+        if frames.owner(code.co_filename) != frames.OWN:
             if self.building and code.co_name == "__init__" and code is not MODULE_INIT and self.active:
                 self.library_module(frame)
             return None
