@@ -65,6 +65,11 @@ def model_state(model: nn.Module) -> dict[str, object]:
     }
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """A chosen folder, file or test runs in this process; the whole suite runs on every core."""
+    return None if config.args_source == pytest.Config.ArgsSource.TESTPATHS else 0
+
+
 @pytest.fixture(autouse=True)
 def nothing_left_behind():
     """Every test, crashing traces included, ends with the process as it was."""

@@ -1,7 +1,8 @@
 """Broken models and inputs, as Markdown pages of what was run and what is said of it; each remedy is applied for real.
 
 A page has a section per case: a `python` block that defines `model` and `args` (built on CPU) or a `console` block with
-a command line, then a block of `key: value` lines that must hold. `requires: timm` names a library.
+a command line, then a block of `key: value` lines that must hold. `requires: timm` names a library, and `suite: slow`
+keeps a case that takes many seconds for the long sweep.
 """
 
 import contextlib
@@ -31,7 +32,7 @@ from vit_trace.vit import ViT
 PAGES = Path(__file__).parent / "pages"
 KEYS = {
     *("requires", "code", "stage", "producer", "remedy", "remedies", "note", "message"),
-    *("meta", "label", "output", "exit", "help"),
+    *("meta", "label", "output", "exit", "help", "suite"),
 }
 
 
@@ -58,6 +59,17 @@ def page_of(section: Section) -> Page:
 
 
 CASES = [page_of(section) for section in sections(PAGES)]
+
+
+def pages(language: str) -> list:
+    slow = {True: (pytest.mark.slow,), False: ()}
+    return [
+        pytest.param(page, id=page.name, marks=slow[page.one("suite") == "slow"])
+        for page in CASES
+        if page.language == language
+    ]
+
+
 LIBRARIES = sorted({name for page in CASES for name in page.expected.get("requires", [])})
 
 
@@ -88,7 +100,7 @@ def skip_unless_there(page: Page) -> None:
             pytest.skip(f"{library} cannot be imported")
 
 
-@pytest.mark.parametrize("page", [page for page in CASES if page.language == "python"], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", pages("python"))
 def test_python_page(page, tmp_path):
     skip_unless_there(page)
     torch.manual_seed(0)
@@ -107,7 +119,7 @@ def test_python_page(page, tmp_path):
         applied(remedy, fresh["model"].eval(), fresh["args"])
 
 
-@pytest.mark.parametrize("page", [page for page in CASES if page.language == "python"], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", pages("python"))
 def test_python_page_on_meta_says_the_same(page, tmp_path):
     skip_unless_there(page)
     names = run_python(page, tmp_path)
@@ -118,7 +130,7 @@ def test_python_page_on_meta_says_the_same(page, tmp_path):
         hold(page, trace)
 
 
-@pytest.mark.parametrize("page", [page for page in CASES if page.language == "console"], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", pages("console"))
 def test_console_page(page, tmp_path, capsys):
     skip_unless_there(page)
     command = shlex.split(page.code.strip().removeprefix("$ vit-trace"))
@@ -143,7 +155,7 @@ def test_console_page(page, tmp_path, capsys):
             assert call(capsys, *command, *shlex.split(remedy.change)).code == 0
 
 
-@pytest.mark.parametrize("page", [page for page in CASES if page.language == "silent"], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", pages("silent"))
 def test_silent_page(page, tmp_path):
     """It runs; what is wrong all the same is a warning, or nothing is said."""
     skip_unless_there(page)
