@@ -8,11 +8,11 @@ from helpers.places import PACKAGE
 
 from vit_trace.base.trace import Trace, TraceFormatError, json_schema
 from vit_trace.config import ViTConfig
-from vit_trace.probing.run import run
+from vit_trace.probing.run import run_target
 from vit_trace.targets.builtin import builtin
 
 FILE = PACKAGE / "schema.json"
-TRACE = run(builtin(ViTConfig(depth=1)))
+TRACE = run_target(builtin(ViTConfig(depth=1)))
 
 
 def test_schema_file_is_generated_from_the_records():

@@ -27,7 +27,7 @@ from vit_trace.check.options import Check
 from vit_trace.check.rules import all_rules
 from vit_trace.check.verdict import Verdict
 from vit_trace.config import load
-from vit_trace.probing.run import run
+from vit_trace.probing.run import run_target
 from vit_trace.render.codes import MEANINGS as CODES
 from vit_trace.targets.builtin import builtin
 from vit_trace.targets.request import Request
@@ -98,7 +98,7 @@ def test_the_corpus_is_large_enough():
 def test_published_configs_are_sound_and_counted_as_they_are_traced(file):
     """One layer stands for all: the sums are those of the whole trace."""
     verdict = judge_spec(str(file), model())
-    whole = run(builtin(load(file)), formulas=False)
+    whole = run_target(builtin(load(file)), formulas=False)
     assert not [one for one in verdict.diagnostics if one.severity != "note"]
     assert (verdict.parameters, verdict.flops) == (whole.totals.parameters, whole.totals.flops)
 
@@ -278,7 +278,7 @@ def test_suggested_costs_are_those_of_the_whole_model(capfd):
     values = json.loads(out)["configs"][0]["suggestions"][0]["values"]
     assert len(values) > 4
     for one in values:
-        totals = run(builtin(load(None, {"depth": one["value"]})), formulas=False).totals
+        totals = run_target(builtin(load(None, {"depth": one["value"]})), formulas=False).totals
         assert (one["parameters"], one["flops"]) == (totals.parameters, totals.flops)
 
 

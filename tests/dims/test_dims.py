@@ -13,8 +13,8 @@ from vit_trace.dims import search
 from vit_trace.dims.explain import doublings, meanings
 from vit_trace.dims.formula import evaluate, parse
 from vit_trace.dims.values import UNKNOWN, ValuesError, at, changes_of
-from vit_trace.probing.run import run, trace_once
-from vit_trace.targets.builtin import PROBES, builtin, symbols
+from vit_trace.probing.run import run_target, trace_once
+from vit_trace.targets.builtin import PROBES, builtin, config_symbols
 
 CASES = {
     "reference": ViTConfig(),
@@ -44,7 +44,7 @@ def tensors(trace: Trace):
 
 @pytest.mark.parametrize("name", CASES)
 def test_every_dimension_has_a_formula_that_gives_its_size(name):
-    trace = run(builtin(CASES[name]))
+    trace = run_target(builtin(CASES[name]))
     values = {symbol: record.value for symbol, record in trace.symbols.items()}
     for where, shape, dims, constant in tensors(trace):
         for axis, (size, dim) in enumerate(zip(shape, dims, strict=True)):
@@ -83,8 +83,8 @@ pairs = st.tuples(st.sampled_from(["cls", "mean"]), st.booleans()).flatmap(lambd
 @given(pairs)
 def test_formulas_of_one_config_predict_the_trace_of_another(pair):
     one, other = pair
-    named, real = run(builtin(one)), trace_once(builtin(other))
-    values = {name: symbol.value for name, symbol in symbols(other).items()}
+    named, real = run_target(builtin(one)), trace_once(builtin(other))
+    values = {name: symbol.value for name, symbol in config_symbols(other).items()}
     for (where, _, dims, _), (_, shape, _, _) in zip(tensors(named), tensors(real), strict=True):
         assert tuple(eval(dim, {}, values) for dim in dims) == shape, where
 
@@ -105,7 +105,7 @@ def test_probe_settings_tell_all_small_formulas_apart():
 
 
 def test_explain_tells_the_two_3072_and_the_two_1024_apart():
-    trace = run(builtin(ViTConfig()))
+    trace = run_target(builtin(ViTConfig()))
     found = {meaning.formula: meaning for meaning in meanings(trace, 3072)}
     assert set(found) == {"c*p1*p2", "3*heads*dim_head"}
     assert found["c*p1*p2"].numbers == "3·32·32"
@@ -120,7 +120,7 @@ def test_explain_tells_the_two_3072_and_the_two_1024_apart():
 
 
 def test_what_if_equals_a_real_trace_of_that_config():
-    saved = run(builtin(ViTConfig(depth=2)))
+    saved = run_target(builtin(ViTConfig(depth=2)))
     real = trace_once(builtin(ViTConfig(image_size=(384, 512), batch_size=1, depth=2, dim_head=32)))
     there = at(saved, changes_of(saved, {"image_size": "384x512", "b": "1", "dim_head": "32"}))
     assert [shape for _, shape, _, _ in tensors(there)] == [shape for _, shape, _, _ in tensors(real)]
@@ -132,29 +132,29 @@ def test_what_if_equals_a_real_trace_of_that_config():
 
 
 def test_sizes_without_formula_are_unknown_elsewhere():
-    bare = run(builtin(ViTConfig(depth=1)), formulas=False)
+    bare = run_target(builtin(ViTConfig(depth=1)), formulas=False)
     there = at(bare, {"b": 7})
     assert {size for _, shape, _, _ in tensors(there) for size in shape} == {UNKNOWN}
 
 
 def test_an_image_that_does_not_divide_is_refused():
-    trace = run(builtin(ViTConfig(depth=1)))
+    trace = run_target(builtin(ViTConfig(depth=1)))
     with pytest.raises(ValuesError, match="250 is not a multiple of p1 32"):
         at(trace, changes_of(trace, {"image_size": "250"}))
 
 
 def test_a_search_ends_after_its_budget_and_the_trace_says_so(monkeypatch):
     monkeypatch.setattr(search, "MOST_SEARCHED", 1)
-    settings = [{name: symbol.value for name, symbol in symbols(ViTConfig()).items()}, *PROBES]
+    settings = [{name: symbol.value for name, symbol in config_symbols(ViTConfig()).items()}, *PROBES]
     names = PROBES[0].keys() & settings[0].keys()
     found = search.FormulaSearch([{name: setting[name] for name in names} for setting in settings])
     for wide in ("mlp_dim", "heads"):
         formula = found.formula(tuple(setting["dim"] + setting[wide] for setting in settings))
         assert (formula is None) == (wide == "heads")
     assert found.left == 1
-    assert not run(builtin(ViTConfig(depth=1))).diagnostics
+    assert not run_target(builtin(ViTConfig(depth=1))).diagnostics
     monkeypatch.setattr(search.FormulaSearch, "left", 3)
-    (note,) = run(builtin(ViTConfig(depth=1))).diagnostics
+    (note,) = run_target(builtin(ViTConfig(depth=1))).diagnostics
     assert (note.code, note.severity) == ("formulas", "note") and note.message.startswith("3 sizes have no formulas")
 
 
@@ -170,6 +170,6 @@ REFUSED = [
 
 @pytest.mark.parametrize(("changes", "says"), REFUSED)
 def test_values_that_cannot_be_set(changes, says):
-    trace = run(builtin(ViTConfig(depth=1)))
+    trace = run_target(builtin(ViTConfig(depth=1)))
     with pytest.raises(ValuesError, match=says.replace("*", r"\*")):
         changes_of(trace, changes)

@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vit_trace.dims import formula as f
-from vit_trace.dims.formula import FormulaError, Number, evaluate, on_screen, parse, rewrite, split_formulas, symbols
+from vit_trace.dims.formula import FormulaError, Number, evaluate, on_screen, parse, rewrite, split_formulas, symbols_of
 
 NAMES = ("b", "n", "heads", "dim_head", "p1")
 atoms = st.one_of(st.integers(-9, 99).map(Number), st.sampled_from(NAMES).map(f.Name))
@@ -59,7 +59,7 @@ def test_rewriting_is_evaluating_with_the_replacement_first(formula, inner, bind
     if value is not None:
         replaced = rewrite(formula, {f.Name("n"): inner})
         assert ours(replaced, bindings) == ours(formula, bindings | {"n": value})
-        assert "n" not in symbols(replaced) or "n" in symbols(inner)
+        assert "n" not in symbols_of(replaced) or "n" in symbols_of(inner)
 
 
 @WHEN_BUSY

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from vit_trace.base.trace import Trace
 from vit_trace.config import ViTConfig
 from vit_trace.diagnose.diagnose import of_model
-from vit_trace.probing.run import run
+from vit_trace.probing.run import run_target
 from vit_trace.record.build.anyhow import ON_META
 from vit_trace.record.record import RecordOptions, record
 from vit_trace.record.source.lines import Lines, listening
@@ -51,12 +51,12 @@ def classic() -> Target:
 
 @pytest.fixture(scope="module")
 def builtin_trace() -> Trace:
-    return listed(lambda: run(builtin(REFERENCE)))
+    return listed(lambda: run_target(builtin(REFERENCE)))
 
 
 @pytest.fixture(scope="module")
 def classic_trace() -> Trace:
-    return listed(lambda: run(classic()))
+    return listed(lambda: run_target(classic()))
 
 
 def listing_of(model, *inputs: Tensor) -> Trace:
@@ -175,7 +175,7 @@ def test_code_that_did_not_run_is_known(classic_trace):
         line.text.strip() for each in classic_trace.listing for line in each.lines if not line.ran and line.text.strip()
     }
     assert idle == set()
-    no_projection = listed(lambda: run(builtin(ViTConfig(heads=1, dim=64, depth=1))))
+    no_projection = listed(lambda: run_target(builtin(ViTConfig(heads=1, dim=64, depth=1))))
     code = {line.text.strip() for each in no_projection.listing for line in each.lines if not line.ran}
     assert "self.to_out = nn.Sequential(nn.Linear(inner_dim, dim), nn.Dropout(dropout))" in code
     assert "self.to_out: nn.Module = nn.Identity()" not in code
@@ -501,15 +501,15 @@ def test_what_was_heard_keeps_no_tensor_and_no_module():
 
 def test_the_default_trace_hears_no_line(monkeypatch):
     monkeypatch.setattr(Lines, "on_call", lambda *_: pytest.fail("heard"))
-    assert run(builtin(ViTConfig(depth=1))).listing == ()
+    assert run_target(builtin(ViTConfig(depth=1))).listing == ()
     with pytest.raises(pytest.fail.Exception):
-        listed(lambda: run(builtin(ViTConfig(depth=1))))
+        listed(lambda: run_target(builtin(ViTConfig(depth=1))))
 
 
 def test_the_probes_for_formulas_are_not_heard():
     lines = Lines()
     with listening(lines):
-        trace = run(builtin(ViTConfig(depth=1)))
+        trace = run_target(builtin(ViTConfig(depth=1)))
     assert len(lines.heard) == 1 and lines.of(trace) is lines.heard[0]
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import vit_trace
 from vit_trace.config import ViTConfig
-from vit_trace.probing.run import run
+from vit_trace.probing.run import run_target
 from vit_trace.record.record import RecordOptions, record
 from vit_trace.record.source import frames
 from vit_trace.targets.builtin import builtin
@@ -40,7 +40,7 @@ def real_model(config: ViTConfig) -> tuple[ViT, Tensor]:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_builtin_module_shapes_equal_a_real_forward(name, rules):
     model, image = real_model(CONFIGS[name])
-    trace = run(builtin(CONFIGS[name]), rules)
+    trace = run_target(builtin(CONFIGS[name]), rules)
     assert trace.failure is None
     assert traced_calls(trace) == module_calls(model, image)
     assert trace.totals.parameters == sum(parameter.numel() for parameter in model.parameters())
@@ -73,7 +73,7 @@ def steps(trace):
 
 def test_reference_listing():
     """Every shape of the hand-written listing, in order, for all six layers."""
-    trace = run(builtin(ViTConfig()))
+    trace = run_target(builtin(ViTConfig()))
     assert steps(trace) == [
         (5, 3, 256, 256),
         (5, 64, 3072),
@@ -97,7 +97,7 @@ def test_reference_listing():
 
 
 def test_names_sources_and_patterns_of_the_builtin():
-    trace = run(builtin(ViTConfig(depth=2)))
+    trace = run_target(builtin(ViTConfig(depth=2)))
     stages = {stage.name: stage for stage in trace.stages}
     dots = stages["transformer.layers.1.0.fn.dots"]
     assert (dots.kind, dots.operation) == ("function", "matmul")
@@ -392,7 +392,7 @@ def test_flops_of_the_reference_by_hand():
     tokens, dim, inner = 65, 1024, 1024
     layer = tokens * dim * 3 * inner + 2 * tokens * tokens * inner + tokens * inner * dim + 2 * tokens * dim * 2048
     by_hand = 2 * 5 * (64 * 3072 * dim + 6 * layer + dim * 20)
-    trace = run(builtin(ViTConfig()))
+    trace = run_target(builtin(ViTConfig()))
     assert trace.totals.flops == pytest.approx(by_hand, rel=0.01)
     assert sum(stage.flops for stage in trace.stages) == trace.totals.flops
 

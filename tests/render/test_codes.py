@@ -59,6 +59,8 @@ def kinds(node: ast.AST) -> set[str]:
     """Codes of the kinds of causes that an expression may be."""
     if isinstance(node, ast.IfExp):
         return kinds(node.body) | kinds(node.orelse)
+    if isinstance(node, ast.Tuple):
+        return set().union(*map(kinds, node.elts))
     return {KINDS[node.id]} if isinstance(node, ast.Name) and node.id in KINDS else set()
 
 

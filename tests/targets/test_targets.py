@@ -19,7 +19,7 @@ from vit_trace.dims.formula import evaluate, parse
 from vit_trace.dims.values import bindings
 from vit_trace.dims.walk import stage_keys
 from vit_trace.probing import bounded, probing
-from vit_trace.probing.run import run
+from vit_trace.probing.run import run_target
 from vit_trace.view import outline as views
 from vit_trace.view.outline import outline
 
@@ -102,7 +102,7 @@ def on_cpu(value):
 def check(spec: str, assignments: tuple[str, ...]) -> Trace:
     """Shapes are those of a real forward, and every formula gives its size."""
     target = library_target(spec, assignments)
-    trace = run(target)
+    trace = run_target(target)
     assert trace.failure is None, trace.failure
     args, kwargs = on_cpu(target.inputs())
     torch.manual_seed(0)
@@ -150,7 +150,7 @@ def test_every_dimension_of_its_kin_has_a_formula(spec):
 
 
 def every_dimension(spec: str) -> None:
-    trace = run(library_target(spec))
+    trace = run_target(library_target(spec))
     assert "n + 1" in {dim for s in trace.stages for t in s.outputs for dim in t.dims} or "reg4" in spec
     for stage in trace.stages:
         for tensor in stage.outputs:
@@ -167,7 +167,7 @@ def every_dimension(spec: str) -> None:
 )
 def test_formulas_predict_another_setting(spec, assignments, others):
     """Evaluated with the symbols of another setting, the formulas give that setting's trace."""
-    named, real = run(library_target(spec, assignments)), run(library_target(spec, others))
+    named, real = run_target(library_target(spec, assignments)), run_target(library_target(spec, others))
     values = {name: symbol.value for name, symbol in real.symbols.items()}
     checked = 0
     for one, other in zip(named.stages, real.stages, strict=True):
@@ -188,7 +188,10 @@ def test_formulas_predict_another_setting(spec, assignments, others):
     ],
 )
 def test_formulas_hold_where_sizes_are_clamped_or_rounded(spec, assignments, others):
-    named, real = run(library_target(spec, assignments)), run(library_target(spec, (*assignments, *others)))
+    named, real = (
+        run_target(library_target(spec, assignments)),
+        run_target(library_target(spec, (*assignments, *others))),
+    )
     assert covered(named) >= 0.9
     given = {name: one.value for name, one in real.symbols.items() if one.formula is None}
     values = bindings(named, {name: value for name, value in given.items() if name in named.symbols})
@@ -226,7 +229,7 @@ class Mine(nn.Module):
 def test_hyperparameters_by_other_names_are_turned_too(tmp_path, monkeypatch):
     (tmp_path / "mine_by_other_names.py").write_text(MINE)
     monkeypatch.chdir(tmp_path)
-    trace = run(library_target("mine_by_other_names.py:Mine"))
+    trace = run_target(library_target("mine_by_other_names.py:Mine"))
     assert covered(trace) == 1
     assert {one.name: one.dims for one in trace.parameters}["proj.weight"] == ("dim", "c", "p", "p")
     assert trace.outputs[0].dims == ("b", "classes")
@@ -244,7 +247,7 @@ def test_where_the_budget_ends_the_search_sizes_keep_their_numbers(module, limit
     (tmp_path / "mine_slowly.py").write_text(MINE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(module, limit, value)
-    trace = run(library_target("mine_slowly.py:Mine", ("repeat=40",)))
+    trace = run_target(library_target("mine_slowly.py:Mine", ("repeat=40",)))
     (note,) = [one.message for one in trace.diagnostics if one.code == "formulas"]
     assert says in note
     assert all(dim.isdigit() for stage in trace.stages for one in stage.outputs for dim in one.dims)
@@ -305,7 +308,7 @@ def test_bad_specs_are_refused_in_their_own_words(spec, says, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     spec, *assigned = spec.split(" --set ")
     with pytest.raises(Refused) as refused:
-        run(library_target(spec, assigned))
+        run_target(library_target(spec, assigned))
     text = " ".join(
         part
         for d in refused.value.diagnostics
@@ -325,7 +328,7 @@ def test_what_a_library_hangs_on_torch_is_told_from_what_we_leave(monkeypatch):
         patched.setattr(torch.nn.Module, "apply", PreTrainedModel.init_weights)
         assert attributes(torch.nn.Module) != before
     with monkeypatch.context() as patched:
-        patched.setattr(torch.nn.Module, "planted_by_us", run, raising=False)
+        patched.setattr(torch.nn.Module, "planted_by_us", run_target, raising=False)
         assert attributes(torch.nn.Module) != before
 
 
@@ -362,7 +365,7 @@ def test_what_other_code_prints_is_kept_off_stdout(tmp_path, monkeypatch, capfd)
     ],
 )
 def test_the_title_speaks_of_a_library_s_model_in_our_words(spec, says):
-    assert " · ".join(views.title(run(library_target(spec), formulas=False))[1:]) == says
+    assert " · ".join(views.title(run_target(library_target(spec), formulas=False))[1:]) == says
 
 
 @pytest.mark.parametrize(("spec", "given"), [("hf:ViTModel", "pixel_value"), ("torchvision:vit_b_16", "img")])
@@ -380,7 +383,7 @@ def test_a_glob_that_nothing_fits_is_said_to(capfd):
 @pytest.mark.parametrize("spec", ["timm:swin_tiny_patch4_window7_224", "hf:SegformerModel", "torchvision:maxvit_t"])
 def test_blocks_like_one_above_are_closed_and_still_counted(spec):
     """A closed row has the parameters of all inside it, and the operations of the block that it is said to be like."""
-    trace = run(library_target(spec), formulas=False)
+    trace = run_target(library_target(spec), formulas=False)
     rows = outline(trace).rows
     closed = [row for row in rows if ", as " in row.operation]
     assert len(closed) >= 4

@@ -17,7 +17,7 @@ from vit_trace.render.codes import MEANINGS as CODES
 from vit_trace.targets.builtin import builtin
 from vit_trace.vit import ViT
 from vit_trace.weights import Checkpoint, Entry, read
-from vit_trace.weights.describe import described
+from vit_trace.weights.describe import description_of
 from vit_trace.weights.fit import fit
 from vit_trace.weights.holding import holding
 
@@ -322,7 +322,7 @@ def test_transformers_saves_under_other_names_which_fit_too(tmp_path):
     saved = read(tmp_path)
     assert saved.entries.keys() != model.state_dict().keys()
     assert fit(saved, targets()["hf"]) == []
-    assert described(saved).heads == 3
+    assert description_of(saved).heads == 3
 
 
 def test_the_base_model_into_one_with_a_head_and_back():
@@ -350,7 +350,7 @@ HOLDS = {
 @pytest.mark.parametrize("prefix", ["", "module.", "student.backbone."])
 def test_what_a_checkpoint_holds(library, prefix):
     entries = prefixed(prefix if "JAX" not in library else prefix.replace(".", "/"), HOLDS[library]())
-    model = described(Checkpoint("x", "torch", entries))
+    model = description_of(Checkpoint("x", "torch", entries))
     assert model.library == library
     sizes = (model.depth, model.dim, model.mlp_dim, model.channels, model.patch, model.image, model.classes)
     assert sizes == SIZES
@@ -364,7 +364,7 @@ def test_other_architectures_are_not_taken_for_a_plain_vit(name):
     import timm
 
     with torch.device("meta"):
-        assert described(Checkpoint("x", "torch", state(timm.create_model(name)))) is None
+        assert description_of(Checkpoint("x", "torch", state(timm.create_model(name)))) is None
 
 
 def test_the_written_config_fits_its_checkpoint(tmp_path, capfd):

@@ -17,7 +17,7 @@ def refuse(code: str, message: str, *, help: tuple[str, ...] = (), notes: tuple[
     return Refused(Diagnostic(code, "error", message, None, notes, help))
 
 
-def known(flag: str, value: str, values: tuple[str, ...]) -> None:
+def require_known(flag: str, value: str, values: tuple[str, ...]) -> None:
     if value not in values:
         near = get_close_matches(value, values, 1)
         help = (f"did you mean {near[0]}?",) if near else (f"one of {', '.join(values)}",)

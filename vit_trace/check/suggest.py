@@ -15,7 +15,7 @@ from vit_trace.check.search import Search, alarms
 from vit_trace.check.subject import Examined, json_places
 from vit_trace.check.verdict import Suggested, Suggestion, Verdict
 from vit_trace.config import ConfigError, given_anyway
-from vit_trace.diagnose.changes.settings import nearest
+from vit_trace.diagnose.changes.settings import numbers_near
 from vit_trace.targets.assignments import literal
 from vit_trace.targets.spec import is_foreign
 from vit_trace.targets.target import value_words
@@ -96,9 +96,9 @@ def _near(present: _Present) -> Iterator[Size]:
     if isinstance(value, str):
         yield from (choice for choice in CHOICES[present.name] if choice != value)
     elif isinstance(value, int):
-        yield from nearest(value)
+        yield from numbers_near(value)
     else:
-        yield from (tuple(side + one - min(value) for side in value) for one in nearest(min(value)))
+        yield from (tuple(side + one - min(value) for side in value) for one in numbers_near(min(value)))
 
 
 def _text(value: Size) -> str:

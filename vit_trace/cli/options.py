@@ -66,9 +66,9 @@ class Option(NamedTuple):
         """What was given for it. Raises Refused."""
         found = given[self.name]
         if self.choices and found is not None:
-            from vit_trace.base.refused import known
+            from vit_trace.base.refused import require_known
 
-            known(self.flag, found, self.choices)
+            require_known(self.flag, found, self.choices)
         return tuple(found or ()) if self.default == () else found
 
 

@@ -12,7 +12,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-from vit_trace.base.refused import known, refuse
+from vit_trace.base.refused import refuse, require_known
 from vit_trace.render.formats import DEFAULT, Format, Subject, formats_of
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def destinations(subject: Subject, output: Output, view: str = "") -> list[Desti
             raise refuse("unknown-suffix", f"-o {path}: its ending does not name a format", help=help)
         wanted.append((suffixes[path.suffix.lower()], path))
     if output.format:
-        known("--format", output.format, tuple(formats))
+        require_known("--format", output.format, tuple(formats))
     if output.format or not wanted:
         wanted.append((output.format or DEFAULT, None))
     for name, file in wanted:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from vit_trace.base.trace import Diagnostic
 from vit_trace.config.hyperparameters import MAX_COUNT, REFERENCE, Setting
-from vit_trace.config.words import axis_span, cut, diagnostic, is_typed, where, written
+from vit_trace.config.words import axis_span, cut, diagnostic, is_typed, value_text, where
 
 
 def grid_problems(given: Mapping[str, Setting], rank: Mapping[str, int]) -> list[Diagnostic]:
@@ -64,6 +64,6 @@ def near_divisors(image: int, patch: int) -> list[int]:
 
 def _origin(name: str, given: Mapping[str, Setting]) -> str:
     if name not in given:
-        return f"{written(getattr(REFERENCE, name))} is the default: it was not given"
+        return f"{value_text(getattr(REFERENCE, name))} is the default: it was not given"
     value, span = given[name].value, given[name].span
-    return f"{written(value)} comes from {cut(span.text) if is_typed(span) else where(span)}"
+    return f"{value_text(value)} comes from {cut(span.text) if is_typed(span) else where(span)}"

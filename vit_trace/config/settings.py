@@ -15,7 +15,7 @@ from vit_trace.config.files import file_name, file_text
 from vit_trace.config.grid import grid_problems
 from vit_trace.config.hyperparameters import KEYS, REFERENCE, Setting, Value, ViTConfig, nearest_key
 from vit_trace.config.page import Page, top_level
-from vit_trace.config.values import Refused, typed_value
+from vit_trace.config.values import BadValue, typed_value
 from vit_trace.config.words import ConfigError, Entry, Node, cut, diagnostic, is_flag, is_typed, label
 
 
@@ -69,8 +69,8 @@ def _yaml_layer(path: Path) -> _Layer:
 def _flag_layer(raw: Mapping[str, str]) -> _Layer:
     entries = []
     for name, value in raw.items():
-        flag = words.one_line(f"--{name.replace('_', '-')} ")
-        line = flag + words.one_line(value)
+        flag = words.shown_text(f"--{name.replace('_', '-')} ")
+        line = flag + words.shown_text(value)
         entries.append((_typed(name, line, 0, len(flag) - 1), _typed(value, line, len(flag), len(line))))
     return _layer_of(entries)
 
@@ -78,7 +78,7 @@ def _flag_layer(raw: Mapping[str, str]) -> _Layer:
 def _assignment_layer(assignments: Sequence[str]) -> _Layer:
     entries, malformed, start = [], [], len("--set ")
     for assignment in assignments:
-        line = "--set " + words.one_line(assignment)
+        line = "--set " + words.shown_text(assignment)
         name, equals, value = assignment.partition("=")
         middle = start + len(name)
         key, typed = _typed(name, line, start, middle), _typed(value, line, middle + 1, len(line))
@@ -124,7 +124,7 @@ def _layer_of(entries: Sequence[Entry], repeatable: bool = False) -> _Layer:
             continue
         try:
             layer.settings[key.text] = Setting(key.text, typed_value(key.text, value), value.span)
-        except Refused as refused:
+        except BadValue as refused:
             layer.refused.add(key.text)
             layer.problems.append(_refusal(key.text, value.span, refused))
     if not repeatable:
@@ -163,8 +163,8 @@ def _duplicate(name: str, spans: Sequence[Source]) -> Diagnostic:
     return diagnostic("duplicate-key", message, second, (note,), ("keep one of them",))
 
 
-def _refusal(name: str, span: Source, refused: Refused) -> Diagnostic:
-    works = refused.works or words.written(getattr(REFERENCE, name))
+def _refusal(name: str, span: Source, refused: BadValue) -> Diagnostic:
+    works = refused.works or words.value_text(getattr(REFERENCE, name))
     help = f"for example {words.as_typed(name, works, span)}"
     message = f"{label(name, span)} {refused.why}"
     notes = () if is_typed(span) else refused.notes  # these explain how YAML is read

@@ -20,7 +20,7 @@ _PAIR = re.compile(r"([+-]?[0-9]+)\s*[x×X]\s*([+-]?[0-9]+)")
 _YES_NO = {"true", "false", "yes", "no", "on", "off", "y", "n"}
 
 
-class Refused(Exception):
+class BadValue(Exception):
     """Why a value is refused, without its name and place; `works` is a value to write instead."""
 
     def __init__(self, code: str, why: str, works: str = "", notes: tuple[str, ...] = (), at: Source | None = None):
@@ -50,7 +50,7 @@ def _size(node: Node) -> tuple[int, int]:
     takes = "takes a size such as 256 or 256x320 (height x width)"
     if node.kind == "list":
         if len(node.items) != 2:
-            raise Refused("wrong-type", f"{takes}, not a list of {len(node.items)}", "[256, 320]")
+            raise BadValue("wrong-type", f"{takes}, not a list of {len(node.items)}", "[256, 320]")
         height, width = (_count(item, takes) for item in node.items)
         return height, width
     pair = _PAIR.fullmatch(node.text.strip()) if node.kind == "text" else None
@@ -65,7 +65,7 @@ def _count(node: Node, takes: str = "takes a whole number") -> int:
         if node.kind == "text" and not node.quoted and _INTEGER.fullmatch(node.text):
             return _integer(node.text, takes)
         raise _wrong_type(node, takes, whole=True)
-    except Refused as refused:
+    except BadValue as refused:
         refused.at = node.span
         raise
 
@@ -77,7 +77,7 @@ def _integer(text: str, takes: str) -> int:
         octal = f" and octal {int(digits, 8)} to others" if len(digits) < 12 and not set(digits) & set("89") else ""
         plain = digits.lstrip("0") or "0"
         note = f"{cut(text)} is {cut(plain)} to some YAML readers{octal}"
-        raise Refused("wrong-type", f"{takes}, not {cut(text)} with its leading zero", cut(plain), (note,))
+        raise BadValue("wrong-type", f"{takes}, not {cut(text)} with its leading zero", cut(plain), (note,))
     # Python refuses to convert thousands of digits; so many are out of range anyway.
     return int(text[:20])
 
@@ -85,12 +85,12 @@ def _integer(text: str, takes: str) -> int:
 def _rate(node: Node) -> float:
     if node.kind == "text" and not node.quoted:
         if _NOT_FINITE.fullmatch(node.text):
-            raise Refused("impossible-value", f"is {node.text}, but it takes a number from 0 to 1", "0.1")
+            raise BadValue("impossible-value", f"is {node.text}, but it takes a number from 0 to 1", "0.1")
         if _DECIMAL.fullmatch(node.text):
             rate = float(node.text)
             if not 0 <= rate <= 1:
                 works = f"{rate / 100:g}" if 5 <= rate <= 100 else "0.1"  # 10 may be meant as percent
-                raise Refused("impossible-value", f"is {rate:g}, but it takes a number from 0 to 1", works)
+                raise BadValue("impossible-value", f"is {rate:g}, but it takes a number from 0 to 1", works)
             return rate
     raise _wrong_type(node, "takes a number from 0 to 1", whole=False)
 
@@ -101,7 +101,7 @@ def _pool(node: Node) -> str:
         raise _wrong_type(node, takes, whole=False)
     if node.text not in ("cls", "mean"):
         works = _POOLINGS.get(node.text.lower(), "")
-        raise Refused("impossible-value", f"{takes}, not {in_quotes(node.text)}", works)
+        raise BadValue("impossible-value", f"{takes}, not {in_quotes(node.text)}", works)
     return node.text
 
 
@@ -110,14 +110,14 @@ def _check_count(what: str, value: int, most: int, at: Source | None = None) -> 
     if not 1 <= value <= most:
         large = abs(value) > 10**12
         shown = f"about {'-' * (value < 0)}10^{int(math.log10(abs(value)))}" if large else str(value)
-        raise Refused("impossible-value", f"{what} {shown}, but it takes a whole number from 1 to {most}", at=at)
+        raise BadValue("impossible-value", f"{what} {shown}, but it takes a whole number from 1 to {most}", at=at)
 
 
-def _wrong_type(node: Node, takes: str, whole: bool) -> Refused:
+def _wrong_type(node: Node, takes: str, whole: bool) -> BadValue:
     if node.kind != "text":
-        return Refused("wrong-type", f"{takes}, not a {node.kind}")
+        return BadValue("wrong-type", f"{takes}, not a {node.kind}")
     what, works, *notes = _described(node.text, node.quoted, whole)
-    return Refused("wrong-type", f"{takes}, not {what}", works, tuple(notes))
+    return BadValue("wrong-type", f"{takes}, not {what}", works, tuple(notes))
 
 
 def _described(text: str, quoted: bool, whole: bool) -> tuple[str, ...]:

@@ -48,7 +48,7 @@ def axis_span(span: Source, axis: str) -> Source:
     return line_span(span.file, span.line, span.text, span.column + start, span.column + end)
 
 
-def one_line(typed: str) -> str:
+def shown_text(typed: str) -> str:
     """What was typed, with a mark in place of each character that a line of UTF-8 cannot hold."""
     return re.sub("[\n\ud800-\udfff]", "\ufffd", typed)
 
@@ -89,7 +89,7 @@ def as_typed(name: str, value: str, span: Source) -> str:
     return f"--set {name}={value}" if is_typed(span) else f"{name}: {value}"
 
 
-def written(value: object) -> str:
+def value_text(value: object) -> str:
     if isinstance(value, tuple):
         return str(value[0]) if value[0] == value[1] else f"{value[0]}x{value[1]}"
     return str(value)

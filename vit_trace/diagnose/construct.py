@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Diagnostic, Value
-from vit_trace.diagnose.changes.settings import nearest
+from vit_trace.diagnose.changes.settings import numbers_near
 from vit_trace.diagnose.scene import mentions
 from vit_trace.record.raised.expressions import Link
 from vit_trace.record.raised.mishaps import numbers
@@ -101,7 +101,7 @@ class _BuildSearch:
     def values(self, name: str, culprit: int, culprits: list[int]) -> list[int]:
         """The first values that build; those that divide the other culprit or are its multiples are tried first."""
         others = [other for other in culprits if other not in (0, culprit)] if len(culprits) == 2 else []
-        near = sorted(nearest(culprit), key=lambda value: all(value % other and other % value for other in others))
+        near = sorted(numbers_near(culprit), key=lambda value: all(value % other and other % value for other in others))
         found: list[int] = []
         failures = 0
         for value in near:

@@ -21,9 +21,9 @@ def diagnosed(target: Target, rules: bool = True, formulas: bool = True) -> Trac
     """The target's trace, with a failure explained and silent mistakes among its diagnostics. Raises BuildError."""
     from vit_trace.diagnose.refusals import refused
     from vit_trace.diagnose.trials import case_of_target
-    from vit_trace.probing.run import run
+    from vit_trace.probing.run import run_target
 
-    return _checked(refused(run(target, rules, formulas)), lambda: case_of_target(target, rules))
+    return _checked(refused(run_target(target, rules, formulas)), lambda: case_of_target(target, rules))
 
 
 def of_model(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Trace:

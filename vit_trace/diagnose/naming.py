@@ -7,7 +7,7 @@ from vit_trace.base.trace import Symbol, Trace
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.scene import Side, called
 from vit_trace.dims.explain import with_numbers
-from vit_trace.dims.formula import FormulaError, on_screen, parse, symbols
+from vit_trace.dims.formula import FormulaError, on_screen, parse, symbols_of
 
 MODEL = "_model"
 """Ends the names of symbols that belong to the size the model was built for, where the input has another."""
@@ -29,7 +29,7 @@ def said(trace: Trace, side: Side) -> str:
     if not formula:
         return ""
     try:
-        used = symbols(parse(formula))
+        used = symbols_of(parse(formula))
         values = {name: symbol.value for name, symbol in trace.symbols.items()}
         numbers = with_numbers(parse(formula), values)
     except (FormulaError, KeyError):
@@ -52,7 +52,7 @@ def _on_grid(trace: Trace, side: Side, used: frozenset[str], ending: str) -> str
         return ""
     height, width = known[f"H{ending}"].value, known[f"W{ending}"].value
     owner = called(side.operand) if side.operand is not None and side.operand.parameter else "the model"
-    made_for = f" of {image_size(known)} {pair(height, width)} that {owner} was made for" if ending else ""
+    made_for = f" of {image_size(known)} {size_text(height, width)} that {owner} was made for" if ending else ""
     if not counts or not {f"h{ending}", f"w{ending}"} <= known.keys():
         return made_for
     down, across = known[f"h{ending}"].value, known[f"w{ending}"].value
@@ -63,11 +63,11 @@ def _on_grid(trace: Trace, side: Side, used: frozenset[str], ending: str) -> str
     whose = "this" if f"H{MODEL}" in known or made_here else "the"
     sides = [known[name].value for name in ("p1", "p2") if name in known]
     sides = sides if len(sides) == 2 else [known["p"].value] * 2 if "p" in known else []
-    patch = f", patch {pair(*sides)}" if sides else ""
+    patch = f", patch {size_text(*sides)}" if sides else ""
     return f"{text} of {whose} {height}×{width} input{patch}"
 
 
-def pair(height: int, width: int) -> str:
+def size_text(height: int, width: int) -> str:
     """256 for a square, else 256×320."""
     return str(height) if height == width else f"{height}×{width}"
 

@@ -7,7 +7,7 @@ from vit_trace.base.trace import Trace
 from vit_trace.diagnose.cause import Question
 from vit_trace.diagnose.causes import cause_of
 from vit_trace.diagnose.causes.lookup import GATHERS, SCATTERS, SELECTS
-from vit_trace.diagnose.changes.parameters import LIKEWISE, everywhere, resized, sizes
+from vit_trace.diagnose.changes.parameters import LIKEWISE, everywhere, resized, sizes_changed
 from vit_trace.diagnose.changes.records import CallChange, Fix, InputChange, LayerInput, ParameterResize, Tried
 from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene
@@ -112,7 +112,7 @@ def _following(change: Fix, question: Question, after: Trace) -> ParameterResize
         return None
     then = Scene(after, after.failure)
     for more in resized(Question(then, cause_of(then), (), question.case)):
-        same = sizes(more, then) & sizes(change, question.scene)
+        same = sizes_changed(more, then) & sizes_changed(change, question.scene)
         if same and not more.values().keys() & change.values().keys():
             text = f"{change.text.removesuffix(LIKEWISE)} and {more.text}"
             more = everywhere(then, more)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vit_trace.base.trace import Parameter, Stage, TensorSpec, Trace
 from vit_trace.base.words import name_range
-from vit_trace.dims.formula import Formula, Name, Number, Product, Sum, evaluate, parse, symbols, terms
+from vit_trace.dims.formula import Formula, Name, Number, Product, Sum, evaluate, parse, symbols_of, terms
 from vit_trace.dims.values import ValuesError, bindings, knob_of
 
 
@@ -50,7 +50,7 @@ def _stands(trace: Trace, size: int) -> Iterator[tuple[str, str]]:
         yield from ((dim, place) for dim, axis in zip(sized.dims, sized.shape, strict=True) if axis == size)
 
 
-def sizes(trace: Trace) -> list[int]:
+def sizes_in(trace: Trace) -> list[int]:
     """Every size in the trace."""
     found = {size for stage in trace.stages for spec in stage.outputs for size in spec.shape}
     found |= {size for parameter in trace.parameters for size in parameter.shape}
@@ -120,4 +120,4 @@ def stages_named(trace: Trace, name: str) -> list[Stage]:
 def formulas_of(stage: Stage) -> list[str]:
     """The formulas with symbols of a stage's tensors, each once."""
     dims = dict.fromkeys(dim for spec in (*stage.inputs, *stage.outputs) for dim in spec.dims)
-    return [dim for dim in dims if symbols(parse(dim))]
+    return [dim for dim in dims if symbols_of(parse(dim))]

@@ -248,7 +248,7 @@ def walk(formula: Formula) -> Iterator[Formula]:
         yield from walk(part)
 
 
-def symbols(formula: Formula) -> frozenset[str]:
+def symbols_of(formula: Formula) -> frozenset[str]:
     """Names that the formula depends on."""
     return frozenset(part.name for part in walk(formula) if isinstance(part, Name))
 

@@ -24,7 +24,7 @@ from vit_trace.dims.formula import (
     parse,
     rewrite,
     split_formulas,
-    symbols,
+    symbols_of,
     walk,
 )
 from vit_trace.dims.walk import Sized, map_specs
@@ -87,7 +87,7 @@ def _with_names(trace: Trace, names: Mapping[Formula, Formula]) -> Trace:
 
 def _image_side(formula: Formula) -> str:
     """The image side that a formula depends on; "" where it depends on none or on several."""
-    sides = SIDES.keys() & symbols(formula)
+    sides = SIDES.keys() & symbols_of(formula)
     return sides.pop() if len(sides) == 1 else ""
 
 
@@ -147,7 +147,7 @@ def _both(known: Mapping[str, Symbol], here: Mapping[str, int], changed: set[str
     dependent = set(changed)
     found = dict(known)
     for name, symbol in known.items():
-        if symbol.formula is not None and symbols(parse(symbol.formula)) & dependent:
+        if symbol.formula is not None and symbols_of(parse(symbol.formula)) & dependent:
             dependent.add(name)
         if name in here and here[name] != symbol.value:
             found[name] = replace(symbol, value=here[name], hyperparameter=None if name in changed else "batch_size")

@@ -15,7 +15,7 @@ from math import prod
 from msgspec.structs import replace
 
 from vit_trace.base.trace import Construction, Listed, Note, Parameter, Stage, Symbol, Trace, Value
-from vit_trace.dims.formula import FormulaError, Name, Number, Quotient, evaluate, parse, split_formulas, symbols
+from vit_trace.dims.formula import FormulaError, Name, Number, Quotient, evaluate, parse, split_formulas, symbols_of
 from vit_trace.dims.walk import Sized, map_specs, map_tensors
 
 UNKNOWN = -1
@@ -54,7 +54,7 @@ def bindings(trace: Trace, changes: Mapping[str, int]) -> dict[str, int]:
     values = {name: symbol.value for name, symbol in trace.symbols.items() if symbol.formula is None} | dict(changes)
     waiting = {name: parse(symbol.formula) for name, symbol in trace.symbols.items() if symbol.formula is not None}
     while waiting:
-        ready = [name for name, formula in waiting.items() if symbols(formula) <= values.keys()]
+        ready = [name for name, formula in waiting.items() if symbols_of(formula) <= values.keys()]
         if not ready:
             raise ValuesError(f"{', '.join(waiting)}: cannot be computed")
         for name in ready:
@@ -71,7 +71,7 @@ def used(trace: Trace) -> set[str]:
     texts |= {dim for parameter in trace.parameters for dim in parameter.dims}
     found: set[str] = set()
     while texts:
-        names = {name for text in texts for name in symbols(parse(text))} & trace.symbols.keys()
+        names = {name for text in texts for name in symbols_of(parse(text))} & trace.symbols.keys()
         texts = {trace.symbols[name].formula or "" for name in names - found} - {""}
         found |= names
     return found
@@ -120,7 +120,7 @@ def _settable(known: Mapping[str, Symbol], name: str) -> set[str]:
     formula = known[name].formula
     if formula is None:
         return {knob_of(known[name]) or name}
-    return set().union(*(_settable(known, inner) for inner in symbols(parse(formula))))
+    return set().union(*(_settable(known, inner) for inner in symbols_of(parse(formula))))
 
 
 def at(trace: Trace, changes: Mapping[str, int]) -> Trace:

@@ -6,7 +6,7 @@ from typing import Literal, cast
 
 from msgspec import Struct
 
-from vit_trace.base.refused import known, refuse
+from vit_trace.base.refused import refuse, require_known
 
 Optimizer = Literal["adamw", "sgd", "none"]
 Precision = Literal["fp32", "bf16-mixed", "bf16"]
@@ -46,8 +46,8 @@ def training_of(
     batch_size: int | None = None, optimizer: str = "adamw", precision: str = "fp32", checkpointing: bool = False
 ) -> Training:
     """The run as typed. Raises Refused."""
-    known("--optimizer", optimizer, tuple(OPTIMIZERS))
-    known("--precision", precision, tuple(PRECISIONS))
+    require_known("--optimizer", optimizer, tuple(OPTIMIZERS))
+    require_known("--precision", precision, tuple(PRECISIONS))
     if batch_size is not None and batch_size < 1:
         raise refuse("bad-value", f"batch size {batch_size}: it takes a whole number above 0")
     return Training(batch_size, cast(Optimizer, optimizer), cast(Precision, precision), checkpointing)

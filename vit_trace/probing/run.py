@@ -9,7 +9,7 @@ class _BuildError(Exception):
     """The model could not be built; the cause is the constructor's own exception."""
 
 
-def run(target: Target, rules: bool = True, formulas: bool = True) -> Trace:
+def run_target(target: Target, rules: bool = True, formulas: bool = True) -> Trace:
     """Build the target's model without memory, trace it and name its dimensions. Raises BuildError."""
     if target.foreign is not None:
         from vit_trace.probing.foreign import ForeignTracer
@@ -28,7 +28,7 @@ def run(target: Target, rules: bool = True, formulas: bool = True) -> Trace:
 def trace_once(target: Target, rules: bool = True) -> Trace:
     """Build the target's model without memory and trace one forward of it. Raises BuildError."""
     if target.foreign is not None:
-        return run(target, rules, formulas=False)
+        return run_target(target, rules, formulas=False)
     from vit_trace.record.build.anyhow import ON_META
     from vit_trace.record.record import RecordOptions, record
 

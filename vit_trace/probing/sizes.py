@@ -10,10 +10,10 @@ from typing import Any
 from vit_trace.base.roles import Path
 from vit_trace.base.trace import Symbol
 from vit_trace.dims.formula import FormulaError, evaluate, parse
-from vit_trace.targets.inputs import pair
+from vit_trace.targets.inputs import height_width
 from vit_trace.targets.knobs import SYMBOLS, Changes, Knob, image_changes
 
-GROUPS = {role: group for role, (_, _, group) in SYMBOLS.items()} | {"other": "other"}
+GROUPS = {role: symbol.group for role, symbol in SYMBOLS.items()} | {"other": "other"}
 """Group of each role: roles of one group vary together."""
 
 IMAGES = ("awkward", "patches", "exact", "square awkward", "square patches", "square exact")
@@ -57,7 +57,7 @@ class Sizes:
     @property
     def built_for(self) -> dict[str, int]:
         """Height and width of the images that the model was built for, which it may be given others than."""
-        size = pair(self.images[0][1]) if self.images else None
+        size = height_width(self.images[0][1]) if self.images else None
         return {"H": size[0], "W": size[1]} if size is not None else {}
 
     @property

@@ -28,7 +28,7 @@ def builtin(config: ViTConfig, spec: str = "", given: Given | None = None, train
         hyperparameters={name: list(one) if isinstance(one, tuple) else one for name, one in values.items()},
         build=lambda: build(config),
         inputs=lambda: inputs(config, given),
-        symbols=symbols(config),
+        symbols=config_symbols(config),
         probes=lambda: [builtin(setting, train=train) for setting in _probe_settings(config)],
         repeats=True,
         variant=lambda values: builtin(_change_config(config, values), spec, given, train),
@@ -73,7 +73,7 @@ def inputs(config: ViTConfig, given: Given | None = None, batch: int | None = No
     return (torch.empty(shape, dtype=dtype, device="meta"),), {}
 
 
-def symbols(config: ViTConfig) -> dict[str, Symbol]:
+def config_symbols(config: ViTConfig) -> dict[str, Symbol]:
     """The quantities that make up sizes, under the field's names."""
     (height, width), (p1, p2) = config.image_size, config.patch_size
     h, w = height // p1, width // p2

@@ -98,7 +98,7 @@ def _syntax_span(error: SyntaxError) -> Source:
     return Source(str(error.filename), line, line, start, end, text[start:end])
 
 
-def nearest(name: str, names: Iterable[str], count: int = 3, likeness: float = 0.5) -> list[str]:
+def nearest_names(name: str, names: Iterable[str], count: int = 3, likeness: float = 0.5) -> list[str]:
     """The most similar names, regardless of case; else those that begin with this one, or contain it."""
     known = {one.lower(): one for one in names}
     asked = name.lower()
@@ -110,7 +110,7 @@ def nearest(name: str, names: Iterable[str], count: int = 3, likeness: float = 0
 
 def did_you_mean(name: str, names: Iterable[str], prefix: str = "", otherwise: str = "") -> tuple[str, ...]:
     """A help with the most similar names; where there are none, `otherwise`."""
-    near = nearest(name, names)
+    near = nearest_names(name, names)
     help = f"did you mean {', '.join(prefix + one for one in near)}?" if near else otherwise
     return (help,) if help else ()
 
@@ -123,7 +123,7 @@ def build_first(spec: str, make: Callable[[], object], rules: bool = True) -> Bu
         with contained():
             return build_anyhow(make, rules)
     except NotAModel as other:
-        message = f"{spec} gives {described(other.value)}, not a torch.nn.Module"
+        message = f"{spec} gives {typed_text(other.value)}, not a torch.nn.Module"
         raise refusal("not-a-model", message, help=("name a class or a function that returns the model",)) from None
     except Exception as error:
         if hasattr(error, "diagnostics"):
@@ -131,7 +131,7 @@ def build_first(spec: str, make: Callable[[], object], rules: bool = True) -> Bu
         raise refusal("build-failed", f"{spec} could not be built", error) from error
 
 
-def described(value: object) -> str:
+def typed_text(value: object) -> str:
     """None, a dict, a class: what a factory returned."""
     if value is None or isinstance(value, type):
         return "None" if value is None else f"the class {value.__name__}"

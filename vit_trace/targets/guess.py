@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vit_trace.base.refused import refuse
 from vit_trace.targets.assignments import named, open_ended, signature_of
 from vit_trace.targets.complaints import did_you_mean
-from vit_trace.targets.inputs import Feed, Inputs, Plan, Sizes, image_plan, pair
+from vit_trace.targets.inputs import Feed, Inputs, Plan, Sizes, height_width, image_plan
 from vit_trace.targets.knobs import image_places, integer_of
 from vit_trace.targets.request import Request
 
@@ -39,7 +39,7 @@ def guessed_plans(built: Built, request: Request, side: Any = None) -> list[Plan
         message = f"forward of {type(built.model).__name__} needs {', '.join(needed)}"
         help = f"--input {needed[0]}=2x3x224x224" + "".join(f" --input {name}=2x196x768" for name in needed[1:])
         raise refuse("needs-input", message, help=(help,))
-    size = request.image or image_of(arguments) or pair(side)
+    size = request.image or image_size_of(arguments) or height_width(side)
     guessed, rank = _first_layer(built.model)
     # the first convolution may well come after patches were cut out
     channels = list(dict.fromkeys((guessed, CHANNELS) if guessed <= FEW_CHANNELS else (CHANNELS, guessed)))
@@ -86,7 +86,7 @@ def _other_axes(arguments: Mapping[str, Any]) -> tuple[int, ...] | None:
     shape, length = arguments.get("input_shape"), arguments.get("seq_len")
     if isinstance(shape, (tuple, list)) and shape and all(isinstance(one, int) for one in shape):
         return tuple(shape)
-    if isinstance(length, int) and not isinstance(length, bool) and image_of(arguments) is None:
+    if isinstance(length, int) and not isinstance(length, bool) and image_size_of(arguments) is None:
         return (length,)
     return None
 
@@ -103,12 +103,12 @@ def refuse_unknown_inputs(model: nn.Module, names: Sequence[str]) -> None:
             raise refuse("bad-input", f"--input {name}: forward of {type(model).__name__} takes no {name}", help=help)
 
 
-def image_of(arguments: Mapping[str, Any]) -> tuple[int, int] | None:
+def image_size_of(arguments: Mapping[str, Any]) -> tuple[int, int] | None:
     """The image size among the arguments, as one argument or one each for height and width."""
     values = {path[-1]: value for path, value in image_places(arguments)}
     if "image_height" in values and "image_width" in values:
         return values["image_height"], values["image_width"]
-    return next((found for value in values.values() if (found := pair(value))), None)
+    return next((found for value in values.values() if (found := height_width(value))), None)
 
 
 def _first_layer(model: nn.Module) -> tuple[int, int]:

@@ -119,7 +119,7 @@ def image_plan(batch: int, channels: int, height: int, width: int, name: str | N
     return Plan((Feed(name, ("b", "c", "H", "W")),), {"b": batch, "c": channels, "H": height, "W": width})
 
 
-def pair(value: Any) -> tuple[int, int] | None:
+def height_width(value: Any) -> tuple[int, int] | None:
     """(height, width) of an image size in any library's form: 224, (224, 224), (16, 224, 224), {"height": …}."""
     if isinstance(value, bool) or value is None:
         return None

@@ -8,7 +8,7 @@ import copy
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from vit_trace.base.roles import ROLES, Path, role_named
 
@@ -16,19 +16,27 @@ Changes = dict[Path, Any]
 """New values by the path of what they replace."""
 
 
+class _RoleSymbol(NamedTuple):
+    """The symbol of a role, what it means, and the group of roles that vary together."""
+
+    name: str
+    meaning: str
+    group: str
+
+
 SYMBOLS = {
-    "channels": ("c", "channels", "channels"),
-    "classes": ("classes", "classes", "classes"),
-    "frames": ("T", "frames", "frames"),
-    "patch": ("p", "patch size", "patch"),
-    "frame_patch": ("pt", "frames per patch", "frames"),
-    "dim": ("dim", "embedding dimension", "width"),
-    "heads": ("heads", "attention heads", "width"),
-    "dim_head": ("dim_head", "head dimension", "width"),
-    "mlp_dim": ("mlp_dim", "hidden dimension of the feed-forward", "width"),
-    "window": ("window", "window size", "window"),
+    "channels": _RoleSymbol("c", "channels", "channels"),
+    "classes": _RoleSymbol("classes", "classes", "classes"),
+    "frames": _RoleSymbol("T", "frames", "frames"),
+    "patch": _RoleSymbol("p", "patch size", "patch"),
+    "frame_patch": _RoleSymbol("pt", "frames per patch", "frames"),
+    "dim": _RoleSymbol("dim", "embedding dimension", "width"),
+    "heads": _RoleSymbol("heads", "attention heads", "width"),
+    "dim_head": _RoleSymbol("dim_head", "head dimension", "width"),
+    "mlp_dim": _RoleSymbol("mlp_dim", "hidden dimension of the feed-forward", "width"),
+    "window": _RoleSymbol("window", "window size", "window"),
 }
-"""(symbol, meaning, group of roles that vary together) of each role; another quantity is its own symbol."""
+"""The symbol of each role; a quantity of another role is its own symbol."""
 
 WIDTH = re.compile(r"(dims?|width|hidden_sizes?|channels?|chs|features|planes)(\[\d+\])?$")
 """Names of widths beside the embedding dimension."""
@@ -152,7 +160,7 @@ def _knobs_at(path: Path, value: int | Sequence[int]) -> list[Knob]:
     role = role_named(name) or ("" if STRUCTURE.search(name) and not WIDTH.search(name) else "other")
     if role in ("", "image"):
         return []
-    word, meaning, _ = SYMBOLS.get(role, (name, name.replace("_", " "), "other"))
+    word, meaning, _ = SYMBOLS.get(role, _RoleSymbol(name, name.replace("_", " "), "other"))
     if isinstance(value, int):
         if value < 1 or (value == 1 and role in ("other", "mlp_dim", "window", "dim_head")):
             return []
@@ -209,8 +217,10 @@ def image_changes(places: Sequence[tuple[Path, Any]], height: int, width: int) -
             changes[path] = type(value)((*value[:-2], height, width))
         elif isinstance(value, (tuple, list)):
             changes[path] = type(value)((height,))
-        elif path[-1] in ("image_height", "image_width"):
-            changes[path] = height if path[-1] == "image_height" else width
+        elif path[-1] == "image_height":
+            changes[path] = height
+        elif path[-1] == "image_width":
+            changes[path] = width
         elif value is not None:
             changes[path] = height if height == width else (height, width)
     return changes

@@ -15,8 +15,8 @@ from typing import Any
 
 from vit_trace.base.refused import refuse
 from vit_trace.targets import assignments
-from vit_trace.targets.complaints import build_first, contained, described, did_you_mean, nearest, refusal
-from vit_trace.targets.guess import guessed_plans, image_of
+from vit_trace.targets.complaints import build_first, contained, did_you_mean, nearest_names, refusal, typed_text
+from vit_trace.targets.guess import guessed_plans, image_size_of
 from vit_trace.targets.knobs import change_values, image_places
 from vit_trace.targets.library import spec_forms
 from vit_trace.targets.recipe import Recipe, assemble
@@ -32,9 +32,9 @@ def python_model(spec: str, request: Request) -> Foreign:
     make, arguments = factory(spec, value, request)
     built = build_first(spec, make, request.rules)
     called = built.call.arguments if built.call else {}
-    sure = not request.given or image_of({**arguments, **called}) is not None
+    sure = not request.given or image_size_of({**arguments, **called}) is not None
     # the arguments of the model's class say what to feed it, else those of the factory
-    recipe = Recipe(spec, make, built, lambda one: guessed_plans(one, request, image_of(arguments)), sure=sure)
+    recipe = Recipe(spec, make, built, lambda one: guessed_plans(one, request, image_size_of(arguments)), sure=sure)
     turnable = not isinstance(value, type) and any(isinstance(one, (int, tuple, list)) for one in arguments.values())
     if turnable and (len(called) <= len(arguments) or image_places(arguments)):  # else those of the class are turned
         recipe = replace(recipe, arguments=arguments, vary=lambda changes: value(**change_values(arguments, changes)))
@@ -50,7 +50,7 @@ def factory(spec: str, value: Any, request: Request) -> tuple[Callable[[], objec
             raise refuse("not-callable", f"{spec} is a model already: --set has nothing to set")
         return lambda: copy.deepcopy(value), {}  # theirs stays as it is
     if not callable(value):
-        raise refuse("not-a-model", f"{spec} is {described(value)}, not a function or class that makes a model")
+        raise refuse("not-a-model", f"{spec} is {typed_text(value)}, not a function or class that makes a model")
     values = assignments.call_values(request.assigned, value)
     parameters = assignments.signature_of(value) or {}
     if lacking := assignments.missing(parameters, values):
@@ -140,7 +140,7 @@ def _unknown_module(name: str, missing: str) -> Exception:
     parent, dot, last = missing.rpartition(".")
     folders = list(getattr(sys.modules.get(parent), "__path__", [])) if parent else None
     known = [one.name for one in pkgutil.iter_modules(folders)]
-    near = nearest(last, known, likeness=0.6)
+    near = nearest_names(last, known, likeness=0.6)
     help = (f"did you mean {', '.join(parent + dot + one for one in near)}?" if near else f"a spec is {spec_forms()}",)
     return refuse("no-such-module", f"there is no module {missing}", help=help)
 

@@ -50,7 +50,7 @@ class Description(Struct, frozen=True):
     assumed: tuple[str, ...] = ()
 
 
-def described(checkpoint: Checkpoint) -> Description | None:
+def description_of(checkpoint: Checkpoint) -> Description | None:
     """The model in a checkpoint; None where it is not a plain Vision Transformer in a known layout."""
     named = recognised(checkpoint.entries)
     return None if named is None else description(named, checkpoint.config or {})

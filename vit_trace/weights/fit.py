@@ -14,7 +14,7 @@ from vit_trace.weights.causes.names import MODEL, find_names, other_model
 from vit_trace.weights.causes.quiet import other_dtypes, other_heads
 from vit_trace.weights.compare import Comparison, compared
 from vit_trace.weights.data import Checkpoint, Entry
-from vit_trace.weights.describe import Description, described, description
+from vit_trace.weights.describe import Description, description, description_of
 from vit_trace.weights.model import Model, model_of, name_in
 
 
@@ -54,7 +54,7 @@ def _differences(
 ) -> tuple[Comparison, Description | None, list[Misfit]]:
     """The comparison, the checkpoint's description where it is a Vision Transformer, every misfit but names."""
     found = _nearest(checkpoint.entries, model)
-    ours = description(found.ours, checkpoint.config) if found.ours else described(checkpoint)
+    ours = description(found.ours, checkpoint.config) if found.ours else description_of(checkpoint)
     if not found.items:
         return found, ours, []
     if (stranger := other_model(found)) is not None:

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from vit_trace.base.refused import refuse
 from vit_trace.weights.data import Checkpoint
-from vit_trace.weights.describe import Description, described, likely_heads
+from vit_trace.weights.describe import Description, description_of, likely_heads
 
 SCHEMA = "vit-trace-checkpoint/1"
 TIMM_VIT = "timm:vit_base_patch16_224"
@@ -34,7 +34,7 @@ class Holding(Struct, frozen=True):
 
 def holding(checkpoint: Checkpoint) -> Holding:
     """What the checkpoint holds."""
-    model = described(checkpoint)
+    model = description_of(checkpoint)
     entries = checkpoint.entries.values()
     return Holding(
         SCHEMA,

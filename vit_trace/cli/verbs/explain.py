@@ -50,9 +50,9 @@ def explain(first: str | None, second: str | None, model: Request) -> int:
 
 def _require_size(trace: Trace, size: int) -> None:
     """Refuse a size that does not stand in the trace. Raises Refused."""
-    from vit_trace.dims.explain import sizes
+    from vit_trace.dims.explain import sizes_in
 
-    found = sizes(trace)
+    found = sizes_in(trace)
     if size not in found:
         near = sorted(found, key=lambda other: abs(other - size))[:3]
         raise refuse("no-such-size", f"no size is {size}", help=(f"sizes near it: {', '.join(map(str, near))}",))

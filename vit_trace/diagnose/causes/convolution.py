@@ -7,7 +7,13 @@ from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, Question, finds
 from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
 from vit_trace.diagnose.changes.calls import layer_sizes, turned
-from vit_trace.diagnose.changes.inputs import first_input, grid_sizes, image_of, multiples_of_divisor, usual_channels
+from vit_trace.diagnose.changes.inputs import (
+    first_input,
+    grid_sizes,
+    multiples_of_divisor,
+    resized_images,
+    usual_channels,
+)
 from vit_trace.diagnose.changes.records import Fix
 from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.dtypes import CONVOLUTIONS
@@ -18,7 +24,7 @@ def _wanted_channels(question: Question) -> Iterator[Fix]:
     """Images with the channels that the convolution was built for."""
     shape = first_input(question.scene)
     for wants in question.cause.sides[1:] if len(shape) == 4 else ():
-        yield from image_of(shape, wants.size)
+        yield from resized_images(shape, wants.size)
 
 
 CONV_CHANNELS = CauseKind(

@@ -176,14 +176,14 @@ def expected_input(question: Question) -> Iterator[Fix]:
     """An input of the size that the model was made for."""
     shape, expected = first_input(question.scene), question.case.expected or ()
     if len(expected) == len(shape) == 4:
-        yield from image_of(shape, expected[1], *expected[2:])
+        yield from resized_images(shape, expected[1], *expected[2:])
     elif len(expected) == len(shape) and shape:
         yield from _resized_to(shape, (shape[0], *expected[1:]))
     elif len(expected) == 5:
         yield from _resized_to(shape, expected)
 
 
-def image_of(shape: Shape, channels: int, *size: int) -> Iterator[Fix]:
+def resized_images(shape: Shape, channels: int, *size: int) -> Iterator[Fix]:
     """The batch of images with other channels or of another (height, width); nothing where both stay."""
     wanted = (shape[0], channels, *(size or shape[2:]))
     text = f"an input of {wanted[2]}×{wanted[3]}"
@@ -197,7 +197,7 @@ def images_of(question: Question, sizes: Iterable[tuple[int, int]]) -> Iterator[
     """Images of other heights and widths, where the input is a batch of images."""
     shape = first_input(question.scene)
     for height, width in sizes if len(shape) == 4 else ():
-        yield from image_of(shape, shape[1], height, width)
+        yield from resized_images(shape, shape[1], height, width)
 
 
 def _resized_to(shape: Shape, wanted: Shape) -> Iterator[Fix]:
@@ -210,7 +210,7 @@ def usual_channels(question: Question) -> Iterator[Fix]:
     """Images of one, three or four channels."""
     shape = first_input(question.scene)
     for channels in CHANNEL_COUNTS if len(shape) == 4 else ():
-        yield from image_of(shape, channels)
+        yield from resized_images(shape, channels)
 
 
 def input_width(question: Question) -> Iterator[Fix]:

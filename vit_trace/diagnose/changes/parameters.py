@@ -59,7 +59,7 @@ def other_blocks(scene: Scene, path: str) -> list[str]:
     return [name.removesuffix(ending) for name in names if name.endswith(ending)]
 
 
-def sizes(change: ParameterResize, scene: Scene) -> set[tuple[int, int]]:
+def sizes_changed(change: ParameterResize, scene: Scene) -> set[tuple[int, int]]:
     """(from, to) of the sizes that a change changes."""
     held = ((scene.parameters[name].shape, shape) for name, shape in change.shapes.items() if name in scene.parameters)
     return {pair for old, new in held for pair in zip(old, new, strict=True) if pair[0] != pair[1]}

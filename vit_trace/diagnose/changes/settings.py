@@ -27,7 +27,7 @@ def dividing_numbers(question: Question) -> Iterator[Fix]:
         return
     sizes = {side.size for side in question.cause.sides}
     sizes |= {size for size in scene.whole_numbers.values() if size > divisor}
-    near = [value for value in nearest(divisor) if any(size % value == 0 for size in sizes - {divisor})]
+    near = [value for value in numbers_near(divisor) if any(size % value == 0 for size in sizes - {divisor})]
     names = [name for name, value in case.hyperparameters.items() if value in (divisor, [divisor, divisor])]
     if names and case.variant is not None:
         yield from (case.setting({name: value}) for value in near for name in names)
@@ -60,7 +60,7 @@ def _in_all_blocks(scene: Scene, module: str, changed: Mapping[str, Value]) -> I
         yield AttributeChange(f"{text}{LIKEWISE}", {**paths, **more})
 
 
-def nearest(number: int) -> list[int]:
+def numbers_near(number: int) -> list[int]:
     """Numbers from half to twice this one, by their ratio: for 5 they are 6, 4, 7, 8, 3, …"""
     near = (value for value in range(max(1, number // 2), 2 * number + 1) if value != number)
     return sorted(near, key=lambda value: max(value / number, number / value))

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from vit_trace.base.trace import Stage, Trace
 from vit_trace.diagnose.changes.records import SettingChange
-from vit_trace.diagnose.changes.settings import nearest
+from vit_trace.diagnose.changes.settings import numbers_near
 from vit_trace.diagnose.silent import RESHAPES, MakeCase, Mistake, silent_mistake
 from vit_trace.targets.target import set_words
 
@@ -49,6 +49,6 @@ def _mistake(trace: Trace, stage: Stage, width: int, heads: int) -> Mistake:
     message = f"{stage.name} makes {heads} heads of {each}: {heads * each} features of {width}"
     note = f"{heads} does not divide {width}: {width} = {heads}·{each} + {width - heads * each}"
     names = [name for name, value in trace.target.hyperparameters.items() if value == heads and "head" in name]
-    dividing = [value for value in nearest(heads) if width % value == 0]
+    dividing = [value for value in numbers_near(heads) if width % value == 0]
     remedies = [SettingChange(set_words(name, value), settings={name: value}) for value in dividing for name in names]
     return Mistake(message, stage.source, (note,), tuple(remedies[:2]))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from vit_trace.base.trace import Construction
-from vit_trace.record.build.construction import Call, Watch
+from vit_trace.record.build.construction import ConstructorCall, Watch
 from vit_trace.record.meta.answer import answer
 
 Factory = Callable[[], object]
@@ -38,7 +38,7 @@ class Built:
 
     model: nn.Module
     construction: tuple[Construction, ...]
-    call: Call | None
+    call: ConstructorCall | None
     rung: _BuildRung
 
 

@@ -22,7 +22,7 @@ _Seen = tuple[nn.Module, Construction]
 """The module under construction, and a quantity of its constructor, as yet without the module's path."""
 
 
-class Call(NamedTuple):
+class ConstructorCall(NamedTuple):
     """A constructor call: the class, and what its `__init__` was given, by name and as `*args` and `**kwargs`."""
 
     made: type[nn.Module]
@@ -51,7 +51,7 @@ class Watch:
 
     def __init__(self) -> None:
         self.seen: list[_Seen] = []
-        self.calls: dict[int, tuple[nn.Module, Call]] = {}
+        self.calls: dict[int, tuple[nn.Module, ConstructorCall]] = {}
         self.depth = 0
         self.lines = current()
 
@@ -93,7 +93,7 @@ class Watch:
             self.seen += _quantities(frame)
         return self.on_return
 
-    def call(self, model: nn.Module) -> Call | None:
+    def call(self, model: nn.Module) -> ConstructorCall | None:
         """What the model's constructor was called with; None for a class of torch's own or one made unseen."""
         module, call = self.calls.get(id(model), (None, None))
         return call if module is model else None
@@ -108,7 +108,7 @@ class Watch:
         return tuple(chain.from_iterable(found.values()))
 
 
-def _call_of(frame: FrameType) -> tuple[nn.Module, Call] | None:
+def _call_of(frame: FrameType) -> tuple[nn.Module, ConstructorCall] | None:
     """(module, arguments) of the `__init__` that `frame` begins; None where it makes no module."""
     code, values, names = frame.f_code, frame.f_locals, frame.f_code.co_varnames
     count = code.co_argcount + code.co_kwonlyargcount
@@ -119,7 +119,7 @@ def _call_of(frame: FrameType) -> tuple[nn.Module, Call] | None:
     positional = tuple(values[names[count]]) if starred else ()
     more = dict(values[names[count + starred]]) if code.co_flags & inspect.CO_VARKEYWORDS else {}
     named = {name: values[name] for name in names[1:count] if name in values}
-    return module, Call(type(module), named, positional, more)
+    return module, ConstructorCall(type(module), named, positional, more)
 
 
 def _quantities(frame: FrameType) -> Iterator[_Seen]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from vit_trace.base.trace import Operand, Value
 from vit_trace.record.meta.tensors import dtype_name, leaves, shape_of, size_texts
-from vit_trace.record.raised.expressions import Expression, Link, parameter_behind, written
+from vit_trace.record.raised.expressions import Expression, Link, argument_expressions, parameter_behind
 from vit_trace.record.raised.mishaps import ASSERTIONS, Captured, capture_python, numbers
 from vit_trace.record.recorder import CALL_IMPL, Recorder
 from vit_trace.record.source import frames
@@ -119,7 +119,7 @@ def _expressions(own: Link | None, frame: FrameType, func: Callable[..., Any] | 
     caller = frame.f_back
     while own is not None and caller is not None and caller.f_code is not CALL_IMPL:
         if caller is own.frame:
-            return written(own, func)
+            return argument_expressions(own, func)
         caller = caller.f_back
     return {}
 

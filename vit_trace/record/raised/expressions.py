@@ -32,7 +32,7 @@ class Expression:
     span: Source | None
 
 
-def written(own: Link, func: Callable[..., Any] | None) -> dict[str, Expression]:
+def argument_expressions(own: Link, func: Callable[..., Any] | None) -> dict[str, Expression]:
     """The expressions of a call's arguments, by the path that the values have: [0], [1][2], dim."""
     source = frames.span(own.frame.f_code, own.lasti)
     node = parsed(source) if source else None

@@ -54,7 +54,7 @@ class Call:
     made: list[tuple[int, nn.Module]] = field(default_factory=list)
 
 
-class Plan(NamedTuple):
+class WatchedCode(NamedTuple):
     """What is known of a code object, held here so that its id stays its own. `watched` are the lines of `marks`."""
 
     code: CodeType

@@ -20,7 +20,7 @@ from vit_trace.base.trace import Trace
 from vit_trace.record.meta.tensors import are_sizes, attribute_of, leaves, spec
 from vit_trace.record.recorder import UNHEARD, Recorder, Step
 from vit_trace.record.source import frames
-from vit_trace.record.source.heard import Bound, Call, Execution, Heard, Made, Plan, Value
+from vit_trace.record.source.heard import Bound, Call, Execution, Heard, Made, Value, WatchedCode
 from vit_trace.record.source.makers import Maker, Makers
 from vit_trace.record.source.statements import Bind, Unit, entry_name, function, marks
 
@@ -47,7 +47,7 @@ class Lines:
         self.open: list[Step] = []
         self.paths: dict[int, str] = {}
         self.building = False
-        self.plans: dict[int, Plan | None] = {}
+        self.plans: dict[int, WatchedCode | None] = {}
 
     @contextmanager
     def constructing(self) -> Iterator[None]:
@@ -127,10 +127,10 @@ class Lines:
         plan = self.plans[key] if key in self.plans else self.plan(frame)
         return None if plan is None else self.listen(frame, plan)
 
-    def plan(self, frame: FrameType) -> Plan | None:
+    def plan(self, frame: FrameType) -> WatchedCode | None:
         code = frame.f_code
         name, part = entry_name(code.co_qualname)
-        plan = None if code.co_name.startswith("<") else Plan(code, (code.co_filename, name), part, None, {})
+        plan = None if code.co_name.startswith("<") else WatchedCode(code, (code.co_filename, name), part, None, {})
         if plan is not None and not part:
             if frame.f_globals.get("__loader__") is not None:
                 linecache.lazycache(code.co_filename, frame.f_globals)
@@ -141,7 +141,7 @@ class Lines:
         self.plans[id(code)] = plan
         return plan
 
-    def listen(self, frame: FrameType, plan: Plan) -> Tracer | None:
+    def listen(self, frame: FrameType, plan: WatchedCode) -> Tracer | None:
         """The trace function of a frame that is listed; a generator that goes on keeps the one it had."""
         before = getattr(frame.f_trace, "__self__", None)
         if isinstance(before, _Listener) and before.lines is self:
@@ -150,7 +150,7 @@ class Lines:
         call = self.call(frame, plan)
         return None if call is None else _Listener(self, call, plan, frame).on_event
 
-    def call(self, frame: FrameType, plan: Plan) -> Call | None:
+    def call(self, frame: FrameType, plan: WatchedCode) -> Call | None:
         """The call that the frame is, or is a part of; None where it is not listed."""
         if plan.part:
             around = (call for call in reversed(self.active) if (call.function.file, call.function.name) == plan.entry)
@@ -233,7 +233,7 @@ class _Listener:
 
     __slots__ = ("before", "call", "lines", "marks", "part", "raised", "returning", "start", "unit", "units", "watched")
 
-    def __init__(self, lines: Lines, call: Call, plan: Plan, frame: FrameType) -> None:
+    def __init__(self, lines: Lines, call: Call, plan: WatchedCode, frame: FrameType) -> None:
         self.lines, self.call = lines, call
         self.marks, self.watched, self.part = plan.marks, plan.watched, plan.part
         self.units = call.function.units

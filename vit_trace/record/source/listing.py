@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from vit_trace.base.trace import Line, Listed, Note, NoteKind, Parameter, TensorSpec, Trace
 from vit_trace.record.source.statements import Function, Range, class_header
-from vit_trace.record.source.steps import Steps, cut_text, one_line, without_self
+from vit_trace.record.source.steps import Steps, cut_text, joined_lines, without_self
 
 if TYPE_CHECKING:
     from vit_trace.record.source.heard import Bound, Call, Execution, Heard, Made, Value
@@ -276,12 +276,16 @@ def _lines_that_ran(function: Function, calls: list[Call]) -> set[int]:
     """Numbers of the lines that are part of what ran; a line between statements goes with what follows it."""
     heard = {line for call in calls for line in call.ran}
     sides = {side for call in calls for side in call.sides}
-    ran = {line for line, unit in function.units.items() if unit.kind == "head" or heard & span(unit.first, unit.last)}
+    ran = {
+        line
+        for line, unit in function.units.items()
+        if unit.kind == "head" or heard & lines_between(unit.first, unit.last)
+    }
     for place, choice in enumerate(function.choices):
         if ((place, True) in sides) != ((place, False) in sides):
             side, other = (choice.yes, choice.no) if (place, False) in sides else (choice.no, choice.yes)
-            shared = span(other[0], other[2]) | span(choice.test[0], choice.test[2]) | {choice.first}
-            ran -= span(side[0], side[2]) - shared  # lines that hold nothing but the side that was not taken
+            shared = lines_between(other[0], other[2]) | lines_between(choice.test[0], choice.test[2]) | {choice.first}
+            ran -= lines_between(side[0], side[2]) - shared  # lines that hold nothing but the side that was not taken
     if not function.lines:
         return heard | {function.first}
     following = True
@@ -290,10 +294,10 @@ def _lines_that_ran(function: Function, calls: list[Call]) -> set[int]:
             following = number in ran
         elif following:
             ran.add(number)
-    return ran | span(function.first, function.head)
+    return ran | lines_between(function.first, function.head)
 
 
-def span(first: int, last: int) -> set[int]:
+def lines_between(first: int, last: int) -> set[int]:
     return set(range(first, last + 1))
 
 
@@ -302,7 +306,7 @@ def _branches(call: Call) -> Iterator[tuple[int, Note]]:
     for place, choice in enumerate(call.function.choices):
         taken = [side for side in (True, False) if (place, side) in call.sides]
         if len(taken) == 1:
-            text = without_self(one_line(_source_of(call.function, choice.yes if taken[0] else choice.no)))
+            text = without_self(joined_lines(_source_of(call.function, choice.yes if taken[0] else choice.no)))
             yield choice.no[2], Note("branch", cut_text(text, LONGEST_SIDE))
 
 

@@ -30,7 +30,7 @@ def without_self(text: str) -> str:
     return re.sub(r"\bself\.", "", text)
 
 
-def one_line(text: str) -> str:
+def joined_lines(text: str) -> str:
     """Source over several lines on one."""
     return re.sub(r"\s*\n\s*", " ", re.sub(r"(?<=[(\[{])\s*\n\s*|,?\s*\n\s*(?=[)\]}])|\s*\n\s*(?=\.)", "", text))
 
@@ -114,7 +114,7 @@ def name(stage: Stage) -> str:
     """A step in a few words: the call as it is written if that is short, a module inside a container by its class."""
     if stage.pattern and stage.kind == "module":
         return stage.pattern.replace("->", "→")
-    text = without_self(one_line(stage.source.text)) if stage.source else ""
+    text = without_self(joined_lines(stage.source.text)) if stage.source else ""
     short = len(text) <= LONGEST_NAME
     if stage.kind == "module":
         called = text.partition("(")[0].rpartition(".")[2]
@@ -143,7 +143,7 @@ def _operand_texts(text: str) -> tuple[str, str] | None:
             match ast.parse(source).body:
                 case [ast.Expr(value=ast.BinOp(left=left, right=right)) | ast.AugAssign(target=left, value=right)]:
                     sides = [ast.get_source_segment(source, side) or "" for side in (left, right)]
-                    one, other = (cut_text(without_self(one_line(side)), LONGEST_NAME + 8) for side in sides)
+                    one, other = (cut_text(without_self(joined_lines(side)), LONGEST_NAME + 8) for side in sides)
                     return one, other
     return None
 

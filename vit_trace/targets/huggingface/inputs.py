@@ -6,7 +6,7 @@ from typing import Any
 
 from vit_trace.base.refused import refuse
 from vit_trace.base.roles import ROLES
-from vit_trace.targets.inputs import Feed, Inputs, Plan, Sizes, pair
+from vit_trace.targets.inputs import Feed, Inputs, Plan, Sizes, height_width
 from vit_trace.targets.knobs import is_config
 from vit_trace.targets.request import Request
 
@@ -64,7 +64,7 @@ def _vision_part(config: Any) -> Any:
 
 
 def _side_of(config: Any) -> tuple[int, int] | None:
-    return next((found for name in ROLES["image"] if (found := pair(getattr(config, name, None)))), None)
+    return next((found for name in ROLES["image"] if (found := height_width(getattr(config, name, None)))), None)
 
 
 def first(config: Any, names: tuple[str, ...], default: int) -> int:

@@ -9,7 +9,7 @@ from vit_trace.base.refused import refuse
 from vit_trace.base.roles import value_of
 from vit_trace.targets import assignments
 from vit_trace.targets.complaints import did_you_mean
-from vit_trace.targets.inputs import Plan, image_plan, pair
+from vit_trace.targets.inputs import Plan, height_width, image_plan
 from vit_trace.targets.library import Library
 from vit_trace.targets.recipe import assemble_call
 from vit_trace.targets.request import Request
@@ -48,7 +48,7 @@ def _plans(request: Request, built: Built) -> list[Plan]:
     arguments = built.call.arguments if built.call else {}
     config = getattr(built.model, "pretrained_cfg", None) or {}
     channels, *sides = config.get("input_size") or (3, 224, 224)
-    height, width = request.image or pair(value_of("image", arguments.get)) or pair(sides) or (224, 224)
+    height, width = request.image or height_width(value_of("image", arguments.get)) or height_width(sides) or (224, 224)
     return [image_plan(request.batch, value_of("channels", arguments.get) or channels, height, width)]
 
 
