@@ -19,6 +19,7 @@ MAKERS = {
     "Cause",
     "MisfitKind",
     "Refused",
+    "BadValue",
     "rule",
     "silent_mistake",
     "refuse",
