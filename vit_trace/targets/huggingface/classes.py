@@ -80,7 +80,8 @@ def mapped_class(spec: str, config: Any) -> type | None:
     if kind in modeling_auto.MODEL_MAPPING_NAMES:
         return None
     for name, table in vars(modeling_auto).items():
-        if name.startswith("MODEL_") and isinstance(table, Mapping) and (names := table.get(kind)):
+        if name.startswith("MODEL_") and isinstance(table, Mapping) and kind in table:
+            names = table[kind]
             found = getattr(transformers, names if isinstance(names, str) else names[0], None)
             if isinstance(found, type) and hasattr(found, "forward"):
                 return found
