@@ -157,12 +157,12 @@ def _failed(shown: str, error: Exception) -> Exception:
 def attribute(spec: str, module: ModuleType, name: str) -> Any:
     """What the module has under that name. Raises Refused."""
     value: Any = module
-    shown = module.__name__
+    shown = spec.rpartition(":")[0]
     for part in name.split("."):
         if not hasattr(value, part):
             message = f"{shown} has no {part}" if part else f"{spec} names nothing after the colon"
             raise refuse("no-such-name", message, help=_instead(value, part, module))
-        value, shown = getattr(value, part), f"{shown}.{part}"
+        value, shown = getattr(value, part), f"{shown}{':' if value is module else '.'}{part}"
     return value
 
 
