@@ -278,7 +278,6 @@ def test_a_defect_is_owned_up_to(capfd, monkeypatch):
         ("traec", "unknown-target", ["did you mean vit-trace trace?"]),
         ("", "unknown-target", ["no file or model is named ''"]),
         ("x" * 5000, "unknown-target", ["xxx"]),
-        ("tests/helpers/classic_vit.py:Nothing", "no-such-name", ["tests/helpers/classic_vit.py has no Nothing"]),
         ("configs", "no-such-file", ["configs is a directory", "configs/reference.yaml"]),
         ("explain", "usage", ["vit-trace explain 3072"]),
         ("show", "usage", ["Missing argument"]),
