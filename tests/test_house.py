@@ -51,7 +51,8 @@ def room(module: str) -> str:
     return parts[1] if len(parts) > 1 else "__init__"
 
 
-IMPORTS = {module: set(imports(ast.parse(path.read_text()))) for module, path in FILES.items()}
+TREES = {module: ast.parse(path.read_text()) for module, path in FILES.items()}
+IMPORTS = {module: set(imports(tree)) for module, tree in TREES.items()}
 OWN = {module: {other for other in found if other in FILES} for module, found in IMPORTS.items()}
 
 
@@ -81,6 +82,15 @@ def test_what_is_imported_exists(module):
 
 def test_no_file_imports_itself_in_a_circle():
     assert circles(OWN) == []
+
+
+@pytest.mark.parametrize("package", [name for name in ROOMS if (PACKAGE / name).is_dir()])
+def test_a_room_names_what_others_use(package):
+    """Every file of a room that another room imports stands in the docstring of the room's `__init__`."""
+    own = f"vit_trace.{package}."
+    used = {other for module, found in OWN.items() if room(module) != package for other in found}
+    words = re.findall(r"[a-z_]+", str(ast.get_docstring(TREES[f"vit_trace.{package}"])))
+    assert not {name for name in used if name.startswith(own) and name.rsplit(".", 1)[1] not in words}
 
 
 def test_the_rules_can_fail():
@@ -159,7 +169,6 @@ def definitions(tree: ast.AST, prefix: str) -> Iterator[tuple[str, Definition]]:
             yield from definitions(node, prefix)
 
 
-TREES = {module: ast.parse(path.read_text()) for module, path in FILES.items()}
 DEFINED = [pair for module, tree in TREES.items() for pair in definitions(tree, module)]
 FUNCTIONS = [(name, node) for name, node in DEFINED if isinstance(node, Function)]
 

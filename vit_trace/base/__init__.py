@@ -1,4 +1,5 @@
 """Holds what every room uses.
 
-`trace` (the records of a trace), `refused` (refuse, Refused), `words` (how sizes are written), `roles`.
+`trace` (the records of a trace), `refused` (refuse, Refused), `words` (how sizes are written), `roles` (what libraries
+call each hyperparameter), `modules` (import_all).
 """

@@ -1,0 +1,5 @@
+"""Judges configs: verdicts with the remedies that were tried.
+
+Other rooms use `options` (what the command line asks), `extras` (memory_question), `many` (verdicts) and `verdict` (its
+records). rules/ holds what is judged, one rule a function. Only what builds a model imports torch, and late.
+"""

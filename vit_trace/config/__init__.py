@@ -1,7 +1,8 @@
 """Hyperparameters of the built-in ViT, from a YAML file and the command line, each with its place in the text.
 
-Other rooms use the names below, `words` (`cut`, `as_flag`), `files` (`yaml_files_in`) and `json_text`. Every problem is
-a `Diagnostic` in a `ConfigError`.
+Other rooms use the names below, `words` (how values are quoted and cut), `files` (which files there are),
+`hyperparameters` (nearest_key) and `json_text` (places in a JSON file). Every problem is a `Diagnostic` in a
+`ConfigError`.
 
 From the bytes of a file to a config: `files` (a small regular file of UTF-8) → `page` (YAML's own events as top-level
 keys, without anything that could grow, nest or construct) → `settings` (each key and, by `values`, its value; which

@@ -1,3 +1,6 @@
-"""Turns what the user typed into a target. Other rooms use `Request` of `request`, `Target` of `target`, `spec`
-(`foreign_target`, `is_foreign`, `no_spec`), `builtin`, `library` (`listed_models`), `knobs` and `complaints`.
+"""Turns what the user typed into a target.
+
+Other rooms use `request` (Request), `target` (Target, Foreign), `spec` (foreign_target, is_foreign, no_spec),
+`builtin`, `library` (listed_models), `libraries` (prefixes), `knobs` and `inputs` (sizes that can be varied,
+inputs that can be given), `assignments` (literal), `huggingface.configs` (known_fields) and `complaints`.
 """
