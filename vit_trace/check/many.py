@@ -19,6 +19,8 @@ from vit_trace.check.verdict import Verdict
 from vit_trace.targets.libraries import prefixes
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future, ProcessPoolExecutor
+
     from vit_trace.check.options import Check
     from vit_trace.targets.request import Request
 
@@ -78,11 +80,10 @@ def verdicts(specs: Sequence[str | None], request: Request, asked: Check) -> Ite
     from multiprocessing import get_context
 
     with _quiet_tracker():
-        on_ctrl_c = (signal.SIGINT, signal.SIG_DFL)  # a worker ends at once, without a message
-        executor = ProcessPoolExecutor(count, get_context("spawn"), signal.signal, on_ctrl_c)
+        executor = ProcessPoolExecutor(count, get_context("spawn"))
     with executor as pool:
         chunks = (specs[start : start + CHUNK] for start in range(0, len(specs), CHUNK))
-        submitted = (pool.submit(_judge_all, chunk, judge) for chunk in chunks)
+        submitted = (_submit(pool, chunk, judge) for chunk in chunks)
         waiting = deque(islice(submitted, 2 * count))
         while waiting:  # a few chunks at a time, so that verdicts do not pile up
             yield from waiting.popleft().result()
@@ -98,6 +99,19 @@ def _quiet_tracker() -> Iterator[None]:
         yield
     finally:
         os.environ["PYTHONWARNINGS"] = before
+
+
+def _submit(pool: ProcessPoolExecutor, chunk: Sequence[str | None], judge: partial[Verdict]) -> Future[list[Verdict]]:
+    """Hand a chunk to the pool, which may start a worker for it.
+
+    Ctrl-C waits meanwhile: a worker whose parent ends while it starts prints a traceback. The worker keeps the
+    signal blocked for good, and ends when vit_trace.__main__.interrupted kills it.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return pool.submit(_judge_all, chunk, judge)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _judge_all(specs: Sequence[str | None], judge: partial[Verdict]) -> list[Verdict]:
