@@ -21,6 +21,9 @@ PATCHING = {"transformers", "transformers.modeling_utils", "torchvision", "timm"
 
 LIBRARIES = ("transformers", "torchvision", "timm", "vit_pytorch")
 
+REBOUND = {"manual_seed"}
+"""Names that torch binds anew when it imports its compiler."""
+
 GLOBAL_HOOKS = ("_global_forward_hooks", "_global_forward_pre_hooks", "_global_backward_hooks")
 
 
@@ -36,7 +39,7 @@ def process_state() -> dict[str, Any]:
         "default dtype": torch.get_default_dtype(),
         "default device": str(torch.get_default_device()),
         "functional": hash(tuple((name, id(value)) for name, value in sorted(vars(F).items()) if callable(value))),
-        "torch": {name: id(value) for name, value in vars(torch).items() if callable(value)},
+        "torch": {name: id(value) for name, value in vars(torch).items() if callable(value) and name not in REBOUND},
         "Tensor": attributes(torch.Tensor),
         "Module": attributes(nn.Module),
         **{name: len(getattr(hooks, name)) for name in GLOBAL_HOOKS},
