@@ -284,7 +284,7 @@ def test_suggested_costs_are_those_of_the_whole_model(capfd):
 
 @pytest.mark.parametrize("children", [2, 3], ids=["first worker starts", "second worker starts"])
 def test_ctrl_c_ends_all_processes_at_once_and_quietly(tmp_path, children):
-    """The signal comes in the very moment in which a worker starts, after Python's own tracker of semaphores."""
+    """The signal comes just as a worker starts, after Python's own tracker of semaphores."""
     for place in range(3000):
         (tmp_path / f"{place}.yaml").write_text("depth: 2")
     words = [sys.executable, "-m", "vit_trace", "check", str(tmp_path), "--jobs", "2"]
