@@ -1,0 +1,28 @@
+"""A hostile input: what is run, on what files, and what must come of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Case:
+    """One command line. It runs in an empty folder, which `prepare` fills first.
+
+    exit: the exit code it must end with.
+    says: a text that stdout or stderr must hold.
+    seconds, megabytes: limits beyond the import of the library concerned.
+    written: the files it may write, relative to its folder.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    exit: int = 2
+    says: str = ""
+    prepare: Callable[[Path], None] | None = None
+    environment: tuple[tuple[str, str], ...] = ()
+    stdin: bytes = b""
+    seconds: float = 10.0
+    megabytes: int = 500
+    written: tuple[str, ...] = ()
+    requires: str = ""
