@@ -18,10 +18,11 @@ from vit_trace.check.extras import with_fit, with_memory
 from vit_trace.check.options import Check
 from vit_trace.check.rules import Change, Finding, Rule, all_rules
 from vit_trace.check.search import Search, alarms
-from vit_trace.check.subject import Examined, examined, json_places
+from vit_trace.check.subject import Examined, examined
 from vit_trace.check.suggest import with_suggestions
 from vit_trace.check.verdict import SEVERITIES, Verdict
 from vit_trace.config import ConfigError
+from vit_trace.config.json_text import json_places
 
 if TYPE_CHECKING:
     from vit_trace.targets.request import Request

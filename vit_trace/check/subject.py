@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from vit_trace.base.trace import Diagnostic, Trace
 from vit_trace.check.facts import Facts, of_builtin, of_foreign
 from vit_trace.check.rules import Change
-from vit_trace.config.json_text import JsonSpans, json_spans
+from vit_trace.config.json_text import json_places
 from vit_trace.diagnose.resolve import foreign, of_settings, settings
 from vit_trace.targets.spec import is_foreign
 from vit_trace.targets.target import Target, value_words
@@ -89,15 +89,3 @@ def _traced(target: Target, request: Request) -> Trace:
     from vit_trace.diagnose.diagnose import diagnosed
 
     return diagnosed(target, request.rules, formulas=False)
-
-
-def json_places(spec: str) -> JsonSpans | None:
-    """The places in the config.json that a spec names; None where it names something else."""
-    path = Path(spec)
-    file = path / "config.json" if path.is_dir() else path
-    if file.suffix.lower() != ".json":
-        return None
-    try:
-        return json_spans(file.read_text(encoding="utf-8"), str(file))
-    except (OSError, ValueError, LookupError, RecursionError):  # reading it for the model says what is wrong
-        return None

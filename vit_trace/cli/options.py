@@ -151,6 +151,10 @@ BARE_MODEL = OptionGroup(
         Option("assignments", "KEY=VALUE", "Set any hyperparameter. May be repeated.", (), flags=("--set",)),
         Option("inputs", "SHAPE", "Input: 5x3x256x256, or NAME=2x196:bool. May be repeated.", (), flags=("--input",)),
         Option("train", None, "Trace in training mode.", False),
+        Option("allow_network", None, "Let the model's code use the network.", False),
+        Option(
+            "limits", "NAME=N", "Raise a limit: modules, elements (of a parameter) or labels.", (), flags=("--limit",)
+        ),
         Option("rules", None, "Compute shapes with fast rules (default) or with torch's meta kernels.", True),
     ),
 )

@@ -99,6 +99,12 @@ unknown-target: There is no model or file of that name.
   A spec is FILE.yaml, LIBRARY:NAME as `vit-trace models` lists them, config.json, FILE.py:NAME or package.module:NAME.
 unknown-model: The library has no model of that name. The help gives names of similar spelling; `vit-trace models
   'timm:*vit*'` lists what there is.
+needs-download: The model's code, or a library it uses, asks the network for weights, a config or code. vit-trace
+  refuses every connection at once but those to this machine. --allow-network lets the code use the network.
+  Example: "backbone": "microsoft/resnet-50" in a config.json. Put the config of that model into `backbone_config`.
+over-limit: The model is larger than a limit that keeps a mistyped number from taking hours: 10,000 modules,
+  10,000,000,000 elements in one parameter, 1,000,000 classes. --limit raises it.
+  Example: --limit modules=200000
 library-missing: The model belongs to a library that is not installed. The help gives the command that installs it.
 library-broken: The library is installed but cannot be imported, often because its version does not fit that of torch.
 no-weights: A trace needs no weights and downloads none, so options that ask for weights are refused.
@@ -125,7 +131,8 @@ flag-of-the-builtin: Flags like --dim and --heads are for the built-in ViT. Set 
 unreadable-config: The config.json cannot be read; the message gives the reason.
 not-json: The config.json is not JSON. The place of the syntax error is shown.
 not-a-config: The file is JSON but not a model's config: it is not an object, or has no model_type.
-remote-code: The config's model is Python code on a hub, and none is downloaded. Name the class in a local file.
+remote-code: The config names Python code or compiled kernels on a hub, and neither is downloaded. Name the class in a
+  local file; for attention use one of eager, sdpa and flex_attention.
 not-a-vision-model: The config is of a model that takes no images, so its input is unknown. Give one with --input.
   Example: --input input_ids=2x16:int64
 needs-input: The inputs of the model's forward cannot be derived. Give one --input for each argument.

@@ -6,6 +6,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from json.decoder import scanstring  # type: ignore[attr-defined]
+from pathlib import Path as FilePath
 from typing import NamedTuple
 
 from vit_trace.base.roles import Path
@@ -21,6 +22,18 @@ class JsonSpans(NamedTuple):
 
     keys: dict[Path, Source]
     values: dict[Path, Source]
+
+
+def json_places(spec: str) -> JsonSpans | None:
+    """The places in the config.json that a spec names; None where it names something else."""
+    path = FilePath(spec)
+    file = path / "config.json" if path.is_dir() else path
+    if file.suffix.lower() != ".json":
+        return None
+    try:
+        return json_spans(file.read_text(encoding="utf-8"), str(file))
+    except (OSError, ValueError, LookupError, RecursionError):  # reading it for the model says what is wrong
+        return None
 
 
 def json_spans(text: str, file: str) -> JsonSpans:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
+from vit_trace.base import network
 from vit_trace.base.trace import Failure, Label, Operand, Producer, Stage, Trace
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause, Question
@@ -23,7 +24,7 @@ from vit_trace.record.raised.failure import DEFECT
 
 def explained(trace: Trace, case: Case) -> Trace:
     """The trace with cause, producers and remedies of its failure; without a failure as it is."""
-    if trace.failure is None or trace.failure.code == DEFECT:
+    if trace.failure is None or trace.failure.code in (DEFECT, network.CODE):
         return trace
     scene = Scene(trace, replace(trace.failure, operands=tuple(_named_operands(Scene(trace, trace.failure)))))
     again = case.again(trace)

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from vit_trace.base.leaving import is_their_own
 from vit_trace.base.trace import Construction, Diagnostic, Parameter, Symbol, Target, Totals, Trace, Versions
 from vit_trace.record.meta.collector import uncollected
 from vit_trace.record.meta.tensors import dtype_name, size_texts, specs
@@ -76,7 +77,9 @@ def record(
     with uncollected(on_meta), _prepared(recorder, options.train, lines):
         try:
             output = model(*args, **kwargs)
-        except (Exception, SystemExit) as raised:
+        except BaseException as raised:
+            if not is_their_own(raised):
+                raise
             error = raised
         else:
             outputs = specs(output)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from vit_trace.base import network
+from vit_trace.base.leaving import Exited, exceptions_only
 from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Diagnostic, Source
 from vit_trace.record.source import frames
@@ -23,13 +25,11 @@ LIKE = 0.85
 
 @contextlib.contextmanager
 def contained() -> Iterator[None]:
-    """Sends foreign prints to stderr, drops foreign warnings, turns SystemExit into an exception."""
-    with contextlib.redirect_stdout(sys.stderr), _descriptor_moved(2), warnings.catch_warnings():
+    """Sends foreign prints to stderr, drops foreign warnings, stays off the network, lets only exceptions out."""
+    network.close()
+    with contextlib.redirect_stdout(sys.stderr), _descriptor_moved(2), warnings.catch_warnings(), exceptions_only():
         warnings.simplefilter("ignore")
-        try:
-            yield
-        except SystemExit as leaving:
-            raise _Exited(f"SystemExit: {leaving}").with_traceback(leaving.__traceback__) from leaving
+        yield
 
 
 @contextlib.contextmanager
@@ -54,14 +54,15 @@ def _descriptor_moved(to: int) -> Iterator[None]:
             os.close(kept)
 
 
-class _Exited(Exception):
-    """The code called sys.exit."""
-
-
 def refusal(
     code: str, message: str, error: BaseException | None = None, help: Iterable[str] = (), notes: Iterable[str] = ()
 ) -> Refused:
-    """One error, with the line of the user's own file that raised `error`, and its words."""
+    """One error, with the line of the user's own file that raised `error`, and its words.
+
+    It is `needs-download` in place of `code` where the error comes of a refused connection.
+    """
+    if network.refusal_behind(error) is not None:
+        code, message, help = network.CODE, f"{message} without a download", (*help, network.HELP)
     span = _raised_at(error) if error is not None else None
     said = [words(error)] if error is not None else []
     return Refused(Diagnostic(code, "error", message, span, (*said, *notes), tuple(help)))
@@ -74,7 +75,7 @@ def words(error: BaseException) -> str:
     except Exception:
         text = "(its text could not be read)"
     lines = text.splitlines() or [""]
-    kind = "" if isinstance(error, _Exited) else type(error).__name__
+    kind = "" if isinstance(error, Exited) else type(error).__name__
     first = " ".join(lines[:3])[:400]
     return f"{kind}: {first}" if kind and first else kind or first
 

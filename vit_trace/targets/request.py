@@ -33,6 +33,8 @@ class Request:
     assignments: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     train: bool = False
+    allow_network: bool = False
+    limits: tuple[str, ...] = ()
     rules: bool = True
     formulas: bool = True
 

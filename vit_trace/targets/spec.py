@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vit_trace.base import network
+from vit_trace.base.limits import set_limits
 from vit_trace.base.refused import Refused, refuse
 from vit_trace.config.files import yaml_files_in
 from vit_trace.config.words import cut
@@ -26,6 +28,8 @@ def is_foreign(spec: str) -> bool:
 def foreign_target(spec: str, request: Request) -> Target:
     """The target of a library's model, of a config file or of the user's own code. Raises Refused."""
     request.require_parsed(spec)
+    network.allow(request.allow_network)
+    set_limits(request.limits)
     prefix, colon, name = spec.partition(":")
     if colon and (found := library(prefix)) is not None:
         if not name:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Construction
 from vit_trace.record.build.construction import ConstructorCall, Watch
 from vit_trace.record.meta.answer import answer
@@ -72,7 +73,7 @@ def build_anyhow(factory: Factory, rules: bool = True) -> Built:
     for rung in BUILD_RUNGS[:-1]:
         try:
             return rung.build(factory, rules)
-        except NotAModel:
+        except (NotAModel, Refused):
             raise
         except Exception:  # the last rung raises the model's own exception
             continue

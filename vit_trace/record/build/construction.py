@@ -10,9 +10,13 @@ from itertools import chain, takewhile
 from types import CodeType, FrameType
 from typing import Any, NamedTuple, TypeGuard
 
+import torch
 from msgspec.structs import replace
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
+from vit_trace.base.leaving import exceptions_only
+from vit_trace.base.limits import Counter, require_within
 from vit_trace.base.trace import Construction, Number, Source
 from vit_trace.record.meta.tensors import are_sizes
 from vit_trace.record.source import frames
@@ -20,6 +24,10 @@ from vit_trace.record.source.lines import current
 
 _Seen = tuple[nn.Module, Construction]
 """The module under construction, and a quantity of its constructor, as yet without the module's path."""
+
+MODULE_INIT, PARAMETER_ADDED = nn.Module.__init__.__code__, nn.Module.register_parameter.__code__
+COUNTED = frozenset((MODULE_INIT, PARAMETER_ADDED))
+"""Code of torch's that every module and every parameter of a model goes through."""
 
 
 class ConstructorCall(NamedTuple):
@@ -54,6 +62,7 @@ class Watch:
         self.calls: dict[int, tuple[nn.Module, ConstructorCall]] = {}
         self.depth = 0
         self.lines = current()
+        self.counter = Counter()
 
     def run(self, build: Callable[[], object]) -> object:
         """build(), watched."""
@@ -61,7 +70,8 @@ class Watch:
         with self.lines.constructing() if self.lines else nullcontext():
             sys.settrace(self.on_call)
             try:
-                model = build()
+                with exceptions_only():
+                    model = build()
             finally:
                 sys.settrace(before)
         if self.lines and isinstance(model, nn.Module):
@@ -70,6 +80,8 @@ class Watch:
 
     def on_call(self, frame: FrameType, event: str, argument: Any) -> Any:
         code = frame.f_code
+        if code in COUNTED:
+            self.count(code, frame)
         inner = self.lines.on_call(frame, event, argument) if self.lines else None
         if code.co_name != "__init__" or frames.owner(code.co_filename) != frames.OWN:
             return inner
@@ -86,6 +98,16 @@ class Watch:
             return on_event
 
         return on_event
+
+    def count(self, code: CodeType, frame: FrameType) -> None:
+        """One more module, or a parameter of so many elements. Raises OverLimit."""
+        if code is MODULE_INIT:
+            self.counter.add_module()
+            return
+        parameter = frame.f_locals.get("param")
+        if isinstance(parameter, Tensor) and not is_lazy(parameter):
+            with torch._C.DisableTorchFunction():
+                require_within("elements", parameter.numel())
 
     def on_return(self, frame: FrameType, event: str, argument: Any) -> Any:
         if event == "return":

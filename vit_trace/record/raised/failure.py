@@ -5,6 +5,7 @@ from types import CodeType, TracebackType
 
 from torch import nn
 
+from vit_trace.base import network
 from vit_trace.base.trace import Failure
 from vit_trace.record.amended import CalledAgain
 from vit_trace.record.raised.capture import captured
@@ -68,12 +69,14 @@ def failure_of(error: BaseException, step: Step | None, recorder: Recorder) -> F
     where = f" in {step.name}" if step is not None and step.name else ""
     # the innermost expression in the model's own files that the exception passed through
     own = [(frame.f_code, lasti) for frame, lasti in frames.entries(error.__traceback__, root) if frames.is_own(frame)]
+    asked = network.refusal_behind(error) is not None
     return Failure(
-        code=CODE,
+        code=network.CODE if asked else CODE,
         severity="error",
-        message=f"forward raised {type(error).__name__}{where}",
+        message=f"forward asks for a download{where}" if asked else f"forward raised {type(error).__name__}{where}",
         span=(frames.span(*own[-1]) if own else None) or (step.source if step else None),
         notes=tuple(line for line in text.splitlines() if line.strip()),
+        help=(network.HELP,) if asked else (),
         stage=step.index if step else None,
         exception=f"{type(error).__name__}: {text}",
         call=fact.call,

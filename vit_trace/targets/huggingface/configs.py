@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vit_trace.base import network
 from vit_trace.base.refused import Refused, refuse
 from vit_trace.base.trace import Diagnostic, Source
 from vit_trace.targets import assignments
-from vit_trace.targets.complaints import contained
+from vit_trace.targets.complaints import contained, refusal
 from vit_trace.targets.huggingface.classes import config_class_of
+from vit_trace.targets.huggingface.permitted import require_permitted
 from vit_trace.targets.knobs import LABELS, Changes, change_values, integers, is_config
 
 
@@ -32,10 +34,13 @@ def read_object(file: Path) -> dict[str, Any]:
 
 def config_of(spec: str, config_class: type, values: Mapping[str, Any]) -> Any:
     """The config with these values. Raises Refused with the config's own words where it rejects one."""
+    require_permitted(spec, values)
     try:
         with contained():
             return config_class.from_dict(dict(values))  # type: ignore[attr-defined]
     except Exception as error:
+        if network.refusal_behind(error) is not None:
+            raise refusal("bad-value", f"{spec} could not be read", error) from error
         lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
         notes = tuple(line for line in lines[:-1] if not line.endswith(":"))
         raise refuse("bad-value", f"{spec}: {lines[-1].removeprefix('TypeError: ')}", notes=notes) from error

@@ -10,14 +10,12 @@ from vit_trace.targets.complaints import build_first
 from vit_trace.targets.huggingface import classes
 from vit_trace.targets.huggingface.configs import alter, arguments_of, assign, config_of, read_object, sizes_of
 from vit_trace.targets.huggingface.inputs import hf_plans
+from vit_trace.targets.huggingface.permitted import download_named, structure
 from vit_trace.targets.knobs import Changes
 from vit_trace.targets.library import Library, library
 from vit_trace.targets.recipe import Recipe, assemble
 from vit_trace.targets.request import Request
 from vit_trace.targets.target import Foreign
-
-UNSEEN = ("_name_or_path", "torch_dtype", "dtype", "quantization_config", "auto_map", "transformers_version")
-"""Keys of a saved config that do not change the model's structure."""
 
 IMAGE_TASKS = set("IMAGE VIDEO VISION SEGMENTATION DEPTH OBJECT KEYPOINT BACKBONE MASK_GENERATION".split())
 """Words in the names of AutoModel's tables that list models of images."""
@@ -44,8 +42,7 @@ def _hf_file(path: Path, request: Request) -> Foreign:
         return _timm_config(values, request)
     transformers()
     config_class, model_class = classes.config_class_of(values, file), classes.architecture(values)
-    values = {key: value for key, value in values.items() if key not in UNSEEN}
-    return _hf_model(str(path), config_class, values, model_class, request)
+    return _hf_model(str(path), config_class, structure(values), model_class, request)
 
 
 def _timm_config(values: Mapping[str, Any], request: Request) -> Foreign:
@@ -62,8 +59,9 @@ def _hf_model(
     spec: str, config_class: type, values: Mapping[str, Any], model_class: type | None, request: Request
 ) -> Foreign:
     """The model of a config with --set on it. Raises Refused."""
-    given = assign(config_of(spec, config_class, values), values, request.assigned)
-    config = config_of(spec, config_class, given)
+    with download_named(spec, values):
+        given = assign(config_of(spec, config_class, values), values, request.assigned)
+        config = config_of(spec, config_class, given)
 
     def config_with(changes: Changes) -> Any:
         return config_class.from_dict(alter(config, given, changes))  # type: ignore[attr-defined]
@@ -80,7 +78,8 @@ def _hf_model(
     if not request.given:
         classes.refuse_text(spec, config, model_class)
     make = partial(vary, {})
-    built = build_first(spec, make, request.rules)
+    with download_named(spec, given):
+        built = build_first(spec, make, request.rules)
     arguments = arguments_of(config)
     if "num_labels" not in arguments and any(word in type(built.model).__name__ for word in CLASSIFIERS):
         arguments["num_labels"] = config.num_labels
