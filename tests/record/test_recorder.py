@@ -221,10 +221,14 @@ class Bindings(nn.Module):
         if (walrus := torch.relu(b)) is not None:
             chosen = torch.exp(walrus) * torch.tanh(chosen)
         p, q = map(lambda t: t.sum(-1), (a, b))  # noqa: C417  # as people write it
+        r, s = [t.amax(-1) for t in (a, b)]
+        listed = [t.amin(-1) for pair in [(a, b)] for t in pair]
+        self.made = [t.cumsum(-1) for t in (r, s)]
+        plain = torch.stack([t.square() for t in listed])
         chained = doubled(p)
         é = torch.matmul(a, b.mT)
         z = é.mean()  # columns are counted in characters
-        return q, chained, z
+        return q, chained, z, plain
 
 
 def doubled(t: Tensor) -> Tensor:
@@ -244,6 +248,15 @@ def test_names_bound_to_results():
         ("chosen#2", "mul"),
         ("p", "sum"),
         ("q", "sum"),
+        ("r", "amax"),
+        ("s", "amax"),
+        ("listed", "amin"),
+        ("listed#2", "amin"),
+        ("made", "cumsum"),
+        ("made#2", "cumsum"),
+        ("square", "square"),
+        ("square#2", "square"),
+        ("plain", "stack"),
         ("chained", "mul"),
         ("mT", "mT"),
         ("é", "matmul"),

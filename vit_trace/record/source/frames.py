@@ -26,7 +26,9 @@ OVERRIDES = os.path.join("torch", "overrides.py")
 STORES = {"STORE_FAST", "STORE_NAME", "STORE_GLOBAL", "STORE_DEREF", "STORE_ATTR"}
 DOUBLE_STORES = {"STORE_FAST_STORE_FAST", "STORE_FAST_LOAD_FAST"}
 JUMPS = {"JUMP_FORWARD", "JUMP_ABSOLUTE"}
-ELEMENT = {"YIELD_VALUE", "LIST_APPEND", "SET_ADD"}
+INLINED = {"LIST_APPEND", "SET_ADD"}
+COMPREHENSIONS = {"<listcomp>", "<setcomp>"}
+LOOP_ENDS = {"END_FOR", "POP_TOP", "POP_ITER"}
 
 
 def _package_directory(name: str) -> str:
@@ -158,10 +160,13 @@ def _characters(line: str, column: int) -> int:
 
 
 class _Binding(NamedTuple):
-    """What becomes of an instruction's result: bound to `names`, returned, or yielded as one element of several."""
+    """What becomes of an instruction's result: bound to `names`, or it `leaves` the frame, returned or yielded.
+
+    `element` says that it is one element of several.
+    """
 
     names: tuple[str, ...] = ()
-    returned: bool = False
+    leaves: bool = False
     element: bool = False
 
 
@@ -188,6 +193,42 @@ def _binding(code: CodeType, lasti: int) -> _Binding:
         place += 1
     if listing[place].opname != "UNPACK_SEQUENCE":  # which drains an iterator itself
         place += 1
+    after = _after_comprehension(code, place)
+    if after is not None:
+        return _bound_at(code, after)._replace(element=True)
+    return _bound_at(code, place)
+
+
+def _after_comprehension(code: CodeType, place: int) -> int | None:
+    """Where the code goes on with the list or set that a comprehension in it collects from `place` on.
+
+    From Python 3.12 on a comprehension is a loop in the function itself; None where there is no such loop.
+    """
+    listing, places = instructions(code)
+    append = listing[place] if place + 1 < len(listing) else None
+    if append is None or append.opname not in INLINED or code.co_name in COMPREHENSIONS:
+        return None
+    place += 1
+    if not listing[place].opname.startswith("JUMP_BACKWARD"):
+        return None  # [*several, one]
+    while listing[place].opname.startswith("JUMP_BACKWARD"):  # to the head of each loop, which says where it ends
+        head = places.get(listing[place].argval, len(listing) - 1)
+        if listing[head].opname != "FOR_ITER":
+            return None
+        place = places.get(listing[head].argval, len(listing) - 1)
+        while listing[place].opname in LOOP_ENDS:
+            place += 1
+    if listing[place].opname == "SWAP":  # then the loop's variables get their values from before it
+        restored = int(listing[place].arg or 1) - 1
+        place += 1
+        while restored > 0 and (names := stored(listing[place])):
+            restored, place = restored - len(names), place + 1
+    return place
+
+
+def _bound_at(code: CodeType, place: int) -> _Binding:
+    """What the instructions from `place` on do with the value on the stack."""
+    listing, places = instructions(code)
     for _ in range(4):
         if place >= len(listing):
             return _Binding()
@@ -197,9 +238,9 @@ def _binding(code: CodeType, lasti: int) -> _Binding:
         if step.opname == "UNPACK_SEQUENCE":
             return _Binding(_unpacked(listing, place))
         if step.opname.startswith("RETURN_VALUE"):
-            return _Binding(returned=True)
-        if step.opname in ELEMENT:
-            return _Binding(element=True)
+            return _Binding(leaves=True)
+        if step.opname == "YIELD_VALUE" or (step.opname in INLINED and code.co_name in COMPREHENSIONS):
+            return _Binding(leaves=True, element=True)
         if step.opname in JUMPS:
             place = places.get(step.argval, len(listing))
         elif step.opname == "COPY":
@@ -254,7 +295,7 @@ def bound_names(frame: FrameType) -> _BoundNames:
         bound = _binding(code, lasti)
         several = several or bound.element
         caller = frame.f_back
-        if not (bound.returned or bound.element) or caller is None or owner(caller.f_code.co_filename) != OWN:
+        if not bound.leaves or caller is None or owner(caller.f_code.co_filename) != OWN:
             return _BoundNames(bound.names, several, code, lasti)
         listing, places = instructions(caller.f_code)
         several = several or listing[places.get(caller.f_lasti, 0)].opname == "UNPACK_SEQUENCE"
