@@ -240,7 +240,7 @@ def test_hyperparameters_by_other_names_are_turned_too(tmp_path, monkeypatch):
     [
         (probing, "MOST", 60, "4 more traces of 34 stages are too many"),
         (probing, "TRACES", 1, "stopped after 2 traces of 34 stages"),
-        (bounded, "LINES", 30, "stopped after 1 trace of 34 stages: its constructor runs more than 30 lines"),
+        (bounded, "LINES", 30, "stopped: its constructor runs more than 30 lines"),
     ],
 )
 def test_where_the_budget_ends_the_search_sizes_keep_their_numbers(module, limit, value, says, tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ Works on traces alone: no torch, no target. A dimension whose formula is not cer
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from msgspec.structs import replace
 
@@ -21,16 +22,31 @@ Named = tuple[tuple[str, ...], tuple[int, ...]]
 """A formula for each axis, or its size as text; and the axes that have one size at every setting."""
 
 
-def name_dims(trace: Trace, probes: Sequence[Trace], repeats: bool = False, checks: Sequence[Trace] = ()) -> Trace:
+@dataclass(frozen=True)
+class Beside:
+    """Traces that establish no formula. A formula has to hold in the `checks`; what is constant has to stay in the
+    `witnesses`, where numbers that no symbol stands for have other values. `unseen` says that there are such numbers
+    that no witness changes: then no size but 1 is constant.
+    """
+
+    checks: Sequence[Trace] = ()
+    witnesses: Sequence[Trace] = ()
+    unseen: bool = False
+
+
+NOTHING = Beside()
+
+
+def name_dims(trace: Trace, probes: Sequence[Trace], repeats: bool = False, beside: Beside = NOTHING) -> Trace:
     """The trace with the formulas that its probes, traced with other values of the symbols, establish.
 
     Args:
         repeats: one loop makes the target's blocks with the same arguments, so that probes may have fewer of them. A
             stage of a block beyond those takes the formulas of its equal in a block that the probes have.
-        checks: traces near the real one; a formula has to hold there too, but they establish none alone.
+        beside: traces that formulas and constants have to hold in too.
     """
-    others = counterparts(trace, (*probes, *checks))
-    naming = _Naming(trace, probes, checks)
+    others = counterparts(trace, (*probes, *beside.checks, *beside.witnesses))
+    naming = _Naming(trace, probes, beside)
     named = map_specs(trace, naming.sized, naming.quantity, others)
     if (left := sum(search.left for search in naming.searches.values())) and trace.failure is None:
         message = f"{left} sizes have no formulas: the search ends after {MOST_SEARCHED} different sizes"
@@ -48,10 +64,12 @@ def name_dims(trace: Trace, probes: Sequence[Trace], repeats: bool = False, chec
 class _Naming:
     """Names each record by its counterparts in the probes."""
 
-    def __init__(self, trace: Trace, probes: Sequence[Trace], checks: Sequence[Trace]) -> None:
+    def __init__(self, trace: Trace, probes: Sequence[Trace], beside: Beside) -> None:
         self.independent = len(probes)
+        self.probing = len(probes) + len(beside.checks)
+        self.unseen = beside.unseen
         self.searches: dict[tuple[int, ...], FormulaSearch] = {}
-        every = (trace, *probes, *checks)
+        every = (trace, *probes, *beside.checks)
         self.settings = [{name: symbol.value for name, symbol in one.symbols.items()} for one in every]
         self.done: dict[Key, Named] = {}
 
@@ -72,13 +90,22 @@ class _Naming:
         return replace(record, formula=", ".join(dims)) if all(known) else record
 
     def dims(self, shape: Shape, others: Sequence[Shape | None]) -> Named:
-        used = tuple(place for place, other in enumerate(others) if other is not None and len(other) == len(shape))
-        aligned = tuple(other for other in others if other is not None and len(other) == len(shape))
+        probing, witnesses = others[: self.probing], others[self.probing :]
+        used = tuple(place for place, other in enumerate(probing) if other is not None and len(other) == len(shape))
+        aligned = tuple(other for other in probing if other is not None and len(other) == len(shape))
         key = (shape, aligned, used)
         if key not in self.done:
             enough = sum(place < self.independent for place in used) >= PROBES_NEEDED
             self.done[key] = self.solve(shape, aligned, used) if enough else (tuple(map(str, shape)), ())
-        return self.done[key]
+        dims, constant = self.done[key]
+        return dims, tuple(axis for axis in constant if self.stays(shape, axis, witnesses))
+
+    def stays(self, shape: Shape, axis: int, witnesses: Sequence[Shape | None]) -> bool:
+        """Whether a size is the same in every witness that has the stage."""
+        if self.unseen and shape[axis] != 1:
+            return False
+        there = (one for one in witnesses if one is not None)
+        return all(len(one) == len(shape) and one[axis] == shape[axis] for one in there)
 
     def solve(self, shape: Shape, aligned: tuple[Shape, ...], used: tuple[int, ...]) -> Named:
         if used not in self.searches:

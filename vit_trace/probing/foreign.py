@@ -17,7 +17,7 @@ from vit_trace.record.record import RecordOptions
 from vit_trace.record.rungs import Rung, Runnable, trace_anyhow
 from vit_trace.targets.complaints import contained, silenced
 from vit_trace.targets.inputs import Plan
-from vit_trace.targets.knobs import Changes, image_places
+from vit_trace.targets.knobs import Changes, image_places, leaves_of
 from vit_trace.targets.target import Foreign
 
 MOST_CHANNELS = 4
@@ -101,11 +101,13 @@ class ForeignTracer:
             return noted(trace, f"sizes have no formulas: one forward on {trace.target.device} {more}")
         foreign = self.foreign
         knobs = [knob for knob in foreign.knobs if knob.role not in INPUTS or INPUTS[knob.role] in plan.sizes]
-        sizes = Sizes(tuple(knobs), image_places(foreign.arguments) if foreign.again is not None else (), plan.sizes)
+        changed = foreign.arguments if foreign.again is not None else {}
+        leaves = leaves_of(changed, {path for knob in knobs for path, _ in knob.places})
+        sizes = Sizes(tuple(knobs), image_places(changed), plan.sizes, tuple(leaves))
         limit = None if trace.failure is None else most_stages(trace)
 
-        def probe(values: Mapping[str, int], symbols: Mapping[str, Symbol]) -> Trace | None:
-            return self.probe(sizes.changes(values), plan, values, {"symbols": symbols, "limit": limit}, rung)
+        def probe(changes: Changes, values: Mapping[str, int], symbols: Mapping[str, Symbol]) -> Trace | None:
+            return self.probe(changes, plan, values, {"symbols": symbols, "limit": limit}, rung)
 
         return Prober(trace, sizes, probe, real.cost, rung.quick).named()
 

@@ -10,12 +10,14 @@ from dataclasses import replace
 from msgspec.structs import replace as altered
 
 from vit_trace.base.trace import Diagnostic, Symbol, Trace
-from vit_trace.dims.name import name_dims
+from vit_trace.dims.name import Beside, name_dims
 from vit_trace.dims.symbols import shorten, split
 from vit_trace.dims.walk import Key, stage_keys
 from vit_trace.probing.bounded import TooLong
+from vit_trace.probing.screening import Screened, Spent, grows, screen
 from vit_trace.probing.sizes import GROUPS, IMAGES, Sizes, Style
 from vit_trace.record.meta.collector import uncollected
+from vit_trace.targets.knobs import RESERVED, Changes, Knob, Leaf, knob_of
 
 PROBES = 5
 ENOUGH = 4
@@ -35,10 +37,17 @@ TRACES = 48
 COVERED = 0.9
 """Share of dimensions with a formula below which fewer knobs are tried."""
 
+SCREENING = 0.75
+"""Share of a budget of its own that changing single numbers may take."""
+
 ALIGNED, LIKE = 0.9, 0.6
 """Share of the real trace's stages that a probe must have, and that a trace must have to check formulas against."""
 
-Probe = Callable[[Mapping[str, int], Mapping[str, Symbol]], Trace | None]
+MOST_SYMBOLS = 24
+"""Hyperparameters above which no number without a role gets a symbol."""
+
+Probe = Callable[[Changes, Mapping[str, int], Mapping[str, Symbol]], Trace | None]
+"""The trace with some arguments changed, fed with some sizes of the input changed."""
 
 
 class _Budget:
@@ -67,9 +76,9 @@ class _Budget:
     def note(self) -> str:
         if self.hopeless:
             return f"{ENOUGH} more traces of {self.cost:,} stages are too many"
-        plural = "s" * (self.traces != 1)
-        ended = f"stopped after {self.traces} trace{plural} of {self.cost:,} stages"
-        return f"{ended}: {self.too_long}" if self.too_long is not None else ended
+        if self.too_long is not None:
+            return f"stopped: {self.too_long}"
+        return f"stopped after {self.traces} trace{'s' * (self.traces != 1)} of {self.cost:,} stages"
 
 
 class Prober:
@@ -84,11 +93,13 @@ class Prober:
         self.traced = probe
         whole = trace.failure is None  # else without the stages that the failure cut off
         self.ranks = {key: ranks for key, ranks in _ranks(trace).items() if whole or ranks}
-        self.budget = _Budget(cost, trace.failure is not None)
+        self.budget, self.aside = (_Budget(cost, trace.failure is not None) for _ in range(2))
         self.free = free
         self.images = IMAGES if free and sizes.spatial else ()  # a forward that computes values is not made larger
         self.checked: dict[tuple[tuple[str, int], ...], Trace | None] = {}
         self.tried: dict[tuple[Style, int], Trace | None] = {}
+        self.screened = Screened()
+        self.unseen: list[str] = []  # numbers that nothing varied
 
     def at(self, style: Style, turn: int) -> Trace | None:
         """The trace at one setting; None where it cannot be made or has other stages."""
@@ -101,12 +112,46 @@ class Prober:
 
     def probe(self, style: Style, values: Mapping[str, int], share: float) -> Trace | None:
         """The trace with these values; None where it cannot be made or has too few of the real trace's stages."""
-        self.budget.traces += 1
-        try:
-            found = self.traced(values, self.sizes.symbols(style, values))
-        except TooLong as error:
-            self.budget.too_long, found = error, None
+        found = self.trace_at(self.sizes.changes(values), values, self.sizes.symbols(style, values), self.budget)
         return found if found is not None and self.aligned(found, share) else None
+
+    def trace_at(
+        self, changes: Changes, values: Mapping[str, int], symbols: Mapping[str, Symbol], budget: "_Budget"
+    ) -> Trace | None:
+        """One more trace; None where it cannot be made."""
+        budget.traces += 1
+        try:
+            return self.traced(changes, values, symbols)
+        except TooLong as error:
+            self.budget.too_long = self.aside.too_long = error
+            return None
+
+    def attempt(self, changes: Changes) -> Trace | None:
+        """The trace with some arguments changed and fed as the real one; None where it fails. Raises Spent."""
+        if self.budget.hopeless or not self.aside.allows(SCREENING):
+            raise Spent
+        found = self.trace_at(changes, {}, {}, self.aside)
+        return found if found is not None and found.failure is None else None
+
+    def screen(self) -> None:
+        """Change what no knob stands for, and the elements of lists alone; what makes sizes becomes a knob."""
+        self.screened = screen(self.trace, self.sizes.leaves, self.attempt)
+        knobs: list[Knob] = []
+        for knob in self.sizes.knobs:
+            knobs += knob.parts if knob.parts and self.loose(knob) else [knob]
+        for leaf, after in self.screened.alone:
+            made = knob_of(leaf, {*RESERVED, *(knob.symbol for knob in knobs)})
+            if made is not None and len(knobs) < MOST_SYMBOLS and grows(leaf, self.trace, after):
+                knobs.append(made)
+        self.sizes = replace(self.sizes, knobs=tuple(knobs))
+
+    def loose(self, knob: Knob) -> bool:
+        """Whether the elements of a list can have other values than the first one gives them."""
+        try:
+            found = self.attempt({part.places[0][0]: part.value * (1 + at % 2) for at, part in enumerate(knob.parts)})
+        except Spent:
+            return False
+        return found is not None and self.aligned(found, ALIGNED)
 
     def checks(self, style: Style) -> list[Trace]:
         """Traces near the real one that formulas must fit, as many as the budget allows."""
@@ -116,6 +161,19 @@ class Prober:
             if key not in self.checked and self.budget.allows(share):
                 self.checked[key] = self.probe(style, dict(key), LIKE)
         return [found for key in keys if (found := self.checked.get(key)) is not None]
+
+    def beside(self, style: Style) -> Beside:
+        """What formulas and constants have to hold in beside the probes."""
+        checks = self.checks(style)
+        rest = [
+            Leaf(knob.name, knob.places[0][0], knob.value)
+            for knob in self.sizes.knobs
+            if GROUPS[knob.role] not in style.groups and knob.role not in ("channels", "frames")
+        ]
+        alone = screen(self.trace, rest, self.attempt)
+        witnesses = (*self.screened.witnesses, *alone.witnesses)
+        self.unseen = [*self.screened.unvaried, *alone.unvaried]
+        return Beside(checks, witnesses, bool(self.unseen))
 
     def aligned(self, probe: Trace, share: float) -> bool:
         fails = self.trace.failure is not None  # then a probe may fail too, or go further
@@ -158,6 +216,8 @@ class Prober:
     @uncollected()
     def named(self) -> Trace:
         """The trace with all formulas that were found, and a note on those that were not."""
+        if self.trace.failure is None:
+            self.screen()
         style = self.style()
         best = self.with_formulas(style)
         if best is None:
@@ -174,7 +234,10 @@ class Prober:
         if left:
             names = [knob.name for knob in self.sizes.knobs if GROUPS[knob.role] in left]
             why = self.budget.note if self.budget.ended else "they could not be varied"
-            return noted(best, f"no formulas for {', '.join(names[:8])}: {why}")
+            best = noted(best, f"no formulas for {', '.join(names[:8])}: {why}")
+        if self.unseen:
+            why = f" ({self.aside.note})" if self.aside.ended else ""
+            best = noted(best, f"no size above 1 counts as constant: {', '.join(self.unseen[:8])} did not vary{why}")
         return best
 
     def with_formulas(self, style: Style) -> Trace | None:
@@ -182,13 +245,13 @@ class Prober:
         probes = [probe for turn in range(PROBES) if (probe := self.at(style, turn)) is not None]
         if len(probes) < ENOUGH:
             return None
-        here, checks = self.sizes.here(style), self.checks(style)
+        here, beside = self.sizes.here(style), self.beside(style)
         if self.trace.failure is None or "H" not in here:
             trace = altered(self.trace, symbols=self.sizes.symbols(style, here))
-            return name_dims(trace, probes, checks=checks)
+            return name_dims(trace, probes, beside=beside)
         trace = altered(self.trace, symbols=self.sizes.symbols(style, here | self.sizes.built_for))
-        trace, others = split(trace, [*probes, *checks])
-        return name_dims(trace, others[: len(probes)], checks=others[len(probes) :])
+        trace, others = split(trace, [*probes, *beside.checks])
+        return name_dims(trace, others[: len(probes)], beside=Beside(others[len(probes) :], beside.witnesses, True))
 
 
 def most_stages(trace: Trace) -> int:

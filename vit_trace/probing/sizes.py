@@ -5,13 +5,14 @@ A style says which groups of knobs are varied and how; a setting gives every sym
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import lcm
 from typing import Any
 
 from vit_trace.base.roles import Path
 from vit_trace.base.trace import Symbol
 from vit_trace.dims.formula import FormulaError, evaluate, parse
 from vit_trace.targets.inputs import height_width
-from vit_trace.targets.knobs import SYMBOLS, Changes, Knob, image_changes
+from vit_trace.targets.knobs import SYMBOLS, Changes, Knob, Leaf, image_changes
 
 GROUPS = {role: symbol.group for role, symbol in SYMBOLS.items()} | {"other": "other"}
 """Group of each role: roles of one group vary together."""
@@ -48,11 +49,12 @@ class Style:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What can be varied: the knobs, the paths of the image size, and the sizes of the real input."""
+    """What can be varied: the knobs, the paths of the image size, the sizes of the real input, all other numbers."""
 
     knobs: tuple[Knob, ...]
     images: tuple[tuple[Path, Any], ...]
     real: Mapping[str, int]
+    leaves: tuple[Leaf, ...] = ()
 
     @property
     def built_for(self) -> dict[str, int]:
@@ -98,6 +100,7 @@ class Sizes:
             rows, columns = here["H"] + high, here["W"] + 11 * wide  # an odd grid, rows and columns not alike
             uneven = {"H": rows, "W": rows if style.square else columns}
             moves = [(high, 3 * wide), (high // 2 + 1, 2 * wide - 1)]
+            moves += self.clamping(here)
             if self.coarse:
                 moves += [(25, 36), (52, 27), (2 * here["H"] + 14, here["W"] + 49), (7, 58), (112, 224), (48, 80)]
             for down, across in moves:
@@ -110,6 +113,17 @@ class Sizes:
         if free and self.coarse:
             for turn, even in ((6, 3), (7, 1), (8, 5)):
                 yield self.setting(replace(style, even=even * style.even), turn)
+
+    def clamping(self, here: Mapping[str, int]) -> list[tuple[int, int]]:
+        """What to add to the image's sides for windows that are larger than the grid of a stage on one axis only."""
+        window = max((knob.value for knob in self.knobs if knob.role == "window"), default=1)
+        moves = []
+        for stage in range(1, max(self.stages, 4)) if window > 2 else ():
+            patches = 2**stage * (window - 2) + 1, 2**stage * (window + 2 + stage)  # the first rounds down or up
+            for rows, columns in (patches, patches[::-1]):
+                high, wide = self.patch_sides(here)
+                moves.append((rows * high - here["H"], columns * wide - here["W"]))
+        return moves
 
     @property
     def coarse(self) -> bool:
@@ -128,9 +142,9 @@ class Sizes:
         for role in ("heads", "dim_head"):
             for group in (near, inner):
                 same = [other for other in group if other.role == role or (role == "heads" and other.counts)]
-                place = [other for other in same if other.place == knob.place]
-                for other in place or same:
-                    return values.get(other.symbol, other.value)
+                place = [other for other in same if other.place == knob.place] if "[" in knob.symbol else same
+                if chosen := place or same[:1]:
+                    return lcm(*(values.get(other.symbol, other.value) for other in chosen))
         return 1
 
     @property

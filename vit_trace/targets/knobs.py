@@ -6,7 +6,7 @@ values by their names: no torch, no library.
 
 import copy
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass, replace
 from typing import Any, NamedTuple
 
@@ -41,13 +41,20 @@ SYMBOLS = {
 WIDTH = re.compile(r"(dims?|width|hidden_sizes?|channels?|chs|features|planes)(\[\d+\])?$")
 """Names of widths beside the embedding dimension."""
 
-STRUCTURE = re.compile(
-    r"depth|layer|block|stage|scale|ind(ex|ices)|stride|kernel|pad|dilation|seed|version|token_id|_id$|repeat|iter|"
-    r"level|degree|group|ratio|interval|dtype|^max_|^min_|vocab|rank|every|offset|start|end$|sr_|mode|shuffle|epoch|"
-    r"position_embeddings|drop|_every|q_pool|recurr|num_queries|points|top_?k|downsample|upsample|freq|nms|axes|"
-    r"fpn|branch|parallel|expert|reduction|conv_|^pool|chunk|beams|length|expan|factor|mult|order|num_sources|_loc|bottleneck"
-)
-"""Names of what changes the structure of a model, or no size at all: never varied."""
+RATIO = re.compile(r"ratio|scale|mult|factor|expan|_mul$")
+"""Names of fractions that sizes are multiplied by."""
+
+
+class Leaf(NamedTuple):
+    """One number that an argument holds, or an element of a list of them: its name, its path and its value."""
+
+    name: str
+    path: Path
+    value: int | float
+
+
+RESERVED = frozenset("b H W h w n t".split())
+"""Symbols of the input and its grid, which no knob may have."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,7 @@ class Knob:
     name: str
     places: tuple[tuple[Path, int], ...]
     meaning: str = ""
+    parts: tuple["Knob", ...] = ()  # where it stands for a list whose elements change together: each alone
 
     @property
     def container(self) -> Path:
@@ -96,13 +104,37 @@ class Knob:
 def knobs_of(arguments: Mapping[str, Any]) -> tuple[Knob, ...]:
     """The knobs among arguments, configs and what these hold; image sizes are no knobs (see `image_places`)."""
     found: list[Knob] = []
-    taken = set("b H W h w n t".split())
+    taken = set(RESERVED)
     for path, value in sorted(integers(arguments), key=lambda item: (len(item[0]), "text" in str(item[0]))):
         for one in _knobs_at(path, value):
             symbol = _free_symbol(one, taken)
             taken.add(symbol)
             found.append(replace(one, symbol=symbol))
     return tuple(found)
+
+
+def leaves_of(arguments: Mapping[str, Any], taken: set[Path]) -> list[Leaf]:
+    """Every number that a model may be made of, but for the image size, its labels and the paths taken by knobs."""
+    images = {path for path, _ in image_places(arguments)}
+    found: dict[Path, Leaf] = {}
+    for path, value in walk_values(arguments):
+        if path in images or path[-1] in LABELS or (len(path) > 1 and path[-2] in LABELS):
+            continue
+        for inner, number in _numbers(value, path):
+            ratio = isinstance(number, float) and RATIO.search(str(path[-1])) and number > 0
+            if (ratio or (is_integer(number) and number >= 0)) and taken.isdisjoint((inner, path)):
+                name = str(path[-1]) + "".join(f"[{place}]" for place in inner[len(path) :])
+                found[inner] = Leaf(name, inner, number)
+    return list(found.values())
+
+
+def _numbers(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+    """(path, number) of a number or of those in nested lists, unless these are long."""
+    if isinstance(value, (tuple, list)):
+        for place, one in enumerate(value if len(value) <= LONGEST_LIST else ()):
+            yield from _numbers(one, (*path, place))
+    else:
+        yield path, value
 
 
 def integers(arguments: Mapping[str, Any]) -> Iterator[tuple[Path, int | Sequence[int]]]:
@@ -116,6 +148,9 @@ def integers(arguments: Mapping[str, Any]) -> Iterator[tuple[Path, int | Sequenc
         elif is_config(value) and "num_labels" not in vars(value) and hasattr(type(value), "num_labels"):
             yield (*path, "num_labels"), value.num_labels
 
+
+LONGEST_LIST = 16
+"""Elements of a list above which it is data, not hyperparameters."""
 
 LABELS = ("id2label", "label2id")
 """Fields of a config that follow from its number of classes."""
@@ -155,34 +190,46 @@ def is_config_class(kind: type) -> bool:
 
 
 def _knobs_at(path: Path, value: int | Sequence[int]) -> list[Knob]:
-    """The knobs of one parameter, under the symbols to wish for: one each for a list, unless it doubles."""
+    """The knobs of one parameter that has a role, under the symbols to wish for.
+
+    A list whose elements double is one knob, and each element a part of it; another list is a knob for each element.
+    """
     name = str(path[-1])
-    role = role_named(name) or ("" if STRUCTURE.search(name) and not WIDTH.search(name) else "other")
+    role = role_named(name)
     if role in ("", "image"):
         return []
-    word, meaning, _ = SYMBOLS.get(role, _RoleSymbol(name, name.replace("_", " "), "other"))
+    word, meaning, _ = SYMBOLS[role]
     if isinstance(value, int):
-        if value < 1 or (value == 1 and role in ("other", "mlp_dim", "window", "dim_head")):
+        if value < 1 or (value == 1 and role in ("mlp_dim", "window", "dim_head")):
             return []
         return [Knob(word, value, role, name, ((path, 1),), meaning)]
-    if any(one < 1 for one in value) or (role == "other" and len(value) < 2):
-        return []
-    factors = [one // value[0] for one in value]
-    doubles = all(one == value[0] * many and many.bit_count() == 1 for one, many in zip(value, factors, strict=True))
-    if doubles and role != "other":
-        paths = tuple(((*path, index), factor) for index, factor in enumerate(factors))
-        return [Knob(word, value[0], role, name + "[0]" * (len(value) > 1), paths, meaning)]
-    if role in ("channels", "classes", "other"):
+    if any(one < 1 for one in value):
         return []
     names = [f"{name}[{index}]" for index in range(len(value))]
     symbols = ["p1", "p2"] if role == "patch" and len(value) == 2 else names
-    return [
+    parts = tuple(
         Knob(symbols[at], one, role, names[at], (((*path, at), 1),), f"{meaning}, stage {at + 1}")
         for at, one in enumerate(value)
-    ]
+    )
+    factors = [one // value[0] for one in value]
+    doubles = all(one == value[0] * many and many.bit_count() == 1 for one, many in zip(value, factors, strict=True))
+    if doubles:
+        paths = tuple(((*path, index), factor) for index, factor in enumerate(factors))
+        kept = parts if len(parts) > 1 and role not in ("channels", "classes") else ()
+        return [Knob(word, value[0], role, name + "[0]" * (len(value) > 1), paths, meaning, kept)]
+    return [] if role in ("channels", "classes") else list(parts)
 
 
-def _free_symbol(knob: Knob, taken: set[str]) -> str:
+def knob_of(leaf: Leaf, taken: Collection[str]) -> Knob | None:
+    """The knob that a leaf makes; None where its name cannot be a symbol."""
+    plain = re.fullmatch(r"[A-Za-z_]\w*(\[\d+\])?", leaf.name)
+    if plain is None or not is_integer(leaf.value):
+        return None
+    knob = Knob(leaf.name, int(leaf.value), "other", leaf.name, ((leaf.path, 1),), leaf.name.replace("_", " "))
+    return replace(knob, symbol=_free_symbol(knob, taken))
+
+
+def _free_symbol(knob: Knob, taken: Collection[str]) -> str:
     """The symbol of a knob, else its own name, else either with its container before it or a number behind it."""
     *containers, name = [part for part in knob.places[0][0] if isinstance(part, str)]
     wish = knob.symbol
