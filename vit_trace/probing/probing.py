@@ -17,7 +17,7 @@ from vit_trace.probing.bounded import TooLong
 from vit_trace.probing.screening import Screened, Spent, grows, screen
 from vit_trace.probing.sizes import GROUPS, IMAGES, Sizes, Style
 from vit_trace.record.meta.collector import uncollected
-from vit_trace.targets.knobs import RESERVED, Changes, Knob, Leaf, knob_of
+from vit_trace.targets.knobs import RESERVED, Changes, Knob, Leaf, leaf_knob
 
 PROBES = 5
 ENOUGH = 4
@@ -140,7 +140,7 @@ class Prober:
         for knob in self.sizes.knobs:
             knobs += knob.parts if knob.parts and self.loose(knob) else [knob]
         for leaf, after in self.screened.alone:
-            made = knob_of(leaf, {*RESERVED, *(knob.symbol for knob in knobs)})
+            made = leaf_knob(leaf, {*RESERVED, *(knob.symbol for knob in knobs)})
             if made is not None and len(knobs) < MOST_SYMBOLS and grows(leaf, self.trace, after):
                 knobs.append(made)
         self.sizes = replace(self.sizes, knobs=tuple(knobs))

@@ -49,7 +49,7 @@ def screen(trace: Trace, leaves: Sequence[Leaf], attempt: Attempt) -> Screened:
     while waiting:
         group = waiting.pop(0)
         try:
-            tried, settled = _changed(group, attempt, real)
+            tried, settled = _with_changes(group, attempt, real)
         except Spent:
             found.unvaried += [leaf.name for one in (group, *waiting) for leaf in one]
             break
@@ -70,7 +70,7 @@ def _groups(leaves: Sequence[Leaf]) -> list[list[Leaf]]:
     return [group for group in kinds.values() if group]
 
 
-def _changed(group: Sequence[Leaf], attempt: Attempt, real: Shapes) -> tuple[Trace | None, bool]:
+def _with_changes(group: Sequence[Leaf], attempt: Attempt, real: Shapes) -> tuple[Trace | None, bool]:
     """The trace with a group changed, and whether the group need not be halved."""
     if len(group) == 1:
         values = ({group[0].path: value} for value in _others(group[0]))

@@ -220,7 +220,7 @@ def _knobs_at(path: Path, value: int | Sequence[int]) -> list[Knob]:
     return [] if role in ("channels", "classes") else list(parts)
 
 
-def knob_of(leaf: Leaf, taken: Collection[str]) -> Knob | None:
+def leaf_knob(leaf: Leaf, taken: Collection[str]) -> Knob | None:
     """The knob that a leaf makes; None where its name cannot be a symbol."""
     plain = re.fullmatch(r"[A-Za-z_]\w*(\[\d+\])?", leaf.name)
     if plain is None or not is_integer(leaf.value):
