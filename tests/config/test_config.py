@@ -448,7 +448,7 @@ def test_hundred_megabytes_are_refused_unread(tmp_path: Path) -> None:
     with path.open("wb") as stream:
         stream.truncate(100_000_000)
     start = time.process_time()
-    assert problem(path).message == f"{path} is too large for a config: 100,000,000 bytes"
+    assert problem(path).message == f"{path} is too large for a YAML file: 100,000,000 bytes"
     assert time.process_time() - start < 0.5
 
 
@@ -494,7 +494,7 @@ def test_unreadable_file(yaml: Yaml, monkeypatch: pytest.MonkeyPatch) -> None:
         raise PermissionError(13, "Permission denied")
 
     path = yaml("dim: 1")
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     found = problem(path)
     assert (found.code, found.message) == ("config-unreadable", f"{path} cannot be read: Permission denied")
 

@@ -255,6 +255,21 @@ class Versions(Struct, frozen=True):
     python: str
 
 
+_ENCODER = msgspec.json.Encoder()
+
+
+def json_bytes(value: object) -> bytes:
+    """The value as JSON; of the name of a file that is not UTF-8, what is none as a visible escape, \\udcff."""
+    try:
+        return _ENCODER.encode(value)
+    except UnicodeEncodeError:
+        import json
+        import re
+
+        text = json.dumps(msgspec.to_builtins(value), ensure_ascii=False)
+        return re.sub("[\ud800-\udfff]", lambda found: f"\\\\u{ord(found[0]):04x}", text).encode()
+
+
 class Trace(Struct, frozen=True):
     """One forward pass, stage by stage, in the order the stages were entered."""
 
@@ -277,16 +292,7 @@ class Trace(Struct, frozen=True):
 
     def json_chunks(self) -> Iterator[bytes]:
         """The same document piece by piece, so that a long trace is written without a second copy in memory."""
-        encoder = msgspec.json.Encoder().encode
-
-        def encode(value: object) -> bytes:
-            try:
-                return encoder(value)
-            except UnicodeEncodeError:  # the name of a file that is not UTF-8
-                import json
-
-                return json.dumps(msgspec.to_builtins(value), ensure_ascii=False).encode(errors="replace")
-
+        encode = json_bytes
         for place, name in enumerate(self.__struct_fields__):
             value = getattr(self, name)
             yield (b",\n " if place else b"{") + encode(name) + b": "
@@ -316,13 +322,16 @@ class Trace(Struct, frozen=True):
         return trace
 
 
+class _Named(Struct):
+    schema: str
+
+
 def _other_schema(text: str | bytes) -> str:
     """That the document is of another version of this schema; "" where it is of this one or of none."""
     try:
-        document = msgspec.json.decode(text)
+        name = msgspec.json.decode(text, type=_Named).schema  # the rest is skipped, however large
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
-    name = str(document.get("schema")) if isinstance(document, dict) else ""
     if name == SCHEMA or not name.startswith(SCHEMA.partition("/")[0]):
         return ""
     return f"its schema is {name[:40]}, this vit-trace reads {SCHEMA}: the version that saved it can show it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from itertools import islice
@@ -103,7 +104,7 @@ def _words(subject: Examined, change: Change) -> str:
     """`heads: 12` as the user's file has it, `--heads 12` where the values are typed."""
     path = Path(subject.spec) if subject.spec is not None else subject.request.config
     suffix = path.suffix.lower() if path else ""
-    if suffix == ".json" or (path and path.is_dir()):
+    if suffix == ".json" or (path and os.path.isdir(path)):
         return ", ".join(f'"{name}": {json.dumps(value)}' for name, value in change.items())
     if suffix in (".yaml", ".yml"):
         return ", ".join(f"{name}: {value}" for name, value in change.items())

@@ -45,7 +45,10 @@ def examined(spec: str | None, request: Request, change: Change | None = None) -
     """The spec examined, with some of its values changed. Raises Refused, ConfigError, and what the model raises."""
     request = request.adding(*(f"{name}={value_words(value)}" for name, value in (change or {}).items()))
     if spec is not None and is_foreign(spec):
-        return _library_model(spec, request)
+        from vit_trace.targets.complaints import returning
+
+        with returning():
+            return _library_model(spec, request)
     settled = settings(spec, request)
     target = of_settings(spec, settled, request)
     facts = of_builtin(settled, target)

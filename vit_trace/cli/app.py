@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from vit_trace.cli.output import Exit, print_diagnostics
+from vit_trace.cli.output import Exit, print_diagnostics, say
 from vit_trace.cli.verbs import DEFAULT, load_verb, verb_names
 from vit_trace.version import __version__
 
@@ -81,8 +81,7 @@ def run(arguments: list[str]) -> int:
         if not found:
             import traceback
 
-            traceback.print_exc()
-            print(OUR_DEFECT, file=sys.stderr)
+            say(f"{traceback.format_exc()}{OUR_DEFECT}")
             return Exit.DEFECT
         print_diagnostics(found)
         return Exit.CANNOT_START

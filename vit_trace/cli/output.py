@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -13,7 +15,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from vit_trace.base.refused import refuse, require_known
+from vit_trace.config.files import shown_file
 from vit_trace.render.formats import DEFAULT, Format, Subject, formats_of
+from vit_trace.render.legible import HANDLER, visible
 
 if TYPE_CHECKING:
     from vit_trace.base.trace import Diagnostic
@@ -34,10 +38,11 @@ class Exit(IntEnum):
 
 
 class Destination(NamedTuple):
-    """A file to write, or stdout where there is no path, and how."""
+    """A file to write, or stdout where there is no path, and how; `path` is absolute: a model may change directory."""
 
     format: Format
     path: Path | None = None
+    typed: Path | None = None
 
 
 def destinations(subject: Subject, output: Output, view: str = "") -> list[Destination]:
@@ -48,7 +53,7 @@ def destinations(subject: Subject, output: Output, view: str = "") -> list[Desti
     for path in output.files:
         if path.suffix.lower() not in suffixes:
             help = (f"end it in {' or '.join(suffixes)}",)
-            raise refuse("unknown-suffix", f"-o {path}: its ending does not name a format", help=help)
+            raise refuse("unknown-suffix", f"-o {shown_file(path)}: its ending does not name a format", help=help)
         wanted.append((suffixes[path.suffix.lower()], path))
     if output.format:
         require_known("--format", output.format, tuple(formats))
@@ -59,22 +64,27 @@ def destinations(subject: Subject, output: Output, view: str = "") -> list[Desti
             help = (f"--view {formats[name].view} --format {name}",)
             raise refuse("no-such-format", f"--view {view} has no {name}", help=help)
         if file is not None and (os.path.isdir(file) or not os.path.isdir(file.parent)):
-            reason = "is a directory" if os.path.isdir(file) else f"there is no directory {file.parent}"
-            raise refuse("cannot-write", f"-o {file}: {reason}")
-    return [Destination(formats[name], file) for name, file in wanted]
+            reason = "is a directory" if os.path.isdir(file) else f"there is no directory {shown_file(file.parent)}"
+            raise refuse("cannot-write", f"-o {shown_file(file)}: {reason}")
+    return [Destination(formats[name], file and Path(os.path.realpath(file)), file) for name, file in wanted]
 
 
 def write(content: Any, where: Sequence[Destination]) -> None:
     """Write a subject everywhere it is wanted; say on stderr which files were written. Raises Refused."""
-    for format, path in where:
+    for format, path, typed in where:
         if path is not None:
             with atomic(path) as stream:
                 format.write(content, stream)
-            print(f"wrote {path}", file=sys.stderr)
+            say(f"wrote {typed}")
             continue
         if format.encoding and isinstance(sys.stdout, io.TextIOWrapper):  # the format's own, whatever the terminal's is
             sys.stdout.reconfigure(encoding=format.encoding)
         format.write(content, sys.stdout)
+
+
+def say(text: str) -> None:
+    """Print a plain text to stderr, control characters made visible."""
+    print(visible(text), file=sys.stderr)
 
 
 def print_diagnostics(diagnostics: Sequence[Diagnostic]) -> None:
@@ -93,12 +103,14 @@ def print_diagnostics(diagnostics: Sequence[Diagnostic]) -> None:
 def atomic(path: Path) -> Iterator[IO[str]]:
     """A stream that becomes the file once all is written; a device or pipe is written directly. Raises Refused."""
     try:
-        if path.exists() and not path.is_file():
-            with path.open("w", encoding="utf-8") as device:
+        mode = _mode_of(path)
+        if not stat.S_ISREG(mode):
+            with open(path, "w", encoding="utf-8", errors=HANDLER, opener=_without_waiting) as device:
+                os.set_blocking(device.fileno(), True)
                 yield device
             return
         with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.resolve().parent, prefix=f".{path.name}.", delete=False
+            "w", encoding="utf-8", errors=HANDLER, dir=path.parent, prefix=".vit-trace-", delete=False
         ) as stream:
             UNFINISHED.add(stream.name)
             try:
@@ -108,9 +120,22 @@ def atomic(path: Path) -> Iterator[IO[str]]:
                 raise
             finally:
                 UNFINISHED.discard(stream.name)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(stream.name, 0o666 & ~mask)
-        os.replace(stream.name, path.resolve())
+        os.chmod(stream.name, stat.S_IMODE(mode))
+        os.replace(stream.name, path)
     except OSError as error:
-        raise refuse("cannot-write", f"-o {path}: {error.strerror or error}") from None
+        reason = "nobody reads this pipe" if error.errno == errno.ENXIO else error.strerror or str(error)
+        raise refuse("cannot-write", f"-o {shown_file(path)}: {reason}") from None
+
+
+def _mode_of(path: Path) -> int:
+    """The kind and the permissions of the file there; for a new file, those of a regular one."""
+    if os.path.exists(path):
+        return os.stat(path).st_mode
+    mask = os.umask(0)
+    os.umask(mask)
+    return stat.S_IFREG | (0o666 & ~mask)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """A pipe that nobody reads is an error, not a wait."""
+    return os.open(path, flags | os.O_NONBLOCK, 0o666)

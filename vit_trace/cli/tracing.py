@@ -10,9 +10,14 @@ from typing import TYPE_CHECKING
 
 from vit_trace.base.refused import refuse
 from vit_trace.base.trace import Trace, TraceFormatError
+from vit_trace.config.files import FileProblem, read_at_most, read_regular, too_large_note
 
 if TYPE_CHECKING:
     from vit_trace.targets.request import Request
+
+
+MAX_TRACE = 256 * 2**20
+"""Bytes of the largest saved trace that is read."""
 
 
 def run_trace(spec: str | None, model: Request, needs_source: bool = False) -> Trace:
@@ -22,14 +27,15 @@ def run_trace(spec: str | None, model: Request, needs_source: bool = False) -> T
 
         return listed(lambda: run_trace(spec, model))
     from vit_trace.diagnose.resolve import targeted
+    from vit_trace.targets.complaints import contained, returning
 
-    target = targeted(spec, model)
-    import_torch()
-    from vit_trace.diagnose.diagnose import diagnosed
-    from vit_trace.targets.complaints import contained
+    with returning():
+        target = targeted(spec, model)
+        import_torch()
+        from vit_trace.diagnose.diagnose import diagnosed
 
-    with contained() if target.foreign is not None else nullcontext():  # somebody else's code runs, and may print
-        return diagnosed(target, model.rules, model.formulas)
+        with contained() if target.foreign is not None else nullcontext():  # somebody else's code runs, and may print
+            return diagnosed(target, model.rules, model.formulas)
 
 
 def import_torch() -> None:
@@ -47,10 +53,15 @@ def import_torch() -> None:
 
 def read_trace(path: Path) -> Trace:
     """A saved trace; "-" is standard input. Raises Refused."""
+    what = "a saved trace"
     try:
-        text = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+        text = read_at_most(sys.stdin.buffer, MAX_TRACE) if str(path) == "-" else read_regular(path, what, MAX_TRACE)
+        if len(text) > MAX_TRACE:
+            raise FileProblem("large", f"standard input is too large for {what}", (too_large_note(what, MAX_TRACE),))
+    except FileProblem as found:
+        raise refuse("unreadable-trace", found.message, notes=found.notes, help=found.help) from None
     except OSError as error:
-        raise refuse("unreadable-trace", f"{path}: {error.strerror or error}") from None
+        raise refuse("unreadable-trace", f"standard input cannot be read: {error.strerror or error}") from None
     try:
         return Trace.from_json(text)
     except TraceFormatError as error:

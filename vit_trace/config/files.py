@@ -1,15 +1,95 @@
-"""Reads a small regular UTF-8 file, or refuses it with what it is and which files are near."""
+"""Opens every file that a user names: a regular file up to a limit, or a refusal with what it is and what is near."""
 
 import os
 import re
 import stat
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 from vit_trace.config.words import cut, fail, line_span, split_lines
 
 MAX_BYTES = 64 * 1024
-"""Bytes of the largest file that is read: a hundred times what thirteen keys and their comments take."""
+"""Bytes of the largest YAML file that is read: a hundred times what thirteen keys and their comments take."""
+
+
+MAX_JSON = 8 * 2**20
+"""Bytes of the largest config.json or index of shards that is read."""
+
+MAX_SOURCE = 8 * 2**20
+"""Bytes of the largest Python file that is read to show its lines."""
+
+PIECE = 2**20
+"""Bytes read at a time, so that a file is held once."""
+
+PROBLEMS = {"missing": "config-not-found", "kind": "not-a-file", "large": "config-too-large"}
+"""Problem of a YAML file -> the code of its diagnostic."""
+
+
+class FileProblem(Exception):
+    """A file that is not read: `problem` is "missing", "kind", "large" or "unreadable"."""
+
+    def __init__(self, problem: str, message: str, notes: tuple[str, ...] = (), help: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.problem, self.message, self.notes, self.help = problem, message, notes, help
+
+
+def open_regular(path: Path, what: str) -> BinaryIO:
+    """A regular file to read; `what` says what it should be. Raises FileProblem.
+
+    A pipe or a device is not opened: it might never end. Opening does not block, should the file become a pipe.
+    """
+    file = shown_file(path)
+    try:
+        if stat.S_ISREG(mode := path.stat().st_mode):
+            stream = open(path, "rb", opener=_without_waiting)  # noqa: SIM115  # the caller closes it
+            if stat.S_ISREG(mode := os.fstat(stream.fileno()).st_mode):
+                return stream
+            stream.close()
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileProblem("missing", f"there is no file {file}", *nearest_files(path)) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise FileProblem("unreadable", f"{file} cannot be read: {reason}") from None
+    raise FileProblem("kind", f"{file} is {file_kind(mode)}, not {what}")
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def read_regular(path: Path, what: str, limit: int) -> bytes:
+    """The bytes of a regular file of at most `limit` bytes. Raises FileProblem."""
+    with open_regular(path, what) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if size <= limit:
+            try:
+                raw = read_at_most(stream, limit)
+            except OSError as error:
+                raise FileProblem("unreadable", f"{shown_file(path)} cannot be read: {error.strerror}") from None
+            size = max(size, len(raw))
+    if size > limit:
+        message = f"{shown_file(path)} is too large for {what}: {size:,} bytes"
+        raise FileProblem("large", message, (too_large_note(what, limit),))
+    return raw
+
+
+def read_at_most(stream: BinaryIO, limit: int) -> bytes:
+    """The rest of the stream; one byte more than `limit` where it is longer."""
+    pieces, length = [], 0
+    while length <= limit and (piece := stream.read(min(PIECE, limit + 1 - length))):
+        pieces.append(piece)
+        length += len(piece)
+    return b"".join(pieces)
+
+
+def too_large_note(what: str, limit: int) -> str:
+    return f"{what} is at most {limit:,} bytes; this one was not read"
+
+
+def shown_file(path: Path | str) -> str:
+    """The path as printable text on one line."""
+    return cut(file_name(path), 300)
 
 
 def file_name(path: Path | str) -> str:
@@ -35,25 +115,13 @@ def file_text(path: Path) -> str:
 
 
 def _file_bytes(path: Path) -> bytes:
-    """The bytes of a file; pipes and devices are refused before they are read."""
-    file = file_name(path)
+    """The bytes of a YAML file. Raises ConfigError."""
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            fail("not-a-file", f"{file} is {file_kind(status.st_mode)}, not a YAML file", line_span(file, 1),
-                 help=tuple(f"for example {name}" for name in yaml_files_in(path)[:1]))  # fmt: skip
-        with path.open("rb") as stream:
-            raw = stream.read(MAX_BYTES + 1)
-    except (FileNotFoundError, NotADirectoryError):
-        fail("config-not-found", f"there is no file {file}", line_span(file, 1), *nearest_files(path))
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        fail("config-unreadable", f"{cut(file, 200)} cannot be read: {reason}", line_span(file, 1))
-    if len(raw) > MAX_BYTES:
-        size = f"{max(status.st_size, len(raw)):,} bytes"
-        note = f"a config is at most {MAX_BYTES:,} bytes; this one was not read"
-        fail("config-too-large", f"{file} is too large for a config: {size}", line_span(file, 1), (note,))
-    return raw
+        return read_regular(path, "a YAML file", MAX_BYTES)
+    except FileProblem as found:
+        near = tuple(f"for example {name}" for name in yaml_files_in(path)[:1])
+        code, help = PROBLEMS.get(found.problem, "config-unreadable"), found.help or near
+        fail(code, found.message, line_span(file_name(path), 1), found.notes, help)
 
 
 def file_kind(mode: int) -> str:
@@ -61,7 +129,8 @@ def file_kind(mode: int) -> str:
     return kinds.get(stat.S_IFMT(mode), "a device")
 
 
-def _names_in(directory: Path) -> list[str]:
+def names_in(directory: Path) -> list[str]:
+    """The sorted names in a directory, of the first 1,000 that it lists."""
     try:
         return sorted(file_name(path.name) for path in islice(directory.iterdir(), 1000))
     except OSError:
@@ -70,7 +139,7 @@ def _names_in(directory: Path) -> list[str]:
 
 def yaml_files_in(directory: Path) -> list[str]:
     """The paths of a directory's YAML files; none where it is not a directory."""
-    return [str(directory / name) for name in _names_in(directory) if name.endswith((".yaml", ".yml"))]
+    return [str(directory / name) for name in names_in(directory) if name.endswith((".yaml", ".yml"))]
 
 
 def nearest_files(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -78,11 +147,11 @@ def nearest_files(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     from difflib import get_close_matches
 
     folder = path.parent
-    if not folder.is_dir():
-        return (f"there is no directory {folder}",), ()
-    if path.is_symlink():
-        return (f"it is a link to {file_name(os.readlink(path))}, which leads nowhere",), ()
-    names = {name.lower(): name for name in _names_in(folder)}
+    if not os.path.isdir(folder):
+        return (f"there is no directory {shown_file(folder)}",), ()
+    if os.path.islink(path):
+        return (f"it is a link to {shown_file(os.readlink(path))}, which leads nowhere",), ()
+    names = {name.lower(): name for name in names_in(folder)}
     near = get_close_matches(path.name.lower()[:255], list(names), n=3, cutoff=0.6)
     shown = " or ".join(str(folder / names[name]) for name in near)
     return (), (f"did you mean {shown}?",) if near else ()

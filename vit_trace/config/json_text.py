@@ -1,7 +1,8 @@
-"""Finds the place of each key and value in a JSON text. The text must be valid JSON."""
+"""Reads the text of a JSON file; finds the place of each key and value, and numbers that are too long for a size."""
 
 import itertools
 import json
+import os
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -11,10 +12,36 @@ from typing import NamedTuple
 
 from vit_trace.base.roles import Path
 from vit_trace.base.trace import Source
+from vit_trace.config.files import MAX_JSON, FileProblem, read_regular
+from vit_trace.config.words import line_span
 
 GAP = re.compile(r"[ \t\n\r]*")
 DEEPEST = 20
 """Levels of nesting below which no spans are kept."""
+
+
+MAX_DIGITS = 18
+"""Digits of the longest whole number that is read: torch counts with 64 bits."""
+
+_LONG = re.compile(rf"[0-9]{{{MAX_DIGITS + 1}}}")
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?([0-9]+)(\.[0-9]+)?(?:[eE][+-]?[0-9]+)?')
+
+
+def json_file(file: FilePath) -> str:
+    """The text of a JSON file. Raises FileProblem, UnicodeDecodeError."""
+    return read_regular(file, "a config", MAX_JSON).decode()
+
+
+def long_number(text: str, file: str) -> Source | None:
+    """The place of the first whole number that is too long to be a size; None without one."""
+    for found in _TOKEN.finditer(text) if _LONG.search(text) else ():
+        if found[1] and not found[2] and len(found[1]) > MAX_DIGITS:
+            start = text.rfind("\n", 0, found.start()) + 1
+            end = text.find("\n", start)
+            line = text[start : None if end < 0 else end].rstrip("\r")
+            column = found.start() - start
+            return line_span(file, text.count("\n", 0, start) + 1, line, column, column + len(found[0]))
+    return None
 
 
 class JsonSpans(NamedTuple):
@@ -27,12 +54,12 @@ class JsonSpans(NamedTuple):
 def json_places(spec: str) -> JsonSpans | None:
     """The places in the config.json that a spec names; None where it names something else."""
     path = FilePath(spec)
-    file = path / "config.json" if path.is_dir() else path
+    file = path / "config.json" if os.path.isdir(path) else path
     if file.suffix.lower() != ".json":
         return None
     try:
-        return json_spans(file.read_text(encoding="utf-8"), str(file))
-    except (OSError, ValueError, LookupError, RecursionError):  # reading it for the model says what is wrong
+        return json_spans(json_file(file), str(file))
+    except (FileProblem, ValueError, LookupError, RecursionError):  # reading it for the model says what is wrong
         return None
 
 

@@ -4,12 +4,25 @@ Output to a pipe is plain and as wide as it needs to be, unless COLUMNS limits i
 """
 
 import os
-from typing import IO
+from collections.abc import Iterator
+from typing import IO, Any
 
 from rich.console import Console
+from rich.segment import Segment
+
+from vit_trace.render.legible import visible
 
 UNLIMITED = 100_000
 """Columns of a pipe; nothing is wrapped there."""
+
+
+class _VisibleConsole(Console):
+    """A console whose texts hold no escape sequence but its own styles."""
+
+    def render(self, *arguments: Any, **options: Any) -> Iterator[Segment]:
+        for segment in super().render(*arguments, **options):
+            text, style, control = segment
+            yield segment if control or text == "\n" or text.isprintable() else Segment(visible(text), style)
 
 
 def console_for(stream: IO[str], width: int | None = None) -> Console:
@@ -17,7 +30,7 @@ def console_for(stream: IO[str], width: int | None = None) -> Console:
     asked = os.environ.get("COLUMNS", "")
     if width is None and asked.isdecimal():
         width = int(asked) or None  # 0 means unset, as in a shell
-    console = Console(file=stream, markup=False, highlight=False, emoji=False, soft_wrap=False, width=width)
+    console = _VisibleConsole(file=stream, markup=False, highlight=False, emoji=False, soft_wrap=False, width=width)
     if width is None and (not console.is_terminal or console.width <= 0):
         console.width = 80 if console.is_terminal else UNLIMITED
     return console

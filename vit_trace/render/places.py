@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vit_trace.base.trace import Diagnostic, Source
@@ -19,7 +18,10 @@ COMMAND_LINE = "command line"
 
 def near_here(file: str) -> str:
     """The path relative to the current directory, for a file below it."""
-    here = os.path.join(os.getcwd(), "")
+    try:
+        here = os.path.join(os.getcwd(), "")
+    except FileNotFoundError:  # it was removed
+        return file
     return file[len(here) :] if file.startswith(here) else file
 
 
@@ -41,7 +43,7 @@ def package_of(file: str) -> list[str]:
 
 def finding_place(verdict: Verdict, diagnostic: Diagnostic) -> Source | None:
     """The span if it lies in a file of the user's; else the start of the config; None without a file."""
-    span, has_file = diagnostic.span, Path(verdict.spec).is_file()
+    span, has_file = diagnostic.span, os.path.isfile(verdict.spec)
     if span is not None and span.file != COMMAND_LINE:
         file = span.file
         if not has_file or not os.path.isabs(file) or (near_here(file) != file and "site-packages" not in file):

@@ -33,6 +33,21 @@ def contained() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def returning() -> Iterator[None]:
+    """Comes back to the current directory after other people's code, which may leave it."""
+    try:
+        here = os.open(".", os.O_RDONLY)
+    except OSError:  # it was removed: there is nothing to come back to
+        yield
+        return
+    try:
+        yield
+    finally:
+        os.fchdir(here)
+        os.close(here)
+
+
+@contextlib.contextmanager
 def silenced() -> Iterator[None]:
     """Like `contained`, but drops what is printed: the first run has printed it."""
     with open(os.devnull, "w") as null, contained(), contextlib.redirect_stdout(null), _descriptor_moved(null.fileno()):

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from vit_trace.base.refused import refuse
+from vit_trace.config.files import MAX_SOURCE, FileProblem, names_in, read_regular, shown_file
 from vit_trace.targets import assignments
 from vit_trace.targets.complaints import build_first, contained, did_you_mean, nearest_names, refusal, typed_text
 from vit_trace.targets.guess import guessed_plans, image_size_of
@@ -70,14 +71,18 @@ def _make_importable(*directories: str) -> None:
 
 def _file_module(path: Path) -> ModuleType:
     """The module in a file; as part of its package where it is in one. Raises Refused."""
-    if not path.is_file():
-        folder = path.parent if path.parent.is_dir() else Path()
-        files = sorted(one.name for one in folder.glob("*.py"))
-        help = did_you_mean(path.name, files, otherwise=f"there is {', '.join(files[:5])}" if files else "")
-        raise refuse("no-such-file", f"the file {path} does not exist", help=help)
+    if not os.path.isfile(path):
+        folder = path.parent if os.path.isdir(path.parent) else Path()
+        files = [name for name in names_in(folder) if name.endswith(".py")]
+        help = did_you_mean(path.name[:255], files, otherwise=f"there is {', '.join(files[:5])}" if files else "")
+        raise refuse("no-such-file", f"the file {shown_file(path)} does not exist", help=help)
+    try:  # Python itself reads it, without a limit
+        read_regular(path, "a Python file", MAX_SOURCE)
+    except FileProblem as found:
+        raise refuse("not-python", found.message, notes=found.notes) from None
     path = path.resolve()
     names, folder = [path.stem], path.parent
-    while (folder / "__init__.py").is_file() and folder.name.isidentifier():
+    while os.path.isfile(folder / "__init__.py") and folder.name.isidentifier():
         names.insert(0, folder.name)
         folder = folder.parent
     _make_importable(os.getcwd(), str(folder))
@@ -114,7 +119,7 @@ def _taken(name: str, path: Path) -> bool:
 
 def _named_module(name: str) -> ModuleType:
     """The module of that dotted name. Raises Refused."""
-    if name and Path(name).is_file():
+    if name and os.path.isfile(name):
         raise refuse("not-python", f"{name} is not a Python file: its name does not end in .py")
     if not name or not all(part.isidentifier() for part in name.split(".")):
         message = f"{name} is not a module" if name else "there is no module before the colon"

@@ -1,12 +1,11 @@
 """Reads one checkpoint file by its first bytes."""
 
 import os
-import stat
 from pathlib import Path
 from typing import BinaryIO
 
 from vit_trace.base.refused import refuse
-from vit_trace.config.files import file_kind, nearest_files
+from vit_trace.config.files import FileProblem, open_regular, shown_file
 from vit_trace.config.words import cut
 from vit_trace.weights.data import Checkpoint, malformed
 
@@ -36,7 +35,7 @@ def whole_file(path: Path) -> Checkpoint:
 
 
 def _by_content(path: Path, stream: BinaryIO, start: bytes, size: int) -> Checkpoint:
-    name, first_bytes = shown(path), f"its first bytes are {start[:8]!r}"
+    name, first_bytes = shown_file(path), f"its first bytes are {start[:8]!r}"
     if not size:
         raise malformed(name, "the file is empty")
     for first, (what, help) in OTHERS.items():
@@ -87,18 +86,6 @@ def _zipped(path: str, stream: BinaryIO, size: int, suffix: str) -> Checkpoint:
 def opened(path: Path) -> BinaryIO:
     """A regular file to read. Raises Refused before it opens a device or a pipe, which might never end."""
     try:
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):
-            raise refuse("checkpoint-unreadable", f"{shown(path)} is {file_kind(mode)}, not a checkpoint file")
-        return path.open("rb")
-    except (FileNotFoundError, NotADirectoryError):
-        notes, help = nearest_files(path)
-        raise refuse("checkpoint-unreadable", f"there is no file named {shown(path)}", notes=notes, help=help) from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise refuse("checkpoint-unreadable", f"{cut(str(path), 200)} cannot be read: {reason}") from None
-
-
-def shown(path: Path) -> str:
-    """The path as printable text on one line."""
-    return cut(str(path), 300)
+        return open_regular(path, "a checkpoint file")
+    except FileProblem as found:
+        raise refuse("checkpoint-unreadable", found.message, notes=found.notes, help=found.help) from None

@@ -1,6 +1,7 @@
 """Reads the checkpoint at a path: a file, the shards of an index, or a model's directory."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +9,15 @@ from msgspec.structs import replace
 
 from vit_trace.base.refused import Refused, refuse
 from vit_trace.base.words import first_few
+from vit_trace.config.files import MAX_JSON, FileProblem, read_at_most, read_regular, shown_file
 from vit_trace.config.words import cut, in_quotes
-from vit_trace.weights.content import SUFFIXES, opened, shown, whole_file
+from vit_trace.weights.content import SUFFIXES, opened, whole_file
 from vit_trace.weights.data import Checkpoint, malformed, too_large
 
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 SINGLE = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin", "open_clip_pytorch_model.bin")
 MAX_CONFIG = 1024 * 1024
 """Largest config.json read beside a checkpoint, in bytes; a larger one is ignored."""
-
-MAX_INDEX = 8 * 2**20
-"""Largest index of shards read, in bytes."""
 
 
 def read(path: str | Path) -> Checkpoint:
@@ -28,7 +27,9 @@ def read(path: str | Path) -> Checkpoint:
     its structure, by a reader that has no functions to call.
     """
     place = Path(path)
-    return replace(_read_file(_in_directory(place)), path=shown(place)) if place.is_dir() else _read_file(place)
+    return (
+        replace(_read_file(_in_directory(place)), path=shown_file(place)) if os.path.isdir(place) else _read_file(place)
+    )
 
 
 def _read_file(path: Path) -> Checkpoint:
@@ -40,31 +41,29 @@ def _read_file(path: Path) -> Checkpoint:
 def _in_directory(folder: Path) -> Path:
     """The checkpoint in a model's directory: its index, the usual names, else the only one there is. Raises Refused."""
     for name in (*INDEXES, *SINGLE):
-        if (folder / name).exists():
+        if os.path.exists(folder / name):
             return folder / name
     try:
         found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise refuse("checkpoint-unreadable", f"{shown(folder)} cannot be read: {reason}") from None
+        raise refuse("checkpoint-unreadable", f"{shown_file(folder)} cannot be read: {reason}") from None
     if len(found) == 1:
         return found[0]
     if not found:
         wanted = f"{INDEXES[0]}, {SINGLE[0]} or another file that ends in {', '.join(SUFFIXES)}"
-        raise refuse("checkpoint-unreadable", f"the directory {shown(folder)} has no checkpoint", help=(wanted,))
+        raise refuse("checkpoint-unreadable", f"the directory {shown_file(folder)} has no checkpoint", help=(wanted,))
     names = first_few([path.name for path in found], 4)
-    message = f"the directory {shown(folder)} has {len(found)} checkpoints: {cut(names, 200)}"
-    raise refuse("checkpoint-unreadable", message, help=(f"name one: {shown(found[0])}",))
+    message = f"the directory {shown_file(folder)} has {len(found)} checkpoints: {cut(names, 200)}"
+    raise refuse("checkpoint-unreadable", message, help=(f"name one: {shown_file(found[0])}",))
 
 
 def _config_beside(path: Path) -> dict[str, Any] | None:
     """The config.json beside the file, if there is one that can be read."""
     file = path.parent / "config.json"
     try:
-        if not file.is_file() or file.stat().st_size > MAX_CONFIG:
-            return None
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        values = json.loads(read_regular(file, "a config", MAX_CONFIG).decode())
+    except (FileProblem, ValueError, RecursionError):
         return None
     return values if isinstance(values, dict) else None
 
@@ -75,48 +74,50 @@ def _sharded(path: Path) -> Checkpoint:
     shards = list(dict.fromkeys(names.values()))
     for shard in shards:
         _require_beside(path, shard)
-    if missing := [shard for shard in shards if not (path.parent / shard).exists()]:
+    if missing := [shard for shard in shards if not os.path.exists(path.parent / shard)]:
         which = f"{len(missing)} {'is' if len(missing) == 1 else 'are'} missing: {cut(first_few(missing, 3), 200)}"
         help = "fetch the missing files into the directory of the index"
-        raise _broken(f"{shown(path)} names {len(shards)} shards, {which}", help)
+        raise _broken(f"{shown_file(path)} names {len(shards)} shards, {which}", help)
     owner: dict[str, str] = {}
     held = {shard: whole_file(path.parent / shard) for shard in shards}
     for shard, checkpoint in held.items():
         for name in checkpoint.entries:
             if name in owner:
-                raise _broken(f"{shown(path)}: {in_quotes(name)} is in {owner[name]} and in {shard}")
+                raise _broken(f"{shown_file(path)}: {in_quotes(name)} is in {owner[name]} and in {shard}")
             owner[name] = shard
     _check_places(path, names, owner)
     extra = [name for name in owner if name not in names]
     note = f"{len(extra)} tensors are in the shards but not in the index: {cut(', '.join(extra[:3]), 120)}"
     entries = {name: entry for one in held.values() for name, entry in one.entries.items()}
-    return replace(held[shards[-1]], path=shown(path), entries=entries, notes=(note,) if extra else ())
+    return replace(held[shards[-1]], path=shown_file(path), entries=entries, notes=(note,) if extra else ())
 
 
 def weight_map(path: Path) -> dict[str, str]:
     """Shard by tensor, as the index says. Raises Refused."""
     with opened(path) as stream:
-        raw = stream.read(MAX_INDEX + 1)
-    if len(raw) > MAX_INDEX:
-        raise too_large(shown(path), f"the index is larger than {MAX_INDEX // 2**20} MiB")
+        raw = read_at_most(stream, MAX_JSON)
+    if len(raw) > MAX_JSON:
+        raise too_large(shown_file(path), f"the index is larger than {MAX_JSON // 2**20} MiB")
     try:
         values: Any = json.loads(raw.decode())
     except (ValueError, RecursionError) as error:
         words = "nested too deeply" if isinstance(error, RecursionError) else cut(str(error), 100)
-        raise malformed(shown(path), f"the index is not JSON: {words}") from None
+        raise malformed(shown_file(path), f"the index is not JSON: {words}") from None
     names = values.get("weight_map") if isinstance(values, dict) else None
     if not isinstance(names, dict) or not names or not all(isinstance(shard, str) for shard in names.values()):
-        raise malformed(shown(path), "the index has no weight_map of tensors and their files")
+        raise malformed(shown_file(path), "the index has no weight_map of tensors and their files")
     return names
 
 
 def _require_beside(path: Path, shard: str) -> None:
     """Raise Refused unless a shard is a file beside the index, and not an index itself."""
     if not shard or shard != Path(shard).name or "\\" in shard or "\0" in shard or shard in (".", ".."):
-        message = f"{shown(path)} names the shard {in_quotes(shard)}, which is not a file name in its own directory"
+        message = (
+            f"{shown_file(path)} names the shard {in_quotes(shard)}, which is not a file name in its own directory"
+        )
         raise _broken(message, "shards belong beside their index; do not load this file unless you know its author")
     if shard.endswith(".json"):
-        raise _broken(f"{shown(path)} names {in_quotes(shard)} as a shard, which is not a file of tensors")
+        raise _broken(f"{shown_file(path)} names {in_quotes(shard)} as a shard, which is not a file of tensors")
 
 
 def _check_places(path: Path, names: dict[str, str], owner: dict[str, str]) -> None:
@@ -126,10 +127,12 @@ def _check_places(path: Path, names: dict[str, str], owner: dict[str, str]) -> N
         what = f"{len(lost)} tensors of the index are in no shard, the first is {first}"
         if len(lost) == 1:
             what = f"{first} is not in {in_quotes(names[lost[0]])}"
-        raise _broken(f"{shown(path)}: {what}", "index and shards are of different saves: fetch both again")
+        raise _broken(f"{shown_file(path)}: {what}", "index and shards are of different saves: fetch both again")
     for name, shard in names.items():
         if owner[name] != shard:
-            raise _broken(f"{shown(path)}: {in_quotes(name)} is in {owner[name]}, by the index in {in_quotes(shard)}")
+            raise _broken(
+                f"{shown_file(path)}: {in_quotes(name)} is in {owner[name]}, by the index in {in_quotes(shard)}"
+            )
 
 
 def _broken(message: str, *help: str) -> Refused:

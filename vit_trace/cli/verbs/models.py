@@ -11,9 +11,10 @@ PATTERN = Option("pattern", "[GLOB]", "Only specs that match, such as 'timm:*din
 @verb(pattern=PATTERN)
 def models(pattern: str) -> int:
     """List the models of all libraries that can be traced."""
+    from vit_trace.render.legible import printable
     from vit_trace.targets.library import listed_models
 
     specs, complaints = listed_models(pattern)
-    sys.stdout.writelines(f"{spec}\n" for spec in specs)
+    sys.stdout.writelines(f"{printable(spec)}\n" for spec in specs)
     print_diagnostics(complaints)
     return Exit.WELL if specs else Exit.FOUND

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from vit_trace.cli.options import MODEL, SCREEN, Option, Output, output_of, verb
-from vit_trace.cli.output import Destination, Exit, destinations, print_diagnostics, write
+from vit_trace.cli.output import Destination, Exit, destinations, print_diagnostics, say, write
 from vit_trace.targets.libraries import prefixes
 from vit_trace.view.screen import Screen, Viewed
 
@@ -46,5 +45,5 @@ def report_trace(trace: Trace, traceback: bool) -> int:
         return Exit.WELL
     defect = failure.code == "internal-defect"
     if traceback or defect:
-        print("\n".join(failure.traceback), file=sys.stderr)
+        say("\n".join(failure.traceback))
     return Exit.DEFECT if defect else Exit.FOUND

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import IO, Any, Literal, NamedTuple
+from typing import IO, Any, Literal, NamedTuple, cast
 
 import msgspec
+
+from vit_trace.base.trace import json_bytes
+from vit_trace.render.legible import Visible, visible
 
 Subject = Literal["trace", "check", "checkpoint"]
 """What is written: a `view.screen.Viewed`, the verdicts of `check`, a `weights.holding.Holding`."""
@@ -18,19 +21,25 @@ class Format(NamedTuple):
     """How a subject is written.
 
     `suffixes` are the file names it is chosen for; `view` is the only view it can show; `needs_source` says that the
-    trace has to hold the model's source lines; an `encoding` of "" leaves the terminal's own.
+    trace has to hold the model's source lines; an `encoding` of "" leaves the terminal's own. `escape` makes control
+    characters visible in all that it writes; None for a screen, whose console does so.
     """
 
-    write: Callable[[Any, IO[str]], object]
+    lay_out: Callable[[Any, IO[str]], object]
     suffixes: tuple[str, ...] = ()
     view: str = ""
     needs_source: bool = False
     encoding: str = "utf-8"
+    escape: Callable[[str], str] | None = visible
+
+    def write(self, subject: Any, stream: IO[str]) -> None:
+        """Write the subject; no control character of its texts reaches the stream."""
+        self.lay_out(subject, stream if self.escape is None else cast(IO[str], Visible(stream, self.escape)))
 
 
 def write_json(document: object, stream: IO[str]) -> None:
     """Write one document, indented."""
-    stream.write(msgspec.json.format(msgspec.json.encode(document), indent=1).decode() + "\n")
+    stream.write(msgspec.json.format(json_bytes(document), indent=1).decode() + "\n")
 
 
 def formats_of(subject: Subject) -> dict[str, Format]:

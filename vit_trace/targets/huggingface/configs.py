@@ -8,6 +8,8 @@ from typing import Any
 from vit_trace.base import network
 from vit_trace.base.refused import Refused, refuse
 from vit_trace.base.trace import Diagnostic, Source
+from vit_trace.config.files import FileProblem
+from vit_trace.config.json_text import MAX_DIGITS, json_file, long_number
 from vit_trace.targets import assignments
 from vit_trace.targets.complaints import contained, refusal
 from vit_trace.targets.huggingface.classes import config_class_of
@@ -18,9 +20,16 @@ from vit_trace.targets.knobs import LABELS, Changes, change_values, integers, is
 def read_object(file: Path) -> dict[str, Any]:
     """The JSON object in the file. Raises Refused with the place of a syntax error."""
     try:
-        values = json.loads(text := file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise refuse("unreadable-config", f"{file}: {getattr(error, 'strerror', None) or error}") from None
+        text = json_file(file)
+    except FileProblem as found:
+        raise refuse("unreadable-config", found.message, notes=found.notes, help=found.help) from None
+    except UnicodeDecodeError as error:
+        raise refuse("unreadable-config", f"{file}: {error}") from None
+    if (place := long_number(text, str(file))) is not None:
+        message = f"{file}: a number of {place.end_column - place.column:,} digits, {MAX_DIGITS} are read at most"
+        raise Refused(Diagnostic("bad-value", "error", message, place))
+    try:
+        values = json.loads(text)
     except json.JSONDecodeError as error:
         line = "".join(text.splitlines()[error.lineno - 1 : error.lineno])
         span = Source(str(file), error.lineno, error.lineno, error.colno - 1, error.colno, line[error.colno - 1 :][:1])

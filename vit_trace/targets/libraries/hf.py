@@ -1,5 +1,6 @@
 """hf:CONFIG and config.json. Makes Hugging Face models from a config; downloads nothing."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -36,7 +37,7 @@ def _hf_class(name: str, request: Request) -> Foreign:
 
 def _hf_file(path: Path, request: Request) -> Foreign:
     """A config.json or the directory that holds it. Raises Refused."""
-    file = path / "config.json" if path.is_dir() else path
+    file = path / "config.json" if os.path.isdir(path) else path
     values = read_object(file)
     if isinstance(values.get("architecture"), str) and "model_type" not in values:
         return _timm_config(values, request)

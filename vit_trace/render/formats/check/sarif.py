@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from vit_trace.base.trace import Diagnostic, Source
-from vit_trace.render.formats import Format
+from vit_trace.render.formats import Format, write_json
+from vit_trace.render.legible import visible_json
 from vit_trace.render.places import finding_place, finding_text, near_here
 from vit_trace.version import __version__
 
@@ -25,8 +25,7 @@ def _write_sarif(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
     results = [result(verdict, one, codes) for verdict in verdicts for one in verdict.diagnostics]
     driver = {"name": "vit-trace", "semanticVersion": __version__, "rules": [_rule_of(code) for code in codes]}
     run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
-    json.dump({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, stream, indent=1, ensure_ascii=False)
-    stream.write("\n")
+    write_json({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, stream)
 
 
 def _rule_of(code: str) -> dict[str, Any]:
@@ -55,11 +54,11 @@ def result(verdict: Verdict, diagnostic: Diagnostic, codes: list[str]) -> dict[s
 
 def _physical(span: Source) -> dict[str, Any]:
     file = near_here(span.file)
-    uri = Path(file).as_uri() if os.path.isabs(file) else quote(Path(file).as_posix())
+    uri = Path(file).as_uri() if os.path.isabs(file) else quote(os.fsencode(file))
     region: dict[str, int] = {"startLine": span.line, "endLine": span.end_line}
     if span.end_column:
         region |= {"startColumn": span.column + 1, "endColumn": span.end_column + 1}
     return {"artifactLocation": {"uri": uri}, "region": region}
 
 
-FORMATS = {"sarif": Format(_write_sarif, suffixes=(".sarif",))}
+FORMATS = {"sarif": Format(_write_sarif, suffixes=(".sarif",), escape=visible_json)}

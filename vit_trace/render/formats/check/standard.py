@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING
 
 from vit_trace.render.formats import Format, write_json
+from vit_trace.render.legible import printable, visible_json
 
 if TYPE_CHECKING:
     from vit_trace.check.verdict import Verdict
@@ -30,18 +31,19 @@ def _write_concise(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
     from vit_trace.render.places import COMMAND_LINE, summary_line
 
     for verdict in verdicts:
+        spec = printable(verdict.spec)
         for diagnostic in verdict.diagnostics:
             span = diagnostic.span
-            lead = "" if span and span.file != COMMAND_LINE else f"{verdict.spec}: "
+            lead = "" if span and span.file != COMMAND_LINE else f"{spec}: "
             stream.write(f"{lead}{concise(diagnostic)}\n")
         for suggestion in verdict.suggestions:
             values = ", ".join(one.value for one in suggestion.values if not one.warnings)
-            stream.write(f"{verdict.spec}: {suggestion.name} works as {values or 'none of the values near'}\n")
+            stream.write(f"{spec}: {suggestion.name} works as {values or 'none of the values near'}\n")
     stream.write(summary_line(verdicts) + "\n")
 
 
 FORMATS = {
-    "rich": Format(_write_check_screen, suffixes=(".txt",), encoding=""),
-    "json": Format(_write_check_json, suffixes=(".json",)),
+    "rich": Format(_write_check_screen, suffixes=(".txt",), encoding="", escape=None),
+    "json": Format(_write_check_json, suffixes=(".json",), escape=visible_json),
     "concise": Format(_write_concise, encoding=""),
 }

@@ -3,6 +3,7 @@
 from typing import IO
 
 from vit_trace.render.formats import Format, write_json
+from vit_trace.render.legible import visible_json
 from vit_trace.weights.holding import Holding, config_text
 
 
@@ -14,8 +15,8 @@ def _write_checkpoint_screen(held: Holding, stream: IO[str]) -> None:
 
 
 FORMATS = {
-    "rich": Format(_write_checkpoint_screen, encoding=""),
-    "json": Format(write_json),  # without a suffix: .json stands for a config
-    "config": Format(lambda held, stream: stream.write(config_text(held, ".json")), suffixes=(".json",)),
+    "rich": Format(_write_checkpoint_screen, encoding="", escape=None),
+    "json": Format(write_json, escape=visible_json),  # without a suffix: .json stands for a config
+    "config": Format(lambda held, stream: stream.write(config_text(held, ".json")), (".json",), escape=visible_json),
     "yaml": Format(lambda held, stream: stream.write(config_text(held, ".yaml")), suffixes=(".yaml", ".yml")),
 }

@@ -3,6 +3,7 @@
 from typing import IO
 
 from vit_trace.render.formats import Format
+from vit_trace.render.legible import visible_json
 from vit_trace.view.screen import Viewed
 
 
@@ -42,9 +43,13 @@ def _write_trace_python(shown: Viewed, stream: IO[str]) -> None:
     stream.write(python_file(shown.trace))
 
 
+def _write_trace_json(shown: Viewed, stream: IO[str]) -> None:
+    stream.writelines(map(bytes.decode, shown.trace.json_chunks()))
+
+
 FORMATS = {
-    "rich": Format(_write_trace_screen, suffixes=(".txt",), encoding=""),
-    "json": Format(lambda shown, stream: stream.writelines(map(bytes.decode, shown.trace.json_chunks())), (".json",)),
+    "rich": Format(_write_trace_screen, suffixes=(".txt",), encoding="", escape=None),
+    "json": Format(_write_trace_json, (".json",), escape=visible_json),
     "markdown": Format(_write_trace_markdown, suffixes=(".md",), view="source", needs_source=True),
     "python": Format(_write_trace_python, suffixes=(".py",), needs_source=True),
 }
