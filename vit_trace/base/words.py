@@ -41,7 +41,10 @@ def first_few(words: Sequence[str], most: int) -> str:
 
 
 def compact(number: int) -> str:
-    """3146752 as 3.15 M, to three digits; exact below a thousand."""
+    """3146752 as 3.15 M, to three digits; exact below a thousand; 1.23e+40 above all units."""
+    if number >= 10**18:
+        digits = str(number)
+        return f"{digits[0]}.{digits[1:3]}e+{len(digits) - 1}"
     for limit, unit in ((10**15, "P"), (10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "K")):
         if number >= limit * 0.9995:
             scaled = number / limit

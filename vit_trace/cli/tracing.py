@@ -62,8 +62,10 @@ def read_trace(path: Path) -> Trace:
         raise refuse("unreadable-trace", found.message, notes=found.notes, help=found.help) from None
     except OSError as error:
         raise refuse("unreadable-trace", f"standard input cannot be read: {error.strerror or error}") from None
+    from vit_trace.dims.saved import saved_trace
+
     try:
-        return Trace.from_json(text)
+        return saved_trace(text)
     except TraceFormatError as error:
         advice = ("save one with: vit-trace --format json > trace.json",)
         raise refuse("not-a-trace", f"{path} is not a saved trace", notes=(str(error),), help=advice) from None

@@ -74,6 +74,15 @@ def read_regular(path: Path, what: str, limit: int) -> bytes:
     return raw
 
 
+def may_show(file: str) -> bool:
+    """Whether Python's readers of source lines may open a file: a regular one that is not too large, or none at all."""
+    try:
+        found = os.stat(file)
+    except (OSError, ValueError):  # a notebook's cell has no file
+        return "\0" not in file
+    return stat.S_ISREG(found.st_mode) and found.st_size <= MAX_SOURCE
+
+
 def read_at_most(stream: BinaryIO, limit: int) -> bytes:
     """The rest of the stream; one byte more than `limit` where it is longer."""
     pieces, length = [], 0

@@ -19,6 +19,16 @@ SUM, QUOTIENT, PRODUCT, ATOM = range(4)
 """How tightly the outermost sign of a text binds; a text stands in brackets where a tighter one is needed."""
 
 
+MAX_TEXT = 2_000
+"""Characters of the longest text that is read as a formula."""
+
+MAX_NESTING = 100
+"""Levels of nesting above which a text is not read as a formula."""
+
+LARGEST = 10**30
+"""Largest number that a formula may hold, and the largest that a saved trace may."""
+
+
 class FormulaError(ValueError):
     """The text is not a formula, or a value for one of its symbols is missing; the message says which."""
 
@@ -169,15 +179,31 @@ class Least(_Composed):
 def parse(text: str) -> Formula:
     """The formula of a text in Python syntax. Raises FormulaError."""
     try:
-        return _of_node(ast.parse(text.strip(), mode="eval").body)
+        if len(text) > MAX_TEXT:
+            raise ValueError(f"it has {len(text):,} characters, {MAX_TEXT:,} are read at most")
+        tree = ast.parse(text.strip(), mode="eval").body
+        _require_shallow(tree)
+        return _of_node(tree)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise FormulaError(f"{text!r} is not a formula: {error}") from None
+        shown = text if len(text) <= 60 else f"{text[:59]}…"
+        raise FormulaError(f"{shown!r} is not a formula: {str(error)[:200]}") from None
+
+
+def _require_shallow(tree: ast.expr) -> None:
+    """Raise FormulaError for a formula that is nested more deeply than it can be walked."""
+    level: list[ast.AST] = [tree]
+    for _ in range(MAX_NESTING):
+        level = [inner for node in level for inner in ast.iter_child_nodes(node)]
+    if level:
+        raise FormulaError(f"it is nested more than {MAX_NESTING} levels deep")
 
 
 def _of_node(node: ast.expr) -> Formula:
     """The formula of a parsed expression."""
     match node:
         case ast.Constant(value=int() as value) if not isinstance(value, bool):
+            if value > LARGEST:
+                raise FormulaError(f"a number of it is above 10^{len(str(LARGEST)) - 1}")
             return Number(value)
         case ast.Name(id=name):
             return Name(name)
@@ -265,7 +291,7 @@ def _bracketed(formula: Formula, needed: int) -> str:
     return f"({formula})" if formula.binds < needed else str(formula)
 
 
-POWERS = {2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹"}
+RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 POWER = re.compile(r"(?<![\w\])])([A-Za-z_]\w*)(?:·\1(?![\w\[]))+")
 
 
@@ -273,4 +299,4 @@ POWER = re.compile(r"(?<![\w\])])([A-Za-z_]\w*)(?:·\1(?![\w\[]))+")
 def on_screen(text: str) -> str:
     """A formula in Python syntax as people write it: 3·heads·dim_head, n+1, H÷4 for a division that rounds down."""
     dense = text.replace(" ", "").replace("//", "÷").replace("*", "·")
-    return POWER.sub(lambda found: f"{found[1]}{POWERS[found[0].count('·') + 1]}", dense)
+    return POWER.sub(lambda found: f"{found[1]}{str(found[0].count('·') + 1).translate(RAISED)}", dense)

@@ -15,13 +15,27 @@ from math import prod
 from msgspec.structs import replace
 
 from vit_trace.base.trace import Construction, Listed, Note, Parameter, Stage, Symbol, Trace, Value
-from vit_trace.dims.formula import FormulaError, Name, Number, Quotient, evaluate, parse, split_formulas, symbols_of
+from vit_trace.config.words import cut
+from vit_trace.dims.formula import (
+    LARGEST,
+    FormulaError,
+    Name,
+    Number,
+    Quotient,
+    evaluate,
+    parse,
+    split_formulas,
+    symbols_of,
+)
 from vit_trace.dims.walk import Sized, map_specs, map_tensors
 
 UNKNOWN = -1
 """Stands for a size that no formula gives."""
 
-PAIR = re.compile(r"^(\d+)(?:[x×](\d+))?$")
+PAIR = re.compile(r"^([0-9]+)(?:[x×]([0-9]+))?$")
+
+MAX_DIGITS = 18
+"""Digits of the largest value that --with takes: torch counts with 64 bits."""
 
 
 class ValuesError(ValueError):
@@ -43,7 +57,7 @@ def _require_multiples(known: Mapping[str, Symbol], values: Mapping[str, int]) -
         formula = parse(symbol.formula) if symbol.formula else None
         if isinstance(formula, Quotient) and isinstance(formula.top, Name) and isinstance(formula.bottom, Name):
             whole, part = values[formula.top.name], values[formula.bottom.name]
-            if whole % part:
+            if part > 0 and whole % part:
                 near = sorted({max(whole // part, 1) * part, (whole // part + 1) * part})
                 message = f"{formula.top.name} {whole} is not a multiple of {formula.bottom.name} {part}"
                 raise ValuesError(message, f"{' and '.join(map(str, near))} are")
@@ -58,10 +72,8 @@ def bindings(trace: Trace, changes: Mapping[str, int]) -> dict[str, int]:
         if not ready:
             raise ValuesError(f"{', '.join(waiting)}: cannot be computed")
         for name in ready:
-            try:
-                values[name] = evaluate(waiting.pop(name), values)
-            except FormulaError as error:
-                raise ValuesError(str(error)) from None
+            waiting.pop(name)
+            values[name] = _size(trace.symbols[name].formula or "", values)
     return values
 
 
@@ -82,8 +94,12 @@ def changes_of(trace: Trace, assignments: Mapping[str, str]) -> dict[str, int]:
     changes: dict[str, int] = {}
     for name, text in assignments.items():
         found = PAIR.match(text.strip())
-        if not found or int(found[1]) < 1:
-            raise ValuesError(f"{name}={text}: must be a whole number above 0", "384, or 384x512 for a pair")
+        if not found or set(found[1]) == {"0"}:
+            message = f"{cut(name)}={cut(text)}: must be a whole number above 0"
+            raise ValuesError(message, "384, or 384x512 for a pair")
+        if max(len(side or "") for side in found.groups()) > MAX_DIGITS:
+            digits = f"{cut(name)}={cut(text)}: {MAX_DIGITS} digits are read at most"
+            raise ValuesError(digits, "384, or 384x512 for a pair")
         changes |= _symbols_of(trace.symbols, name, found)
     idle = changes.keys() - used(trace)
     if idle:
@@ -145,11 +161,22 @@ def at(trace: Trace, changes: Mapping[str, int]) -> Trace:
     )
 
 
+def _size(text: str, values: Mapping[str, int]) -> int:
+    """What a formula gives. Raises ValuesError where that is no number that could be shown."""
+    try:
+        size = evaluate(parse(text), values)
+    except FormulaError as error:
+        raise ValuesError(str(error)) from None
+    if abs(size) > LARGEST:
+        raise ValuesError(f"{cut(text)} would be a number of {len(str(size)):,} digits")
+    return size
+
+
 class _Evaluation:
     """Sizes as their formulas give them for one set of values, each formula evaluated once."""
 
     def __init__(self, values: Mapping[str, int]) -> None:
-        self.size = cache(lambda text: evaluate(parse(text), values))
+        self.size = cache(lambda text: _size(text, values))
 
     def each(self, text: str) -> tuple[int, ...]:
         """The sizes of several formulas; a number among them was measured to stay."""
@@ -183,10 +210,10 @@ def _hyperparameters_at(trace: Trace, values: Mapping[str, int]) -> dict[str, Va
     """The target's hyperparameters at the new values."""
     found = deepcopy(trace.target.hyperparameters)
     for name, symbol in trace.symbols.items():
-        knob, bracket, axis = (symbol.hyperparameter or "").partition("[")
-        held = found.get(knob)
-        if bracket and isinstance(held, list):
-            held[int(axis.rstrip("]"))] = values[name]
+        knob, _, axis = (symbol.hyperparameter or "").partition("[")
+        held, place = found.get(knob), axis.rstrip("]")
+        if isinstance(held, list) and place.isdecimal() and int(place) < len(held):
+            held[int(place)] = values[name]
         elif knob in found:
             found[knob] = values[name]
     return found

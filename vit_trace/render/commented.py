@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from vit_trace.base.refused import Refused, refuse
 from vit_trace.base.trace import Line, Listed, Trace
+from vit_trace.config.files import may_show, shown_file
 from vit_trace.render.notes import module_ranges, note_words, shown_lines
 from vit_trace.render.places import package_of, shown_path
 from vit_trace.view.outline import title
@@ -112,13 +113,15 @@ def python_file(trace: Trace) -> str:
     file = trace.listing[0].file
     own = [listed for listed in trace.listing if listed.file == file]
     known = {line.line: line.text for listed in own for line in listed.lines}
+    if not may_show(file):
+        raise _no_file(f"{shown_file(file)} is too large or no regular file")
     try:
         with tokenize.open(file) as stream:
             texts = stream.read().removesuffix("\n").split("\n")  # not at form feeds, as Python counts lines
     except (OSError, SyntaxError, UnicodeDecodeError):
-        raise _no_file(f"{file} cannot be read") from None
+        raise _no_file(f"{shown_file(file)} cannot be read") from None
     if any(number > len(texts) or texts[number - 1] != text for number, text in known.items()):
-        raise _no_file(f"{file} has changed since it was traced")
+        raise _no_file(f"{shown_file(file)} has changed since it was traced")
     changed = _absolute_imports(texts, file) | _without_registering(texts, file)
     changed |= {number: COOKIE.sub(r"\1utf-8", text) for number, text in enumerate(texts[:2], 1) if COOKIE.match(text)}
     lines = [Line(number, changed.get(number, text)) for number, text in enumerate(texts, 1)]

@@ -7,8 +7,10 @@ import os
 from collections.abc import Iterator
 from typing import IO, Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.segment import Segment
+from rich.text import Text
 
 from vit_trace.render.legible import visible
 
@@ -34,3 +36,14 @@ def console_for(stream: IO[str], width: int | None = None) -> Console:
     if width is None and (not console.is_terminal or console.width <= 0):
         console.width = 80 if console.is_terminal else UNLIMITED
     return console
+
+
+def put(console: Console, text: Text) -> None:
+    """Print one line of a screen; what is wider than the screen goes on below."""
+    ends, taken = [], 0
+    for place, size in enumerate(map(cell_len, text.plain)) if text.cell_len > console.width else ():
+        if taken and taken + size > console.width:
+            ends.append(place)
+            taken = 0
+        taken += size
+    console.print(Text("\n").join(text.divide(ends)) if ends else text, soft_wrap=True)

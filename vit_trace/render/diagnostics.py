@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from vit_trace.base.trace import Diagnostic, Label, Source
+from vit_trace.config.files import may_show
 from vit_trace.render.legible import printable
 from vit_trace.render.places import COMMAND_LINE, near_here
 
@@ -206,12 +207,9 @@ def _full_lines(span: Source) -> list[str]:
 
 def _lines_in_file(span: Source) -> list[str]:
     """The lines in the file, if they still hold the text of the span."""
-    if span.file == COMMAND_LINE or not span.text or "\0" in span.file:
+    if span.file == COMMAND_LINE or not span.text or not may_show(span.file):
         return []
-    try:
-        lines = [linecache.getline(span.file, number).rstrip("\n") for number in range(span.line, span.end_line + 1)]
-    except ValueError:  # a file name that no file system accepts
-        return []
+    lines = [linecache.getline(span.file, number).rstrip("\n") for number in range(span.line, span.end_line + 1)]
     text = "\n".join(lines)
     end = len(text) - len(lines[-1]) + span.end_column
     return lines if text[span.column : end].rstrip("\n") == span.text.rstrip("\n") else []

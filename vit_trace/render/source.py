@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
 from typing import NamedTuple
 
 from rich.cells import cell_len
@@ -12,6 +11,7 @@ from rich.text import Text
 
 from vit_trace.base.trace import Line, Listed
 from vit_trace.render import theme
+from vit_trace.render.console import put
 from vit_trace.render.legible import printable
 from vit_trace.render.notes import Words, module_ranges, note_words, shown_lines
 from vit_trace.render.places import shown_path
@@ -24,6 +24,9 @@ NOTES = 46
 
 WIDEST_CODE = 100
 """Most columns of code that notes stand beside, on a screen of any width."""
+
+NARROWEST_CODE = 24
+"""Columns that code is broken into on a narrower screen, which then breaks the line once more."""
 
 SYNTAX_THEME = "ansi_dark"
 IDLE = "╎"
@@ -52,7 +55,7 @@ def print_source(listing: Sequence[Listed], console: Console, ran_only: bool = F
         for line in shown_lines(listed, ran_only):
             notes = [note_words(note, listed.modules) for note in line.notes]
             for row in layout.rows(line, texts[line], notes):
-                console.print(row, soft_wrap=True)
+                put(console, row)
         before = listed
 
 
@@ -105,7 +108,7 @@ class _ListingLayout(NamedTuple):
         """The line and its notes: beside it if the code leaves room, else under it."""
         code = code if line.ran else Text(code.plain, theme.QUIET)
         beside = code.cell_len <= self.side
-        pieces = folded(code, (self.side if beside else self.width - self.indent) or 1)
+        pieces = folded(code, self.side if beside and self.side else max(NARROWEST_CODE, self.width - self.indent))
         room = self.width - self.indent - self.side - 3
         texts = [text for note in notes for text in _note_lines(note, room)] if beside else []
         mark = IDLE if line.text.strip() and not line.ran else " "
@@ -126,16 +129,23 @@ class _ListingLayout(NamedTuple):
 
 
 def folded(code: Text, width: int) -> list[Text]:
-    """The code in pieces that fit the width, broken after a space if possible."""
-    lead = " " * min(len(code.plain) - len(code.plain.lstrip()) + 4, width // 2)
-    pieces, rest = [], code
-    while rest.cell_len > width:
-        ends = accumulate(map(cell_len, rest.plain))
-        fits = next((max(place, len(lead) + 1) for place, end in enumerate(ends) if end > width), len(rest.plain))
-        cut = rest.plain.rfind(" ", len(lead) + 1, fits) + 1 or fits
-        pieces.append(rest[:cut])
-        rest = Text(lead).append_text(rest[cut:])
-    return [*pieces, rest]
+    """The code in pieces that fit the width, of at least 1, broken after a space if possible."""
+    plain = code.plain
+    if code.cell_len <= width:
+        return [code]
+    lead = " " * min(len(plain) - len(plain.lstrip()) + 4, width // 2)
+    sizes = list(map(cell_len, plain))
+    ends, start, space, taken, room = [], 0, 0, 0, width
+    for place, size in enumerate(sizes):
+        if taken + size > room and place > start:
+            start = space if space > start else place
+            ends.append(start)
+            taken, room = sum(sizes[start:place]), width - len(lead)
+        taken += size
+        if plain[place] == " " and not plain[start:place].isspace():
+            space = place + 1
+    first, *others = code.divide(ends)
+    return [first, *(Text(lead).append_text(one) for one in others)]
 
 
 def _note_lines(note: Words, width: int) -> list[Text]:

@@ -13,6 +13,7 @@ from rich.text import Text
 from vit_trace.base.trace import TensorSpec
 from vit_trace.dims.formula import on_screen
 from vit_trace.render import cells, theme
+from vit_trace.render.console import put
 from vit_trace.view.outline import Outline, Row, totals
 
 GAP = 2
@@ -79,7 +80,7 @@ def print_table(outline: Outline, console: Console) -> None:
     header = columns.lay_out([Text(title, theme.COLUMN) for title in titles])
     for text in chain([header], *(_screen_lines(line, columns, console) for line in lines)):
         text.rstrip()
-        console.print(text, no_wrap=True, overflow="ignore", crop=False)
+        put(console, text)
     console.print()
     if named and (legend := cells.legend_phrases(outline.trace)):
         console.print(cells.joined_phrases(legend, console.width, "  "))
