@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import signal
 from collections import deque
@@ -10,12 +9,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vit_trace.base.refused import refuse
 from vit_trace.base.trace import Diagnostic
 from vit_trace.check.verdict import Verdict
+from vit_trace.check.walk import Walk
+from vit_trace.config.files import shown_file
 from vit_trace.targets.libraries import prefixes
 
 if TYPE_CHECKING:
@@ -37,13 +37,15 @@ def expanded(specs: Sequence[str]) -> list[str]:
 
 
 def _expanded(spec: str) -> Iterable[str]:
-    if not any(sign in spec for sign in "*?[") or Path(spec).exists():
+    if not spec:
+        raise refuse("unknown-target", "a SPEC is empty", help=("vit-trace check . checks all configs below it",))
+    if not any(sign in spec for sign in "*?[") or os.path.exists(spec):
         return _in_directory(spec)
     if spec.partition(":")[0] in prefixes():
         return _library_models(spec)
-    files = sorted(glob.glob(spec, recursive=True))
+    files = sorted(Walk(spec).matching())
     if not files:
-        raise refuse("no-match", f"no file matches {spec}")
+        raise refuse("no-match", f"no file matches {shown_file(spec)}")
     return [one for file in files for one in _in_directory(file)]
 
 
@@ -58,14 +60,12 @@ def _library_models(pattern: str) -> list[str]:
 
 def _in_directory(spec: str) -> list[str]:
     """The YAML files and config.json below a directory, except hidden ones; a model's directory is one config."""
-    path = Path(spec)
-    if not path.is_dir() or (path / "config.json").is_file():
+    if not os.path.isdir(spec) or os.path.isfile(os.path.join(spec, "config.json")):
         return [spec]
-    below = [*path.rglob("*.yaml"), *path.rglob("*.yml"), *path.rglob("config.json")]
-    shown = sorted(str(one) for one in below if not any(part.startswith(".") for part in one.relative_to(path).parts))
-    if not shown:
-        raise refuse("no-match", f"there is no YAML file and no config.json below {spec}")
-    return shown
+    found = sorted(Walk(spec).configs())
+    if not found:
+        raise refuse("no-match", f"there is no YAML file and no config.json below {shown_file(spec)}")
+    return found
 
 
 def verdicts(specs: Sequence[str | None], request: Request, asked: Check) -> Iterator[Verdict]:

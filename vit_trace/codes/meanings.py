@@ -153,6 +153,8 @@ unknown-suffix: -o takes the format from the file's suffix, and this suffix does
 unknown-value: An option takes one of a few words, and was given another. The help names them.
 no-such-format: This view cannot be written in this format.
 cannot-write: The output file cannot be written; a file that was there before is unchanged.
+too-many-files: A directory or a glob holds more files or configs than `check` looks through at once. Nothing was
+  checked: a report that leaves out files would look like one of all of them. Name a directory inside it.
 unreadable-trace: The saved trace cannot be read; the message gives the system's reason.
 not-a-trace: The file is not a trace that vit-trace saved. Save one with: vit-trace --format json > trace.json
 no-listing: The trace was saved without the model's source, so its source cannot be shown. Save it with --view source -o

@@ -22,9 +22,6 @@ MAX_SOURCE = 8 * 2**20
 PIECE = 2**20
 """Bytes read at a time, so that a file is held once."""
 
-PROBLEMS = {"missing": "config-not-found", "kind": "not-a-file", "large": "config-too-large"}
-"""Problem of a YAML file -> the code of its diagnostic."""
-
 
 class FileProblem(Exception):
     """A file that is not read: `problem` is "missing", "kind", "large" or "unreadable"."""
@@ -78,8 +75,10 @@ def may_show(file: str) -> bool:
     """Whether Python's readers of source lines may open a file: a regular one that is not too large, or none at all."""
     try:
         found = os.stat(file)
-    except (OSError, ValueError):  # a notebook's cell has no file
-        return "\0" not in file
+    except OSError:  # a notebook's cell has no file
+        return True
+    except ValueError:  # a name that no file system takes
+        return False
     return stat.S_ISREG(found.st_mode) and found.st_size <= MAX_SOURCE
 
 
@@ -129,7 +128,10 @@ def _file_bytes(path: Path) -> bytes:
         return read_regular(path, "a YAML file", MAX_BYTES)
     except FileProblem as found:
         near = tuple(f"for example {name}" for name in yaml_files_in(path)[:1])
-        code, help = PROBLEMS.get(found.problem, "config-unreadable"), found.help or near
+        code = "not-a-file" if found.problem == "kind" else "config-unreadable"
+        code = "config-not-found" if found.problem == "missing" else code
+        code = "config-too-large" if found.problem == "large" else code
+        help = found.help or near if found.problem == "kind" else found.help
         fail(code, found.message, line_span(file_name(path), 1), found.notes, help)
 
 
