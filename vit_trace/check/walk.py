@@ -10,7 +10,7 @@ from vit_trace.config.files import shown_file
 MAX_ENTRIES = 100_000
 """Files and directories that are looked at for one directory or glob; where there are more, none is checked."""
 
-MAX_CONFIGS = 2_000
+MAX_CONFIGS = 5_000
 """Configs of one directory or glob; where there are more, none is checked."""
 
 
