@@ -1,4 +1,4 @@
-"""Finds what a real run refuses and the meta device accepts: dtypes that differ, rows that a table does not have.
+"""Finds lookups of rows that a table does not have, which a real run refuses and the meta device accepts.
 
 Works on a trace that ran; no torch.
 """
@@ -9,19 +9,12 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from vit_trace.base.trace import Failure, Operand, Parameter, Stage, TensorSpec, Trace, Value
-from vit_trace.diagnose.dtypes import CONTRACTIONS, FLOATS, dtype_clash
-
-LAYERS = {"Linear": "linear", "Embedding": ""} | {f"Conv{n}d": f"conv{n}d" for n in (1, 2, 3)}
-LAYERS |= {"LayerNorm": "layer_norm", "BatchNorm2d": "batch_norm", "GroupNorm": "group_norm"}
-
 
 MOVES = {"unsqueeze", "expand", "view", "reshape", "repeat", "flatten", "squeeze", "transpose", "expand_as", "to"}
 MOVES |= {"long", "int", "type", "rearrange", "clone", "contiguous", "view_as"}
 """Operations that keep the values of an index."""
 
 WHOLE = ("int64", "int32")
-
-NAMES = ("the tensor", "the index")
 
 
 @dataclass(frozen=True)
@@ -38,12 +31,12 @@ class _Refusal:
 
 
 def refused(trace: Trace) -> Trace:
-    """The trace; if a real run would refuse a stage, cut off with a failure at the first of them."""
-    if trace.failure is not None or trace.target.device != "meta":
+    """The trace; if a real run would refuse a stage before the one that failed, cut off with a failure there."""
+    if trace.target.device != "meta":
         return trace
-    checks = (_clashes, _missing_rows, _other_channels, _other_indices)
-    found = [one for check in checks if (one := next(check(trace), None)) is not None]
-    return _cut_off(trace, min(found, key=lambda one: one.stage.index)) if found else trace
+    found = next(_missing_rows(trace), None)
+    failed = trace.failure.stage if trace.failure is not None else len(trace.stages)
+    return trace if found is None or failed is None or found.stage.index >= failed else _cut_off(trace, found)
 
 
 def _cut_off(trace: Trace, refusal: _Refusal) -> Trace:
@@ -67,61 +60,6 @@ def _cut_off(trace: Trace, refusal: _Refusal) -> Trace:
     stages = tuple(replace(one, outputs=()) if one.index in open_now else one for one in stages)
     totals = replace(trace.totals, stages=len(stages), flops=sum(one.flops for one in stages))
     return replace(trace, stages=stages, outputs=(), failure=failure, totals=totals)
-
-
-def _other_channels(trace: Trace) -> Iterator[_Refusal]:
-    """Transposed convolutions that are given other channels than they were built for."""
-    weights = {parameter.name: parameter for parameter in trace.parameters}
-    for stage in trace.stages:
-        digit = stage.operation.removeprefix("ConvTranspose").removesuffix("d")
-        held = weights.get(f"{stage.module}.weight" if stage.module else "weight")
-        if not stage.operation.startswith("ConvTranspose") or not digit.isdigit() or held is None or not stage.inputs:
-            continue
-        given = stage.inputs[0].shape
-        if len(given) == int(digit) + 2 and len(held.shape) == len(given) and given[1] == held.shape[0]:
-            continue
-        text = f"{stage.module} was built for {held.shape[0]} channels"
-        call, operands = f"conv_transpose{digit}d", (_as_operand(stage.inputs[0]), _held_as_operand(held))
-        yield _Refusal(stage, "conv-channels", text, "RuntimeError", call, operands, {})
-
-
-def _other_indices(trace: Trace) -> Iterator[_Refusal]:
-    """index_select with an index of several axes."""
-    for stage in trace.stages:
-        if stage.operation != "index_select" or len(stage.inputs) < 2 or len(stage.inputs[1].shape) < 2:
-            continue
-        operands = tuple(replace(_as_operand(spec), name=name) for spec, name in zip(stage.inputs, NAMES, strict=False))
-        text = "index_select takes an index with 1 axis"
-        yield _Refusal(stage, "wrong-rank", text, "IndexError", "index_select", operands, {})
-
-
-def _clashes(trace: Trace) -> Iterator[_Refusal]:
-    """Stages whose operands' dtypes do not go together, in order."""
-    made = {spec.dtype for stage in trace.stages for spec in stage.outputs}
-    if len({parameter.dtype for parameter in trace.parameters} | made) < 2:
-        return
-    held: dict[str, list[Operand]] = {}
-    for parameter in trace.parameters:
-        path, _, name = parameter.name.rpartition(".")
-        if name in ("weight", "bias"):
-            held.setdefault(path, []).append(_held_as_operand(parameter))
-    for stage in trace.stages:
-        call = LAYERS.get(stage.operation, stage.operation)
-        if not stage.inputs or not call:
-            continue
-        given = tuple(map(_as_operand, stage.inputs))
-        if stage.kind == "module" and stage.operation in LAYERS:
-            given = (*given[:1], *held.get(stage.module, ()))
-        elif (
-            stage.kind != "function"
-            or call not in CONTRACTIONS
-            or not any(operand.dtype in FLOATS for operand in given)
-        ):
-            continue
-        text = dtype_clash(call, stage.module or stage.name, given)
-        tensors = given[:3] if call == "scaled_dot_product_attention" else given  # a mask may have another dtype
-        if text and (stage.kind == "module" or len({operand.dtype for operand in tensors}) > 1):
-            yield _Refusal(stage, "dtype", text, "RuntimeError", call, given, {})
 
 
 def _as_operand(spec: TensorSpec) -> Operand:

@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 from vit_trace.base.trace import Kind, Source, Stage, TensorSpec
 from vit_trace.record.meta.answer import answer
 from vit_trace.record.meta.flops import flops
+from vit_trace.record.meta.real import as_for_real
 from vit_trace.record.meta.tensors import argument_specs, specs
 from vit_trace.record.source import frames
 from vit_trace.record.source.makers import Makers, tensors_given
@@ -235,9 +236,9 @@ class Recorder(TorchFunctionMode):
         return self.record(func, name, args, kwargs)
 
     def run(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """The function's result: by rule where one answers, else from torch, which raises the true error."""
+        """The function's result: by rule where one answers, else from torch. Raises what a real run raises."""
         out = answer(func, args, kwargs) if self.rules else NotImplemented
-        return func(*args, **kwargs) if out is NotImplemented else out
+        return as_for_real(func, args, kwargs) if out is NotImplemented else out
 
     def inside(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a function that torch writes in terms of others so that those are seen.

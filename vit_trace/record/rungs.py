@@ -14,14 +14,12 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from vit_trace.base.trace import Trace
 from vit_trace.record.build.anyhow import INITIALISED, UNINITIALISED, Factory, Handled, change_tensors, move_to_meta
+from vit_trace.record.meta.real import BY_DEVICE
 from vit_trace.record.raised.failure import OURS
 from vit_trace.record.record import GUESSED, RecordOptions, record
 
 SMALL = 400_000_000
 """Parameters above which a model is not run for real."""
-
-METAS_WORDS = ("meta", "Meta", "DataDependent", "FakeTensor", "unbacked", "data-dependent", "DynamicOutputShape")
-"""Words of exceptions that speak of what meta or fake tensors cannot do."""
 
 INDEXING = {"__getitem__", "__setitem__", "index_put", "index_put_", "__get__"}
 
@@ -167,7 +165,7 @@ def trace_anyhow(
                 raise
             continue
         words = trace.failure.exception if trace.failure is not None else ""
-        if not any(word in words for word in METAS_WORDS):
+        if not any(word in words for word in BY_DEVICE):
             return _Traced(trace, rung)
         first = first or _Traced(trace, rung)
     assert first is not None

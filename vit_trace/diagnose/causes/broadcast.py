@@ -14,7 +14,7 @@ from vit_trace.diagnose.changes.calls import turned
 from vit_trace.diagnose.changes.inputs import position_grid_sizes
 from vit_trace.diagnose.changes.records import Fix, Method
 from vit_trace.diagnose.changes.usual import usual
-from vit_trace.diagnose.scene import Scene, Shape, Side, called, clash, difference, side, with_shape
+from vit_trace.diagnose.scene import Scene, Shape, called, clash, difference, side, with_shape
 
 BROADCAST = CauseKind("broadcast", __doc__, usual(sizes=(position_grid_sizes,)), edits_suffice=True)
 
@@ -81,11 +81,10 @@ def _cannot_grow_in_place(scene: Scene) -> Cause | None:
     if first is None or second is None or not works_in_place:
         return None
     extra = len(second.shape) - len(first.shape)
-    wider = [axis for axis, size in enumerate(first.shape) if size == 1 and second.shape[axis + max(extra, 0)] != 1]
+    pairs = [(axis, axis + extra) for axis in range(max(-extra, 0), len(first.shape))]
+    wider = [(one, two) for one, two in pairs if first.shape[one] == 1 != second.shape[two]]
     if extra <= 0 and not wider:
         return None
     text = f"{with_shape(first)} cannot grow in place to take {called(second)} "
-    sides: tuple[Side, ...] = ()
-    if wider:
-        sides = (side(first, wider[0]), side(second, wider[0] + max(extra, 0)))
+    sides = (side(first, wider[0][0]), side(second, wider[0][1])) if wider else ()
     return Cause(BROADCAST, text + shape_text(second.shape), sides=sides)

@@ -8,6 +8,7 @@ from torch import nn
 from vit_trace.base import network
 from vit_trace.base.trace import Failure
 from vit_trace.record.amended import CalledAgain
+from vit_trace.record.meta import real
 from vit_trace.record.raised.capture import captured
 from vit_trace.record.recorder import CALL_IMPL, Recorder, Step
 from vit_trace.record.source import frames
@@ -15,7 +16,7 @@ from vit_trace.record.source import frames
 CODE = "forward-failed"
 DEFECT = "internal-defect"
 _RUNNING = (Recorder.run, Recorder.inside, Recorder.__torch_function__, CalledAgain.__torch_function__)
-OURS = {function.__code__ for function in _RUNNING}
+OURS = {function.__code__ for function in _RUNNING} | real.RUNNING
 """Our own code that calls of the model run through: an exception there is the model's."""
 
 TEXT_LIMIT = 2000

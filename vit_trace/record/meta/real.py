@@ -1,0 +1,281 @@
+"""Holds a call on meta to what a real run requires: kernels and checks that only tensors with memory meet.
+
+Where no shape rule answers, torch's meta kernel gives the result, and the same call on real CPU tensors says whether a
+real run accepts it. The tensors are small: of the call's own sizes where these are few, else with its long axes cut. A
+call is tried once per signature; what it raises is what torch raises.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
+
+from vit_trace.record.meta.core import META, PLAIN, product
+
+MOST_ELEMENTS = 1 << 18
+"""Elements of all tensors of a real call, together; the axes of a larger call are cut."""
+
+MOST_WORK = 1 << 24
+"""Multiplications of a real call, at most: the elements of its result times those of its smaller tensor."""
+
+MOST_KEPT = 4096
+"""Signatures whose outcome is remembered; beyond it all are forgotten."""
+
+CUTS = (2, 3, 4, 8)
+"""Sizes that a long axis is cut to, tried in turn: what divides it, or what a kernel needs, differs."""
+
+BY_DEVICE = ("meta", "Meta", "DataDependent", "FakeTensor", "unbacked", "data-dependent", "DynamicOutputShape")
+"""Words of exceptions that speak of what meta or fake tensors cannot do."""
+
+LINALG_ERROR = torch._C._LinAlgError  # type: ignore[attr-defined]
+"""Raised where values decide."""
+
+FILLS = (0.5, 0.0, 1.0)
+"""Values of floats, in turn; whole numbers are 1 where they are not 0."""
+
+UNHEARD = torch._C.DisableTorchFunction
+"""Hides real calls from modes."""
+
+UNTRIED = {"to", "item", "tolist", "numpy", "data_ptr", "set_", "backward", "grad", "__get__", "__set__", "__bool__"}
+"""Functions that ask for a device, for values or for autograd's graph."""
+
+_ACCEPTED: set[object] = set()
+"""Signatures that a real run accepts."""
+
+
+class _Plan(NamedTuple):
+    """A tensor to be made for real. `place` counts the different tensors of a call; `values` are known ones.
+
+    `trains`: autograd follows it.
+    """
+
+    place: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    dtype: torch.dtype
+    trains: bool = False
+    values: Any = None
+
+    def cut(self, sizes: dict[int, int]) -> "_Plan":
+        """The same tensor with other sizes, dense in memory."""
+        shape = tuple(sizes.get(size, size) for size in self.shape)
+        return _Plan(self.place, shape, _dense(shape), self.dtype, self.trains)
+
+    def make(self, fill: float) -> Tensor:
+        if self.values is not None:
+            return self.values.clone()  # type: ignore[no-any-return]
+        made = torch.empty_strided(self.shape, self.strides, dtype=self.dtype, device="cpu")
+        base = made.as_strided((made.untyped_storage().nbytes() // made.element_size(),), (1,))
+        base.fill_(fill if self.dtype.is_floating_point or self.dtype.is_complex else int(fill > 0))
+        return made.requires_grad_(self.trains)  # decides how torch folds a product
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What came of a call for real: an exception, or a result and the tensors it was given; else all as on meta."""
+
+    error: Exception | None = None
+    out: Any = None
+    given: dict[int, Any] | None = None
+
+
+_AS_ON_META = _Outcome()
+
+
+@dataclass(frozen=True)
+class _Signature:
+    """A call with plans in place of its tensors, as pytree leaves."""
+
+    func: Callable[..., Any]
+    leaves: tuple[Any, ...]
+    spec: Any
+
+    @property
+    def plans(self) -> Iterator[_Plan]:
+        return (leaf for leaf in self.leaves if isinstance(leaf, _Plan))
+
+    def key(self) -> object:
+        """What calls that are accepted alike have in common; None where values matter or have no hash."""
+        if any(plan.values is not None for plan in self.plans):
+            return None
+        leaves = [(leaf.start, leaf.stop, leaf.step) if type(leaf) is slice else leaf for leaf in self.leaves]
+        key = (self.func, *leaves, *map(type, self.leaves), self.spec)
+        try:
+            hash(key)
+        except TypeError:
+            return None
+        return key
+
+    def sizes(self) -> dict[int, int]:
+        """The elements of each tensor."""
+        return {plan.place: product(plan.shape) for plan in self.plans}
+
+    def cut(self, longest: int) -> "_Signature":
+        """The call with every axis longer than so many cut to it, and the same sizes among its arguments."""
+        long = {size: longest for plan in self.plans for size in plan.shape if size > longest}
+        changed = tuple(
+            leaf.cut(long) if isinstance(leaf, _Plan) else long.get(leaf, leaf) if type(leaf) is int else leaf
+            for leaf in self.leaves
+        )
+        return _Signature(self.func, changed, self.spec)
+
+    def call(self, make: Callable[[_Plan], Any]) -> tuple[Any, dict[int, Any]]:
+        """(the result, the tensors that it was called with). Raises what the function raises."""
+        made: dict[int, Any] = {}
+        for plan in self.plans:
+            if plan.place not in made:
+                made[plan.place] = make(plan)
+        given = [made[leaf.place] if isinstance(leaf, _Plan) else leaf for leaf in self.leaves]
+        args, kwargs = tree_unflatten(given, self.spec)
+        return self.func(*args, **kwargs), made
+
+
+def _dense(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(product(max(size, 1) for size in shape[axis + 1 :]) for axis in range(len(shape)))
+
+
+def as_for_real(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What `func(*args, **kwargs)` returns on meta. Raises what a real run on CPU raises, where that refuses it."""
+    with UNHEARD():
+        signature = _signature(func, args, kwargs)
+    if signature is None:
+        return func(*args, **kwargs)
+    refused: Exception | None = None
+    try:
+        out = func(*args, **kwargs)
+    except Exception as error:
+        if any(word in str(error) for word in BY_DEVICE):
+            raise
+        out, refused = None, error
+    with UNHEARD():
+        real = _outcome(signature, out, refused)
+        if real.error is not None:
+            raise real.error from None
+        return _without_values(real, [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)], out)
+
+
+def _signature(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Signature | None:
+    """The call with plans for its tensors; None where it cannot be made for real."""
+    if torch._C._len_torch_dispatch_stack() or getattr(func, "__name__", "__get__") in UNTRIED:
+        return None
+    leaves, spec = tree_flatten((args, kwargs))
+    places: dict[int, int] = {}
+    found: list[Any] = []
+    for leaf in leaves:
+        if isinstance(leaf, Tensor):
+            if type(leaf) not in PLAIN or leaf.layout is not torch.strided or leaf.is_quantized:
+                return None
+            if leaf.requires_grad and torch.is_grad_enabled():
+                return None
+            place = places.setdefault(id(leaf), len(places))
+            values = None if leaf.is_meta else leaf
+            found.append(_Plan(place, tuple(leaf.shape), leaf.stride(), leaf.dtype, leaf.requires_grad, values))
+        elif isinstance(leaf, torch.device) or (isinstance(leaf, str) and leaf == "meta"):
+            if str(leaf) != "meta":
+                return None
+            found.append(torch.device("cpu"))
+        elif isinstance(leaf, torch.Generator):
+            return None
+        else:
+            found.append(leaf)
+    on_meta = any(isinstance(leaf, Tensor) and leaf.is_meta for leaf in leaves)
+    return _Signature(func, tuple(found), spec) if on_meta else None
+
+
+def _outcome(signature: _Signature, out: Any, refused: Exception | None) -> _Outcome:
+    """What a real run comes to; a result only where it has another than meta, `out`, which `refused` to give any."""
+    key = signature.key()
+    if refused is None and key in _ACCEPTED:
+        return _AS_ON_META
+    if _fits(signature, _elements(out)):
+        real = _tried(signature)
+        if real.error is None and (refused is not None or _facts(real.out) != _facts(out)):
+            return real
+    elif refused is not None:
+        return _Outcome(refused)
+    else:
+        smaller = (signature.cut(longest) for longest in CUTS)
+        small = next((one for one in smaller if _fits(one, 0) and _accepted_on_meta(one)), None)
+        real = _tried(small) if small is not None else _AS_ON_META
+    if real.error is not None:
+        return real
+    if key is not None:
+        if len(_ACCEPTED) > MOST_KEPT:
+            _ACCEPTED.clear()
+        _ACCEPTED.add(key)
+    return _AS_ON_META
+
+
+def _elements(value: Any) -> int:
+    return sum(leaf.numel() for leaf in tree_leaves(value) if isinstance(leaf, Tensor))
+
+
+def _facts(value: Any) -> list[Any]:
+    return [(leaf.shape, leaf.dtype) for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]
+
+
+def _fits(signature: _Signature, made: int) -> bool:
+    """Whether a call is small enough to be made for real."""
+    sizes = sorted(signature.sizes().values())
+    return sum(sizes) + made <= MOST_ELEMENTS and made * sizes[0] <= MOST_WORK
+
+
+def _accepted_on_meta(signature: _Signature) -> bool:
+    def make(plan: _Plan) -> Tensor:
+        return torch.empty_strided(plan.shape, plan.strides, dtype=plan.dtype, device=META)
+
+    try:
+        out, _ = signature.call(make)
+    except Exception:
+        return False
+    return _fits(signature, _elements(out))
+
+
+def _tried(signature: _Signature) -> _Outcome:
+    """What comes of the call for real; an exception only where it does not depend on the values."""
+    first: Exception | None = None
+    for fill in FILLS:
+        try:
+            out, given = _run(signature, fill)
+        except Exception as error:
+            if isinstance(error, LINALG_ERROR) or (first is not None and type(error) is not type(first)):
+                return _AS_ON_META
+            first = first or error
+        else:
+            return _Outcome(None, out, given)
+    return _Outcome(first.with_traceback(None) if first is not None else None)
+
+
+def _run(signature: _Signature, fill: float) -> tuple[Any, dict[int, Any]]:
+    """The call for real, without a trace in torch's random numbers or on the terminal."""
+    state = torch.default_generator.get_state()
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            return signature.call(lambda plan: plan.make(fill))
+    finally:
+        torch.default_generator.set_state(state)
+
+
+def _without_values(real: _Outcome, tensors: list[Tensor], out: Any) -> Any:
+    """A real result on meta: a tensor that was given, or a new one; `out` where there is none."""
+    if real.given is None:
+        return out
+    different = list({id(tensor): tensor for tensor in tensors}.values())
+    originals = {id(made): different[place] for place, made in real.given.items()}
+
+    def moved(leaf: Any) -> Any:
+        if not isinstance(leaf, Tensor) or id(leaf) in originals:
+            return originals.get(id(leaf), leaf)
+        return torch.empty_strided(leaf.shape, leaf.stride(), dtype=leaf.dtype, device=META)
+
+    leaves, spec = tree_flatten(real.out)
+    return tree_unflatten([moved(leaf) for leaf in leaves], spec)
+
+
+RUNNING = {as_for_real.__code__}
+"""Code that calls of the model run through: an exception there is the model's."""
