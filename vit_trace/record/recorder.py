@@ -260,6 +260,8 @@ class Recorder(TorchFunctionMode):
         step = self.einops_stage(site) if site.einops is not None else None
         try:
             out = self.run(func, args, kwargs)
+        except RecursionError:  # whatever step the stack ends in, it is not the mistake
+            raise
         except BaseException as error:
             step = step or self.function_stage(site, name, inputs, ())
             self.note(step, name, (args, kwargs), ())

@@ -38,10 +38,12 @@ FILLS = (0.5, 0.0, 1.0)
 """Values of floats, in turn; whole numbers are 1 where they are not 0."""
 
 UNHEARD = torch._C.DisableTorchFunction
-"""Hides real calls from modes."""
+"""Hides our own questions to tensors from modes."""
 
 UNTRIED = {"to", "item", "tolist", "numpy", "data_ptr", "set_", "backward", "grad", "__get__", "__set__", "__bool__"}
 """Functions that ask for a device, for values or for autograd's graph."""
+
+_dispatch_modes: Callable[[], int] = torch._C._len_torch_dispatch_stack
 
 _ACCEPTED: set[object] = set()
 """Signatures that a real run accepts."""
@@ -124,13 +126,17 @@ class _Signature:
         return _Signature(self.func, changed, self.spec)
 
     def call(self, make: Callable[[_Plan], Any]) -> tuple[Any, dict[int, Any]]:
-        """(the result, the tensors that it was called with). Raises what the function raises."""
+        """(the result, the tensors that it was called with). Raises what the function raises.
+
+        Modes hear the function itself: what they make of it on meta they make of it here.
+        """
         made: dict[int, Any] = {}
-        for plan in self.plans:
-            if plan.place not in made:
-                made[plan.place] = make(plan)
-        given = [made[leaf.place] if isinstance(leaf, _Plan) else leaf for leaf in self.leaves]
-        args, kwargs = tree_unflatten(given, self.spec)
+        with UNHEARD():
+            for plan in self.plans:
+                if plan.place not in made:
+                    made[plan.place] = make(plan)
+            given = [made[leaf.place] if isinstance(leaf, _Plan) else leaf for leaf in self.leaves]
+            args, kwargs = tree_unflatten(given, self.spec)
         return self.func(*args, **kwargs), made
 
 
@@ -148,19 +154,21 @@ def as_for_real(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
     try:
         out = func(*args, **kwargs)
     except Exception as error:
-        if any(word in str(error) for word in BY_DEVICE):
+        if isinstance(error, RecursionError) or any(word in str(error) for word in BY_DEVICE):
             raise
         out, refused = None, error
+    real = _outcome(signature, out, refused)
+    if real.error is not None:
+        raise real.error from None
+    if real.given is None:
+        return out
     with UNHEARD():
-        real = _outcome(signature, out, refused)
-        if real.error is not None:
-            raise real.error from None
-        return _without_values(real, [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)], out)
+        return _without_values(real, [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)])
 
 
 def _signature(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Signature | None:
     """The call with plans for its tensors; None where it cannot be made for real."""
-    if torch._C._len_torch_dispatch_stack() or getattr(func, "__name__", "__get__") in UNTRIED:
+    if _dispatch_modes() or getattr(func, "__name__", "__get__") in UNTRIED:
         return None
     leaves, spec = tree_flatten((args, kwargs))
     places: dict[int, int] = {}
@@ -211,11 +219,13 @@ def _outcome(signature: _Signature, out: Any, refused: Exception | None) -> _Out
 
 
 def _elements(value: Any) -> int:
-    return sum(leaf.numel() for leaf in tree_leaves(value) if isinstance(leaf, Tensor))
+    with UNHEARD():
+        return sum(leaf.numel() for leaf in tree_leaves(value) if isinstance(leaf, Tensor))
 
 
 def _facts(value: Any) -> list[Any]:
-    return [(leaf.shape, leaf.dtype) for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]
+    with UNHEARD():
+        return [(leaf.shape, leaf.dtype) for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]
 
 
 def _fits(signature: _Signature, made: int) -> bool:
@@ -241,6 +251,8 @@ def _tried(signature: _Signature) -> _Outcome:
     for fill in FILLS:
         try:
             out, given = _run(signature, fill)
+        except RecursionError:
+            raise
         except Exception as error:
             if isinstance(error, LINALG_ERROR) or (first is not None and type(error) is not type(first)):
                 return _AS_ON_META
@@ -261,12 +273,10 @@ def _run(signature: _Signature, fill: float) -> tuple[Any, dict[int, Any]]:
         torch.default_generator.set_state(state)
 
 
-def _without_values(real: _Outcome, tensors: list[Tensor], out: Any) -> Any:
-    """A real result on meta: a tensor that was given, or a new one; `out` where there is none."""
-    if real.given is None:
-        return out
+def _without_values(real: _Outcome, tensors: list[Tensor]) -> Any:
+    """A real result on meta: a tensor that was given, or a new one."""
     different = list({id(tensor): tensor for tensor in tensors}.values())
-    originals = {id(made): different[place] for place, made in real.given.items()}
+    originals = {id(made): different[place] for place, made in (real.given or {}).items()}
 
     def moved(leaf: Any) -> Any:
         if not isinstance(leaf, Tensor) or id(leaf) in originals:
