@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -122,6 +123,7 @@ def _safely(spec: str | None, request: Request, asked: Check) -> Verdict:
     """The verdict; where vit-trace itself fails, a verdict that says so."""
     from vit_trace.check.judge import judge_spec
 
+    warnings.filterwarnings("ignore", "Failed to initialize NumPy", UserWarning)  # in each process
     try:
         return judge_spec(spec, request, asked)
     except Exception as error:

@@ -115,13 +115,14 @@ def atomic(path: Path) -> Iterator[IO[str]]:
             UNFINISHED.add(stream.name)
             try:
                 yield stream
+                stream.close()
+                os.chmod(stream.name, stat.S_IMODE(mode))
+                os.replace(stream.name, path)
             except BaseException:
                 os.unlink(stream.name)
                 raise
             finally:
                 UNFINISHED.discard(stream.name)
-        os.chmod(stream.name, stat.S_IMODE(mode))
-        os.replace(stream.name, path)
     except OSError as error:
         reason = "nobody reads this pipe" if error.errno == errno.ENXIO else error.strerror or str(error)
         raise refuse("cannot-write", f"-o {shown_file(path)}: {reason}") from None

@@ -6,6 +6,7 @@ The next rung is taken only where the exception is meta's and not the model's ow
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from logging import Logger
 from typing import Any, NamedTuple
 
 import torch
@@ -85,12 +86,22 @@ def _with_integers(runnable: Runnable, given: Given) -> Iterator[Ready]:
 
 
 @contextmanager
+def _unlogged(log: Logger) -> Iterator[None]:
+    """Keeps a log quiet: what torch writes there is raised as well, and told."""
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
+
+
+@contextmanager
 def _under_fake(runnable: Runnable, given: Given) -> Iterator[Ready]:
     """Tensors that say they are on CPU and hold nothing."""
-    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch._subclasses.fake_tensor import FakeTensorMode, log
 
     model = UNINITIALISED.build(runnable.make).model
-    with FakeTensorMode(allow_non_fake_inputs=True) as fake:
+    with _unlogged(log), FakeTensorMode(allow_non_fake_inputs=True) as fake:
 
         def faked(tensor: Tensor) -> Tensor:
             if not tensor.is_meta:

@@ -1,0 +1,174 @@
+"""Runs hostile cases: `python -m tests.hostile [NAME…]`; a NAME is a file of this folder or part of a case's name.
+
+Each case is a process in an empty folder. It is measured from outside: wall time, peak memory, exit code, output, and
+what an audit hook in a sitecustomize.py saw (sockets, processes, files opened for writing). It prints what failed.
+"""
+
+import importlib
+import importlib.util
+import json
+import os
+import pkgutil
+import re
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.hostile.case import Case
+
+ROOT = Path(__file__).parents[2]
+RAW = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f]|\xc2[\x80-\x9f]")
+"""Control characters that may not reach a terminal: all but tab, line end, form feed and carriage return."""
+
+HOOK = """
+import os, sys
+_log, _writing = os.environ.get("HOSTILE_LOG"), os.O_WRONLY | os.O_RDWR | os.O_CREAT
+def _hear(event, given, log=os.open(_log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)):
+    if event == "open":
+        path, mode, flags = given
+        if not isinstance(flags, int) or not flags & _writing or not isinstance(path, (str, bytes)):
+            return
+        text = os.path.abspath(os.fsdecode(path))
+    elif event in ("socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.system", "os.exec"):
+        text = repr(given)[:300]
+    else:
+        return
+    os.write(log, f"{event}\\t{text}\\n".encode(errors="backslashreplace"))
+if _log:
+    sys.addaudithook(_hear)
+"""
+LIBRARIES = {"timm": "timm", "hf": "transformers", "torchvision": "torchvision", "vit-pytorch": "vit_pytorch"}
+SPARE = ("/dev/null", "/dev/full", "/proc/", "__pycache__", "/torch/", "/dev/tty", "/pymp-", "/dev/shm")
+"""Parts of the names of files that Python and the libraries write for themselves."""
+
+WORKERS = ("multiprocessing", "resource_tracker", "ldconfig", "uname", "lscpu", "gcc", "cc", "ld", "rocm", "nvidia-smi")
+"""Processes that check starts, and that the libraries start while they are imported."""
+
+
+class Outcome(NamedTuple):
+    """What one process did: seconds, MiB at its peak, its exit code (-9: stopped), its output, what the hook saw."""
+
+    seconds: float
+    megabytes: float
+    code: int
+    output: bytes
+    seen: tuple[str, ...]
+    left: tuple[str, ...]
+
+
+def cases(names: list[str]) -> Iterator[tuple[str, Case]]:
+    """Every case of the files in this folder, or those that a name chooses, with its kind."""
+    folder = Path(__file__).parent
+    for found in sorted(pkgutil.iter_modules([str(folder)]), key=lambda one: one.name):
+        if found.name in ("__main__", "case"):
+            continue
+        for case in importlib.import_module(f"tests.hostile.{found.name}").CASES:
+            if not names or any(name == found.name or name in case.name for name in names):
+                yield found.name, case
+
+
+def run(arguments: list[str], case: Case, folder: Path, limit: float) -> Outcome:
+    """Run Python in the folder with the hook, and measure it; it is stopped at `limit` seconds."""
+    hook = folder.parent / "hook"
+    hook.mkdir(exist_ok=True)
+    (hook / "sitecustomize.py").write_text(HOOK)
+    log, output = folder.parent / "log", folder.parent / "output"
+    given = folder.parent / "stdin"
+    given.write_bytes(case.stdin)
+    log.write_text("")
+    environment = {**os.environ, "PYTHONPATH": f"{hook}{os.pathsep}{ROOT}", "HOSTILE_LOG": str(log), "COLUMNS": "100"}
+    environment |= {"PYTHONDONTWRITEBYTECODE": "1", **dict(case.environment)}
+    before = set(os.listdir(folder))
+    start = time.monotonic()
+    child = os.fork()
+    if not child:
+        os.setpgid(0, 0)
+        os.chdir(folder)
+        for number, file, mode in ((0, given, os.O_RDONLY), (1, output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)):
+            os.dup2(os.open(file, mode, 0o600), number)
+        os.dup2(1, 2)
+        os.execve(sys.executable, [sys.executable, *arguments], environment)
+    timer = threading.Timer(limit, lambda: os.killpg(child, signal.SIGKILL))
+    timer.start()
+    _, status, usage = os.wait4(child, 0)
+    timer.cancel()
+    seconds = time.monotonic() - start
+    code = os.waitstatus_to_exitcode(status)
+    seen = tuple(log.read_text(errors="replace").splitlines())
+    left = tuple(sorted(set(os.listdir(folder)) - before))
+    return Outcome(seconds, usage.ru_maxrss / 1024, code, output.read_bytes(), seen, left)
+
+
+def faults(case: Case, found: Outcome, floor: tuple[float, float], folder: Path) -> Iterator[str]:
+    """What is wrong with how a case ended; `floor` is what the import of its library takes (seconds, MiB)."""
+    text = found.output.decode(errors="replace")
+    if found.code != case.exit:
+        yield f"exit {found.code}, not {case.exit}"
+    if case.says not in text:
+        yield f"does not say {case.says!r}"
+    if "Traceback (most recent call last)" in text and "--traceback" not in case.arguments:
+        yield "a traceback"
+    if found.seconds > case.seconds + floor[0]:
+        yield f"{found.seconds:.1f} s"
+    if found.megabytes > case.megabytes + floor[1]:
+        yield f"{found.megabytes:.0f} MiB"
+    if RAW.search(found.output):
+        yield f"raw {RAW.findall(found.output)[0]!r}"
+    for line in found.seen:
+        event, _, what = line.partition("\t")
+        spare = SPARE if event == "open" else WORKERS if not event.startswith("socket") else ()
+        inside = event == "open" and what.startswith(str(folder))
+        if not inside and not any(part in what for part in spare):
+            yield f"{event} {what[:120]}"
+    if others := set(found.left) - set(case.written):
+        yield f"wrote {', '.join(sorted(others))}"
+
+
+def main(names: list[str]) -> int:
+    """Run the cases and print those that failed; 1 where there are any."""
+    floors: dict[str, tuple[float, float]] = {}
+    failed = total = 0
+    slowest: list[tuple[float, float, str]] = []
+    for kind, case in cases(names):
+        prefix = next((word.partition(":")[0] for word in case.arguments if word.partition(":")[0] in LIBRARIES), "")
+        library = case.requires or LIBRARIES.get(prefix, "torch")
+        if importlib.util.find_spec(library) is None:
+            continue
+        if library not in floors:
+            floors[library] = _floor(library)
+        with tempfile.TemporaryDirectory(prefix="hostile-") as place:
+            folder = Path(place).resolve() / "case"
+            folder.mkdir()
+            if case.prepare is not None:
+                case.prepare(folder)
+            found = run(["-m", "vit_trace", *case.arguments], case, folder, 3 * case.seconds + floors[library][0])
+            wrong = list(faults(case, found, floors[library], folder))
+            os.system(f"chmod -R u+rwX {json.dumps(place)} 2>/dev/null")
+        total += 1
+        failed += bool(wrong)
+        slowest.append((found.seconds, found.megabytes, case.name))
+        if wrong:
+            print(f"FAILED  {kind}: {case.name}\n        {'; '.join(wrong[:6])}", flush=True)
+    for seconds, megabytes, name in sorted(slowest, reverse=True)[:5]:
+        print(f"{seconds:7.1f} s {megabytes:7.0f} MiB  {name}")
+    print(f"{total} cases, {failed} failed")
+    return 1 if failed else 0
+
+
+def _floor(library: str) -> tuple[float, float]:
+    """Seconds and MiB that the import of a library takes here, measured once."""
+    with tempfile.TemporaryDirectory(prefix="hostile-") as place:
+        folder = Path(place).resolve() / "case"
+        folder.mkdir()
+        for _ in range(2):  # the first import fills the disk's cache
+            found = run(["-c", f"import torch, {library}"], Case("import", ()), folder, 120)
+    return found.seconds, found.megabytes
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
