@@ -50,6 +50,10 @@ WORKERS = ("multiprocessing", "resource_tracker", "ldconfig", "uname", "lscpu", 
 """Processes that check starts, and that the libraries start while they are imported."""
 
 
+PROBE = re.compile(rf"{re.escape(tempfile.gettempdir())}/[a-z0-9_]{{8}}")
+"""What Python's tempfile writes to see which directory it can use."""
+
+
 class Outcome(NamedTuple):
     """What one process did: seconds, MiB at its peak, its exit code (-9: stopped), its output, what the hook saw."""
 
@@ -122,7 +126,7 @@ def faults(case: Case, found: Outcome, floor: tuple[float, float], folder: Path)
     for line in found.seen:
         event, _, what = line.partition("\t")
         spare = SPARE if event == "open" else WORKERS if not event.startswith("socket") else ()
-        inside = event == "open" and what.startswith(str(folder))
+        inside = event == "open" and (what.startswith(str(folder)) or PROBE.fullmatch(what))
         if not inside and not any(part in what for part in spare):
             yield f"{event} {what[:120]}"
     if others := set(found.left) - set(case.written):

@@ -4,6 +4,9 @@ from difflib import get_close_matches
 
 from vit_trace.base.trace import Diagnostic
 
+MOST = 1_000
+"""Characters of a refusal's text from which its middle is left out."""
+
 
 class Refused(Exception):
     """Something cannot start; `diagnostics` say why."""
@@ -14,7 +17,15 @@ class Refused(Exception):
 
 
 def refuse(code: str, message: str, *, help: tuple[str, ...] = (), notes: tuple[str, ...] = ()) -> Refused:
+    texts = (message, *notes, *help)
+    if any(len(text) > MOST for text in texts):
+        message, notes, help = _short(message), tuple(map(_short, notes)), tuple(map(_short, help))
     return Refused(Diagnostic(code, "error", message, None, notes, help))
+
+
+def _short(text: str) -> str:
+    """The text without its middle where it is too long to be read: it quotes what was typed."""
+    return text if len(text) <= MOST else f"{text[: MOST // 2]}…{text[-MOST // 4 :]}"
 
 
 def require_known(flag: str, value: str, values: tuple[str, ...]) -> None:

@@ -15,6 +15,14 @@ def shape_text(shape: Sequence[int]) -> str:
     return "×".join(str(size) if size >= 0 else "?" for size in shape) or "scalar"
 
 
+def whole_number(digits: str) -> int:
+    """The number that digits write; of more than 20 digits the first 20, which no size has either.
+
+    Python refuses to convert thousands of digits.
+    """
+    return int(digits if len(digits) <= 20 else digits.lstrip("0")[:20] or "0")
+
+
 def product_text(sizes: Sequence[int]) -> str:
     """2·5·153"""
     return "·".join(map(str, sizes))

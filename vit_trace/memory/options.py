@@ -7,6 +7,7 @@ from typing import Literal, cast
 from msgspec import Struct
 
 from vit_trace.base.refused import refuse, require_known
+from vit_trace.base.words import whole_number
 
 Optimizer = Literal["adamw", "sgd", "none"]
 Precision = Literal["fp32", "bf16-mixed", "bf16"]
@@ -60,7 +61,8 @@ def budget_of(text: str) -> int:
     if found is None or unit is None or (unit == 1 and "." in found[1]):
         help = ("--memory 24GiB, 80GB, 24000MiB, or a number of bytes",)
         raise refuse("bad-value", f"--memory {text}: not an amount of memory", help=help)
-    count = int(Fraction(found[1].replace("_", "")) * unit)
+    whole, point, rest = found[1].replace("_", "").partition(".")
+    count = int(Fraction(f"{whole_number(whole)}{point}{rest[:20]}") * unit)
     if not found[2] and count < LEAST:
         help = (f"--memory {found[1]}GiB",)
         raise refuse("bad-value", f"--memory {text}: {count} bytes hold no model: a unit is missing", help=help)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.segment import Segment
 from rich.text import Text
 
+from vit_trace.base.words import whole_number
 from vit_trace.render.legible import visible
 
 UNLIMITED = 100_000
@@ -31,7 +32,7 @@ def console_for(stream: IO[str], width: int | None = None) -> Console:
     """A console that writes to `stream`. `width` wins over COLUMNS, COLUMNS over the terminal."""
     asked = os.environ.get("COLUMNS", "")
     if width is None and asked.isdecimal():
-        width = int(asked) or None  # 0 means unset, as in a shell
+        width = min(whole_number(asked), UNLIMITED) or None  # 0 means unset, as in a shell
     console = _VisibleConsole(file=stream, markup=False, highlight=False, emoji=False, soft_wrap=False, width=width)
     if width is None and (not console.is_terminal or console.width <= 0):
         console.width = 80 if console.is_terminal else UNLIMITED

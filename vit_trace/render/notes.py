@@ -7,7 +7,7 @@ from math import prod
 from typing import NamedTuple
 
 from vit_trace.base.trace import Line, Listed, Note, TensorSpec
-from vit_trace.base.words import ranges_text, shape_text
+from vit_trace.base.words import ranges_text, shape_text, whole_number
 from vit_trace.dims.formula import on_screen, split_formulas
 from vit_trace.render.cells import has_formula
 from vit_trace.render.legible import printable
@@ -56,7 +56,9 @@ def module_ranges(modules: Sequence[str]) -> str:
     """layers.0.fn, layers.1.fn, layers.2.fn as layers.0…2.fn."""
     groups: dict[str, list[list[int]]] = {}
     for module in modules:
-        groups.setdefault(re.sub(r"\d+", "*", module), []).append([int(one) for one in re.findall(r"\d+", module)])
+        groups.setdefault(re.sub(r"\d+", "*", module), []).append(
+            [whole_number(one) for one in re.findall(r"\d+", module)]
+        )
     return ", ".join(_path_range(template, numbers) or "the root" for template, numbers in groups.items())
 
 

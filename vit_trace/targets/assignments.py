@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from vit_trace.base.refused import Refused, refuse
 from vit_trace.base.roles import same_role
+from vit_trace.base.words import whole_number
 from vit_trace.targets.complaints import did_you_mean
 
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "none"}
@@ -25,7 +26,7 @@ def literal(text: str) -> Any:
         return ast.literal_eval(text)
     sides = text.replace("×", "x").split("x")
     if len(sides) > 1 and all(side.isdigit() for side in sides):
-        return tuple(map(int, sides))
+        return tuple(map(whole_number, sides))
     return text
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from vit_trace.base.refused import refuse
+from vit_trace.base.words import whole_number
 from vit_trace.dims.formula import evaluate, parse
 
 Axis = str | int
@@ -88,7 +89,7 @@ def parse_inputs(texts: Sequence[str]) -> tuple[Given, ...]:
         dtype = found["dtype"] or ("int64" if name in INTEGERS else "float32")
         if dtype not in DTYPES:
             raise refuse("bad-input", f"--input {text}: there is no dtype {dtype}", help=(", ".join(DTYPES),))
-        shape = () if found["shape"] == "scalar" else tuple(map(int, re.split(r"[x×,*]", found["shape"])))
+        shape = () if found["shape"] == "scalar" else tuple(map(whole_number, re.split(r"[x×,*]", found["shape"])))
         if math.prod(shape) >= 2**62:
             raise refuse("bad-input", f"--input {text}: a tensor has fewer than 2^62 values", help=EXAMPLES[:1])
         if name is not None and name in [one.name for one in given]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vit_trace.base.refused import refuse
+from vit_trace.base.words import whole_number
 
 if TYPE_CHECKING:
     from vit_trace.targets.inputs import Given
@@ -54,9 +55,9 @@ class Request:
     def batch(self) -> int:
         """Images in the batch."""
         text = self._pairs.get("batch_size", self.flags.get("batch_size", str(BATCH)))
-        if not text.isdigit() or int(text) < 1:
+        if not text.isdecimal() or whole_number(text) < 1:
             raise refuse("bad-value", f"batch size {text}: it takes a whole number above 0")
-        return int(text)
+        return whole_number(text)
 
     @cached_property
     def image(self) -> tuple[int, int] | None:
@@ -64,9 +65,9 @@ class Request:
         if (text := self.flags.get("image_size")) is None:
             return None
         found = SIDES.match(text)
-        if not found or int(found[1]) < 1:
+        if not found or whole_number(found[1]) < 1:
             raise refuse("bad-value", f"--image-size {text}: it takes 256 or 256x320")
-        return int(found[1]), int(found[2] or found[1])
+        return whole_number(found[1]), whole_number(found[2] or found[1])
 
     @cached_property
     def _pairs(self) -> dict[str, str]:

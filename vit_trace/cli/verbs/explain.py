@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from vit_trace.base.refused import refuse
+from vit_trace.base.words import whole_number
 from vit_trace.cli.options import BARE_MODEL, Option, verb
 from vit_trace.cli.output import Exit
 
@@ -40,9 +41,10 @@ def explain(first: str | None, second: str | None, model: Request) -> int:
     from vit_trace.render.explain import print_size, print_stages
 
     trace = run_trace(spec, model)
-    if subject.isdigit():
-        _require_size(trace, int(subject))
-        print_size(trace, int(subject), console)
+    if subject.isdecimal():
+        size = whole_number(subject)
+        _require_size(trace, size)
+        print_size(trace, size, console)
     else:
         print_stages(trace, _require_stages(trace, subject), console)
     return Exit.WELL
