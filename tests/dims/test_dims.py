@@ -6,6 +6,7 @@ from math import prod
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from vit_trace.base.trace import Trace
 from vit_trace.config import ViTConfig
@@ -129,6 +130,29 @@ def test_what_if_equals_a_real_trace_of_that_config():
     values = {(record.module, record.name): record.value for record in there.construction}
     assert values["", "num_patches"] == 12 * 16
     assert values["transformer.layers.0.0.fn", "scale"] == UNKNOWN, "no formula covers it, so it is not shown as it was"
+
+
+def test_a_value_that_changes_the_stages_is_announced_and_no_total_is_given():
+    saved = run_target(builtin(ViTConfig(depth=2)))
+    bare = at(saved, changes_of(saved, {"heads": "1", "dim_head": "1024"}))
+    real = trace_once(builtin(ViTConfig(depth=2, heads=1, dim_head=1024)))
+    assert len(real.stages) < len(saved.stages)
+    assert [one.code for one in bare.diagnostics] == ["structure"] and bare.totals.bound == "unknown"
+    assert "heads = 1 and dim_head = dim" in bare.diagnostics[0].message
+    for same in ({"heads": "1"}, {"dim_head": "1024"}, {"image_size": "384"}):
+        there = at(saved, changes_of(saved, same))
+        assert not there.diagnostics and there.totals.bound == "exact"
+
+
+def test_a_total_with_unknown_sizes_is_a_lower_bound():
+    saved = run_target(builtin(ViTConfig(depth=1)))
+    name = "transformer.layers.0.1.fn.net.0.weight"
+    holes = [replace(one, dims=("2048", "dim")) if one.name == name else one for one in saved.parameters]
+    there = at(replace(saved, parameters=tuple(holes)), {"dim": 512})
+    real = trace_once(builtin(ViTConfig(depth=1, dim=512)))
+    assert there.totals.bound == "least"
+    assert there.totals.parameters == real.totals.parameters - 2048 * 512
+    assert next(stage for stage in there.stages if stage.module == name.rpartition(".")[0]).parameters == UNKNOWN
 
 
 def test_sizes_without_formula_are_unknown_elsewhere():

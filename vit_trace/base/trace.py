@@ -53,7 +53,7 @@ class Stage(Struct, frozen=True):
     """One step of the forward pass.
 
     `parameters` and `flops` are what this stage itself holds and does, without the stages inside it, and a parameter
-    is counted at the first stage that holds it: both columns add up to the totals.
+    is counted at the first stage that holds it: both columns add up to the totals. Negative `parameters` are unknown.
     """
 
     index: int
@@ -70,25 +70,31 @@ class Stage(Struct, frozen=True):
     flops: int = 0
 
 
-class Totals(Struct, frozen=True):
-    """Sums over the whole model: counts, bytes, floating point operations (a multiply-add is two)."""
+class Totals(Struct, frozen=True, omit_defaults=True):
+    """Sums over the whole model: counts, bytes, floating point operations (a multiply-add is two).
+
+    `bound` says what the count of parameters is where not every size is known: the "least" they can be, or "unknown".
+    """
 
     stages: int
     parameters: int
     parameter_bytes: int
     flops: int
+    bound: Literal["exact", "least", "unknown"] = "exact"
 
 
 class Symbol(Struct, frozen=True, omit_defaults=True):
     """A named quantity with its value in this trace, and the formula it follows from where there is one.
 
-    `hyperparameter` is the target's own name for it: "dim", or "image_size[0]" for one of a pair.
+    `hyperparameter` is the target's own name for it: "dim", or "image_size[0]" for one of a pair. `kept` is there where
+    the symbol was seen to decide which stages there are: the lowest and the highest value at which they stay.
     """
 
     value: int
     meaning: str
     formula: str | None = None
     hyperparameter: str | None = None
+    kept: tuple[int, int] | None = None
 
 
 class Construction(Struct, frozen=True):
@@ -271,7 +277,10 @@ def json_bytes(value: object) -> bytes:
 
 
 class Trace(Struct, frozen=True):
-    """One forward pass, stage by stage, in the order the stages were entered."""
+    """One forward pass, stage by stage, in the order the stages were entered.
+
+    `branches` are conditions under which the model has other stages: symbols with the formulas whose values they have.
+    """
 
     schema: Literal["vit-trace/1"]
     versions: Versions
@@ -285,6 +294,7 @@ class Trace(Struct, frozen=True):
     failure: Failure | None
     diagnostics: tuple[Diagnostic, ...]
     listing: tuple[Listed, ...] = ()
+    branches: tuple[dict[str, str], ...] = ()
 
     def to_json(self) -> str:
         """The trace as one JSON document, one record a line."""

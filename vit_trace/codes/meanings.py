@@ -19,6 +19,8 @@ branch-on-values: An `if` of the model reads a value of a tensor, and a trace on
   condition was taken as true. A real run may take the other branch, and other stages then follow.
 formulas: Some sizes stay numbers, or all: the model could not be traced at enough other settings for a formula to be
   certain. The message says why. The shapes are right either way.
+structure: `show --with` asks for a value at which the model has other stages, or may have: a probe with such a value
+  had other stages. The sizes shown are those of the stages that were traced.
 """,
     "config-check": """
 search-cut-off: `check` tries each value before it offers it. The work for one search is limited, counted in traced

@@ -5,8 +5,7 @@ is UNKNOWN at other values, never the old number.
 """
 
 import re
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from difflib import get_close_matches
 from functools import cache
@@ -14,7 +13,7 @@ from math import prod
 
 from msgspec.structs import replace
 
-from vit_trace.base.trace import Construction, Listed, Note, Parameter, Stage, Symbol, Trace, Value
+from vit_trace.base.trace import Construction, Diagnostic, Listed, Note, Parameter, Stage, Symbol, Trace, Value
 from vit_trace.config.words import cut
 from vit_trace.dims.formula import (
     LARGEST,
@@ -151,13 +150,17 @@ def at(trace: Trace, changes: Mapping[str, int]) -> Trace:
     evaluation = _Evaluation(values)
     there = map_specs(trace, evaluation.sized, evaluation.quantity)
     before, after = _values_held(trace.parameters), _values_held(there.parameters)
+    changed = tuple(_structure_changes(trace, values))
+    bound = "unknown" if changed else "least" if UNKNOWN in after.values() else "exact"
+    known = sum(prod(one.shape) for one in there.parameters if UNKNOWN not in one.shape)
     return replace(
         there,
         target=replace(trace.target, hyperparameters=_hyperparameters_at(trace, values)),
         symbols={name: replace(symbol, value=values[name]) for name, symbol in trace.symbols.items()},
         stages=tuple(_counted(stage, before, after) for stage in there.stages),
         listing=tuple(map(evaluation.source, trace.listing)),
-        totals=replace(trace.totals, parameters=sum(after.values()), parameter_bytes=0, flops=0),
+        totals=replace(trace.totals, parameters=known, parameter_bytes=0, flops=0, bound=bound),
+        diagnostics=(*trace.diagnostics, *(Diagnostic("structure", "warning", message) for message in changed)),
     )
 
 
@@ -170,6 +173,24 @@ def _size(text: str, values: Mapping[str, int]) -> int:
     if abs(size) > LARGEST:
         raise ValuesError(f"{cut(text)} would be a number of {len(str(size)):,} digits")
     return size
+
+
+def _structure_changes(trace: Trace, values: Mapping[str, int]) -> Iterator[str]:
+    """In words, which of the new values are known to lead to other stages, or may."""
+    before = {name: symbol.value for name, symbol in trace.symbols.items()}
+    for branch in trace.branches:
+        if _hold(branch, values) != _hold(branch, before):
+            words = " and ".join(f"{name} = {text}" for name, text in branch.items())
+            yield f"the model has other stages where {words}: trace it with these values"
+    for name, symbol in trace.symbols.items():
+        low, high = symbol.kept or (values[name], values[name])
+        if not low <= values[name] <= high:
+            stay = f"stay at {low}" if low == high else f"stay from {low} to {high}"
+            yield f"{name} decides which stages there are: they {stay}, at {values[name]} there may be others"
+
+
+def _hold(branch: Mapping[str, str], values: Mapping[str, int]) -> bool:
+    return all(values.get(name) == _size(text, values) for name, text in branch.items())
 
 
 class _Evaluation:
@@ -221,13 +242,14 @@ def _hyperparameters_at(trace: Trace, values: Mapping[str, int]) -> dict[str, Va
 
 def _counted(stage: Stage, before: Mapping[str, int], after: Mapping[str, int]) -> Stage:
     """The stage without FLOPs and bytes; its parameters where it holds all of its module's own, and only those."""
-    own = stage.parameters and before.get(stage.module) == stage.parameters
-    return replace(stage, parameters=after[stage.module] if own else 0, flops=0)
+    own = before.get(stage.module) == stage.parameters
+    return replace(stage, parameters=(after[stage.module] if own else UNKNOWN) if stage.parameters else 0, flops=0)
 
 
 def _values_held(parameters: tuple[Parameter, ...]) -> dict[str, int]:
-    """The number of values in the parameters of each module; a parameter of unknown size counts as 0."""
-    counts: Counter[str] = Counter()
+    """The number of values in the parameters of each module; UNKNOWN where the size of one is."""
+    counts: dict[str, int] = {}
     for parameter in parameters:
-        counts[parameter.name.rpartition(".")[0]] += 0 if UNKNOWN in parameter.shape else prod(parameter.shape)
+        module, held = parameter.name.rpartition(".")[0], counts.get(parameter.name.rpartition(".")[0], 0)
+        counts[module] = UNKNOWN if UNKNOWN in (*parameter.shape, held) else held + prod(parameter.shape)
     return counts

@@ -14,6 +14,7 @@ from vit_trace.dims.name import Beside, name_dims
 from vit_trace.dims.symbols import shorten, split
 from vit_trace.dims.walk import Key, stage_keys
 from vit_trace.probing.bounded import TooLong
+from vit_trace.probing.branches import Seen, branches, same_stages, with_kept
 from vit_trace.probing.screening import Screened, Spent, grows, screen
 from vit_trace.probing.sizes import GROUPS, IMAGES, Sizes, Style
 from vit_trace.record.meta.collector import uncollected
@@ -89,7 +90,7 @@ class Prober:
 
     def __init__(self, trace: Trace, sizes: Sizes, probe: Probe, cost: int, free: bool = True) -> None:
         self.trace = trace
-        self.sizes = sizes
+        self.sizes = self.whole = sizes
         self.traced = probe
         whole = trace.failure is None  # else without the stages that the failure cut off
         self.ranks = {key: ranks for key, ranks in _ranks(trace).items() if whole or ranks}
@@ -100,6 +101,7 @@ class Prober:
         self.tried: dict[tuple[Style, int], Trace | None] = {}
         self.screened = Screened()
         self.unseen: list[str] = []  # numbers that nothing varied
+        self.seen: list[Seen] = []
 
     def at(self, style: Style, turn: int) -> Trace | None:
         """The trace at one setting; None where it cannot be made or has other stages."""
@@ -113,6 +115,10 @@ class Prober:
     def probe(self, style: Style, values: Mapping[str, int], share: float) -> Trace | None:
         """The trace with these values; None where it cannot be made or has too few of the real trace's stages."""
         found = self.trace_at(self.sizes.changes(values), values, self.sizes.symbols(style, values), self.budget)
+        if found is not None and found.failure is None:
+            here = self.sizes.here(style)
+            moved = {name: value for name, value in values.items() if value != here.get(name)}
+            self.seen.append(Seen(moved, same_stages(self.trace, found)))
         return found if found is not None and self.aligned(found, share) else None
 
     def trace_at(
@@ -144,6 +150,19 @@ class Prober:
             if made is not None and len(knobs) < MOST_SYMBOLS and grows(leaf, self.trace, after):
                 knobs.append(made)
         self.sizes = replace(self.sizes, knobs=tuple(knobs))
+
+    def structured(self, trace: Trace) -> Trace:
+        """The trace with what is known of the values at which the model has other stages."""
+        if trace.failure is not None:
+            return trace
+
+        def at(values: Mapping[str, int]) -> Trace | None:
+            if not self.aside.allows(1):
+                raise Spent
+            return self.trace_at(self.sizes.changes(values), values, {}, self.aside)
+
+        found = branches(self.trace, trace.symbols, at)
+        return altered(trace, symbols=with_kept(trace.symbols, self.seen), branches=found)
 
     def loose(self, knob: Knob) -> bool:
         """Whether the elements of a list can have other values than the first one gives them."""
@@ -219,6 +238,10 @@ class Prober:
         if self.trace.failure is None:
             self.screen()
         style = self.style()
+        if "width" not in style.groups and any(knob.parts for knob in self.whole.knobs):
+            self.sizes, self.tried = self.whole, {}  # elements of a list that do not vary alone after all
+            self.budget = _Budget(self.budget.cost, failed=False)
+            style = self.style()
         best = self.with_formulas(style)
         if best is None:
             why = self.budget.note if self.budget.ended else "it does not run at other sizes"
@@ -229,7 +252,7 @@ class Prober:
                 other = self.with_formulas(fewer) if self.runs(fewer) else None
                 if other is not None and _covered(other) > _covered(best):
                     style, best = fewer, other
-        best = shorten(best)
+        best = shorten(self.structured(best))
         left = {GROUPS[knob.role] for knob in self.sizes.knobs} - style.groups - {"other"}
         if left:
             names = [knob.name for knob in self.sizes.knobs if GROUPS[knob.role] in left]

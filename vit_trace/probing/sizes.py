@@ -25,6 +25,8 @@ SMALL = {"heads", "patch", "window", "frame_patch", "channels", "frames"}
 
 SMALL_PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23)
 PRIMES = (7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103)
+DIVISORS = (2, 3, 4, 6, 1, 12)
+"""Numbers of heads for the elements of a list, which one width may have to be a multiple of."""
 GRIDS = ((3, 7), (5, 3), (11, 5), (7, 13), (13, 17), (4, 9))
 COARSE = ((5, 11), (7, 3), (11, 13), (13, 6), (17, 19), (3, 8))
 """Rows and columns of patches, of windows on the coarsest stage; never square."""
@@ -80,6 +82,8 @@ class Sizes:
                 value = (3, 5, 7, 9, 4, 6)[turn % 6]
             elif knob.role == "patch":
                 value = self.patch(knob, turn)
+            elif knob.role == "heads" and "[" in knob.symbol:
+                value = DIVISORS[(turn + knob.place) % 6]
             elif knob.role == "dim_head" or knob.wide:
                 value *= style.even
             values[knob.symbol] = value

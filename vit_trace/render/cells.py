@@ -89,9 +89,9 @@ def tensor_cells(row: Row, before: TensorSpec | None) -> tuple[list[Text], list[
 
 
 def per_block(count: int, row: Row) -> str:
-    """A count to three digits; for equal blocks 6× 8.40 M; empty for zero."""
-    if not count:
-        return ""
+    """A count to three digits; for equal blocks 6× 8.40 M; empty for zero, ? for an unknown count."""
+    if count <= 0:
+        return "?" if count else ""
     return f"{row.repeats}× {compact(count // row.repeats)}" if row.repeats > 1 else compact(count)
 
 

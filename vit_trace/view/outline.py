@@ -8,7 +8,7 @@ from math import prod
 from typing import NamedTuple
 
 from vit_trace.base.roles import same_role
-from vit_trace.base.trace import Construction, Source, Stage, TensorSpec, Trace, Value
+from vit_trace.base.trace import Construction, Parameter, Source, Stage, TensorSpec, Trace, Value
 from vit_trace.base.words import SIGNS, bytes_text, compact, name_range, shape_text
 from vit_trace.dims.values import UNKNOWN
 from vit_trace.view.fold import Folder, StageNode, collapse_similar, matching, range_label, tree
@@ -154,11 +154,13 @@ class _RowMaker(NamedTuple):
 
 
 def _inclusive(node: StageNode) -> tuple[int, int]:
-    """(parameters, FLOPs) of a node and everything inside it, times its repetitions."""
+    """(parameters, FLOPs) of a node and everything inside it, times its repetitions; UNKNOWN where a part is."""
     sums = [_inclusive(child) for child in node.inside]
     if node.block is None:
         sums.append((node.stage.parameters, node.stage.flops))
-    return node.repeats * sum(one for one, _ in sums), node.repeats * sum(two for _, two in sums)
+    unknown = any(one == UNKNOWN for one, _ in sums)
+    parameters = UNKNOWN if unknown else node.repeats * sum(one for one, _ in sums)
+    return parameters, node.repeats * sum(two for _, two in sums)
 
 
 def _says_nothing_new(node: StageNode) -> bool:
@@ -214,8 +216,12 @@ def _construction_rows(trace: Trace) -> tuple[Row, ...]:
     for parameter in trace.parameters:
         if "." not in parameter.name:
             tensor = TensorSpec("", parameter.shape, parameter.dims, parameter.dtype)
-            rows.append(Row(0, parameter.name, "parameter", (tensor,), parameters=prod(parameter.shape)))
+            rows.append(Row(0, parameter.name, "parameter", (tensor,), parameters=_values_of(parameter)))
     return tuple(rows)
+
+
+def _values_of(parameter: Parameter) -> int:
+    return UNKNOWN if UNKNOWN in parameter.shape else prod(parameter.shape)
 
 
 def _construction_row(records: list[Construction]) -> Row:
@@ -285,6 +291,11 @@ def _phrase(value: Value) -> str:
     return ("×" if len(value) == 2 else ", ").join(map(str, value)) if isinstance(value, list) else str(value)
 
 
+BOUNDS = dict(exact="{} parameters", least="at least {} parameters (some sizes are unknown)")
+BOUNDS |= dict(unknown="parameters unknown: the stages change")
+"""How the total of parameters is said, by what it is."""
+
+
 def totals(outline: Outline) -> tuple[str, ...]:
     """The closing phrases: stages shown, parameters, bytes, FLOPs."""
     trace = outline.trace
@@ -298,7 +309,7 @@ def totals(outline: Outline) -> tuple[str, ...]:
             reasons.append(f"{blocks}, --no-fold shows all")
         why = f" ({', '.join(reasons)})" if reasons else ""
         stages = f"{shown} of {stages} shown{why}"
-    parameters = f"{trace.totals.parameters:,} parameters"
+    parameters = BOUNDS[trace.totals.bound].format(f"{trace.totals.parameters:,}")
     if trace.totals.parameter_bytes:
         parameters += f", {bytes_text(trace.totals.parameter_bytes)}"
     flops = f"{compact(trace.totals.flops)}{'' if trace.totals.flops >= 1000 else ' '}FLOPs forward"

@@ -1,0 +1,92 @@
+"""Finds which symbols decide the structure of a model: where some have a value, it has other stages."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from vit_trace.base.trace import Symbol, Trace
+from vit_trace.dims.formula import evaluate, parse
+from vit_trace.dims.walk import stage_keys
+from vit_trace.probing.screening import Spent
+
+Condition = dict[str, str]
+"""Symbols with the formulas whose values they have: {"heads": "1", "dim_head": "dim"}."""
+
+MOST_PAIRS = 3
+"""Pairs of equal widths that are tried."""
+
+
+class Seen(NamedTuple):
+    """A setting that ran: the symbols that had another value than in the real trace, and whether the stages stayed."""
+
+    values: Mapping[str, int]
+    same: bool
+
+
+def same_stages(one: Trace, other: Trace) -> bool:
+    return set(stage_keys(one.stages)) == set(stage_keys(other.stages))
+
+
+def branches(
+    trace: Trace, symbols: Mapping[str, Symbol], attempt: Callable[[Mapping[str, int]], Trace | None]
+) -> tuple[Condition, ...]:
+    """The smallest conditions under which the trace at these values has other stages."""
+    found: list[Condition] = []
+    values = {name: symbol.value for name, symbol in symbols.items()}
+    for condition in _conditions(symbols):
+        try:
+            if _differs(trace, condition, values, attempt):
+                parts = [one for one in _parts(condition) if _differs(trace, one, values, attempt)]
+                found += [one for one in parts or [condition] if one not in found]
+        except Spent:
+            break
+    return tuple(found)
+
+
+def _differs(
+    trace: Trace,
+    condition: Condition,
+    values: Mapping[str, int],
+    attempt: Callable[[Mapping[str, int]], Trace | None],
+) -> bool:
+    """Whether the trace at this condition runs and has other stages; it is not tried where it holds already."""
+    wanted = {name: evaluate(parse(text), values) for name, text in condition.items()}
+    if all(values[name] == value for name, value in wanted.items()):
+        return False
+    there = attempt(wanted)
+    return there is not None and there.failure is None and not same_stages(trace, there)
+
+
+def _parts(condition: Condition) -> list[Condition]:
+    return [{name: text} for name, text in condition.items()] if len(condition) > 1 else []
+
+
+def _conditions(symbols: Mapping[str, Symbol]) -> Iterator[Condition]:
+    """What constructors ask for: one head as wide as the tokens, one of something, two equal widths."""
+    free = [name for name, symbol in symbols.items() if symbol.formula is None]
+    for heads in (name for name in free if "heads" in name):
+        inner = [name for name in free if "dim_head" in name or "head_dim" in name]
+        yield {heads: "1"} | ({inner[0]: "dim"} if inner and "dim" in free else {})
+    yield from ({name: "1"} for name in free if name in ("c", "classes"))
+    widths = [name for name in free if "dim" in name and "head" not in name]
+    yield from ({other: one} for one, other in list(combinations(widths, 2))[:MOST_PAIRS])
+
+
+def with_kept(symbols: Mapping[str, Symbol], seen: Sequence[Seen]) -> dict[str, Symbol]:
+    """The symbols, those that decide the structure with the values between which the stages were seen to stay."""
+    return {name: replace(symbol, kept=_kept(name, symbol.value, seen)) for name, symbol in symbols.items()}
+
+
+def _kept(name: str, here: int, seen: Sequence[Seen]) -> tuple[int, int] | None:
+    mine = [one for one in seen if one.values.keys() in ({name}, {"H", "W"}) and name in one.values]
+    others = [one.values[name] for one in mine if not one.same]
+    if not others:
+        return None
+    low = max((value for value in others if value <= here), default=0)
+    high = min((value for value in others if value >= here), default=0)
+    known = [here, *(one.values[name] for one in mine if one.same)]
+    known = [value for value in known if low < value or value == here]
+    known = [value for value in known if not high or value < high or value == here]
+    return min(known), max(known)
