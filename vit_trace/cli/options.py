@@ -153,7 +153,11 @@ BARE_MODEL = OptionGroup(
         Option("train", None, "Trace in training mode.", False),
         Option("allow_network", None, "Let the model's code use the network.", False),
         Option(
-            "limits", "NAME=N", "Raise a limit: modules, elements (of a parameter) or labels.", (), flags=("--limit",)
+            "limits",
+            "NAME=N",
+            "Raise a limit: modules, elements, values or labels.",
+            (),
+            flags=("--limit",),
         ),
         Option("rules", None, "Compute shapes with fast rules (default) or with torch's meta kernels.", True),
     ),

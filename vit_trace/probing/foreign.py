@@ -14,7 +14,7 @@ from vit_trace.probing.probing import Prober, most_stages, noted
 from vit_trace.probing.sizes import Sizes
 from vit_trace.record.build.anyhow import Built
 from vit_trace.record.record import RecordOptions
-from vit_trace.record.rungs import Rung, Runnable, trace_anyhow
+from vit_trace.record.rungs import RUNGS, Rung, Runnable, trace_anyhow
 from vit_trace.targets.complaints import contained, silenced
 from vit_trace.targets.inputs import Plan
 from vit_trace.targets.knobs import Changes, image_places, leaves_of
@@ -84,7 +84,8 @@ class ForeignTracer:
     def run(self, plan: Plan) -> _Fed:
         """One forward at the real sizes."""
         built, make = self.foreign.built, self.foreign.make
-        trace, rung = trace_anyhow(Runnable(built.model, make), lambda: plan.inputs({}), self.options(built))
+        rungs = RUNGS[-1:] if built.is_real else RUNGS
+        trace, rung = trace_anyhow(Runnable(built.model, make), lambda: plan.inputs({}), self.options(built), rungs)
         return _Fed(replace(trace, target=replace(trace.target, device=rung.device)), plan, rung)
 
     def options(self, built: Built) -> RecordOptions:

@@ -100,8 +100,11 @@ def _prepared(recorder: Recorder, train: bool, lines: Lines | None) -> Iterator[
         if any(training is not train for _, training in flags):
             for module, training in flags:
                 stack.callback(setattr, module, "training", training)
-            with contextlib.suppress(RecursionError):  # a module that holds itself: its own flags are all set by then
+            try:
                 recorder.model.train(train)
+            except Exception:  # a module that holds itself, or an exported one, whose train() only raises
+                for module in recorder.modules:
+                    module.training = train
         stack.enter_context(torch.random.fork_rng(devices=[]))
         torch.default_generator.manual_seed(SEED)
         stack.callback(recorder.forget)

@@ -168,6 +168,7 @@ def trace_anyhow(
     """The trace of one forward on the first rung that can run it; where none can, on the first."""
     given = inputs()
     first: _Traced | None = None
+    faked: _Traced | None = None
     for rung in rungs:
         try:
             trace = _trace_on(rung, runnable, given, options)
@@ -177,10 +178,12 @@ def trace_anyhow(
             continue
         words = trace.failure.exception if trace.failure is not None else ""
         if not any(word in words for word in BY_DEVICE):
-            return _Traced(trace, rung)
+            if trace.failure is None or rung.device != "fake":
+                return _Traced(trace, rung)
+            faked = _Traced(trace, rung)  # numpy and quantized kernels refuse fake tensors in words of their own
         first = first or _Traced(trace, rung)
     assert first is not None
-    return first
+    return faked or first
 
 
 def _trace_on(rung: Rung, runnable: Runnable, given: Given, options: RecordOptions) -> Trace:

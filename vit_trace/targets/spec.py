@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vit_trace.base import network
-from vit_trace.base.limits import set_limits
+from vit_trace.base.leaving import exceptions_only
+from vit_trace.base.limits import require_size, set_limits
 from vit_trace.base.refused import Refused, refuse
 from vit_trace.config.files import yaml_files_in
 from vit_trace.config.words import cut
+from vit_trace.targets.assignments import literal
 from vit_trace.targets.library import config_reader, library, spec_forms
 from vit_trace.targets.target import Target
 
@@ -30,6 +32,9 @@ def foreign_target(spec: str, request: Request) -> Target:
     request.require_parsed(spec)
     network.allow(request.allow_network)
     set_limits(request.limits)
+    with exceptions_only():
+        for setting, text in request.assigned.items():
+            require_size(setting.rpartition(".")[2], literal(text))
     prefix, colon, name = spec.partition(":")
     if colon and (found := library(prefix)) is not None:
         if not name:

@@ -21,6 +21,9 @@ from vit_trace.diagnose.scene import Scene, frame_note
 PART_OF_IMAGE = re.compile("patch|window|kernel|stride|head|dim|depth")
 """Names of numbers that are not the size of an image."""
 
+LEAVING = ("SystemExit", "KeyboardInterrupt", "GeneratorExit", "CancelledError")
+"""Exceptions that end a program or a task, and judge nothing."""
+
 SMALLEST_IMAGE = 16
 """Pixels; smaller numbers are not taken for the size of an image."""
 
@@ -57,6 +60,6 @@ ASSERTION = CauseKind(
 def refused_by_its_author(scene: Scene) -> Cause | None:
     """`assert h == self.image_size`. Late, for some of torch's own layers raise, and there more is known."""
     kind, _, said = scene.failure.exception.partition(": ")
-    if kind in ("SystemExit", "KeyboardInterrupt"):
+    if kind in LEAVING:
         return None
     return Cause(ASSERTION, " ".join(said.split()) or f"{scene.name} raises {kind}", frame_note(scene))

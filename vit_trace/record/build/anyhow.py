@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from vit_trace.base.limits import require_within
 from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Construction
 from vit_trace.record.build.construction import ConstructorCall, Watch
@@ -20,6 +21,9 @@ Factory = Callable[[], object]
 
 VALUED = {torch.linspace, torch.arange, torch.rand, torch.randint, torch.randperm, torch.logspace, torch.tensor}
 """Factories whose values constructors ask for."""
+
+WRITTEN = VALUED | {torch.ones, torch.full, torch.randn, torch.eye}
+"""Factories that write to all the memory of their tensor."""
 
 FILLS = {"normal_", "uniform_", "trunc_normal_", "erfinv_", "bernoulli_", "exponential_", "log_normal_", "cauchy_"}
 """In-place initialisers outside torch.nn.init."""
@@ -42,6 +46,11 @@ class Built:
     call: ConstructorCall | None
     rung: _BuildRung
 
+    @property
+    def is_real(self) -> bool:
+        """Whether it could be built with values only, so that its forward needs them too."""
+        return self.rung is INITIALISED
+
 
 @dataclass(frozen=True)
 class _BuildRung:
@@ -57,9 +66,11 @@ class _BuildRung:
     def build(self, factory: Factory, rules: bool = True) -> Built:
         """factory() on this rung. Raises what the factory raises, and NotAModel."""
         watch = Watch()
-        with torch.device(self.device), self.mode(rules), torch.random.fork_rng(devices=[]):
+        with torch.device(self.device), self.mode(rules) as mode, torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(0)
             model = watch.run(factory)
+        if self.device == "meta" and isinstance(mode, Handled) and mode.lacking is not None:
+            raise mode.lacking  # torch's parametrizations go on without what meta lacks, and would fail in forward
         if not isinstance(model, nn.Module):
             raise NotAModel(model)
         built = Built(model, watch.construction(model), watch.call(model), self)
@@ -86,11 +97,16 @@ class Handled(TorchFunctionMode):
     def __init__(self, handle: Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]) -> None:
         super().__init__()
         self.handle = handle
+        self.lacking: NotImplementedError | None = None  # what the device cannot do: the model may have gone on
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        return self.handle(func, args, kwargs or {})
+        try:
+            return self.handle(func, args, kwargs or {})
+        except NotImplementedError as error:
+            self.lacking = error
+            raise
 
 
 def _by_rule(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -99,15 +115,24 @@ def _by_rule(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
     return func(*args, **kwargs) if out is NotImplemented else out
 
 
+def _require_small(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Stop a factory that would write to too much memory. Raises OverLimit."""
+    if func in WRITTEN:
+        out = answer(func, args, {**kwargs, "device": "meta"})
+        require_within("values", out.numel() if isinstance(out, Tensor) else 0)
+
+
 def _with_values(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Makes tensors whose values constructors read on CPU."""
     if func in VALUED and kwargs.get("device") is None:
+        _require_small(func, args, kwargs)
         kwargs = {**kwargs, "device": "cpu"}
     return func(*args, **kwargs)
 
 
 def _uninitialised(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Leaves parameters as they were allocated: memory that nobody writes to is never taken."""
+    _require_small(func, args, kwargs)
     target = args[0] if args else kwargs.get("tensor")
     fills = getattr(func, "__module__", None) == "torch.nn.init" or getattr(func, "__name__", "") in FILLS
     return target if fills and isinstance(target, nn.Parameter) else func(*args, **kwargs)
@@ -116,11 +141,10 @@ def _uninitialised(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
 ON_META = _BuildRung("meta", lambda rules: Handled(_by_rule) if rules else nullcontext(), moves=False)
 WITH_VALUES = _BuildRung("meta", lambda _: Handled(_with_values), moves=True)
 MOVED = _BuildRung("cpu", lambda _: Handled(_uninitialised), moves=True)
-BUILD_RUNGS = (ON_META, WITH_VALUES, MOVED)
-"""Ways to build a model without memory, from the quickest to the one that every constructor can take."""
-
 UNINITIALISED = _BuildRung("cpu", lambda _: Handled(_uninitialised), moves=False)
 INITIALISED = _BuildRung("cpu", lambda _: nullcontext(), moves=False)
+BUILD_RUNGS = (ON_META, WITH_VALUES, MOVED, INITIALISED)
+"""Ways to build a model, from the quickest to the one that every constructor can take. The last takes memory."""
 
 
 def move_to_meta(model: nn.Module, keep_integers: bool = False) -> None:
@@ -145,4 +169,6 @@ def change_tensors(model: nn.Module, how: Callable[[Any], Any]) -> None:
     """Replace the parameters and buffers of a model."""
     for module in model.modules():
         for held in (module._parameters, module._buffers):
-            held.update({name: how(tensor) for name, tensor in held.items() if tensor is not None})
+            for name, tensor in [*held.items()]:  # one by one: a scripted module's table has no update
+                if tensor is not None:
+                    held[name] = how(tensor)

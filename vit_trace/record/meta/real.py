@@ -28,7 +28,16 @@ MOST_KEPT = 4096
 CUTS = (2, 3, 4, 8)
 """Sizes that a long axis is cut to, tried in turn: what divides it, or what a kernel needs, differs."""
 
-BY_DEVICE = ("meta", "Meta", "DataDependent", "FakeTensor", "unbacked", "data-dependent", "DynamicOutputShape")
+BY_DEVICE = (
+    "meta",
+    "Meta",
+    "DataDependent",
+    "FakeTensor",
+    "fake impl",
+    "unbacked",
+    "data-dependent",
+    "DynamicOutputShape",
+)
 """Words of exceptions that speak of what meta or fake tensors cannot do."""
 
 LINALG_ERROR = torch._C._LinAlgError  # type: ignore[attr-defined]

@@ -1,6 +1,5 @@
 """Refuses values of a config that make transformers download or import code, and sizes that it cannot work with."""
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -9,9 +8,9 @@ from msgspec.structs import replace
 
 from vit_trace.base import network
 from vit_trace.base.leaving import exceptions_only
-from vit_trace.base.limits import require_within
+from vit_trace.base.limits import require_size
 from vit_trace.base.refused import Refused
-from vit_trace.base.roles import ROLES, Path
+from vit_trace.base.roles import Path
 from vit_trace.base.trace import Diagnostic
 from vit_trace.config.json_text import json_places
 from vit_trace.targets.library import library
@@ -25,9 +24,6 @@ BUILT_IN |= {f"_{name}{more}": ways for name, ways in BUILT_IN.items() for more 
 
 PASSED_ON = ("model_args", "backbone_kwargs")
 """Fields that hold arguments of timm's create_model."""
-
-COUNTS = re.compile(r"(^|_)(layers?|depths?|blocks|stages)$")
-"""Names of fields that say how many layers a model has."""
 
 
 def structure(values: Any) -> Any:
@@ -51,18 +47,7 @@ def require_permitted(spec: str, values: Mapping[str, Any]) -> None:
             message = f"{spec}: {holder}.{name}: a trace needs no weights and loads none"
             raise _refused("no-weights", message, spec, path, f"leave {name} out")
         with exceptions_only():
-            _require_size(name, value)
-
-
-def _require_size(name: str, value: Any) -> None:
-    """Refuse more layers or classes than a limit allows. Raises OverLimit."""
-    if name in ROLES["classes"] and type(value) is int:
-        require_within("labels", value)
-    if name in ("id2label", "label2id") and isinstance(value, Mapping):
-        require_within("labels", len(value))
-    if COUNTS.search(name):
-        numbers = [one for one in (value if isinstance(value, list) else [value]) if type(one) is int]
-        require_within("modules", max(sum(numbers), len(numbers)))
+            require_size(name, value)
 
 
 def _walked(values: Any, path: Path) -> Iterator[tuple[Path, Any]]:
