@@ -7,7 +7,7 @@ from vit_trace.base.refused import refuse, require_known
 from vit_trace.base.roles import ROLES
 
 LIMITS = {"modules": 10_000, "elements": 10**10, "values": 10**8, "labels": 1_000_000}
-"""By default: modules of a model, elements of one parameter, values of one tensor that a constructor fills, classes that
+"""By default: modules of a model, elements of a parameter, values of one tensor that a constructor fills, classes that
 a config names. --limit raises them."""
 
 COUNTS = re.compile(r"(^|_)(layers?|depths?|blocks|stages)$")

@@ -63,10 +63,11 @@ def close() -> None:
     if _State.closed and not _State.hooked:
         _State.hooked = True
         os.environ.update(OFFLINE)
-        sys.addaudithook(_on_event)
+        sys.addaudithook(refuse_connection)
 
 
-def _on_event(event: str, arguments: tuple[Any, ...]) -> None:
+def refuse_connection(event: str, arguments: tuple[Any, ...]) -> None:
+    """The audit hook. Raises NoNetwork at once for every host but this machine; TooManyTries after many."""
     if event not in EVENTS or not _State.closed:
         return
     host = _host_of(event, arguments)

@@ -16,7 +16,7 @@ from vit_trace.record.source import frames
 CODE = "forward-failed"
 DEFECT = "internal-defect"
 _RUNNING = (Recorder.run, Recorder.inside, Recorder.__torch_function__, CalledAgain.__torch_function__)
-OURS = {function.__code__ for function in _RUNNING} | real.RUNNING
+OURS = {function.__code__ for function in (*_RUNNING, network.refuse_connection)} | real.RUNNING
 """Our own code that calls of the model run through: an exception there is the model's."""
 
 TEXT_LIMIT = 2000
