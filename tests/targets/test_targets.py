@@ -183,6 +183,7 @@ def test_formulas_predict_another_setting(spec, assignments, others):
     ("spec", "assignments", "others"),
     [  # a window as large as what it looks at, a patch that leaves less than a window, a side that rounds twice
         ("timm:swin_tiny_patch4_window7_224", ("depths=(1,1,1,1)",), ("window_size=14",)),
+        ("timm:swin_tiny_patch4_window7_224", ("depths=(1,1,1,1)",), ("img_size=(96,160)",)),
         pytest.param("timm:swin_tiny_patch4_window7_224", (), ("patch_size=8",), marks=pytest.mark.slow),
         pytest.param("timm:levit_128s", (), ("img_size=(336,448)",), marks=pytest.mark.slow),
     ],

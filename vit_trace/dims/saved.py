@@ -103,6 +103,8 @@ def _formulas(trace: Trace) -> Iterator[tuple[str, str]]:
     yield from ((f"symbols.{name}", one.formula) for name, one in trace.symbols.items() if one.formula is not None)
     for number, record in enumerate(trace.construction):
         yield from ((f"construction[{number}]", text) for text in split_formulas(record.formula or "") if text)
+    for number, branch in enumerate(trace.branches):
+        yield from ((f"branches[{number}]", text) for pair in branch.items() for text in pair)
     for place, tensor in _tensors(trace):
         yield from ((f"{place}.dims[{axis}]", dim) for axis, dim in enumerate(tensor.dims))
     for place, line in _lines(trace.listing):

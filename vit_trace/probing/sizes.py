@@ -122,8 +122,9 @@ class Sizes:
         """What to add to the image's sides for windows that are larger than the grid of a stage on one axis only."""
         window = max((knob.value for knob in self.knobs if knob.role == "window"), default=1)
         moves = []
-        for stage in range(1, max(self.stages, 4)) if window > 2 else ():
-            patches = 2**stage * (window - 2) + 1, 2**stage * (window + 2 + stage)  # the first rounds down or up
+        fewer = [(stage, 2) for stage in range(1, max(self.stages, 4))] + [(1, 4)]
+        for stage, less in fewer if window > 4 else ():
+            patches = 2**stage * (window - less) + 1, 2**stage * (window + 2 + stage)  # the first rounds down or up
             for rows, columns in (patches, patches[::-1]):
                 high, wide = self.patch_sides(here)
                 moves.append((rows * high - here["H"], columns * wide - here["W"]))
