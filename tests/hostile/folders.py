@@ -40,7 +40,7 @@ CASES = [
     Case("a glob of 100,000 files", ("check", "d/*.yaml"), 2, "too-many-files", _many),
     Case("links in circles", ("check", "."), 0, "1 config", _circles),
     Case("a glob through links in circles", ("check", "**/*.yaml"), 0, "1 config", _circles),
-    Case("a glob of many stars", ("check", "*/" * 40 + "*.yaml"), 2, "no-match", _circles),
+    Case("a glob of many stars", ("check", "*/" * 40 + "*.yaml"), 2, "error[", _circles),
     Case("a glob of many double stars", ("check", "**/" * 40 + "*.yaml"), 0, "", _circles),
     Case("a directory without permission", ("check", "."), 0, "1 config", _locked),
     Case("300 directories deep", ("check", "."), 0, "1 config", _deep),

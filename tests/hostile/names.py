@@ -68,7 +68,14 @@ CASES = [Case(f"100,000 characters as {place}", words, 2, "error[") for place, w
 CASES += [
     Case("100,000 characters after timm:", (f"timm:{LONG}",), 2, "error[", requires="timm"),
     Case("100,000 characters after hf:", (f"hf:{LONG}",), 2, "error[", requires="transformers"),
-    Case("100,000 characters as a glob of models", ("models", LONG), 1, "no model matches", requires="transformers"),
+    Case(
+        "100,000 characters as a glob of models",
+        ("models", LONG),
+        1,
+        "no model matches",
+        seconds=30,
+        requires="transformers",
+    ),
     Case("an empty spec", ("",), 2, "error["),
     Case("an empty spec of check", ("check", ""), 2, "error["),
     Case("a colon", (":",), 2, "error["),
