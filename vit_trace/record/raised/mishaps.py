@@ -16,6 +16,7 @@ from torch import Tensor
 from vit_trace.base.trace import Operand, Source, Value
 from vit_trace.record.meta.tensors import are_sizes, dtype_name, leaves, shape_of, size_texts
 from vit_trace.record.raised.expressions import Link, parsed, resolved
+from vit_trace.record.raised.names import names_nearby, refused_by_python
 from vit_trace.record.source import frames
 
 MOST_VALUES = 40
@@ -57,6 +58,9 @@ def capture_python(
         _capture_subscript(found, last)
     elif isinstance(error, (TypeError, AttributeError)) and last.module is not None and own is not last:
         _capture_given(found, last, names)
+    if not found.call and own is not None and refused_by_python(error, last, own):
+        found.call = "python"
+        found.arguments |= names_nearby(error, last, own)
     if found.call not in ("unpack", "forward") and own is not None:
         _capture_mentioned(found, own, names)
 
