@@ -13,7 +13,7 @@ LONGEST_HEADLINE = 100
 
 
 @finds("python", turn=Turn.LATE)
-def refused_by_python(scene: Scene) -> Cause:
+def line_refused(scene: Scene) -> Cause:
     """`self.headx(x)` where the layer is called head."""
     kind, _, said = scene.failure.exception.partition(": ")
     said = " ".join(said.split())
