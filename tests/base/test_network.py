@@ -1,4 +1,4 @@
-"""Once the network is closed, a process reaches this machine and nothing else: real sockets, in a process of its own."""
+"""Once the network is closed, a process reaches this machine only: real sockets, in a process of its own."""
 
 import subprocess
 import sys
