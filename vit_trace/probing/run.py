@@ -53,7 +53,7 @@ def trace_once(target: Target, rules: bool = True) -> Trace:
 
     with uncollected():
         try:
-            built = ON_META.build(target.build, rules)
+            built = ON_META.build(target.build, rules, limited=False)  # a config has limits of its own
         except Exception as error:
             raise _BuildError(f"{type(error).__name__}: {error}") from error
         args, kwargs = target.inputs()

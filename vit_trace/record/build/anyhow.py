@@ -63,9 +63,9 @@ class _BuildRung:
     mode: Callable[[bool], AbstractContextManager[object]]
     moves: bool
 
-    def build(self, factory: Factory, rules: bool = True) -> Built:
-        """factory() on this rung. Raises what the factory raises, and NotAModel."""
-        watch = Watch()
+    def build(self, factory: Factory, rules: bool = True, limited: bool = True) -> Built:
+        """factory() on this rung, within the limits. Raises what the factory raises, and NotAModel."""
+        watch = Watch(limited)
         with torch.device(self.device), self.mode(rules) as mode, torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(0)
             model = watch.run(factory)

@@ -54,10 +54,12 @@ class ConstructorCall(NamedTuple):
 class Watch:
     """Remembers what the constructors that return while it is active have worked out.
 
-    `calls` holds what the outermost of them were called with, by the identity of the module.
+    `calls` holds what the outermost of them were called with, by the identity of the module. `limited`: what they make
+    is held to the limits.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limited: bool = True) -> None:
+        self.counted = COUNTED if limited else frozenset()
         self.seen: list[_Seen] = []
         self.calls: dict[int, tuple[nn.Module, ConstructorCall]] = {}
         self.depth = 0
@@ -80,7 +82,7 @@ class Watch:
 
     def on_call(self, frame: FrameType, event: str, argument: Any) -> Any:
         code = frame.f_code
-        if code in COUNTED:
+        if code in self.counted:
             self.count(code, frame)
         inner = self.lines.on_call(frame, event, argument) if self.lines else None
         if code.co_name != "__init__" or frames.owner(code.co_filename) != frames.OWN:
