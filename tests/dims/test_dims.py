@@ -14,8 +14,9 @@ from vit_trace.dims import search
 from vit_trace.dims.explain import doublings, meanings
 from vit_trace.dims.formula import evaluate, parse
 from vit_trace.dims.values import UNKNOWN, ValuesError, at, changes_of
+from vit_trace.probing.branches import same_stages
 from vit_trace.probing.run import run_target, trace_once
-from vit_trace.targets.builtin import PROBES, builtin, config_symbols
+from vit_trace.targets.builtin import BRANCHES, PROBES, builtin, config_symbols
 
 CASES = {
     "reference": ViTConfig(),
@@ -142,6 +143,18 @@ def test_a_value_that_changes_the_stages_is_announced_and_no_total_is_given():
     for same in ({"heads": "1"}, {"dim_head": "1024"}, {"image_size": "384"}):
         there = at(saved, changes_of(saved, same))
         assert not there.diagnostics and there.totals.bound == "exact"
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+@pytest.mark.parametrize("dim_head", [24, 48])
+@pytest.mark.parametrize("pool", ["cls", "mean"])
+def test_the_stages_change_only_where_a_condition_changes(heads, dim_head, pool):
+    """The conditions that the built-in ViT declares, held to real traces at all values they speak of."""
+    usual = trace_once(builtin(ViTConfig(dim=48, depth=1, heads=2, dim_head=24, pool=pool)))
+    there = trace_once(builtin(ViTConfig(dim=48, depth=1, heads=heads, dim_head=dim_head, pool=pool)))
+    values = {name: symbol.value for name, symbol in there.symbols.items()}
+    holds = any(all(values[name] == evaluate(parse(one), values) for name, one in each.items()) for each in BRANCHES)
+    assert same_stages(usual, there) == (not holds)
 
 
 def test_a_total_with_unknown_sizes_is_a_lower_bound():

@@ -1,7 +1,5 @@
 """Builds a target without memory, records one forward pass, and names its sizes. Other rooms use `run`."""
 
-from collections.abc import Mapping
-
 from msgspec.structs import replace
 
 from vit_trace.base.trace import Trace
@@ -28,20 +26,7 @@ def run_target(target: Target, rules: bool = True, formulas: bool = True) -> Tra
 
         probes = [trace_once(probe, rules) for probe in target.probes()]
         named = name_dims(*split(trace, probes), target.repeats)
-        return named if trace.failure is not None else replace(named, branches=_branches(target, probes[0], rules))
-
-
-def _branches(target: Target, probe: Trace, rules: bool) -> tuple[dict[str, str], ...]:
-    """The conditions under which the built-in ViT has other stages, found beside one of its probes."""
-    from vit_trace.probing.branches import branches
-
-    beside = target.probes()[0]
-
-    def at(values: Mapping[str, int]) -> Trace | None:
-        names = {beside.symbols[name].hyperparameter or name: value for name, value in values.items()}
-        return trace_once(beside.variant(names), rules) if beside.variant is not None else None
-
-    return branches(probe, beside.symbols, at)
+        return named if trace.failure is not None else replace(named, branches=target.branches)
 
 
 def trace_once(target: Target, rules: bool = True) -> Trace:

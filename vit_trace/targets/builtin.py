@@ -16,6 +16,9 @@ from vit_trace.targets.target import Target, value_words
 if TYPE_CHECKING:
     from torch import nn
 
+BRANCHES = ({"heads": "1", "dim_head": "dim"},)
+"""The built-in ViT leaves out `to_out` where one head is as wide as the tokens."""
+
 
 def builtin(config: ViTConfig, spec: str = "", given: Given | None = None, train: bool = False) -> Target:
     """The target of `vit-trace` without a spec, or with a YAML file as `spec`; `given` replaces its images."""
@@ -31,6 +34,7 @@ def builtin(config: ViTConfig, spec: str = "", given: Given | None = None, train
         symbols=config_symbols(config),
         probes=lambda: [builtin(setting, train=train) for setting in _probe_settings(config)],
         repeats=True,
+        branches=BRANCHES,
         variant=lambda values: builtin(_change_config(config, values), spec, given, train),
         train=train,
         words=lambda name, value: f"--{name.replace('_', '-')} {value_words(value)}",

@@ -37,8 +37,9 @@ class Target:
     """The model of a spec.
 
     `build` and `inputs` may import torch; `inputs` gives the (args, kwargs) of forward, on the meta device. `probes`
-    gives the same target at other settings; the last confirms what the others suggest. `foreign` is the
-    model of a library or of the user that the target stands for; None for the built-in ViT.
+    gives the same target at other settings; the last confirms what the others suggest. `branches` are known conditions
+    under which it has other stages. `foreign` is the model of a library or of the user that the target stands for; None
+    for the built-in ViT.
 
     `variant` is the target with some hyperparameters changed and all else the same, `words` how a user would say such
     a change; `expected` is the shape of the images that the model was made for; `arguments` are what somebody else's
@@ -54,6 +55,7 @@ class Target:
     symbols: Mapping[str, Symbol] = field(default_factory=dict)
     probes: Callable[[], Sequence[Target]] = tuple
     repeats: bool = False
+    branches: tuple[dict[str, str], ...] = ()
     foreign: Foreign | None = None
     train: bool = False
     variant: Callable[[Mapping[str, Value]], Target] | None = None
