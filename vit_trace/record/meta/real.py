@@ -46,6 +46,9 @@ LINALG_ERROR = torch._C._LinAlgError  # type: ignore[attr-defined]
 FILLS = (0.5, 0.0, 1.0)
 """Values of floats, in turn; whole numbers are 1 where they are not 0."""
 
+RANDOM = float("nan")
+"""A fill that gives each element a value of its own, from 0 to 1."""
+
 UNHEARD = torch._C.DisableTorchFunction
 """Hides our own questions to tensors from modes."""
 
@@ -81,7 +84,11 @@ class _Plan(NamedTuple):
             return self.values.clone()  # type: ignore[no-any-return]
         made = torch.empty_strided(self.shape, self.strides, dtype=self.dtype, device="cpu")
         base = made.as_strided((made.untyped_storage().nbytes() // made.element_size(),), (1,))
-        base.fill_(fill if self.dtype.is_floating_point or self.dtype.is_complex else int(fill > 0))
+        whole = not self.dtype.is_floating_point and not self.dtype.is_complex
+        if fill is RANDOM:
+            base.copy_(torch.randint(2, base.shape) if whole else torch.rand(base.shape))
+        else:
+            base.fill_(int(fill > 0) if whole else fill)
         return made.requires_grad_(self.trains)  # decides how torch folds a product
 
 
@@ -162,11 +169,12 @@ def as_for_real(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
     refused: Exception | None = None
     try:
         out = func(*args, **kwargs)
+    except RecursionError:
+        raise
     except Exception as error:
-        if isinstance(error, RecursionError) or any(word in str(error) for word in BY_DEVICE):
-            raise
         out, refused = None, error
-    real = _outcome(signature, out, refused)
+    lacking = refused is not None and any(word in str(refused) for word in BY_DEVICE)
+    real = _whatever_the_values(signature, refused) if lacking else _outcome(signature, out, refused)
     if real.error is not None:
         raise real.error from None
     if real.given is None:
@@ -225,6 +233,23 @@ def _outcome(signature: _Signature, out: Any, refused: Exception | None) -> _Out
             _ACCEPTED.clear()
         _ACCEPTED.add(key)
     return _AS_ON_META
+
+
+def _whatever_the_values(signature: _Signature, lacking: Exception | None) -> _Outcome:
+    """What a call that meta lacks comes to for real; `lacking`, the exception of meta, where its values decide that."""
+    if not _fits(signature, 0):
+        return _Outcome(lacking)
+    runs: list[_Outcome] = []
+    for fill in (*FILLS, RANDOM):
+        try:
+            runs.append(_Outcome(None, *_run(signature, fill)))
+        except RecursionError:
+            raise
+        except Exception as error:
+            runs.append(_Outcome(error.with_traceback(None)))
+    alike = all(type(run.error) is type(runs[0].error) and _facts(run.out) == _facts(runs[0].out) for run in runs)
+    whole = runs[0].error is not None or all(isinstance(leaf, Tensor) for leaf in tree_leaves(runs[0].out))
+    return runs[0] if alike and whole else _Outcome(lacking)
 
 
 def _elements(value: Any) -> int:
