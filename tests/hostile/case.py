@@ -13,6 +13,8 @@ class Case:
     says: a text that stdout or stderr must hold.
     seconds, megabytes: limits beyond the import of the library concerned.
     written: the files it may write, relative to its folder.
+    requires: a library without which it does not run, and whose import comes on top of the limits.
+    alone: it is about a process from its start, its environment or its imports: never run as a fork.
     """
 
     name: str
@@ -26,3 +28,4 @@ class Case:
     megabytes: int = 500
     written: tuple[str, ...] = ()
     requires: str = ""
+    alone: bool = False

@@ -158,6 +158,11 @@ def config_file(values: dict[str, object]) -> Callable[[Path], None]:
     return lambda folder: void(folder.joinpath("config.json").write_text(json.dumps(values, indent=1)))
 
 
+def imported(code: str) -> str:
+    """The library of vision models that the code imports; "" for none."""
+    return next((name for name in ("transformers", "timm", "torchvision") if f"import {name}" in code), "")
+
+
 def void(_: object) -> None:
     """Nothing, of something."""
 
@@ -166,9 +171,12 @@ RUN = ("model.py:Model", "--no-formulas")
 READ = ("config.json", "--no-formulas")
 
 CASES = [
-    *(Case(f"constructor asks by {name}", RUN, 2, "needs-download", model_file(text)) for name, text in ASKS.items()),
     *(
-        Case(f"forward asks by {name}", RUN, 1, "needs-download", model_file(forward=text))
+        Case(f"constructor asks by {name}", RUN, 2, "needs-download", model_file(text), requires=imported(text))
+        for name, text in ASKS.items()
+    ),
+    *(
+        Case(f"forward asks by {name}", RUN, 1, "needs-download", model_file(forward=text), requires=imported(text))
         for name, text in ASKS.items()
     ),
     *(Case(f"constructor {name}", RUN, 0, "6,", model_file(text)) for name, text in GOES_ON.items()),

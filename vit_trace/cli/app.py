@@ -6,10 +6,12 @@ import errno
 import os
 import sys
 from difflib import get_close_matches
+from shutil import get_terminal_size
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from vit_trace.cli.output import Exit, print_diagnostics, say
 from vit_trace.cli.verbs import DEFAULT, load_verb, verb_names
@@ -26,6 +28,13 @@ OUR_DEFECT = (
 )
 
 
+class _Verb(TyperCommand):
+    """A verb, whose help fits the screen."""
+
+    def get_help(self, ctx: Any) -> str:
+        return _fitting(super().get_help(ctx))
+
+
 class _Verbs(TyperGroup):
     """The verbs, each imported once it is needed. What does not name one is a spec or a flag of the default verb."""
 
@@ -34,13 +43,26 @@ class _Verbs(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-        single.command()(load_verb(cmd_name))
+        single.command(cls=_Verb)(load_verb(cmd_name))
         return typer.main.get_command(single)
+
+    def get_help(self, ctx: Any) -> str:
+        return _fitting(super().get_help(ctx))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not args or (args[0] not in GROUP_OPTIONS and args[0] not in verb_names()):
             args = [DEFAULT, *args]
         return super().parse_args(ctx, args)
+
+
+def _fitting(text: str) -> str:
+    """A page of help, which the parser lays out for 50 columns or more, in lines of the screen's width."""
+    width = max(1, get_terminal_size().columns)
+    lines = []
+    for line in text.split("\n"):
+        hang = " " * min(len(line) - len(line.lstrip()) + 2, width // 2)
+        lines += [line] if len(line) <= width else wrap(line, width, subsequent_indent=hang)
+    return "\n".join(lines)
 
 
 app = typer.Typer(

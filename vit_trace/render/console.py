@@ -7,10 +7,9 @@ import os
 from collections.abc import Iterator
 from typing import IO, Any
 
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 from rich.console import Console
 from rich.segment import Segment
-from rich.text import Text
 
 from vit_trace.base.words import whole_number
 from vit_trace.render.legible import visible
@@ -19,13 +18,47 @@ UNLIMITED = 100_000
 """Columns of a pipe; nothing is wrapped there."""
 
 
-class _VisibleConsole(Console):
-    """A console whose texts hold no escape sequence but its own styles."""
+def _environment() -> dict[str, str]:
+    """Variables that rich reads, but for the sizes: it takes COLUMNS=² or a LINES of 5,000 digits for a number."""
+    return {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+
+
+class _FittingConsole(Console):
+    """A console whose texts hold no escape sequence but its own styles, and whose lines go on below at its edge."""
+
+    edge = UNLIMITED
 
     def render(self, *arguments: Any, **options: Any) -> Iterator[Segment]:
-        for segment in super().render(*arguments, **options):
-            text, style, control = segment
-            yield segment if control or text == "\n" or text.isprintable() else Segment(visible(text), style)
+        taken = 0
+        for text, style, control in super().render(*arguments, **options):
+            if not control and text != "\n" and not text.isprintable():
+                text = visible(text)
+            if not control and self.edge < UNLIMITED:
+                text, taken = _folded(text, taken, self.edge)
+            yield Segment(text, style, control)
+
+
+def _folded(text: str, taken: int, width: int) -> tuple[str, int]:
+    """The text in lines of at most `width` cells, `taken` cells of its first one in use; the cells in use of its last.
+
+    A character that is wider than the width has a line of its own.
+    """
+    lines = text.split("\n")
+    for place, line in enumerate(lines):
+        taken = taken if not place else 0
+        if taken + (size := cell_len(line)) <= width:
+            taken += size
+            continue
+        parts = []
+        for character in chop_cells(line, 1):
+            size = cell_len(character)
+            if taken and taken + size > width:
+                parts.append("\n")
+                taken = 0
+            parts.append(character)
+            taken += size
+        lines[place] = "".join(parts)
+    return "\n".join(lines), taken
 
 
 def console_for(stream: IO[str], width: int | None = None) -> Console:
@@ -33,18 +66,10 @@ def console_for(stream: IO[str], width: int | None = None) -> Console:
     asked = os.environ.get("COLUMNS", "")
     if width is None and asked.isdecimal():
         width = min(whole_number(asked), UNLIMITED) or None  # 0 means unset, as in a shell
-    console = _VisibleConsole(file=stream, markup=False, highlight=False, emoji=False, soft_wrap=False, width=width)
+    console = _FittingConsole(
+        file=stream, markup=False, highlight=False, emoji=False, soft_wrap=False, width=width, _environ=_environment()
+    )
     if width is None and (not console.is_terminal or console.width <= 0):
         console.width = 80 if console.is_terminal else UNLIMITED
+    console.edge = console.width
     return console
-
-
-def put(console: Console, text: Text) -> None:
-    """Print one line of a screen; what is wider than the screen goes on below."""
-    ends, taken = [], 0
-    for place, size in enumerate(map(cell_len, text.plain)) if text.cell_len > console.width else ():
-        if taken and taken + size > console.width:
-            ends.append(place)
-            taken = 0
-        taken += size
-    console.print(Text("\n").join(text.divide(ends)) if ends else text, soft_wrap=True)

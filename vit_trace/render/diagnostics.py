@@ -25,7 +25,7 @@ LABEL_WIDTH = 40
 WIDEST_SOURCE = 160
 """Columns of a source line; of a longer one, the part around the span is shown, even without a limited width."""
 
-NARROWEST_SOURCE = 20
+NARROWEST_SOURCE = 8
 """Columns of a source line on the narrowest screen."""
 
 MOST_LINES = 6
@@ -45,7 +45,7 @@ class _Line(NamedTuple):
 
 
 def print_diagnostic(console: Console, diagnostic: Diagnostic) -> None:
-    """Print, wrapped between words to the width of the terminal or of COLUMNS. Nothing is cut off."""
+    """Print, wrapped between words to the width of the terminal or of COLUMNS; a longer word goes on below."""
     wraps = console.is_terminal or os.environ.get("COLUMNS", "").isdigit()
     for line in diagnostic_lines(diagnostic, console.width if wraps else None):
         console.print(line, soft_wrap=True, highlight=False, markup=False, emoji=False)
@@ -84,7 +84,7 @@ def _paragraphs(lead: Styled, text: str, width: int | None) -> list[Text]:
 
 
 def _wrapped(lead: Styled, text: Styled, width: int | None, hang: int) -> list[Text]:
-    """The text behind its lead, broken at spaces only: a word wider than the line stays whole, to be copied."""
+    """The text behind its lead, broken at spaces only; the console breaks a word that is wider than the line."""
     words, style = text
     first, *others = _broken(words, width, len(lead[0]), hang)
     return [Text.assemble(lead, (first, style)), *(Text.assemble(" " * hang, (other, style)) for other in others)]

@@ -11,7 +11,6 @@ from rich.text import Text
 
 from vit_trace.base.trace import Line, Listed
 from vit_trace.render import theme
-from vit_trace.render.console import put
 from vit_trace.render.legible import printable
 from vit_trace.render.notes import Words, module_ranges, note_words, shown_lines
 from vit_trace.render.places import shown_path
@@ -55,7 +54,7 @@ def print_source(listing: Sequence[Listed], console: Console, ran_only: bool = F
         for line in shown_lines(listed, ran_only):
             notes = [note_words(note, listed.modules) for note in line.notes]
             for row in layout.rows(line, texts[line], notes):
-                put(console, row)
+                console.print(row, soft_wrap=True)
         before = listed
 
 

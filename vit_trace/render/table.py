@@ -4,7 +4,8 @@ rich's own table has no cell that reaches over its neighbours: rich measures and
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from functools import partial
+from itertools import chain, zip_longest
 from typing import NamedTuple
 
 from rich.console import Console
@@ -13,7 +14,6 @@ from rich.text import Text
 from vit_trace.base.trace import TensorSpec
 from vit_trace.dims.formula import on_screen
 from vit_trace.render import cells, theme
-from vit_trace.render.console import put
 from vit_trace.view.outline import Outline, Row, totals
 
 GAP = 2
@@ -68,6 +68,11 @@ class _Columns(NamedTuple):
         """Where the shapes end."""
         return self.label + self.operation + self.shape + 2 * GAP
 
+    @property
+    def total(self) -> int:
+        """The width of all columns."""
+        return sum(self) + GAP * (sum(map(bool, self)) - 1)
+
 
 def print_table(outline: Outline, console: Console) -> None:
     """Write title, constructor, stages, the symbols' legend and totals."""
@@ -77,10 +82,14 @@ def print_table(outline: Outline, console: Console) -> None:
     columns = _fit_columns(lines, console.width)
     named = any(formula.plain for line in lines for formula in line.formulas)
     titles = ("stage", "operation", "shape", "formula" if named else "", "params", "FLOPs", "source")
-    header = columns.lay_out([Text(title, theme.COLUMN) for title in titles])
-    for text in chain([header], *(_screen_lines(line, columns, console) for line in lines)):
+    if columns.total > console.width:
+        header, lay_out = Text(), partial(_stacked, width=console.width, console=console)
+    else:
+        header = columns.lay_out([Text(title, theme.COLUMN) for title in titles])
+        lay_out = partial(_screen_lines, columns=columns, console=console)
+    for text in chain([header] if header else [], *map(lay_out, lines)):
         text.rstrip()
-        put(console, text)
+        console.print(text, soft_wrap=True)
     console.print()
     if named and (legend := cells.legend_phrases(outline.trace)):
         console.print(cells.joined_phrases(legend, console.width, "  "))
@@ -166,6 +175,15 @@ def _screen_lines(line: _TableRow, columns: _Columns, console: Console) -> Itera
     if not columns.formula and line.renamed:
         formulas = (formula for formula in line.formulas if formula.plain)
         yield from (Text(" " * max(2, columns.edge - one.cell_len)).append_text(one) for one in formulas)
+
+
+def _stacked(line: _TableRow, width: int, console: Console) -> Iterator[Text]:
+    """The cells of one row below each other, without source and FLOPs, on a screen that is too narrow for columns."""
+    yield from _wrapped_cell(line.label, width, line.indent, console)
+    lead = " " * min(line.indent, width // 4)
+    told = chain.from_iterable(zip_longest(line.shapes, line.formulas if line.renamed else (), fillvalue=Text()))
+    for text in filter(None, (line.operation, *told, line.parameters)):
+        yield from (Text(lead).append_text(part) for part in text.wrap(console, max(1, width - len(lead))))
 
 
 def _wrapped_cell(text: Text, width: int, hang: int, console: Console) -> list[Text]:
