@@ -33,20 +33,32 @@ RAW = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f]|\xc2[\x80-\x9f]")
 HOOK = """
 import os, sys
 _log, _writing = os.environ.get("HOSTILE_LOG"), os.O_WRONLY | os.O_RDWR | os.O_CREAT
-def _hear(event, given, log=os.open(_log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)):
-    if event == "open":
+_asks = ("socket.connect", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo", "socket.gethostbyname")
+_state = {"hooks": 0, "last": 0}
+def _hear(event, given, log=_log and os.open(_log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)):
+    if event == "sys.addaudithook":
+        _state["hooks"] += 1
+    elif event in _asks and _state["hooks"] != _state["last"]:
+        place = _state["last"] = _state["hooks"] + 1
+        sys.addaudithook(lambda event, given: _reached(event, given, place, log))
+    elif event == "open":
         path, mode, flags = given
-        if not isinstance(flags, int) or not flags & _writing or not isinstance(path, (str, bytes)):
-            return
-        text = os.path.abspath(os.fsdecode(path))
-    elif event in ("socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.system", "os.exec"):
+        if isinstance(flags, int) and flags & _writing and isinstance(path, (str, bytes)):
+            _write(log, event, os.path.abspath(os.fsdecode(path)))
+    elif event in ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn"):
+        _write(log, event, repr(given)[:300])
+def _reached(event, given, place, log):
+    if event in _asks and place == _state["last"]:
         text = repr(given)[:300]
-    else:
-        return
+        if not any(own in text for own in ("'127.", "'localhost'", "'::1'", "family=1,")):
+            _write(log, event, text)
+def _write(log, event, text):
     os.write(log, f"{event}\\t{text}\\n".encode(errors="backslashreplace"))
 if _log:
     sys.addaudithook(_hear)
 """
+"""What a case's process runs first. A socket's event counts where no hook that came before refused it."""
+
 LIBRARIES = {"timm": "timm", "hf": "transformers", "torchvision": "torchvision", "vit-pytorch": "vit_pytorch"}
 SPARE = ("/dev/null", "/dev/full", "/proc/", "__pycache__", "/torch/", "/dev/tty", "/pymp-", "/dev/shm")
 """Parts of the names of files that Python and the libraries write for themselves."""

@@ -183,8 +183,14 @@ CASES = [
     *(Case(f"forward {name}", RUN, 0, "6,", model_file(forward=text)) for name, text in GOES_ON.items()),
     *(Case(f"constructor leaves by {name}", RUN, 2, "build-failed", model_file(text)) for name, text in LEAVES.items()),
     *(Case(f"forward leaves by {name}", RUN, 1, "error[", model_file(forward=text)) for name, text in LEAVES.items()),
-    *(Case(f"config: {name}", READ, 2, code, config_file(values)) for name, (code, values) in CONFIGS.items()),
-    *(Case(f"config: {name}", READ, 0, "output", config_file(values)) for name, values in SOUND.items()),
+    *(
+        Case(f"config: {name}", READ, 2, code, config_file(values), requires="transformers")
+        for name, (code, values) in CONFIGS.items()
+    ),
+    *(
+        Case(f"config: {name}", READ, 0, "output", config_file(values), requires="transformers")
+        for name, values in SOUND.items()
+    ),
     Case("--set of weights", ("timm:vit_tiny_patch16_224", "--set", "pretrained=true"), 2, "no-weights"),
     Case("--set of weights, torchvision", ("torchvision:vit_b_16", "--set", "weights=DEFAULT"), 2, "no-weights"),
 ]

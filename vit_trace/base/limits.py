@@ -1,14 +1,22 @@
 """Holds the limits of what is built, and counts what a constructor makes against them."""
 
 import re
-from dataclasses import dataclass
 
 from vit_trace.base.refused import refuse, require_known
 from vit_trace.base.roles import ROLES
 
-LIMITS = {"modules": 10_000, "elements": 10**10, "values": 10**8, "labels": 1_000_000}
-"""By default: modules of a model, elements of a parameter, values of one tensor that a constructor fills, classes that
-a config names. --limit raises them."""
+LIMITS = {
+    "modules": 10_000,
+    "elements": 10**10,
+    "values": 10**8,
+    "labels": 1_000_000,
+    "calls": 60_000,
+    "lines": 1_000_000,
+    "steps": 50_000,
+}
+"""By default: modules of a model, elements of a parameter, values that a constructor or a forward on meta fills,
+classes that a config names, calls of torch and lines of Python in one constructor, calls of torch and of modules in one
+forward. --limit raises them."""
 
 COUNTS = re.compile(r"(^|_)(layers?|depths?|blocks|stages)$")
 """Names of settings that say how many layers a model has."""
@@ -28,8 +36,11 @@ class OverLimit(BaseException):
 _WORDS = {
     "modules": "the model has {:,} modules or more",
     "elements": "a parameter has {:,} elements",
-    "values": "a tensor of the constructor has {:,} values",
+    "values": "tensors that the model fills have {:,} values or more",
     "labels": "the config names {:,} classes",
+    "calls": "the constructor calls torch {:,} times or more",
+    "lines": "the constructor runs {:,} lines of Python or more",
+    "steps": "the forward takes {:,} steps or more",
 }
 
 
@@ -61,13 +72,14 @@ def require_size(name: str, value: object) -> None:
         require_within("modules", max(sum(numbers), len(numbers)))
 
 
-@dataclass
 class Counter:
-    """Counts the modules that one build makes."""
+    """Counts what one forward or constructor does, by the names of the limits."""
 
-    modules: int = 0
+    def __init__(self) -> None:
+        self.found = dict.fromkeys(LIMITS, 0)
 
-    def add_module(self) -> None:
-        """One more module. Raises OverLimit."""
-        self.modules += 1
-        require_within("modules", self.modules)
+    def add(self, name: str, more: int = 1) -> None:
+        """So many more. Raises OverLimit."""
+        self.found[name] += more
+        if self.found[name] > BOUNDS[name]:
+            raise OverLimit(name, self.found[name])

@@ -27,7 +27,7 @@ LOCAL = {"", "localhost", "ip6-localhost", "0.0.0.0", "::", "::1"}
 OFFLINE_ERRORS = {"NoNetwork", "TooManyTries", "OfflineModeIsEnabled", "LocalEntryNotFoundError"}
 """Names of exceptions by which code learns that there is no network; two are huggingface_hub's."""
 
-MOST_TRIES = 100
+MOST_TRIES = 30
 """Refused tries after which code that asks again and again is ended."""
 
 

@@ -155,7 +155,7 @@ BARE_MODEL = OptionGroup(
         Option(
             "limits",
             "NAME=N",
-            "Raise a limit: modules, elements, values or labels.",
+            "Raise a limit: modules, elements, values, labels, calls, lines or steps.",
             (),
             flags=("--limit",),
         ),

@@ -30,9 +30,11 @@ def of_model(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any])
     """The trace of a caller's own model, judged; what is tried is tried on copies."""
     from vit_trace.diagnose.refusals import refused
     from vit_trace.diagnose.trials import case_of_model
-    from vit_trace.record.record import record
+    from vit_trace.record.record import RecordOptions, record
 
-    return _checked(refused(record(model, args, kwargs)), lambda: case_of_model(model, args, kwargs))
+    return _checked(
+        refused(record(model, args, kwargs, RecordOptions(limited=False))), lambda: case_of_model(model, args, kwargs)
+    )
 
 
 def _checked(trace: Trace, case: Callable[[], Case]) -> Trace:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
+from vit_trace.base import network
 from vit_trace.base import trace as schema
 from vit_trace.base.trace import Symbol, Trace
 from vit_trace.probing.bounded import Bounded
@@ -76,8 +77,10 @@ class ForeignTracer:
         traced: list[_Fed] = []
         for plan in self.foreign.plans:
             traced.append(self.run(plan))
-            if traced[-1].trace.failure is None:
+            failure = traced[-1].trace.failure
+            if failure is None:
                 self.foreign.fitting[:] = [plan]
+            if failure is None or failure.code == network.CODE:
                 return traced[-1]
         return traced[0]
 

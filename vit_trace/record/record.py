@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from vit_trace.base.leaving import is_their_own
+from vit_trace.base.limits import Counter
 from vit_trace.base.trace import Construction, Diagnostic, Parameter, Symbol, Target, Totals, Trace, Versions
 from vit_trace.record.meta.collector import uncollected
 from vit_trace.record.meta.tensors import dtype_name, size_texts, specs
@@ -38,6 +39,7 @@ class RecordOptions:
         rules: answer common functions on meta by shape rules instead of torch's slower meta kernels.
         truth: what a condition on a tensor without values counts as.
         limit: stages after which the forward is broken off, as if it had failed there.
+        limited: hold the forward to `--limit steps`.
         makers: where to note what made each tensor.
     """
 
@@ -48,6 +50,7 @@ class RecordOptions:
     rules: bool = True
     truth: bool = True
     limit: int | None = None
+    limited: bool = True
     makers: Makers | None = None
 
 
@@ -65,10 +68,14 @@ def record(
 
     Returns:
         The trace. Where the forward raised, its `failure` is set and the stages end at the failing one.
+
+    Raises:
+        OverLimit: the forward is held to the limit and calls torch more often.
     """
     kwargs = dict(kwargs or {})
     recorder = Recorder(model, record.__code__, options.rules)
     recorder.truth, recorder.limit = options.truth, options.limit
+    recorder.counter = Counter() if options.limited else None
     lines = current()
     recorder.makers = Makers() if lines is not None and options.makers is None else options.makers
     error: BaseException | None = None

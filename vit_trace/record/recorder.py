@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
+from vit_trace.base import limits
 from vit_trace.base.trace import Kind, Source, Stage, TensorSpec
-from vit_trace.record.meta.answer import answer
+from vit_trace.record.meta.answer import WRITTEN, answer, values_written
 from vit_trace.record.meta.flops import flops
 from vit_trace.record.meta.real import as_for_real
 from vit_trace.record.meta.tensors import argument_specs, specs
@@ -142,6 +143,7 @@ class Recorder(TorchFunctionMode):
         self.einops_step: Step | None = None
         self.raised: tuple[BaseException, Step] | None = None
         self.limit: int | None = None  # stages after which the forward is broken off
+        self.counter: limits.Counter | None = None  # holds the calls of torch to the limit
         self.truth = True  # what a tensor without values counts as in a condition
         self.guesses = 0
         self.makers: Makers | None = None  # where to note which stage made a tensor
@@ -176,6 +178,8 @@ class Recorder(TorchFunctionMode):
         known = self.known.get(id(module))
         if known is None:  # a copy that the forward made, hooks and all: it has no name, its steps are the caller's
             return
+        if self.counter is not None:
+            self.counter.add("steps")
         self.close_einops()
         site = frames.find_site(sys._getframe(1), CALL_IMPL, self.root)
         source = frames.span(site.frame.f_code, site.frame.f_lasti) if site.frame else None
@@ -212,6 +216,8 @@ class Recorder(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        if self.counter is not None:
+            self.counter.add("steps")
         name = getattr(func, "__name__", "")
         if name in ASKS_TRUTH and args and args[0].is_meta and (name == "__bool__" or args[0].dtype is torch.bool):
             self.guesses += 1
@@ -237,6 +243,8 @@ class Recorder(TorchFunctionMode):
 
     def run(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The function's result: by rule where one answers, else from torch. Raises what a real run raises."""
+        if self.rules and func in WRITTEN and self.counter is not None:
+            self.counter.add("values", values_written(func, args, kwargs, WRITTEN))
         out = answer(func, args, kwargs) if self.rules else NotImplemented
         return as_for_real(func, args, kwargs) if out is NotImplemented else out
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map_only
 
+from vit_trace.base import network
 from vit_trace.base.trace import Trace
 from vit_trace.record.build.anyhow import INITIALISED, UNINITIALISED, Factory, Handled, change_tensors, move_to_meta
 from vit_trace.record.meta.real import BY_DEVICE
@@ -177,7 +178,8 @@ def trace_anyhow(
                 raise
             continue
         words = trace.failure.exception if trace.failure is not None else ""
-        if not any(word in words for word in BY_DEVICE):
+        asked = trace.failure is not None and trace.failure.code == network.CODE
+        if asked or not any(word in words for word in BY_DEVICE):
             if trace.failure is None or rung.device != "fake":
                 return _Traced(trace, rung)
             faked = _Traced(trace, rung)  # numpy and quantized kernels refuse fake tensors in words of their own

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -11,19 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from vit_trace.base.limits import require_within
+from vit_trace.base import network
+from vit_trace.base.limits import Counter
 from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Construction
 from vit_trace.record.build.construction import ConstructorCall, Watch
-from vit_trace.record.meta.answer import answer
+from vit_trace.record.meta.answer import VALUED, WRITTEN, answer, values_written
 
 Factory = Callable[[], object]
-
-VALUED = {torch.linspace, torch.arange, torch.rand, torch.randint, torch.randperm, torch.logspace, torch.tensor}
-"""Factories whose values constructors ask for."""
-
-WRITTEN = VALUED | {torch.ones, torch.full, torch.randn, torch.eye}
-"""Factories that write to all the memory of their tensor."""
 
 FILLS = {"normal_", "uniform_", "trunc_normal_", "erfinv_", "bernoulli_", "exponential_", "log_normal_", "cauchy_"}
 """In-place initialisers outside torch.nn.init."""
@@ -67,6 +62,8 @@ class _BuildRung:
         """factory() on this rung, within the limits. Raises what the factory raises, and NotAModel."""
         watch = Watch(limited)
         with torch.device(self.device), self.mode(rules) as mode, torch.random.fork_rng(devices=[]):
+            if limited and isinstance(mode, Handled):
+                mode.counter = watch.counter
             torch.default_generator.manual_seed(0)
             model = watch.run(factory)
         if self.device == "meta" and isinstance(mode, Handled) and mode.lacking is not None:
@@ -86,22 +83,35 @@ def build_anyhow(factory: Factory, rules: bool = True) -> Built:
             return rung.build(factory, rules)
         except (NotAModel, Refused):
             raise
-        except Exception:  # the last rung raises the model's own exception
-            continue
+        except Exception as error:  # the last rung raises the model's own exception
+            if network.refusal_behind(error) is not None:
+                raise
     return BUILD_RUNGS[-1].build(factory, rules)
 
 
 class Handled(TorchFunctionMode):
-    """Hands every torch function, with its arguments, to a function of ours."""
+    """Hands every torch function, with its arguments, to a function of ours. `filled`: factories that write by default.
 
-    def __init__(self, handle: Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]) -> None:
+    A counter holds the calls and the values that they write to the limits.
+    """
+
+    def __init__(
+        self,
+        handle: Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any],
+        filled: Container[object] = (),
+    ) -> None:
         super().__init__()
-        self.handle = handle
+        self.handle, self.filled = handle, filled
+        self.counter: Counter | None = None
         self.lacking: NotImplementedError | None = None  # what the device cannot do: the model may have gone on
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        if self.counter is not None:
+            self.counter.add("calls")
+            if func in WRITTEN:
+                self.counter.add("values", values_written(func, args, kwargs or {}, self.filled))
         try:
             return self.handle(func, args, kwargs or {})
         except NotImplementedError as error:
@@ -115,33 +125,24 @@ def _by_rule(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
     return func(*args, **kwargs) if out is NotImplemented else out
 
 
-def _require_small(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Stop a factory that would write to too much memory. Raises OverLimit."""
-    if func in WRITTEN:
-        out = answer(func, args, {**kwargs, "device": "meta"})
-        require_within("values", out.numel() if isinstance(out, Tensor) else 0)
-
-
 def _with_values(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Makes tensors whose values constructors read on CPU."""
     if func in VALUED and kwargs.get("device") is None:
-        _require_small(func, args, kwargs)
         kwargs = {**kwargs, "device": "cpu"}
     return func(*args, **kwargs)
 
 
 def _uninitialised(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Leaves parameters as they were allocated: memory that nobody writes to is never taken."""
-    _require_small(func, args, kwargs)
     target = args[0] if args else kwargs.get("tensor")
     fills = getattr(func, "__module__", None) == "torch.nn.init" or getattr(func, "__name__", "") in FILLS
     return target if fills and isinstance(target, nn.Parameter) else func(*args, **kwargs)
 
 
 ON_META = _BuildRung("meta", lambda rules: Handled(_by_rule) if rules else nullcontext(), moves=False)
-WITH_VALUES = _BuildRung("meta", lambda _: Handled(_with_values), moves=True)
-MOVED = _BuildRung("cpu", lambda _: Handled(_uninitialised), moves=True)
-UNINITIALISED = _BuildRung("cpu", lambda _: Handled(_uninitialised), moves=False)
+WITH_VALUES = _BuildRung("meta", lambda _: Handled(_with_values, VALUED), moves=True)
+MOVED = _BuildRung("cpu", lambda _: Handled(_uninitialised, WRITTEN), moves=True)
+UNINITIALISED = _BuildRung("cpu", lambda _: Handled(_uninitialised, WRITTEN), moves=False)
 INITIALISED = _BuildRung("cpu", lambda _: nullcontext(), moves=False)
 BUILD_RUNGS = (ON_META, WITH_VALUES, MOVED, INITIALISED)
 """Ways to build a model, from the quickest to the one that every constructor can take. The last takes memory."""

@@ -20,7 +20,7 @@ from vit_trace.base.limits import Counter, require_within
 from vit_trace.base.trace import Construction, Number, Source
 from vit_trace.record.meta.tensors import are_sizes
 from vit_trace.record.source import frames
-from vit_trace.record.source.lines import current
+from vit_trace.record.source.lines import Tracer, current
 
 _Seen = tuple[nn.Module, Construction]
 """The module under construction, and a quantity of its constructor, as yet without the module's path."""
@@ -59,6 +59,7 @@ class Watch:
     """
 
     def __init__(self, limited: bool = True) -> None:
+        self.limited = limited
         self.counted = COUNTED if limited else frozenset()
         self.seen: list[_Seen] = []
         self.calls: dict[int, tuple[nn.Module, ConstructorCall]] = {}
@@ -85,7 +86,11 @@ class Watch:
         if code in self.counted:
             self.count(code, frame)
         inner = self.lines.on_call(frame, event, argument) if self.lines else None
-        if code.co_name != "__init__" or frames.owner(code.co_filename) != frames.OWN:
+        if frames.owner(code.co_filename) != frames.OWN:
+            return inner
+        if self.limited:
+            inner = self.counting(inner)
+        if code.co_name != "__init__":
             return inner
         frame.f_trace_lines = inner is not None
         if self.depth == 0 and (call := _call_of(frame)) is not None:
@@ -101,11 +106,26 @@ class Watch:
 
         return on_event
 
+    def counting(self, inner: Tracer | None) -> Tracer:
+        """A trace function that counts lines and hands them on. Raises OverLimit."""
+        add = self.counter.add
+
+        def on_event(frame: FrameType, event: str, argument: Any) -> Tracer:
+            nonlocal inner
+            if event == "line":
+                add("lines")
+            if inner is not None:
+                inner = inner(frame, event, argument)
+            return on_event
+
+        return on_event
+
     def count(self, code: CodeType, frame: FrameType) -> None:
         """One more module, or a parameter of so many elements. Raises OverLimit."""
         if code is MODULE_INIT:
-            self.counter.add_module()
+            self.counter.add("modules")
             return
+        self.counter.add("calls")
         parameter = frame.f_locals.get("param")
         if isinstance(parameter, Tensor) and not is_lazy(parameter):
             with torch._C.DisableTorchFunction():

@@ -5,7 +5,7 @@ inductor and sympy: as long again as `import torch`. A rule gives what torch wou
 identity of in-place results. Where it is not certain it says `NotImplemented`: torch answers, or raises the true error.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 import torch
@@ -15,6 +15,12 @@ from vit_trace.record.meta.core import Rule, table
 
 _KINDS = (elementwise, contract, reduce, window, arrange, create)
 RULES: dict[Any, Rule] = table({key: rule for kind in _KINDS for key, rule in kind.RULES.items()})
+
+VALUED = {torch.linspace, torch.arange, torch.rand, torch.randint, torch.randperm, torch.logspace, torch.tensor}
+"""Factories whose values constructors ask for."""
+
+WRITTEN = VALUED | {torch.zeros, torch.ones, torch.full, torch.randn, torch.eye}
+"""Factories that write to all the memory of their tensor."""
 
 _rule = RULES.get
 _dispatch_modes: Callable[[], int] = torch._C._len_torch_dispatch_stack
@@ -31,3 +37,14 @@ def answer(func: Callable[..., Any], args: tuple[Any, ...] = (), kwargs: Mapping
         return rule(*args, **kwargs) if kwargs else rule(*args)
     except Exception:  # a rule that stumbles over its arguments is as unsure as one that says so
         return NotImplemented
+
+
+def values_written(
+    func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], usual: Container[object] = ()
+) -> int:
+    """How many values a factory of WRITTEN writes to memory. On the default device, only those in `usual` do."""
+    device = kwargs.get("device")
+    if func not in usual if device is None else str(device) == "meta":
+        return 0
+    out = answer(func, args, {**kwargs, "device": "meta"})
+    return out.numel() if isinstance(out, torch.Tensor) else 0
