@@ -104,9 +104,9 @@ unknown-model: The library has no model of that name. The help gives names of si
 needs-download: The model's code, or a library it uses, asks the network for weights, a config or code. vit-trace
   refuses every connection at once but those to this machine. --allow-network lets the code use the network.
   Example: "backbone": "microsoft/resnet-50" in a config.json. Put the config of that model into `backbone_config`.
-over-limit: The model is larger than a limit that keeps a mistyped number from taking hours: 10,000 modules,
-  10,000,000,000 elements in one parameter, 100,000,000 values in one tensor that the constructor fills, 1,000,000
-  classes. --limit raises it.
+over-limit: The model passes a limit that keeps a mistyped number or a loop from taking hours: 10,000 modules,
+  10,000,000,000 elements in one parameter, 100,000,000 values that are filled, 1,000,000 classes; 60,000 calls of torch
+  and 1,000,000 lines of Python in one constructor; 50,000 steps in one forward. --limit raises it.
   Example: --limit modules=200000
 library-missing: The model belongs to a library that is not installed. The help gives the command that installs it.
 library-broken: The library is installed but cannot be imported, often because its version does not fit that of torch.
