@@ -70,9 +70,9 @@ CASES = [
     ),
     Case(
         "a limit that is raised",
-        (*RUN, "--limit", "steps=300000"),
+        (*RUN, "--limit", "steps=100000"),
         0,
         "output",
-        model_file(forward=_loop("x.sum()", head="for _ in range(100_000):")),
+        model_file(forward=_loop("x.sum()", head="for _ in range(31_000):")),
     ),
 ]

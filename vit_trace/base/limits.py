@@ -12,7 +12,7 @@ LIMITS = {
     "labels": 1_000_000,
     "calls": 60_000,
     "lines": 1_000_000,
-    "steps": 50_000,
+    "steps": 30_000,
 }
 """By default: modules of a model, elements of a parameter, values that a constructor or a forward on meta fills,
 classes that a config names, calls of torch and lines of Python in one constructor, calls of torch and of modules in one

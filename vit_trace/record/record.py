@@ -62,15 +62,13 @@ def record(
 ) -> Trace:
     """Run `model(*args, **kwargs)` once, without gradients, and return its trace.
 
-    Args:
-        model: any module; it runs on the device its parameters are on (on meta nothing is computed).
-        args, kwargs: what its forward takes.
+    The model runs on the device its parameters are on (on meta nothing is computed).
 
     Returns:
         The trace. Where the forward raised, its `failure` is set and the stages end at the failing one.
 
     Raises:
-        OverLimit: the forward is held to the limit and calls torch more often.
+        OverLimit: the forward takes more steps than it may.
     """
     kwargs = dict(kwargs or {})
     recorder = Recorder(model, record.__code__, options.rules)

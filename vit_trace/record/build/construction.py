@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from vit_trace.base.leaving import exceptions_only
-from vit_trace.base.limits import Counter, require_within
+from vit_trace.base.limits import BOUNDS, Counter, require_within
 from vit_trace.base.trace import Construction, Number, Source
 from vit_trace.record.meta.tensors import are_sizes
 from vit_trace.record.source import frames
@@ -108,12 +108,14 @@ class Watch:
 
     def counting(self, inner: Tracer | None) -> Tracer:
         """A trace function that counts lines and hands them on. Raises OverLimit."""
-        add = self.counter.add
+        counter, found, most = self.counter, self.counter.found, BOUNDS["lines"]
 
         def on_event(frame: FrameType, event: str, argument: Any) -> Tracer:
             nonlocal inner
             if event == "line":
-                add("lines")
+                found["lines"] += 1
+                if found["lines"] > most:
+                    counter.add("lines", 0)
             if inner is not None:
                 inner = inner(frame, event, argument)
             return on_event
