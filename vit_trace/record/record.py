@@ -60,9 +60,7 @@ def record(
     kwargs: Mapping[str, Any] | None = None,
     options: RecordOptions = RecordOptions(),
 ) -> Trace:
-    """Run `model(*args, **kwargs)` once, without gradients, and return its trace.
-
-    The model runs on the device its parameters are on (on meta nothing is computed).
+    """Run `model(*args, **kwargs)` once where its parameters are (on meta nothing is computed), and return its trace.
 
     Returns:
         The trace. Where the forward raised, its `failure` is set and the stages end at the failing one.
