@@ -312,7 +312,7 @@ def _shares(names: Sequence[str]) -> Iterator[Formula]:
     for name in (name for name in names if name not in ("b", "H", "W", "h", "w", "T")):
         for bottom in (2, 4, 8, 16, 3, 6, 32, 12, 24, 5):
             for top in (1, 2, 4, 8, 3, 5, 16):
-                if top < bottom * 16 and (bottom % top or top == 1):
+                if top % bottom and (bottom % top or top == 1):
                     yield Quotient(scaled(top, Name(name)), Number(bottom))
 
 

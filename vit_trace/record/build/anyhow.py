@@ -121,7 +121,8 @@ class Handled(TorchFunctionMode):
 
 def _by_rule(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Answers initialisers and factories by shape rule; everything else goes to torch."""
-    out = answer(func, args, kwargs)
+    with torch._C.DisableTorchFunction():  # a rule names its device: `with torch.device` need not hear what it asks
+        out = answer(func, args, kwargs)
     return func(*args, **kwargs) if out is NotImplemented else out
 
 

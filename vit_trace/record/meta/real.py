@@ -55,6 +55,17 @@ UNHEARD = torch._C.DisableTorchFunction
 UNTRIED = {"to", "item", "tolist", "numpy", "data_ptr", "set_", "backward", "grad", "__get__", "__set__", "__bool__"}
 """Functions that ask for a device, for values or for autograd's graph."""
 
+VIEWS = frozenset(
+    "view reshape permute transpose t swapaxes swapdims movedim moveaxis unsqueeze squeeze flatten unflatten ravel"
+    " expand expand_as view_as narrow select unbind chunk split size stride dim numel"
+    " long int short bool float double half bfloat16".split()
+)
+"""Functions that torch runs in the same code on every device, or that no dtype refuses: meta refuses what a real run
+does."""
+
+INDICES = frozenset((int, slice, type(None), type(...)))
+"""Kinds of indices that make views."""
+
 _dispatch_modes: Callable[[], int] = torch._C._len_torch_dispatch_stack
 
 _ACCEPTED: set[object] = set()
@@ -162,6 +173,9 @@ def _dense(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def as_for_real(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """What `func(*args, **kwargs)` returns on meta. Raises what a real run on CPU raises, where that refuses it."""
+    name = getattr(func, "__name__", "__get__")
+    if name in VIEWS or name in UNTRIED or _dispatch_modes() or (name == "__getitem__" and _makes_view(args)):
+        return func(*args, **kwargs)
     with UNHEARD():
         signature = _signature(func, args, kwargs)
     if signature is None:
@@ -183,10 +197,14 @@ def as_for_real(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
         return _without_values(real, [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)])
 
 
+def _makes_view(args: tuple[Any, ...]) -> bool:
+    """Whether `args[0][args[1]]` takes whole numbers and slices only."""
+    index = args[1] if type(args[1]) is tuple else args[1:]
+    return all(type(one) in INDICES for one in index)
+
+
 def _signature(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Signature | None:
     """The call with plans for its tensors; None where it cannot be made for real."""
-    if _dispatch_modes() or getattr(func, "__name__", "__get__") in UNTRIED:
-        return None
     leaves, spec = tree_flatten((args, kwargs))
     places: dict[int, int] = {}
     found: list[Any] = []
