@@ -8,8 +8,9 @@ from vit_trace.base.trace import Trace
 from vit_trace.dims.formula import FormulaError, evaluate, parse
 from vit_trace.dims.values import ValuesError, at, bindings
 from vit_trace.dims.walk import stage_keys
+from vit_trace.probing.bounded import TooLong
 from vit_trace.probing.foreign import ForeignTracer
-from vit_trace.targets.knobs import Changes, image_changes, image_places, leaves_of
+from vit_trace.targets.knobs import Changes, Knob, image_changes, image_places, leaves_of
 
 IMAGES = ((96, 160), (160, 96), (384, 256), (192, 352), (448, 224), (240, 240), (144, 336))
 """Sides of images, most not square: windows are clamped on one axis, on both or on none."""
@@ -33,9 +34,13 @@ def predictions(spec: str, assignments: tuple[str, ...]) -> Count:
     named = tracer.trace()
     real = tracer.first()
     count = Count(covered=_covered(named))
-    for values, changes in _settings(named, foreign.arguments, real.plan.sizes):
+    places = {knob.symbol: knob for one in foreign.knobs for knob in (one, *one.parts)}
+    for values, changes in _settings(named, foreign.arguments, real.plan.sizes, places):
         fed = {name: values[name] for name in real.plan.sizes if name in values}
-        there = tracer.probe(changes, real.plan, fed, {"symbols": {}, "limit": None}, real.rung)
+        try:
+            there = tracer.probe(changes, real.plan, fed, {"symbols": {}, "limit": None}, real.rung)
+        except TooLong:
+            continue
         if there is None or there.failure is not None:
             continue
         count.settings += 1
@@ -47,14 +52,19 @@ def predictions(spec: str, assignments: tuple[str, ...]) -> Count:
     return count
 
 
-def _settings(named: Trace, arguments: Mapping, sizes: Mapping[str, int]) -> Iterator[tuple[dict[str, int], Changes]]:
-    """(symbols, changes) of each setting; no symbols where a number changes that none stands for."""
+def _settings(
+    named: Trace, arguments: Mapping, sizes: Mapping[str, int], places: Mapping[str, Knob]
+) -> Iterator[tuple[dict[str, int], Changes]]:
+    """(symbols, changes) of each setting; no symbols where a number changes that none stands for.
+
+    A symbol that stands for a whole list changes all of it.
+    """
     paths = {leaf.name: leaf.path for leaf in leaves_of(arguments, set())}
     free = {name: one for name, one in named.symbols.items() if one.formula is None}
     for name, symbol in free.items():
         path = paths.get(symbol.hyperparameter or "")
         for value in (3 * symbol.value, symbol.value + 8, 5 * symbol.value, max(symbol.value - 1, 1)) if path else ():
-            yield {name: value}, {path: value}
+            yield {name: value}, places[name].changes(value) if name in places else {path: value}
     if {"H", "W"} <= sizes.keys() and "H" in free:
         for height, width in IMAGES:
             values = {"H": height, "W": width, "b": 3}

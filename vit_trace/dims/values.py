@@ -20,11 +20,13 @@ from vit_trace.dims.formula import (
     FormulaError,
     Name,
     Number,
+    Product,
     Quotient,
     evaluate,
     parse,
     split_formulas,
     symbols_of,
+    walk,
 )
 from vit_trace.dims.walk import Sized, map_specs, map_tensors
 
@@ -50,16 +52,29 @@ def knob_of(symbol: Symbol) -> str:
     return (symbol.hyperparameter or "").partition("[")[0]
 
 
-def _require_multiples(known: Mapping[str, Symbol], values: Mapping[str, int]) -> None:
+def _require_multiples(trace: Trace, values: Mapping[str, int]) -> None:
     """Raise ValuesError where a value has to be a multiple of another, as H of p1 for h = H//p1, and is not."""
-    for symbol in known.values():
-        formula = parse(symbol.formula) if symbol.formula else None
-        if isinstance(formula, Quotient) and isinstance(formula.top, Name) and isinstance(formula.bottom, Name):
-            whole, part = values[formula.top.name], values[formula.bottom.name]
-            if part > 0 and whole % part:
-                near = sorted({max(whole // part, 1) * part, (whole // part + 1) * part})
-                message = f"{formula.top.name} {whole} is not a multiple of {formula.bottom.name} {part}"
-                raise ValuesError(message, f"{' and '.join(map(str, near))} are")
+    for formula in _divisions(trace):
+        whole, part = evaluate(formula.top, values), evaluate(formula.bottom, values)
+        if part > 0 and whole % part:
+            near = sorted({max(whole // part, 1) * part, (whole // part + 1) * part})
+            message = f"{formula.top} {whole} is not a multiple of {formula.bottom} {part}"
+            raise ValuesError(message, f"{' and '.join(map(str, near))} are")
+
+
+def _divisions(trace: Trace) -> Iterator[Quotient]:
+    """Divisions by a symbol that leave no rest: of a patch grid, and of a width by its heads in any size."""
+    texts = [(symbol.formula, False) for symbol in trace.symbols.values() if symbol.formula]
+    texts += [(text, True) for text in {dim for one in trace.stages for spec in one.outputs for dim in spec.dims}]
+    for text, widths in texts if trace.symbols else ():
+        for part in walk(parse(text)) if "//" in text else ():
+            if not isinstance(part, Quotient) or not isinstance(part.bottom, Name):
+                continue
+            if not isinstance(part.top, Name) and not (widths and isinstance(part.top, Product)):
+                continue
+            if widths and "heads" not in part.bottom.name:
+                continue
+            yield part
 
 
 def bindings(trace: Trace, changes: Mapping[str, int]) -> dict[str, int]:
@@ -146,7 +161,7 @@ def at(trace: Trace, changes: Mapping[str, int]) -> Trace:
     if not any(symbol.formula is None for symbol in trace.symbols.values()):
         raise ValuesError("this trace has no formulas", "save one with vit-trace -o trace.json, without --no-formulas")
     values = bindings(trace, changes)
-    _require_multiples(trace.symbols, values)
+    _require_multiples(trace, values)
     evaluation = _Evaluation(values)
     there = map_specs(trace, evaluation.sized, evaluation.quantity)
     before, after = _values_held(trace.parameters), _values_held(there.parameters)

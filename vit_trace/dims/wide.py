@@ -310,7 +310,7 @@ def _shares(names: Sequence[str]) -> Iterator[Formula]:
         for one in (name for name in names if name not in heads):
             yield from (Quotient(scaled(factor, Name(one)), Name(other)) for factor in (1, 2, 4, 8))
     for name in (name for name in names if name not in ("b", "H", "W", "h", "w", "T")):
-        for bottom in (2, 4, 8, 16, 3, 6, 32, 12, 24, 5):
+        for bottom in (2, 4, 8, 16, 3, 6, 32, 12, 24, 5, 64):
             for top in (1, 2, 4, 8, 3, 5, 16):
                 if top % bottom and (bottom % top or top == 1):
                     yield Quotient(scaled(top, Name(name)), Number(bottom))

@@ -4,7 +4,7 @@ Every attempt is one build and one forward; a budget of traced stages bounds the
 symbol, so no formula mentions it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from msgspec.structs import replace as altered
@@ -15,7 +15,7 @@ from vit_trace.dims.symbols import shorten, split
 from vit_trace.dims.walk import Key, stage_keys
 from vit_trace.probing.bounded import TooLong
 from vit_trace.probing.branches import Seen, branches, same_stages, with_kept
-from vit_trace.probing.screening import Screened, Spent, grows, screen
+from vit_trace.probing.screening import Screened, Spent, scales, screen, shapes
 from vit_trace.probing.sizes import GROUPS, IMAGES, Sizes, Style
 from vit_trace.record.meta.collector import uncollected
 from vit_trace.targets.knobs import RESERVED, Changes, Knob, Leaf, leaf_knob
@@ -43,6 +43,9 @@ SCREENING = 0.75
 
 ALIGNED, LIKE = 0.9, 0.6
 """Share of the real trace's stages that a probe must have, and that a trace must have to check formulas against."""
+
+EVEN = (8, 48, 64, 1)
+"""What a head dimension, or a width without heads, is a multiple of, in the order that is tried."""
 
 MOST_SYMBOLS = 24
 """Hyperparameters above which no number without a role gets a symbol."""
@@ -145,11 +148,29 @@ class Prober:
         knobs: list[Knob] = []
         for knob in self.sizes.knobs:
             knobs += knob.parts if knob.parts and self.loose(knob) else [knob]
-        for leaf, after in self.screened.alone:
+        for leaf, value, after in self.screened.alone:
             made = leaf_knob(leaf, {*RESERVED, *(knob.symbol for knob in knobs)})
-            if made is not None and len(knobs) < MOST_SYMBOLS and grows(leaf, self.trace, after):
+            if made is not None and len(knobs) < MOST_SYMBOLS and scales(leaf.value, value, self.trace, after):
                 knobs.append(made)
-        self.sizes = replace(self.sizes, knobs=tuple(knobs))
+        followers = self.followers([knob for knob in knobs if knob.role == "other"])
+        self.sizes = replace(self.sizes, knobs=tuple(knob for knob in knobs if knob not in followers))
+
+    def followers(self, made: Sequence[Knob]) -> set[Knob]:
+        """Knobs of single numbers that have another value where other knobs change, unless they are given."""
+        changes: Changes = {}
+        for knob in self.sizes.knobs:
+            changes |= knob.changes(2 * knob.value) if GROUPS[knob.role] == "width" else {}
+        try:
+            free = self.attempt(changes) if changes and made else None
+            if free is None or (held := self.attempt(changes | _kept(made))) is None:
+                return set()
+            there = shapes(free)
+            if shapes(held) == there:
+                return set()
+            alone = {one: self.attempt(changes | _kept([one])) for one in made}
+            return {one for one, held in alone.items() if held is None or shapes(held) != there}
+        except Spent:
+            return set()
 
     def structured(self, trace: Trace) -> Trace:
         """The trace with what is known of the values at which the model has other stages."""
@@ -213,7 +234,7 @@ class Prober:
             return style
         image = next((one for one in self.images if self.runs(Style(frozenset(), image=one))), "fixed")
         for groups in dict.fromkeys((everything, everything - {"other"})):
-            for even in (8, 48, 1):
+            for even in EVEN:
                 if self.runs(style := Style(groups, even, image)):
                     return style
                 if "width" not in groups:
@@ -226,7 +247,7 @@ class Prober:
         for group in ("classes", "channels", "width", "patch", "window", "frames", "other"):
             if group not in groups:
                 continue
-            for even in (8, 48, 1) if group == "width" else (best.even,):
+            for even in EVEN if group == "width" else (best.even,):
                 if self.runs(attempt := replace(best, groups=best.groups | {group}, even=even)):
                     best = attempt
                     break
@@ -275,6 +296,11 @@ class Prober:
         trace = altered(self.trace, symbols=self.sizes.symbols(style, here | self.sizes.built_for))
         trace, others = split(trace, [*probes, *beside.checks])
         return name_dims(trace, others[: len(probes)], beside=Beside(others[len(probes) :], beside.witnesses, True))
+
+
+def _kept(knobs: Sequence[Knob]) -> Changes:
+    """The values of some knobs, given once more."""
+    return {path: value for knob in knobs for path, value in knob.changes(knob.value).items()}
 
 
 def most_stages(trace: Trace) -> int:

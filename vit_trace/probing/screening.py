@@ -31,12 +31,12 @@ class Screened:
     """What the changes of single numbers showed.
 
     `witnesses` are traces with some of them changed, at the real sizes otherwise. `alone` are leaves that change sizes
-    and nothing else, each with the trace that showed it; `deciding` those that change the stages; `unvaried` those
-    that could not be changed.
+    and nothing else, each with its new value and the trace that showed it; `deciding` those that change the stages;
+    `unvaried` those that could not be changed.
     """
 
     witnesses: list[Trace] = field(default_factory=list)
-    alone: list[tuple[Leaf, Trace]] = field(default_factory=list)
+    alone: list[tuple[Leaf, int, Trace]] = field(default_factory=list)
     deciding: list[str] = field(default_factory=list)
     unvaried: list[str] = field(default_factory=list)
 
@@ -49,7 +49,7 @@ def screen(trace: Trace, leaves: Sequence[Leaf], attempt: Attempt) -> Screened:
     while waiting:
         group = waiting.pop(0)
         try:
-            tried, settled = _with_changes(group, attempt, real)
+            tried, settled, value = _with_changes(group, attempt, real)
         except Spent:
             found.unvaried += [leaf.name for one in (group, *waiting) for leaf in one]
             break
@@ -57,7 +57,7 @@ def screen(trace: Trace, leaves: Sequence[Leaf], attempt: Attempt) -> Screened:
         if not settled:
             waiting += [group[: len(group) // 2], group[len(group) // 2 :]]
         elif len(group) == 1:
-            _file(found, group[0], tried, real)
+            _file(found, group[0], (tried, value), real)
     return _lists_together(found, leaves, attempt)
 
 
@@ -70,23 +70,26 @@ def _groups(leaves: Sequence[Leaf]) -> list[list[Leaf]]:
     return [group for group in kinds.values() if group]
 
 
-def _with_changes(group: Sequence[Leaf], attempt: Attempt, real: Shapes) -> tuple[Trace | None, bool]:
-    """The trace with a group changed, and whether the group need not be halved."""
+def _with_changes(group: Sequence[Leaf], attempt: Attempt, real: Shapes) -> tuple[Trace | None, bool, Any]:
+    """The trace with a group changed, whether the group need not be halved, and the value of a group of one."""
     if len(group) == 1:
-        values = ({group[0].path: value} for value in _others(group[0]))
-        return next((tried for one in values if (tried := attempt(one)) is not None), None), True
+        for value in _others(group[0]):
+            if (tried := attempt({group[0].path: value})) is not None:
+                return tried, True, value
+        return None, True, None
     tried = attempt({leaf.path: next(_others(leaf)) for leaf in group})
     fractions = isinstance(group[0].value, float)  # a factor of other sizes: which one it is says nothing
-    return tried, tried is not None and (fractions or unchanged(real, tried))
+    return tried, tried is not None and (fractions or unchanged(real, tried)), None
 
 
-def _file(found: Screened, leaf: Leaf, tried: Trace | None, real: Shapes) -> None:
+def _file(found: Screened, leaf: Leaf, shown: tuple[Trace | None, Any], real: Shapes) -> None:
+    tried, value = shown
     if tried is None:
         found.unvaried.append(leaf.name)
     elif shapes(tried).keys() != real.keys():
         found.deciding.append(leaf.name)
     elif isinstance(leaf.value, int) and not unchanged(real, tried):
-        found.alone.append((leaf, tried))
+        found.alone.append((leaf, value, tried))
 
 
 def _lists_together(found: Screened, leaves: Sequence[Leaf], attempt: Attempt) -> Screened:
@@ -129,9 +132,15 @@ def unchanged(real: Shapes, other: Trace) -> bool:
     return all(theirs.get(key) == held for key, held in real.items())
 
 
-def grows(leaf: Leaf, before: Trace, after: Trace) -> bool:
-    """Whether all sizes that change grow by a multiple of the leaf's value or by whole steps, as if made of it."""
-    theirs = shapes(after)
-    pairs = [pair for key, held in shapes(before).items() for pair in zip(held, theirs[key], strict=False)]
-    sizes = [pair for one, other in pairs for pair in zip(one, other, strict=False) if pair[0] != pair[1]]
-    return bool(sizes) and all(new > old and (new - old) % leaf.value == 0 for old, new in sizes)
+def scales(before: int | float, after: int, real: Trace, other: Trace) -> bool:
+    """Whether every size that changes does so as if made of a number that was `before` and is `after`.
+
+    It grows by a multiple of the number or by whole steps, or in its ratio, or shrinks in it as a head dimension does.
+    """
+    theirs = shapes(other)
+    pairs = [pair for key, held in shapes(real).items() for pair in zip(held, theirs[key], strict=False)]
+    sizes = [pair for one, another in pairs for pair in zip(one, another, strict=False) if pair[0] != pair[1]]
+    return bool(sizes) and all(
+        (new > old and (new - old) % before == 0) or old * after == new * before or old * before == new * after
+        for old, new in sizes
+    )
