@@ -87,16 +87,78 @@ class Mistake(ast.NodeTransformer):
         return ast.copy_location(ast.Name(other, node.ctx), node) if wrong else node
 
 
-def mistakes(path: Path) -> int:
-    """How many mistakes can be made in a file."""
-    counting = Mistake(-1)
+OPERATORS = {
+    ast.Add: ast.MatMult,
+    ast.Mult: ast.Add,
+    ast.Sub: ast.MatMult,
+    ast.MatMult: ast.Mult,
+    ast.Div: ast.FloorDiv,
+}
+CASTS = ("half", "double", "long", "bool", "bfloat16", "flatten", "tolist")
+
+
+class Slip(Mistake):
+    """More mistakes, outside constructors: misspelled names, arguments and lines left out, operators, dtypes."""
+
+    def visit_FunctionDef(self, node):
+        return node if node.name == "__init__" else self.generic_visit(node)
+
+    def visit_Attribute(self, node):
+        self.generic_visit(node)
+        wrong = isinstance(node.ctx, ast.Load) and self.here(node, f".{node.attr}x")
+        return ast.copy_location(ast.Attribute(node.value, f"{node.attr}x", node.ctx), node) if wrong else node
+
+    def visit_Name(self, node):
+        if isinstance(node.ctx, ast.Load) and node.id != "self" and self.here(node, f"{node.id}x"):
+            return ast.copy_location(ast.Name(f"{node.id}x", node.ctx), node)
+        return super().visit_Name(node)
+
+    def visit_Call(self, node):
+        node = super().visit_Call(node)
+        if not isinstance(node, ast.Call):
+            return node
+        if node.args and self.here(node, "an argument left out"):
+            return ast.copy_location(ast.Call(node.func, node.args[:-1], node.keywords), node)
+        if len(node.args) > 1 and self.here(node, "arguments swapped"):
+            return ast.copy_location(ast.Call(node.func, [*node.args[1::-1], *node.args[2:]], node.keywords), node)
+        if node.keywords and self.here(node, f"no {node.keywords[0].arg}"):
+            return ast.copy_location(ast.Call(node.func, node.args, node.keywords[1:]), node)
+        cast = self.random.choice(CASTS)
+        if isinstance(node.func, ast.Attribute) and self.here(node, f"as {cast}"):
+            return ast.copy_location(ast.Call(ast.Attribute(node, cast, ast.Load()), [], []), node)
+        return node
+
+    def visit_BinOp(self, node):
+        node = super().visit_BinOp(node)
+        other = OPERATORS.get(type(node.op)) if isinstance(node, ast.BinOp) else None
+        if other and self.here(node, other.__name__):
+            return ast.copy_location(ast.BinOp(node.left, other(), node.right), node)
+        return node
+
+    def visit_UnaryOp(self, node):
+        self.generic_visit(node)
+        return node.operand if isinstance(node.op, ast.USub) and self.here(node, "no minus") else node
+
+    def visit_Assign(self, node):
+        self.generic_visit(node)
+        return ast.copy_location(ast.Pass(), node) if self.here(node, "line left out") else node
+
+    def visit_Return(self, node):
+        self.generic_visit(node)
+        wrong = node.value is not None and self.here(node, "returns nothing")
+        return ast.copy_location(ast.Return(None), node) if wrong else node
+
+
+def mistakes(path: Path, kind: type[Mistake] = Mistake) -> int:
+    """How many mistakes of a kind can be made in a file."""
+    counting = kind(-1)
     counting.visit(ast.parse(path.read_text()))
     return counting.count
 
 
-def mutant(path: Path, at: int) -> tuple[str, str]:
+def mutant(path: Path, at: int, kind: type[Mistake] = Mistake) -> tuple[str, str]:
     """(source with mistake number `at`, what it is)"""
     tree = ast.parse(path.read_text())
-    mistake = Mistake(at)
+    mistake = kind(at)
     changed = mistake.visit(copy.deepcopy(tree))
     return ast.unparse(ast.fix_missing_locations(changed)), mistake.what

@@ -19,22 +19,19 @@ if TYPE_CHECKING:
 
 def diagnosed(target: Target, rules: bool = True, formulas: bool = True) -> Trace:
     """The target's trace, with a failure explained and silent mistakes among its diagnostics. Raises BuildError."""
-    from vit_trace.diagnose.refusals import refused
     from vit_trace.diagnose.trials import case_of_target
     from vit_trace.probing.run import run_target
 
-    return _checked(refused(run_target(target, rules, formulas)), lambda: case_of_target(target, rules))
+    return _checked(run_target(target, rules, formulas), lambda: case_of_target(target, rules))
 
 
 def of_model(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Trace:
     """The trace of a caller's own model, judged; what is tried is tried on copies."""
-    from vit_trace.diagnose.refusals import refused
     from vit_trace.diagnose.trials import case_of_model
     from vit_trace.record.record import RecordOptions, record
 
-    return _checked(
-        refused(record(model, args, kwargs, RecordOptions(limited=False))), lambda: case_of_model(model, args, kwargs)
-    )
+    trace = record(model, args, kwargs, RecordOptions(limited=False))
+    return _checked(trace, lambda: case_of_model(model, args, kwargs))
 
 
 def _checked(trace: Trace, case: Callable[[], Case]) -> Trace:

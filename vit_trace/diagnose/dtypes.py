@@ -7,7 +7,8 @@ CONVOLUTIONS = {f"conv{kind}{dims}d" for kind in ("", "_transpose") for dims in 
 NORMS = {"layer_norm", "rms_norm", "batch_norm", "group_norm", "instance_norm"}
 CONTRACTIONS = {"linear", "matmul", "bmm", "mm", "addmm", "baddbmm", "einsum", "scaled_dot_product_attention"}
 CONTRACTIONS |= CONVOLUTIONS | {"bilinear", "multi_head_attention_forward"}
-FLOATS = {"float16", "bfloat16", "float32", "float64"}
+HALVES = {"float16", "bfloat16"}
+FLOATS = HALVES | {"float32", "float64"}
 
 
 def dtype_clash(call: str, layer: str, operands: tuple[Operand, ...]) -> str:
@@ -20,7 +21,10 @@ def dtype_clash(call: str, layer: str, operands: tuple[Operand, ...]) -> str:
     if x.dtype not in FLOATS and not x.dtype.startswith("complex"):
         return f"{layer} holds {others[0].dtype}, {name} is {x.dtype}: whole numbers are not converted"
     odd = next((operand for operand in others if operand.dtype != x.dtype), None)
-    if odd is None or call not in CONTRACTIONS:
+    converts = call == "rms_norm" or (
+        call in NORMS and x.dtype in HALVES and {one.dtype for one in others} == {"float32"}
+    )
+    if odd is None or converts or call not in CONTRACTIONS | NORMS:
         return ""
     what = f"{layer} holds {odd.dtype}" if odd.parameter else f"{called(odd)} is {odd.dtype}"
     return f"{what}, {name} is {x.dtype}"

@@ -19,8 +19,9 @@ from vit_trace.base import limits
 from vit_trace.base.trace import Kind, Source, Stage, TensorSpec
 from vit_trace.record.meta.answer import WRITTEN, answer, values_written
 from vit_trace.record.meta.flops import flops
-from vit_trace.record.meta.real import as_for_real
+from vit_trace.record.meta.real import as_for_real, is_lookup, require_for_real
 from vit_trace.record.meta.tensors import argument_specs, specs
+from vit_trace.record.meta.values import READING, read_values, replay_of
 from vit_trace.record.source import frames
 from vit_trace.record.source.makers import Makers, tensors_given
 
@@ -219,6 +220,8 @@ class Recorder(TorchFunctionMode):
         if self.counter is not None:
             self.counter.add("steps")
         name = getattr(func, "__name__", "")
+        if name in READING and (read := read_values(func, args, kwargs)) is not NotImplemented:
+            return read
         if name in ASKS_TRUTH and args and args[0].is_meta and (name == "__bool__" or args[0].dtype is torch.bool):
             self.guesses += 1
             return self.truth
@@ -228,7 +231,7 @@ class Recorder(TorchFunctionMode):
                 self.einops_stage(frames.find_site(caller, CALL_IMPL, self.root))
             name = getattr(getattr(func, "__self__", None), "__name__", "")
             if name not in VIEWING or self.opaque or not self.open:
-                out = func(*args, **kwargs)
+                out = self.run(func, args, kwargs) if name in VIEWING or name == "data" else func(*args, **kwargs)
                 self.note(None, name, (args, kwargs), out)
                 return out
         if func is MULTI_HEAD_ATTENTION and self.open and not self.opaque:
@@ -245,8 +248,15 @@ class Recorder(TorchFunctionMode):
         """The function's result: by rule where one answers, else from torch. Raises what a real run raises."""
         if self.rules and func in WRITTEN and self.counter is not None:
             self.counter.add("values", values_written(func, args, kwargs, WRITTEN))
+        replay = replay_of(func, args, kwargs)
         out = answer(func, args, kwargs) if self.rules else NotImplemented
-        return as_for_real(func, args, kwargs) if out is NotImplemented else out
+        if out is NotImplemented:
+            out = as_for_real(func, args, kwargs)
+        elif is_lookup(func):
+            require_for_real(func, args, kwargs, out)
+        if replay is not None:
+            replay.note(out)
+        return out
 
     def inside(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a function that torch writes in terms of others so that those are seen.

@@ -16,7 +16,8 @@ from vit_trace.base.limits import Counter
 from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Construction
 from vit_trace.record.build.construction import ConstructorCall, Watch
-from vit_trace.record.meta.answer import VALUED, WRITTEN, answer, values_written
+from vit_trace.record.meta.answer import WRITTEN, answer, values_written
+from vit_trace.record.meta.values import READING, note, read_values, replay_of
 
 Factory = Callable[[], object]
 
@@ -120,17 +121,16 @@ class Handled(TorchFunctionMode):
 
 
 def _by_rule(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Answers initialisers and factories by shape rule; everything else goes to torch."""
+    """Answers initialisers and factories by shape rule, and what is known by its values; the rest goes to torch."""
+    if getattr(func, "__name__", "") in READING and (read := read_values(func, args, kwargs)) is not NotImplemented:
+        return read
+    replay = replay_of(func, args, kwargs)
     with torch._C.DisableTorchFunction():  # a rule names its device: `with torch.device` need not hear what it asks
         out = answer(func, args, kwargs)
-    return func(*args, **kwargs) if out is NotImplemented else out
-
-
-def _with_values(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Makes tensors whose values constructors read on CPU."""
-    if func in VALUED and kwargs.get("device") is None:
-        kwargs = {**kwargs, "device": "cpu"}
-    return func(*args, **kwargs)
+    out = func(*args, **kwargs) if out is NotImplemented else out
+    if replay is not None:
+        replay.note(out)
+    return out
 
 
 def _uninitialised(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -141,11 +141,10 @@ def _uninitialised(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
 
 
 ON_META = _BuildRung("meta", lambda rules: Handled(_by_rule) if rules else nullcontext(), moves=False)
-WITH_VALUES = _BuildRung("meta", lambda _: Handled(_with_values, VALUED), moves=True)
 MOVED = _BuildRung("cpu", lambda _: Handled(_uninitialised, WRITTEN), moves=True)
 UNINITIALISED = _BuildRung("cpu", lambda _: Handled(_uninitialised, WRITTEN), moves=False)
 INITIALISED = _BuildRung("cpu", lambda _: nullcontext(), moves=False)
-BUILD_RUNGS = (ON_META, WITH_VALUES, MOVED, INITIALISED)
+BUILD_RUNGS = (ON_META, MOVED, INITIALISED)
 """Ways to build a model, from the quickest to the one that every constructor can take. The last takes memory."""
 
 
@@ -158,6 +157,8 @@ def move_to_meta(model: nn.Module, keep_integers: bool = False) -> None:
             return tensor
         if id(tensor) not in done:
             bare = tensor.detach().to("meta")
+            if not bare.is_floating_point() and not bare.is_complex():
+                note(bare, tensor)
             done[id(tensor)] = nn.Parameter(bare, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else bare
         return done[id(tensor)]
 

@@ -16,22 +16,22 @@ from vit_trace.record.meta.core import Rule, table
 _KINDS = (elementwise, contract, reduce, window, arrange, create)
 RULES: dict[Any, Rule] = table({key: rule for kind in _KINDS for key, rule in kind.RULES.items()})
 
-VALUED = {torch.linspace, torch.arange, torch.rand, torch.randint, torch.randperm, torch.logspace, torch.tensor}
-"""Factories whose values constructors ask for."""
-
-WRITTEN = VALUED | {torch.zeros, torch.ones, torch.full, torch.randn, torch.eye}
+WRITTEN = {torch.linspace, torch.arange, torch.rand, torch.randint, torch.randperm, torch.logspace, torch.tensor}
+WRITTEN |= {torch.zeros, torch.ones, torch.full, torch.randn, torch.eye}
 """Factories that write to all the memory of their tensor."""
 
 _rule = RULES.get
 _dispatch_modes: Callable[[], int] = torch._C._len_torch_dispatch_stack
+_autocasts: Callable[[str], bool] = torch.is_autocast_enabled
 _transforms: Callable[[], Any] = torch._C._functorch.peek_interpreter_stack
 
 
 def answer(func: Callable[..., Any], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
     """What `func(*args, **kwargs)` returns, or NotImplemented where torch has to be asked."""
     rule = _rule(func)
-    # under a dispatch mode or vmap others want to see the call, or a tensor's shape is not what it shows
-    if rule is None or _dispatch_modes() or _transforms() is not None:
+    # under a dispatch mode or vmap others want to see the call, or a tensor's shape is not what it shows; autocast
+    # decides on dtypes
+    if rule is None or _dispatch_modes() or _transforms() is not None or _autocasts("cpu"):
         return NotImplemented
     try:
         return rule(*args, **kwargs) if kwargs else rule(*args)

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from vit_trace.record.meta.values import count_change
+
 Rule = Callable[..., Any]
 Shape = Sequence[int]
 
@@ -60,6 +62,7 @@ def writable(tensor: torch.Tensor) -> torch.Tensor:
     """A tensor that torch would let us write into: no two of its elements share memory."""
     require(0 not in sure(tensor).stride() or tensor.numel() < 2)
     require(not tensor.is_inference() or torch.is_inference_mode_enabled())
+    count_change(tensor)
     return tensor
 
 

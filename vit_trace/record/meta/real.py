@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from vit_trace.record.meta.core import META, PLAIN, product
+from vit_trace.record.meta.values import count_change, known_values
 
 MOST_ELEMENTS = 1 << 18
 """Elements of all tensors of a real call, together; the axes of a larger call are cut."""
@@ -66,7 +67,21 @@ does."""
 INDICES = frozenset((int, slice, type(None), type(...)))
 """Kinds of indices that make views."""
 
+_INDEXED = frozenset(
+    "__getitem__ __setitem__ embedding gather index_select take take_along_dim index_put index_put_ index_add"
+    " index_add_ index_copy index_copy_ index_fill index_fill_ scatter scatter_ scatter_add scatter_add_"
+    " scatter_reduce".split()
+)
+"""Functions that whole numbers lead to places in another tensor: where they lead decides whether it is there."""
+
+_BY_VALUES = _INDEXED | frozenset(
+    "nonzero argwhere where masked_select one_hot bincount repeat_interleave unique unique_consecutive tensor_split"
+    " embedding_bag cross_entropy nll_loss".split()
+)
+"""Functions whose result, or whether there is one, depends on the values of whole numbers or truths."""
+
 _dispatch_modes: Callable[[], int] = torch._C._len_torch_dispatch_stack
+_transforms: Callable[[], Any] = torch._C._functorch.peek_interpreter_stack
 
 _ACCEPTED: set[object] = set()
 """Signatures that a real run accepts."""
@@ -89,6 +104,17 @@ class _Plan(NamedTuple):
         """The same tensor with other sizes, dense in memory."""
         shape = tuple(sizes.get(size, size) for size in self.shape)
         return _Plan(self.place, shape, _dense(shape), self.dtype, self.trains)
+
+    def thin(self) -> "_Plan":
+        """The same tensor, with one element in memory in place of all, if its values are not known."""
+        return self if self.values is not None else self._replace(strides=(0,) * len(self.shape))
+
+    def outline(self) -> tuple[Any, ...]:
+        """The plan, with the lowest and highest of its values in place of them: an index is judged by these."""
+        if self.values is None or not self.values.numel():
+            return (*self[:-1], None)
+        whole = self.values if self.values.dtype is not torch.bool else self.values.sum()
+        return (*self[:-1], *(one.item() for one in whole.aminmax()))
 
     def make(self, fill: float) -> Tensor:
         if self.values is not None:
@@ -129,10 +155,11 @@ class _Signature:
 
     def key(self) -> object:
         """What calls that are accepted alike have in common; None where values matter or have no hash."""
-        if any(plan.values is not None for plan in self.plans):
+        if any(plan.values is not None for plan in self.plans) and self.func.__name__ not in _INDEXED:
             return None
-        leaves = [(leaf.start, leaf.stop, leaf.step) if type(leaf) is slice else leaf for leaf in self.leaves]
-        key = (self.func, *leaves, *map(type, self.leaves), self.spec)
+        leaves = [leaf.outline() if isinstance(leaf, _Plan) else leaf for leaf in self.leaves]
+        leaves = [(leaf.start, leaf.stop, leaf.step) if type(leaf) is slice else leaf for leaf in leaves]
+        key = (self.func, torch.is_autocast_enabled("cpu"), *leaves, *map(type, self.leaves), self.spec)
         try:
             hash(key)
         except TypeError:
@@ -140,8 +167,8 @@ class _Signature:
         return key
 
     def sizes(self) -> dict[int, int]:
-        """The elements of each tensor."""
-        return {plan.place: product(plan.shape) for plan in self.plans}
+        """The elements of each tensor that take memory."""
+        return {plan.place: product(plan.shape) if any(plan.strides) else 1 for plan in self.plans}
 
     def cut(self, longest: int) -> "_Signature":
         """The call with every axis longer than so many cut to it, and the same sizes among its arguments."""
@@ -174,7 +201,8 @@ def _dense(shape: tuple[int, ...]) -> tuple[int, ...]:
 def as_for_real(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """What `func(*args, **kwargs)` returns on meta. Raises what a real run on CPU raises, where that refuses it."""
     name = getattr(func, "__name__", "__get__")
-    if name in VIEWS or name in UNTRIED or _dispatch_modes() or (name == "__getitem__" and _makes_view(args)):
+    views = name in VIEWS or (name == "__getitem__" and _makes_view(args))
+    if views or name in UNTRIED or _dispatch_modes() or _transforms() is not None:
         return func(*args, **kwargs)
     with UNHEARD():
         signature = _signature(func, args, kwargs)
@@ -203,19 +231,36 @@ def _makes_view(args: tuple[Any, ...]) -> bool:
     return all(type(one) in INDICES for one in index)
 
 
+def is_lookup(func: Callable[..., Any]) -> bool:
+    return getattr(func, "__name__", "") in _INDEXED
+
+
+def require_for_real(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
+    """Raises what a real run raises, where the values of an index are known. `out` is the result on meta."""
+    with UNHEARD():
+        leaves = tree_leaves((args, kwargs))
+        if not any(isinstance(leaf, Tensor) and leaf.is_meta and known_values(leaf) is not None for leaf in leaves):
+            return
+        signature = _signature(func, args, kwargs)
+    real = _outcome(signature, out, None) if signature is not None else _AS_ON_META
+    if real.error is not None:
+        raise real.error from None
+
+
 def _signature(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Signature | None:
     """The call with plans for its tensors; None where it cannot be made for real."""
+    by_values = getattr(func, "__name__", "") in _BY_VALUES
     leaves, spec = tree_flatten((args, kwargs))
     places: dict[int, int] = {}
     found: list[Any] = []
     for leaf in leaves:
         if isinstance(leaf, Tensor):
-            if type(leaf) not in PLAIN or leaf.layout is not torch.strided or leaf.is_quantized:
+            if type(leaf) not in PLAIN or leaf.layout is not torch.strided or leaf.is_quantized or leaf.is_nested:
                 return None
             if leaf.requires_grad and torch.is_grad_enabled():
                 return None
             place = places.setdefault(id(leaf), len(places))
-            values = None if leaf.is_meta else leaf
+            values = leaf if not leaf.is_meta else known_values(leaf) if by_values else None
             found.append(_Plan(place, tuple(leaf.shape), leaf.stride(), leaf.dtype, leaf.requires_grad, values))
         elif isinstance(leaf, torch.device) or (isinstance(leaf, str) and leaf == "meta"):
             if str(leaf) != "meta":
@@ -225,6 +270,13 @@ def _signature(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
             return None
         else:
             found.append(leaf)
+    if (
+        by_values
+        and func.__name__[-1] != "_"
+        and any(isinstance(one, _Plan) and one.values is not None for one in found)
+    ):
+        # one element stands for all of a tensor that is looked up in, however large
+        found = [one.thin() if isinstance(one, _Plan) else one for one in found]
     on_meta = any(isinstance(leaf, Tensor) and leaf.is_meta for leaf in leaves)
     return _Signature(func, tuple(found), spec) if on_meta else None
 
@@ -244,6 +296,8 @@ def _outcome(signature: _Signature, out: Any, refused: Exception | None) -> _Out
         smaller = (signature.cut(longest) for longest in CUTS)
         small = next((one for one in smaller if _fits(one, 0) and _accepted_on_meta(one)), None)
         real = _tried(small) if small is not None else _AS_ON_META
+        if real.error is None and torch.is_autocast_enabled("cpu") and real.out is not None:
+            return _Outcome(None, _retyped(out, real.out), {})
     if real.error is not None:
         return real
     if key is not None:
@@ -278,6 +332,14 @@ def _elements(value: Any) -> int:
 def _facts(value: Any) -> list[Any]:
     with UNHEARD():
         return [(leaf.shape, leaf.dtype) for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]
+
+
+def _retyped(out: Any, smaller: Any) -> Any:
+    """A result on meta in the dtypes of a smaller one."""
+    leaves, spec = tree_flatten(out)
+    dtypes = [getattr(leaf, "dtype", None) for leaf in tree_leaves(smaller)]
+    pairs = zip(leaves, dtypes, strict=False)
+    return tree_unflatten([leaf.to(dtype) if isinstance(leaf, Tensor) else leaf for leaf, dtype in pairs], spec)
 
 
 def _fits(signature: _Signature, made: int) -> bool:
@@ -331,6 +393,8 @@ def _without_values(real: _Outcome, tensors: list[Tensor]) -> Any:
     originals = {id(made): different[place] for place, made in (real.given or {}).items()}
 
     def moved(leaf: Any) -> Any:
+        if id(leaf) in originals:
+            count_change(originals[id(leaf)])
         if not isinstance(leaf, Tensor) or id(leaf) in originals:
             return originals.get(id(leaf), leaf)
         return torch.empty_strided(leaf.shape, leaf.stride(), dtype=leaf.dtype, device=META)
@@ -339,5 +403,5 @@ def _without_values(real: _Outcome, tensors: list[Tensor]) -> Any:
     return tree_unflatten([moved(leaf) for leaf in leaves], spec)
 
 
-RUNNING = {as_for_real.__code__}
+RUNNING = {as_for_real.__code__, require_for_real.__code__}
 """Code that calls of the model run through: an exception there is the model's."""

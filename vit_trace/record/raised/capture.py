@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from vit_trace.base.trace import Operand, Value
 from vit_trace.record.meta.tensors import dtype_name, leaves, shape_of, size_texts
+from vit_trace.record.meta.values import known_values
 from vit_trace.record.raised.expressions import Expression, Link, argument_expressions, parameter_behind
 from vit_trace.record.raised.mishaps import ASSERTIONS, Captured, capture_python, numbers
 from vit_trace.record.recorder import CALL_IMPL, Recorder
@@ -147,8 +148,10 @@ def _unwritten(path: str) -> str:
 
 
 def _extent(tensor: Tensor) -> tuple[int, int] | None:
-    """The lowest and the highest of whole numbers, where they can be read: not of a tensor without memory."""
+    """The lowest and the highest of whole numbers, where they can be read: not of a tensor without values."""
     dtype = tensor.dtype
+    values = known_values(tensor) if tensor.is_meta else None
+    tensor = tensor if values is None else values
     if tensor.device.type != "cpu" or dtype.is_floating_point or dtype.is_complex or dtype is torch.bool:
         return None
     if type(tensor) not in (Tensor, nn.Parameter) or not 0 < tensor.numel() <= MOST_INDICES:

@@ -1,0 +1,98 @@
+"""Values that are known on meta: a trace goes the way of a real run, and fails where it does."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from vit_trace.record.build.anyhow import build_anyhow
+from vit_trace.record.record import record
+
+
+class Holds(nn.Module):
+    """A table of 5 rows, a large one, a relative position index of 49 places; `how` is the forward."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.how = how
+        self.table, self.biases = nn.Parameter(torch.zeros(5, 8)), nn.Parameter(torch.zeros(48, 2))
+        self.large = nn.Embedding(40_000, 32)
+        places = torch.stack(torch.meshgrid(torch.arange(4), torch.arange(4), indexing="ij")).flatten(1)
+        far = (places[:, :, None] - places[:, None, :]).permute(1, 2, 0).contiguous()
+        far[:, :, 0] += 3
+        far[:, :, 1] += 3
+        far[:, :, 0] *= 7
+        self.register_buffer("far", far.sum(-1))
+        self.scale = [one.item() for one in torch.linspace(1, 4, 4)]
+
+    def forward(self, x):
+        return self.how(self, x, lambda *numbers: torch.arange(*numbers, device=x.device))
+
+
+def written_through_a_view(model, x, count):
+    places = count(3)
+    places[1:].add_(9)
+    return model.table[places]
+
+
+ROWS = {
+    "rows that are there": lambda model, x, count: model.table[count(5)],
+    "one row too many": lambda model, x, count: model.table[count(6)],
+    "a negative row": lambda model, x, count: model.table[count(3) - 6],
+    "halves as rows": lambda model, x, count: model.table[(count(12).float() / 2).long()],
+    "a relative position index": lambda model, x, count: model.biases[model.far.view(-1)],
+    "a relative position index that fits": lambda model, x, count: model.biases[model.far % 48],
+    "a large table": lambda model, x, count: model.large(count(39_990, 40_001)),
+    "gather": lambda model, x, count: x.gather(1, count(12).view(1, 12, 1).expand(2, 12, 8)),
+    "a copy to places": lambda model, x, count: x.index_copy(1, count(8, 10), x[:, :2]),
+    "through a view": written_through_a_view,
+    "as many classes as there are": lambda model, x, count: F.one_hot(count(4)),
+    "more classes": lambda model, x, count: F.one_hot(count(4), 3),
+    "a known mask": lambda model, x, count: x[:, count(9) % 2 == 0],
+    "places of a known mask": lambda model, x, count: (count(9) > 2).nonzero(),
+    "an item": lambda model, x, count: x[:, : count(4).max().item()],
+    "a number": lambda model, x, count: x[:, : int(model.scale[2])],
+    "a range": lambda model, x, count: torch.stack([x for _ in range(count(4)[-1])]),
+    "a condition": lambda model, x, count: x if (count(3) < 3).all() else x.view(99),
+    "a condition that is not met": lambda model, x, count: x.view(99) if (count(3) > 3).any() else x,
+    "the other way of a condition": lambda model, x, count: x.view(99) if count(2).any() else x,
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_known_values_lead_where_they_lead_a_real_run(name):
+    model = Holds(ROWS[name])
+    with torch.no_grad():
+        try:
+            expected, raised = model(torch.rand(2, 9, 8)).shape, ""
+        except Exception as error:
+            expected, raised = None, f"{type(error).__name__}: {str(error)[:200]}"
+    trace = record(build_anyhow(lambda: Holds(ROWS[name])).model, (torch.empty(2, 9, 8, device="meta"),))
+    assert (trace.failure.exception[: len(raised)] if trace.failure else "") == raised
+    assert raised or trace.outputs[0].shape == expected
+    assert not trace.diagnostics
+
+
+def changed_by(change):
+    def how(model, x, count):
+        places = count(6)
+        change(places, (x.sum() > 0).long())
+        return model.table[places]
+
+    return how
+
+
+UNKNOWN = {
+    "in place": changed_by(lambda places, number: places.mul_(number)),
+    "an element": changed_by(lambda places, number: places.__setitem__(5, number)),
+    "a view": changed_by(lambda places, number: places[3:].copy_(number)),
+    "data": changed_by(lambda places, number: places.data.fill_(2)),
+    "where": lambda model, x, count: model.table[torch.where(x[0, :6, 0] > 0, count(6), 0)],
+    "without values": lambda model, x, count: model.table[(x.sum() * 9).long()],
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_where_values_are_not_known_nothing_is_claimed(name):
+    trace = record(build_anyhow(lambda: Holds(UNKNOWN[name])).model, (torch.empty(2, 9, 8, device="meta"),))
+    assert trace.failure is None

@@ -1,0 +1,174 @@
+"""Follows small tensors whose values are known although they are on meta: numbers that a model counts, its constants.
+
+A known tensor carries its values on CPU. What is made of known tensors alone is made of their values too; views share
+memory as the tensors themselves do. A change that was not followed leaves a tensor unknown: torch counts changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
+
+MOST_VALUES = 1 << 16
+"""Elements of a tensor above which its values are not followed."""
+
+UNHEARD = torch._C.DisableTorchFunction
+"""Hides our own questions to tensors from modes."""
+
+_LENDING = frozenset(
+    "zeros_like ones_like full_like new_zeros new_ones new_full new_tensor type_as to expand_as view_as".split()
+)
+"""Functions that read only the shape, dtype or device of one of their tensors."""
+
+_CREATING = _LENDING | frozenset(
+    "arange zeros ones full eye linspace logspace tensor as_tensor asarray scalar_tensor tril_indices"
+    " triu_indices".split()
+)
+"""Functions that make a tensor whose values are always the same."""
+
+READING = frozenset("__bool__ item tolist __int__ __index__ __float__ numpy __array__ __contains__".split())
+"""Functions that give values of their tensor to Python."""
+
+_HELD = "_values_on_meta"
+"""The attribute of a known tensor that holds its values."""
+
+_LOST = -1
+"""The version of memory whose changes can no longer be counted."""
+
+_dispatch_modes: Callable[[], int] = torch._C._len_torch_dispatch_stack
+_transforms: Callable[[], Any] = torch._C._functorch.peek_interpreter_stack
+
+
+@dataclass(slots=True)
+class _Memory:
+    """Memory that tensors share; `version` counts the changes of it that were followed, None after a copy."""
+
+    version: int | None
+
+
+@dataclass(slots=True)
+class _Held:
+    values: Tensor
+    memory: _Memory
+
+    def __deepcopy__(self, memo: object) -> _Held:
+        return _Held(self.values.clone(), _Memory(None))
+
+
+def known_values(tensor: Tensor) -> Tensor | None:
+    """The values of a tensor on meta; None where they are not known. They are not to be changed."""
+    held = getattr(tensor, _HELD, None)
+    if held is None:
+        return None
+    with UNHEARD():
+        if held.memory.version is None:
+            held.memory.version = tensor._version
+        same = held.memory.version == tensor._version and held.values.shape == tensor.shape
+        return held.values if same and held.values.dtype is tensor.dtype else None
+
+
+def note(tensor: Tensor, values: Tensor) -> None:
+    """Notes the values of a tensor on meta, if they are few."""
+    if values.numel() <= MOST_VALUES:
+        setattr(tensor, _HELD, _Held(values, _Memory(tensor._version)))
+
+
+class Replay(NamedTuple):
+    """A call of a function of known tensors: what it is given on meta, and the same with values."""
+
+    func: Callable[..., Any]
+    given: list[Tensor]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    def note(self, out: Any) -> None:
+        """Notes the values of `out`, what the function made on meta. Raises what the values lead to."""
+        with UNHEARD():
+            made = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
+            if not made and out is not None:  # None: of __setitem__
+                return
+            if not all(type(one) is Tensor and one.is_meta and one.numel() <= MOST_VALUES for one in made):
+                return
+            with torch.no_grad():
+                values = self.func(*self.args, **self.kwargs)
+            for one in self.given:
+                getattr(one, _HELD).memory.version = one._version
+            self._hold(made, [leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)])
+
+    def _hold(self, made: list[Tensor], values: list[Tensor]) -> None:
+        """Each result holds its values, and shares memory with what was given where these do."""
+        held = {one.untyped_storage()._cdata: getattr(one, _HELD) for one in self.given}
+        if [one.shape for one in made] != [one.shape for one in values]:
+            return
+        for one, own in zip(made, values, strict=True):
+            source = held.get(one.untyped_storage()._cdata)
+            storages = [each.values.untyped_storage()._cdata for each in ([source] if source else held.values())]
+            if (own.untyped_storage()._cdata in storages) is (source is not None):
+                setattr(one, _HELD, _Held(own, source.memory if source else _Memory(one._version)))
+
+
+def replay_of(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Replay | None:
+    """What a call can be followed by, before it runs on meta; None where its values are not known."""
+    name = getattr(func, "__name__", "")
+    if name not in _CREATING and not any(getattr(one, _HELD, None) is not None for one in _near(args)):
+        return None
+    if _dispatch_modes() or _transforms() is not None:
+        return None
+    with UNHEARD():
+        if name == "__get__" and getattr(getattr(func, "__self__", None), "__name__", "") == "data":
+            getattr(args[0], _HELD).memory.version = _LOST  # changes by way of `.data` are not counted
+            return None
+        leaves, spec = tree_flatten((args, kwargs))
+        valued = [_with_values(leaf, name in _LENDING) for leaf in leaves]
+        if any(one is None for one, leaf in zip(valued, leaves, strict=True) if leaf is not None):
+            return None
+        given = [
+            leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_meta and known_values(leaf) is not None
+        ]
+        return Replay(func, given, *tree_unflatten(valued, spec))
+
+
+def _near(args: Iterable[Any]) -> Iterator[Any]:
+    """The arguments, with those in the tuples and lists among them."""
+    for one in args:
+        if type(one) in (tuple, list):
+            yield from one
+        else:
+            yield one
+
+
+def _with_values(leaf: Any, lends: bool) -> Any:
+    """An argument for the values: a tensor's own values, the CPU for meta; None for a tensor that is not known."""
+    if isinstance(leaf, Tensor):
+        if type(leaf) is not Tensor:
+            return None
+        if not leaf.is_meta:
+            return leaf
+        values = known_values(leaf)
+        if values is None and lends:
+            return torch.empty_strided(leaf.shape, [0] * leaf.ndim, dtype=leaf.dtype, device="cpu")
+        return values
+    if isinstance(leaf, torch.device) or (isinstance(leaf, str) and leaf == "meta"):
+        return torch.device("cpu")
+    return None if isinstance(leaf, torch.Generator) else leaf
+
+
+def count_change(tensor: Tensor) -> None:
+    """Counts a change of a known tensor that torch itself does not see, so that its values are known no longer."""
+    if getattr(tensor, _HELD, None) is not None:
+        torch._C._increment_version([tensor])
+
+
+def read_values(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What a function of READING gives; NotImplemented where the values of its tensor are not known."""
+    values = known_values(args[0]) if args and isinstance(args[0], Tensor) else None
+    if values is None:
+        return NotImplemented
+    with UNHEARD():
+        more = tree_map(lambda one: known_values(one) if isinstance(one, Tensor) and one.is_meta else one, args[1:])
+        return func(values.clone(), *more, **kwargs)
