@@ -1,8 +1,10 @@
 """Runs `vit-trace` and `python -m vit_trace`, and turns every way out into an exit code.
 
-0 all is well, 1 it ran and found something, 2 it could not start, 3 a defect of vit-trace, 130 Ctrl-C.
+0 all is well, 1 it ran and found something, 2 it could not start, 3 a defect of vit-trace; 130 Ctrl-C, 143 SIGTERM and
+129 SIGHUP, as a shell counts signals.
 """
 
+import contextlib
 import gc
 import os
 import signal
@@ -13,17 +15,21 @@ from types import FrameType
 def interrupted(number: int, frame: FrameType | None) -> None:
     """End at once. As an exception, Ctrl-C could get lost in some import that catches everything."""
     output = sys.modules.get("vit_trace.cli.output")
-    for path in getattr(output, "UNFINISHED", ()):
-        os.unlink(path)
+    for path in tuple(getattr(output, "UNFINISHED", ())):
+        with contextlib.suppress(OSError):  # not made yet, or complete by now
+            os.unlink(path)
     if (processes := sys.modules.get("multiprocessing")) is not None:
         for child in processes.active_children():
             child.kill()
-    os._exit(130)
+    os._exit(128 + number)
 
 
 def main() -> None:
     """Entry point of the console script."""
     signal.signal(signal.SIGINT, interrupted)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup has it ignored
+            signal.signal(number, interrupted)
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115  # for good

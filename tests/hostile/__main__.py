@@ -227,7 +227,8 @@ def _tried(case: Case, begin: Begin, floor: tuple[float, float]) -> tuple[Outcom
         folder.mkdir()
         if case.prepare is not None:
             case.prepare(folder)
-        found = run(["-m", "vit_trace", *case.arguments], case, folder, 3 * case.seconds + floor[0], begin)
+        words = [*case.python, "-m", "vit_trace", *case.arguments]
+        found = run(words, case, folder, 3 * case.seconds + floor[0], begin)
         wrong = list(faults(case, found, floor, folder))
         os.system(f"chmod -R u+rwX {json.dumps(place)} 2>/dev/null")
     return found, wrong

@@ -14,6 +14,7 @@ class Case:
     seconds, megabytes: limits beyond the import of the library concerned.
     written: the files it may write, relative to its folder.
     requires: a library without which it does not run, and whose import comes on top of the limits.
+    python: options of Python itself.
     alone: it is about a process from its start, its environment or its imports: never run as a fork.
     """
 
@@ -29,3 +30,4 @@ class Case:
     written: tuple[str, ...] = ()
     requires: str = ""
     alone: bool = False
+    python: tuple[str, ...] = ()

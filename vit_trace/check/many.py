@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 MANY = 64
 """Specs from which all cores are used unless --jobs says how many."""
 
+ENDING = (signal.SIGTERM, signal.SIGHUP)
+"""Signals that end a worker at once."""
+
 CHUNK = 8
 """Specs that a process judges before it returns their verdicts."""
 
@@ -81,7 +84,9 @@ def verdicts(specs: Sequence[str | None], request: Request, asked: Check) -> Ite
     from multiprocessing import get_context
 
     with _quiet_tracker():
-        executor = ProcessPoolExecutor(count, get_context("spawn"))
+        executor = ProcessPoolExecutor(
+            count, get_context("spawn"), signal.pthread_sigmask, (signal.SIG_UNBLOCK, ENDING)
+        )
     with executor as pool:
         chunks = (specs[start : start + CHUNK] for start in range(0, len(specs), CHUNK))
         submitted = (_submit(pool, chunk, judge) for chunk in chunks)
@@ -105,10 +110,10 @@ def _quiet_tracker() -> Iterator[None]:
 def _submit(pool: ProcessPoolExecutor, chunk: Sequence[str | None], judge: partial[Verdict]) -> Future[list[Verdict]]:
     """Hand a chunk to the pool, which may start a worker for it.
 
-    Ctrl-C waits meanwhile: a worker whose parent ends while it starts prints a traceback. The worker keeps the
-    signal blocked for good, and ends when vit_trace.__main__.interrupted kills it.
+    Signals wait meanwhile: a worker whose parent ends while it starts prints a traceback. The worker keeps Ctrl-C
+    blocked for good, and ends when vit_trace.__main__.interrupted kills it.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *ENDING})
     try:
         return pool.submit(_judge_all, chunk, judge)
     finally:

@@ -7,9 +7,8 @@ import io
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 
 UNFINISHED: set[str] = set()
-"""Paths of files that are being written under a temporary name; `__main__` removes them on Ctrl-C."""
+"""Paths of files that are being written under a temporary name; `__main__` removes them when a signal comes."""
 
 
 class Exit(IntEnum):
@@ -109,20 +108,19 @@ def atomic(path: Path) -> Iterator[IO[str]]:
                 os.set_blocking(device.fileno(), True)
                 yield device
             return
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", errors=HANDLER, dir=path.parent, prefix=".vit-trace-", delete=False
-        ) as stream:
-            UNFINISHED.add(stream.name)
-            try:
+        name = str(path.parent / f".vit-trace-{os.urandom(8).hex()}")
+        UNFINISHED.add(name)  # before it is there: a signal may come at any time
+        try:
+            with open(name, "x", encoding="utf-8", errors=HANDLER, opener=_of_the_owner) as stream:
                 yield stream
-                stream.close()
-                os.chmod(stream.name, stat.S_IMODE(mode))
-                os.replace(stream.name, path)
-            except BaseException:
-                os.unlink(stream.name)
-                raise
-            finally:
-                UNFINISHED.discard(stream.name)
+            os.chmod(name, stat.S_IMODE(mode))
+            os.replace(name, path)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(name)
+            raise
+        finally:
+            UNFINISHED.discard(name)
     except OSError as error:
         reason = "nobody reads this pipe" if error.errno == errno.ENXIO else error.strerror or str(error)
         raise refuse("cannot-write", f"-o {shown_file(path)}: {reason}") from None
@@ -135,6 +133,11 @@ def _mode_of(path: Path) -> int:
     mask = os.umask(0)
     os.umask(mask)
     return stat.S_IFREG | (0o666 & ~mask)
+
+
+def _of_the_owner(path: str, flags: int) -> int:
+    """A file that nobody else may read until it is complete."""
+    return os.open(path, flags, 0o600)
 
 
 def _without_waiting(path: str, flags: int) -> int:

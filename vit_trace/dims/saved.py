@@ -31,6 +31,9 @@ def saved_trace(text: bytes) -> Trace:
     _require_formulas(trace)
     for place, value in trace.target.hyperparameters.items():
         _require_depth(value, f"target.hyperparameters.{place}")
+    for place, line in _lines(trace.listing):
+        if line.line < 1:
+            raise TraceFormatError(f"{place} is line {line.line}")
     for place, span in _spans(trace):
         if not (0 < span.line <= span.end_line < span.line + MAX_SPAN and 0 <= span.column <= LARGEST):
             raise TraceFormatError(f"{place} spans the lines {span.line} to {span.end_line}")

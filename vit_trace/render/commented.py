@@ -66,7 +66,7 @@ def _listing_blocks(listing: Sequence[Listed], ran_only: bool) -> Iterator[str]:
 
 
 def _indent_of(listed: Listed) -> int:
-    text = listed.lines[0].text
+    text = listed.lines[0].text if listed.lines else ""
     return len(text) - len(text.lstrip())
 
 

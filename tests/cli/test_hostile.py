@@ -1,0 +1,53 @@
+"""The corpus of hostile inputs as forks of one process, and mutated saved traces: how each ends, in time and memory."""
+
+import pkgutil
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers.commands import python_process
+from helpers.places import ROOT
+
+sys.path.insert(0, str(ROOT))
+from tests.hostile import fuzz
+
+KINDS = [one.name for one in pkgutil.iter_modules([str(ROOT / "tests" / "hostile")])]
+ALONE = ("__main__", "case", "fuzz", "environments")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [name for name in KINDS if name not in ALONE])
+def test_the_corpus_holds(kind):
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.hostile", "--forked", kind], capture_output=True, text=True, cwd=ROOT, timeout=400
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_runner_can_fail():
+    code = (
+        "import tests.hostile.outputs as one\n"
+        "from tests.hostile.__main__ import Case, main\n"
+        "one.CASES = [Case('a', ('show', 'no.json'), 1), Case('b', ('show', 'no.json'), 2, 'made up')]\n"
+        "raise SystemExit(main(['outputs'], forked=True))"
+    )
+    done = python_process("-c", code, PYTHONPATH=str(ROOT))
+    assert done.returncode == 1
+    assert (
+        "exit 2, not 1" in done.stdout
+        and "does not say 'made up'" in done.stdout
+        and "2 cases, 2 failed" in done.stdout
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "count"), [(0, 20), *(pytest.param(start, 145, marks=pytest.mark.slow) for start in range(20, 600, 145))]
+)
+def test_a_mutated_trace_is_shown_or_refused(first, count, tmp_path: Path):
+    bases, file = fuzz.saved_bases(tmp_path), tmp_path / "x.json"
+    for seed in range(first, first + count):
+        file.write_bytes(fuzz.mutant(bases, seed))
+        faults = list(fuzz.faults_of(file, random.Random(seed).sample(fuzz.VIEWS, 3)))
+        assert not faults, f"seed {seed}: {faults}"
