@@ -122,7 +122,8 @@ class ForeignTracer:
         again = self.foreign.again
         make = Bounded(self.foreign.make if again is None else lambda: again(changes), more["limit"] is not None)
         try:
-            built = self.foreign.built.rung.build(make, self.rules)
+            way = self.foreign.built.rung
+            built = way.build(make, self.rules, limited=way.device != "meta")  # there a wide parameter takes no memory
             options = dataclasses.replace(self.options(built), **more)
             return trace_anyhow(Runnable(built.model, make), lambda: plan.inputs(values), options, (rung,)).trace
         except Exception:

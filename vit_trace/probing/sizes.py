@@ -77,7 +77,7 @@ class Sizes:
         values = {"b": (2, 3, 5, 7, 4, 6)[turn % 6]}
         turned = self.varied(style)
         for knob in turned:
-            value = next(small if knob.role in SMALL else primes)
+            value = next(small if knob.role in SMALL or knob.counts else primes)
             if knob.role == "window":
                 value = (3, 5, 7, 9, 4, 6)[turn % 6]
             elif knob.role == "patch":
