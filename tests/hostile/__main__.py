@@ -113,7 +113,7 @@ def run(arguments: list[str], case: Case, folder: Path, limit: float, begin: "Be
         os.chdir(folder)
         for number, file, mode in ((0, given, os.O_RDONLY), (1, output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)):
             os.dup2(os.open(file, mode, 0o600), number)
-        os.dup2(1, 2)
+        os.dup2(os.open(f"{output}.2", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600) if case.json else 1, 2)
         begin(arguments, environment)
     timer = threading.Timer(limit, lambda: os.killpg(child, signal.SIGKILL))
     timer.start()
@@ -163,10 +163,16 @@ def begin_here(arguments: list[str], environment: dict[str, str]) -> None:
 
 def faults(case: Case, found: Outcome, floor: tuple[float, float], folder: Path) -> Iterator[str]:
     """What is wrong with how a case ended; `floor` is what the import of its library takes (seconds, MiB)."""
-    text = found.output.decode(errors="replace")
+    text, document = found.output.decode(errors="replace"), ""
+    if case.json:
+        try:
+            json.loads(text)
+        except ValueError as error:
+            yield f"stdout is not JSON: {error}"
+        text, document = (folder.parent / "output.2").read_text(errors="replace"), text
     if found.code != case.exit:
         yield f"exit {found.code}, not {case.exit}"
-    if case.says not in text:
+    if case.says not in (document or text):
         yield f"does not say {case.says!r}"
     if "Traceback (most recent call last)" in text and "--traceback" not in case.arguments:
         yield "a traceback"

@@ -16,6 +16,7 @@ class Case:
     requires: a library without which it does not run, and whose import comes on top of the limits.
     python: options of Python itself.
     alone: it is about a process from its start, its environment or its imports: never run as a fork.
+    json: stdout must be one JSON document.
     """
 
     name: str
@@ -31,3 +32,4 @@ class Case:
     requires: str = ""
     alone: bool = False
     python: tuple[str, ...] = ()
+    json: bool = False

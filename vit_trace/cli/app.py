@@ -121,6 +121,11 @@ def _diagnostics_of(error: Any, arguments: list[str]) -> list[Diagnostic]:
         from vit_trace.base.trace import Diagnostic
 
         return [Diagnostic("cannot-write", "error", f"the output cannot be written: {os.strerror(error.errno)}")]
+    if "torch" in sys.modules:  # code of a model may have run
+        from vit_trace.targets.complaints import raised_by_model
+
+        if (refused := raised_by_model(error)) is not None:
+            return list(refused.diagnostics)
     return []
 
 

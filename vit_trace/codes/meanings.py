@@ -101,6 +101,8 @@ unknown-target: There is no model or file of that name.
   A spec is FILE.yaml, LIBRARY:NAME as `vit-trace models` lists them, config.json, FILE.py:NAME or package.module:NAME.
 unknown-model: The library has no model of that name. The help gives names of similar spelling; `vit-trace models
   'timm:*vit*'` lists what there is.
+model-raised: Code of the model, such as an own `parameters` or `__getattr__`, raised while vit-trace looked at the
+  model. The message and the line are the model's own.
 needs-download: The model's code, or a library it uses, asks the network for weights, a config or code. vit-trace
   refuses every connection at once but those to this machine. --allow-network lets the code use the network.
   Example: "backbone": "microsoft/resnet-50" in a config.json. Put the config of that model into `backbone_config`.

@@ -19,7 +19,7 @@ from vit_trace.base.trace import Construction, Diagnostic, Parameter, Symbol, Ta
 from vit_trace.record.meta.collector import uncollected
 from vit_trace.record.meta.tensors import dtype_name, size_texts, specs
 from vit_trace.record.raised.failure import failing_step, failure_of
-from vit_trace.record.recorder import Location, Recorder, numel
+from vit_trace.record.recorder import UNHEARD, Location, Recorder, numel
 from vit_trace.record.source.lines import Lines, current
 from vit_trace.record.source.makers import Makers
 from vit_trace.version import __version__
@@ -85,7 +85,8 @@ def record(
                 raise
             error = raised
         else:
-            outputs = specs(output)
+            with UNHEARD():
+                outputs = specs(output)
             del output
             recorder.close_einops()
             recorder.add(Location("", "output", None), "output", "output", outputs, outputs)

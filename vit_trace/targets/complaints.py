@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from vit_trace.base import network
 from vit_trace.base.leaving import Exited, exceptions_only
-from vit_trace.base.refused import Refused
+from vit_trace.base.refused import Refused, refuse
 from vit_trace.base.trace import Diagnostic, Source
 from vit_trace.record.source import frames
 
@@ -29,7 +29,11 @@ def contained() -> Iterator[None]:
     network.close()
     with contextlib.redirect_stdout(sys.stderr), _descriptor_moved(2), warnings.catch_warnings(), exceptions_only():
         warnings.simplefilter("ignore")
-        yield
+        try:
+            yield
+        finally:
+            if sys.stderr.closed:  # the model's code took it for its own
+                sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115  # for good
 
 
 @contextlib.contextmanager
@@ -43,8 +47,9 @@ def returning() -> Iterator[None]:
     try:
         yield
     finally:
-        os.fchdir(here)
-        os.close(here)
+        with contextlib.suppress(OSError):  # closed by the code
+            os.fchdir(here)
+            os.close(here)
 
 
 @contextlib.contextmanager
@@ -65,7 +70,10 @@ def _descriptor_moved(to: int) -> Iterator[None]:
         yield
     finally:
         if kept is not None:
-            os.dup2(kept, 1)
+            try:
+                os.dup2(kept, 1)
+            except OSError:
+                raise refuse("cannot-write", "the model's code has closed the output of vit-trace") from None
             os.close(kept)
 
 
@@ -105,6 +113,15 @@ def _raised_at(error: BaseException) -> Source | None:
         if frames.owner(file) == frames.OWN and not file.startswith("<"):
             spans["site-packages" in file or "dist-packages" in file] = frames.span(frame.f_code, lasti)
     return spans.get(False) or spans.get(True)
+
+
+def raised_by_model(error: Exception) -> Refused | None:
+    """The refusal where a method of the model raised while vit-trace looked at it; None where no code of its did."""
+    files = [frame.f_code.co_filename for frame, _ in frames.entries(error.__traceback__)]
+    last = next((file for file in reversed(files) if frames.owner(file) == frames.OWN or frames.is_machinery(file)), "")
+    if not last or last.startswith("<") or frames.is_machinery(last):
+        return None
+    return refusal("model-raised", "code of the model raised while vit-trace looked at the model", error)
 
 
 def _syntax_span(error: SyntaxError) -> Source:

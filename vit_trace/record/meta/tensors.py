@@ -84,7 +84,11 @@ def leaves(value: object, path: str = "", depth: int = NESTING) -> Iterator[tupl
     if isinstance(value, Tensor):
         yield path, value
     elif depth and value is not None:
-        for step, inner in _children(value):
+        try:
+            held = list(_children(value))
+        except Exception:  # a container of the model's own, which may fail to say what it holds
+            return
+        for step, inner in held:
             yield from leaves(inner, path + step, depth - 1)
 
 
