@@ -123,8 +123,9 @@ def _diagnostics_of(error: Any, arguments: list[str]) -> list[Diagnostic]:
         return [Diagnostic("cannot-write", "error", f"the output cannot be written: {os.strerror(error.errno)}")]
     if "torch" in sys.modules:  # code of a model may have run
         from vit_trace.targets.complaints import raised_by_model
+        from vit_trace.targets.spec import is_foreign
 
-        if (refused := raised_by_model(error)) is not None:
+        if any(map(is_foreign, arguments)) and (refused := raised_by_model(error)) is not None:
             return list(refused.diagnostics)
     return []
 
