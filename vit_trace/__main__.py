@@ -9,6 +9,7 @@ import gc
 import os
 import signal
 import sys
+import threading
 from types import FrameType
 
 
@@ -24,12 +25,21 @@ def interrupted(number: int, frame: FrameType | None) -> None:
     os._exit(128 + number)
 
 
+def name_lost(lost: "sys.UnraisableHookArgs | threading.ExceptHookArgs") -> None:
+    """Name in one line what a model's code raises where nobody can catch it: in `__del__`, in a thread."""
+    try:
+        print(f"ignored {lost.exc_type.__name__}: {str(lost.exc_value)[:200]!r}", file=sys.stderr)
+    except Exception:  # not even its text can be had, or stderr is gone
+        return
+
+
 def main() -> None:
     """Entry point of the console script."""
     signal.signal(signal.SIGINT, interrupted)
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # nohup has it ignored
             signal.signal(number, interrupted)
+    sys.unraisablehook = threading.excepthook = name_lost
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115  # for good

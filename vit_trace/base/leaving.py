@@ -1,26 +1,11 @@
 """Turns whatever other people's code raises into an exception: sys.exit, a cancelled task, a limit that it passes."""
 
-import contextlib
 import signal
-import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from vit_trace.base.limits import OverLimit
 from vit_trace.base.refused import refuse
-
-
-def name_unraisable() -> None:
-    """Name in one line what other people's code raises where nobody can catch it: in `__del__`, in a thread."""
-    sys.unraisablehook = lambda lost: _name_lost(lost.exc_value)
-    threading.excepthook = lambda lost: _name_lost(lost.exc_value)
-
-
-def _name_lost(error: BaseException | None) -> None:
-    with contextlib.suppress(Exception):
-        text = str(error).splitlines() or [""]
-        print(f"ignored {type(error).__name__}: {text[0][:200]}", file=sys.stderr)
 
 
 class Exited(Exception):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vit_trace.base import network
-from vit_trace.base.leaving import exceptions_only, name_unraisable
+from vit_trace.base.leaving import exceptions_only
 from vit_trace.base.limits import require_size, set_limits
 from vit_trace.base.refused import Refused, refuse
 from vit_trace.config.files import yaml_files_in
@@ -32,7 +32,6 @@ def foreign_target(spec: str, request: Request) -> Target:
     request.require_parsed(spec)
     network.allow(request.allow_network)
     set_limits(request.limits)
-    name_unraisable()
     with exceptions_only():
         for setting, text in request.assigned.items():
             require_size(setting.rpartition(".")[2], literal(text))
