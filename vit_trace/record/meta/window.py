@@ -119,6 +119,7 @@ def _avg_pool(
 
 
 def _adaptive_pool(dims: int, input: Any, output_size: Any) -> torch.Tensor:
+    require(type(output_size) is int or len(output_size) == dims)
     return _in_format((*_windowed(input, dims)[:-dims], *per_dim(output_size, dims)), input, dims)
 
 
