@@ -104,10 +104,8 @@ CASES += [
     Case("a file of the kernel without a size", ("show", "/proc/self/maps"), 2, "not a saved trace"),
     Case("a directory", ("show", "/"), 2, "a directory"),
     Case("no standard input", ("show", "-"), 2, "not a saved trace"),
-    Case("a trace of 300 MB", ("show", "x.json"), 2, "too large", lambda folder: _blank(folder, 300_000_000)),
-    Case(
-        "a trace of 250 MB of blanks", ("show", "x.json"), 2, "not a saved", lambda folder: _blank(folder, 250_000_000)
-    ),
+    Case("a trace of 40 MB", ("show", "x.json"), 2, "too large", lambda folder: _blank(folder, 40_000_000)),
+    Case("a trace of 30 MB of blanks", ("show", "x.json"), 2, "not a saved", lambda folder: _blank(folder, 30_000_000)),
 ]
 
 
