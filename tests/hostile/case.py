@@ -9,7 +9,7 @@ from pathlib import Path
 class Case:
     """One command line. It runs in an empty folder, which `prepare` fills first.
 
-    exit: the exit code it must end with.
+    exit: the exit code it must end with; None: 0, or an error with 1 or 2.
     says: a text that stdout or stderr must hold.
     seconds, megabytes: limits beyond the import of the library concerned.
     written: the files it may write, relative to its folder.
@@ -21,7 +21,7 @@ class Case:
 
     name: str
     arguments: tuple[str, ...]
-    exit: int = 2
+    exit: int | None = 2
     says: str = ""
     prepare: Callable[[Path], None] | None = None
     environment: tuple[tuple[str, str], ...] = ()
