@@ -1,7 +1,5 @@
 """Numbers, texts and forms that no setting takes, in a config.json and a YAML file."""
 
-# ruff: noqa: E501  # one line is one config
-
 import json
 from collections.abc import Callable
 from pathlib import Path
