@@ -3,6 +3,7 @@
 
 import bdb
 import dataclasses
+import io
 import json
 import re
 import sys
@@ -14,7 +15,6 @@ import torch
 from helpers.classic_vit import ViT as ClassicViT
 from helpers.classic_vit import __file__ as CLASSIC
 from helpers.commands import call, python_process
-from rich.console import Console
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -27,6 +27,7 @@ from vit_trace.record.record import RecordOptions, record
 from vit_trace.record.source.lines import Lines, listening
 from vit_trace.record.source.listing import listed
 from vit_trace.render.commented import markdown_page, python_file
+from vit_trace.render.console import console_for
 from vit_trace.render.notes import module_ranges, note_words, telling
 from vit_trace.render.source import print_source
 from vit_trace.targets.builtin import builtin
@@ -566,9 +567,9 @@ def test_a_file_that_changed_since_it_was_imported_is_not_trusted(tmp_path, monk
 
 
 def shown(trace: Trace, width: int, ran_only: bool = False) -> str:
-    console = Console(width=width, record=True, file=open("/dev/null", "w"), markup=False, emoji=False)  # noqa: SIM115
-    print_source(trace.listing, console, ran_only)
-    return console.export_text()
+    stream = io.StringIO()
+    print_source(trace.listing, console_for(stream, width), ran_only)
+    return stream.getvalue()
 
 
 def python_block(page: str) -> str:

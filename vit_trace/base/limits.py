@@ -11,7 +11,7 @@ LIMITS = {
     "values": 10**8,
     "labels": 1_000_000,
     "calls": 60_000,
-    "lines": 1_000_000,
+    "lines": 10_000_000,
     "steps": 30_000,
 }
 """By default: modules of a model, elements of a parameter, values that a constructor or a forward on meta fills,

@@ -144,7 +144,7 @@ def names_in(directory: Path) -> list[str]:
     """The sorted names in a directory, of the first 1,000 that it lists."""
     try:
         return sorted(file_name(path.name) for path in islice(directory.iterdir(), 1000))
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a zero byte in its name
         return []
 
 

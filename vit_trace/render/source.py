@@ -141,7 +141,7 @@ def folded(code: Text, width: int) -> list[Text]:
             ends.append(start)
             taken, room = sum(sizes[start:place]), width - len(lead)
         taken += size
-        if plain[place] == " " and not plain[start:place].isspace():
+        if plain[place] == " " and plain[start:place].strip():
             space = place + 1
     first, *others = code.divide(ends)
     return [first, *(Text(lead).append_text(one) for one in others)]

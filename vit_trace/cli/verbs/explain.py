@@ -26,6 +26,8 @@ def explain(first: str | None, second: str | None, model: Request) -> int:
     A size: where it stands and its formula there. A stage: its sizes with each hyperparameter doubled. The code of a
     diagnostic: what it means; `codes` shows all of them.
     """
+    from rich.text import Text
+
     from vit_trace.render.codes import explain_code
     from vit_trace.render.console import console_for
 
@@ -35,7 +37,7 @@ def explain(first: str | None, second: str | None, model: Request) -> int:
     spec, subject = (None, first) if second is None else (first, second)
     console = console_for(sys.stdout)
     if spec is None and (meaning := explain_code(subject, console.width)):
-        print(meaning)
+        console.print(Text(meaning))
         return Exit.WELL
     from vit_trace.cli.tracing import run_trace
     from vit_trace.render.explain import print_size, print_stages
