@@ -35,14 +35,47 @@ def branches(
     """The smallest conditions under which the trace at these values has other stages."""
     found: list[Condition] = []
     values = {name: symbol.value for name, symbol in symbols.items()}
-    for condition in _conditions(symbols):
+    waiting = _together([one for one in _conditions(symbols) if not _holds(one, values)])
+    while waiting:
+        group = waiting.pop(0)
+        condition = {name: text for one in group for name, text in one.items()}
         try:
-            if _differs(trace, condition, values, attempt):
+            there = attempt(_values_at(condition, values))
+            ran = there is not None and there.failure is None
+            if there is not None and ran and same_stages(trace, there):
+                continue
+            if len(group) > 1:
+                waiting = [[one] for one in group] + waiting
+            elif ran:
                 parts = [one for one in _parts(condition) if _differs(trace, one, values, attempt)]
                 found += [one for one in parts or [condition] if one not in found]
         except Spent:
             break
     return tuple(found)
+
+
+def _together(conditions: Sequence[Condition]) -> list[list[Condition]]:
+    """The conditions in groups, each to be tried in one trace: no two of a group say something of one symbol."""
+    groups: list[list[Condition]] = []
+    for condition in conditions:
+        free = (group for group in groups if not any(_symbols(one) & _symbols(condition) for one in group))
+        if (group := next(free, None)) is not None:
+            group.append(condition)
+        else:
+            groups.append([condition])
+    return groups
+
+
+def _symbols(condition: Condition) -> set[str]:
+    return {*condition, *(text for text in condition.values() if not text.isdigit())}
+
+
+def _values_at(condition: Condition, values: Mapping[str, int]) -> dict[str, int]:
+    return {name: evaluate(parse(text), values) for name, text in condition.items()}
+
+
+def _holds(condition: Condition, values: Mapping[str, int]) -> bool:
+    return all(values[name] == value for name, value in _values_at(condition, values).items())
 
 
 def _differs(
@@ -52,10 +85,7 @@ def _differs(
     attempt: Callable[[Mapping[str, int]], Trace | None],
 ) -> bool:
     """Whether the trace at this condition runs and has other stages; it is not tried where it holds already."""
-    wanted = {name: evaluate(parse(text), values) for name, text in condition.items()}
-    if all(values[name] == value for name, value in wanted.items()):
-        return False
-    there = attempt(wanted)
+    there = None if _holds(condition, values) else attempt(_values_at(condition, values))
     return there is not None and there.failure is None and not same_stages(trace, there)
 
 

@@ -119,9 +119,7 @@ class Prober:
         """The trace with these values; None where it cannot be made or has too few of the real trace's stages."""
         found = self.trace_at(self.sizes.changes(values), values, self.sizes.symbols(style, values), self.budget)
         if found is not None and found.failure is None:
-            here = self.sizes.here(style)
-            moved = {name: value for name, value in values.items() if value != here.get(name)}
-            self.seen.append(Seen(moved, same_stages(self.trace, found)))
+            self.seen.append(Seen(self.sizes.moved(style, values), same_stages(self.trace, found)))
         return found if found is not None and self.aligned(found, share) else None
 
     def trace_at(
@@ -196,10 +194,17 @@ class Prober:
     def checks(self, style: Style) -> list[Trace]:
         """Traces near the real one that formulas must fit, as many as the budget allows."""
         share = self.budget.traces * self.budget.cost / self.budget.stages + 0.5
-        keys = [tuple(sorted(values.items())) for values in self.sizes.near(style, self.free)]
-        for key in keys:
+        waiting, keys = list(self.sizes.near(style, self.free)), []
+        while waiting:
+            values = waiting.pop(0)
+            keys.append(key := tuple(sorted(values.items())))
             if key not in self.checked and self.budget.allows(share):
-                self.checked[key] = self.probe(style, dict(key), LIKE)
+                self.checked[key] = self.probe(style, values, LIKE)
+            alone = self.sizes.one_by_one(style, values) if key in self.checked else []
+            if alone and (found := self.checked[key]) is not None and same_stages(self.trace, found):
+                self.seen += [Seen({name: value}, True) for name, value in self.sizes.moved(style, values).items()]
+            else:
+                waiting = alone + waiting
         return [found for key in keys if (found := self.checked.get(key)) is not None]
 
     def beside(self, style: Style) -> Beside:

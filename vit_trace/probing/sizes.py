@@ -23,6 +23,9 @@ IMAGES = ("awkward", "patches", "exact", "square awkward", "square patches", "sq
 SMALL = {"heads", "patch", "window", "frame_patch", "channels", "frames"}
 """Roles that are given small primes."""
 
+APART = {"channels", "classes"}
+"""Roles whose sizes meet at no stage: doubled in one trace."""
+
 SMALL_PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23)
 PRIMES = (7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103)
 DIVISORS = (2, 3, 4, 6, 1, 12)
@@ -110,23 +113,42 @@ class Sizes:
             for down, across in moves:
                 height = here["H"] + down
                 yield {**here, "H": height, "W": height if style.square else here["W"] + across}
-        for knob in self.varied(style):
-            if knob.role == "window":
-                yield {**here, **uneven, knob.symbol: 16 * knob.value}
-            yield {**here, knob.symbol: 2 * knob.value}
+        varied = self.varied(style)
+        windows = [knob for knob in varied if knob.role == "window"]
+        yield from ({**here, **uneven, knob.symbol: 16 * knob.value} for knob in windows)
+        together = [knob for knob in varied if knob.role in APART or (knob.role == "heads" and "[" in knob.symbol)]
+        for knobs in (together, *([knob] for knob in varied if knob not in together)):
+            if knobs:
+                yield here | {knob.symbol: 2 * knob.value for knob in knobs}
         if free and self.coarse:
             for turn, even in ((6, 3), (7, 1), (8, 5)):
                 yield self.setting(replace(style, even=even * style.even), turn)
 
+    def moved(self, style: Style, values: Mapping[str, int]) -> dict[str, int]:
+        """What a setting changes."""
+        here = self.here(style)
+        return {name: value for name, value in values.items() if value != here.get(name)}
+
+    def one_by_one(self, style: Style, values: Mapping[str, int]) -> list[dict[str, int]]:
+        """The settings with each change alone, for one in which several symbols change and the input does not."""
+        moved = self.moved(style, values)
+        several = len(moved) > 1 and not {"b", "H", "W", "T"} & moved.keys()
+        return [self.here(style) | {name: value} for name, value in moved.items()] if several else []
+
     def clamping(self, here: Mapping[str, int]) -> list[tuple[int, int]]:
-        """What to add to the image's sides for windows that are larger than the grid of a stage on one axis only."""
+        """What to add to the image's sides for windows that are larger than the grid of a stage on one axis only.
+
+        On one axis all stages are so from the first on, or from a later one on; on the other none is.
+        """
         window = max((knob.value for knob in self.knobs if knob.role == "window"), default=1)
-        moves = []
-        fewer = [(stage, 2) for stage in range(1, max(self.stages, 4))] + [(1, 4)]
-        for stage, less in fewer if window > 4 else ():
-            patches = 2**stage * (window - less) + 1, 2**stage * (window + 2 + stage)  # the first rounds down or up
-            for rows, columns in (patches, patches[::-1]):
-                high, wide = self.patch_sides(here)
+        if window <= 4:
+            return []
+        last = max(self.stages, 4) - 1
+        across, moves = 2**last * (window + 3), []
+        high, wide = self.patch_sides(here)
+        for stage, less in ((1, 4), (2, 2)):
+            down = 2**stage * (window - less) + 1  # rounds down or up
+            for rows, columns in ((down, across), (across, down)):
                 moves.append((rows * high - here["H"], columns * wide - here["W"]))
         return moves
 

@@ -16,13 +16,17 @@ from vit_trace.base.limits import Counter
 from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Construction
 from vit_trace.record.build.construction import ConstructorCall, Watch
-from vit_trace.record.meta.answer import WRITTEN, answer, values_written
+from vit_trace.record.meta.answer import RULES, WRITTEN, answer, values_written
 from vit_trace.record.meta.values import READING, note, read_values, replay_of
 
 Factory = Callable[[], object]
 
 FILLS = {"normal_", "uniform_", "trunc_normal_", "erfinv_", "bernoulli_", "exponential_", "log_normal_", "cauchy_"}
 """In-place initialisers outside torch.nn.init."""
+
+
+SET_GRAD = torch._C._set_grad_enabled
+"""What `no_grad` calls, as often as initialisers do: it makes nothing."""
 
 
 class NotAModel(Exception):
@@ -122,12 +126,17 @@ class Handled(TorchFunctionMode):
 
 def _by_rule(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Answers initialisers and factories by shape rule, and what is known by its values; the rest goes to torch."""
+    if func is SET_GRAD:
+        return func(*args)
     if getattr(func, "__name__", "") in READING and (read := read_values(func, args, kwargs)) is not NotImplemented:
         return read
     replay = replay_of(func, args, kwargs)
-    with torch._C.DisableTorchFunction():  # a rule names its device: `with torch.device` need not hear what it asks
-        out = answer(func, args, kwargs)
-    out = func(*args, **kwargs) if out is NotImplemented else out
+    out = NotImplemented
+    if func in RULES:
+        with torch._C.DisableTorchFunction():  # a rule names its device: `with torch.device` need not hear what it asks
+            out = answer(func, args, kwargs)
+    if out is NotImplemented:
+        out = func(*args, **kwargs)
     if replay is not None:
         replay.note(out)
     return out

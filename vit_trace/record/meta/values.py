@@ -6,16 +6,16 @@ memory as the tensors themselves do. A change that was not followed leaves a ten
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
+from torch.utils._pytree import tree_leaves, tree_map
 
-MOST_VALUES = 1 << 16
-"""Elements of a tensor above which its values are not followed."""
+MOST_VALUES, MOST_FLOATS = 1 << 16, 1 << 13
+"""Elements of a tensor above which its values are not followed; floats are masks and weights more often than places."""
 
 UNHEARD = torch._C.DisableTorchFunction
 """Hides our own questions to tensors from modes."""
@@ -74,8 +74,12 @@ def known_values(tensor: Tensor) -> Tensor | None:
 
 def note(tensor: Tensor, values: Tensor) -> None:
     """Notes the values of a tensor on meta, if they are few."""
-    if values.numel() <= MOST_VALUES:
+    if _is_small(values):
         setattr(tensor, _HELD, _Held(values, _Memory(tensor._version)))
+
+
+def _is_small(tensor: Tensor) -> bool:
+    return tensor.numel() <= (MOST_FLOATS if tensor.dtype.is_floating_point else MOST_VALUES)
 
 
 class Replay(NamedTuple):
@@ -89,16 +93,16 @@ class Replay(NamedTuple):
     def note(self, out: Any) -> None:
         """Notes the values of `out`, what the function made on meta. Raises what the values lead to."""
         with UNHEARD():
-            made = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
+            made = _tensors(out)
             if not made and out is not None:  # None: of __setitem__
                 return
-            if not all(type(one) is Tensor and one.is_meta and one.numel() <= MOST_VALUES for one in made):
+            if not all(type(one) is Tensor and one.is_meta and _is_small(one) for one in made):
                 return
-            with torch.no_grad():
-                values = self.func(*self.args, **self.kwargs)
+            values = self.func(*self.args, **self.kwargs)
             for one in self.given:
                 getattr(one, _HELD).memory.version = one._version
-            self._hold(made, [leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)])
+            if made:
+                self._hold(made, _tensors(values))
 
     def _hold(self, made: list[Tensor], values: list[Tensor]) -> None:
         """Each result holds its values, and shares memory with what was given where these do."""
@@ -115,7 +119,7 @@ class Replay(NamedTuple):
 def replay_of(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Replay | None:
     """What a call can be followed by, before it runs on meta; None where its values are not known."""
     name = getattr(func, "__name__", "")
-    if name not in _CREATING and not any(getattr(one, _HELD, None) is not None for one in _near(args)):
+    if name not in _CREATING and not _any_known(args):
         return None
     if _dispatch_modes() or _transforms() is not None:
         return None
@@ -123,39 +127,59 @@ def replay_of(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str,
         if name == "__get__" and getattr(getattr(func, "__self__", None), "__name__", "") == "data":
             getattr(args[0], _HELD).memory.version = _LOST  # changes by way of `.data` are not counted
             return None
-        leaves, spec = tree_flatten((args, kwargs))
-        valued = [_with_values(leaf, name in _LENDING) for leaf in leaves]
-        if any(one is None for one, leaf in zip(valued, leaves, strict=True) if leaf is not None):
+        given: list[Tensor] = []
+        try:
+            valued = _with_values((args, kwargs), name in _LENDING, given)
+        except _NotKnownError:
             return None
-        given = [
-            leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_meta and known_values(leaf) is not None
-        ]
-        return Replay(func, given, *tree_unflatten(valued, spec))
+        return Replay(func, given, *valued)
 
 
-def _near(args: Iterable[Any]) -> Iterator[Any]:
-    """The arguments, with those in the tuples and lists among them."""
+def _any_known(args: Iterable[Any]) -> bool:
+    """Whether values are held for one of the arguments, or for one in the tuples and lists among them."""
     for one in args:
         if type(one) in (tuple, list):
-            yield from one
+            if any(getattr(inner, _HELD, None) is not None for inner in one):
+                return True
+        elif getattr(one, _HELD, None) is not None:
+            return True
+    return False
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    return [value] if type(value) is Tensor else [leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]
+
+
+class _NotKnownError(Exception):
+    """An argument has no values, or none that can be given once more."""
+
+
+def _with_values(value: Any, lends: bool, given: list[Tensor]) -> Any:
+    """An argument for the values: a tensor's own values, the CPU for meta. `given` gets the known tensors.
+
+    Raises _NotKnownError for a tensor that is not known.
+    """
+    kind = type(value)
+    if kind is Tensor:
+        if not value.is_meta:
+            return value
+        values = known_values(value)
+        if values is not None:
+            given.append(value)
+        elif lends:
+            values = torch.empty_strided(value.shape, [0] * value.ndim, dtype=value.dtype, device="cpu")
         else:
-            yield one
-
-
-def _with_values(leaf: Any, lends: bool) -> Any:
-    """An argument for the values: a tensor's own values, the CPU for meta; None for a tensor that is not known."""
-    if isinstance(leaf, Tensor):
-        if type(leaf) is not Tensor:
-            return None
-        if not leaf.is_meta:
-            return leaf
-        values = known_values(leaf)
-        if values is None and lends:
-            return torch.empty_strided(leaf.shape, [0] * leaf.ndim, dtype=leaf.dtype, device="cpu")
+            raise _NotKnownError
         return values
-    if isinstance(leaf, torch.device) or (isinstance(leaf, str) and leaf == "meta"):
+    if kind is tuple or kind is list:
+        return kind([_with_values(one, lends, given) for one in value])
+    if kind is dict:
+        return {name: _with_values(one, lends, given) for name, one in value.items()}
+    if kind is torch.device or (kind is str and value == "meta"):
         return torch.device("cpu")
-    return None if isinstance(leaf, torch.Generator) else leaf
+    if kind is not torch.Size and isinstance(value, Tensor | torch.Generator | tuple | list | dict):
+        raise _NotKnownError
+    return value
 
 
 def count_change(tensor: Tensor) -> None:
