@@ -213,32 +213,37 @@ def _combine(formula: Formula, sizes: Sequence[int]) -> int:
 def _candidates(names: Sequence[str]) -> Iterator[Formula]:
     """Every formula to choose from, over symbols of these names."""
     divided = [list(_patch_grids(names, side, patch)) for side, patch in SIDES]
-    windows = [list(_windowed(names, group)) for group in divided]
+    windows = [list(_windowed(_windows(names, axis), group)) for axis, group in enumerate(divided)]
     for group in (*divided, [*_spans(names), *_volumes(names), *_shares(names)], *windows):
         yield from group
-    rows = [*divided[0], *windows[0], *_fitted(names, "H", "p1")]
-    columns = [*divided[1], *windows[1], *_fitted(names, "W", "p2")]
+    rows = [*divided[0], *windows[0], *_fitted(names, 0)]
+    columns = [*divided[1], *windows[1], *_fitted(names, 1)]
     for row, column in zip(rows, columns, strict=False):
         yield row
         yield column
         yield Product((*factors(row), *factors(column)))
 
 
-def _windowed(names: Sequence[str], grids: Sequence[Formula]) -> Iterator[Formula]:
+def _windows(names: Sequence[str], axis: int) -> list[Formula]:
+    """The sides of windows; of a pair, that of this axis first: rows with [0] go with columns with [1]."""
+    found: list[Formula] = [Name(name) for name in names if "window" in name]
+    return found[::-1] if axis == 1 and len(found) == 2 else found
+
+
+def _windowed(windows: Sequence[Formula], grids: Sequence[Formula]) -> Iterator[Formula]:
     """Grids divided into windows and padded to whole windows."""
-    windows: list[Formula] = [Name(name) for name in names if "window" in name]
     for window in windows or [Number(side) for side in WINDOWS]:
         for grid in grids:
             down, up = _rounded(grid, window)
             yield from (down, up, Product((window, up)), Product((window, down)))
 
 
-def _fitted(names: Sequence[str], side: str, patch: str) -> Iterator[Formula]:
+def _fitted(names: Sequence[str], axis: int) -> Iterator[Formula]:
     """Windows no larger than the grid they lie on, their spans, how many there are, the grid they make up."""
-    windows = [Name(name) for name in names if "window" in name]
+    side, patch = SIDES[axis]
     stride = next((Name(name) for name in (patch, "p") if name in names), None)
     first = stride or Number(4)
-    for window in windows if side in names else ():
+    for window in _windows(names, axis) if side in names else ():
         for more in (1, 2, 4, 8):
             step = Number(4 * more) if stride is None else scaled(more, stride)
             down, up = _rounded(Name(side), step)[0], _rounded(_rounded(Name(side), first)[0], Number(more))[1]
@@ -292,6 +297,10 @@ def _spans(names: Sequence[str]) -> Iterator[Formula]:
             yield Product((Name(name),) * 4)
     if "h" in spans and "w" in spans:
         yield Product((spans["h"], spans["w"]))
+    pair = _windows(names, 0)
+    if len(pair) == 2:
+        yield Product(tuple(spans[str(window)] for window in pair))
+        yield Product((*pair, *pair))
 
 
 def _volumes(names: Sequence[str]) -> Iterator[Formula]:

@@ -165,6 +165,8 @@ class Prober:
             there = shapes(free)
             if shapes(held) == there:
                 return set()
+            if len(made) == 1:
+                return {*made}
             alone = {one: self.attempt(changes | _kept([one])) for one in made}
             return {one for one, held in alone.items() if held is None or shapes(held) != there}
         except Spent:

@@ -5,7 +5,7 @@ does not run, the numbers are halved until each one that matters stands alone.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,7 +45,7 @@ def screen(trace: Trace, leaves: Sequence[Leaf], attempt: Attempt) -> Screened:
     """Change every leaf, together where nothing comes of it."""
     found = Screened()
     real = shapes(trace)
-    waiting = _groups(leaves)
+    waiting = _groups(leaves, {size for held in real.values() for shape in held for size in shape} - {0, 1})
     while waiting:
         group = waiting.pop(0)
         try:
@@ -61,12 +61,12 @@ def screen(trace: Trace, leaves: Sequence[Leaf], attempt: Attempt) -> Screened:
     return _lists_together(found, leaves, attempt)
 
 
-def _groups(leaves: Sequence[Leaf]) -> list[list[Leaf]]:
-    """The leaves by kind: what counts parts, other whole numbers, fractions."""
-    kinds: dict[str, list[Leaf]] = {"counted": [], "whole": [], "fraction": []}
+def _groups(leaves: Sequence[Leaf], sizes: Container[int]) -> list[list[Leaf]]:
+    """The leaves by kind: what counts parts, whole numbers that are a size or none, fractions."""
+    kinds: dict[str, list[Leaf]] = {"counted": [], "size": [], "whole": [], "fraction": []}
     for leaf in leaves:
-        kind = "fraction" if isinstance(leaf.value, float) else "counted" if COUNTED.search(leaf.name) else "whole"
-        kinds[kind].append(leaf)
+        whole = "counted" if COUNTED.search(leaf.name) else "size" if leaf.value in sizes else "whole"
+        kinds["fraction" if isinstance(leaf.value, float) else whole].append(leaf)
     return [group for group in kinds.values() if group]
 
 

@@ -82,7 +82,7 @@ class Sizes:
         for knob in turned:
             value = next(small if knob.role in SMALL or knob.counts else primes)
             if knob.role == "window":
-                value = (3, 5, 7, 9, 4, 6)[turn % 6]
+                value = (3, 5, 7, 9, 4, 6)[(turn + knob.place) % 6]
             elif knob.role == "patch":
                 value = self.patch(knob, turn)
             elif knob.role == "heads" and "[" in knob.symbol:
@@ -115,7 +115,8 @@ class Sizes:
                 yield {**here, "H": height, "W": height if style.square else here["W"] + across}
         varied = self.varied(style)
         windows = [knob for knob in varied if knob.role == "window"]
-        yield from ({**here, **uneven, knob.symbol: 16 * knob.value} for knob in windows)
+        if windows:
+            yield here | uneven | {knob.symbol: 16 * knob.value for knob in windows}
         together = [knob for knob in varied if knob.role in APART or (knob.role == "heads" and "[" in knob.symbol)]
         for knobs in (together, *([knob] for knob in varied if knob not in together)):
             if knobs:
@@ -160,7 +161,7 @@ class Sizes:
     def patch(self, knob: Knob, turn: int) -> int:
         """A patch of another size: doubled where it is a stage's stride, else prime."""
         prime = (3, 11, 7, 13, 5, 17) if knob.symbol == "p2" else (5, 7, 3, 11, 13, 2)
-        return ((3, 5, 2, 7, 6, 4) if self.stages > 1 else prime)[turn % 6]
+        return (3, 5, 2, 7, 6, 4)[(turn + (knob.symbol == "p2")) % 6] if self.stages > 1 else prime[turn % 6]
 
     def divisor(self, knob: Knob, values: Mapping[str, int]) -> int:
         """What a width must be a multiple of: the heads of its network, else the head dimension."""
@@ -186,7 +187,7 @@ class Sizes:
         if style.image != "fixed" and self.spatial:
             coarse = self.coarse
             grid = (COARSE if coarse else GRIDS)[turn % 6]
-            window = max([values.get(knob.symbol, knob.value) for knob in self.knobs if knob.role == "window"] or [1])
+            window = lcm(*(values.get(knob.symbol, knob.value) for knob in self.knobs if knob.role == "window"))
             stride = 2 ** (max(self.stages, 4) - 1) * window if coarse else 1
             units = [side * stride for side in sides]
             if coarse and units[0] < 64:
