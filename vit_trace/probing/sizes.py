@@ -131,7 +131,7 @@ class Sizes:
         return {name: value for name, value in values.items() if value != here.get(name)}
 
     def one_by_one(self, style: Style, values: Mapping[str, int]) -> list[dict[str, int]]:
-        """The settings with each change alone, for one in which several symbols change and the input does not."""
+        """The settings with each change alone, where several symbols change and the input does not; else none."""
         moved = self.moved(style, values)
         several = len(moved) > 1 and not {"b", "H", "W", "T"} & moved.keys()
         return [self.here(style) | {name: value} for name, value in moved.items()] if several else []

@@ -26,7 +26,7 @@ FILLS = {"normal_", "uniform_", "trunc_normal_", "erfinv_", "bernoulli_", "expon
 
 
 SET_GRAD = torch._C._set_grad_enabled
-"""What `no_grad` calls, as often as initialisers do: it makes nothing."""
+"""What `no_grad` calls, as often as an initialiser runs: no rule or value has to do with it."""
 
 
 class NotAModel(Exception):
