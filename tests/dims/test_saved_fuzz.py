@@ -14,6 +14,9 @@ from vit_trace.__main__ import main  # noqa: F401  # what a process imports
 from vit_trace.cli.app import run
 from vit_trace.dims.saved import saved_trace
 
+MANY = int(os.environ.get("VIT_TRACE_MUTANTS", "600"))
+"""Mutants of the slow suite."""
+
 NUMBERS = (-1, 0, 1, -5, 2**31, 2**63, 2**64, 10**29, 10**31, -(10**40), *range(-2, 300))
 TEXTS = ("", "a", "\x1b[31m", "\n", "\udcff", " ", "x" * 300, "H//0", "(", "a*" * 500 + "a", "dim*" * 12 + "dim")
 TEXTS += ("-" * 300 + "1", "min(dim)", "min(1,2)", "0x" + "f" * 200, "nosuch", "dim[0]", "dim[9]", "1//(dim-dim)")
@@ -96,7 +99,7 @@ def documents() -> list[bytes]:
     return [run_trace(None, request, needs_source=True).to_json().encode() for request in requests]
 
 
-@pytest.mark.parametrize("count", [40, pytest.param(20_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [40, pytest.param(MANY, marks=pytest.mark.slow)])
 def test_a_mutated_trace_is_shown_or_refused(documents, count, monkeypatch):
     for document in documents:
         assert saved_trace(document).to_json().encode() == document

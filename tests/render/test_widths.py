@@ -113,7 +113,7 @@ def screen(show: Print, width: int, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 FEW = (1, 2, 3, 7, 20, 41)
-MANY = sorted({*range(1, 48), *range(48, 201, 11)} - {*FEW})
+MANY = sorted({*range(4, 48, 5), *range(48, 201, 30)} - {*FEW})
 
 
 @pytest.mark.parametrize("width", [*FEW, *(pytest.param(width, marks=pytest.mark.slow) for width in MANY)])
