@@ -40,7 +40,7 @@ MODELS = {
 SETTINGS = {
     "timm:vit_tiny_patch16_224": ("depth=1000000", "depth=1000000000", "img_size=1000000000", "num_classes=10000000"),
     "timm:swin_tiny_patch4_window7_224": ("depths=(1000000000,2)", "embed_dim=100000000"),
-    "torchvision:vit_b_16": ("num_classes=1000000000", "image_size=1600000000"),
+    "torchvision:vit_b_16": ("num_classes=1000000000", "image_size=160000000"),
     "hf:ViTConfig": ("num_hidden_layers=1000000", "image_size=1600000000", "num_labels=10000000"),
     "hf:CLIPVisionConfig": ("num_hidden_layers=1000000000",),
 }

@@ -80,6 +80,15 @@ YAML: dict[str, bytes] = {
     "a null byte": b"dim: 6\x004\n",
 }
 
+SET = {
+    "timm:vit_tiny_patch16_224": ("num_heads", "patch_size", "embed_dim", "img_size", "mlp_ratio"),
+    "torchvision:vit_b_16": ("image_size", "num_classes"),
+    "hf:ViTConfig": ("num_attention_heads", "patch_size", "hidden_size", "hidden_act"),
+    "vit-pytorch:ViT": ("heads", "patch_size", "dim_head"),
+}
+GIVEN = ("1000000007", "-1", "0", "1e400", "nan", "x", "[]", "9" * 5_000)
+"""Values of --set; the first is prime, and so large that numbers up to it cannot be counted through."""
+
 
 def _file(name: str, content: bytes) -> Callable[[Path], None]:
     def prepare(folder: Path) -> None:
@@ -96,6 +105,12 @@ def _field(field: str, value: str) -> bytes:
 
 
 CASES = [
+    *(
+        Case(f"{spec} {name}={value[:20]}", (spec, "--set", f"{name}={value}", "--no-formulas"), None)
+        for spec, names in SET.items()
+        for name in names
+        for value in GIVEN
+    ),
     *(
         Case(
             f"{field} is {name}",

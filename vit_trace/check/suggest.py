@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
+from vit_trace.base.numbers import numbers_near
 from vit_trace.base.refused import Refused, refuse
 from vit_trace.base.roles import role_named, same_role
 from vit_trace.check.search import Search, alarms
@@ -16,7 +17,6 @@ from vit_trace.check.subject import Examined
 from vit_trace.check.verdict import Suggested, Suggestion, Verdict
 from vit_trace.config import ConfigError, given_anyway
 from vit_trace.config.json_text import json_places
-from vit_trace.diagnose.changes.settings import numbers_near
 from vit_trace.targets.assignments import literal
 from vit_trace.targets.spec import is_foreign
 from vit_trace.targets.target import value_words

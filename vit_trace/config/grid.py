@@ -3,9 +3,9 @@
 The only check of two settings against each other.
 """
 
-import math
 from collections.abc import Mapping
 
+from vit_trace.base.numbers import divisors
 from vit_trace.base.trace import Diagnostic
 from vit_trace.config.hyperparameters import MAX_COUNT, REFERENCE, Setting
 from vit_trace.config.words import axis_span, cut, diagnostic, is_typed, value_text, where
@@ -42,9 +42,9 @@ def _grid_problem(axis: str, image: int, patch: int, blamed: str, given: Mapping
 
 def _advice(image: int, patch: int) -> str:
     """The nearest values that work: multiples of the patch, and divisors of the image."""
-    multiples, divisors = near_multiples(image, patch), near_divisors(image, patch)
+    multiples, dividing = near_multiples(image, patch), near_divisors(image, patch)
     many = "are the nearest multiples" if len(multiples) > 1 else "is the nearest multiple"
-    other = f"; or patch {' or '.join(map(str, divisors))} divides {image}" if divisors else ""
+    other = f"; or patch {' or '.join(map(str, dividing))} divides {image}" if dividing else ""
     return f"{' and '.join(map(str, multiples))} {many} of {patch}{other}"
 
 
@@ -56,10 +56,8 @@ def near_multiples(image: int, patch: int) -> list[int]:
 
 def near_divisors(image: int, patch: int) -> list[int]:
     """The patches just below and just above `patch` that divide `image`, leaving out 1 and the whole image."""
-    small = [size for size in range(2, math.isqrt(image) + 1) if image % size == 0]
-    divisors = sorted({*small, *(image // size for size in small)})
-    below = [size for size in divisors if size < patch]
-    return below[-1:] + [size for size in divisors if size > patch][:1]
+    inner = divisors(image)[1:-1]
+    return [size for size in inner if size < patch][-1:] + [size for size in inner if size > patch][:1]
 
 
 def _origin(name: str, given: Mapping[str, Setting]) -> str:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from vit_trace.base.numbers import numbers_near
 from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Diagnostic, Value
-from vit_trace.diagnose.changes.settings import numbers_near
 from vit_trace.diagnose.scene import mentions
 from vit_trace.record.raised.expressions import Link
 from vit_trace.record.raised.mishaps import numbers

@@ -42,5 +42,6 @@ def trace_once(target: Target, rules: bool = True) -> Trace:
         except Exception as error:
             raise _BuildError(f"{type(error).__name__}: {error}") from error
         args, kwargs = target.inputs()
-        options = RecordOptions(target.record(), target.symbols, built.construction, target.train, rules)
+        said = target.record(), target.symbols, built.construction
+        options = RecordOptions(*said, target.train, rules, limited=False)
         return record(built.model, args, kwargs, options)

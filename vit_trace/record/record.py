@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from vit_trace.base.leaving import is_their_own
+from vit_trace.base.leaving import exceptions_only, is_their_own
 from vit_trace.base.limits import Counter
 from vit_trace.base.trace import Construction, Diagnostic, Parameter, Symbol, Target, Totals, Trace, Versions
 from vit_trace.record.meta.collector import uncollected
@@ -66,7 +66,7 @@ def record(
         The trace. Where the forward raised, its `failure` is set and the stages end at the failing one.
 
     Raises:
-        OverLimit: the forward takes more steps than it may.
+        Refused: the forward takes more steps than it may.
     """
     kwargs = dict(kwargs or {})
     recorder = Recorder(model, record.__code__, options.rules)
@@ -77,7 +77,7 @@ def record(
     error: BaseException | None = None
     _add_inputs(recorder, args, kwargs)
     on_meta = all(parameter.is_meta for parameter in model.parameters())
-    with uncollected(on_meta), _prepared(recorder, options.train, lines):
+    with exceptions_only(), uncollected(on_meta), _prepared(recorder, options.train, lines):
         try:
             output = model(*args, **kwargs)
         except BaseException as raised:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from vit_trace.base import network
+from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Trace
 from vit_trace.record.build.anyhow import INITIALISED, UNINITIALISED, Factory, Handled, change_tensors, move_to_meta
 from vit_trace.record.meta.real import BY_DEVICE
@@ -173,6 +174,8 @@ def trace_anyhow(
     for rung in rungs:
         try:
             trace = _trace_on(rung, runnable, given, options)
+        except Refused:  # a limit is none of meta's
+            raise
         except Exception:  # a rung that breaks is one that cannot run it
             if first is None:
                 raise

@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from vit_trace.base.numbers import divisors
 from vit_trace.base.roles import ROLES
 from vit_trace.weights.data import Checkpoint
 from vit_trace.weights.layouts import AXES, block_of, part_of
@@ -192,4 +193,4 @@ def likely_heads(dim: int, inner: int) -> int:
         return published[dim]
     if inner % 64 == 0:
         return inner // 64
-    return next(heads for heads in range(max(1, inner // 16), 0, -1) if inner % heads == 0)
+    return max(one for one in divisors(inner) if one <= max(1, inner // 16))

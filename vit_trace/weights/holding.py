@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from vit_trace.base.numbers import divisors
 from vit_trace.base.refused import refuse
 from vit_trace.weights.data import Checkpoint
 from vit_trace.weights.describe import Description, description_of, likely_heads
@@ -57,7 +58,7 @@ def heads_or_likely(model: Description) -> int:
         if not model.projected:  # the classic ViT leaves the projection out for one head as wide as the tokens
             return 1
         if heads == 1:
-            return next((count for count in range(2, model.inner + 1) if model.inner % count == 0), 1)
+            return next(iter(divisors(model.inner)[1:]), 1)
     return heads
 
 

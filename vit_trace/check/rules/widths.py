@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from vit_trace.base.numbers import divisors
 from vit_trace.check.facts import Facts, Network, multiples_near
 from vit_trace.check.rules import Change, Finding, rule
 
@@ -26,8 +27,7 @@ def heads_divide_dim(facts: Facts) -> Iterator[Finding]:
 
 def _dividing(network: Network, width: int, count: int) -> Iterator[Change]:
     """Heads that divide the embedding dimension, the nearest first; then dimensions that the heads divide."""
-    divisors = [one for one in range(1, width + 1) if width % one == 0]
-    near = sorted(divisors, key=lambda one: max(one / count, count / one))[:2]
+    near = sorted(divisors(width), key=lambda one: max(one / count, count / one))[:2]
     yield from ({network["heads"].name: one} for one in near)
     yield from ({network["dim"].name: one} for one in multiples_near(width, count))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from vit_trace.base.numbers import numbers_near
 from vit_trace.base.trace import Value
 from vit_trace.diagnose.cause import Question
 from vit_trace.diagnose.changes.inputs import built_for, first_input
@@ -58,9 +59,3 @@ def _in_all_blocks(scene: Scene, module: str, changed: Mapping[str, Value]) -> I
     if others := other_blocks(scene, module) if module else []:
         more = {f"{other}{path.removeprefix(module)}": value for other in others for path, value in paths.items()}
         yield AttributeChange(f"{text}{LIKEWISE}", {**paths, **more})
-
-
-def numbers_near(number: int) -> list[int]:
-    """Numbers from half to twice this one, by their ratio: for 5 they are 6, 4, 7, 8, 3, …"""
-    near = (value for value in range(max(1, number // 2), 2 * number + 1) if value != number)
-    return sorted(near, key=lambda value: max(value / number, number / value))

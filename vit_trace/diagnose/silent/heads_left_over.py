@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
+from vit_trace.base.numbers import numbers_near
 from vit_trace.base.trace import Stage, Trace
 from vit_trace.diagnose.changes.records import SettingChange
-from vit_trace.diagnose.changes.settings import numbers_near
 from vit_trace.diagnose.silent import RESHAPES, MakeCase, Mistake, silent_mistake
 from vit_trace.targets.target import set_words
 

@@ -11,6 +11,9 @@ from vit_trace.diagnose.naming import image_size
 from vit_trace.diagnose.pixels import images
 from vit_trace.diagnose.silent import MakeCase, Mistake, silent_mistake
 
+MOST_SIDES = 10_000
+"""Sides of a patch that are tried."""
+
 EXTRA = range(6)
 """How many tokens there can be besides the patches: class token, distillation token, registers."""
 
@@ -87,7 +90,7 @@ def _grids(trace: Trace) -> list[tuple[int, ...]]:
             found += [(h, w) for b, _, h, w in made if b == batch and 1 < h < height and height * w == width * h]
             if stage.pattern and "(h " in stage.pattern and "(w " in stage.pattern and stage.inputs and stage.outputs:
                 patches = prod(stage.outputs[0].shape[1:-1])
-                grids = [(height // side, width // side) for side in range(2, height)]
+                grids = [(height // side, width // side) for side in range(2, min(height, MOST_SIDES))]
                 found += [grid for grid in grids if prod(grid) == patches][:1]
     return list(dict.fromkeys(found))
 
