@@ -8,9 +8,9 @@ from vit_trace.base.roles import ROLES
 LIMITS = {
     "modules": 10_000,
     "elements": 10**10,
-    "values": 10**8,
+    "values": 5 * 10**7,
     "labels": 1_000_000,
-    "calls": 60_000,
+    "calls": 45_000,
     "lines": 10_000_000,
     "steps": 30_000,
 }

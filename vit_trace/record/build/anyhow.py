@@ -124,22 +124,29 @@ class Handled(TorchFunctionMode):
             raise
 
 
-def _by_rule(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+class _ByRule(Handled):
     """Answers initialisers and factories by shape rule, and what is known by its values; the rest goes to torch."""
-    if func is SET_GRAD:
-        return func(*args)
-    if getattr(func, "__name__", "") in READING and (read := read_values(func, args, kwargs)) is not NotImplemented:
-        return read
-    replay = replay_of(func, args, kwargs)
-    out = NotImplemented
-    if func in RULES:
-        with torch._C.DisableTorchFunction():  # a rule names its device: `with torch.device` need not hear what it asks
-            out = answer(func, args, kwargs)
-    if out is NotImplemented:
-        out = func(*args, **kwargs)
-    if replay is not None:
-        replay.note(out)
-    return out
+
+    def __init__(self) -> None:
+        super().__init__(self.by_rule)
+
+    def by_rule(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if func is SET_GRAD:
+            return func(*args)
+        if getattr(func, "__name__", "") in READING and (read := read_values(func, args, kwargs)) is not NotImplemented:
+            return read
+        replay = replay_of(func, args, kwargs)
+        out = NotImplemented
+        if func in RULES:
+            with torch._C.DisableTorchFunction():  # a rule names its device: `with torch.device` need not hear it ask
+                out = answer(func, args, kwargs)
+        if out is NotImplemented:
+            out = func(*args, **kwargs)
+        if replay is not None:
+            count = replay.note(out)
+            if self.counter is not None:
+                self.counter.add("values", count)
+        return out
 
 
 def _uninitialised(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -149,7 +156,7 @@ def _uninitialised(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
     return target if fills and isinstance(target, nn.Parameter) else func(*args, **kwargs)
 
 
-ON_META = _BuildRung("meta", lambda rules: Handled(_by_rule) if rules else nullcontext(), moves=False)
+ON_META = _BuildRung("meta", lambda rules: _ByRule() if rules else nullcontext(), moves=False)
 MOVED = _BuildRung("cpu", lambda _: Handled(_uninitialised, WRITTEN), moves=True)
 UNINITIALISED = _BuildRung("cpu", lambda _: Handled(_uninitialised, WRITTEN), moves=False)
 INITIALISED = _BuildRung("cpu", lambda _: nullcontext(), moves=False)

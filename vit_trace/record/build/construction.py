@@ -30,6 +30,9 @@ COUNTED = frozenset((MODULE_INIT, PARAMETER_ADDED))
 """Code of torch's that every module and every parameter of a model goes through."""
 
 
+_JUMP_TO_ITSELF = bytes((dis.opmap["JUMP_BACKWARD"], 1 if sys.version_info < (3, 13) else 2))
+
+
 class ConstructorCall(NamedTuple):
     """A constructor call: the class, and what its `__init__` was given, by name and as `*args` and `**kwargs`."""
 
@@ -90,6 +93,7 @@ class Watch:
             return inner
         if self.limited:
             inner = self.counting(inner)
+            frame.f_trace_opcodes = _spins(code)
         if code.co_name != "__init__":
             return inner
         frame.f_trace_lines = inner is not None
@@ -112,11 +116,11 @@ class Watch:
 
         def on_event(frame: FrameType, event: str, argument: Any) -> Tracer:
             nonlocal inner
-            if event == "line":
+            if event in ("line", "opcode"):
                 found["lines"] += 1
                 if found["lines"] > most:
                     counter.add("lines", 0)
-            if inner is not None:
+            if inner is not None and event != "opcode":
                 inner = inner(frame, event, argument)
             return on_event
 
@@ -152,6 +156,14 @@ class Watch:
             if (path := paths.get(id(module))) is not None:
                 found[path].append(replace(record, module=path))
         return tuple(chain.from_iterable(found.values()))
+
+
+@cache
+def _spins(code: CodeType) -> bool:
+    """Whether it holds `while True: pass` in one line: a jump to itself, which begins no line."""
+    return _JUMP_TO_ITSELF in code.co_code and any(
+        step.opname.startswith("JUMP_BACKWARD") and step.argval == step.offset for step in frames.instructions(code)[0]
+    )
 
 
 def _call_of(frame: FrameType) -> tuple[nn.Module, ConstructorCall] | None:

@@ -90,19 +90,20 @@ class Replay(NamedTuple):
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
 
-    def note(self, out: Any) -> None:
-        """Notes the values of `out`, what the function made on meta. Raises what the values lead to."""
+    def note(self, out: Any) -> int:
+        """Notes the values of `out`, what the function made on meta; how many. Raises what the values lead to."""
         with UNHEARD():
             made = _tensors(out)
             if not made and out is not None:  # None: of __setitem__
-                return
+                return 0
             if not all(type(one) is Tensor and one.is_meta and _is_small(one) for one in made):
-                return
+                return 0
             values = self.func(*self.args, **self.kwargs)
             for one in self.given:
                 getattr(one, _HELD).memory.version = one._version
             if made:
                 self._hold(made, _tensors(values))
+            return sum(one.numel() for one in made)
 
     def _hold(self, made: list[Tensor], values: list[Tensor]) -> None:
         """Each result holds its values, and shares memory with what was given where these do."""
