@@ -10,7 +10,7 @@ LIMITS = {
     "elements": 10**10,
     "values": 5 * 10**7,
     "labels": 1_000_000,
-    "calls": 45_000,
+    "calls": 65_000,
     "lines": 10_000_000,
     "steps": 30_000,
 }

@@ -146,6 +146,7 @@ class _ByRule(Handled):
             count = replay.note(out)
             if self.counter is not None:
                 self.counter.add("values", count)
+                self.counter.add("calls")  # that with values
         return out
 
 
