@@ -204,10 +204,10 @@ def library_of(case: Case) -> str:
     return case.requires or (named + read + ["torch"])[0]
 
 
-def main(names: list[str], forked: bool = False) -> int:
-    """Run the cases and print those that failed; 1 where there are any."""
+def main(names: list[str], forked: bool = False, share: int = 1) -> int:
+    """Run the cases, or every `share`-th, and print those that failed; 1 where there are any."""
     chosen = [one for one in cases(names) if not (forked and one[1].alone)]
-    chosen = [one for one in chosen if importlib.util.find_spec(library_of(one[1])) is not None]
+    chosen = [one for one in chosen if importlib.util.find_spec(library_of(one[1])) is not None][::share]
     begin = begin_here if forked else begin_anew
     floors: dict[str, tuple[float, float]] = {}
     failed, slowest = 0, []
