@@ -55,7 +55,7 @@ TEXTS: dict[str, bytes] = {
     "an odd dtype": b'{"model_type": "vit", "num_hidden_layers": 1, "torch_dtype": "float99"}',
     "a dtype that is a list": b'{"model_type": "vit", "num_hidden_layers": 1, "dtype": [1]}',
 }
-SOUND = {"unknown architectures", "an odd dtype", "a dtype that is a list", "a BOM"}
+SOUND = {"odd architectures", "unknown architectures", "an odd dtype", "a dtype that is a list", "a BOM"}
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
