@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.nn.parameter import is_lazy
 
 from vit_trace.base.leaving import exceptions_only, is_their_own
@@ -113,7 +112,6 @@ def _prepared(recorder: Recorder, train: bool, lines: Lines | None) -> Iterator[
         stack.enter_context(torch.random.fork_rng(devices=[]))
         torch.default_generator.manual_seed(SEED)
         stack.callback(recorder.forget)
-        stack.callback(register_module_forward_pre_hook(recorder.count_call).remove)
         for module in recorder.modules:
             # by the class: a scripted module refuses its own, though its outermost call does ask for hooks
             before = nn.Module.register_forward_pre_hook(module, recorder.enter, prepend=True, with_kwargs=True)

@@ -179,6 +179,8 @@ class Recorder(TorchFunctionMode):
         known = self.known.get(id(module))
         if known is None:  # a copy that the forward made, hooks and all: it has no name, its steps are the caller's
             return
+        if self.counter is not None:
+            self.counter.add("steps")
         self.close_einops()
         site = frames.find_site(sys._getframe(1), CALL_IMPL, self.root)
         source = frames.span(site.frame.f_code, site.frame.f_lasti) if site.frame else None
@@ -207,11 +209,6 @@ class Recorder(TorchFunctionMode):
                     if self.makers is not None:
                         self.makers.note_outputs(step.index, output, new_only=not known.opaque)
                 return
-
-    def count_call(self, module: nn.Module, args: Any) -> None:
-        """Forward pre-hook of every module, also of those that the forward makes."""
-        if self.counter is not None:
-            self.counter.add("steps")
 
     def close_einops(self) -> None:
         self.einops_frame = self.einops_step = None

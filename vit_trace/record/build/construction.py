@@ -92,8 +92,9 @@ class Watch:
         if frames.owner(code.co_filename) != frames.OWN:
             return inner
         if self.limited:
-            inner = self.counting(inner)
-            frame.f_trace_opcodes = _spins(code)
+            spins = _spins(code)
+            inner = self.counting(inner, spins)
+            frame.f_trace_opcodes |= spins
         if code.co_name != "__init__":
             return inner
         frame.f_trace_lines = inner is not None
@@ -110,17 +111,17 @@ class Watch:
 
         return on_event
 
-    def counting(self, inner: Tracer | None) -> Tracer:
-        """A trace function that counts lines and hands them on. Raises OverLimit."""
+    def counting(self, inner: Tracer | None, spins: bool) -> Tracer:
+        """A trace function that counts lines and hands events on; of code that `spins` no opcodes. Raises OverLimit."""
         counter, found, most = self.counter, self.counter.found, BOUNDS["lines"]
 
         def on_event(frame: FrameType, event: str, argument: Any) -> Tracer:
             nonlocal inner
-            if event in ("line", "opcode"):
+            if event == "line" or (spins and event == "opcode"):
                 found["lines"] += 1
                 if found["lines"] > most:
                     counter.add("lines", 0)
-            if inner is not None and event != "opcode":
+            if inner is not None and not (spins and event == "opcode"):
                 inner = inner(frame, event, argument)
             return on_event
 
