@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vit_trace.cli.app import run
+from vit_trace.render.legible import HANDLER
 
 SECONDS = 2.0
 """Processor time that one mutant may take in one view."""
@@ -59,6 +60,8 @@ VIEWS: tuple[tuple[str, ...], ...] = (
     ("--levels", "2", "--stage", "*to*"),
     ("--with", "dim=36"),
     ("--with", "b=3", "--with", "image_size=128", "--view", "tree"),
+    ("--with", f"b={'9' * 18}"),
+    ("--with", f"dim={'9' * 500}"),
     ("--format", "json"),
     ("--format", "markdown", "--view", "source"),
     ("--format", "python"),
@@ -200,11 +203,14 @@ def mutant(bases: dict[str, bytes], seed: int) -> bytes:
 
 def outcome(words: list[str]) -> tuple[int, str, float]:
     """Exit code, output and processor time of a command in this process."""
-    out = io.StringIO()
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, "utf-8", errors=HANDLER)
     start = time.process_time()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
         code = run(words)
-    return code, out.getvalue(), time.process_time() - start
+    seconds = time.process_time() - start
+    out.flush()
+    return code, raw.getvalue().decode(), seconds
 
 
 def faults_of(file: Path, views: Iterable[tuple[str, ...]]) -> Iterator[str]:
@@ -215,6 +221,8 @@ def faults_of(file: Path, views: Iterable[tuple[str, ...]]) -> Iterator[str]:
             yield f"{' '.join(view)}: exit {code}: {text.strip()[-300:]}"
         if seconds > SECONDS:
             yield f"{' '.join(view)}: {seconds:.1f} s"
+        if odd := {letter for letter in text if not letter.isprintable()} - set("\n\t\f"):
+            yield f"{' '.join(view)}: {odd} on the screen"
         if code == 2 and "not-a-trace" in text:
             return
 
