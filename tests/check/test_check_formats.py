@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import jsonschema
@@ -183,16 +184,14 @@ def commit(folder: Path) -> None:
 
 def precommit(hook: str, made: Path, configs: Path, *files: str) -> subprocess.CompletedProcess:
     words = ["pre_commit", "try-repo", str(made), hook, "--files", *files]
-    constraint = made.parent / "oldest.txt"  # pip would else take the newest torch, of some gigabytes
-    constraint.write_text("torch==2.13.0\n")
-    cache = {"PRE_COMMIT_HOME": str(made.parent / "cache"), "PIP_CONSTRAINT": str(constraint)}
-    cache["GIT_CONFIG_GLOBAL"] = os.devnull
+    seen = {"PYTHONPATH": sysconfig.get_path("purelib")}  # where pip finds torch, some gigabytes, already installed
+    cache = {"PRE_COMMIT_HOME": str(made.parent / "cache"), "GIT_CONFIG_GLOBAL": os.devnull}
     return subprocess.run(
         [sys.executable, "-m", *words],
         capture_output=True,
         text=True,
         cwd=configs.parent,
-        env=environment(**cache),
+        env=environment(**cache, **seen),
         timeout=900,
     )
 
