@@ -7,13 +7,15 @@ is 0 or 2, in time.
 import contextlib
 import io
 import json
+import os
 import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from unittest.mock import patch
 
 from vit_trace.cli.app import run
 from vit_trace.render.legible import HANDLER
@@ -66,6 +68,7 @@ VIEWS: tuple[tuple[str, ...], ...] = (
     ("--format", "markdown", "--view", "source"),
     ("--format", "python"),
 )
+WIDTHS = ("0", "1", "5", "40", "80", "200")
 NUMBERS = (0, 1, -1, -2, 2**31, 2**63 - 1, 2**63, -(2**63) - 1, 10**30, int("9" * 500), 0.5, -0.0, 1e308, float("nan"))
 TEXTS = ("", " ", "b", "n", "dim", "\ud800", "\x1b[2J", "\0", "a\nb", "宽", "‮x", "x" * 5000, "é" * 300, "1", "-1")
 FORMULAS = (
@@ -213,18 +216,34 @@ def outcome(words: list[str]) -> tuple[int, str, float]:
     return code, raw.getvalue().decode(), seconds
 
 
-def faults_of(file: Path, views: Iterable[tuple[str, ...]]) -> Iterator[str]:
-    """What is wrong with how a file is shown, view by view; a file that cannot be read is shown once."""
-    for view in views:
-        code, text, seconds = outcome(["show", str(file), *view])
-        if code not in (0, 2):
-            yield f"{' '.join(view)}: exit {code}: {text.strip()[-300:]}"
-        if seconds > SECONDS:
-            yield f"{' '.join(view)}: {seconds:.1f} s"
-        if odd := {letter for letter in text if not letter.isprintable()} - set("\n\t\f"):
-            yield f"{' '.join(view)}: {odd} on the screen"
-        if code == 2 and "not-a-trace" in text:
-            return
+class Shown(NamedTuple):
+    """What came of showing a file in one view."""
+
+    view: tuple[str, ...]
+    code: int
+    text: str
+    seconds: float
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with it; "" for nothing."""
+        view, odd = " ".join(self.view), {one for one in self.text if not one.isprintable()} - set("\n\t\f")
+        if self.code not in (0, 2):
+            return f"{view}: exit {self.code}: {self.text.strip()[-300:]}"
+        if self.seconds > SECONDS:
+            return f"{view}: {self.seconds:.1f} s"
+        return f"{view}: {odd} on the screen" if odd else ""
+
+
+def shown(file: Path, seed: int) -> Iterator[Shown]:
+    """A file in three views on a screen of one width, drawn by a seed; one that cannot be read is shown once."""
+    dice = random.Random(seed)
+    views = dice.sample(VIEWS, 3)
+    with patch.dict(os.environ, COLUMNS=dice.choice(WIDTHS)):
+        for view in views:
+            yield (one := Shown(view, *outcome(["show", str(file), *view])))
+            if one.code == 2 and "not-a-trace" in one.text:
+                return
 
 
 def main(count: int, first: int = 0) -> int:
@@ -235,7 +254,7 @@ def main(count: int, first: int = 0) -> int:
         bases, file = saved_bases(folder), folder / "x.json"
         for seed in range(first, first + count):
             file.write_bytes(mutant(bases, seed))
-            if faults := list(faults_of(file, random.Random(seed).sample(VIEWS, 3))):
+            if faults := [one.fault for one in shown(file, seed) if one.fault]:
                 wrong += 1
                 print(f"seed {seed}: {faults[0]}", flush=True)
     print(f"{count} mutants, {wrong} wrong")

@@ -155,8 +155,9 @@ def every_dimension(spec: str) -> None:
     for stage in trace.stages:
         for tensor in stage.outputs:
             for axis, dim in enumerate(tensor.dims):
-                known = not dim.isdigit() or axis in tensor.constant or dim == "1"  # one class token, where none may be
-                assert known, f"{stage.name}: {tensor.dims}"
+                # the class token that eva02 cuts off: how many registers stand beside it is not probed
+                token = "eva02" in spec and stage.operation == "getitem" and dim == "1"
+                assert not dim.isdigit() or axis in tensor.constant or token, f"{stage.name}: {tensor.dims}"
 
 
 @pytest.mark.parametrize(
