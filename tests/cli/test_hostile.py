@@ -11,10 +11,10 @@ from helpers.commands import python_process
 from helpers.places import ROOT
 
 sys.path.insert(0, str(ROOT))
-from tests.hostile import fuzz
+from tests.hostile import fuzz, fuzz_settings
 
 KINDS = [one.name for one in pkgutil.iter_modules([str(ROOT / "tests" / "hostile")])]
-ALONE = ("__main__", "case", "fuzz", "environments", "endless")
+ALONE = ("__main__", "case", "fuzz", "fuzz_settings", "environments", "endless")
 """What is no kind of case, and kinds that are run by hand: their cases are no forks, or take all the time they may."""
 
 SHARE = int(os.environ.get("VIT_TRACE_HOSTILE_SHARE", "8"))
@@ -58,3 +58,13 @@ def test_a_mutated_trace_is_shown_or_refused(first, count, tmp_path: Path):
         codes |= {one.code for one in shown}
         assert not any(one.fault for one in shown), f"seed {seed}: {[one.fault for one in shown]}"
     assert codes == {0, 2}
+
+
+@pytest.mark.parametrize(
+    ("first", "count"), [(0, 12), *(pytest.param(start, 75, marks=pytest.mark.slow) for start in (12, 87))]
+)
+def test_mutated_settings_are_traced_or_refused(first, count, tmp_path: Path):
+    for seed in range(first, first + count):
+        words = fuzz_settings.command(seed, tmp_path)
+        faults = list(fuzz_settings.faults_of(words))
+        assert not faults, f"seed {seed}: {words}: {faults}"

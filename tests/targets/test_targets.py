@@ -16,7 +16,7 @@ from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Trace
 from vit_trace.cli import app as cli
 from vit_trace.dims.formula import evaluate, parse
-from vit_trace.dims.values import bindings
+from vit_trace.dims.values import at, bindings
 from vit_trace.dims.walk import stage_keys
 from vit_trace.probing import bounded, probing
 from vit_trace.probing.run import run_target
@@ -236,6 +236,26 @@ def test_hyperparameters_by_other_names_are_turned_too(tmp_path, monkeypatch):
     assert covered(trace) == 1
     assert {one.name: one.dims for one in trace.parameters}["proj.weight"] == ("dim", "c", "p", "p")
     assert trace.outputs[0].dims == ("b", "classes")
+
+
+HEADS = """
+from torch import nn
+class Net(nn.Module):
+    def __init__(self, dim=24, heads=3):
+        super().__init__()
+        self.qkv = nn.Conv2d(3, dim * heads, 4, 4)
+        self.proj = nn.Conv2d(dim * heads, dim, 1) if heads > 1 else nn.Identity()
+    def forward(self, x):
+        return self.proj(self.qkv(x))
+"""
+
+
+def test_a_layer_of_another_kind_in_the_same_place_is_another_structure(tmp_path, monkeypatch):
+    (tmp_path / "heads.py").write_text(HEADS)
+    monkeypatch.chdir(tmp_path)
+    saved = run_target(library_target("heads.py:Net"))
+    totals = {heads: at(saved, {"heads": heads}).totals for heads in (1, 2)}
+    assert (totals[1].bound, totals[2].bound) == ("unknown", "exact")
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,14 @@ class Seen(NamedTuple):
 
 
 def same_stages(one: Trace, other: Trace) -> bool:
-    return set(stage_keys(one.stages)) == set(stage_keys(other.stages))
+    """Whether two traces have the same stages, layers of the same kinds and the same parameters."""
+    return _structure(one) == _structure(other)
+
+
+def _structure(trace: Trace) -> set[object]:
+    keys = zip(stage_keys(trace.stages), trace.stages, strict=True)
+    kinds = {(key, stage.operation if stage.kind == "module" else "") for key, stage in keys}
+    return {*kinds, *(parameter.name for parameter in trace.parameters)}
 
 
 def branches(

@@ -23,6 +23,8 @@ def line_refused(scene: Scene) -> Cause:
     near, assigned, signature = (scene.argument(name) for name in ("near", "assigned", "signature"))
     if isinstance(near, list) and near:
         notes.append(f"did you mean {' or '.join(f'`{one}`' for one in near)}?")
+    if (hidden := scene.argument("hidden")) is not None:
+        notes.append(f"{hidden} is a property of {scene.argument('class')}: an AttributeError in it became this one")
     if isinstance(assigned, list) and assigned:
         lines = f"line{'s' * (len(assigned) > 1)} {', '.join(map(str, assigned))}"
         notes.append(f"{scene.argument('name')} is assigned only on {lines}, which did not run before this line")

@@ -38,7 +38,10 @@ def refused_by_python(error: BaseException, last: Link, own: Link | None) -> boo
 
 
 def names_nearby(error: BaseException, last: Link, own: Link) -> dict[str, Value]:
-    """What is near: `near`, the names that may be meant; `signature`, what the function takes; `assigned`, lines."""
+    """What is near: `near`, the names that may be meant; `signature`, what the function takes; `assigned`, lines.
+
+    `hidden` is a property, of the `class`, whose own AttributeError became this one.
+    """
     frame, source = own.frame, frames.span(own.frame.f_code, own.lasti)
     node = parsed(source) if source else None
     if isinstance(error, UnboundLocalError):
@@ -51,6 +54,8 @@ def names_nearby(error: BaseException, last: Link, own: Link) -> dict[str, Value
         asked = last.frame.f_locals if last is not own else {"name": error.name, "self": error.obj}
         name = str(asked.get("name"))
         owner = asked.get("self", sys.modules.get(last.frame.f_globals["__name__"]))
+        if hasattr(inspect.getattr_static(type(owner), name, None), "__get__"):
+            return {"hidden": name, "class": type(owner).__qualname__}
         read = (one for one in ast.walk(node) if isinstance(one, ast.Attribute) and one.attr == name) if node else ()
         before = next((ast.unparse(one.value) for one in read), "")
         return {"near": [f"{before}.{one}" for one in _near(name, _attributes(owner))]}
