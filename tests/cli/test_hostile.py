@@ -12,6 +12,7 @@ from helpers.places import ROOT
 
 sys.path.insert(0, str(ROOT))
 from tests.hostile import fuzz, fuzz_settings
+from vit_trace.cli.app import run
 
 KINDS = [one.name for one in pkgutil.iter_modules([str(ROOT / "tests" / "hostile")])]
 ALONE = ("__main__", "case", "fuzz", "fuzz_settings", "environments", "endless")
@@ -68,3 +69,11 @@ def test_mutated_settings_are_traced_or_refused(first, count, tmp_path: Path):
         words = fuzz_settings.command(seed, tmp_path)
         faults = list(fuzz_settings.faults_of(words))
         assert not faults, f"seed {seed}: {words}: {faults}"
+
+
+def test_a_working_directory_that_was_deleted_is_said(tmp_path: Path, monkeypatch, capsys):
+    (gone := tmp_path / "gone").mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert run(["--depth", "1", "-o", "x.json"]) == 2
+    assert "error[no-such-file]: the working directory does not exist any more" in capsys.readouterr().err

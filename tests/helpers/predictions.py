@@ -36,7 +36,11 @@ def predictions(spec: str, assignments: tuple[str, ...]) -> Count:
     count = Count(covered=_covered(named))
     places = {knob.symbol: knob for one in foreign.knobs for knob in (one, *one.parts)}
     for values, changes in _settings(named, foreign.arguments, real.plan.sizes, places):
-        fed = {name: values[name] for name in real.plan.sizes if name in values}
+        try:
+            symbols = bindings(at(named, values), {}) if values else None
+        except ValuesError:  # said instead of a size: H is not a multiple of p, dim not one of heads
+            continue
+        fed = {name: symbols[name] for name in real.plan.sizes if symbols and name in symbols}
         try:
             there = tracer.probe(changes, real.plan, fed, {"symbols": {}, "limit": None}, real.rung)
         except TooLong:
@@ -44,10 +48,6 @@ def predictions(spec: str, assignments: tuple[str, ...]) -> Count:
         if there is None or there.failure is not None:
             continue
         count.settings += 1
-        try:
-            symbols = bindings(at(named, values), {}) if values else None
-        except ValuesError:  # said instead of a size: H is not a multiple of p, dim not one of heads
-            continue
         _compare(count, named, there, symbols, f"{values or changes}")
     return count
 
@@ -66,7 +66,7 @@ def _settings(
         for value in (3 * symbol.value, symbol.value + 8, 5 * symbol.value, max(symbol.value - 1, 1)) if path else ():
             yield {name: value}, places[name].changes(value) if name in places else {path: value}
     if {"H", "W"} <= sizes.keys() and "H" in free:
-        for height, width in IMAGES:
+        for height, width in (one for one in IMAGES if "W" in free or one[0] == one[1]):
             values = {"H": height, "W": width, "b": 3}
             yield (
                 {name: values[name] for name in values if name in free},

@@ -74,5 +74,5 @@ CASES += [
 ]
 CASES += [
     Case(f"{option}, trace", ("--depth", "1"), 0, "parameters", python=(option,), alone=True)
-    for option in ("-E", "-s", "-bb", "-u")
+    for option in ("-E", "-I", "-s", "-bb", "-u")
 ]

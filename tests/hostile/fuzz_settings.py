@@ -18,7 +18,7 @@ from tests.hostile.fuzz import DEEP, NUMBERS, TEXTS, changed, mutated_bytes, mut
 SECONDS = 10.0
 """Processor time that one command may take."""
 
-MEGABYTES = 500
+MEGABYTES = 1_000
 """Memory by which one command may raise the peak, imports included."""
 
 MOST_IN_YAML = 12

@@ -36,7 +36,7 @@ class OverLimit(BaseException):
 _WORDS = {
     "modules": "the model has {:,} modules or more",
     "elements": "a parameter has {:,} elements",
-    "values": "tensors that the model fills have {:,} values or more",
+    "values": "tensors that are filled have {:,} values or more",
     "labels": "the config names {:,} classes",
     "calls": "the constructor calls torch {:,} times or more",
     "lines": "the constructor runs {:,} lines of Python or more",

@@ -92,6 +92,7 @@ def group(
 def run(arguments: list[str]) -> int:
     """Run a command line; the exit code. Raises BrokenPipeError only."""
     try:
+        _require_directory()
         code = app(arguments, prog_name="vit-trace", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
@@ -108,6 +109,17 @@ def run(arguments: list[str]) -> int:
         print_diagnostics(found)
         return Exit.CANNOT_START
     return code if isinstance(code, int) else Exit.WELL
+
+
+def _require_directory() -> None:
+    """Refuse to start in a working directory that was deleted: torch itself does not load there. Raises Refused."""
+    try:
+        os.getcwd()
+    except OSError:
+        from vit_trace.base.refused import refuse
+
+        message = "the working directory does not exist any more"
+        raise refuse("no-such-file", message, help=("cd to a directory that exists",)) from None
 
 
 def _diagnostics_of(error: Any, arguments: list[str]) -> list[Diagnostic]:

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from vit_trace.base.limits import require_within
 from vit_trace.base.refused import refuse
 from vit_trace.targets.assignments import named, open_ended, signature_of
 from vit_trace.targets.complaints import did_you_mean
@@ -73,10 +74,8 @@ def _plan_of(kind: str, sizes: Mapping[str, int]) -> Plan:
         return Plan((Feed(None, axes),), sizes)
 
     def listed(at: Sizes) -> Inputs:
-        import torch
-
-        shape = tuple(at[axis] for axis in axes)
-        return ([torch.empty(shape, device="meta") for _ in range(at["b"])],), {}
+        require_within("steps", at["b"])  # a forward takes one for each image at least
+        return ([Feed(None, axes).tensor(at) for _ in range(at["b"])],), {}
 
     return Plan((), sizes, listed)
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from vit_trace.base.leaving import exceptions_only
+from vit_trace.base.limits import require_within
 from vit_trace.base.refused import refuse
 from vit_trace.base.words import whole_number
 from vit_trace.dims.formula import evaluate, parse
@@ -48,15 +50,16 @@ class Feed:
     fill: Callable[[tuple[int, ...]], Any] | None = None
 
     def tensor(self, sizes: Sizes) -> Any:
+        """The input at some sizes. Raises Refused where no tensor has that shape, OverLimit for too many values."""
         import torch
 
         shape = tuple(evaluate(parse(axis), sizes) if isinstance(axis, str) else axis for axis in self.axes)
-        if self.fill is not None:
-            return self.fill(shape)
+        _require_possible(shape)
         dtype = getattr(torch, self.dtype)
-        if dtype.is_floating_point or dtype.is_complex:
+        if self.fill is None and (dtype.is_floating_point or dtype.is_complex):
             return torch.empty(shape, dtype=dtype, device="meta")
-        return torch.ones(shape, dtype=dtype, device="cpu")
+        require_within("values", math.prod(shape))
+        return self.fill(shape) if self.fill is not None else torch.ones(shape, dtype=dtype, device="cpu")
 
 
 @dataclass(frozen=True)
@@ -69,13 +72,22 @@ class Plan:
     fixed: Mapping[str, Any] = field(default_factory=dict)
 
     def inputs(self, changed: Sizes) -> Inputs:
-        """(args, kwargs) with some sizes changed; floats on meta, integers with their values on CPU."""
+        """(args, kwargs) with some sizes changed; floats on meta, integers with their values on CPU. Raises Refused."""
         sizes = {**self.sizes, **changed}
-        if self.make is not None:
-            return self.make(sizes)
-        args = tuple(feed.tensor(sizes) for feed in self.feeds if feed.name is None)
-        kwargs = {feed.name: feed.tensor(sizes) for feed in self.feeds if feed.name is not None}
-        return args, {**self.fixed, **kwargs}
+        with exceptions_only():
+            if self.make is not None:
+                return self.make(sizes)
+            args = tuple(feed.tensor(sizes) for feed in self.feeds if feed.name is None)
+            kwargs = {feed.name: feed.tensor(sizes) for feed in self.feeds if feed.name is not None}
+            return args, {**self.fixed, **kwargs}
+
+
+def _require_possible(shape: tuple[int, ...]) -> None:
+    """Raise Refused for sizes below 0 and for more values than torch can count."""
+    if min(shape, default=0) < 0 or math.prod(shape) >= 2**62:
+        sizes = "×".join(map(str, shape))
+        why = "a size is not negative" if min(shape) < 0 else "a tensor has fewer than 2^62 values"
+        raise refuse("bad-value", f"the model's settings ask for an input of {sizes}: {why}", help=EXAMPLES[:1])
 
 
 def parse_inputs(texts: Sequence[str]) -> tuple[Given, ...]:

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from vit_trace.base.limits import require_within
 from vit_trace.base.refused import refuse
 from vit_trace.base.roles import ROLES
 from vit_trace.targets.inputs import Feed, Inputs, Plan, Sizes, height_width
@@ -119,6 +120,7 @@ def _grid_plan(config: Any, vision: Any, names: set[str], grid: str, sizes: dict
 
         unit = patch * merge
         rows, columns = max(at["H"] // unit, 1) * merge, max(at["W"] // unit, 1) * merge
+        require_within("values", at["b"] * rows * columns)
         patches = torch.empty(at["b"] * rows * columns, depth, device="meta")
         side = [rows, columns] if grid.endswith("_hw") else [1, rows, columns]
         rows_by_name = {grid: side}
