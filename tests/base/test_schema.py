@@ -1,6 +1,7 @@
 """The saved form: the schema file is that of the records, and real traces fit it."""
 
 import json
+from inspect import cleandoc
 
 import jsonschema
 import pytest
@@ -21,10 +22,12 @@ def test_schema_file_is_generated_from_the_records():
 
 
 def in_order(schema):
-    """The schema with its alternatives in one order: msgspec's releases differ in theirs."""
+    """The schema with alternatives in one order and docstrings unindented: releases of msgspec and Python differ."""
     if isinstance(schema, dict):
         found = {name: in_order(value) for name, value in schema.items()}
         return found | ({"anyOf": sorted(found["anyOf"], key=json.dumps)} if "anyOf" in found else {})
+    if isinstance(schema, str):
+        return cleandoc(schema)
     return [in_order(one) for one in schema] if isinstance(schema, list) else schema
 
 

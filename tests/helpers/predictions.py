@@ -12,7 +12,7 @@ from vit_trace.probing.bounded import TooLong
 from vit_trace.probing.foreign import ForeignTracer
 from vit_trace.targets.knobs import Changes, Knob, image_changes, image_places, leaves_of
 
-IMAGES = ((96, 160), (160, 96), (384, 256), (192, 352), (448, 224), (240, 240), (144, 336))
+IMAGES = ((96, 160), (160, 96), (384, 256), (192, 352), (448, 224), (240, 240), (144, 336), (231, 247))
 """Sides of images, most not square: windows are clamped on one axis, on both or on none."""
 
 

@@ -109,6 +109,7 @@ class Sizes:
             moves = [(high, 3 * wide), (high // 2 + 1, 2 * wide - 1)]
             moves += self.clamping(here)
             if self.coarse:
+                moves += [(high - 1, 3 * wide - 1)]  # a pixel short of an odd number of patches
                 moves += [(25, 36), (52, 27), (2 * here["H"] + 14, here["W"] + 49), (7, 58), (112, 224), (48, 80)]
             for down, across in moves:
                 height = here["H"] + down
