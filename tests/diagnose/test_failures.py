@@ -251,7 +251,7 @@ def stepped(tensor: torch.Tensor, steps: list) -> torch.Tensor:
 
 def callers() -> list:
     """The frames that are running, the innermost first."""
-    return [frame for frame, _ in traceback.walk_stack(None)]
+    return [frame for frame, _ in traceback.walk_stack(sys._getframe())]
 
 
 def place_of(frame) -> list:
