@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from vit_trace.base.trace import Stage, TensorSpec, Trace
 
-SMALLEST_PATCH = 4
+SMALLEST_PATCH = 2
 """Side of a convolution's kernel, in pixels, below which the kernel is not a patch."""
 
 

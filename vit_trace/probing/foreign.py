@@ -1,8 +1,9 @@
 """Traces a library's or the user's model: finds a way to feed it that runs, then its formulas."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -10,14 +11,14 @@ from msgspec.structs import replace
 from vit_trace.base import network
 from vit_trace.base import trace as schema
 from vit_trace.base.trace import Symbol, Trace
-from vit_trace.probing.bounded import Bounded
+from vit_trace.probing.bounded import Bounded, TooLong
 from vit_trace.probing.probing import Prober, most_stages, noted
 from vit_trace.probing.sizes import Sizes
 from vit_trace.record.build.anyhow import Built
 from vit_trace.record.record import RecordOptions
 from vit_trace.record.rungs import RUNGS, Rung, Runnable, trace_anyhow
 from vit_trace.targets.complaints import contained, silenced
-from vit_trace.targets.inputs import Plan
+from vit_trace.targets.inputs import Inputs, Plan
 from vit_trace.targets.knobs import Changes, image_places, leaves_of
 from vit_trace.targets.target import Foreign
 
@@ -119,14 +120,26 @@ class ForeignTracer:
         self, changes: Changes, plan: Plan, values: Mapping[str, int], more: Mapping[str, Any], rung: Rung
     ) -> Trace | None:
         """The trace at other sizes, on the rung of the real one; None where it fails to build. Raises TooLong."""
+        try:
+            return self.variant(changes, partial(plan.inputs, values), more, rung)
+        except TooLong:
+            raise
+        except Exception:
+            return None
+
+    def variant(
+        self, changes: Changes, inputs: Callable[[], Inputs], more: Mapping[str, Any], rung: Rung
+    ) -> Trace:
+        """The trace with some arguments changed. Raises TooLong, and what the constructor raises."""
         again = self.foreign.again
-        make = Bounded(self.foreign.make if again is None else lambda: again(changes), more["limit"] is not None)
+        failed = more.get("limit") is not None
+        make = Bounded(self.foreign.make if again is None else lambda: again(changes), failed)
         try:
             way = self.foreign.built.rung
             built = way.build(make, self.rules, limited=way.device != "meta")  # there a wide parameter takes no memory
-            options = dataclasses.replace(self.options(built), **more)
-            return trace_anyhow(Runnable(built.model, make), lambda: plan.inputs(values), options, (rung,)).trace
         except Exception:
             if make.stopped:
                 raise make.too_long() from None
-            return None
+            raise
+        options = dataclasses.replace(self.options(built), **more)
+        return trace_anyhow(Runnable(built.model, make), inputs, options, (rung,)).trace

@@ -1,7 +1,7 @@
 """Finds silent mistakes: a forward that runs, but whose result is wrong. Needs no torch.
 
 Each file of this package registers one mistake with `@silent_mistake`; no list names the files. A check warns only
-where the sizes leave no other reading, so that a sound model gets no warning. Other rooms use `silent_mistakes`.
+where the sizes leave no other reading, so that a sound model gets no warning. Other rooms use `silent_mistakes` and `mistakes`.
 """
 
 from collections.abc import Callable, Iterator
@@ -57,6 +57,16 @@ def silent_mistakes(trace: Trace, case: MakeCase) -> tuple[Diagnostic, ...]:
     """One warning for each mistake in a trace that ran, ordered by code."""
     import_all(__name__)
     return tuple(_warning(code, one, case) for code in sorted(_FINDERS) for one in _FINDERS[code](trace, case))
+
+
+def mistakes(trace: Trace, code: str) -> Iterator[Mistake]:
+    """The mistakes of one code in a trace that ran, for a check that tries nothing."""
+    import_all(__name__)
+
+    def no_case() -> Case:
+        raise LookupError(f"{code} tries changes")
+
+    return _FINDERS[code](trace, no_case)
 
 
 def _warning(code: str, found: Mistake, case: MakeCase) -> Diagnostic:

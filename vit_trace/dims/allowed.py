@@ -36,6 +36,9 @@ LARGEST = 100_000
 GROWTH = (2, 3, 5, 7)
 """Times that a number grows to find what all that will do are divisors of."""
 
+FRACTIONS = ((2, 1), (1, 2), (3, 1), (3, 2), (4, 1), (1, 4), (1, 3), (2, 3), (4, 3), (3, 4), (7, 1), (7, 2), (8, 1))
+"""Times the present number where one that will do is looked for first."""
+
 HELD_OUT = 5
 """Numbers inside a rule, and as many outside, that a rule is confirmed at."""
 
@@ -48,7 +51,7 @@ class Spent(Exception):
 
 
 @dataclass(frozen=True)
-class Rule:
+class Allowed:
     """Numbers from `least` to `most` (None: no end was found) that are `rest` more than a multiple of `step`.
 
     With `divides`, only divisors of that number.
@@ -121,7 +124,7 @@ class _Answers:
             self.known[number] = self.ask(number)
         return self.known[number]
 
-    def fits(self, rule: Rule) -> bool:
+    def fits(self, rule: Allowed) -> bool:
         """Whether a rule agrees with everything that was answered."""
         return all(answer is None or rule.holds(number) is answer for number, answer in self.known.items())
 
@@ -130,7 +133,7 @@ class _Answers:
 class Found:
     """What came of a search: the rule (None: none was found), every answer, and whether the limit ended it."""
 
-    rule: Rule | None
+    rule: Allowed | None
     answers: dict[int, bool | None]
     spent: bool = False
 
@@ -163,45 +166,43 @@ def _start(answers: _Answers, present: int, others: Sequence[int]) -> int | None
 
 
 def _near(present: int, others: Sequence[int]) -> Iterator[int]:
-    """The present number, then near ones, those first that have much in common with the others."""
-    yield present
-    reach = range(max(1, present // 2), 2 * present + 1)
+    """The present number, simple fractions and multiples of it, numbers that fit the others, all near ones."""
+    simple = (present * times // parts for times, parts in FRACTIONS if present * times % parts == 0)
+    reach = sorted(range(max(1, present // 2), 2 * present + 1), key=lambda one: max(present / one, one / present))
     shared = [one for one in others if one > 1]
-
-    def far(number: int) -> tuple[int, float]:
-        common = any(number % one == 0 or one % number == 0 for one in shared)
-        return (0 if common else 1, max(number / present, present / number))
-
-    yield from islice((number for number in sorted(reach, key=far) if number != present), MOST_ASKED // 2)
+    fitting = (one for one in reach if any(one % other == 0 or other % one == 0 for other in shared))
+    yield from islice(dict.fromkeys((present, *simple, *fitting, *reach)), MOST_ASKED // 2)
 
 
-def _rules(answers: _Answers, start: int, others: Sequence[int]) -> Iterator[Rule]:
+def _rules(answers: _Answers, start: int, others: Sequence[int]) -> Iterator[Allowed]:
     """Rules that may hold, the simplest first."""
     for rule in _steps(answers, start):
         yield from _ranged(answers, rule, start)
     for number in _dividends(answers, start, others):
         yield from _divisors(answers, number, start)
-    yield Rule(start, start)
+    yield Allowed(start, start)
 
 
-def _steps(answers: _Answers, start: int) -> Iterator[Rule]:
+def _steps(answers: _Answers, start: int) -> Iterator[Allowed]:
     """Steps that lead up from a number to others that will do; where none does, the smallest that lead to neighbours."""
     found = False
     if start < SMALL // FAR:
         for number in range(1, SMALL + 1):
             answers.good(number)
-    for step in (start, *STEPS):
+    for step in (1, start, *STEPS):
         if answers.good(start + step, start + 2 * step):
             found = True
             least = _smallest(step, lambda one: answers.good(start + one, start + 2 * one, start + 3 * one))
-            yield Rule(step=least, rest=start % least)
+            yield Allowed(step=least, rest=start % least)
+            if step == 1:
+                break
     if found:
         return
     for number in range(1, SMALL + 1):  # so that a rule of few numbers is not taken for another
         answers.good(number)
     for step in dict.fromkeys((*LADDER, *(start // prime for prime in _primes(start)))):
         if step < start and (answers.good(start - step) or answers.good(start + step)):
-            yield Rule(step=step, rest=start % step)
+            yield Allowed(step=step, rest=start % step)
             return
 
 
@@ -224,7 +225,7 @@ def _primes(number: int) -> list[int]:
     return [*found, rest] if rest > 1 else found
 
 
-def _ranged(answers: _Answers, rule: Rule, start: int) -> Iterator[Rule]:
+def _ranged(answers: _Answers, rule: Allowed, start: int) -> Iterator[Allowed]:
     """The rule from the first number to the last that will do."""
     first = rule.rest or rule.step
     least = _edge(answers, rule.step, first, start)
@@ -263,18 +264,18 @@ def _dividends(answers: _Answers, start: int, others: Sequence[int]) -> Iterator
         yield whole
 
 
-def _divisors(answers: _Answers, number: int, start: int) -> Iterator[Rule]:
+def _divisors(answers: _Answers, number: int, start: int) -> Iterator[Allowed]:
     """The divisors of a number: all of them, those in a range, those that are even."""
     held = [one for one in range(1, number + 1) if number % one == 0] if number <= LARGEST else []
     good = [one for one in held if answers.good(one)] if len(held) <= DENSE else []
     if start not in good:
         return
-    yield Rule(good[0], good[-1] if good[-1] < number else None, divides=number)
+    yield Allowed(good[0], good[-1] if good[-1] < number else None, divides=number)
     step = gcd(*good)
-    yield Rule(good[0], good[-1] if good[-1] < number else None, step, 0, number)
+    yield Allowed(good[0], good[-1] if good[-1] < number else None, step, 0, number)
 
 
-def _confirmed(answers: _Answers, rule: Rule, start: int) -> bool:
+def _confirmed(answers: _Answers, rule: Allowed, start: int) -> bool:
     """Whether the rule holds at numbers that were not asked, drawn with a fixed seed."""
     draw, last = random.Random(start), max(FAR * start, 2 * SMALL)
     inside = [one for one in islice(rule.numbers(), 400) if one not in answers.known and one <= last]
