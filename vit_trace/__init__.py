@@ -9,6 +9,7 @@ Importing this package imports no torch; the first `trace` does.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from vit_trace.version import __version__ as __version__
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from vit_trace.base.trace import Trace as Trace
+    from vit_trace.check.sizes.report import SizesReport
 
-__all__ = ["Trace", "__version__", "trace"]
+__all__ = ["Trace", "__version__", "sizes", "trace"]
 
 
 def trace(model: nn.Module, *inputs: Any, **kwargs: Any) -> Trace:
@@ -42,6 +44,29 @@ def trace(model: nn.Module, *inputs: Any, **kwargs: Any) -> Trace:
     if not isinstance(model, nn.Module):
         raise TypeError(f"vit_trace.trace takes a torch.nn.Module, got {type(model).__name__}")
     return of_model(model, inputs, kwargs)
+
+
+def sizes(spec: str | None = None, *names: str, at: Sequence[str] = (), settings: Sequence[str] = ()) -> SizesReport:
+    """Which values of each hyperparameter and input size work, as rules; what `vit-trace sizes` shows.
+
+    Args:
+        spec: the model, as on the command line: "timm:vit_tiny_patch16_224", "model.py:ViT"; else the reference ViT.
+        names: hyperparameters, or "input"; all that change the model where none is named.
+        at: values to judge, each as "image_size=500".
+        settings: hyperparameters to set first, each as "depth=2".
+
+    Raises:
+        ValueError: the model cannot be built, or a name is none of its whole numbers; the message is the diagnostic.
+    """
+    from vit_trace.base.refused import Refused
+    from vit_trace.check.sizes.sizes import size_report
+    from vit_trace.diagnose.resolve import targeted
+    from vit_trace.targets.request import Request
+
+    try:
+        return size_report(targeted(spec, Request(assignments=tuple(settings))), names, at)
+    except Refused as refused:
+        raise ValueError(str(refused)) from refused
 
 
 def __getattr__(name: str) -> Any:

@@ -9,8 +9,8 @@ WIDE: set[str] = set()
 VAGUE_NAMES: set[str] = set()
 """Functions whose name says nothing where they are called."""
 
-SHARED = {"Remedy", "Target", "trace"}
-"""Public names that several files define: two stand in published schemas, one is the API's and the verb's."""
+SHARED = {"Remedy", "Target", "sizes", "trace"}
+"""Public names that several files define: two stand in published schemas, two are the API's and the verbs'."""
 
 ODD: set[str] = set()
 """Texts that are not plain English."""

@@ -46,7 +46,7 @@ MOST_ASKED = 120
 """Numbers asked for one rule, at most."""
 
 
-class Spent(Exception):
+class _NoMore(Exception):
     """No more numbers may be asked."""
 
 
@@ -97,7 +97,7 @@ class Allowed:
         return f"{'even' if self.step == 2 and not step else f'multiples of {step or self.step}'}{first}{last}"
 
     def _ends(self) -> tuple[str, str]:
-        """", from 64" where that is not the first of all, and ", up to 512"."""
+        """ ", from 64" where that is not the first of all, and ", up to 512"."""
         natural = self.rest or self.step
         first = f", from {self.least}" if self.least > natural else ""
         return first, f", up to {self.most}" if self.most is not None else ""
@@ -112,7 +112,7 @@ class _Answers:
     known: dict[int, bool | None] = field(default_factory=dict)
 
     def good(self, *numbers: int) -> bool:
-        """Whether all of these will do. Raises Spent."""
+        """Whether all of these will do. Raises _NoMore."""
         return all(self._answer(number) is True for number in numbers)
 
     def _answer(self, number: int) -> bool | None:
@@ -120,7 +120,7 @@ class _Answers:
             return False
         if number not in self.known:
             if len(self.known) >= self.limit:
-                raise Spent
+                raise _NoMore
             self.known[number] = self.ask(number)
         return self.known[number]
 
@@ -155,7 +155,7 @@ def find_rule(ask: Ask, present: int, others: Sequence[int] = (), limit: int = M
         for rule in _rules(answers, start, others):
             if answers.fits(rule) and _confirmed(answers, rule, start):
                 return Found(rule, answers.known)
-    except Spent:
+    except _NoMore:
         return Found(None, answers.known, spent=True)
     return Found(None, answers.known)
 
@@ -184,7 +184,7 @@ def _rules(answers: _Answers, start: int, others: Sequence[int]) -> Iterator[All
 
 
 def _steps(answers: _Answers, start: int) -> Iterator[Allowed]:
-    """Steps that lead up from a number to others that will do; where none does, the smallest that lead to neighbours."""
+    """Steps that lead up from a number to others that will do; where none does, the smallest that leads to any."""
     found = False
     if start < SMALL // FAR:
         for number in range(1, SMALL + 1):
@@ -231,9 +231,7 @@ def _ranged(answers: _Answers, rule: Allowed, start: int) -> Iterator[Allowed]:
     least = _edge(answers, rule.step, first, start)
     top = start + max(FAR * start // rule.step, 2 * SMALL // rule.step) * rule.step
     whole = replace(rule, least=least)
-    if answers.good(top):
-        yield whole
-    elif answers.known.get(top) is None:  # as far as could be told
+    if answers.good(top) or answers.known[top] is None:  # as far as could be told
         yield whole
     else:
         yield replace(whole, most=_edge(answers, rule.step, top, start))
@@ -268,7 +266,7 @@ def _divisors(answers: _Answers, number: int, start: int) -> Iterator[Allowed]:
     """The divisors of a number: all of them, those in a range, those that are even."""
     held = [one for one in range(1, number + 1) if number % one == 0] if number <= LARGEST else []
     good = [one for one in held if answers.good(one)] if len(held) <= DENSE else []
-    if start not in good:
+    if start not in good or any(answers.good(number * times) for times in GROWTH):
         return
     yield Allowed(good[0], good[-1] if good[-1] < number else None, divides=number)
     step = gcd(*good)

@@ -1,1 +1,4 @@
-"""Traces targets and finds formulas by tracing them at other sizes. Other rooms use `run.run_target`."""
+"""Traces targets and finds formulas by tracing them at other sizes.
+
+Other rooms use `run.run_target`, `variants` (a model with other numbers), `screening` (shapes) and `bounded` (TooLong).
+"""

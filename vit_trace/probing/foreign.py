@@ -127,9 +127,7 @@ class ForeignTracer:
         except Exception:
             return None
 
-    def variant(
-        self, changes: Changes, inputs: Callable[[], Inputs], more: Mapping[str, Any], rung: Rung
-    ) -> Trace:
+    def variant(self, changes: Changes, inputs: Callable[[], Inputs], more: Mapping[str, Any], rung: Rung) -> Trace:
         """The trace with some arguments changed. Raises TooLong, and what the constructor raises."""
         again = self.foreign.again
         failed = more.get("limit") is not None

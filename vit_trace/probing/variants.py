@@ -1,7 +1,7 @@
 """Makes a model at other settings, some numbers changed and all else the same: for those who ask which numbers work.
 
-It has few layers there, for their number seldom decides which sizes fit: a count of layers above two becomes two, where
-the model runs with it.
+It has few layers there, for equal layers want equal sizes: a count of layers above two becomes two, where the model has
+all its shapes with it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ COUNTS_LAYERS = re.compile("|".join(rf"\b{name}$" for name in SETTINGS["depth"])
 SIDES = ("H", "W")
 
 
-class Setting(NamedTuple):
+class Dial(NamedTuple):
     """A number that can be chosen: the name that sets it, its value, its role, where it stands, with its factor there.
 
     `axis` is the axis of the input that changes with it, `side` whether it is a side of the image that a hyperparameter
@@ -49,7 +49,7 @@ class Setting(NamedTuple):
 class Variants:
     """The variants of one target. `make` traces it with arguments, and with sizes of the input, changed."""
 
-    settings: tuple[Setting, ...]
+    settings: tuple[Dial, ...]
     make: Callable[[Changes, Mapping[str, int]], Trace]
     images: tuple[tuple[Path, Any], ...] = ()
     fewer: Changes = field(default_factory=dict)
@@ -76,25 +76,29 @@ class Variants:
 
 
 def variants_of(target: Target, rules: bool = True) -> Variants:
-    """The variants of a target, those with few layers where it runs with them."""
+    """The variants of a target, with few layers where these have all its shapes."""
     found = _of_foreign(target, rules) if target.foreign is not None else _of_builtin(target, rules)
-    counts = [(one, path) for one in found.settings for path, _ in one.paths if COUNTS_LAYERS.search(_bare(one.name))]
-    fewer: Changes = {path: LAYERS for one, path in counts if one.value > LAYERS}
-    if fewer and _runs(found, fewer):
-        found.fewer = fewer
+    counts = [(one, path) for one in found.settings for path, _ in one.paths if counts_layers(one)]
+    whole = _shapes(found, {}) if counts else None
+    for one, path in counts if whole else ():
+        if one.value > LAYERS and _shapes(found, {**found.fewer, path: LAYERS}) == whole:
+            found.fewer[path] = LAYERS
     return found
 
 
-def _bare(name: str) -> str:
-    """depths, of stage.depths[2]"""
-    return name.rpartition(".")[2].partition("[")[0]
-
-
-def _runs(variants: Variants, changes: Changes) -> bool:
+def _shapes(variants: Variants, changes: Changes) -> set[tuple[int, ...]] | None:
+    """Every shape of a trace and of its parameters; None where it does not run."""
     try:
-        return variants.make(changes, {}).failure is None
+        trace = variants.make(changes, {})
     except Exception:  # whatever it raises: it does not build
-        return False
+        return None
+    specs = {spec.shape for stage in trace.stages for spec in stage.outputs}
+    return specs | {one.shape for one in trace.parameters} if trace.failure is None else None
+
+
+def counts_layers(setting: Dial) -> bool:
+    """Whether it is a number of layers, by its name without containers and place: depths, of stage.depths[2]."""
+    return bool(COUNTS_LAYERS.search(setting.name.rpartition(".")[2].partition("[")[0]))
 
 
 def _of_builtin(target: Target, rules: bool) -> Variants:
@@ -125,23 +129,23 @@ def _of_foreign(target: Target, rules: bool) -> Variants:
     return Variants(tuple(_settings(arguments, real.plan.sizes)), make, image_places(arguments))
 
 
-def _settings(arguments: Mapping[str, Any], sizes: Mapping[str, int]) -> Iterator[Setting]:
+def _settings(arguments: Mapping[str, Any], sizes: Mapping[str, int]) -> Iterator[Dial]:
     """Every number that can be chosen: sides of the image, hyperparameters, sizes of the input."""
     images = image_places(arguments)
     size = height_width(images[0][1]) if images else None
     for place, axis in enumerate(SIDES if size is not None else ()):
-        yield Setting(f"{_dotted(images[0][0])}[{place}]", size[place] if size else 0, "image", (), axis, side=True)
+        yield Dial(f"{_dotted(images[0][0])}[{place}]", size[place] if size else 0, "image", (), axis, side=True)
     knobs = knobs_of(arguments)
     for knob in knobs:
         axis = INPUTS.get(knob.role, "")
         name = _dotted(knob.places[0][0])
-        yield Setting(name, knob.value, knob.role, knob.places, axis if axis in sizes else "")
+        yield Dial(name, knob.value, knob.role, knob.places, axis if axis in sizes else "")
     for leaf in leaves_of(arguments, {path for knob in knobs for path, _ in knob.places}):
         if isinstance(leaf.value, int):
-            yield Setting(_dotted(leaf.path), leaf.value, role_named(leaf.name), ((leaf.path, 1),))
+            yield Dial(_dotted(leaf.path), leaf.value, role_named(leaf.name), ((leaf.path, 1),))
     for axis in ("H", "W", "T"):
         if axis in sizes:
-            yield Setting(f"input {axis}", sizes[axis], "input", (), axis)
+            yield Dial(f"input {axis}", sizes[axis], "input", (), axis)
 
 
 def _dotted(path: Path) -> str:

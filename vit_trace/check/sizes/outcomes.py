@@ -13,14 +13,26 @@ from vit_trace.diagnose.silent import mistakes
 from vit_trace.probing.bounded import TooLong
 from vit_trace.probing.variants import Variants
 
-RUNS, REFUSED, PADS, DROPS, LEAVES_OUT, UNKNOWN = "runs", "refused", "pads", "drops pixels", "leaves out features", "unknown"
+RUNS, REFUSED, PADS, DROPS, LEAVES_OUT, UNKNOWN = (
+    "runs",
+    "refused",
+    "pads",
+    "drops pixels",
+    "leaves out features",
+    "unknown",
+)
 
-SILENT = {"pixels-dropped": DROPS, "heads-do-not-divide-dim": LEAVES_OUT}
+SILENT = {
+    "pixels-dropped": DROPS,
+    "heads-do-not-divide-dim": LEAVES_OUT,
+    "broadcast-one": "broadcasts",
+    "positions-cut": "cuts positions",
+}
 """Silent mistakes that numbers decide, with what becomes of the model."""
 
 
 class Outcome(NamedTuple):
-    """What becomes of a model: a word, the stage, why. `padded` counts the steps that make a tensor larger by padding."""
+    """What becomes of a model: a word, the stage, why; `padded` counts the steps that pad a tensor to more values."""
 
     word: str
     where: str = ""

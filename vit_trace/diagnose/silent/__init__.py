@@ -1,7 +1,8 @@
 """Finds silent mistakes: a forward that runs, but whose result is wrong. Needs no torch.
 
 Each file of this package registers one mistake with `@silent_mistake`; no list names the files. A check warns only
-where the sizes leave no other reading, so that a sound model gets no warning. Other rooms use `silent_mistakes` and `mistakes`.
+where the sizes leave no other reading, so that a sound model gets no warning. Other rooms use `silent_mistakes` and
+`mistakes`.
 """
 
 from collections.abc import Callable, Iterator

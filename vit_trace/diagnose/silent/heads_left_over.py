@@ -40,7 +40,9 @@ def _splits(trace: Trace, stage: Stage) -> list[tuple[int, int]]:
     made = stage.outputs[0].shape
     for step in trace.stages[stage.index + 1 : stage.index + NEXT]:
         if step.operation in RESHAPES and step.inputs and step.outputs and step.inputs[0].shape == made:
-            return [pair for pair in pairwise(step.outputs[0].shape) if pair[0] > 1]
+            parts = step.outputs[0].shape
+            whole = parts[: len(made) - 1] == made[:-1]  # the axes before the features stay
+            return [pair for pair in pairwise(parts[len(made) - 1 :]) if pair[0] > 1] if whole else []
     return []
 
 

@@ -10,8 +10,8 @@ import msgspec
 from vit_trace.base.trace import json_bytes
 from vit_trace.render.legible import Visible, visible
 
-Subject = Literal["trace", "check", "checkpoint"]
-"""What is written: a `view.screen.Viewed`, the verdicts of `check`, a `weights.holding.Holding`."""
+Subject = Literal["trace", "check", "checkpoint", "sizes"]
+"""What is written: a `view.screen.Viewed`, verdicts of `check`, a `weights.holding.Holding`, a report of `sizes`."""
 
 DEFAULT = "rich"
 """The format for a person, which every subject has."""

@@ -1,0 +1,114 @@
+"""Makes the report of `vit-trace sizes`: the rules of a model's settings, and what is said of single values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from vit_trace.base.refused import refuse
+from vit_trace.base.roles import same_role
+from vit_trace.base.words import whole_number
+from vit_trace.check.sizes.report import SCHEMA, Asked, SizeRule, SizesReport
+from vit_trace.version import __version__
+
+if TYPE_CHECKING:
+    from vit_trace.check.sizes.search import SizeSearch
+    from vit_trace.probing.variants import Dial
+    from vit_trace.targets.target import Target
+
+NEAREST = 3
+"""Values that work, named beside one that was asked for."""
+
+
+def size_report(target: Target, names: Sequence[str] = (), at: Sequence[str] = (), rules: bool = True) -> SizesReport:
+    """The rules of the named settings of a target, of all that matter where none is named.
+
+    Args:
+        target: the model.
+        names: hyperparameters, elements of them ("depths[2]"), or "input".
+        at: values to judge, each as NAME=N.
+        rules: shapes by the fast rules, or by torch's meta kernels.
+
+    Raises:
+        Refused: a name that is no setting, a value that is no whole number, a model of which nothing can be varied.
+    """
+    from vit_trace.check.sizes.search import SizeSearch
+    from vit_trace.probing.variants import variants_of
+
+    variants = variants_of(target, rules)
+    if not variants.settings:
+        raise refuse("nothing-to-vary", f"{target.spec or 'the model'} has no number that could be varied")
+    search = SizeSearch(variants, target.spec or "the built-in ViT")
+    questions = [_question(search, text) for text in at]
+    chosen = [group for name in names for group in _named(search, name)]
+    if not names and not at:
+        chosen = [group for group in _groups(variants.settings) if search.matters(group)]
+    notes = [*search.settle()]
+    found = tuple(rule for group in _unique(chosen) for rule in search.rules(group))
+    asked = tuple(_asked(search, group, value) for group, value in questions)
+    layers = tuple(dict.fromkeys(str(path[0]) for path in variants.fewer))
+    return SizesReport(SCHEMA, target.spec, __version__, found, asked, layers, (*notes, *search.shortfall()))
+
+
+def _groups(settings: Sequence[Dial]) -> Iterator[list[Dial]]:
+    """The settings, the two sides of an image as one group."""
+    seen: set[str] = set()
+    for one in settings:
+        if one.name not in seen:
+            alike = [other for other in settings if _pair(one) and _pair(other) == _pair(one)] or [one]
+            seen |= {other.name for other in alike}
+            yield alike
+
+
+def _pair(one: Dial) -> str:
+    """What the sides of one image share: the hyperparameter that gives them, or "input"; "" for other settings."""
+    if one.axis not in ("H", "W"):
+        return ""
+    return one.name.partition("[")[0] if one.side else one.role
+
+
+def _unique(groups: Sequence[list[Dial]]) -> list[list[Dial]]:
+    return [group for place, group in enumerate(groups) if group not in groups[:place]]
+
+
+def _named(search: SizeSearch, name: str) -> list[list[Dial]]:
+    """The settings of a name: its own, those of its elements, those that other libraries call so. Raises Refused."""
+    settings = search.variants.settings
+    groups = list(_groups(settings))
+    for matches in (
+        lambda one: one.name == name,
+        lambda one: one.name.partition("[")[0] == name or one.name.rpartition(".")[2] == name,
+        lambda one: bool(same_role(name, [one.name.rpartition(".")[2].partition("[")[0]])),
+        lambda one: name == "input" and one.role == "input",
+    ):
+        if found := [group for group in groups if any(map(matches, group))]:
+            exact = [[one] for group in found for one in group if one.name == name]
+            return exact or found
+    names = dict.fromkeys(one.name.partition("[")[0] for one in settings if one.role != "input")
+    help = (f"it can be {', '.join([*names, 'input'])}",)
+    raise refuse("no-such-quantity", f"{name}: there is no such whole number in {search.spec}", help=help)
+
+
+def _question(search: SizeSearch, text: str) -> tuple[list[Dial], dict[str, int]]:
+    """The settings and the values of NAME=N or NAME=HxW. Raises Refused."""
+    name, _, given = text.partition("=")
+    numbers = given.replace("×", "x").split("x")
+    if not all(number.isdecimal() and number.strip("0") for number in numbers) or len(numbers) > 2:
+        raise refuse("bad-value", f"--at {text}: not a whole number above 0", help=("--at image_size=384",))
+    group = _named(search, name)[0]
+    values = [whole_number(number) for number in numbers]
+    if len(values) > len(group):
+        raise refuse("bad-value", f"--at {text}: {name} is one number", help=(f"--at {name}={values[0]}",))
+    pairs = zip(group, values if len(values) == len(group) else values * len(group), strict=True)
+    return group, {one.name: value for one, value in pairs}
+
+
+def _asked(search: SizeSearch, group: list[Dial], values: Mapping[str, int]) -> Asked:
+    """What becomes of the model with these values, and the nearest that work."""
+    outcome = search.at(values)
+    value = max(values.values())
+    nearest: tuple[int, ...] = ()
+    if outcome.word != "runs":
+        rules: list[SizeRule] = list(search.rules(group))
+        nearest = tuple(dict.fromkeys(one for rule in rules for one in search.nearest(rule, value, NEAREST)))[:NEAREST]
+    return Asked(tuple(values), value, outcome.word, outcome.where, outcome.why, nearest)

@@ -1,0 +1,1 @@
+"""Formats of the rules of sizes: one file each."""
