@@ -9,8 +9,15 @@ SMALLEST_PATCH = 2
 """Side of a convolution's kernel, in pixels, below which the kernel is not a patch."""
 
 
+CONVOLUTIONS = {"Conv1d": 3, "Conv2d": 4, "Conv3d": 5}
+"""Axes of the input of each convolution, batch and channels among them."""
+
+
 class Embedding(NamedTuple):
-    """A patch embedding: (height, width) of its image, patch and grid of patches; `leading` are batch and channels."""
+    """A patch embedding: the sides of its image (of a volume or a series), patch and grid of patches.
+
+    `leading` are batch and channels.
+    """
 
     stage: Stage
     leading: tuple[int, ...]
@@ -22,13 +29,14 @@ class Embedding(NamedTuple):
 def dropping_embeddings(trace: Trace) -> Iterator[Embedding]:
     """Each convolution that moves in steps of its kernel over an image that is not a multiple of the kernel."""
     weights = {parameter.name: parameter.shape for parameter in trace.parameters}
-    shapes = {spec.shape for spec in images(trace)}
+    shapes = {spec.shape for stage in trace.stages if stage.kind == "input" for spec in stage.outputs}
     for stage in trace.stages:
         kernel = weights.get(f"{stage.module}.weight" if stage.module else "weight", ())
-        if stage.operation != "Conv2d" or len(kernel) != 4 or not stage.inputs or not stage.outputs:
+        axes = CONVOLUTIONS.get(stage.operation)
+        if axes is None or len(kernel) != axes or not stage.inputs or not stage.outputs:
             continue
         given, made, patch = stage.inputs[0].shape, stage.outputs[0].shape, kernel[2:]
-        if given not in shapes or min(patch) < SMALLEST_PATCH or len(made) != 4:
+        if given not in shapes or max(patch) < SMALLEST_PATCH or len(made) != axes or 0 in given:
             continue
         found = Embedding(stage, given[:2], given[2:], patch, made[2:])
         whole = tuple(size // side for size, side in zip(found.image, patch, strict=True))

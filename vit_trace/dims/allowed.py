@@ -253,7 +253,7 @@ def _edge(answers: _Answers, step: int, far: int, near: int) -> int:
 
 
 def _dividends(answers: _Answers, start: int, others: Sequence[int]) -> Iterator[int]:
-    """Numbers of which those that will do may be the divisors."""
+    """Numbers whose divisors may be what will do."""
     yield from (number for number in others if number % start == 0 and number > 1 and answers.good(number))
     whole = lcm(start, *(number for number, good in answers.known.items() if good and number <= 2 * start))
     while whole < LARGEST and (times := next((one for one in GROWTH if answers.good(whole * one)), 0)):

@@ -118,13 +118,25 @@ def given_plan(given: Sequence[Given], channels: int | None) -> Plan:
         axes: list[Axis] = list(one.shape)
         if axes and axes[0] == batch:
             axes[0] = "b"
-        if len(axes) == 4 and one.dtype.startswith(("float", "bfloat")) and "H" not in sizes:
-            axes[2:] = ["H", "W"]
-            sizes["H"], sizes["W"] = one.shape[2:]
-            if channels == one.shape[1]:
-                axes[1], sizes["c"] = "c", channels
+        if len(axes) in (4, 5) and one.dtype.startswith(("float", "bfloat")) and "H" not in sizes:
+            axes[-2:] = ["H", "W"]
+            sizes["H"], sizes["W"] = one.shape[-2:]
+            place = next((at for at in range(1, len(axes) - 2) if channels == one.shape[at]), None)
+            if channels and place is not None:
+                axes[place], sizes["c"] = "c", channels
+            if len(axes) == 5:
+                _name_third(axes, one.shape, sizes)
         feeds.append(Feed(one.name, tuple(axes), one.dtype))
     return Plan(tuple(feeds), sizes)
+
+
+def _name_third(axes: list[Axis], shape: tuple[int, ...], sizes: dict[str, int]) -> None:
+    """Name the axis of frames, beside the channels: T, or H in a volume whose sides are equal."""
+    third = 1 if axes[2] == "c" else 2
+    if shape[third] == shape[3] == shape[4]:
+        axes[third] = "H"
+    else:
+        axes[third], sizes["T"] = "T", shape[third]
 
 
 def image_plan(batch: int, channels: int, height: int, width: int, name: str | None = None) -> Plan:
