@@ -30,7 +30,7 @@ def size_report(target: Target, names: Sequence[str] = (), at: Sequence[str] = (
         rules: shapes by the fast rules, or by torch's meta kernels.
 
     Raises:
-        Refused: a name that is no setting, a value that is no whole number, a model without a number that can be varied.
+        Refused: a name that is no setting, a value that is no whole number, a model without numbers to vary.
     """
     from vit_trace.check.sizes.search import SizeSearch
     from vit_trace.probing.variants import variants_of
