@@ -5,8 +5,9 @@ Works on the exception's traceback and on a way to build again; knows no library
 
 import linecache
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from msgspec.structs import replace
 
@@ -14,16 +15,20 @@ from vit_trace.base.numbers import numbers_near
 from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Diagnostic, Value
 from vit_trace.diagnose.scene import mentions
+from vit_trace.dims.allowed import near_numbers
 from vit_trace.record.raised.expressions import Link
 from vit_trace.record.raised.mishaps import numbers
 from vit_trace.record.source import frames
 
 CODE = "build-failed"
-TRIALS = 20
+TRIALS = 60
 """Builds tried after one that failed; no further value is tried then, and a note says so."""
 
-FAILURES = 10
-"""Values of one argument that may fail before any builds; the next argument is tried then."""
+SHALLOW, FAILURES = 4, 12
+"""Values of one argument that may fail before any builds: in the first round over all arguments, and in both."""
+
+OFFERED = 2
+"""Arguments whose values are offered."""
 
 ENOUGH = 3
 """Values offered for one argument; no further value is tried then."""
@@ -89,25 +94,30 @@ class _BuildSearch:
     stopped: bool = False
 
     def working(self, links: list[Link], culprits: list[int]) -> Iterator[str]:
-        """--set heads=4, 6 or 8 (tried: builds), for the first hyperparameter that holds one of the numbers."""
-        for culprit in culprits:
-            for name in _knobs(links, culprit):
-                if found := sorted(self.values(name, culprit, culprits)):
+        """--set heads=4, 6 or 8 (tried: builds), for the first arguments that have such values."""
+        blamed = [(name, culprit) for culprit in culprits for name in _knobs(links, culprit)]
+        others = [(name, value) for name, value in _whole_arguments(links) if name not in dict(blamed)]
+        searches = {name: near_numbers(value, culprits) for name, value in (*blamed, *others)}
+        offered = 0
+        for depth in (SHALLOW, FAILURES - SHALLOW):
+            for name, values in searches.items():
+                if found := sorted(self.first(name, islice(values, depth + ENOUGH), depth)):
                     self.stopped = False
                     listed = f"{', '.join(map(str, found[:-1]))} or {found[-1]}".removeprefix(" or ")
                     yield f"--set {name}={listed} (tried: builds)"
+                    offered += 1
+                if offered == OFFERED:
                     return
+            if offered:
+                return
 
-    def values(self, name: str, culprit: int, culprits: list[int]) -> list[int]:
-        """The first values that build; those that divide the other culprit or are its multiples are tried first."""
-        others = [other for other in culprits if other not in (0, culprit)] if len(culprits) == 2 else []
-        near = sorted(numbers_near(culprit), key=lambda value: all(value % other and other % value for other in others))
+    def first(self, name: str, values: Iterable[int], failures: int) -> list[int]:
+        """The first values of an argument that build, until so many have failed before any does."""
         found: list[int] = []
-        failures = 0
-        for value in near:
-            if len(found) == ENOUGH:
+        for value in values:
+            if len(found) == ENOUGH or (failures == 0 and not found):
                 break
-            if self.trials == TRIALS or (failures == FAILURES and not found):
+            if self.trials == TRIALS:
                 self.stopped = True
                 break
             self.trials += 1
@@ -115,7 +125,7 @@ class _BuildSearch:
                 self.build({name: value})
                 found.append(value)
             except Exception:  # whatever it raises: it does not build
-                failures += 1
+                failures -= 1
         return found
 
     def shortfall(self) -> Iterator[str]:
@@ -126,12 +136,15 @@ class _BuildSearch:
 
 def _knobs(links: list[Link], number: int) -> list[str]:
     """Arguments of the constructors on the way that hold a number, those nearest to the user first."""
-    found: dict[str, None] = {}
+    return list(dict.fromkeys(name for name, value in _whole_arguments(links) if value == number))
+
+
+def _whole_arguments(links: list[Link]) -> Iterator[tuple[str, int]]:
+    """(name, value) of every whole number that a constructor on the way was called with."""
     for link in links:
         code, held = link.frame.f_code, link.frame.f_locals
         names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-        found |= dict.fromkeys(name for name in names if type(held.get(name)) is int and held[name] == number)
-    return list(found)
+        yield from ((name, held[name]) for name in names if type(held.get(name)) is int and held[name] > 0)
 
 
 def what_builds(refused: Refused, build: Callable[[Mapping[str, int]], object]) -> Refused:

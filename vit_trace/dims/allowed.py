@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count, islice
+from itertools import count, islice, zip_longest
 from math import gcd, isqrt, lcm
 
 Ask = Callable[[int], bool | None]
@@ -38,6 +38,9 @@ GROWTH = (2, 3, 5, 7)
 
 FRACTIONS = ((2, 1), (1, 2), (3, 1), (3, 2), (4, 1), (1, 4), (1, 3), (2, 3), (4, 3), (3, 4), (7, 1), (7, 2), (8, 1))
 """Times the present number where one that will do is looked for first."""
+
+POWERS = (1, 32, 2, 16, 4, 8)
+"""Times another number whose multiples are tried: strides double from stage to stage."""
 
 HELD_OUT = 5
 """Numbers inside a rule, and as many outside, that a rule is confirmed at."""
@@ -162,16 +165,25 @@ def find_rule(ask: Ask, present: int, others: Sequence[int] = (), limit: int = M
 
 def _start(answers: _Answers, present: int, others: Sequence[int]) -> int | None:
     """A number that will do: the present one, else a near one."""
-    return next((number for number in _near(present, others) if answers.good(number)), None)
+    tried = islice((present, *near_numbers(present, others)), MOST_ASKED // 2)
+    return next((number for number in tried if answers.good(number)), None)
 
 
-def _near(present: int, others: Sequence[int]) -> Iterator[int]:
-    """The present number, simple fractions and multiples of it, numbers that fit the others, all near ones."""
-    simple = (present * times // parts for times, parts in FRACTIONS if present * times % parts == 0)
+def near_numbers(present: int, others: Sequence[int] = ()) -> Iterator[int]:
+    """Other numbers to try, the likeliest first.
+
+    These are, in turn, near divisors of the others, near multiples of them and of them times a power of two, and simple
+    fractions and multiples of the present number; then all near ones.
+    """
     reach = sorted(range(max(1, present // 2), 2 * present + 1), key=lambda one: max(present / one, one / present))
     shared = [one for one in others if one > 1]
-    fitting = (one for one in reach if any(one % other == 0 or other % one == 0 for other in shared))
-    yield from islice(dict.fromkeys((present, *simple, *fitting, *reach)), MOST_ASKED // 2)
+    parts = [one for one in reach if any(other % one == 0 for other in shared)]
+    steps = [other * times for times in POWERS for other in shared if other * times <= 2 * present]
+    wholes = [present // step * step + more for step in steps for more in (0, step)]
+    simple = [present * times // part for times, part in FRACTIONS if present * times % part == 0]
+    turns = zip_longest(parts, wholes, simple)
+    likely = (one for turn in turns for one in turn if one)
+    return (one for one in dict.fromkeys((*likely, *reach)) if one != present)
 
 
 def _rules(answers: _Answers, start: int, others: Sequence[int]) -> Iterator[Allowed]:

@@ -7,6 +7,7 @@ from vit_trace.diagnose.changes.inputs import expected_input, grid_sizes, layout
 from vit_trace.diagnose.changes.parameters import resized
 from vit_trace.diagnose.changes.records import Fix
 from vit_trace.diagnose.changes.settings import dividing_numbers, matching_hyperparameters
+from vit_trace.diagnose.changes.solved import solved
 
 
 def _line_edits(question: Question) -> Iterator[Fix]:
@@ -29,4 +30,14 @@ def usual(
         parameters: parameters in another size.
         last: what is tried where nothing else worked.
     """
-    return (layout, matching_hyperparameters, _line_edits, dividing_numbers, expected_input, *sizes, parameters, *last)
+    return (
+        layout,
+        matching_hyperparameters,
+        _line_edits,
+        solved,
+        dividing_numbers,
+        expected_input,
+        *sizes,
+        parameters,
+        *last,
+    )
