@@ -179,10 +179,10 @@ def near_numbers(present: int, others: Sequence[int] = ()) -> Iterator[int]:
     shared = [one for one in others if one > 1]
     parts = [one for one in reach if any(other % one == 0 for other in shared)]
     steps = [other * times for times in POWERS for other in shared if other * times <= 2 * present]
-    wholes = [present // step * step + more for step in steps for more in (0, step)]
+    wholes = [present // step * step + more for step in steps for more in (0, step, -step)]
     simple = [present * times // part for times, part in FRACTIONS if present * times % part == 0]
     turns = zip_longest(parts, wholes, simple)
-    likely = (one for turn in turns for one in turn if one)
+    likely = (one for turn in turns for one in turn if one is not None and one > 0)
     return (one for one in dict.fromkeys((*likely, *reach)) if one != present)
 
 
