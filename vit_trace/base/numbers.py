@@ -7,9 +7,9 @@ MOST_TRIED = 1_000_000
 """Numbers that are tried as divisors; of a product of two larger numbers only 1 and itself are found."""
 
 
-def numbers_near(number: int) -> list[int]:
-    """Numbers from half to twice this one, by their ratio: for 5 they are 6, 4, 7, 8, 3, …"""
-    least, most = max(1, number // 2, number - FAR), min(2 * number, number + FAR)
+def numbers_near(number: int, times: int = 2) -> list[int]:
+    """Numbers from half to twice this one, or so many times, by their ratio: for 5 they are 6, 4, 7, 8, 3, …"""
+    least, most = max(1, number // times, number - FAR), min(times * number, number + FAR)
     near = (value for value in range(least, most + 1) if value != number)
     return sorted(near, key=lambda value: max(value / number, number / value))
 

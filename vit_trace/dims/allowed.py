@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from itertools import count, islice, zip_longest
 from math import gcd, isqrt, lcm
 
+from vit_trace.base.numbers import divisors, numbers_near
+
 Ask = Callable[[int], bool | None]
 """Whether a number will do; None where that cannot be told."""
 
@@ -175,7 +177,7 @@ def near_numbers(present: int, others: Sequence[int] = ()) -> Iterator[int]:
     These are, in turn, near divisors of the others, near multiples of them and of them times a power of two, and simple
     fractions and multiples of the present number; then all near ones.
     """
-    reach = sorted(range(max(1, present // 2), 2 * present + 1), key=lambda one: max(present / one, one / present))
+    reach = numbers_near(present)
     shared = [one for one in others if one > 1]
     parts = [one for one in reach if any(other % one == 0 for other in shared)]
     steps = [other * times for times in POWERS for other in shared if other * times <= 2 * present]
@@ -276,7 +278,7 @@ def _dividends(answers: _Answers, start: int, others: Sequence[int]) -> Iterator
 
 def _divisors(answers: _Answers, number: int, start: int) -> Iterator[Allowed]:
     """The divisors of a number: all of them, those in a range, those that are even."""
-    held = [one for one in range(1, number + 1) if number % one == 0] if number <= LARGEST else []
+    held = divisors(number) if number <= LARGEST else []
     good = [one for one in held if answers.good(one)] if len(held) <= DENSE else []
     if start not in good or any(answers.good(number * times) for times in GROWTH):
         return

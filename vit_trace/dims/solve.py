@@ -12,6 +12,7 @@ from enum import Enum
 from itertools import islice
 from math import isqrt
 
+from vit_trace.base.numbers import numbers_near
 from vit_trace.base.trace import Symbol
 from vit_trace.dims.formula import Formula, FormulaError, evaluate, parse, symbols_of
 
@@ -95,10 +96,9 @@ def _at(
 ) -> Iterator[dict[str, int]]:
     """Values of symbols that are equal, the nearest to the present first."""
     present = symbols[names[0]].value
-    values = range(max(1, present // REACH), REACH * present + 1)
-    for value in sorted(values, key=lambda one: (max(one / present, present / one), one)):
+    for value in numbers_near(present, REACH):
         changed = dict.fromkeys(names, value)
-        if value != present and all(one.holds(at_values(symbols, changed)) for one in conditions):
+        if all(one.holds(at_values(symbols, changed)) for one in conditions):
             yield changed
 
 
