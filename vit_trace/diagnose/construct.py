@@ -11,7 +11,6 @@ from itertools import islice
 
 from msgspec.structs import replace
 
-from vit_trace.base.numbers import numbers_near
 from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Diagnostic, Value
 from vit_trace.diagnose.scene import mentions

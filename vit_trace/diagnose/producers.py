@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from vit_trace.base.trace import Parameter, Producer, Stage, TensorSpec, Trace
 from vit_trace.base.words import ranges_text
 from vit_trace.diagnose.naming import formula_of
-from vit_trace.diagnose.scene import Scene, Side
+from vit_trace.diagnose.scene import Scene, Shape, Side
 
 if TYPE_CHECKING:
     from vit_trace.record.source.makers import Maker
@@ -24,6 +24,8 @@ Sources = Mapping[int, "tuple[Maker | None, ...]"]
 
 WEIGHTED = re.compile(r"^(Linear|linear|Conv\w*\d?d|conv\w*\d?d|Embedding|embedding|Bilinear|LSTM|GRU)$")
 PRODUCTS = {"matmul", "bmm", "mm", "einsum"}
+EXPANDS = {"expand", "expand_as", "broadcast_to", "repeat", "tile", "repeat_interleave"}
+"""Operations that leave the axes where they are, counted from the end, and make some longer."""
 LIMIT = 10_000
 
 
@@ -33,6 +35,7 @@ class _Follower:
     def __init__(self, trace: Trace, sources: Sources) -> None:
         self.trace = trace
         self.sources = sources
+        self.parameters = {one.name: one for one in trace.parameters}
 
     def maker(self, stage: Stage, place: int) -> int | str | None:
         """The stage or parameter that made an input of a stage."""
@@ -40,11 +43,13 @@ class _Follower:
         maker = makers[place] if place < len(makers) else None
         return maker.by if maker is not None else None
 
-    def origin(self, maker: int | str | None, axis: int, size: int) -> Stage | str | None:
-        """The stage or parameter from which on an axis has this size."""
+    def origin(self, taker: Stage, place: int, axis: int, size: int) -> Stage | Parameter | None:
+        """The stage or parameter from which on an axis of a stage's input has this size."""
         for _ in range(LIMIT):
+            maker = self.maker(taker, place)
             if maker is None or isinstance(maker, str):
-                return maker
+                held = self.parameters.get(maker or "")
+                return held if held is not None and _handed_on(held, taker.inputs[place].shape, axis) else None
             stage = self.trace.stages[maker]
             spec = next((spec for spec in stage.outputs if spec.shape[axis : axis + 1] == (size,)), None)
             if spec is None:  # x.mT is no stage: the axis stands elsewhere
@@ -53,10 +58,9 @@ class _Follower:
             if spec is None or stage.kind == "input":
                 return stage if stage.kind == "input" else None
             step = self.back(stage, spec, axis, size)
-            maker = self.maker(stage, step[0]) if step is not None else None
-            if step is None or maker is None:
+            if step is None or self.maker(stage, step[0]) is None:
                 return stage
-            axis = step[1]
+            taker, (place, axis) = stage, step
         return None
 
     def back(self, stage: Stage, spec: TensorSpec, axis: int, size: int) -> tuple[int, int] | None:
@@ -76,6 +80,8 @@ class _Follower:
         for place, given in enumerate(stage.inputs):
             behind = axis - ndim + len(given.shape)  # broadcasting counts from the end
             candidates = [at for at, length in enumerate(given.shape) if length == size]
+            if stage.operation in EXPANDS:
+                candidates = [at for at in candidates if at == behind]
             if len(candidates) == 1 or behind in candidates:
                 return place, candidates[0] if len(candidates) == 1 else behind
         return None
@@ -103,10 +109,17 @@ def producer(scene: Scene, side: Side, sources: Sources | None) -> Producer | No
         place = at if at < len(stage.inputs) and stage.inputs[at].shape == operand.shape else place
     if place is None:
         return None
-    origin = follower.origin(follower.maker(stage, place), side.axis, side.size)
+    origin = follower.origin(stage, place, side.axis, side.size)
     if isinstance(origin, Stage):
         return Producer(side.name, side.size, formula, origin.name or origin.operation, stage=origin.index)
-    return Producer(side.name, side.size, formula, origin, parameter=True) if origin is not None else None
+    return Producer(side.name, side.size, formula, origin.name, parameter=True) if origin is not None else None
+
+
+def _handed_on(held: Parameter, shape: Shape, axis: int) -> bool:
+    """Whether an axis of a tensor that a parameter was made into is one of the parameter's: it may also be expanded."""
+    if len(held.shape) == len(shape) and sorted(held.shape) != sorted(shape):
+        return held.shape[axis] == shape[axis]
+    return shape[axis] in held.shape
 
 
 @dataclass(frozen=True)

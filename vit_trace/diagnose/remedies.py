@@ -10,9 +10,10 @@ from vit_trace.diagnose.causes.lookup import GATHERS, SCATTERS, SELECTS
 from vit_trace.diagnose.changes.parameters import LIKEWISE, everywhere, resized, sizes_changed
 from vit_trace.diagnose.changes.records import CallChange, Fix, InputChange, LayerInput, ParameterResize, Tried
 from vit_trace.diagnose.changes.usual import usual
+from vit_trace.diagnose.meaning import means_the_same
 from vit_trace.diagnose.scene import Scene
 
-MOST = 4
+MOST = 3
 """Remedies offered for one failure; the search ends there."""
 
 OFFERED = {"layout": 1, "number": 4}
@@ -44,9 +45,12 @@ def remedies(question: Question) -> list[Tried]:
         if edited or groups[group] >= OFFERED.get(group, 2):
             continue
         worked = _attempted(candidate, question)
-        if worked is not None and cause.by_value and _looks_up_again(question.scene, case.outcome(worked.change)):
+        after = case.outcome(worked.change) if worked is not None else None
+        if worked is None or after is None or not means_the_same(question, worked.change, after):
             continue
-        if worked is not None and worked.change.text not in [one.change.text for one in found]:
+        if cause.by_value and _looks_up_again(question.scene, after):
+            continue
+        if worked.change.text not in [one.change.text for one in found]:
             found.append(worked)
             groups[group] += 1
             if group == "layout":

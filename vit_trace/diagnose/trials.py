@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from vit_trace.base.trace import Trace, Value
 from vit_trace.base.words import shape_text
-from vit_trace.diagnose.changes.records import Fix, Inputs, SettingChange, Tried
+from vit_trace.diagnose.changes.records import (
+    Fix,
+    InputChange,
+    Inputs,
+    SettingChange,
+    Tried,
+    first_tensor,
+    twice_the_batch,
+)
 from vit_trace.diagnose.pixels import dropping_embeddings
 
 if TYPE_CHECKING:
@@ -80,8 +88,22 @@ class Case:
         """The trace that a change led to, once it was tried."""
         return self.cache.get(change.key)
 
-    def trial(self, change: Fix) -> Trace | None:
-        """The trace with the change applied; None where that breaks."""
+    def own(self) -> Trace | None:
+        """The trace of the model at the input that it was made for; None where that is not known."""
+        given = first_tensor(self.inputs())
+        if self.expected is None or given is None:
+            return None
+        change = InputChange.sized((given.shape[0], *self.expected[1:]))
+        if change.key not in self.cache:
+            self.cache[change.key] = self.trial(change)
+        return self.cache[change.key]
+
+    def twice(self, change: Fix) -> Trace | None:
+        """The trace with the change applied and with twice as many images; None where that cannot be told."""
+        return self.trial(change, twice_the_batch)
+
+    def trial(self, change: Fix, more: Callable[[Inputs], Inputs] = lambda given: given) -> Trace | None:
+        """The trace with the change applied, of inputs with `more` done to them; None where that breaks."""
         if change.settings and self.variant is None:
             return None
         self.trials += 1
@@ -89,18 +111,18 @@ class Case:
             modules = sum(1 for _ in self.pristine.modules())
             self.work += modules * (BUILT if change.settings else COPIED if change.alters else 0)
             case = self.variant(change.settings) if change.settings and self.variant is not None else self
-            trace = case.run(change)
+            trace = case.run(change, more)
         except Exception:  # a change that cannot be made is none to offer
             return None
         self.work += len(trace.stages)
         return trace
 
-    def run(self, change: Fix) -> Trace:
+    def run(self, change: Fix, more: Callable[[Inputs], Inputs] = lambda given: given) -> Trace:
         """The trace with the change applied. Raises what making or applying it raises."""
         model = _copy_on_meta(self.pristine) if change.alters else self.model
         change.to_model(model)
         with change.during(model):
-            return self.traced(model, change.to_inputs(self.inputs()))
+            return self.traced(model, more(change.to_inputs(self.inputs())))
 
     def traced(self, model: nn.Module, given: Inputs, makers: Makers | None = None) -> Trace:
         """The trace of one forward on meta."""

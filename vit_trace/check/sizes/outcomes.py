@@ -7,7 +7,6 @@ from typing import NamedTuple
 from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Failure, Stage, Trace
 from vit_trace.diagnose.causes import cause_of
-from vit_trace.diagnose.refusals import refused
 from vit_trace.diagnose.scene import Scene
 from vit_trace.diagnose.silent import mistakes
 from vit_trace.probing.bounded import TooLong
@@ -43,7 +42,7 @@ class Outcome(NamedTuple):
 def outcome_of(variants: Variants, values: Mapping[str, int]) -> Outcome:
     """What becomes of a model with these values."""
     try:
-        trace = refused(variants.trace(values))
+        trace = variants.trace(values)
     except (Refused, TooLong) as error:
         return Outcome(UNKNOWN, "", str(error))
     except Exception as error:  # whatever its constructor raises

@@ -250,6 +250,31 @@ def _change_first(given: Inputs, change: Callable[[Tensor], Tensor], place: int 
     return args, kwargs
 
 
+def first_tensor(given: Inputs) -> Tensor | None:
+    """The first tensor among arguments."""
+    from torch import Tensor
+    from torch.utils._pytree import tree_leaves
+
+    return next((value for value in tree_leaves(given) if isinstance(value, Tensor)), None)
+
+
+def twice_the_batch(given: Inputs) -> Inputs:
+    """The arguments with twice as many images: each tensor whose first axis is as long as that of the first one."""
+    from torch import Tensor
+    from torch.utils._pytree import tree_map_only
+
+    first = first_tensor(given)
+    if first is None or not first.shape:
+        return given
+    batch = first.shape[0]
+
+    def doubled(tensor: Tensor) -> Tensor:
+        return tensor.repeat(2, *[1] * (tensor.ndim - 1)) if tensor.shape[:1] == (batch,) else tensor
+
+    changed: Inputs = tree_map_only(Tensor, doubled, given)
+    return changed
+
+
 def size_attribute(layer: str, axis: int) -> str:
     """The attribute that holds the size of a weight's axis; "" where the class has none."""
     axis = 1 - axis if layer.startswith("ConvTranspose") and axis < 2 else axis

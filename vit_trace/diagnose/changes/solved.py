@@ -8,7 +8,7 @@ from vit_trace.diagnose.cause import Question
 from vit_trace.diagnose.changes.inputs import first_input
 from vit_trace.diagnose.changes.records import Fix, InputChange
 from vit_trace.diagnose.naming import formula_of
-from vit_trace.diagnose.scene import Side
+from vit_trace.diagnose.scene import Shape, Side
 from vit_trace.dims.solve import Condition, Wanted, solutions
 
 
@@ -53,13 +53,19 @@ def _fixes(question: Question, changed: Mapping[str, int]) -> Iterator[Fix]:
     if tuple(shape) == first_input(question.scene):
         yield case.setting(settings)
         return
-    change = InputChange.sized(
-        shape, f"an input of {shape_text(tuple(shape[-2:]) if len(shape) == 4 else tuple(shape))}"
-    )
+    change = InputChange.sized(shape, _said(first_input(question.scene), tuple(shape)))
     if settings:
         text = f"{case.setting(settings).text} and {change.text}"
         change = InputChange(text, shape=change.shape, settings=settings)
     yield change
+
+
+def _said(given: Shape, shape: Shape) -> str:
+    """An input of another shape, said by what differs: the batch, the height and width of images, or all of it."""
+    if given[1:] == shape[1:]:
+        return f"a batch of {shape[0]}"
+    images = len(shape) == 4 and given[:2] == shape[:2]
+    return f"an input of {shape_text(shape[-2:] if images else shape)}"
 
 
 def _placed(held: Value, place: str, value: int) -> Value:
