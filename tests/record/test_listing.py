@@ -481,7 +481,9 @@ def test_a_crash_is_told_where_it_happened_and_where_it_led():
 
     model, x = Outer(), torch.zeros(2, 4)
     trace = listed(lambda: of_model(model, (x,), {}))
-    assert notes_of(trace, "Inner.forward", "return") == ["✗ raises RuntimeError: matmul of 2×4 and 2×4: 4 is not 2"]
+    with pytest.raises(RuntimeError) as raised:
+        model(x)
+    assert notes_of(trace, "Inner.forward", "return") == [f"✗ raises RuntimeError: {raised.value}"]
     assert notes_of(trace, "Outer.forward", "return") == ["✗ raises RuntimeError in inner.matmul"]
 
 

@@ -49,7 +49,7 @@ def disagreement(seed: int) -> str:
     if raised is None:
         wrong = said or (facts(trace.outputs) != expected and f"{facts(trace.outputs)}, not {expected}")
     else:
-        wrong = "" if said.startswith(type(raised).__name__) else f"{said or 'runs'}, not {raised!r}"
+        wrong = "" if said == f"{type(raised).__name__}: {str(raised).strip()}" else f"{said or 'runs'}, not {raised!r}"
     return f"{seed} {name} {given}: {wrong}" if wrong else ""
 
 
@@ -66,3 +66,31 @@ def test_meta_and_a_real_run_agree_on_single_steps():
 @pytest.mark.filterwarnings("ignore")
 def test_meta_and_a_real_run_agree_on_many_single_steps():
     assert [found for seed in range(QUICK, QUICK + MANY) if (found := disagreement(seed))] == []
+
+
+LARGE = {
+    "sum": (torch.add, (64, 196, 768), (1, 65, 768)),
+    "sum in place": (torch.Tensor.add_, (64, 196, 768), (1, 65, 768)),
+    "product": (torch.matmul, (64, 12, 196, 64), (64, 12, 196, 64)),
+    "matrix": (torch.matmul, (64, 196, 768), (700, 768)),
+    "linear": (nn.functional.linear, (64, 196, 768), (10, 700)),
+    "convolution": (nn.functional.conv2d, (64, 3, 224, 224), (768, 1, 16, 16)),
+    "cat": (lambda one, two: torch.cat([one, two], 1), (64, 196, 768), (64, 1, 384)),
+    "norm": (lambda x, w: nn.functional.layer_norm(x, w.shape, w), (64, 196, 768), (384,)),
+    "mask": (
+        lambda q, mask: nn.functional.scaled_dot_product_attention(q, q, q, mask),
+        (8, 12, 196, 64),
+        (8, 196, 196),
+    ),
+    "expand": (lambda x, _: x.expand(64, 196), (64, 196, 768), (1,)),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_large_call_is_refused_in_the_words_of_a_real_run(name):
+    function, *shapes = LARGE[name]
+    with pytest.raises(RuntimeError) as raised:
+        function(*(torch.empty(shape) for shape in shapes))
+    given = tuple(torch.empty(shape, device="meta") for shape in shapes)
+    trace, _ = trace_anyhow(Runnable(Step(function), lambda: Step(function)), lambda: (given, {}), RecordOptions())
+    assert trace.failure.exception == f"RuntimeError: {raised.value}"

@@ -4,6 +4,11 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
+LONGEST_QUOTE = 800
+"""Characters of an exception's message that are quoted; the rest is cut off."""
+
+OF_TORCHSCRIPT = "Traceback of TorchScript"
+
 _OPERATORS = {"+": "add radd", "-": "sub rsub", "*": "mul rmul", "/": "div truediv rtruediv"}
 _IN_PLACE = {"+=": "iadd add_", "-=": "isub sub_", "*=": "imul mul_", "/=": "div_"}
 SIGNS = {name: sign for sign, names in (_OPERATORS | _IN_PLACE).items() for name in names.split()}
@@ -13,6 +18,20 @@ SIGNS = {name: sign for sign, names in (_OPERATORS | _IN_PLACE).items() for name
 def shape_text(shape: Sequence[int]) -> str:
     """5×65×1024; ? for a size that is not known (below 0); a tensor without axes is a scalar."""
     return "×".join(str(size) if size >= 0 else "?" for size in shape) or "scalar"
+
+
+def exception_text(kind: str, message: str) -> str:
+    """`ValueError: dim must divide`: an exception word for word, as a traceback ends."""
+    said = message_text(kind, message)
+    return f"{kind}: {said}" if kind and said else kind or said
+
+
+def message_text(kind: str, message: str) -> str:
+    """An exception's message word for word; of TorchScript's, which holds a traceback, the last line."""
+    message = message.strip()
+    if OF_TORCHSCRIPT in message:
+        message = message.splitlines()[-1].strip().removeprefix(f"{kind}: ")
+    return message if len(message) <= LONGEST_QUOTE else f"{message[:LONGEST_QUOTE].rstrip()}…"
 
 
 def whole_number(digits: str) -> int:

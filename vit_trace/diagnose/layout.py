@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind
+from vit_trace.diagnose.causes.assertion import ASSERTION
 from vit_trace.diagnose.causes.dtype import DTYPE
 from vit_trace.diagnose.changes.inputs import first_input, unbatched
 from vit_trace.diagnose.changes.records import InputChange, Tried
@@ -59,4 +60,5 @@ def layout_cause(scene: Scene, cause: Cause, tried: Sequence[Tried], case: Case)
             return cause
         case _:
             kind, text = MIXED_AXES, f"{name} has its axes in another order than the model takes them"
-    return dataclasses.replace(cause, kind=kind, message=text, notes=(f"so {cause.message}", *cause.notes), sides=())
+    led_to = () if cause.kind is ASSERTION else (f"so {cause.message}",)  # the author's message is quoted anyway
+    return dataclasses.replace(cause, kind=kind, message=text, notes=(*led_to, *cause.notes), sides=())

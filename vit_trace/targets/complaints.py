@@ -14,6 +14,7 @@ from vit_trace.base import network
 from vit_trace.base.leaving import Exited, exceptions_only
 from vit_trace.base.refused import Refused, refuse
 from vit_trace.base.trace import Diagnostic, Source
+from vit_trace.base.words import exception_text
 from vit_trace.record.source import frames
 
 if TYPE_CHECKING:
@@ -92,15 +93,12 @@ def refusal(
 
 
 def words(error: BaseException) -> str:
-    """`ValueError: dim must divide`, in its first lines."""
+    """`ValueError: dim must divide`."""
     try:
-        text = str(error).strip()
+        text = str(error)
     except Exception:
         text = "(its text could not be read)"
-    lines = text.splitlines() or [""]
-    kind = "" if isinstance(error, Exited) else type(error).__name__
-    first = " ".join(lines[:3])[:400]
-    return f"{kind}: {first}" if kind and first else kind or first
+    return exception_text("" if isinstance(error, Exited) else type(error).__name__, text)
 
 
 def _raised_at(error: BaseException) -> Source | None:

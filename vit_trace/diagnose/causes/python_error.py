@@ -9,7 +9,7 @@ from vit_trace.diagnose.scene import Scene, frame_note
 PYTHON = CauseKind("python-error", __doc__)
 
 LONGEST_HEADLINE = 100
-"""Characters of Python's message in the headline; a longer one is quoted whole in a note."""
+"""Characters of Python's message in the headline; a longer one is left to a note."""
 
 
 @finds("python", turn=Turn.LATE)
@@ -17,9 +17,8 @@ def line_refused(scene: Scene) -> Cause:
     """`self.headx(x)` where the layer is called head."""
     kind, _, said = scene.failure.exception.partition(": ")
     said = " ".join(said.split())
-    text, notes = f"{kind}: {said}", []
-    if len(said) > LONGEST_HEADLINE:
-        text, notes = f"{scene.name} raised {kind}", [said]
+    text = f"{kind}: {said}" if len(said) <= LONGEST_HEADLINE else f"{scene.name} raised {kind}"
+    notes = []
     near, assigned, signature = (scene.argument(name) for name in ("near", "assigned", "signature"))
     if isinstance(near, list) and near:
         notes.append(f"did you mean {' or '.join(f'`{one}`' for one in near)}?")

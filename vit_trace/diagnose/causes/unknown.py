@@ -10,11 +10,8 @@ UNKNOWN = CauseKind("forward-failed", __doc__)
 MOST_OPERANDS = 4
 """Operands whose shapes are named; the rest is left out."""
 
-LONGEST_QUOTE = 200
-"""Characters of Python's message; the rest is cut off."""
-
 LONGEST_HEADLINE = 60
-"""Characters of Python's message in the headline; a longer one is quoted in a note."""
+"""Characters of Python's message in the headline; a longer one is left to a note."""
 
 
 @finds(turn=Turn.LAST)
@@ -23,12 +20,9 @@ def unrecognised(scene: Scene) -> Cause:
     kind, _, said = scene.failure.exception.partition(": ")
     if kind == "RecursionError":
         return Cause(UNKNOWN, f"{scene.name} calls itself without end", frame_note(scene))
-    quote = " ".join(said.split())[:LONGEST_QUOTE]
     if scene.call not in ("", "?", "raise", "subscript"):
         shapes = ", ".join(with_shape(operand) for operand in scene.operands[:MOST_OPERANDS])
-        text = f"{scene.call} raised {kind}{' on ' + shapes if shapes else ''}"
-        return Cause(UNKNOWN, text, (quote,) if quote else ())
-    text = f"{scene.name} raised {kind}"
-    if quote and len(quote) <= LONGEST_HEADLINE:
-        return Cause(UNKNOWN, f"{text}: {quote}", frame_note(scene))
-    return Cause(UNKNOWN, text, (*((quote,) if quote else ()), *frame_note(scene)))
+        return Cause(UNKNOWN, f"{scene.call} raised {kind}{' on ' + shapes if shapes else ''}")
+    quote = " ".join(said.split())
+    text = f"{scene.name} raised {kind}{f': {quote}' if 0 < len(quote) <= LONGEST_HEADLINE else ''}"
+    return Cause(UNKNOWN, text, frame_note(scene))

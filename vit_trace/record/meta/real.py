@@ -23,6 +23,9 @@ MOST_ELEMENTS = 1 << 18
 MOST_WORK = 1 << 24
 """Multiplications of a real call, at most: the elements of its result times those of its smaller tensor."""
 
+MOST_UNTOUCHED = 1 << 26
+"""Elements of all tensors of a call that meta refuses, at most: memory for them is asked for, but never written to."""
+
 MOST_KEPT = 4096
 """Signatures whose outcome is remembered; beyond it all are forgotten."""
 
@@ -116,17 +119,22 @@ class _Plan(NamedTuple):
         whole = self.values if self.values.dtype is not torch.bool else self.values.sum()
         return (*self[:-1], *(one.item() for one in whole.aminmax()))
 
-    def make(self, fill: float) -> Tensor:
+    def make(self, fill: float | None) -> Tensor:
+        """The tensor with one value everywhere; without a fill, in memory that nobody has written to."""
         if self.values is not None:
             return self.values.clone()  # type: ignore[no-any-return]
         made = torch.empty_strided(self.shape, self.strides, dtype=self.dtype, device="cpu")
+        if fill is not None:
+            self._fill(made, fill)
+        return made.requires_grad_(self.trains)  # decides how torch folds a product
+
+    def _fill(self, made: Tensor, fill: float) -> None:
         base = made.as_strided((made.untyped_storage().nbytes() // made.element_size(),), (1,))
         whole = not self.dtype.is_floating_point and not self.dtype.is_complex
         if fill is RANDOM:
             base.copy_(torch.randint(2, base.shape) if whole else torch.rand(base.shape))
         else:
             base.fill_(int(fill > 0) if whole else fill)
-        return made.requires_grad_(self.trains)  # decides how torch folds a product
 
 
 @dataclass(frozen=True)
@@ -291,7 +299,7 @@ def _outcome(signature: _Signature, out: Any, refused: Exception | None) -> _Out
         if real.error is None and (refused is not None or _facts(real.out) != _facts(out)):
             return real
     elif refused is not None:
-        return _Outcome(refused)
+        return _Outcome(_refused_for_real(signature, refused))
     else:
         smaller = (signature.cut(longest) for longest in CUTS)
         small = next((one for one in smaller if _fits(one, 0) and _accepted_on_meta(one)), None)
@@ -305,6 +313,32 @@ def _outcome(signature: _Signature, out: Any, refused: Exception | None) -> _Out
             _ACCEPTED.clear()
         _ACCEPTED.add(key)
     return _AS_ON_META
+
+
+def _refused_for_real(signature: _Signature, refused: Exception) -> Exception:
+    """What a real run raises where meta has refused a large call; that of meta where a real run would work first.
+
+    torch compares sizes before it reads a tensor or makes one.
+    """
+    sizes = [product(plan.shape) for plan in signature.plans]
+    name = signature.func.__name__
+    if sum(sizes) + _scores(signature) > MOST_UNTOUCHED or name in _BY_VALUES:
+        return refused
+    try:
+        _run(signature, None)
+    except RecursionError:
+        raise
+    except Exception as error:
+        return refused if "alloc" in str(error) else error.with_traceback(None)
+    return refused
+
+
+def _scores(signature: _Signature) -> int:
+    """The products of queries and keys, which attention makes before it looks at the mask."""
+    shapes = [plan.shape for plan in signature.plans][:2]
+    if signature.func.__name__ != "scaled_dot_product_attention" or min(map(len, shapes)) < 2:
+        return 0
+    return product(shapes[0][:-1]) * shapes[1][-2]
 
 
 def _whatever_the_values(signature: _Signature, lacking: Exception | None) -> _Outcome:
@@ -376,7 +410,7 @@ def _tried(signature: _Signature) -> _Outcome:
     return _Outcome(first.with_traceback(None) if first is not None else None)
 
 
-def _run(signature: _Signature, fill: float) -> tuple[Any, dict[int, Any]]:
+def _run(signature: _Signature, fill: float | None) -> tuple[Any, dict[int, Any]]:
     """The call for real, without a trace in torch's random numbers or on the terminal."""
     state = torch.default_generator.get_state()
     try:

@@ -20,7 +20,7 @@ OURS = {function.__code__ for function in (*_RUNNING, network.refuse_connection)
 """Our own code that calls of the model run through: an exception there is the model's."""
 
 TEXT_LIMIT = 2000
-"""Characters of an exception's own text that are kept."""
+"""Characters of an exception's own text that are kept, and of its last line where it is longer."""
 
 
 def failing_step(error: BaseException, recorder: Recorder) -> Step | None:
@@ -118,6 +118,7 @@ def _defect(error: BaseException, step: Step | None) -> Failure:
 def _account(error: BaseException) -> str:
     """The exception's own text, which third-party code may fail to produce."""
     try:
-        return str(error).strip()[:TEXT_LIMIT]
+        text = str(error).strip()
+        return text if len(text) <= TEXT_LIMIT else f"{text[:TEXT_LIMIT]}\n{text.splitlines()[-1][:TEXT_LIMIT]}"
     except Exception:
         return "(its text could not be read)"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from vit_trace.base.trace import Line, Listed, Note, NoteKind, Parameter, TensorSpec, Trace
+from vit_trace.base.words import message_text
 from vit_trace.record.source.statements import Function, Range, class_header
 from vit_trace.record.source.steps import Steps, cut_text, joined_lines, without_self
 
@@ -50,14 +51,15 @@ def _told(listed: Listed, trace: Trace) -> Listed:
     if span is not None and span.file == listed.file and listed.lines[0].line <= span.line <= listed.lines[-1].line:
         here = max((line for line in lines if line <= span.line), default=0)
     where = f"in {stage.name}" if stage is not None and stage.name else ""
-    why = failure.message
-    if failure.code == "forward-failed":  # Python's own words where nothing else is known
-        why = next(iter(failure.exception.partition(": ")[2].splitlines()), "") or why
+    kind, _, said = failure.exception.partition(": ")
+    why = message_text(kind, said).partition("\n")[0]
 
     def of(line: Line, note: Note) -> Note:
         if note.kind != "raise":
             return note
-        return replace(note, name=f"{note.name}:", value=why) if line.line == here else replace(note, value=where)
+        if line.line != here:
+            return replace(note, value=where)
+        return replace(note, name=f"{note.name}:", value=why) if why else note
 
     told = (replace(line, notes=tuple(of(line, note) for note in line.notes)) for line in listed.lines)
     return replace(listed, lines=tuple(told))
