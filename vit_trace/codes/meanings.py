@@ -169,6 +169,8 @@ cannot-evaluate: --with changes a quantity that the saved trace's formulas canno
 no-such-size: No dimension of the trace has this size. The help names the nearest sizes.
 no-such-stage: No stage of the trace has this name. A glob such as '*layers.3*' matches several.
 no-such-quantity: The config has no hyperparameter of that name to suggest values for. The help names those it has.
+nothing-to-vary: `sizes` asks for the rules of a model that has no number to vary: neither a hyperparameter nor a size
+  of its input.
 needs-memory: --optimizer, --precision and --checkpointing describe the training step; they need --memory, which gives
   the size of the GPU.
   Example: check SPEC --memory 24GiB --optimizer sgd
