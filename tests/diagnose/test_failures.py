@@ -8,6 +8,7 @@ keeps a case that takes many seconds for the long sweep.
 import contextlib
 import importlib
 import importlib.util
+import inspect
 import itertools
 import json
 import shlex
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from conftest import model_state
 from helpers.commands import call
 from helpers.pages import Section, sections
@@ -222,11 +224,13 @@ def hold(page: Page, trace: Trace) -> None:
 
 def applied(remedy, model: nn.Module, args: tuple) -> None:
     """The remedy on a real model with real inputs, run by torch alone; the output is the one that was promised."""
-    values, (x, *others) = remedy.values, args
+    values, others = remedy.values, list(args)
+    place = [*inspect.signature(model.forward).parameters].index(values["input"]) if "input" in values else 0
+    x = others[place]
     if remedy.kind == "input":
         x = stepped(x, values.get("steps", []))
-        x = torch.zeros(values["shape"]) if "shape" in values else x
-        x = x.to(getattr(torch, values["dtype"])) if "dtype" in values else x
+        x = torch.zeros(values["shape"], dtype=x.dtype) if "shape" in values else x
+        others[place] = x.to(getattr(torch, values["dtype"])) if "dtype" in values else x
     if remedy.kind == "model":
         model.to(getattr(torch, values["dtype"]))
     if remedy.kind in ("parameter", "attribute"):
@@ -252,16 +256,17 @@ def applied(remedy, model: nn.Module, args: tuple) -> None:
             lambda _, given: (stepped(given[0], values["steps"]), *given[1:])
         )
     with torch.no_grad(), Edited(values) if "span" in values else contextlib.nullcontext():
-        output = model(x, *others)
+        output = model(*others)
     first = next(iter(output.values())) if isinstance(output, dict) else output
     first = first[0] if isinstance(first, tuple) else first
-    assert "×".join(map(str, first.shape)) == remedy.output.split(" ")[0], remedy.change
+    assert ("×".join(map(str, first.shape)) or "scalar") == remedy.output.split(" ")[0], remedy.change
 
 
 def stepped(tensor: torch.Tensor, steps: list) -> torch.Tensor:
     """The tensor after methods with their arguments."""
     for name, *numbers in steps:
-        tensor = getattr(tensor, name)(*numbers)
+        larger = name == "interpolate"
+        tensor = F.interpolate(tensor, numbers, mode="bilinear") if larger else getattr(tensor, name)(*numbers)
     return tensor
 
 

@@ -26,8 +26,9 @@ def explained(trace: Trace, case: Case) -> Trace:
     """The trace with cause, producers and remedies of its failure; without a failure as it is."""
     if trace.failure is None or trace.failure.code in (DEFECT, network.CODE):
         return trace
-    scene = Scene(trace, replace(trace.failure, operands=tuple(_named_operands(Scene(trace, trace.failure)))))
     again = case.again(trace)
+    failure = replace(trace.failure, operands=tuple(_named_operands(Scene(trace, trace.failure))))
+    scene = Scene(trace, failure, again.sources)
     cause = dataclasses.replace(cause_of(scene), by_value=not again.fails)
     producers = tuple(made for side in cause.sides if (made := producer(scene, side, again.sources)) is not None)
     question = Question(scene, cause, producers, case)

@@ -32,7 +32,7 @@ def _objections(question: Question, change: Fix, after: Trace) -> Iterator[bool]
     """What may speak against a change, and whether it does; the cheap ones first."""
     if isinstance(change, ParameterResize):
         yield _as_wide_as_the_image(question, change)
-    if isinstance(change, InputChange) and change.shape is not None:
+    if isinstance(change, InputChange) and change.shape is not None and not change.name:
         yield _far_larger(question, change.shape)
     yield _spreads_one(question.scene.trace, after)
     yield _other_axes(question, change, after)
@@ -91,7 +91,8 @@ def _other_axes(question: Question, change: Fix, after: Trace) -> bool:
 def _for_one_batch_alone(question: Question, change: Fix, after: Trace) -> bool:
     """Whether with twice the images it fails, or gives as many outputs as before."""
     shape = first_input(question.scene)
-    if not shape or (isinstance(change, InputChange) and (change.steps or (change.shape or shape)[0] != shape[0])):
+    moved = isinstance(change, InputChange) and not change.name and change
+    if not shape or (moved and (moved.steps or (moved.shape or shape)[0] != shape[0])):
         return False
     twice = question.case.twice(change)
     if twice is None:

@@ -9,23 +9,21 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from vit_trace.base.trace import Parameter, Producer, Stage, TensorSpec, Trace
+from vit_trace.base.trace import Operand, Parameter, Producer, Stage, TensorSpec, Trace
 from vit_trace.base.words import ranges_text
 from vit_trace.diagnose.naming import formula_of
-from vit_trace.diagnose.scene import Scene, Shape, Side
-
-if TYPE_CHECKING:
-    from vit_trace.record.source.makers import Maker
-
-Sources = Mapping[int, "tuple[Maker | None, ...]"]
-"""By the index of a stage, what made each of its inputs."""
+from vit_trace.diagnose.scene import Scene, Shape, Side, Sources
 
 WEIGHTED = re.compile(r"^(Linear|linear|Conv\w*\d?d|conv\w*\d?d|Embedding|embedding|Bilinear|LSTM|GRU)$")
 PRODUCTS = {"matmul", "bmm", "mm", "einsum"}
 EXPANDS = {"expand", "expand_as", "broadcast_to", "repeat", "tile", "repeat_interleave"}
 """Operations that leave the axes where they are, counted from the end, and make some longer."""
+REARRANGES = {
+    *("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "transpose", "permute", "movedim", "t"),
+    *("rearrange", "Rearrange", "Flatten", "Unflatten", "view_as", "reshape_as", "swapaxes", "moveaxis"),
+}
+"""Operations that give the same elements in another shape."""
 LIMIT = 10_000
 
 
@@ -103,16 +101,40 @@ def producer(scene: Scene, side: Side, sources: Sources | None) -> Producer | No
     if sources is None:
         return None
     follower = _Follower(scene.trace, sources)
-    place = next((at for at, spec in enumerate(stage.inputs) if spec.shape == operand.shape), None)
-    if operand in scene.operands and stage.kind != "module":
-        at = scene.operands.index(operand)
-        place = at if at < len(stage.inputs) and stage.inputs[at].shape == operand.shape else place
+    place = _place(scene, stage, operand)
     if place is None:
         return None
     origin = follower.origin(stage, place, side.axis, side.size)
     if isinstance(origin, Stage):
         return Producer(side.name, side.size, formula, origin.name or origin.operation, stage=origin.index)
     return Producer(side.name, side.size, formula, origin.name, parameter=True) if origin is not None else None
+
+
+def _place(scene: Scene, stage: Stage, operand: Operand) -> int | None:
+    """Which of the inputs of the failing stage a tensor is; None where it is none of them."""
+    place = next((at for at, spec in enumerate(stage.inputs) if spec.shape == operand.shape), None)
+    if operand in scene.operands and stage.kind != "module":
+        at = scene.operands.index(operand)
+        place = at if at < len(stage.inputs) and stage.inputs[at].shape == operand.shape else place
+    return place
+
+
+def makers_of(scene: Scene, operand: Operand) -> list[Stage]:
+    """The stage that made a tensor of the failing call; before it, if it only rearranged a tensor, what made that."""
+    stage = scene.stage
+    place = _place(scene, stage, operand) if stage is not None else None
+    if stage is None or place is None or scene.sources is None:
+        return []
+    follower, found = _Follower(scene.trace, scene.sources), list[Stage]()
+    while len(found) < LIMIT:
+        maker = follower.maker(stage, place)
+        if not isinstance(maker, int):
+            return found
+        stage, place = scene.trace.stages[maker], 0
+        found.append(stage)
+        if stage.operation not in REARRANGES:
+            return found
+    return found
 
 
 def _handed_on(held: Parameter, shape: Shape, axis: int) -> bool:

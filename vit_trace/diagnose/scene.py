@@ -1,15 +1,24 @@
 """Shows the failing call to those who explain it: its operands, sizes and numbers, and names for them. No torch."""
 
+from __future__ import annotations
+
 import linecache
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from vit_trace.base.trace import Failure, Operand, Parameter, Stage, Trace, Value
 from vit_trace.base.words import shape_text
 
+if TYPE_CHECKING:
+    from vit_trace.record.source.makers import Maker
+
 Shape = tuple[int, ...]
+
+Sources = Mapping[int, "tuple[Maker | None, ...]"]
+"""By the index of a stage, what made each of its inputs."""
 
 NAMESPACES = {"torch", "F", "nn", "np", "numpy", "einops", "functional"}
 """Names that a long expression may start with and that are not variables of the model."""
@@ -35,10 +44,11 @@ class Side:
 
 @dataclass(frozen=True)
 class Scene:
-    """A failed trace and shortcuts into it."""
+    """A failed trace and shortcuts into it; `sources` are known where the failing forward could be run again."""
 
     trace: Trace
     failure: Failure
+    sources: Sources | None = None
 
     @cached_property
     def stage(self) -> Stage | None:

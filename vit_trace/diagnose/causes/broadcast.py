@@ -23,7 +23,7 @@ ELEMENTWISE = {
     *("floor_divide", "pow", "mod", "remainder", "rsub", "lerp", "addcmul", "addcdiv", "atan2", "hypot", "xlogy"),
     *("eq", "ne", "lt", "le", "gt", "ge", "isclose", "where", "masked_fill", "clamp", "clip", "max", "min"),
     *("maximum", "minimum", "and", "or", "xor", "logical_and", "logical_or", "logical_xor", "bitwise_and"),
-    *("bitwise_or", "bitwise_xor", "heaviside", "copy", "mse_loss", "l1_loss", "smooth_l1_loss"),
+    *("bitwise_or", "bitwise_xor", "heaviside", "copy"),
 }
 """Functions that broadcast their tensors to one another."""
 

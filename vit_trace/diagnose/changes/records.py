@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Kind = Literal["hyperparameter", "input", "parameter", "attribute", "model", "call"]
 Inputs = tuple[tuple[Any, ...], dict[str, Any]]
 Method = tuple[str, *tuple[int, ...]]
-"""A method of a tensor with its arguments: ("transpose", 1, 2)."""
+"""A method of a tensor with its arguments: ("transpose", 1, 2); ("interpolate", 64, 64) is torch's function."""
 
 ATTRIBUTES = {
     "Linear": ("out_features", "in_features"),
@@ -79,11 +79,16 @@ class SettingChange(Fix):
 
 @dataclass(frozen=True)
 class InputChange(Fix):
-    """The first input after `steps`, of another `shape` or `dtype`, for a model with `settings`."""
+    """An input after `steps`, of another `shape` or `dtype`, for a model with `settings`.
+
+    It is the first one, or the one that is called `name` and stands at a `place` among the inputs.
+    """
 
     steps: tuple[Method, ...] = ()
     shape: Shape | None = None
     dtype: str = ""
+    name: str = ""
+    place: int = 0
 
     kind: ClassVar[Kind] = "input"
 
@@ -97,19 +102,20 @@ class InputChange(Fix):
             "steps": _as_json(self.steps),
             "shape": list(self.shape or ()),
             "dtype": self.dtype,
+            "input": self.name,
             "hyperparameters": dict(self.settings),
         }
         return {name: value for name, value in parts.items() if value}
 
     def to_inputs(self, given: Inputs) -> Inputs:
-        return _change_first(given, self.turned)
+        return _change_tensor(given, self.turned, self.place)
 
     def turned(self, tensor: Tensor) -> Tensor:
         import torch
 
         tensor = _turn(tensor, self.steps)
         if self.shape is not None:
-            tensor = torch.empty(self.shape, dtype=tensor.dtype, device=tensor.device)
+            tensor = tensor.new_zeros(self.shape)
         return tensor.to(getattr(torch, self.dtype)) if self.dtype else tensor
 
 
@@ -219,7 +225,7 @@ class CallChange(Fix):
         args, kwargs = given
         if self.arguments:
             return args[:1], {**kwargs, **self.arguments}
-        return _change_first(given, lambda tensor: _turn(tensor, self.steps), self.operand)
+        return _change_tensor(given, lambda tensor: _turn(tensor, self.steps), self.operand)
 
 
 def methods_text(steps: Iterable[Method]) -> str:
@@ -232,13 +238,16 @@ def _as_json(steps: Iterable[Method]) -> Value:
 
 
 def _turn(tensor: Tensor, steps: Iterable[Method]) -> Tensor:
-    """The tensor after methods with their arguments."""
+    """The tensor after methods with their arguments, or made as large as a map by `interpolate`."""
+    from torch.nn.functional import interpolate
+
     for name, *numbers in steps:
-        tensor = getattr(tensor, name)(*numbers)
+        larger = name == "interpolate"
+        tensor = interpolate(tensor, numbers, mode="bilinear") if larger else getattr(tensor, name)(*numbers)
     return tensor
 
 
-def _change_first(given: Inputs, change: Callable[[Tensor], Tensor], place: int = 0) -> Inputs:
+def _change_tensor(given: Inputs, change: Callable[[Tensor], Tensor], place: int) -> Inputs:
     """The arguments with one tensor changed: the one that stands at a place among the tensors."""
     from torch import Tensor
     from torch.utils._pytree import tree_flatten, tree_unflatten
