@@ -222,7 +222,7 @@ def _line_with(loss: _Loss, place: int, *steps: Method) -> Iterator[Fix]:
     name = (loss.written or loss.names)[place]
     if len(name) > LONGEST:
         name = f"the {('logits', 'labels')[place]}"
-    yield from call_line_with(loss.scene, f"{name}{methods_text(steps)} instead of {name}", operand=place, steps=steps)
+    yield from call_changed(loss.scene, f"{name}{methods_text(steps)} instead of {name}", operand=place, steps=steps)
 
 
 def _classes_last(loss: _Loss) -> bool:
