@@ -137,7 +137,7 @@ def _labels_as_input(question: Question) -> Iterator[Fix]:
     if loss is None or source is None or source.kind != "input" or _classes_last(loss) or _regrouped(loss):
         return
     (held,), place = source.outputs, question.scene.inputs.index(source)
-    wanted = [(_batched(question, loss.shape, held.shape), loss.dtype or held.dtype)]
+    wanted = [(_batched(question, loss.shape), loss.dtype or held.dtype)]
     if loss.call in BINARY and _one_for_each_row(loss):  # a model may choose its loss by the dtype
         wanted.append((loss.given.shape[:-1], "int64"))
     for shape, dtype in wanted:
@@ -154,8 +154,8 @@ def _one_for_each_row(loss: _Loss) -> bool:
     return given[-1] > 1 and prod(loss.labels.shape) == prod(given[:-1])
 
 
-def _batched(question: Question, wanted: Shape, given: Shape) -> Shape | None:
-    """The shape of an input that goes with a batch of images; None where the number of labels is not a multiple of it."""
+def _batched(question: Question, wanted: Shape) -> Shape | None:
+    """The shape of an input that goes with a batch of images; None where no shape does."""
     batch, count = first_input(question.scene)[:1], prod(wanted)
     if not batch or not batch[0] or count % batch[0]:
         return None
