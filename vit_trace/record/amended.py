@@ -20,16 +20,21 @@ Given = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 class CalledAgain(TorchFunctionMode):
-    """Hears every torch function; where the one at a span raises, it is called again with other arguments."""
+    """Hears every torch function; where the one at a span raises, it is called again with other arguments.
 
-    def __init__(self, call: str, span: Source, edit: Callable[[Given], Given]) -> None:
+    One that `runs` is called with them at once.
+    """
+
+    def __init__(self, call: str, span: Source, edit: Callable[[Given], Given], runs: bool = False) -> None:
         super().__init__()
-        self.call, self.span, self.edit = call, span, edit
+        self.call, self.span, self.edit, self.runs = call, span, edit, runs
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         given = dict(kwargs or {})
+        if self.runs and getattr(func, "__name__", "") == self.call and self.made_there(sys._getframe(1)):
+            args, given = self.edit((args, given))
         try:
             return func(*args, **given)
         except Exception:

@@ -13,7 +13,7 @@ from math import prod
 
 from msgspec.structs import replace
 
-from vit_trace.base.trace import Operand, Stage
+from vit_trace.base.trace import Operand, Source, Stage
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, Question, finds
 from vit_trace.diagnose.changes.calls import call_changed
@@ -105,7 +105,9 @@ class _Loss:
     def written(self) -> list[str]:
         """The logits and the labels as they stand in the model's own line; empty where that is not known."""
         both = (self.given, self.labels)
-        return [one.name for one in both] if self.labels.span is not None else _arguments(self.scene)
+        return (
+            [one.name for one in both] if self.labels.span is not None else arguments_written(self.scene.failure.span)
+        )
 
 
 def _loss(scene: Scene) -> _Loss | None:
@@ -113,9 +115,8 @@ def _loss(scene: Scene) -> _Loss | None:
     return _Loss(scene, given, labels) if given.shape else None
 
 
-def _arguments(scene: Scene) -> list[str]:
-    """The two tensors as they are handed to a loss module: logits and labels in self.criterion(logits, labels)."""
-    span = scene.failure.span
+def arguments_written(span: Source | None) -> list[str]:
+    """The two tensors as they are handed to a loss: logits and labels in self.criterion(logits, labels)."""
     try:
         node = ast.parse(span.text.strip(), mode="eval").body if span is not None else None
     except SyntaxError:
@@ -198,10 +199,10 @@ def _labels_turned(question: Question) -> Iterator[Fix]:
     elif shape == wanted:
         yield from _line_with(loss, 1, *convert)
     elif prod(shape) == prod(wanted):
-        yield from _line_with(loss, 1, *_to_shape(shape, wanted), *convert)
+        yield from _line_with(loss, 1, *to_shape(shape, wanted), *convert)
 
 
-def _to_shape(shape: Shape, wanted: Shape) -> tuple[Method, ...]:
+def to_shape(shape: Shape, wanted: Shape) -> tuple[Method, ...]:
     """Methods that remove or add one axis of size 1, or flatten."""
     for axis, size in reversed([*enumerate(shape)]):
         if size == 1 and (*shape[:axis], *shape[axis + 1 :]) == wanted:

@@ -198,13 +198,17 @@ class LayerInput(Fix):
 
 @dataclass(frozen=True)
 class CallChange(Fix):
-    """The failing call at `span` with other arguments by name, or with `steps` on the tensor at a place among them."""
+    """The call at `span` with other arguments by name, or with `steps` on the tensor at a place among them.
+
+    The call is a failing one, or one that `runs`.
+    """
 
     call: str
     span: Source
     arguments: Mapping[str, Value] = field(default_factory=dict)
     operand: int = 0
     steps: tuple[Method, ...] = ()
+    runs: bool = False
 
     kind: ClassVar[Kind] = "call"
 
@@ -218,7 +222,7 @@ class CallChange(Fix):
     def during(self, model: nn.Module) -> AbstractContextManager[None]:
         from vit_trace.record.amended import CalledAgain
 
-        return CalledAgain(self.call, self.span, self.edited)
+        return CalledAgain(self.call, self.span, self.edited, self.runs)
 
     def edited(self, given: Inputs) -> Inputs:
         """The call's arguments with the change."""

@@ -5,7 +5,7 @@ from itertools import pairwise
 from math import prod
 
 from vit_trace.base.roles import role_named
-from vit_trace.base.trace import Stage, Trace
+from vit_trace.base.trace import Stage, Trace, Value
 from vit_trace.diagnose.changes.inputs import built_for
 from vit_trace.diagnose.changes.records import InputChange
 from vit_trace.diagnose.pixels import images
@@ -69,37 +69,45 @@ def _unflattened(stage: Stage) -> tuple[int, int] | None:
 
 
 def _on_oblong(trace: Trace, case: Case) -> Iterator[Mistake]:
-    """Traces an oblong image as well: a grid g × 2g that comes back as 2g × g."""
-    for oblong in _oblongs(images(trace)[0].shape, case):
-        again = case.trial(oblong)
-        if again is not None and again.failure is None:
-            yield from _turned(again, again.stages[0].outputs[0].shape)
+    """Traces two oblong images as well: a grid g × 2g that comes back as 2g × g, and turns as the image is turned.
+
+    What only looks like a grid, such as as many tokens as images, does not turn.
+    """
+    for pair in _oblongs(images(trace)[0].shape, case):
+        wide, tall = (case.trial(oblong) for oblong in pair)
+        if wide is not None and tall is not None and wide.failure is tall.failure is None:
+            yield from _turned(wide, tall)
             return
 
 
-def _oblongs(image: tuple[int, ...], case: Case) -> Iterator[InputChange]:
-    """An image twice as wide, then one twice as high, then a model built for the wide one."""
-    wide, tall = (*image[:3], 2 * image[3]), (*image[:2], 2 * image[2], image[3])
-    for shape in (wide, tall):
-        yield InputChange.sized(shape)
-    built = {name: value for name, value in built_for(wide, case).items() if role_named(name) == "image"}
-    if built:
-        yield InputChange("", shape=wide, settings=built)
+def _oblongs(image: tuple[int, ...], case: Case) -> Iterator[tuple[InputChange, InputChange]]:
+    """An image twice as wide and one twice as high; then models built for them."""
+    shapes = ((*image[:3], 2 * image[3]), (*image[:2], 2 * image[2], image[3]))
+    wide, tall = map(InputChange.sized, shapes)
+    yield wide, tall
+    wide, tall = (InputChange("", shape=shape, settings=_built_for(shape, case)) for shape in shapes)
+    if wide.settings and tall.settings:
+        yield wide, tall
 
 
-def _turned(again: Trace, image: tuple[int, ...]) -> Iterator[Mistake]:
-    """The first stage that reads tokens of an oblong image back into a grid turned by 90 degrees."""
-    wide = image[3] > image[2]
+def _built_for(shape: tuple[int, ...], case: Case) -> dict[str, Value]:
+    """The image size of a model built for such images."""
+    return {name: value for name, value in built_for(shape, case).items() if role_named(name) == "image"}
+
+
+def _turned(wide: Trace, tall: Trace) -> Iterator[Mistake]:
+    """The first stage that reads tokens of a wide image in a high grid, and those of a high image in a wide one."""
     grids = {
         spec.shape[2:]
-        for stage in again.stages
+        for stage in wide.stages
         for spec in stage.outputs
-        if len(spec.shape) == 4 and spec.shape[2 + wide] == 2 * spec.shape[3 - wide]
+        if len(spec.shape) == 4 and spec.shape[3] == 2 * spec.shape[2]
     }
-    for stage in again.stages:
+    others = {stage.name: _unflattened(stage) for stage in tall.stages}
+    for stage in wide.stages:
         found = _unflattened(stage)
-        if found is not None and found[::-1] in grids and found not in grids:
-            rows, columns = found
+        if found is not None and found[::-1] in grids and others.get(stage.name) == found[::-1]:
+            (rows, columns), image = found, wide.stages[0].outputs[0].shape
             note = f"an image of {image[2]}×{image[3]}: a grid of {columns}×{rows} comes back as {rows}×{columns}"
             yield _mistake(stage, note)
             return
