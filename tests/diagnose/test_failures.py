@@ -147,14 +147,28 @@ def test_console_page(page, tmp_path, capsys):
         assert line in " ".join(told.split())
     if page.one("exit", "1") != "1":
         return
-    assert "✗" in screen.out
+    assert "✗" in screen.out or not page.one("stage")
     trace = Trace.from_json(saved.read_text())
     hold(page, trace)
     for remedy in trace.failure.remedies:
         if not trace.target.spec:
             applied_to_builtin(remedy, trace)
-        if remedy.change.startswith("--") and remedy.kind == "hyperparameter":
-            assert call(capsys, *command, *shlex.split(remedy.change)).code == 0
+        if remedy.kind in ("hyperparameter", "input") and trace.target.spec and "steps" not in remedy.values:
+            assert call(capsys, *with_remedy(command, remedy, trace)).code == 0, remedy.change
+
+
+def with_remedy(command: list[str], remedy, trace: Trace) -> list[str]:
+    """The command with the settings and the input of a remedy; of several inputs, the first is another."""
+    values = remedy.values if remedy.kind == "hyperparameter" else remedy.values.get("hyperparameters", {})
+    words = [*command, *(f"--set={name}={json.dumps(value)}" for name, value in values.items())]
+    if remedy.kind == "hyperparameter":
+        return words
+    inputs = [stage for stage in trace.stages if stage.kind == "input"]
+    given = [(stage.name, stage.outputs[0].shape, stage.outputs[0].dtype) for stage in inputs]
+    given[0] = (given[0][0], remedy.values.get("shape", given[0][1]), remedy.values.get("dtype", given[0][2]))
+    places = [place for place, word in enumerate(words) if word == "--input"]
+    words = [word for place, word in enumerate(words) if not {place, place - 1} & set(places)]
+    return [*words, *(f"--input={name}={'x'.join(map(str, shape))}:{dtype}" for name, shape, dtype in given)]
 
 
 @pytest.mark.parametrize("page", pages("silent"))
@@ -255,7 +269,9 @@ def applied(remedy, model: nn.Module, args: tuple) -> None:
         model.get_submodule(path).register_forward_pre_hook(
             lambda _, given: (stepped(given[0], values["steps"]), *given[1:])
         )
-    with torch.no_grad(), Edited(values) if "span" in values else contextlib.nullcontext():
+    with torch.no_grad(), contextlib.ExitStack() as stack:
+        for one in (values, *values.get("others", ())) if "span" in values else ():
+            stack.enter_context(Edited(one))
         output = model(*others)
     first = next(iter(output.values())) if isinstance(output, dict) else output
     first = first[0] if isinstance(first, tuple) else first
@@ -297,6 +313,9 @@ class Edited(TorchFunctionMode):
             return func(*args, **kwargs)
         if "arguments" in values:
             return func(*args[:1], **(kwargs | values["arguments"]))
+        if "sizes" in values:
+            sizes = list(args[1]) if isinstance(args[1], (tuple, list)) else list(args[1:])
+            return func(args[0], [values["sizes"].get(str(place), size) for place, size in enumerate(sizes)])
         count = itertools.count()
 
         def edited(tensor):

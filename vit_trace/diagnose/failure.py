@@ -107,7 +107,16 @@ def _maker_text(scene: Scene, side: Side, made: Producer | None) -> str:
         axis = _input_axis(stage, side)
         return f"comes from the input {stage.name} {shape}{f' on axis {axis}' if axis is not None else ''}"
     named = stage.name.rpartition(".")[2] == stage.operation
-    return f"made by {stage.name}{'' if named else f' ({stage.operation})'} {shape}".rstrip()
+    text = f"made by {stage.name}{'' if named else f' ({stage.operation})'} {shape}".rstrip()
+    return text + _joined_text(stage, side)
+
+
+def _joined_text(stage: Stage, side: Side) -> str:
+    """, of 192 + 96: the parts that a cat makes a size of."""
+    if stage.operation not in ("cat", "concat") or side.axis is None or len(stage.inputs) < 2:
+        return ""
+    parts = [part.shape[side.axis] for part in stage.inputs if side.axis < len(part.shape)]
+    return f", of {' + '.join(map(str, parts))}" if sum(parts) == side.size else ""
 
 
 def _parameter_text(scene: Scene, side: Side, made: Producer) -> str:

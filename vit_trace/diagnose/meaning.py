@@ -31,7 +31,7 @@ def means_the_same(question: Question, change: Fix, after: Trace) -> bool:
 def _objections(question: Question, change: Fix, after: Trace) -> Iterator[bool]:
     """What may speak against a change, and whether it does; the cheap ones first."""
     if isinstance(change, ParameterResize):
-        yield _as_wide_as_the_image(question, change)
+        yield as_wide_as_the_image(question, change)
     if isinstance(change, InputChange) and change.shape is not None and not change.name:
         yield _far_larger(question, change.shape)
     yield _spreads_one(question.scene.trace, after)
@@ -39,7 +39,7 @@ def _objections(question: Question, change: Fix, after: Trace) -> Iterator[bool]
     yield _for_one_batch_alone(question, change, after)
 
 
-def _as_wide_as_the_image(question: Question, change: ParameterResize) -> bool:
+def as_wide_as_the_image(question: Question, change: ParameterResize) -> bool:
     """Whether a layer of a model whose layers take features is made as wide as there are pixels or tokens."""
     scene, sizes = question.scene, {size for shape in change.shapes.values() for size in shape}
     counts = {side.size for side in question.cause.sides if _symbols(formula_of(side)) & GRID}

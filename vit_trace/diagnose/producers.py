@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 
 from vit_trace.base.trace import Operand, Parameter, Producer, Stage, TensorSpec, Trace
 from vit_trace.base.words import ranges_text
@@ -17,6 +18,7 @@ from vit_trace.diagnose.scene import Scene, Shape, Side, Sources
 
 WEIGHTED = re.compile(r"^(Linear|linear|Conv\w*\d?d|conv\w*\d?d|Embedding|embedding|Bilinear|LSTM|GRU)$")
 PRODUCTS = {"matmul", "bmm", "mm", "einsum"}
+CATS = {"cat", "concat"}
 EXPANDS = {"expand", "expand_as", "broadcast_to", "repeat", "tile", "repeat_interleave"}
 """Operations that leave the axes where they are, counted from the end, and make some longer."""
 REARRANGES = {
@@ -56,10 +58,25 @@ class _Follower:
             if spec is None or stage.kind == "input":
                 return stage if stage.kind == "input" else None
             step = self.back(stage, spec, axis, size)
-            if step is None or self.maker(stage, step[0]) is None:
+            if step is not None and self.maker(stage, step[0]) is not None:
+                taker, (place, axis) = stage, step
+                continue
+            whole = self.keeper(stage, size) if not WEIGHTED.match(stage.operation) else None
+            if whole is None:
                 return stage
-            taker, (place, axis) = stage, step
+            taker, place = whole, 0
+            axis = whole.inputs[0].shape.index(size)
         return None
+
+    def keeper(self, stage: Stage, size: int) -> Stage | None:
+        """The outermost module around a step that gets one tensor with this size and gives it back with it."""
+        found = None
+        while stage.parent is not None:
+            stage = self.trace.stages[stage.parent]
+            kept = bool(stage.inputs and stage.outputs) and stage.inputs[0].shape == stage.outputs[0].shape
+            if kept and stage.inputs[0].shape.count(size) == 1 and self.maker(stage, 0) is not None:
+                found = stage
+        return found
 
     def back(self, stage: Stage, spec: TensorSpec, axis: int, size: int) -> tuple[int, int] | None:
         """(input, axis) that a size was handed on from; None where this stage made it."""
@@ -73,7 +90,7 @@ class _Follower:
         kept = [at for at, given in enumerate(stage.inputs) if len(given.shape) == ndim and given.shape[axis] == size]
         if kept:
             return max(kept, key=lambda at: self.order(stage, at)), axis
-        if stage.operation in ("cat", "concat"):
+        if stage.operation in CATS:
             return None
         for place, given in enumerate(stage.inputs):
             behind = axis - ndim + len(given.shape)  # broadcasting counts from the end
@@ -85,7 +102,12 @@ class _Follower:
         return None
 
     def order(self, stage: Stage, place: int) -> tuple[int, int]:
-        """How near the maker of an input is: in `x + self.attn(x)` that is the layer, not the shortcut."""
+        """How near the maker of an input is: in `x + self.attn(x)` that is the layer, not the shortcut.
+
+        Of what a cat joins, it is the largest: the tokens, not the class token.
+        """
+        if stage.operation in CATS:
+            return prod(stage.inputs[place].shape), -place
         maker = self.maker(stage, place)
         return (maker if isinstance(maker, int) else -1, -place)
 

@@ -2,16 +2,27 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 from vit_trace.base.trace import Trace
 from vit_trace.diagnose.cause import Question
 from vit_trace.diagnose.causes import cause_of
 from vit_trace.diagnose.causes.lookup import GATHERS, SCATTERS, SELECTS
+from vit_trace.diagnose.causes.reshape import numbers_written_out
 from vit_trace.diagnose.changes.parameters import LIKEWISE, everywhere, resized, sizes_changed
-from vit_trace.diagnose.changes.records import CallChange, Fix, InputChange, LayerInput, ParameterResize, Tried
+from vit_trace.diagnose.changes.records import (
+    CallChange,
+    Fix,
+    InputChange,
+    LayerInput,
+    NumberChange,
+    ParameterResize,
+    Tried,
+)
 from vit_trace.diagnose.changes.usual import usual
-from vit_trace.diagnose.meaning import means_the_same
+from vit_trace.diagnose.meaning import as_wide_as_the_image, means_the_same
 from vit_trace.diagnose.scene import Scene
+from vit_trace.diagnose.trials import Case
 
 MOST = 3
 """Remedies offered for one failure; the search ends there."""
@@ -74,6 +85,8 @@ def partway(question: Question) -> str:
         after = question.case.outcome(candidate)
         if not isinstance(candidate, (CallChange, LayerInput, ParameterResize)) or after is None:
             continue
+        if isinstance(candidate, ParameterResize) and as_wide_as_the_image(question, candidate):
+            continue
         place = after.failure.stage if after.failure is not None else None
         if after.failure is not None and place is not None and before is not None and place > before:
             then = Scene(after, after.failure)
@@ -110,15 +123,28 @@ def _attempted(candidate: Fix, question: Question) -> Tried | None:
     return worked
 
 
-def _following(change: Fix, question: Question, after: Trace) -> ParameterResize | None:
+def _following(change: Fix, question: Question, after: Trace) -> Fix | None:
     """The change together with the next one, if with it the forward fails further on for the same size again."""
-    if after.failure is None or not isinstance(change, ParameterResize):
+    if after.failure is None:
         return None
     then = Scene(after, after.failure)
+    if isinstance(change, NumberChange):
+        return _further_number(change, then, question.case)
+    if not isinstance(change, ParameterResize):
+        return None
     for more in resized(Question(then, cause_of(then), (), question.case)):
         same = sizes_changed(more, then) & sizes_changed(change, question.scene)
         if same and not more.values().keys() & change.values().keys():
             text = f"{change.text.removesuffix(LIKEWISE)} and {more.text}"
             more = everywhere(then, more)
             return ParameterResize(text, {**change.attributes, **more.attributes}, {**change.shapes, **more.shapes})
+    return None
+
+
+def _further_number(change: NumberChange, then: Scene, case: Case) -> NumberChange | None:
+    """The change together with that of the same number in another line, where that fails next."""
+    for more in numbers_written_out(Question(then, cause_of(then), (), case)) if then.operands else ():
+        if more.literal == change.literal and more.span != change.span:
+            text = f"{change.text}, {more.text.replace(f' instead of {more.literal}', '')}"
+            return replace(change, text=text, others=(*change.others, more))
     return None

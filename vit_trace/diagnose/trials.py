@@ -119,17 +119,19 @@ class Case:
 
     def run(self, change: Fix, more: Callable[[Inputs], Inputs] = lambda given: given) -> Trace:
         """The trace with the change applied. Raises what making or applying it raises."""
+        from vit_trace.record.rungs import mixed
+
         model = _copy_on_meta(self.pristine) if change.alters else self.model
         change.to_model(model)
-        with change.during(model):
-            return self.traced(model, more(change.to_inputs(self.inputs())))
+        with change.during(model), mixed():
+            return self.traced(model, more(change.to_inputs(self.inputs())), rules=self.rules and not change.heard)
 
-    def traced(self, model: nn.Module, given: Inputs, makers: Makers | None = None) -> Trace:
+    def traced(self, model: nn.Module, given: Inputs, makers: Makers | None = None, rules: bool | None = None) -> Trace:
         """The trace of one forward on meta."""
         from vit_trace.record.record import RecordOptions, record
 
         args, kwargs = given
-        return record(model, args, kwargs, RecordOptions(rules=self.rules, makers=makers))
+        return record(model, args, kwargs, RecordOptions(rules=self.rules if rules is None else rules, makers=makers))
 
     @cached_property
     def pristine(self) -> nn.Module:

@@ -33,15 +33,15 @@ class CalledAgain(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         given = dict(kwargs or {})
-        if self.runs and getattr(func, "__name__", "") == self.call and self.made_there(sys._getframe(1)):
-            args, given = self.edit((args, given))
+        meant = getattr(func, "__name__", "") == self.call
         try:
-            return func(*args, **given)
+            if not (meant and self.runs and self.made_there(sys._getframe(1))):
+                return func(*args, **given)
         except Exception:
-            if getattr(func, "__name__", "") != self.call or not self.made_there(sys._getframe(1)):
+            if not meant or not self.made_there(sys._getframe(1)):
                 raise
-            args, given = self.edit((args, given))
-            return func(*args, **given)
+        args, given = self.edit((args, given))
+        return func(*args, **given)
 
     def made_there(self, frame: FrameType) -> bool:
         """Whether the expression at the span made the call."""

@@ -154,6 +154,11 @@ def _meeting(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
     return func(*args, **kwargs)
 
 
+def mixed() -> AbstractContextManager[Any]:
+    """Tensors with values and tensors on meta may meet: the former move there."""
+    return Handled(_meeting)
+
+
 OURS.update((Handled.__torch_function__.__code__, _meeting.__code__))
 
 
@@ -194,7 +199,7 @@ def trace_anyhow(
 def _trace_on(rung: Rung, runnable: Runnable, given: Given, options: RecordOptions) -> Trace:
     """The trace on one rung; on meta, where a guess at a condition led to an exception, with the other guess."""
     options = options if rung.rules else replace(options, rules=False)
-    with rung.ready(runnable, given) as ready, Handled(_meeting) if rung.mixes else nullcontext():
+    with rung.ready(runnable, given) as ready, mixed() if rung.mixes else nullcontext():
         trace = record(*ready, options)
         if rung is ON_META and trace.failure is not None and any(note.code == GUESSED for note in trace.diagnostics):
             other = record(*ready, replace(options, truth=False))

@@ -2,8 +2,10 @@
 that the line names, and the changes that were tried show which inputs it takes.
 """
 
+import ast
 import re
 from collections.abc import Iterator
+from math import isqrt
 
 from vit_trace.diagnose.cause import Cause, CauseKind, Question, Turn, finds
 from vit_trace.diagnose.changes.inputs import (
@@ -17,6 +19,7 @@ from vit_trace.diagnose.changes.inputs import (
 from vit_trace.diagnose.changes.records import Fix
 from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene, frame_note
+from vit_trace.dims.formula import FormulaError, evaluate, parse
 
 PART_OF_IMAGE = re.compile("patch|window|kernel|stride|head|dim|depth")
 """Names of numbers that are not the size of an image."""
@@ -62,4 +65,27 @@ def refused_by_its_author(scene: Scene) -> Cause | None:
     kind, _, said = scene.failure.exception.partition(": ")
     if kind in LEAVING:
         return None
-    return Cause(ASSERTION, " ".join(said.split()) or f"{scene.name} raises {kind}", frame_note(scene))
+    message = " ".join(said.split()) or _unsaid(scene) or f"{scene.name} raises {kind}"
+    return Cause(ASSERTION, message, frame_note(scene))
+
+
+def _unsaid(scene: Scene) -> str:
+    """N == M * M does not hold, N is 512 and M * M is 484: what a bare assertion compares; "" where that is unknown."""
+    span = scene.failure.span
+    try:
+        node = ast.parse(span.text.strip(), mode="eval").body if span is not None else None
+    except SyntaxError:
+        return ""
+    if not isinstance(node, ast.Compare) or len(node.comparators) != 1:
+        return ""
+    sides = [ast.unparse(side) for side in (node.left, node.comparators[0])]
+    try:
+        numbers = [evaluate(parse(side), scene.whole_numbers) for side in sides]
+    except FormulaError:
+        return ""
+    told = " and ".join(
+        f"{side} is {number}" for side, number in zip(sides, numbers, strict=True) if side != str(number)
+    )
+    root = isqrt(max(numbers[0], 0))
+    square = numbers[1] == root**2 != numbers[0] and isinstance(node.ops[0], ast.Eq)
+    return f"{ast.unparse(node)} does not hold: {told}{f'; {numbers[0]} is no square' if square else ''}"

@@ -14,13 +14,16 @@ from vit_trace.base.words import product_text, shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, finds
 from vit_trace.diagnose.changes.calls import features_moved
 from vit_trace.diagnose.changes.inputs import grid_sizes, input_width, swapped_axes, usual_channels
+from vit_trace.diagnose.changes.patches import patches_note, patches_together
 from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene, axis_note, layer_of, name_in_layer, side
 
-LINEAR = CauseKind("linear", __doc__, usual(sizes=(grid_sizes, usual_channels), last=(swapped_axes, input_width)))
+LINEAR = CauseKind(
+    "linear", __doc__, usual(sizes=(grid_sizes, usual_channels), last=(swapped_axes, input_width)), edits_suffice=True
+)
 
 
-@finds("linear", tensors=2, edits=[features_moved])
+@finds("linear", tensors=2, edits=[patches_together, features_moved])
 def other_features(scene: Scene) -> Cause | None:
     """x @ weight.T: x's last size is in_features."""
     x, weight = scene.operands[:2]
@@ -32,7 +35,8 @@ def other_features(scene: Scene) -> Cause | None:
         name, given = f"its {role.name}", role
     text = f"{layer} takes {weight.shape[1]} features, {name} {shape_text(given.shape)} has {x.shape[-1]}"
     sides = (side(x, -1, name), side(weight, 1, layer))
-    return Cause(LINEAR, text, _features_note(given, weight.shape[1]), sides)
+    notes = patches_note(scene, weight.shape[1]) or _features_note(given, weight.shape[1])
+    return Cause(LINEAR, text, notes, sides)
 
 
 def _role_in_attention(scene: Scene, x: Operand) -> Operand | None:

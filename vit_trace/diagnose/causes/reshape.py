@@ -1,16 +1,22 @@
 """Recognises sizes that a tensor cannot take: view and reshape, windows that do not tile, expand, split."""
 
+import ast
+import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from math import prod
+from typing import NamedTuple
 
 from vit_trace.base.trace import Operand
 from vit_trace.base.words import product_text, shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, Question, finds
 from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
-from vit_trace.diagnose.changes.calls import call_changed
-from vit_trace.diagnose.changes.inputs import MOST_TOKENS, grid_sizes, multiples_of_divisor, multiples_of_frame
-from vit_trace.diagnose.changes.records import Fix
+from vit_trace.diagnose.changes.calls import call_changed, turned
+from vit_trace.diagnose.changes.inputs import grid_sizes, multiples_of_divisor, multiples_of_frame
+from vit_trace.diagnose.changes.records import CallChange, Fix, NumberChange
 from vit_trace.diagnose.changes.usual import usual
+from vit_trace.diagnose.grids import beside_grid, beside_words, grids_of, pixels_for_patches
+from vit_trace.diagnose.pixels import images
 from vit_trace.diagnose.scene import (
     Scene,
     Shape,
@@ -23,6 +29,7 @@ from vit_trace.diagnose.scene import (
     spoken_lines,
     with_shape,
 )
+from vit_trace.dims.formula import FormulaError, evaluate, parse
 
 RESHAPE = CauseKind(
     "reshape",
@@ -43,7 +50,42 @@ WINDOW = CauseKind(
 )
 
 
-@finds("view", "reshape", "unflatten", "reshape_as", "view_as", "unsafe_view", tensors=1)
+def _grid_sides(question: Question) -> Iterator[Fix]:
+    """The sides of the grid where those of the image were asked for."""
+    scene = question.scene
+    for sizes, image, grid in pixels_for_patches(scene, _wanted_sizes(scene)):
+        down, across = (side // max(count, 1) for side, count in zip(image, grid, strict=True))
+        text = f"{scene.call} to {sizes_text(sizes)}: height // {down} and width // {across}"
+        changed = {place: size for place, size in enumerate(sizes) if size != _wanted_sizes(scene)[place]}
+        if scene.failure.span is not None:
+            yield CallChange(text, scene.failure.call, scene.failure.span, sizes=changed)
+
+
+def _without_those_beside(question: Question) -> Iterator[Fix]:
+    """x[:, 1:]: the tokens of the grid alone."""
+    scene, tensor = question.scene, question.scene.operands[0]
+    start, have, want = _rearranged(tensor.shape, _wanted_sizes(scene))
+    for size, _, more in _beside(scene, have, [one for one in want if one != -1]):
+        axis = start + list(have).index(size)
+        yield from turned(scene, 0, ("narrow", axis, more, size - more))
+
+
+def numbers_written_out(question: Question) -> Iterator[NumberChange]:
+    """x.shape[1] instead of 3: a size of the tensor where the line has a number for it."""
+    failure = question.scene.failure
+    for one in _literals(question.scene):
+        text = f"{one.name} instead of {one.literal} in line {one.line}"
+        if failure.span is not None:
+            yield NumberChange(
+                text, failure.call, failure.span, sizes={one.place: one.sizes[one.place]}, literal=one.literal
+            )
+
+
+@finds(
+    *("view", "reshape", "unflatten", "reshape_as", "view_as", "unsafe_view"),
+    tensors=1,
+    edits=[numbers_written_out, _grid_sides, _without_those_beside],
+)
 def sizes_do_not_multiply(scene: Scene) -> Cause | None:
     """`x.view(b, n, heads, 12)` of another number of values."""
     tensor, wanted = scene.operands[0], _wanted_sizes(scene)
@@ -82,8 +124,9 @@ def _undivided(scene: Scene, tensor: Operand, given: Shape, wanted: Shape) -> Ca
     relation = "is not a multiple of" if -1 in want else "is not"
     text = f"{scene.call} of {with_shape(tensor)} to {sizes_text(wanted)}: "
     text += f"{_product_with_total(have)} {relation} {_product_with_total(fixed)}"
-    culprit = _divided_with_rest(scene, wanted, prod(have)) or _misfit(scene, want, prod(have))
-    notes = culprit[:1] if culprit else (*_named_sizes(scene, want), *_tokens_over(have, fixed))
+    grid = (*_written_out(scene), *_pixels(scene, tensor, wanted), *_tokens_over(scene, have, fixed))
+    culprit = None if grid else _divided_with_rest(scene, wanted, prod(have)) or _misfit(scene, want, prod(have))
+    notes = culprit[:1] if culprit else (*grid, *_named_sizes(scene, want))
     sides = () if scene.call == "unflatten" else tuple(side(tensor, start + place) for place in range(len(have)))
     divisor = culprit[1] if culprit else (prod(fixed) if -1 in want else None)
     return Cause(WINDOW if _is_window(scene, want) else RESHAPE, text, notes, sides, divisor=divisor)
@@ -102,13 +145,106 @@ def _rearranged(given: Shape, wanted: Shape) -> tuple[int, Shape, Shape]:
     return start, have, want
 
 
-def _tokens_over(have: Sequence[int], fixed: Sequence[int]) -> tuple[str, ...]:
-    """197 = 14·14 + 1: a class token that a grid has no place for."""
-    grid = prod(fixed)
-    for size in have if len(fixed) > 1 else ():
-        if 0 < size - grid <= MOST_TOKENS:
-            more = size - grid
-            return (f"{size} = {product_text(fixed)} + {more}: the grid has no place for {more} of them",)
+def _tokens_over(scene: Scene, have: Sequence[int], fixed: Sequence[int]) -> tuple[str, ...]:
+    """197 = 14·14 + 1 class token: a grid has no place for it."""
+    return tuple(
+        f"{size} = {product_text(grid)} + {beside_words(scene, more)}: the grid has no place for {_them(more)}"
+        for size, grid, more in _beside(scene, have, fixed)
+    )[:1]
+
+
+class _Literal(NamedTuple):
+    """A number in the failing line, what it may stand for, and the sizes asked for with that in its place."""
+
+    literal: int
+    place: int
+    line: int
+    name: str
+    size: int
+    sizes: Shape
+
+
+def _literals(scene: Scene) -> Iterator[_Literal]:
+    """Numbers written out in the failing line for which a size of the tensor would do."""
+    span, tensor, wanted = scene.failure.span, scene.operands[0], _wanted_sizes(scene)
+    written = _size_expressions(span.text) if span is not None else []
+    if span is None or len(written) != len(wanted):
+        return
+    for place, expression in enumerate(written):
+        for node in ast.walk(expression):
+            if not isinstance(node, ast.Constant) or type(node.value) is not int or node.value < 2:
+                continue
+            for name, size in _sizes_by_name(scene, tensor, place):
+                value = _with_number(expression, node, size, scene) if size != node.value else None
+                sizes = (*wanted[:place], value or 0, *wanted[place + 1 :])
+                if value and _holds_as_many(tensor.shape, sizes):
+                    yield _Literal(node.value, place, span.line + node.lineno - 1, name, size, sizes)
+                    break
+
+
+def _sizes_by_name(scene: Scene, tensor: Operand, place: int) -> Iterator[tuple[str, int]]:
+    """(name, size) that a number may stand for: an axis of the tensor, the one at its place first; then channels."""
+    for axis, size in sorted(enumerate(tensor.shape), key=lambda pair: pair[0] != place):
+        yield f"{called(tensor)}.shape[{axis}]", size
+    for spec in images(scene.trace):
+        yield f"{spec.shape[1]}, the channels of the images,", spec.shape[1]
+
+
+def _size_expressions(text: str) -> list[ast.expr]:
+    """The expressions of the sizes in x.reshape(b, 3, -1), x.view((b, 3)) or torch.reshape(x, (b, 3))."""
+    try:
+        call = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError:
+        return []
+    given = [*call.args, *(one.value for one in call.keywords)] if isinstance(call, ast.Call) else []
+    last = given[-1] if given else None
+    return [*last.elts] if isinstance(last, (ast.Tuple, ast.List)) else [*given]
+
+
+def _with_number(expression: ast.expr, node: ast.Constant, number: int, scene: Scene) -> int | None:
+    """The value of an expression with another number in a place, where the frame's numbers tell it."""
+    held, node.value = node.value, number
+    try:
+        text = ast.unparse(expression)
+    finally:
+        node.value = held
+    names = sorted((name for name in scene.whole_numbers if mentions(text, name)), key=len, reverse=True)
+    for name in names:
+        text = re.sub(rf"(?<![\w.]){re.escape(name)}\b", str(scene.whole_numbers[name]), text)
+    text = re.sub(r"\b(\d+) ?\*\* ?2\b", r"(\1*\1)", text)
+    try:
+        return evaluate(parse(text), {})
+    except FormulaError:
+        return None
+
+
+def _written_out(scene: Scene) -> tuple[str, ...]:
+    """The 3 in line 22 is written out; x.shape[1] is 1."""
+    told = (f"the {one.literal} in line {one.line} is written out; " + _what_it_is(one) for one in _literals(scene))
+    return tuple(told)[:1]
+
+
+def _what_it_is(one: _Literal) -> str:
+    return f"the images have {one.size} channels" if "images" in one.name else f"{one.name} is {one.size}"
+
+
+def _them(count: int) -> str:
+    return "that one" if count == 1 else f"those {count}"
+
+
+def _beside(scene: Scene, have: Sequence[int], fixed: Sequence[int]) -> Iterator[tuple[int, tuple[int, int], int]]:
+    """(tokens, grid, tokens beside it): sizes that are a grid asked for, or one of the trace, and a few tokens more."""
+    pairs = [(one, two) for one, two in pairwise(fixed) if one > 1 and two > 1]
+    pairs += [grid for grid in grids_of(scene) if grid[0] * grid[1] in fixed]
+    yield from ((size, grid, more) for size in have for grid in pairs if (more := beside_grid(size, grid)))
+
+
+def _pixels(scene: Scene, tensor: Operand, wanted: Shape) -> tuple[str, ...]:
+    """224×224 are the pixels of the image; its grid of patches is 14×14 = 196."""
+    for sizes, image, grid in pixels_for_patches(scene, wanted):
+        if _holds_as_many(tensor.shape, sizes):
+            patches = f"{shape_text(grid)}, {prod(grid)} patches"
+            return (f"{shape_text(image)} are the pixels of the image; its grid is {patches}",)
     return ()
 
 
@@ -166,7 +302,9 @@ VIEW = CauseKind(
 
 
 def _reshaped_instead(question: Question) -> Iterator[Fix]:
-    """reshape, which copies where it has to."""
+    """reshape, which copies where it has to; not of patches to pixels, which it would put in the wrong order."""
+    if _scrambled_pixels(question.scene):
+        return
     yield from call_changed(question.scene, "reshape instead of view", steps=[("contiguous",)])
 
 
@@ -177,7 +315,20 @@ def not_contiguous(scene: Scene) -> Cause | None:
     if not wanted or min(wanted) < -1 or not _holds_as_many(tensor.shape, wanted):
         return None
     text = f"view of {with_shape(tensor)} to {sizes_text(wanted)}: the sizes would do, but "
-    return Cause(VIEW, f"{text}after a transpose or permute the values are not contiguous, as view needs them")
+    text += "after a transpose or permute the values are not contiguous, as view needs them"
+    return Cause(VIEW, text, _scrambled_pixels(scene))
+
+
+def _scrambled_pixels(scene: Scene) -> tuple[str, ...]:
+    """A reshape of patches straight to the pixels of an image: what each patch holds has to come apart first."""
+    tensor, wanted = scene.operands[0], _wanted_sizes(scene)
+    for _, image, grid in pixels_for_patches(scene, wanted):
+        if prod(grid) in tensor.shape:
+            order = "rearrange(x, 'b (h w) (c p1 p2) -> b c (h p1) (w p2)', …)"
+            return (
+                f"a reshape of {prod(grid)} patches to {shape_text(image)} pixels puts them in another order: {order}",
+            )
+    return ()
 
 
 EXPAND = CauseKind(

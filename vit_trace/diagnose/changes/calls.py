@@ -63,7 +63,8 @@ def turned(scene: Scene, place: int, *steps: Method) -> Iterator[Fix]:
         if others := other_blocks(scene, stage.module):
             yield LayerInput(f"{text}{LIKEWISE}", (stage.module, *others), steps)
         return
-    text = f"{name}{methods} instead of {name}" if name else f"{methods} on tensor {place} of {scene.call}"
+    bare = name[1:-1] if name.startswith("(") and name[1:-1] == scene.operands[place].name else name
+    text = f"{name}{methods} instead of {bare}" if name else f"{methods} on tensor {place} of {scene.call}"
     yield from call_changed(scene, text, operand=place, steps=steps)
 
 

@@ -1,6 +1,7 @@
 """Changes the input: moves its axes, resizes it, converts its dtype. No torch."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from math import isqrt
 
 from vit_trace.base.roles import role_named
@@ -183,7 +184,7 @@ def expected_input(question: Question) -> Iterator[Fix]:
         yield from _resized_to(shape, expected)
 
 
-def resized_images(shape: Shape, channels: int, *size: int) -> Iterator[Fix]:
+def resized_images(shape: Shape, channels: int, *size: int) -> Iterator[InputChange]:
     """The batch of images with other channels or of another (height, width); nothing where both stay."""
     wanted = (shape[0], channels, *(size or shape[2:]))
     text = f"an input of {wanted[2]}×{wanted[3]}"
@@ -194,10 +195,17 @@ def resized_images(shape: Shape, channels: int, *size: int) -> Iterator[Fix]:
 
 
 def images_of(question: Question, sizes: Iterable[tuple[int, int]]) -> Iterator[Fix]:
-    """Images of other heights and widths, where the input is a batch of images."""
-    shape = first_input(question.scene)
+    """Images of other heights and widths, where the input is a batch of images; the model is built for them too.
+
+    Only a model that is built for its present input follows: others take several sizes, or fail for that.
+    """
+    shape, case = first_input(question.scene), question.case
+    follows = len(shape) == 4 and not built_for(shape, case)
     for height, width in sizes if len(shape) == 4 else ():
-        yield from resized_images(shape, shape[1], height, width)
+        settings = built_for((*shape[:2], height, width), case) if follows else {}
+        for change in resized_images(shape, shape[1], height, width):
+            text = f"{case.setting(settings).text} and {change.text}" if settings else change.text
+            yield replace(change, text=text, settings=settings)
 
 
 def _resized_to(shape: Shape, wanted: Shape) -> Iterator[Fix]:

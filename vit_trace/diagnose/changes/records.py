@@ -47,6 +47,11 @@ class Fix:
     kind: ClassVar[Kind]
     alters: ClassVar[bool] = False
 
+    @property
+    def heard(self) -> bool:
+        """Whether torch has to be called for every step: one that works is to be changed."""
+        return False
+
     def values(self) -> dict[str, Value]:
         """The change as data, in the JSON of a trace."""
         raise NotImplementedError
@@ -198,9 +203,10 @@ class LayerInput(Fix):
 
 @dataclass(frozen=True)
 class CallChange(Fix):
-    """The call at `span` with other arguments by name, or with `steps` on the tensor at a place among them.
+    """The call at `span` with other arguments by name, other sizes by their place, or `steps` on one of its tensors.
 
-    The call is a failing one, or one that `runs`.
+    `operand` is the place of that tensor among the tensors. The call is changed where it raises, or where it `runs`;
+    `others` are further calls that are changed with it.
     """
 
     call: str
@@ -208,33 +214,61 @@ class CallChange(Fix):
     arguments: Mapping[str, Value] = field(default_factory=dict)
     operand: int = 0
     steps: tuple[Method, ...] = ()
+    sizes: Mapping[int, int] = field(default_factory=dict)
+    others: tuple[CallChange, ...] = ()
     runs: bool = False
 
     kind: ClassVar[Kind] = "call"
 
+    @property
+    def heard(self) -> bool:
+        return self.runs
+
     def values(self) -> dict[str, Value]:
         place = [self.span.line, self.span.column, self.span.end_line, self.span.end_column]
         where: dict[str, Value] = {"call": self.call, "file": self.span.file, "span": place}
+        if self.others:
+            where |= {"others": [one.values() for one in self.others]}
         if self.arguments:
             return where | {"arguments": dict(self.arguments)}
+        if self.sizes:
+            return where | {"sizes": {str(place): size for place, size in self.sizes.items()}}
         return where | {"operand": self.operand, "steps": _as_json(self.steps)}
 
-    def during(self, model: nn.Module) -> AbstractContextManager[None]:
+    @contextmanager
+    def during(self, model: nn.Module) -> Iterator[None]:
         from vit_trace.record.amended import CalledAgain
 
-        return CalledAgain(self.call, self.span, self.edited, self.runs)
+        with ExitStack() as stack:
+            for one in (self, *self.others):
+                stack.enter_context(CalledAgain(one.call, one.span, one.edited, one.runs))
+            yield
 
     def edited(self, given: Inputs) -> Inputs:
         """The call's arguments with the change."""
         args, kwargs = given
         if self.arguments:
             return args[:1], {**kwargs, **self.arguments}
+        if self.sizes:
+            held = [*(args[1:] or kwargs.values())]
+            held = [*held[0]] if len(held) == 1 and isinstance(held[0], (tuple, list)) else held
+            return (args[0], [self.sizes.get(place, size) for place, size in enumerate(held)]), {}
         return _change_tensor(given, lambda tensor: _turn(tensor, self.steps), self.operand)
 
 
+@dataclass(frozen=True)
+class NumberChange(CallChange):
+    """Other sizes, where the line has the number `literal`: the same number may stand in further lines."""
+
+    literal: int = 0
+
+
 def methods_text(steps: Iterable[Method]) -> str:
-    """.flatten(2).transpose(1, 2)"""
-    return "".join(f".{name}({', '.join(map(str, numbers))})" for name, *numbers in steps)
+    """.flatten(2).transpose(1, 2); what is left from a place on as a slice, [:, 1:]"""
+    return "".join(
+        f"[{':, ' * numbers[0]}{numbers[1]}:]" if name == "narrow" else f".{name}({', '.join(map(str, numbers))})"
+        for name, *numbers in steps
+    )
 
 
 def _as_json(steps: Iterable[Method]) -> Value:

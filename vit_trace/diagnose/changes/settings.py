@@ -10,6 +10,9 @@ from vit_trace.diagnose.changes.parameters import LIKEWISE, other_blocks
 from vit_trace.diagnose.changes.records import AttributeChange, Fix
 from vit_trace.diagnose.scene import Scene
 
+SIMPLE = (2.0, 1.0, 4.0, 0.5, 3.0, 1.5)
+"""Values that a setting which is a fraction often has."""
+
 
 def matching_hyperparameters(question: Question) -> Iterator[Fix]:
     """Builds the model for its input: its image size, its channels."""
@@ -38,6 +41,26 @@ def dividing_numbers(question: Question) -> Iterator[Fix]:
         if name.startswith("self.") and number == divisor:
             for value in near:
                 yield from _in_all_blocks(scene, module, {name: value} | _derived(scene, sizes, name, value))
+
+
+def proportional(question: Question) -> Iterator[Fix]:
+    """A setting that one of two sizes is a multiple of, so that it becomes the other: 3 for 96, so 2 for 64."""
+    case, sizes = question.case, [side.size for side in question.cause.sides]
+    for name, value in case.hyperparameters.items() if case.variant is not None and len(sizes) == 2 else ():
+        if not isinstance(value, int) or value < 2:
+            continue
+        for one, two in (sizes, sizes[::-1]):
+            each, rest = divmod(one, value)
+            if not rest and each and two % each == 0:
+                yield case.setting({name: two // each})
+
+
+def simple_fractions(question: Question) -> Iterator[Fix]:
+    """Other simple values of a setting that is a fraction, such as a rate of growth: the sizes decide which will do."""
+    case = question.case
+    for name, value in case.hyperparameters.items() if case.variant is not None else ():
+        if isinstance(value, float) and value > 0 and len(question.cause.sides) == 2:
+            yield from (case.setting({name: other}) for other in SIMPLE if other != value)
 
 
 def _derived(scene: Scene, sizes: set[int], name: str, value: int) -> dict[str, Value]:

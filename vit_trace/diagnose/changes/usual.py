@@ -6,7 +6,12 @@ from vit_trace.diagnose.cause import Changes, Question
 from vit_trace.diagnose.changes.inputs import expected_input, grid_sizes, layouts, swapped_axes
 from vit_trace.diagnose.changes.parameters import resized
 from vit_trace.diagnose.changes.records import Fix
-from vit_trace.diagnose.changes.settings import dividing_numbers, matching_hyperparameters
+from vit_trace.diagnose.changes.settings import (
+    dividing_numbers,
+    matching_hyperparameters,
+    proportional,
+    simple_fractions,
+)
 from vit_trace.diagnose.changes.solved import solved
 
 
@@ -38,6 +43,8 @@ def usual(
         dividing_numbers,
         expected_input,
         *sizes,
+        proportional,
+        simple_fractions,
         parameters,
         *last,
     )

@@ -1,0 +1,67 @@
+"""Tells tokens from maps and from pixels: the grids of patches in a trace, and the tokens beside a grid. No torch."""
+
+from collections.abc import Iterator
+from itertools import combinations
+
+from vit_trace.base.trace import Parameter
+from vit_trace.diagnose.naming import MODEL
+from vit_trace.diagnose.pixels import images
+from vit_trace.diagnose.scene import Scene
+
+MOST_BESIDE = 16
+"""Tokens beside a grid, such as a class token and registers; more are not explained by a grid."""
+
+CALLED = (("cls", "class token"), ("class", "class token"), ("dist", "distillation token"), ("reg", "register"))
+"""A part of a parameter's name, and what its rows are called."""
+
+Grid = tuple[int, int]
+
+
+def grids_of(scene: Scene) -> list[Grid]:
+    """(rows, columns) of each grid of patches: by the formulas, then as the convolutions over the image made it."""
+    symbols, trace = scene.trace.symbols, scene.trace
+    named = [(f"h{ending}", f"w{ending}") for ending in ("", MODEL)]
+    found = [(symbols[h].value, symbols[w].value) for h, w in named if h in symbols and w in symbols]
+    pictures = {spec.shape for spec in images(trace)}
+    for stage in trace.stages:
+        over = bool(stage.inputs) and stage.inputs[0].shape in pictures and stage.operation.lower().startswith("conv")
+        found += [(spec.shape[-2], spec.shape[-1]) for spec in stage.outputs if over and len(spec.shape) == 4]
+    return list(dict.fromkeys(found))
+
+
+def beside_words(scene: Scene, count: int) -> str:
+    """1 class token, 4 registers: what so many tokens beside a grid are, where parameters of as many rows tell."""
+    held = [one for one in scene.trace.parameters if len(one.shape) == 3 and one.shape[0] == 1 and _noun(one)]
+    for number in range(1, len(held) + 1):
+        for group in combinations(held, number):
+            if sum(one.shape[1] for one in group) == count:
+                return " + ".join(_rows(one) for one in group)
+    return str(count)
+
+
+def _noun(held: Parameter) -> str:
+    name = held.name.rpartition(".")[2].lower()
+    return next((noun for part, noun in CALLED if part in name and "pos" not in name), "")
+
+
+def _rows(held: Parameter) -> str:
+    rows = held.shape[1]
+    return f"{rows} {_noun(held)}{'s' * (rows != 1)}"
+
+
+def beside_grid(tokens: int, grid: Grid) -> int:
+    """How many tokens are beside a grid, where they are the grid's and a few more; else 0."""
+    more = tokens - grid[0] * grid[1]
+    return more if 0 < more <= MOST_BESIDE and min(grid) > 1 else 0
+
+
+def pixels_for_patches(scene: Scene, wanted: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], Grid, Grid]]:
+    """(sizes, image, grid): the sizes asked for with the grid's sides where the image's sides stand, for each grid."""
+    for spec in images(scene.trace):
+        image = (spec.shape[-2], spec.shape[-1])
+        for at in range(len(wanted)):
+            for grid in grids_of(scene):
+                if wanted[at : at + 2] == image and grid != image:
+                    yield (*wanted[:at], *grid, *wanted[at + 2 :]), image, grid
+                elif wanted[at] == image[0] * image[1] and grid != image:
+                    yield (*wanted[:at], grid[0] * grid[1], *wanted[at + 1 :]), image, grid
