@@ -19,6 +19,8 @@ from vit_trace.dims.formula import parse, symbols_of
 LARGER = 4
 """Times its own size that a side of the input may grow."""
 
+SUMS = {"add", "add_", "iadd", "radd"}
+
 GRID = {"H", "W", "T", "h", "w", "t", "n", "H_model", "W_model", "h_model", "w_model", "n_model"}
 """Symbols that count pixels, patches and frames."""
 
@@ -56,7 +58,7 @@ def _far_larger(question: Question, shape: Shape) -> bool:
     """Whether a side of the input becomes many times what it is and what the model was made for."""
     given, made_for = first_input(question.scene), question.case.expected or ()
     if len(given) != len(shape):
-        return prod(shape) > LARGER**2 * prod(given)
+        return shape[1:] != made_for[1:] and prod(shape) > LARGER**2 * prod(given)
     own = made_for if len(made_for) == len(shape) else given
     return any(new > LARGER * max(old, meant) for new, old, meant in zip(shape, given, own, strict=True))
 
@@ -65,7 +67,7 @@ def _spreads_one(before: Trace, after: Trace) -> bool:
     """Whether a sum after a change spreads one token over all positions, or one position over all tokens."""
     known = {stage.name: stage for stage in before.stages}
     return any(
-        _spreads(stage) and stage.name in known and not _spreads(known[stage.name]) and stage.kind == "function"
+        stage.operation in SUMS and _spreads(stage) and stage.name in known and not _spreads(known[stage.name])
         for stage in after.stages
     )
 
@@ -94,10 +96,16 @@ def _for_one_batch_alone(question: Question, change: Fix, after: Trace) -> bool:
     moved = isinstance(change, InputChange) and not change.name and change
     if not shape or (moved and (moved.steps or (moved.shape or shape)[0] != shape[0])):
         return False
-    twice = question.case.twice(change)
-    if twice is None:
+    unchanged, twice = question.case.twice(InputChange("")), question.case.twice(change)
+    if unchanged is None or twice is None or _fails_before(unchanged, question.scene.trace):
         return False
     if twice.failure is not None:
-        return True
+        return not any(name == "expand" for name, *_ in getattr(change, "steps", ()))  # that names the batch
     shaped = [(one.shape, two.shape) for one, two in zip(after.outputs, twice.outputs, strict=False) if one.shape]
     return bool(shaped) and all(one == two for one, two in shaped)
+
+
+def _fails_before(twice: Trace, once: Trace) -> bool:
+    """Whether with twice the images a forward does not get as far: its code has the batch size in it."""
+    first, second = (trace.failure.stage if trace.failure is not None else None for trace in (twice, once))
+    return first is not None and second is not None and first < second

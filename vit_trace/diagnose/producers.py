@@ -43,13 +43,13 @@ class _Follower:
         maker = makers[place] if place < len(makers) else None
         return maker.by if maker is not None else None
 
-    def origin(self, taker: Stage, place: int, axis: int, size: int) -> Stage | Parameter | None:
-        """The stage or parameter from which on an axis of a stage's input has this size."""
+    def origin(self, taker: Stage, place: int, axis: int, size: int) -> Stage | str | None:
+        """The stage, or the parameter or buffer, from which on an axis of a stage's input has this size."""
         for _ in range(LIMIT):
             maker = self.maker(taker, place)
             if maker is None or isinstance(maker, str):
                 held = self.parameters.get(maker or "")
-                return held if held is not None and _handed_on(held, taker.inputs[place].shape, axis) else None
+                return maker if held is None or _handed_on(held, taker.inputs[place].shape, axis) else None
             stage = self.trace.stages[maker]
             spec = next((spec for spec in stage.outputs if spec.shape[axis : axis + 1] == (size,)), None)
             if spec is None:  # x.mT is no stage: the axis stands elsewhere
@@ -129,7 +129,7 @@ def producer(scene: Scene, side: Side, sources: Sources | None) -> Producer | No
     origin = follower.origin(stage, place, side.axis, side.size)
     if isinstance(origin, Stage):
         return Producer(side.name, side.size, formula, origin.name or origin.operation, stage=origin.index)
-    return Producer(side.name, side.size, formula, origin.name, parameter=True) if origin is not None else None
+    return Producer(side.name, side.size, formula, origin, parameter=True) if origin is not None else None
 
 
 def _place(scene: Scene, stage: Stage, operand: Operand) -> int | None:

@@ -100,7 +100,10 @@ class Case:
 
     def twice(self, change: Fix) -> Trace | None:
         """The trace with the change applied and with twice as many images; None where that cannot be told."""
-        return self.trial(change, twice_the_batch)
+        key = f"twice {change.key}"
+        if key not in self.cache:
+            self.cache[key] = self.trial(change, twice_the_batch)
+        return self.cache[key]
 
     def trial(self, change: Fix, more: Callable[[Inputs], Inputs] = lambda given: given) -> Trace | None:
         """The trace with the change applied, of inputs with `more` done to them; None where that breaks."""

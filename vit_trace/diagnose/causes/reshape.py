@@ -65,7 +65,7 @@ def _without_those_beside(question: Question) -> Iterator[Fix]:
     """x[:, 1:]: the tokens of the grid alone."""
     scene, tensor = question.scene, question.scene.operands[0]
     start, have, want = _rearranged(tensor.shape, _wanted_sizes(scene))
-    for size, _, more in _beside(scene, have, [one for one in want if one != -1]):
+    for size, _, more in _beside(scene, have, want):
         axis = start + list(have).index(size)
         yield from turned(scene, 0, ("narrow", axis, more, size - more))
 
@@ -124,7 +124,7 @@ def _undivided(scene: Scene, tensor: Operand, given: Shape, wanted: Shape) -> Ca
     relation = "is not a multiple of" if -1 in want else "is not"
     text = f"{scene.call} of {with_shape(tensor)} to {sizes_text(wanted)}: "
     text += f"{_product_with_total(have)} {relation} {_product_with_total(fixed)}"
-    grid = (*_written_out(scene), *_pixels(scene, tensor, wanted), *_tokens_over(scene, have, fixed))
+    grid = (*_written_out(scene), *_pixels(scene, tensor, wanted), *_tokens_over(scene, have, want))
     culprit = None if grid else _divided_with_rest(scene, wanted, prod(have)) or _misfit(scene, want, prod(have))
     notes = culprit[:1] if culprit else (*grid, *_named_sizes(scene, want))
     sides = () if scene.call == "unflatten" else tuple(side(tensor, start + place) for place in range(len(have)))
@@ -145,11 +145,11 @@ def _rearranged(given: Shape, wanted: Shape) -> tuple[int, Shape, Shape]:
     return start, have, want
 
 
-def _tokens_over(scene: Scene, have: Sequence[int], fixed: Sequence[int]) -> tuple[str, ...]:
+def _tokens_over(scene: Scene, have: Shape, want: Shape) -> tuple[str, ...]:
     """197 = 14·14 + 1 class token: a grid has no place for it."""
     return tuple(
         f"{size} = {product_text(grid)} + {beside_words(scene, more)}: the grid has no place for {_them(more)}"
-        for size, grid, more in _beside(scene, have, fixed)
+        for size, grid, more in _beside(scene, have, want)
     )[:1]
 
 
@@ -232,11 +232,15 @@ def _them(count: int) -> str:
     return "that one" if count == 1 else f"those {count}"
 
 
-def _beside(scene: Scene, have: Sequence[int], fixed: Sequence[int]) -> Iterator[tuple[int, tuple[int, int], int]]:
-    """(tokens, grid, tokens beside it): sizes that are a grid asked for, or one of the trace, and a few tokens more."""
-    pairs = [(one, two) for one, two in pairwise(fixed) if one > 1 and two > 1]
-    pairs += [grid for grid in grids_of(scene) if grid[0] * grid[1] in fixed]
-    yield from ((size, grid, more) for size in have for grid in pairs if (more := beside_grid(size, grid)))
+def _beside(scene: Scene, have: Shape, want: Shape) -> Iterator[tuple[int, tuple[int, int], int]]:
+    """(tokens, grid, tokens beside it): a size that is a grid and a few more, without which the sizes would do."""
+    pairs = [(one, two) for one, two in pairwise(want) if one > 1 and two > 1]
+    pairs += [grid for grid in grids_of(scene) if prod(grid) in want]
+    for place, size in enumerate(have):
+        for grid in dict.fromkeys(pairs):
+            more = beside_grid(size, grid)
+            if more and _holds_as_many((*have[:place], size - more, *have[place + 1 :]), want):
+                yield size, grid, more
 
 
 def _pixels(scene: Scene, tensor: Operand, wanted: Shape) -> tuple[str, ...]:
