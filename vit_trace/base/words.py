@@ -26,12 +26,13 @@ def exception_text(kind: str, message: str) -> str:
     return f"{kind}: {said}" if kind and said else kind or said
 
 
-def message_text(kind: str, message: str) -> str:
-    """An exception's message word for word; of TorchScript's, which holds a traceback, the last line."""
+def message_text(kind: str, message: str, most: int = LONGEST_QUOTE) -> str:
+    """An exception's message word for word; of TorchScript's, which holds a traceback, what follows that."""
     message = message.strip()
     if OF_TORCHSCRIPT in message:
-        message = message.splitlines()[-1].strip().removeprefix(f"{kind}: ")
-    return message if len(message) <= LONGEST_QUOTE else f"{message[:LONGEST_QUOTE].rstrip()}…"
+        *_, message = re.split(r"^(?=\w+(?:Error|Exception): )", message, flags=re.MULTILINE)
+        message = message.removeprefix(f"{kind}: ").strip()
+    return message if len(message) <= most else f"{message[:most].rstrip()}…"
 
 
 def whole_number(digits: str) -> int:

@@ -28,7 +28,8 @@ class CauseKind:
     """A mistake that has a code: what the code means, for `explain CODE`, and the changes to try, in their order.
 
     The `meaning` of a file's only kind is the file's docstring. Without `changes`, the usual ones are tried. With
-    `edits_suffice`, no parameter is resized if an edit of the line works. Making a kind registers its code.
+    `edits_suffice`, no parameter is resized if an edit of the line works; without `any_batch`, a change may hold for
+    one batch size alone. Making a kind registers its code.
 
     Raises:
         ValueError: the code has another meaning already.
@@ -38,6 +39,7 @@ class CauseKind:
     meaning: str | None
     changes: tuple[Changes, ...] = ()
     edits_suffice: bool = False
+    any_batch: bool = True
 
     def __post_init__(self) -> None:
         register("failure", self.code, cleandoc(self.meaning or ""))

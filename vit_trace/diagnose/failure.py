@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from vit_trace.base import network
 from vit_trace.base.trace import Failure, Label, Operand, Producer, Stage, Trace
-from vit_trace.base.words import exception_text, message_text, shape_text
+from vit_trace.base.words import exception_text, shape_text
 from vit_trace.diagnose.cause import Cause, Question
 from vit_trace.diagnose.causes import cause_of
 from vit_trace.diagnose.layout import layout_cause
@@ -38,7 +38,7 @@ def explained(trace: Trace, case: Case) -> Trace:
         help = (further,)
     shortfall = case.shortfall()
     cause = layout_cause(scene, cause, tried, case)
-    own_words = _own_words(scene.failure, cause.message)
+    own_words = _own_words(scene, cause.message)
     notes = (*_side_notes(scene, cause, producers), *cause.notes, *_stack_note(scene), *own_words, *shortfall)
     failure = replace(
         scene.failure,
@@ -179,12 +179,10 @@ def _stack_note(scene: Scene) -> list[str]:
     return [f"in {' › '.join(found)}"] if found else []
 
 
-def _own_words(failure: Failure, headline: str) -> list[str]:
+def _own_words(scene: Scene, headline: str) -> list[str]:
     """What torch or Python said, word for word; nothing where the headline says just that."""
-    kind, _, message = failure.exception.partition(": ")
-    said = message_text(kind, message)
-    repeated = " ".join(said.split()) in headline
-    return [] if repeated else [exception_text(kind, message)]
+    said = " ".join(scene.raised[1].split())
+    return [] if said in headline else [exception_text(*scene.raised)]
 
 
 def _labels(failure: Failure) -> tuple[Label, ...]:

@@ -94,7 +94,11 @@ def _for_one_batch_alone(question: Question, change: Fix, after: Trace) -> bool:
     """Whether with twice the images it fails, or gives as many outputs as before."""
     shape = first_input(question.scene)
     moved = isinstance(change, InputChange) and not change.name and change
-    if not shape or (moved and (moved.steps or (moved.shape or shape)[0] != shape[0])):
+    if (
+        not shape
+        or not question.cause.kind.any_batch
+        or (moved and (moved.steps or (moved.shape or shape)[0] != shape[0]))
+    ):
         return False
     unchanged, twice = question.case.twice(InputChange("")), question.case.twice(change)
     if unchanged is None or twice is None or _fails_before(unchanged, question.scene.trace):

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from vit_trace.base.trace import Failure, Operand, Parameter, Stage, Trace, Value
-from vit_trace.base.words import shape_text
+from vit_trace.base.words import message_text, shape_text
 
 if TYPE_CHECKING:
     from vit_trace.record.source.makers import Maker
@@ -77,6 +77,12 @@ class Scene:
         if stage is not None and stage.kind == "module" and stage.module:
             return stage.module
         return self.call
+
+    @cached_property
+    def raised(self) -> tuple[str, str]:
+        """(kind of the exception, its message)"""
+        kind, _, said = self.failure.exception.partition(": ")
+        return kind, message_text(kind, said)
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:

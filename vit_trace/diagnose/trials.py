@@ -125,6 +125,8 @@ class Case:
         from vit_trace.record.rungs import mixed
 
         model = _copy_on_meta(self.pristine) if change.alters else self.model
+        if change.alters and model is self.pristine:
+            raise TypeError("a program cannot be altered")
         change.to_model(model)
         with change.during(model), mixed():
             return self.traced(model, more(change.to_inputs(self.inputs())), rules=self.rules and not change.heard)
@@ -133,8 +135,15 @@ class Case:
         """The trace of one forward on meta."""
         from vit_trace.record.record import RecordOptions, record
 
-        args, kwargs = given
+        args, kwargs = self.fitted(given)
         return record(model, args, kwargs, RecordOptions(rules=self.rules if rules is None else rules, makers=makers))
+
+    def fitted(self, given: Inputs) -> Inputs:
+        """The inputs on meta, or with values where the model holds a program, which has to be run for real."""
+        from vit_trace.record.build.captured import holds_fixed_program
+        from vit_trace.record.rungs import filled_inputs
+
+        return filled_inputs(given) if holds_fixed_program(self.pristine) else given
 
     @cached_property
     def pristine(self) -> nn.Module:
@@ -179,7 +188,11 @@ def case_of_target(target: Target, rules: bool = True) -> Case:
 
     def build() -> nn.Module:
         from vit_trace.record.build.anyhow import build_anyhow
+        from vit_trace.record.build.captured import holds_fixed_program
 
+        built = target.foreign.built.model if target.foreign is not None else None
+        if built is not None and holds_fixed_program(built):  # slow to be captured again
+            return built
         return build_anyhow(target.build, rules).model
 
     return Case(build, target.inputs, target.hyperparameters, again, target.words, target.expected, rules)
@@ -197,10 +210,14 @@ def case_of_model(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, 
 
 
 def _copy_on_meta(model: nn.Module) -> nn.Module:
-    """A copy whose tensors are on meta: no value is copied, nothing is shared with the model."""
+    """A copy whose tensors are on meta: no value is copied, nothing is shared; a model with a program as it is."""
     import torch
     from torch import nn
 
+    from vit_trace.record.build.captured import holds_fixed_program
+
+    if holds_fixed_program(model):  # its steps name their devices
+        return model
     memo: dict[int, Any] = {}
     for module in model.modules():
         for held in (*module._parameters.values(), *module._buffers.values(), *vars(module).values()):

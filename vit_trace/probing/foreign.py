@@ -15,6 +15,8 @@ from vit_trace.probing.bounded import Bounded, TooLong
 from vit_trace.probing.probing import Prober, most_stages, noted
 from vit_trace.probing.sizes import Sizes
 from vit_trace.record.build.anyhow import Built
+from vit_trace.record.build.captured import holds_fixed_program
+from vit_trace.record.raised.programs import CALL
 from vit_trace.record.record import RecordOptions
 from vit_trace.record.rungs import RUNGS, Rung, Runnable, trace_anyhow
 from vit_trace.targets.complaints import contained, silenced
@@ -104,6 +106,9 @@ class ForeignTracer:
         if not rung.quick and real.cost > QUICK:
             more = f"counts as {real.cost:,} stages, more than {QUICK:,}"
             return noted(trace, f"sizes have no formulas: one forward on {trace.target.device} {more}")
+        in_program = trace.failure is not None and trace.failure.call == CALL
+        if in_program or holds_fixed_program(self.foreign.built.model):
+            return noted(trace, "sizes have no formulas: the model holds a program that was captured at these sizes")
         foreign = self.foreign
         knobs = [knob for knob in foreign.knobs if knob.role not in INPUTS or INPUTS[knob.role] in plan.sizes]
         changed = foreign.arguments if foreign.again is not None else {}

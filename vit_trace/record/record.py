@@ -100,7 +100,7 @@ def record(
 def _prepared(recorder: Recorder, train: bool, lines: Lines | None) -> Iterator[None]:
     """The model in training or evaluation mode with the recorder's hooks on; everything as it was afterwards."""
     with ExitStack() as stack:
-        flags = [(module, module.training) for module in recorder.modules]
+        flags = [(module, getattr(module, "training", train)) for module in recorder.modules]  # a frozen one has none
         if any(training is not train for _, training in flags):
             for module, training in flags:
                 stack.callback(setattr, module, "training", training)

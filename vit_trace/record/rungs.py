@@ -16,7 +16,9 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from vit_trace.base import network
 from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Trace
+from vit_trace.base.words import OF_TORCHSCRIPT, message_text
 from vit_trace.record.build.anyhow import INITIALISED, UNINITIALISED, Factory, Handled, change_tensors, move_to_meta
+from vit_trace.record.build.captured import holds_fixed_program
 from vit_trace.record.meta.real import BY_DEVICE
 from vit_trace.record.raised.failure import OURS
 from vit_trace.record.record import GUESSED, RecordOptions, record
@@ -119,7 +121,8 @@ def _for_real(runnable: Runnable, given: Given) -> Iterator[Ready]:
     """Everything on CPU, if the model is small enough."""
     if sum(tensor.numel() for tensor in (*runnable.model.parameters(), *runnable.model.buffers())) > SMALL:
         raise _Unsuited
-    yield Ready(INITIALISED.build(runnable.make).model, *tree_map_only(Tensor, _filled, given))
+    fixed = holds_fixed_program(runnable.model)  # with values as it is, and slow to be captured again
+    yield Ready(runnable.model if fixed else INITIALISED.build(runnable.make).model, *filled_inputs(given))
 
 
 ON_META = Rung("meta", _on_meta)
@@ -137,6 +140,12 @@ def _filled(tensor: Tensor) -> Tensor:
     """The tensor with values: its own, or random ones in place of meta's."""
     make: Callable[..., Tensor] = torch.rand if tensor.is_floating_point() else torch.ones
     return make(tensor.shape, dtype=tensor.dtype) if tensor.is_meta else tensor
+
+
+def filled_inputs(given: Given) -> Given:
+    """The inputs with values."""
+    args, kwargs = tree_map_only(Tensor, _filled, given)
+    return args, kwargs
 
 
 def move_inputs(given: Given, device: str) -> Given:
@@ -187,7 +196,8 @@ def trace_anyhow(
             continue
         words = trace.failure.exception if trace.failure is not None else ""
         asked = trace.failure is not None and trace.failure.code == network.CODE
-        if asked or not any(word in words for word in BY_DEVICE):
+        scripted = OF_TORCHSCRIPT in words and rung.device != "cpu"  # no rule of ours is heard there
+        if asked or not (scripted or any(word in message_text("", words) for word in BY_DEVICE)):
             if trace.failure is None or rung.device != "fake":
                 return _Traced(trace, rung)
             faked = _Traced(trace, rung)  # numpy and quantized kernels refuse fake tensors in words of their own

@@ -155,7 +155,10 @@ def build_first(spec: str, make: Callable[[], object], rules: bool = True) -> Bu
             return build_anyhow(make, rules)
     except NotAModel as other:
         message = f"{spec} gives {typed_text(other.value)}, not a torch.nn.Module"
-        raise refusal("not-a-model", message, help=("name a class or a function that returns the model",)) from None
+        help = "name a class or a function that returns the model"
+        if type(other.value).__name__ == "ExportedProgram":
+            help = "name a function that returns its .module()"
+        raise refusal("not-a-model", message, help=(help,)) from None
     except Exception as error:
         if hasattr(error, "diagnostics"):
             raise

@@ -32,6 +32,10 @@ CHANNELS, FEW_CHANNELS = 3, 4
 
 def guessed_plans(built: Built, request: Request, side: Any = None) -> list[Plan]:
     """Ways to feed the model, the likeliest first. Raises Refused where its forward needs more than an image."""
+    from vit_trace.record.build.captured import program_of
+
+    if (program := program_of(built.model)) is not None and program.shapes:
+        return [Plan(tuple(Feed(None, shape) for shape in program.shapes))]
     arguments = built.call.arguments if built.call else {}
     one_value = [one for one in (signature_of(built.model.forward) or {}).values() if not str(one).startswith("*")]
     needed = [one.name for one in one_value if one.default is inspect.Parameter.empty]

@@ -18,7 +18,7 @@ from vit_trace.base.trace import Value
 from vit_trace.record.source import frames
 from vit_trace.targets import assignments
 from vit_trace.targets.complaints import build_first, contained
-from vit_trace.targets.inputs import Plan, given_plan
+from vit_trace.targets.inputs import Given, Plan, given_plan
 from vit_trace.targets.knobs import Changes, Knob, change_values, image_changes, image_places, integer_of, knobs_of
 from vit_trace.targets.request import Request
 from vit_trace.targets.target import Foreign
@@ -73,11 +73,22 @@ def assemble(recipe: Recipe, request: Request) -> Foreign:
         from vit_trace.targets.guess import refuse_unknown_inputs
 
         refuse_unknown_inputs(built.model, [one.name for one in request.given if one.name])
-        plans: Sequence[Plan] = [given_plan(request.given, integer_of(arguments, "channels"))]
+        plans: Sequence[Plan] = [given_plan(_in_place(built, request.given), integer_of(arguments, "channels"))]
     else:
         plans = recipe.plans(built)
     shown, usual = _showable(arguments), recipe.plans if recipe.sure else lambda _: ()
     return Foreign(recipe.spec, make, built, arguments, turnable, again, plans, shown, request.train, usual=usual)
+
+
+def _in_place(built: Built, given: Sequence[Given]) -> Sequence[Given]:
+    """The inputs without their names, in the order of a program's own, which takes them by place alone."""
+    from vit_trace.record.build.captured import program_of
+
+    program = program_of(built.model)
+    names = program.names if program is not None else ()
+    if not names or {one.name for one in given} != set(names):
+        return given
+    return [one._replace(name=None) for one in sorted(given, key=lambda one: names.index(str(one.name)))]
 
 
 def _independent(knobs: Sequence[Knob], follows: Callable[[Changes], Mapping[Path, Any]]) -> tuple[Knob, ...]:

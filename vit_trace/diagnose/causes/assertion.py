@@ -62,7 +62,7 @@ ASSERTION = CauseKind(
 @finds("raise", turn=Turn.LATE)
 def refused_by_its_author(scene: Scene) -> Cause | None:
     """`assert h == self.image_size`. Late, for some of torch's own layers raise, and there more is known."""
-    kind, _, said = scene.failure.exception.partition(": ")
+    kind, said = scene.raised
     if kind in LEAVING:
         return None
     message = " ".join(said.split()) or _unsaid(scene) or f"{scene.name} raises {kind}"

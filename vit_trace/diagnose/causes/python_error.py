@@ -15,7 +15,7 @@ LONGEST_HEADLINE = 100
 @finds("python", turn=Turn.LATE)
 def line_refused(scene: Scene) -> Cause:
     """`self.headx(x)` where the layer is called head."""
-    kind, _, said = scene.failure.exception.partition(": ")
+    kind, said = scene.raised
     said = " ".join(said.split())
     text = f"{kind}: {said}" if len(said) <= LONGEST_HEADLINE else f"{scene.name} raised {kind}"
     notes = []

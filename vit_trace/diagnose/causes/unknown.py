@@ -17,7 +17,7 @@ LONGEST_HEADLINE = 60
 @finds(turn=Turn.LAST)
 def unrecognised(scene: Scene) -> Cause:
     """Any failure."""
-    kind, _, said = scene.failure.exception.partition(": ")
+    kind, said = scene.raised
     if kind == "RecursionError":
         return Cause(UNKNOWN, f"{scene.name} calls itself without end", frame_note(scene))
     if scene.call not in ("", "?", "raise", "subscript"):

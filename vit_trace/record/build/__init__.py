@@ -1,1 +1,1 @@
-"""Builds models without memory (`anyhow`), and watches what their constructors work out (`construction`)."""
+"""Builds models without memory (`anyhow`), recognises programs (`captured`), watches constructors (`construction`)."""

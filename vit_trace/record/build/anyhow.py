@@ -15,6 +15,7 @@ from vit_trace.base import network
 from vit_trace.base.limits import Counter
 from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Construction
+from vit_trace.record.build.captured import is_capturing
 from vit_trace.record.build.construction import ConstructorCall, Watch
 from vit_trace.record.meta.answer import RULES, WRITTEN, answer, values_written
 from vit_trace.record.meta.values import READING, note, read_values, replay_of
@@ -133,6 +134,7 @@ class _ByRule(Handled):
     def by_rule(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if func is SET_GRAD:
             return func(*args)
+        _refuse_capturing()
         if getattr(func, "__name__", "") in READING and (read := read_values(func, args, kwargs)) is not NotImplemented:
             return read
         replay = replay_of(func, args, kwargs)
@@ -150,8 +152,15 @@ class _ByRule(Handled):
         return out
 
 
+def _refuse_capturing() -> None:
+    """A program keeps what its forward gave while it was captured: that has to be what a real run gives."""
+    if is_capturing():
+        raise NotImplementedError("a forward is captured for real only")
+
+
 def _uninitialised(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Leaves parameters as they were allocated: memory that nobody writes to is never taken."""
+    _refuse_capturing()
     target = args[0] if args else kwargs.get("tensor")
     fills = getattr(func, "__module__", None) == "torch.nn.init" or getattr(func, "__name__", "") in FILLS
     return target if fills and isinstance(target, nn.Parameter) else func(*args, **kwargs)

@@ -1,15 +1,18 @@
 """Turns the exception of a forward into a Failure: the stage it failed in, and the bare facts."""
 
+import re
 import traceback as tracebacks
 from types import CodeType, TracebackType
 
 from torch import nn
 
 from vit_trace.base import network
-from vit_trace.base.trace import Failure
+from vit_trace.base.trace import Failure, Source
+from vit_trace.base.words import OF_TORCHSCRIPT, message_text
 from vit_trace.record.amended import CalledAgain
 from vit_trace.record.meta import real
 from vit_trace.record.raised.capture import captured
+from vit_trace.record.raised.programs import STRINGS, capture_program
 from vit_trace.record.recorder import CALL_IMPL, Recorder, Step
 from vit_trace.record.source import frames
 
@@ -20,7 +23,7 @@ OURS = {function.__code__ for function in (*_RUNNING, network.refuse_connection)
 """Our own code that calls of the model run through: an exception there is the model's."""
 
 TEXT_LIMIT = 2000
-"""Characters of an exception's own text that are kept, and of its last line where it is longer."""
+"""Characters of an exception's own text that are kept."""
 
 
 def failing_step(error: BaseException, recorder: Recorder) -> Step | None:
@@ -67,15 +70,24 @@ def failure_of(error: BaseException, step: Step | None, recorder: Recorder) -> F
         return _defect(error, step)
     raised = recorder.raised[0] if recorder.raised is not None else None
     fact = captured(error, next((link for link in _chain(error) if link is raised), error), recorder)
+    capture_program(fact, step, recorder)
     where = f" in {step.name}" if step is not None and step.name else ""
     # the innermost expression in the model's own files that the exception passed through
     own = [(frame.f_code, lasti) for frame, lasti in frames.entries(error.__traceback__, root) if frames.is_own(frame)]
+    spans = [span for code in reversed(own) if (span := frames.span(*code)) is not None]
     asked = network.refusal_behind(error) is not None
     return Failure(
         code=network.CODE if asked else CODE,
         severity="error",
         message=f"forward asks for a download{where}" if asked else f"forward raised {type(error).__name__}{where}",
-        span=(frames.span(*own[-1]) if own else None) or (step.source if step else None),
+        span=next(
+            (
+                span
+                for span in (_scripted_line(text), *spans, step and step.source)
+                if span and not span.file.startswith(STRINGS)
+            ),
+            None,
+        ),
         notes=tuple(line for line in text.splitlines() if line.strip()),
         help=(network.HELP,) if asked else (),
         stage=step.index if step else None,
@@ -87,6 +99,14 @@ def failure_of(error: BaseException, step: Step | None, recorder: Recorder) -> F
         values=fact.values,
         traceback=fact.traceback,
     )
+
+
+def _scripted_line(text: str) -> Source | None:
+    """The line of the model's own code that TorchScript names in its traceback."""
+    named = re.findall(r'^ *File "(.+)", line (\d+)', text, re.MULTILINE) if OF_TORCHSCRIPT in text else []
+    own = [(file, int(line)) for file, line in named if frames.owner(file) == frames.OWN]
+    found = frames.source(own[-1][0], own[-1][1], own[-1][1], None, None) if own else None
+    return found if found is not None and found.text else None
 
 
 def _is_defect(error: BaseException, root: CodeType) -> bool:
@@ -119,6 +139,8 @@ def _account(error: BaseException) -> str:
     """The exception's own text, which third-party code may fail to produce."""
     try:
         text = str(error).strip()
-        return text if len(text) <= TEXT_LIMIT else f"{text[:TEXT_LIMIT]}\n{text.splitlines()[-1][:TEXT_LIMIT]}"
+        if len(text) <= TEXT_LIMIT or OF_TORCHSCRIPT not in text:
+            return text[:TEXT_LIMIT]
+        return f"{text[:TEXT_LIMIT]}\n{message_text('', text, TEXT_LIMIT)}"
     except Exception:
         return "(its text could not be read)"
