@@ -16,7 +16,7 @@ Extent = tuple[int, int | None]
 class Program:
     """What was captured: `how` it was, and its inputs' names with what their axes may be; no inputs where that is lost.
 
-    A scripted program holds its code; an exported or traced one the steps of one forward, in which sizes are numbers.
+    A scripted program holds its code; an exported or traced one the steps of one forward, with its sizes as numbers.
     """
 
     how: str
