@@ -158,14 +158,18 @@ def test_console_page(page, tmp_path, capsys):
 
 
 def with_remedy(command: list[str], remedy, trace: Trace) -> list[str]:
-    """The command with the settings and the input of a remedy; of several inputs, the first is another."""
+    """The command with the settings and the input of a remedy; of several inputs, the first or the named one."""
     values = remedy.values if remedy.kind == "hyperparameter" else remedy.values.get("hyperparameters", {})
     words = [*command, *(f"--set={name}={json.dumps(value)}" for name, value in values.items())]
     if remedy.kind == "hyperparameter":
         return words
     inputs = [stage for stage in trace.stages if stage.kind == "input"]
     given = [(stage.name, stage.outputs[0].shape, stage.outputs[0].dtype) for stage in inputs]
-    given[0] = (given[0][0], remedy.values.get("shape", given[0][1]), remedy.values.get("dtype", given[0][2]))
+    changed = remedy.values.get("input", given[0][0])
+    given = [
+        (name, *(remedy.values.get(key, held) if name == changed else held for key, held in pair))
+        for name, *pair in ((name, ("shape", shape), ("dtype", dtype)) for name, shape, dtype in given)
+    ]
     places = [place for place, word in enumerate(words) if word == "--input"]
     words = [word for place, word in enumerate(words) if not {place, place - 1} & set(places)]
     return [*words, *(f"--input={name}={'x'.join(map(str, shape))}:{dtype}" for name, shape, dtype in given)]
@@ -267,7 +271,7 @@ def applied(remedy, model: nn.Module, args: tuple) -> None:
                 module.num_embeddings = value[0]
     for path in values.get("modules", []):
         model.get_submodule(path).register_forward_pre_hook(
-            lambda _, given: (stepped(given[0], values["steps"]), *given[1:])
+            lambda _, *given: counted_to(values.get("operand", 0), values["steps"], given), with_kwargs=True
         )
     with torch.no_grad(), contextlib.ExitStack() as stack:
         for one in (values, *values.get("others", ())) if "span" in values else ():
@@ -281,8 +285,10 @@ def applied(remedy, model: nn.Module, args: tuple) -> None:
 def stepped(tensor: torch.Tensor, steps: list) -> torch.Tensor:
     """The tensor after methods with their arguments."""
     for name, *numbers in steps:
-        larger = name == "interpolate"
-        tensor = F.interpolate(tensor, numbers, mode="bilinear") if larger else getattr(tensor, name)(*numbers)
+        if name == "interpolate":
+            tensor = F.interpolate(tensor, numbers, mode="bilinear")
+        else:
+            tensor = F.pad(tensor, numbers) if name == "pad" else getattr(tensor, name)(*numbers)
     return tensor
 
 
@@ -316,13 +322,14 @@ class Edited(TorchFunctionMode):
         if "sizes" in values:
             sizes = list(args[1]) if isinstance(args[1], (tuple, list)) else list(args[1:])
             return func(args[0], [values["sizes"].get(str(place), size) for place, size in enumerate(sizes)])
-        count = itertools.count()
-
-        def edited(tensor):
-            return stepped(tensor, values["steps"]) if next(count) == values["operand"] else tensor
-
-        args, kwargs = tree_map_only(torch.Tensor, edited, (args, kwargs))
+        args, kwargs = counted_to(values["operand"], values["steps"], (args, kwargs))
         return func(*args, **kwargs)
+
+
+def counted_to(place: int, steps: list, given: tuple) -> tuple:
+    """The arguments with one tensor changed: the one that stands at a place among them."""
+    count = itertools.count()
+    return tree_map_only(torch.Tensor, lambda one: stepped(one, steps) if next(count) == place else one, given)
 
 
 def applied_to_builtin(remedy, trace: Trace) -> None:

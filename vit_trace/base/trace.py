@@ -170,11 +170,12 @@ class Producer(Struct, frozen=True, omit_defaults=True):
 class Remedy(Struct, frozen=True, omit_defaults=True):
     """A change that was tried and works: in words, as data, and the output it gave.
 
-    `values` are hyperparameters; or the `steps` (methods with arguments; "interpolate" is the function), `shape` and
-    `dtype` of the first input, or of the one called `input`, with `hyperparameters` where it takes both; or shapes by
-    parameter name; or values by the names of modules' attributes; or the `dtype` of the model; or the `steps` on the
-    first input of `modules`; or how the failing `call` at a `span` (line, column, end line, end column) of a `file` is
-    changed: `arguments` by name, or `steps` on the tensor that `operand` counts to.
+    `values` are hyperparameters; or the `steps` (methods with arguments, or interpolate and pad), `shape` and `dtype`
+    of the first input, or of the one called `input`, with `hyperparameters` where it takes both; or shapes by parameter
+    name; or values by the names of modules' attributes; or the `dtype` of the model; or the `steps` on the first input
+    of `modules`, or on the tensor among their inputs that `operand` counts to; or how the failing `call` at a `span`
+    (line, column, end line, end column) of a `file` is changed: `arguments` by name, or `steps` on the tensor that
+    `operand` counts to.
     """
 
     change: str

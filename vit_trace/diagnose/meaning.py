@@ -11,7 +11,14 @@ from math import prod
 from vit_trace.base.trace import Stage, Trace
 from vit_trace.diagnose.cause import Question
 from vit_trace.diagnose.changes.inputs import first_input
-from vit_trace.diagnose.changes.records import Fix, InputChange, ParameterResize
+from vit_trace.diagnose.changes.records import (
+    BATCH_FIRST,
+    AttributeChange,
+    Fix,
+    InputChange,
+    ParameterResize,
+    images_for_tokens,
+)
 from vit_trace.diagnose.naming import formula_of
 from vit_trace.diagnose.scene import Shape
 from vit_trace.dims.formula import parse, symbols_of
@@ -36,6 +43,8 @@ def _objections(question: Question, change: Fix, after: Trace) -> Iterator[bool]
         yield as_wide_as_the_image(question, change)
     if isinstance(change, InputChange) and change.shape is not None and not change.name:
         yield _far_larger(question, change.shape)
+    if isinstance(change, AttributeChange) and any(name.endswith(BATCH_FIRST) for name in change.attributes):
+        yield bool(images_for_tokens(after, first_input(question.scene)[0]))
     yield _spreads_one(question.scene.trace, after)
     yield _other_axes(question, change, after)
     yield _for_one_batch_alone(question, change, after)
@@ -104,7 +113,7 @@ def _for_one_batch_alone(question: Question, change: Fix, after: Trace) -> bool:
     if unchanged is None or twice is None or _fails_before(unchanged, question.scene.trace):
         return False
     if twice.failure is not None:
-        return not any(name == "expand" for name, *_ in getattr(change, "steps", ()))  # that names the batch
+        return True
     shaped = [(one.shape, two.shape) for one, two in zip(after.outputs, twice.outputs, strict=False) if one.shape]
     return bool(shaped) and all(one == two for one, two in shaped)
 

@@ -145,7 +145,12 @@ def makers_of(scene: Scene, operand: Operand) -> list[Stage]:
     """The stage that made a tensor of the failing call; before it, if it only rearranged a tensor, what made that."""
     stage = scene.stage
     place = _place(scene, stage, operand) if stage is not None else None
-    if stage is None or place is None or scene.sources is None:
+    return makers_into(scene, stage, place) if stage is not None and place is not None else []
+
+
+def makers_into(scene: Scene, stage: Stage, place: int) -> list[Stage]:
+    """The same of an input of a stage."""
+    if scene.sources is None:
         return []
     follower, found = _Follower(scene.trace, scene.sources), list[Stage]()
     while len(found) < LIMIT:

@@ -11,6 +11,7 @@ from vit_trace.diagnose.causes.lookup import GATHERS, SCATTERS, SELECTS
 from vit_trace.diagnose.causes.reshape import numbers_written_out
 from vit_trace.diagnose.changes.parameters import LIKEWISE, everywhere, resized, sizes_changed
 from vit_trace.diagnose.changes.records import (
+    AttributeChange,
     CallChange,
     Fix,
     InputChange,
@@ -83,14 +84,19 @@ def partway(question: Question) -> str:
     before = question.scene.failure.stage
     for candidate in _candidates(question) if not question.cause.by_value else ():
         after = question.case.outcome(candidate)
-        if not isinstance(candidate, (CallChange, LayerInput, ParameterResize)) or after is None:
+        if not isinstance(candidate, (AttributeChange, CallChange, LayerInput)) or after is None:
             continue
         if isinstance(candidate, ParameterResize) and as_wide_as_the_image(question, candidate):
             continue
         place = after.failure.stage if after.failure is not None else None
-        if after.failure is not None and place is not None and before is not None and place > before:
-            then = Scene(after, after.failure)
-            return f"{candidate.text} (tried: runs on to {then.name}, where {cause_of(then).message})"
+        if after.failure is None or place is None or before is None or place < before:
+            continue
+        if after.failure.exception.startswith("NotImplementedError"):  # the meta device lacks a function
+            continue
+        then = Scene(after, after.failure)
+        cause = cause_of(then)
+        if place > before or cause.code != question.cause.code:
+            return f"{candidate.text} (tried: runs on to {then.name}, where {cause.message})"
     return ""
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import linecache
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from vit_trace.base.trace import Failure, Operand, Parameter, Stage, Trace, Value
+from vit_trace.base.trace import Failure, Operand, Parameter, Source, Stage, Trace, Value
 from vit_trace.base.words import message_text, shape_text
 
 if TYPE_CHECKING:
@@ -114,6 +115,27 @@ class Scene:
         if not isinstance(value, list):
             value = [self.failure.arguments.get(f"[{place}]") for place in range(1, 32)]
         return tuple(item for item in value if type(item) is int)
+
+
+class WrittenCall(NamedTuple):
+    """A call as it is written: the function's last name, its arguments by place and by name."""
+
+    name: str
+    given: list[str]
+    keywords: dict[str, str]
+
+
+def call_written(span: Source | None) -> WrittenCall | None:
+    """The call at a place in the source; None for anything else."""
+    try:
+        node = ast.parse(span.text.strip(), mode="eval").body if span is not None else None
+    except SyntaxError:
+        return None
+    if not isinstance(node, ast.Call):
+        return None
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    keywords = {one.arg: ast.unparse(one.value) for one in node.keywords if one.arg}
+    return WrittenCall(name, [*map(ast.unparse, node.args)], keywords)
 
 
 def called(operand: Operand) -> str:

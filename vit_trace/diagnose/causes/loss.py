@@ -5,7 +5,6 @@ take floats.
 Example: cross_entropy of logits 2×10 takes labels of 2 class numbers, int64; labels 2×128×128 are of a segmentation.
 """
 
-import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +20,7 @@ from vit_trace.diagnose.changes.inputs import first_input
 from vit_trace.diagnose.changes.records import AttributeChange, Fix, InputChange, Method, methods_text
 from vit_trace.diagnose.dtypes import FLOATS
 from vit_trace.diagnose.producers import REARRANGES, makers_of
-from vit_trace.diagnose.scene import Scene, Shape, Side, called, clash, side
+from vit_trace.diagnose.scene import Scene, Shape, Side, call_written, called, clash, side
 
 CLASSED = {"cross_entropy", "nll_loss"}
 """Losses that take the number of each class."""
@@ -117,15 +116,11 @@ def _loss(scene: Scene) -> _Loss | None:
 
 def arguments_written(span: Source | None) -> list[str]:
     """The two tensors as they are handed to a loss: logits and labels in self.criterion(logits, labels)."""
-    try:
-        node = ast.parse(span.text.strip(), mode="eval").body if span is not None else None
-    except SyntaxError:
+    call = call_written(span)
+    if call is None:
         return []
-    if not isinstance(node, ast.Call):
-        return []
-    keywords = {one.arg: one.value for one in node.keywords}
-    given = [*node.args, *(keywords[name] for name in ("input", "target") if name in keywords)]
-    return [*map(ast.unparse, given)] if len(given) == 2 else []
+    given = [*call.given, *(call.keywords[name] for name in ("input", "target") if name in call.keywords)]
+    return given[:2] if len(given) >= 2 else []
 
 
 # -- what is wrong --------------------------------------------------------------------------------------------------

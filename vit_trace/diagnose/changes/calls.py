@@ -5,6 +5,7 @@ wants are in that cause's file, made with `turned` and `call_changed`.
 """
 
 import ast
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from vit_trace.base.trace import Operand, Value
 from vit_trace.diagnose.cause import Question
 from vit_trace.diagnose.changes.parameters import LIKEWISE, other_blocks
 from vit_trace.diagnose.changes.records import CallChange, Fix, LayerInput, Method, methods_text
-from vit_trace.diagnose.scene import Scene, Shape
+from vit_trace.diagnose.scene import Scene, Shape, call_written
 
 LONGEST = 40
 """Characters of an expression that a suggestion repeats; a longer one is not repeated."""
@@ -70,19 +71,12 @@ def turned(scene: Scene, place: int, *steps: Method) -> Iterator[Fix]:
 
 def _handed_over(scene: Scene) -> str:
     """What a layer is called with, as written, where the failing expression is that call: t for self.proj(t)."""
-    span, stage = scene.failure.span, scene.stage
-    if span is None or stage is None or "\n" in span.text:
+    call, stage = call_written(scene.failure.span), scene.stage
+    if call is None or stage is None or len(call.given) != 1 or call.keywords or "\n" in call.given[0]:
         return ""
-    try:
-        node = ast.parse(span.text.strip(), mode="eval").body
-    except SyntaxError:
-        return ""
-    if not isinstance(node, ast.Call) or len(node.args) != 1 or node.keywords:
-        return ""
-    name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
-    given = ast.unparse(node.args[0])
-    simple = isinstance(node.args[0], (ast.Name, ast.Attribute)) and len(given) <= LONGEST
-    return given if simple and name == stage.module.rpartition(".")[2] else ""
+    [given] = call.given
+    simple = re.fullmatch(r"[A-Za-z_][\w.]*", given) is not None and len(given) <= LONGEST
+    return given if simple and call.name == stage.module.rpartition(".")[2] else ""
 
 
 def call_changed(

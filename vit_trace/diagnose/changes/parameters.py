@@ -53,10 +53,14 @@ def under(values: Mapping[str, T], path: str, other: str) -> dict[str, T]:
 
 def other_blocks(scene: Scene, path: str) -> list[str]:
     """The paths of a module's namesakes in the other blocks."""
-    inside = next((name for name in scene.parameters if name.startswith(f"{path}.")), "")
+    inside = max((name for name in scene.parameters if name.startswith(f"{path}.")), key=_depth, default="")
     ending = inside.removeprefix(path)
     names = [one.name for one in namesakes(scene.parameters, inside).values()] if inside else []
     return [name.removesuffix(ending) for name in names if name.endswith(ending)]
+
+
+def _depth(name: str) -> int:
+    return name.count(".")
 
 
 def sizes_changed(change: ParameterResize, scene: Scene) -> set[tuple[int, int]]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from vit_trace.base.trace import Remedy, Source, Value
+from vit_trace.base.trace import Remedy, Source, Stage, Trace, Value
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.scene import Shape
 
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 Kind = Literal["hyperparameter", "input", "parameter", "attribute", "model", "call"]
 Inputs = tuple[tuple[Any, ...], dict[str, Any]]
 Method = tuple[str, *tuple[int, ...]]
-"""A method of a tensor with its arguments: ("transpose", 1, 2); ("interpolate", 64, 64) is torch's function."""
+"""A method of a tensor with its arguments: ("transpose", 1, 2); interpolate and pad are torch.nn.functional's."""
+
+MULTIHEAD = "MultiheadAttention"
+BATCH_FIRST = "batch_first"
+"""The attribute of torch's attention that says whether the batch comes before the tokens."""
 
 ATTRIBUTES = {
     "Linear": ("out_features", "in_features"),
@@ -70,6 +74,10 @@ class Fix:
     def during(self, model: nn.Module) -> AbstractContextManager[None]:
         """A context that the forward runs in."""
         return nullcontext()
+
+    def for_batch(self, old: int, new: int) -> Fix:
+        """The same change for a batch of another size."""
+        return self
 
 
 @dataclass(frozen=True)
@@ -151,6 +159,11 @@ class AttributeChange(Fix):
     kind: ClassVar[Kind] = "attribute"
     alters: ClassVar[bool] = True
 
+    @staticmethod
+    def batch_first(paths: Iterable[str], text: str) -> AttributeChange:
+        """nn.MultiheadAttention that takes the batch first."""
+        return AttributeChange(text, {f"{path}.{BATCH_FIRST}".removeprefix("."): True for path in paths})
+
     def values(self) -> dict[str, Value]:
         return dict(self.attributes)
 
@@ -180,25 +193,31 @@ class ParameterResize(AttributeChange):
 
 @dataclass(frozen=True)
 class LayerInput(Fix):
-    """The first input of some layers after methods."""
+    """The first input of some layers, or the tensor at a place among their inputs, after methods."""
 
     modules: tuple[str, ...]
     steps: tuple[Method, ...]
+    operand: int = 0
 
     kind: ClassVar[Kind] = "call"
 
     def values(self) -> dict[str, Value]:
-        return {"modules": list(self.modules), "steps": _as_json(self.steps)}
+        values: dict[str, Value] = {"modules": list(self.modules), "steps": _as_json(self.steps)}
+        return values | ({"operand": self.operand} if self.operand else {})
 
     @contextmanager
     def during(self, model: nn.Module) -> Iterator[None]:
         with ExitStack() as stack:
             for path in self.modules:
                 hook = model.get_submodule(path).register_forward_pre_hook(
-                    lambda _, args: (_turn(args[0], self.steps), *args[1:])
+                    lambda _, *given: _change_tensor(given, lambda one: _turn(one, self.steps), self.operand),
+                    with_kwargs=True,
                 )
                 stack.callback(hook.remove)
             yield
+
+    def for_batch(self, old: int, new: int) -> Fix:
+        return replace(self, steps=_of_batch(self.steps, old, new))
 
 
 @dataclass(frozen=True)
@@ -244,6 +263,9 @@ class CallChange(Fix):
                 stack.enter_context(CalledAgain(one.call, one.span, one.edited, one.runs))
             yield
 
+    def for_batch(self, old: int, new: int) -> Fix:
+        return replace(self, steps=_of_batch(self.steps, old, new))
+
     def edited(self, given: Inputs) -> Inputs:
         """The call's arguments with the change."""
         args, kwargs = given
@@ -276,13 +298,43 @@ def _as_json(steps: Iterable[Method]) -> Value:
 
 
 def _turn(tensor: Tensor, steps: Iterable[Method]) -> Tensor:
-    """The tensor after methods with their arguments, or made as large as a map by `interpolate`."""
-    from torch.nn.functional import interpolate
+    """The tensor after methods, or functions of torch.nn.functional, with their arguments."""
+    from torch.nn.functional import interpolate, pad
 
     for name, *numbers in steps:
-        larger = name == "interpolate"
-        tensor = interpolate(tensor, numbers, mode="bilinear") if larger else getattr(tensor, name)(*numbers)
+        if name == "interpolate":
+            tensor = interpolate(tensor, numbers, mode="bilinear")
+        else:
+            tensor = pad(tensor, numbers) if name == "pad" else getattr(tensor, name)(*numbers)
     return tensor
+
+
+def _of_batch(steps: tuple[Method, ...], old: int, new: int) -> tuple[Method, ...]:
+    """The methods for another batch: what is expanded to the batch is expanded to that one."""
+    return tuple(
+        (name, *(new if one == old and name == "expand" else one for one in numbers)) for name, *numbers in steps
+    )
+
+
+def batch_comes_first(trace: Trace, stage: Stage) -> bool | None:
+    """Whether nn.MultiheadAttention was built with batch_first=True: it exchanges batch and tokens before it projects.
+
+    None where it raised before it did either.
+    """
+    inside = (one.operation for one in trace.stages[stage.index :] if one.parent == stage.index)
+    found = next((one for one in inside if one in ("transpose", "linear")), "")
+    return found == "transpose" if found else None
+
+
+def images_for_tokens(trace: Trace, batch: int) -> list[str]:
+    """The paths of nn.MultiheadAttention that take their tokens first, and get the batch there."""
+    return [
+        stage.module
+        for stage in trace.stages
+        if stage.operation == MULTIHEAD and batch_comes_first(trace, stage) is False
+        for spec in stage.inputs[:1]
+        if len(spec.shape) == 3 and spec.shape[0] == batch != spec.shape[1]
+    ]
 
 
 def _change_tensor(given: Inputs, change: Callable[[Tensor], Tensor], place: int) -> Inputs:
