@@ -19,6 +19,8 @@ from vit_trace.diagnose.scene import Scene, Shape, Side, Sources
 WEIGHTED = re.compile(r"^(Linear|linear|Conv\w*\d?d|conv\w*\d?d|Embedding|embedding|Bilinear|LSTM|GRU)$")
 PRODUCTS = {"matmul", "bmm", "mm", "einsum"}
 CATS = {"cat", "concat"}
+TURNS = {"permute", "transpose", "movedim", "moveaxis", "swapaxes", "squeeze", "unsqueeze", "t", "unbind", "contiguous"}
+"""Operations that make no size."""
 EXPANDS = {"expand", "expand_as", "broadcast_to", "repeat", "tile", "repeat_interleave"}
 """Operations that leave the axes where they are, counted from the end, and make some longer."""
 REARRANGES = {
@@ -63,7 +65,7 @@ class _Follower:
                 continue
             whole = self.keeper(stage, size) if not WEIGHTED.match(stage.operation) else None
             if whole is None:
-                return stage
+                return stage if stage.operation not in TURNS else None
             taker, place = whole, 0
             axis = whole.inputs[0].shape.index(size)
         return None

@@ -1,7 +1,9 @@
 """Calls a function that raised again, with other arguments: what a person would change in that line."""
 
+import importlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import islice
 from traceback import walk_stack
 from types import FrameType
@@ -44,7 +46,37 @@ class CalledAgain(TorchFunctionMode):
         return func(*args, **given)
 
     def made_there(self, frame: FrameType) -> bool:
-        """Whether the expression at the span made the call."""
-        calls = ((caller.f_code, caller.f_lasti) for caller, _ in islice(walk_stack(frame), FRAMES))
-        spans = (frames.span(code, lasti) for code, lasti in calls if code.co_filename == self.span.file)
-        return any(at is not None and replace(at, text=self.span.text) == self.span for at in spans)
+        return _made_there(self.span, frame)
+
+
+def _made_there(span: Source, frame: FrameType) -> bool:
+    """Whether the expression at a span made the call."""
+    calls = ((caller.f_code, caller.f_lasti) for caller, _ in islice(walk_stack(frame), FRAMES))
+    spans = (frames.span(code, lasti) for code, lasti in calls if code.co_filename == span.file)
+    return any(at is not None and replace(at, text=span.text) == span for at in spans)
+
+
+EINOPS = ("rearrange", "repeat")
+"""Functions of einops that hand over to its `reduce`."""
+
+
+@contextmanager
+def einops_called_again(span: Source, edit: Callable[[Given], Given]) -> Iterator[None]:
+    """Where the call of einops at a span raises, it is called again with other arguments."""
+    home: Any = importlib.import_module("einops.einops")
+    before = home.reduce
+
+    def again(tensor: Any, *args: Any, **lengths: Any) -> Any:
+        try:
+            return before(tensor, *args, **lengths)
+        except Exception:
+            if not _made_there(span, sys._getframe(1)):
+                raise
+            (tensor, *_), _ = edit(((tensor,), {}))
+            return before(tensor, *args, **lengths)
+
+    home.reduce = again
+    try:
+        yield
+    finally:
+        home.reduce = before

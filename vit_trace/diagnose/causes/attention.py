@@ -22,7 +22,19 @@ def _heads_and_tokens_exchanged(question: Question) -> Iterator[Fix]:
             yield from turned(question.scene, place, ("transpose", 1, 2))
 
 
-@finds("scaled_dot_product_attention", tensors=3, edits=[_heads_and_tokens_exchanged])
+def _mask_with_axes(question: Question) -> Iterator[Fix]:
+    """Axes of size 1 in the mask: of the heads, for b×n×n; of heads and queries, for b×n."""
+    scene, mask = question.scene, question.scene.tensor(3)
+    query, key = (operand.shape for operand in scene.operands[:2])
+    if mask is None or len(query) != 4 or mask.shape[:1] != query[:1]:
+        return
+    if mask.shape[1:] == (query[-2], key[-2]):
+        yield from turned(scene, 3, ("unsqueeze", 1))
+    elif mask.shape[1:] == (key[-2],):
+        yield from turned(scene, 3, ("unsqueeze", 1), ("unsqueeze", 1))
+
+
+@finds("scaled_dot_product_attention", tensors=3, edits=[_heads_and_tokens_exchanged, _mask_with_axes])
 def attention_sizes_differ(scene: Scene) -> Cause | None:
     """q and k share a width, k and v a length, all three their leading axes; the mask fits queries × keys."""
     q, k, v = scene.operands[:3]
@@ -52,4 +64,14 @@ def _sizes_that_differ(q: Operand, k: Operand, v: Operand, mask: Operand | None)
     for back, operand in ((1, k), (2, q)):
         if mask is not None and len(mask.shape) >= back and mask.shape[-back] not in (1, operand.shape[-2]):
             one, two = side(mask, -back), side(operand, -2)
-            yield Cause(BROADCAST, f"attention mask {difference(one, two)}", sides=(one, two))
+            yield Cause(BROADCAST, f"attention: {difference(one, two)}", _mask_note(q, k), sides=(one, two))
+    for back in range(3, len(q.shape) + 1):
+        if mask is not None and len(mask.shape) >= back and mask.shape[-back] not in (1, q.shape[-back]):
+            one, two = side(mask, -back), side(q, -back)
+            yield Cause(BROADCAST, f"attention: {difference(one, two)}", _mask_note(q, k), sides=(one, two))
+
+
+def _mask_note(q: Operand, k: Operand) -> tuple[str, ...]:
+    """The mask has to broadcast to 2×8×17×17: batch, heads, queries and keys."""
+    axes = {4: "batch, heads, queries and keys", 3: "batch, queries and keys"}.get(len(q.shape), "queries and keys")
+    return (f"the mask has to broadcast to {shape_text((*q.shape[:-1], k.shape[-2]))}: {axes}",)

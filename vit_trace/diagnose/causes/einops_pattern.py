@@ -1,16 +1,19 @@
 """Recognises an einops pattern that its tensor does not match: number of axes, lengths that do not divide."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from math import prod
 
-from vit_trace.base.trace import Operand
 from vit_trace.base.words import product_text, shape_text
-from vit_trace.diagnose.cause import Cause, CauseKind, Turn, finds
+from vit_trace.diagnose.cause import Cause, CauseKind, Question, Turn, finds
 from vit_trace.diagnose.causes.matmul import names_with_two_sizes
 from vit_trace.diagnose.causes.reshape import WINDOW
+from vit_trace.diagnose.changes.calls import turned
 from vit_trace.diagnose.changes.inputs import grid_sizes, multiples_of_divisor, usual_channels
+from vit_trace.diagnose.changes.records import Fix
 from vit_trace.diagnose.changes.usual import usual
+from vit_trace.diagnose.grids import MOST_BESIDE, beside_grid, beside_words
 from vit_trace.diagnose.scene import Scene, Side, axes_text, called, with_shape
 
 EINOPS_RANK = CauseKind(
@@ -35,7 +38,17 @@ EINOPS_LENGTH = CauseKind(
 )
 
 
-@finds(tensors=1, turn=Turn.FIRST)
+def _without_those_beside(question: Question) -> Iterator[Fix]:
+    """x[:, 1:]: the tokens of the grid alone, where the pattern wants no more."""
+    sides = question.cause.sides
+    if question.cause.kind is not EINOPS_LENGTH or len(sides) != 2 or sides[0].axis is None:
+        return
+    more = sides[0].size - sides[1].size
+    if 0 < more <= MOST_BESIDE:
+        yield from turned(question.scene, 0, ("narrow", sides[0].axis, more, sides[1].size))
+
+
+@finds(tensors=1, turn=Turn.FIRST, edits=[_without_those_beside])
 def pattern_does_not_match(scene: Scene) -> Cause | None:
     """rearrange, reduce, repeat, einsum and their layers, under whatever name they fail: they have a pattern."""
     pattern = scene.argument("pattern") or (scene.stage.pattern if scene.stage else None)
@@ -60,13 +73,14 @@ def _left_side_against(scene: Scene, pattern: str) -> Cause | None:
     lengths = {name: value for name, value in scene.failure.arguments.items() if type(value) is int}
     for axis, (names, size) in enumerate(zip(left, shape, strict=True)):
         whole = Side(tensor, axis, size, called(tensor))
-        if names != ["..."] and (found := _axis_against(tensor, whole, names, lengths)):
+        if names != ["..."] and (found := _axis_against(scene, whole, names, lengths)):
             return replace(found, notes=(f"in {pattern}{''.join(found.notes)}",))
     return None
 
 
-def _axis_against(tensor: Operand, whole: Side, names: list[str], lengths: dict[str, int]) -> Cause | None:
+def _axis_against(scene: Scene, whole: Side, names: list[str], lengths: dict[str, int]) -> Cause | None:
     """One axis: the lengths known of its names must divide its size, or be it. Adds the only other length."""
+    tensor = scene.operands[0]
     fixed = [int(name) if name.isdigit() else lengths[name] for name in names if name.isdigit() or name in lengths]
     free = [name for name in names if name not in lengths and not name.isdigit()]
     given, total = ", ".join(f"{name} = {lengths[name]}" for name in names if name in lengths), prod(fixed)
@@ -76,6 +90,8 @@ def _axis_against(tensor: Operand, whole: Side, names: list[str], lengths: dict[
         wanted = f"{product_text(fixed)} = {total}" if len(fixed) > 1 else str(total)
         text = f"axis {axis} of {with_shape(tensor)} is {whole.size}, the pattern wants {wanted}"
         notes = (f" with {given}",) if given else ()
+        if len(fixed) == 2 and (more := beside_grid(whole.size, (fixed[0], fixed[1]))):
+            notes = (*notes, f"; {whole.size} = {product_text(fixed)} + {beside_words(scene, more)}")
         return Cause(EINOPS_LENGTH, text, notes, (*sides, Side(None, None, total, axis)))
     if free and not total:
         text = f"{given or '0'}: axis {axis} of {with_shape(tensor)} has no parts of size 0"

@@ -256,10 +256,13 @@ class CallChange(Fix):
 
     @contextmanager
     def during(self, model: nn.Module) -> Iterator[None]:
-        from vit_trace.record.amended import CalledAgain
+        from vit_trace.record.amended import EINOPS, CalledAgain, einops_called_again
 
         with ExitStack() as stack:
             for one in (self, *self.others):
+                if one.call in EINOPS:
+                    stack.enter_context(einops_called_again(one.span, one.edited))
+                    continue
                 stack.enter_context(CalledAgain(one.call, one.span, one.edited, one.runs))
             yield
 
