@@ -16,6 +16,7 @@ from torch.nn.parameter import is_lazy
 from vit_trace.base.leaving import exceptions_only, is_their_own
 from vit_trace.base.limits import Counter
 from vit_trace.base.trace import Construction, Diagnostic, Parameter, Symbol, Target, Totals, Trace, Versions
+from vit_trace.record.build.captured import program_of
 from vit_trace.record.meta.collector import uncollected
 from vit_trace.record.meta.tensors import dtype_name, size_texts, specs
 from vit_trace.record.raised.failure import failing_step, failure_of
@@ -131,11 +132,12 @@ def _add_inputs(recorder: Recorder, args: tuple[Any, ...], kwargs: dict[str, Any
     """One stage per argument that holds tensors, named as `forward` names it."""
     if recorder.makers is not None:
         recorder.makers.hold_model(recorder.model)
-    names: list[str] = []
+    program = program_of(recorder.model)
+    names = [*program.names] if program is not None else []
     with contextlib.suppress(TypeError, ValueError):  # not written in Python
         parameters = inspect.signature(recorder.model.forward).parameters.values()
         kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        names += [parameter.name for parameter in parameters if parameter.kind in kinds]
+        names = names or [parameter.name for parameter in parameters if parameter.kind in kinds]
     given = [(names[place] if place < len(names) else f"input{place}", value) for place, value in enumerate(args)]
     for name, value in (*given, *kwargs.items()):
         found = specs(value)
