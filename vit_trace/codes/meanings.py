@@ -11,6 +11,8 @@ MEANINGS: dict[Area, str] = {
     "failure": """
 build-failed: The constructor raised, so there is no model to trace. The notes give the numbers that met in the line
   that raised, the help values that were tried and do build.
+loader-failed: The function or file that was to give a model ran a data loader, and that raised: most often images of
+  several sizes in one batch. Give a function that only builds the model, or resize the images.
 internal-defect: vit-trace itself failed while it recorded. The model is not to blame. The stages recorded so far are
   shown; please report it with the traceback.
 """,

@@ -148,7 +148,7 @@ def _whole_arguments(links: list[Link]) -> Iterator[tuple[str, int]]:
 
 def what_builds(refused: Refused, build: Callable[[Mapping[str, int]], object]) -> Refused:
     """The refusal of a model that does not build, with the numbers behind it; any other as it is."""
-    error, seen = _first_cause(refused), [one.code for one in refused.diagnostics]
+    error, seen = first_cause(refused), [one.code for one in refused.diagnostics]
     if error is None or seen != [CODE]:
         return refused
     return Refused(_build_failure(error, refused.diagnostics[0], build))
@@ -176,7 +176,7 @@ def without(refused: Refused, given: Mapping[str, str], build: Callable[[str], V
     return Refused(replace(diagnostic, help=tuple(found))) if found else refused
 
 
-def _first_cause(error: BaseException | None) -> BaseException | None:
+def first_cause(error: BaseException | None) -> BaseException | None:
     """The exception behind refusals; one that was raised from itself leads on by its context."""
     seen: list[BaseException] = []
     while error is not None and hasattr(error, "diagnostics"):

@@ -30,9 +30,18 @@ def foreign(spec: str, model: Request) -> Target:
     try:
         return foreign_target(spec, model)
     except Refused as refused:
-        if not any(diagnostic.code == "build-failed" for diagnostic in refused.diagnostics):
+        codes = {diagnostic.code for diagnostic in refused.diagnostics}
+        if not codes & {"build-failed", "import-failed"}:
             raise  # what follows imports torch
-        from vit_trace.diagnose.construct import what_builds, without
+        from vit_trace.diagnose.construct import first_cause, what_builds, without
+        from vit_trace.diagnose.within import failed_within
+
+        error = first_cause(refused)
+        within = failed_within(spec, refused, error) if error is not None else None
+        if within is not None:
+            raise within from refused
+        if "build-failed" not in codes:
+            raise
 
         kept = {text.partition("=")[0]: text for text in model.assignments}
 

@@ -1,5 +1,7 @@
 """Makes models of the user's own code, package.module:NAME or FILE.py:NAME, called with the values of --set."""
 
+from __future__ import annotations
+
 import copy
 import importlib
 import importlib.util
@@ -7,22 +9,27 @@ import inspect
 import os
 import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vit_trace.base.refused import refuse
 from vit_trace.config.files import MAX_SOURCE, FileProblem, names_in, read_regular, shown_file
 from vit_trace.targets import assignments
 from vit_trace.targets.complaints import build_first, contained, did_you_mean, nearest_names, refusal, typed_text
 from vit_trace.targets.guess import guessed_plans, image_size_of
-from vit_trace.targets.knobs import change_values, image_places
+from vit_trace.targets.inputs import Plan
+from vit_trace.targets.knobs import Changes, change_values, image_places
 from vit_trace.targets.library import spec_forms
+from vit_trace.targets.methods import Method, method_named, plans_of
 from vit_trace.targets.recipe import Recipe, assemble
 from vit_trace.targets.request import Request
 from vit_trace.targets.target import Foreign
+
+if TYPE_CHECKING:
+    from vit_trace.record.build.anyhow import Built
 
 
 def python_model(spec: str, request: Request) -> Foreign:
@@ -30,6 +37,10 @@ def python_model(spec: str, request: Request) -> Foreign:
     where, _, name = spec.rpartition(":")
     module = _file_module(Path(where)) if where.endswith(".py") else _named_module(where)
     value = attribute(spec, module, name)
+    parent, _, last = name.rpartition(".")
+    method = method_named(attribute(spec, module, parent), last, value) if parent else None
+    if method is not None:
+        return _method_target(spec, method, request)
     make, arguments = factory(spec, value, request)
     built = build_first(spec, make, request.rules)
     called = built.call.arguments if built.call else {}
@@ -39,6 +50,21 @@ def python_model(spec: str, request: Request) -> Foreign:
     turnable = not isinstance(value, type) and any(isinstance(one, (int, tuple, list)) for one in arguments.values())
     if turnable and (len(called) <= len(arguments) or image_places(arguments)):  # else those of the class are turned
         recipe = replace(recipe, arguments=arguments, vary=lambda changes: value(**change_values(arguments, changes)))
+    return assemble(recipe, request)
+
+
+def _method_target(spec: str, method: Method, request: Request) -> Foreign:
+    """A method as the forward of an instance that is built as for its class. Raises Refused."""
+    make, arguments = factory(spec.rpartition(".")[0], method.owner, request)
+    built = build_first(spec, lambda: method.of(make()), request.rules)
+
+    def vary(changes: Changes) -> object:
+        return method.of(method.owner(**change_values(arguments, changes)))
+
+    def plans(one: Built) -> Sequence[Plan]:
+        return plans_of(method, one.model, guessed_plans(one, request, image_size_of(arguments)))
+
+    recipe = Recipe(spec, lambda: method.of(make()), built, plans, arguments=arguments, vary=vary)
     return assemble(recipe, request)
 
 

@@ -1,0 +1,26 @@
+"""A method of a class is traced like a forward; the shapes are those of a real call."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+from helpers.commands import call
+
+from vit_trace.base.trace import Trace
+
+FILE = Path(__file__).parent.parent / "diagnose" / "pages" / "methods.py"
+
+
+@pytest.mark.parametrize("name", ["features", "classify", "loss", "forward"])
+def test_a_method_gives_what_a_real_call_gives(name, tmp_path, capsys):
+    spec = importlib.util.spec_from_file_location("methods_by_hand", FILE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    model = module.Net()
+    x = torch.zeros(2, 16, 48) if name == "classify" else torch.zeros(2, 3, 64, 64)
+    saved = tmp_path / "trace.json"
+    assert call(capsys, f"{FILE}:Net.{name}", "-o", saved).code == 0
+    trace = Trace.from_json(saved.read_text())
+    assert trace.stages[0].outputs[0].shape == tuple(x.shape)
+    assert trace.outputs[0].shape == tuple(getattr(model, name)(x).shape)
