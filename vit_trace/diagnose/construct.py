@@ -3,21 +3,29 @@
 Works on the exception's traceback and on a way to build again; knows no library.
 """
 
+from __future__ import annotations
+
 import linecache
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Diagnostic, Value
+from vit_trace.diagnose.changes.records import InputChange
 from vit_trace.diagnose.scene import mentions
+from vit_trace.diagnose.trials import case_of_target
 from vit_trace.dims.allowed import near_numbers
 from vit_trace.record.raised.expressions import Link
 from vit_trace.record.raised.mishaps import numbers
 from vit_trace.record.source import frames
+
+if TYPE_CHECKING:
+    from vit_trace.targets.target import Target
 
 CODE = "build-failed"
 TRIALS = 60
@@ -36,7 +44,7 @@ LINES = 3
 """Lines above the one that raised that are searched for its condition."""
 
 
-def _build_failure(error: BaseException, known: Diagnostic, build: Callable[[Mapping[str, int]], object]) -> Diagnostic:
+def _build_failure(error: BaseException, known: Diagnostic, build: Callable[[Mapping[str, int]], Target]) -> Diagnostic:
     """A diagnostic of the failed build with the numbers behind it and what would build.
 
     Args:
@@ -88,7 +96,7 @@ def _indivisible(met: Mapping[str, int], text: str) -> tuple[tuple[str, int], tu
 class _BuildSearch:
     """Looks for values that build; counts its trials."""
 
-    build: Callable[[Mapping[str, int]], object]
+    build: Callable[[Mapping[str, int]], Target]
     trials: int = 0
     stopped: bool = False
 
@@ -100,19 +108,21 @@ class _BuildSearch:
         offered = 0
         for depth in (SHALLOW, FAILURES - SHALLOW):
             for name, values in searches.items():
-                if found := sorted(self.first(name, islice(values, depth + ENOUGH), depth)):
+                if made := self.first(name, islice(values, depth + ENOUGH), depth):
                     self.stopped = False
+                    runs = [value for value, target in made.items() if _runs(target)]
+                    found = sorted(runs or made)
                     listed = f"{', '.join(map(str, found[:-1]))} or {found[-1]}".removeprefix(" or ")
-                    yield f"--set {name}={listed} (tried: builds)"
+                    yield f"--set {name}={listed} (tried: builds{' and runs' if runs else ''})"
                     offered += 1
                 if offered == OFFERED:
                     return
             if offered:
                 return
 
-    def first(self, name: str, values: Iterable[int], failures: int) -> list[int]:
-        """The first values of an argument that build, until so many have failed before any does."""
-        found: list[int] = []
+    def first(self, name: str, values: Iterable[int], failures: int) -> dict[int, Target]:
+        """What the first values of an argument build, until so many have failed before any does."""
+        found: dict[int, Target] = {}
         for value in values:
             if len(found) == ENOUGH or (failures == 0 and not found):
                 break
@@ -121,8 +131,7 @@ class _BuildSearch:
                 break
             self.trials += 1
             try:
-                self.build({name: value})
-                found.append(value)
+                found[value] = self.build({name: value})
             except Exception:  # whatever it raises: it does not build
                 failures -= 1
         return found
@@ -131,6 +140,14 @@ class _BuildSearch:
         """A note where the budget ended the search before anything was found."""
         if self.stopped:
             yield f"stopped after {self.trials} trials: other values may build"
+
+
+def _runs(target: Target) -> bool:
+    """Whether a forward of what was built runs, on meta."""
+    try:
+        return case_of_target(target).run(InputChange("")).failure is None
+    except Exception:  # whatever it raises: it does not run
+        return False
 
 
 def _knobs(links: list[Link], number: int) -> list[str]:
@@ -146,7 +163,7 @@ def _whole_arguments(links: list[Link]) -> Iterator[tuple[str, int]]:
         yield from ((name, held[name]) for name in names if type(held.get(name)) is int and held[name] > 0)
 
 
-def what_builds(refused: Refused, build: Callable[[Mapping[str, int]], object]) -> Refused:
+def what_builds(refused: Refused, build: Callable[[Mapping[str, int]], Target]) -> Refused:
     """The refusal of a model that does not build, with the numbers behind it; any other as it is."""
     error, seen = first_cause(refused), [one.code for one in refused.diagnostics]
     if error is None or seen != [CODE]:
