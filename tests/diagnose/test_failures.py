@@ -273,6 +273,8 @@ def applied(remedy, model: nn.Module, args: tuple) -> None:
         model.get_submodule(path).register_forward_pre_hook(
             lambda _, *given: counted_to(values.get("operand", 0), values["steps"], given), with_kwargs=True
         )
+        if "back" in values:
+            model.get_submodule(path).register_forward_hook(lambda _, __, out: stepped(out, values["back"]))
     first = first_output(model, others, values)
     assert ("×".join(map(str, first.shape)) or "scalar") == remedy.output.split(" ")[0], remedy.change
     x = others[place]

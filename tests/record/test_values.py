@@ -96,3 +96,14 @@ UNKNOWN = {
 def test_where_values_are_not_known_nothing_is_claimed(name):
     trace = record(build_anyhow(lambda: Holds(UNKNOWN[name])).model, (torch.empty(2, 9, 8, device="meta"),))
     assert trace.failure is None
+
+
+@pytest.mark.parametrize("convert", ["to", "type_as", "view_as", "expand_as"])
+def test_what_is_converted_is_known_no_better_than_before(convert):
+    class Loss(nn.Module):
+        def forward(self, x, labels):
+            like = x.device if convert == "to" else torch.zeros(2, dtype=torch.int64, device=x.device)
+            return F.cross_entropy(x, getattr(labels, convert)(like))
+
+    labels = torch.ones(2, dtype=torch.int64, device="meta")
+    assert record(Loss(), (torch.empty(2, 3, device="meta"), labels)).failure is None

@@ -173,9 +173,9 @@ class Remedy(Struct, frozen=True, omit_defaults=True):
     `values` are hyperparameters; or the `steps` (methods with arguments, or interpolate and pad), `shape` and `dtype`
     of the first input, or of the one called `input`, with `hyperparameters` where it takes both; or shapes by parameter
     name; or values by the names of modules' attributes; or the `dtype` of the model; or the `steps` on the first input
-    of `modules`, or on the tensor among their inputs that `operand` counts to; or how the failing `call` at a `span`
-    (line, column, end line, end column) of a `file` is changed: `arguments` by name, or `steps` on the tensor that
-    `operand` counts to.
+    of `modules`, or on the tensor among their inputs that `operand` counts to, and the steps `back` on their output; or
+    how the failing `call` at a `span` (line, column, end line, end column) of a `file` is changed: `arguments` by name,
+    or `steps` on the tensor that `operand` counts to.
     """
 
     change: str

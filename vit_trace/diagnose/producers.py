@@ -28,6 +28,8 @@ REARRANGES = {
     *("rearrange", "Rearrange", "Flatten", "Unflatten", "view_as", "reshape_as", "swapaxes", "moveaxis"),
 }
 """Operations that give the same elements in another shape."""
+RESAMPLES = {"interpolate", "Upsample", "pad", "PixelShuffle", "pixel_shuffle", "unfold", "Unfold", "fold", "Fold"}
+"""Operations that make images of another size."""
 LIMIT = 10_000
 
 
@@ -92,8 +94,8 @@ class _Follower:
         kept = [at for at, given in enumerate(stage.inputs) if len(given.shape) == ndim and given.shape[axis] == size]
         if kept:
             return max(kept, key=lambda at: self.order(stage, at)), axis
-        if stage.operation in CATS:
-            return None
+        if stage.operation in CATS or digit or stage.operation in RESAMPLES:
+            return None  # these make the sizes of an image, whatever else has that size
         for place, given in enumerate(stage.inputs):
             behind = axis - ndim + len(given.shape)  # broadcasting counts from the end
             candidates = [at for at, length in enumerate(given.shape) if length == size]

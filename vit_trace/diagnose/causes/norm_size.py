@@ -8,10 +8,10 @@ from vit_trace.base.trace import Operand
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, Question, finds
 from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
-from vit_trace.diagnose.changes.calls import features_moved
+from vit_trace.diagnose.changes.calls import features_moved, input_written
 from vit_trace.diagnose.changes.inputs import grid_sizes, input_width, swapped_axes, usual_channels
-from vit_trace.diagnose.changes.parameters import resized
-from vit_trace.diagnose.changes.records import Fix
+from vit_trace.diagnose.changes.parameters import LIKEWISE, other_blocks, resized
+from vit_trace.diagnose.changes.records import Fix, LayerInput, Method, methods_text
 from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.dtypes import NORMS
 from vit_trace.diagnose.scene import Scene, Side, axes_text, axis_note, name_in_layer, side
@@ -33,6 +33,28 @@ def _resized_norm(question: Question) -> Iterator[Fix]:
         yield from resized(question)
 
 
+def _axes_moved(question: Question) -> Iterator[Fix]:
+    """The channels moved to the axis that the norm takes, and back behind it."""
+    scene, x = question.scene, _normalised(question.scene)
+    stage, sides = scene.stage, question.cause.sides
+    if x is None or len(sides) != 2 or stage is None or stage.kind != "module" or not stage.module:
+        return
+    axes, wanted = len(x.shape), sides[1].size
+    last = scene.call in ("layer_norm", "rms_norm")
+    if axes < 3 or x.shape[1 if last else -1] != wanted:
+        return
+    forth = (0, *range(2, axes), 1) if last else (0, axes - 1, *range(1, axes - 1))
+    back = (0, axes - 1, *range(1, axes - 1)) if last else (0, *range(2, axes), 1)
+    steps: list[Method] = [("transpose", 1, 2)] * 2 if axes == 3 else [("permute", *forth), ("permute", *back)]
+    paths, given = (stage.module, *other_blocks(scene, stage.module)), input_written(scene)
+    name = f"self.{stage.module.rpartition('.')[2]}" if given else stage.module
+    into, out = methods_text(steps[:1]), methods_text(steps[1:])
+    text = f"{name}({given or 'x'}{into}){out} instead of {name}({given or 'x'})"
+    yield LayerInput(text, paths[:1], (steps[0],), back=(steps[1],))
+    if paths[1:]:
+        yield LayerInput(f"{text}{LIKEWISE}", paths, (steps[0],), back=(steps[1],))
+
+
 NORM_SIZE = CauseKind(
     "norm-size",
     __doc__,
@@ -40,7 +62,7 @@ NORM_SIZE = CauseKind(
 )
 
 
-@finds(*NORMS, edits=[features_moved])
+@finds(*NORMS, edits=[_axes_moved, features_moved])
 def other_width_or_channels(scene: Scene) -> Cause | None:
     """layer_norm's last sizes, the channels of batch_norm and group_norm."""
     x = _normalised(scene)
@@ -85,12 +107,19 @@ def _other_channels_normalised(scene: Scene, x: Operand) -> Cause | None:
 @finds()
 def other_axes_normalised(scene: Scene) -> Cause | None:
     """nn.BatchNorm2d and nn.InstanceNorm2d, which check the number of axes before they call a function."""
-    x, operation = _normalised(scene), scene.stage.operation if scene.stage is not None else ""
-    if x is None or not operation.startswith(("BatchNorm", "InstanceNorm")) or not operation[-2:-1].isdigit():
+    stage = scene.stage
+    operation = stage.operation if stage is not None else ""
+    if (
+        stage is None
+        or not stage.inputs
+        or not operation.startswith(("BatchNorm", "InstanceNorm"))
+        or not operation[-2:-1].isdigit()
+    ):
         return None
-    space = int(operation[-2])
+    space, shape = int(operation[-2]), stage.inputs[0].shape
     allowed = (2, 3) if space == 1 else (space + 2,)
-    if len(x.shape) in allowed:
+    if len(shape) in allowed:
         return None
-    text = f"{scene.layer} ({operation}) takes {axes_text(allowed[-1])}, {name_in_layer(x)} {shape_text(x.shape)} has "
-    return Cause(WRONG_RANK, text + str(len(x.shape)), rank=allowed[-1])
+    text = f"{scene.layer} ({operation}) takes {axes_text(allowed[-1])}, its input {shape_text(shape)} has "
+    notes = () if len(shape) != 3 else (f"for tokens, {shape_text(shape)}: nn.BatchNorm1d on x.transpose(1, 2)",)
+    return Cause(WRONG_RANK, text + str(len(shape)), notes, rank=allowed[-1])

@@ -58,7 +58,7 @@ def turned(scene: Scene, place: int, *steps: Method) -> Iterator[Fix]:
     """Calls methods on one tensor of the call; for a layer, then also on those of its namesakes in other blocks."""
     methods, name, stage = methods_text(steps), _expression(scene.operands[place]), scene.stage
     if place == 0 and stage is not None and stage.kind == "module" and stage.module:
-        given = _handed_over(scene)
+        given = input_written(scene)
         text = f"{given}{methods} instead of {given}" if given else f"{methods} on the input of {stage.module}"
         yield LayerInput(text, (stage.module,), steps)
         if others := other_blocks(scene, stage.module):
@@ -69,7 +69,7 @@ def turned(scene: Scene, place: int, *steps: Method) -> Iterator[Fix]:
     yield from call_changed(scene, text, operand=place, steps=steps)
 
 
-def _handed_over(scene: Scene) -> str:
+def input_written(scene: Scene) -> str:
     """What a layer is called with, as written, where the failing expression is that call: t for self.proj(t)."""
     call, stage = call_written(scene.failure.span), scene.stage
     if call is None or stage is None or len(call.given) != 1 or call.keywords or "\n" in call.given[0]:

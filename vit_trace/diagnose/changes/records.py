@@ -193,16 +193,21 @@ class ParameterResize(AttributeChange):
 
 @dataclass(frozen=True)
 class LayerInput(Fix):
-    """The first input of some layers, or the tensor at a place among their inputs, after methods."""
+    """The first input of some layers, or the tensor at a place among their inputs, after methods.
+
+    `back` are methods on the layers' output.
+    """
 
     modules: tuple[str, ...]
     steps: tuple[Method, ...]
     operand: int = 0
+    back: tuple[Method, ...] = ()
 
     kind: ClassVar[Kind] = "call"
 
     def values(self) -> dict[str, Value]:
         values: dict[str, Value] = {"modules": list(self.modules), "steps": _as_json(self.steps)}
+        values |= {"back": _as_json(self.back)} if self.back else {}
         return values | ({"operand": self.operand} if self.operand else {})
 
     @contextmanager
@@ -214,6 +219,10 @@ class LayerInput(Fix):
                     with_kwargs=True,
                 )
                 stack.callback(hook.remove)
+                turned = model.get_submodule(path).register_forward_hook(
+                    lambda _, __, out: _turn(out, self.back) if self.back else out
+                )
+                stack.callback(turned.remove)
             yield
 
     def for_batch(self, old: int, new: int) -> Fix:

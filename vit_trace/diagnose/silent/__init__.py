@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from inspect import cleandoc
 
 from vit_trace.base.modules import import_all
-from vit_trace.base.trace import Diagnostic, Source, Trace
+from vit_trace.base.trace import Diagnostic, Severity, Source, Trace
 from vit_trace.codes.registry import register
 from vit_trace.diagnose.changes.records import Fix
 from vit_trace.diagnose.trials import Case
@@ -33,6 +33,7 @@ class Mistake:
     source: Source | None = None
     notes: tuple[str, ...] = ()
     remedies: tuple[Fix, ...] = ()
+    severity: Severity = "warning"
 
 
 MakeCase = Callable[[], Case]
@@ -73,9 +74,9 @@ def mistakes(trace: Trace, code: str) -> Iterator[Mistake]:
 def _warning(code: str, found: Mistake, case: MakeCase) -> Diagnostic:
     """The mistake as a diagnostic, with the first remedies that were tried and run."""
     if not found.remedies:
-        return Diagnostic(code, "warning", found.message, found.source, found.notes)
+        return Diagnostic(code, found.severity, found.message, found.source, found.notes)
     trials = case()
     worked = [one for change in found.remedies if (one := trials.attempt(change)) is not None]
     help = tuple(one.help() for one in worked[:OFFERED])
     notes = (*found.notes, *trials.shortfall())
-    return Diagnostic(code, "warning", found.message, found.source, notes, help)
+    return Diagnostic(code, found.severity, found.message, found.source, notes, help)

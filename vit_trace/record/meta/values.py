@@ -25,6 +25,9 @@ _LENDING = frozenset(
 )
 """Functions that read only the shape, dtype or device of one of their tensors."""
 
+_CONVERTING = frozenset("to type_as expand_as view_as".split())
+"""Those of them whose result has the values of the tensor that they are methods of: it has to be known."""
+
 _CREATING = _LENDING | frozenset(
     "arange zeros ones full eye linspace logspace tensor as_tensor asarray scalar_tensor tril_indices"
     " triu_indices".split()
@@ -130,6 +133,8 @@ def replay_of(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str,
             return None
         given: list[Tensor] = []
         try:
+            if name in _CONVERTING:
+                _with_values(args[0], False, [])
             valued = _with_values((args, kwargs), name in _LENDING, given)
         except _NotKnownError:
             return None
