@@ -113,7 +113,7 @@ class ForeignTracer:
         knobs = [knob for knob in foreign.knobs if knob.role not in INPUTS or INPUTS[knob.role] in plan.sizes]
         changed = foreign.arguments if foreign.again is not None else {}
         leaves = leaves_of(changed, {path for knob in knobs for path, _ in knob.places})
-        sizes = Sizes(tuple(knobs), image_places(changed), plan.sizes, tuple(leaves))
+        sizes = Sizes(tuple(knobs), image_places(changed), plan.sizes, tuple(leaves), foreign.built.lines)
         limit = None if trace.failure is None else most_stages(trace)
 
         def probe(changes: Changes, values: Mapping[str, int], symbols: Mapping[str, Symbol]) -> Trace | None:

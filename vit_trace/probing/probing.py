@@ -47,6 +47,9 @@ ALIGNED, LIKE = 0.9, 0.6
 EVEN = (8, 48, 64, 1)
 """What a head dimension, or a width without heads, is a multiple of, in the order that is tried."""
 
+SLOW_BUILD = 50_000
+"""Lines of a constructor above which narrow models are tried first: it works out a table in Python."""
+
 MOST_SYMBOLS = 24
 """Hyperparameters above which no number without a role gets a symbol."""
 
@@ -237,7 +240,8 @@ class Prober:
     def style(self) -> Style:
         """The style that varies most and works at every setting that formulas need."""
         everything = frozenset(GROUPS[knob.role] for knob in self.sizes.knobs)
-        if self.runs(style := Style(everything, image=self.images[0] if self.images else "fixed")):
+        even = 1 if self.sizes.lines > SLOW_BUILD else EVEN[0]
+        if self.runs(style := Style(everything, even, self.images[0] if self.images else "fixed")):
             return style
         image = next((one for one in self.images if self.runs(Style(frozenset(), image=one))), "fixed")
         for groups in dict.fromkeys((everything, everything - {"other"})):

@@ -54,12 +54,16 @@ class Style:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What can be varied: the knobs, the paths of the image size, the sizes of the real input, all other numbers."""
+    """What can be varied: the knobs, the paths of the image size, the sizes of the real input, all other numbers.
+
+    `lines` are those that the constructor ran.
+    """
 
     knobs: tuple[Knob, ...]
     images: tuple[tuple[Path, Any], ...]
     real: Mapping[str, int]
     leaves: tuple[Leaf, ...] = ()
+    lines: int = 0
 
     @property
     def built_for(self) -> dict[str, int]:

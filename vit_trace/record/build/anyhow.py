@@ -40,12 +40,13 @@ class NotAModel(Exception):
 
 @dataclass(frozen=True)
 class Built:
-    """A model, what its constructors worked out and were called with, and the rung that built it."""
+    """A model, what its constructors worked out and were called with, the rung that built it, the lines that it ran."""
 
     model: nn.Module
     construction: tuple[Construction, ...]
     call: ConstructorCall | None
     rung: _BuildRung
+    lines: int = 0
 
     @property
     def is_real(self) -> bool:
@@ -76,7 +77,7 @@ class _BuildRung:
             raise mode.lacking  # torch's parametrizations go on without what meta lacks, and would fail in forward
         if not isinstance(model, nn.Module):
             raise NotAModel(model)
-        built = Built(model, watch.construction(model), watch.call(model), self)
+        built = Built(model, watch.construction(model), watch.call(model), self, watch.counter.found["lines"])
         if self.moves:
             move_to_meta(model)
         return built
