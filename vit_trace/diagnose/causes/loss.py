@@ -63,7 +63,8 @@ class _Loss:
         """The dtype of the labels; "" where any will do."""
         if self.numbered:
             return "" if self.labels.dtype in CLASS_NUMBERS else "int64"
-        return "" if self.labels.dtype in FLOATS or self.call not in FLOATING else self.given.dtype
+        allowed = {self.given.dtype} if self.call == "binary_cross_entropy" else FLOATS
+        return "" if self.labels.dtype in allowed or self.call not in FLOATING else self.given.dtype
 
     @cached_property
     def taken(self) -> str:
@@ -310,7 +311,7 @@ def _notes_of_input(loss: _Loss, made: list[Stage]) -> Iterator[str]:
 def _by_values(loss: _Loss) -> Cause | None:
     """Shapes and dtypes are right: a class that is not there, weights of other classes, no probabilities."""
     (name, labels), given = loss.names, loss.given
-    if loss.call == "binary_cross_entropy":
+    if loss.call == "binary_cross_entropy" and loss.scene.tensor(2) is None:
         text = f"{loss.call} takes probabilities and labels between 0 and 1"
         return Cause(LOSS_LABELS, text, (f"scores before a sigmoid go with {loss.call}_with_logits",))
     if loss.call not in CLASSED:
