@@ -48,6 +48,8 @@ class _Attention:
 
     scene: Scene
     stage: Stage
+    inside: bool = False
+    """Whether only the function is known, which gets the tokens first."""
 
     @property
     def layer(self) -> str:
@@ -68,7 +70,7 @@ class _Attention:
 
     @cached_property
     def batch_first(self) -> bool | None:
-        return batch_comes_first(self.scene.trace, self.stage)
+        return None if self.inside else batch_comes_first(self.scene.trace, self.stage)
 
     @cached_property
     def exchanged(self) -> bool:
@@ -79,7 +81,7 @@ class _Attention:
     @cached_property
     def axis(self) -> int:
         """The axis of the batch."""
-        known = self.batch_first is not None
+        known = self.inside or self.batch_first is not None
         return 0 if self.batch_first or (not known and self.key.shape[:1] == first_input(self.scene)[:1]) else 1
 
     @cached_property
@@ -93,6 +95,9 @@ def _attention(scene: Scene) -> _Attention | None:
     stage = scene.stage
     if stage is not None and stage.operation not in (MULTIHEAD, ENCODER) and stage.parent is not None:
         stage = scene.trace.stages[stage.parent]
+    if stage is not None and scene.call == "multi_head_attention_forward" and stage.operation != MULTIHEAD:
+        given = tuple(TensorSpec("", one.shape, one.dims, one.dtype) for one in scene.operands[:3])
+        return _Attention(scene, replace(stage, operation=MULTIHEAD, module="", inputs=given), inside=True)
     if stage is None or stage.operation not in (MULTIHEAD, ENCODER) or not stage.inputs:
         return None
     return _Attention(scene, stage)
