@@ -5,6 +5,7 @@ Works on shapes, formulas and sources; what it tries, `trials` tries.
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from math import prod
 
 from msgspec.structs import replace
 
@@ -58,6 +59,8 @@ def _named_operands(scene: Scene) -> Iterator[Operand]:
     specs = scene.stage.inputs if scene.stage is not None else ()
     for place, operand in enumerate(scene.operands):
         held = scene.parameters.get(operand.parameter)
+        if held is not None and len(held.shape) < len(operand.shape) and prod(held.shape) < prod(operand.shape):
+            operand, held = replace(operand, parameter=""), None  # it was given axes and expanded
         alike = (spec.dims for spec in (*specs[place : place + 1], *specs) if spec.shape == operand.shape)
         dims = next(alike, operand.dims)
         if held is not None and len(held.shape) == len(operand.shape):  # a slice: axes that it takes whole
