@@ -186,17 +186,17 @@ class _Repeat:
     sources: Mapping[int, tuple[Maker | None, ...]] | None = None
 
 
-def case_of_target(target: Target, rules: bool = True) -> Case:
-    """The case of something that can be built by its hyperparameters."""
+def case_of_target(target: Target, rules: bool = True, unused: bool = False) -> Case:
+    """The case of something that can be built by its hyperparameters; `unused`, if nothing has run its model yet."""
     variant = target.variant
-    again = (lambda values: case_of_target(variant(values), rules)) if variant is not None else None
+    again = (lambda values: case_of_target(variant(values), rules, unused=True)) if variant is not None else None
 
     def build() -> nn.Module:
         from vit_trace.record.build.anyhow import build_anyhow
         from vit_trace.record.build.captured import holds_fixed_program
 
         built = target.foreign.built.model if target.foreign is not None else None
-        if built is not None and holds_fixed_program(built):  # slow to be captured again
+        if built is not None and (unused or holds_fixed_program(built)):  # a program is slow to be captured again
             return built
         return build_anyhow(target.build, rules).model
 
