@@ -51,7 +51,7 @@ def test_the_json_and_the_screen_say_that_a_search_ended_early(monkeypatch, caps
 
 
 def test_builds_that_are_not_tried_any_more_are_said(monkeypatch, capsys):
-    monkeypatch.setattr(construct, "FAILURES", 0)
+    monkeypatch.setattr(construct, "TRIALS", 0)
     assert cli.run([f"{PAGES / 'broken_constructor.py'}:Net"]) == 2
     assert "stopped after 0 trials: other values may build" in capsys.readouterr().err
 

@@ -75,6 +75,7 @@ class Case:
             if self.trials >= TRIALS or self.work >= WORK:
                 self.stopped = True
                 return None
+            self.trials += 1
             self.cache[change.key] = self.trial(change)
         trace = self.cache[change.key]
         if trace is None or trace.failure is not None or not trace.outputs:
@@ -111,7 +112,6 @@ class Case:
         """The trace with the change applied, of inputs with `more` done to them; None where that breaks."""
         if change.settings and self.variant is None:
             return None
-        self.trials += 1
         try:
             modules = sum(1 for _ in self.pristine.modules())
             self.work += modules * (BUILT if change.settings else COPIED if change.alters else 0)
