@@ -127,14 +127,19 @@ def _aimed(diagnostic: Diagnostic, spec: str | None) -> Diagnostic:
 
 
 def _rank(diagnostic: Diagnostic, path: str, span: Source) -> int | None:
-    """How likely an error is about a value, 0 being surest: it quotes it, would set it, names it, has its number."""
+    """How likely an error is about a value, 0 being surest.
+
+    It quotes the value, a remedy sets it (the first is the likeliest), it names it, or it has the same number.
+    """
     text = " ".join((diagnostic.message, *diagnostic.notes))
     numbers = re.findall(r"\d+", diagnostic.message)
     name, value = path.rpartition(".")[2], span.text[span.column : span.end_column]
     if re.search(rf"\b{re.escape(name)}\b\s*=\s*{re.escape(value)}(?!\w)", text):
         return 0
-    if f"--set {path}=" in " ".join(diagnostic.help):
-        return 1
+    setting = (place for place, help in enumerate(diagnostic.help, 1) if f"--set {path}=" in help)
+    if (place := next(setting, None)) is not None:
+        return place
+    named, numbered = (len(diagnostic.help) + more for more in (1, 2))
     if len(name) > 3 and re.search(rf"\b{re.escape(name)}\b", text):
-        return 2
-    return 3 + numbers.index(value) if role_named(name) and value in numbers else None
+        return named
+    return numbered + numbers.index(value) if role_named(name) and value in numbers else None

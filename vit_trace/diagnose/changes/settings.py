@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from vit_trace.base.numbers import numbers_near
+from vit_trace.base.roles import role_named
 from vit_trace.base.trace import Value
 from vit_trace.diagnose.cause import Question
 from vit_trace.diagnose.changes.inputs import built_for, first_input
@@ -47,7 +48,7 @@ def proportional(question: Question) -> Iterator[Fix]:
     """A setting that one of two sizes is a multiple of, so that it becomes the other: 3 for 96, so 2 for 64."""
     case, sizes = question.case, [side.size for side in question.cause.sides]
     for name, value in case.hyperparameters.items() if case.variant is not None and len(sizes) == 2 else ():
-        if not isinstance(value, int) or value < 2:
+        if not isinstance(value, int) or value < 2 or role_named(name) in ("image", "patch"):
             continue
         for one, two in (sizes, sizes[::-1]):
             each, rest = divmod(one, value)
