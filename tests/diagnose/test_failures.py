@@ -154,7 +154,7 @@ def test_console_page(page, tmp_path, capsys):
         if not trace.target.spec:
             applied_to_builtin(remedy, trace)
         if remedy.kind in ("hyperparameter", "input") and trace.target.spec and "steps" not in remedy.values:
-            assert call(capsys, *with_remedy(command, remedy, trace)).code == 0, remedy.change
+            assert call(capsys, *with_remedy(command, remedy, trace), "--no-formulas").code == 0, remedy.change
 
 
 def with_remedy(command: list[str], remedy, trace: Trace) -> list[str]:

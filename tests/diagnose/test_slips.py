@@ -119,11 +119,13 @@ def failing_module(model: nn.Module, x: torch.Tensor) -> tuple[BaseException | N
 
 
 def line_of(error: BaseException) -> tuple[str, int]:
-    """File and line of the last frame that is not torch's, einops', Python's or this test's."""
+    """File and line of the last frame that is in a file, and not torch's, einops', Python's or a test's."""
     found = [
         (frame.filename, frame.lineno)
         for frame in traceback.extract_tb(error.__traceback__)
-        if frames.owner(frame.filename) == frames.OWN and frame.filename != __file__
+        if frames.owner(frame.filename) == frames.OWN
+        and Path(frame.filename).parent != Path(__file__).parent
+        and not frame.filename.startswith("<")
     ]
     return found[-1] if found else ("", 0)
 

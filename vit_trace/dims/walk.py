@@ -68,10 +68,8 @@ def map_tensors(
     sized: SizedChange, specs: Sequence[TensorSpec], others: Sequence[Sequence[TensorSpec]] = ()
 ) -> tuple[TensorSpec, ...]:
     """The tensors changed, each beside the tensors at its path."""
-    return tuple(
-        sized(spec, [next((other for other in one if other.path == spec.path), None) for one in others])
-        for spec in specs
-    )
+    tables = [{other.path: other for other in reversed(one)} for one in others]
+    return tuple(sized(spec, [table.get(spec.path) for table in tables]) for spec in specs)
 
 
 def _matched(

@@ -50,10 +50,13 @@ def _fixes(question: Question, changed: Mapping[str, int]) -> Iterator[Fix]:
     shape = list(first_input(question.scene))
     for axis, name in enumerate(_axes(question)):
         shape[axis] = changed.get(name, shape[axis])
-    if tuple(shape) == first_input(question.scene):
+    given = first_input(question.scene)
+    if tuple(shape) == given:
         yield case.setting(settings)
         return
-    change = InputChange.sized(shape, _said(first_input(question.scene), tuple(shape)))
+    if len(shape) == 4 and given[2] == given[3] and shape[2] != shape[3]:
+        return  # as many patches on another grid: each would get the position of another place
+    change = InputChange.sized(shape, _said(given, tuple(shape)))
     if settings:
         text = f"{case.setting(settings).text} and {change.text}"
         change = InputChange(text, shape=change.shape, settings=settings)
