@@ -133,10 +133,10 @@ def outputs(built: Built) -> list[torch.Tensor]:
 
 
 def unreached(built: Built) -> set[str]:
-    """Parameters that no gradient of an output reaches."""
+    """Parameters that want a gradient and get none from any output."""
     if found := [one.sum() for one in outputs(built) if one.requires_grad]:
         torch.stack(found).sum().backward()
-    return {name for name, one in built.model.named_parameters() if one.grad is None}
+    return {name for name, one in built.model.named_parameters() if one.requires_grad and one.grad is None}
 
 
 def tensors(value: Any) -> Iterator[torch.Tensor]:
@@ -155,7 +155,9 @@ def shapes(found: list[torch.Tensor]) -> list[tuple[int, ...]]:
 def equal(found: list[torch.Tensor], expected: list[torch.Tensor], tolerance: float = 1e-5) -> bool:
     """Whether outputs have the same shapes and values."""
     pairs = zip(found, expected, strict=True)
-    return shapes(found) == shapes(expected) and all(torch.allclose(*pair, rtol=tolerance, atol=1e-5) for pair in pairs)
+    return shapes(found) == shapes(expected) and all(
+        torch.allclose(*pair, rtol=tolerance, atol=tolerance) for pair in pairs
+    )
 
 
 def wrong(mutant: Mutant, number: int = 0) -> list[str]:

@@ -4,8 +4,9 @@ from collections import Counter
 
 import pytest
 import torch
-from mixing.corpus import MODELS, Mutant, build, outputs, right, unreached, wrong
+from mixing.corpus import MODELS, Mutant, build, equal, healthy_outputs, outputs, right, unreached, wrong
 from mixing.mutants import MUTANTS, TABLES
+from mixing.sound import SOUND
 
 FILES = sorted(path.stem for path in MODELS.glob("*.py"))
 
@@ -25,8 +26,11 @@ def test_every_model_has_mutants():
 
 @pytest.mark.parametrize("file", FILES)
 def test_the_models_are_right(file):
+    require_right(build(right(file), file))
+
+
+def require_right(built):
     """A gradient reaches every parameter, outputs are finite, and an image's outputs depend on that image alone."""
-    built = build(right(file), file)
     assert unreached(built) == set()
     with torch.no_grad():
         before = outputs(built)
@@ -34,7 +38,29 @@ def test_the_models_are_right(file):
         after = outputs(built)
     assert all(bool(one.isfinite().all()) for one in before)
     assert not torch.allclose(before[0], after[0])
-    assert all(torch.equal(one[0], other[0]) for one, other in zip(before, after, strict=True) if one.ndim)
+    assert all(torch.allclose(one[0], other[0]) for one, other in zip(before, after, strict=True) if one.ndim)
+
+
+SLOW = {"checkpointing": "it imports torch's compiler"}
+"""Variants that take seconds -> why."""
+
+
+@pytest.mark.parametrize(
+    "variant", [pytest.param(one, id=one.name, marks=[pytest.mark.slow] * (one.name in SLOW)) for one in SOUND]
+)
+def test_variants_are_right(variant):
+    require_right(build(variant.text, variant.name))
+    with torch.no_grad():
+        found, expected = outputs(build(variant.text, variant.name)), healthy_outputs(variant.file)
+    assert equal(found, expected, 1e-4) == variant.same
+
+
+def test_edits_of_variants_occur_once():
+    for variant in SOUND:
+        text = right(variant.file)
+        for old, new in variant.edits:
+            assert text.count(old) == 1, f"{variant.name}: {old!r} occurs {text.count(old)} times"
+            text = text.replace(old, new)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -59,6 +85,42 @@ def test_a_warning_has_lines_to_point_at():
     )
     assert left_out.lines == [built, called]
     assert all(one.lines for one in MUTANTS)
+
+
+OTHERS_MIX = {("residual-broadcast", "padded", "/ valid.sum(dim=1, keepdim=True)")}
+"""Mutants of another kind where one image's outputs depend on other images."""
+
+NOT_SEEN = {
+    ("swin", "attn.view(nW, Bw // nW, self.heads, N, N) + mask.unsqueeze(1).unsqueeze(1)"): "its place in the batch",
+    ("mae", "torch.argsort(noise, dim=0)"): "only the noise is mixed",
+    **{("classify", one.new): "losses alone are returned" for one in MUTANTS if one.file == "classify"},
+    **{("regress", one.new): "losses alone are returned" for one in MUTANTS if one.file == "regress"},
+}
+"""Mutants that mix images where no other image's output shows it -> why."""
+
+
+def images_meet(built):
+    """Whether the outputs of an image change when only another one does."""
+    before = outputs(built)
+    for given in built.inputs:
+        for at in range(len(given)):
+            kept = given[at].clone()
+            given[at] = ~kept if given.dtype == torch.bool else 1.5 * kept.flip(-1) if kept.ndim else kept + 1
+            after = [one.clone() for one in outputs(built)]
+            given[at] = kept
+            for one, other in zip(before, after, strict=True):
+                if one.ndim and any(not torch.allclose(one[i], other[i]) for i in range(len(one)) if i != at):
+                    return True
+    return False
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_images_meet_where_the_table_says_so():
+    with torch.no_grad():
+        meet = {one for one in MUTANTS if images_meet(build(one.text, one.file))}
+    said = {one for one in MUTANTS if one.kind == "batch-mixed" and (one.file, one.new) not in NOT_SEEN}
+    assert {(one.kind, one.file, one.new) for one in meet ^ said} == OTHERS_MIX
 
 
 @pytest.mark.parametrize(
