@@ -9,6 +9,7 @@ import linecache
 import zlib
 from collections.abc import Iterator
 from functools import cache
+from inspect import signature
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -124,6 +125,21 @@ def build(text: str, name: str) -> Built:
     model = weigh(model_class(module)()).eval()
     torch.manual_seed(0)
     return Built(model, module.example(BATCH))
+
+
+def command(text: str, folder: Path, name: str = "model") -> list[str]:
+    """The spec and the inputs that `vit-trace` takes for a source text, which is written to a folder."""
+    module = loaded(text, name)
+    path = folder / f"{name}.py"
+    path.write_text(text)
+    asked = [f"{path}:{model_class(module).__name__}"]
+    for argument, given in zip(
+        signature(model_class(module).forward).parameters, (None, *module.example(BATCH)), strict=True
+    ):
+        if given is not None:
+            sizes, dtype = "x".join(map(str, given.shape)), str(given.dtype).removeprefix("torch.")
+            asked += ["--input", f"{argument}={sizes}" + f":{dtype}" * (dtype != "float32")]
+    return asked
 
 
 def outputs(built: Built) -> list[torch.Tensor]:

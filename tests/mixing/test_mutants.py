@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 import torch
-from mixing.corpus import MODELS, Mutant, build, equal, healthy_outputs, outputs, right, unreached, wrong
+from mixing.corpus import MODELS, Mutant, build, command, equal, healthy_outputs, outputs, right, unreached, wrong
 from mixing.mutants import MUTANTS, TABLES
 from mixing.sound import SOUND
 
@@ -69,6 +69,12 @@ def test_mutants_run_and_are_wrong(file):
     rows = [(at, one) for at, one in enumerate(MUTANTS) if one.file == file]
     found = {(one.kind, one.old, one.new): wrong(one, at) for at, one in rows}
     assert {row: said for row, said in found.items() if said} == {}
+
+
+def test_models_have_a_command(tmp_path):
+    spec, *inputs = command(right("padded"), tmp_path)
+    assert spec == f"{tmp_path}/model.py:PaddedViT"
+    assert inputs == ["--input", "patches=3x13x48", "--input", "padding=3x13:bool"]
 
 
 def test_the_kinds_are_many():
