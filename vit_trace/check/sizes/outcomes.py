@@ -21,6 +21,7 @@ RUNS, REFUSED, PADS, DROPS, LEAVES_OUT, UNKNOWN = (
     "leaves out features",
     "unknown",
 )
+REPEATS = "repeats one token"
 
 SILENT = {
     "pixels-dropped": DROPS,
@@ -35,12 +36,14 @@ SILENT = {
 class Outcome:
     """What becomes of a model: a word; the stage and the reason, told when asked for; what it is made of.
 
-    `padded` counts the steps that pad a tensor to more values, `made` stands for all shapes of the trace.
+    `padded` counts the steps that pad a tensor to more values, `repeated` those that add one token to many; `made`
+    stands for all shapes of the trace.
     """
 
     word: str
     tell: Callable[[], tuple[str, str]] = lambda: ("", "")
     padded: int = 0
+    repeated: int = 0
     made: int = 0
 
     @property
@@ -74,7 +77,8 @@ def outcome_of(variants: Variants, values: Mapping[str, int], whole: bool = Fals
         if (found := next(mistakes(trace, code), None)) is not None:
             return _outcome(word, "", found.message)
     told = (padding[0].name, f"{padding[0].name} pads") if padding else ("", "")
-    return Outcome(RUNS, lambda: told, len(padding), _shapes(trace))
+    repeating = sum(1 for one in trace.stages if one.operation == "add" and _repeats(one))
+    return Outcome(RUNS, lambda: told, len(padding), repeating, _shapes(trace))
 
 
 def _outcome(word: str, *told: str) -> Outcome:
@@ -89,6 +93,14 @@ def _shapes(trace: Trace) -> int:
 
 def _grows(stage: Stage) -> bool:
     return bool(stage.inputs and stage.outputs) and prod(stage.outputs[0].shape) > prod(stage.inputs[0].shape)
+
+
+def _repeats(stage: Stage) -> bool:
+    """Whether a sum repeats the one token, or pixel, of each image: an image of one patch meets many positions."""
+    if len(stage.inputs) < 2 or not stage.outputs:
+        return False
+    first, made = stage.inputs[0].shape, stage.outputs[0].shape
+    return len(first) == len(made) > 2 and first[0] == made[0] and first != made and 1 in first[1:]
 
 
 def _refusal(trace: Trace, failure: Failure) -> tuple[str, str]:

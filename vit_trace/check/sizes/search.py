@@ -8,7 +8,7 @@ from fractions import Fraction
 from functools import partial
 from itertools import islice
 
-from vit_trace.check.sizes.outcomes import NOT_TRIED, PADS, REFUSED, RUNS, UNKNOWN, Outcome, outcome_of
+from vit_trace.check.sizes.outcomes import NOT_TRIED, PADS, REFUSED, REPEATS, RUNS, UNKNOWN, Outcome, outcome_of
 from vit_trace.check.sizes.report import Example, SizeRule
 from vit_trace.dims.allowed import Allowed, Found, NoMore, find_rule
 from vit_trace.probing.variants import Dial, Variants, counts_layers
@@ -49,7 +49,7 @@ class SizeSearch:
     spec: str = "the model"
     base: dict[str, int] = field(default_factory=dict)
     known: dict[tuple[bool, tuple[tuple[str, int], ...]], Outcome] = field(default_factory=dict)
-    usual: dict[tuple[bool, bool], int] = field(default_factory=dict)
+    usual: dict[tuple[bool, bool], tuple[int, int]] = field(default_factory=dict)
     lean: Values = field(default_factory=dict)
     whole: bool = False
     ceiling: int = BUDGET
@@ -70,9 +70,11 @@ class SizeSearch:
     def at(self, values: Values) -> Outcome:
         """What becomes of the model with these values."""
         found = self._outcome(values)
-        if found.word == RUNS and found.padded > self._usual_padding():
-            return replace(found, word=PADS)
-        return found
+        if found.word != RUNS or not (found.padded or found.repeated):
+            return found
+        padded, repeated = self._usual()
+        word = PADS if found.padded > padded else REPEATS if found.repeated > repeated else RUNS
+        return replace(found, word=word)
 
     def _outcome(self, values: Values) -> Outcome:
         values = {**self.lean, **self.base, **values}
@@ -84,13 +86,14 @@ class SizeSearch:
             self.known[key] = outcome_of(self.variants, values, self.whole)
         return self.known[key]
 
-    def _usual_padding(self) -> int:
-        """How many steps pad where nothing has to: as few as at the present sizes, or at twice these."""
+    def _usual(self) -> tuple[int, int]:
+        """How many steps pad, and repeat, where nothing has to: as few as at the present sizes, or at twice these."""
         key = self.whole, bool(self.lean)
         if key not in self.usual:
             larger = {one.name: 2 * self.present(one) for one in self.variants.settings if one.side}
-            found = [self._outcome(values) for values in ({}, larger)]
-            self.usual[key] = min((one.padded for one in found if one.word == RUNS), default=0)
+            found = [one for values in ({}, larger) if (one := self._outcome(values)).word == RUNS]
+            padded, repeated = [one.padded for one in found], [one.repeated for one in found]
+            self.usual[key] = min(padded, default=0), min(repeated, default=0)
         return self.usual[key]
 
     def present(self, one: Dial) -> int:
