@@ -21,7 +21,7 @@ from vit_trace.probing.foreign import INPUTS, ForeignTracer, Trial
 from vit_trace.probing.run import trace_once
 from vit_trace.targets.complaints import silenced
 from vit_trace.targets.inputs import height_width
-from vit_trace.targets.knobs import Changes, change_values, image_changes, image_places, knobs_of, leaves_of
+from vit_trace.targets.knobs import Changes, change_values, depth_of, image_changes, image_places, knobs_of, leaves_of
 from vit_trace.targets.target import Target
 
 SLOW_BUILD = 50_000
@@ -54,7 +54,7 @@ class Dial(NamedTuple):
     side: bool = False
 
 
-class Made(NamedTuple):
+class Varied(NamedTuple):
     """A trace at other settings, and what it cost, in stages."""
 
     trace: Trace
@@ -76,7 +76,7 @@ class Variants:
     """
 
     settings: tuple[Dial, ...]
-    make: Callable[[Changes, Mapping[str, int]], Made]
+    make: Callable[[Changes, Mapping[str, int]], Varied]
     images: tuple[tuple[Path, Any], ...] = ()
     few: Changes = field(default_factory=dict)
     whole: Changes = field(default_factory=dict)
@@ -103,7 +103,9 @@ class Variants:
             if one.side:
                 image[one.axis] = value
         if any(one.side for one in self.settings if one.name in values):
-            changes |= image_changes(self.images, image["H"], image["W"])
+            for path, new in image_changes(self.images, image["H"], image["W"]).items():
+                deep = changes.pop((*path, 0), None)  # the first side of a volume
+                changes[path] = new if deep is None else type(new)((deep, *new[1:]))
         return changes, sizes
 
     def _made(self, changes: Changes, sizes: Mapping[str, int]) -> Trace:
@@ -186,10 +188,10 @@ def _of_builtin(target: Target, rules: bool) -> Variants:
     held, variant = dict(target.hyperparameters), target.variant
     assert variant is not None
 
-    def make(changes: Changes, _: Mapping[str, int]) -> Made:
+    def make(changes: Changes, _: Mapping[str, int]) -> Varied:
         changed = change_values(held, changes)
         trace = trace_once(variant({str(path[0]): changed[path[0]] for path in changes}), rules)
-        return Made(trace, BUILT_IN * len(trace.stages))
+        return Varied(trace, BUILT_IN * len(trace.stages))
 
     return Variants(tuple(_settings(held, {"b": 1})), make, image_places(held))
 
@@ -205,7 +207,7 @@ def _of_foreign(target: Target, rules: bool) -> Variants:
 
     last: dict[str, tuple[Changes, Trial]] = {}
 
-    def make(changes: Changes, sizes: Mapping[str, int]) -> Made:
+    def make(changes: Changes, sizes: Mapping[str, int]) -> Varied:
         with silenced():
             held, trial = last.get("made", (None, None))
             kept = trial is not None and held == changes
@@ -216,7 +218,7 @@ def _of_foreign(target: Target, rules: bool) -> Variants:
             trace = tracer.fed(trial, partial(real.plan.inputs, sizes), real.rung)
         modules = sum(1 for _ in trial.built.model.modules())
         building = 0 if kept else modules + trial.built.calls + trial.lines // LINES
-        return Made(trace, len(trace.stages) + building)
+        return Varied(trace, len(trace.stages) + building)
 
     return Variants(tuple(_settings(arguments, real.plan.sizes)), make, image_places(arguments))
 
@@ -225,8 +227,13 @@ def _settings(arguments: Mapping[str, Any], sizes: Mapping[str, int]) -> Iterato
     """Every number that can be chosen: sides of the image, hyperparameters, sizes of the input."""
     images = image_places(arguments)
     size = height_width(images[0][1]) if images else None
+    depth = depth_of(arguments) if "T" in sizes else None
+    if depth is not None:
+        paths = tuple(((*path, 0), 1) for path, value in images if isinstance(value, (tuple, list)) and len(value) == 3)
+        yield Dial(f"{_dotted(images[0][0])}[0]", depth, "image", paths, "T")
     for place, axis in enumerate(SIDES if size is not None else ()):
-        yield Dial(f"{_dotted(images[0][0])}[{place}]", size[place] if size else 0, "image", (), axis, side=True)
+        name = f"{_dotted(images[0][0])}[{place + (depth is not None)}]"
+        yield Dial(name, size[place] if size else 0, "image", (), axis, side=True)
     knobs = knobs_of(arguments)
     for knob in knobs:
         axis = INPUTS.get(knob.role, "")

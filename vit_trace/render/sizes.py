@@ -41,11 +41,10 @@ def _words(rule: SizeRule) -> str:
         works = ", ".join(map(str, rule.works[:12]))
         head = "the budget ended the search" if rule.cut else "no simple rule"
         return f"{head}: of {rule.tried} tried, {works or 'none'} work{'s' * (len(rule.works) == 1)}"
+    sides = "all sides" if len(rule.names) > 2 else "height and width"
     if rule.together:
-        return f"{rule.rule}; height and width equal"
-    return (
-        f"{rule.rule}; height and width independently" if len(rule.names) > 1 and "only" not in rule.rule else rule.rule
-    )
+        return f"{rule.rule}; {sides} equal"
+    return f"{rule.rule}; {sides} independently" if len(rule.names) > 1 and "only" not in rule.rule else rule.rule
 
 
 def _example(one: Example) -> str:

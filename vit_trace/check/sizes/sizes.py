@@ -82,9 +82,9 @@ def _groups(settings: Sequence[Dial]) -> Iterator[list[Dial]]:
 
 def _pair(one: Dial) -> str:
     """What the sides of one image share: the hyperparameter that gives them, or "input"; "" for other settings."""
-    if one.axis not in ("H", "W"):
-        return ""
-    return one.name.partition("[")[0] if one.side else one.role
+    if one.role == "image":
+        return one.name.partition("[")[0]
+    return one.role if one.axis in ("H", "W") else ""
 
 
 def _unique(groups: Sequence[list[Dial]]) -> list[list[Dial]]:
