@@ -27,9 +27,9 @@ class Count:
     covered: float = 0.0
 
 
-def predictions(spec: str, assignments: tuple[str, ...]) -> Count:
+def predictions(spec: str, assignments: tuple[str, ...], *inputs: str) -> Count:
     """What the formulas of the model's trace say of settings that were not probed, against real traces of these."""
-    foreign = library_target(spec, assignments).foreign
+    foreign = library_target(spec, assignments, inputs).foreign
     tracer = ForeignTracer(foreign, True)
     named = tracer.trace()
     real = tracer.first()

@@ -40,3 +40,55 @@ def test_a_small_model_at_settings_that_were_not_probed():
     count = predictions("timm:vit_tiny_patch16_224", ("depth=1",))
     assert count.covered == 1 and count.settings > 10
     assert not count.wrong and not count.false_constants
+
+
+REFUSES = """
+from torch import nn
+class Net(nn.Module):
+    '''Takes images of whole windows only, pairs that are equal only, and one number that cannot be any other.'''
+    def __init__(self, embed_dim=(24, 48), num_heads=(3, 6), key_dim=4, pool=(2, 2), spread=8, least=16):
+        super().__init__()
+        if pool[0] != pool[1] or least % 16 or least > 80:
+            raise ValueError
+        self.stem = nn.Conv2d(3, embed_dim[0], 4, 4)
+        self.pool = nn.AvgPool2d(pool)
+        self.keys = nn.Linear(embed_dim[0], num_heads[0] * key_dim)
+        self.spread, self.least = nn.Linear(embed_dim[0], spread), nn.Linear(embed_dim[0], least)
+        self.down = nn.Conv2d(embed_dim[0], embed_dim[1], 2, 2)
+        self.heads = num_heads
+    def forward(self, x):
+        if x.shape[2] % 56 or x.shape[3] % 56:
+            raise ValueError
+        x = self.stem(x)
+        kept = self.pool(x).flatten(2).transpose(1, 2)
+        kept = self.keys(kept), self.spread(kept), self.least(kept)
+        last = self.down(x).flatten(2).transpose(1, 2)
+        return kept, last.unflatten(2, (self.heads[1], -1))
+"""
+
+
+def test_a_model_that_refuses_most_other_sizes(tmp_path, monkeypatch):
+    """A knob that cannot be varied with the rest takes no other with it; images are multiples of the real one."""
+    (tmp_path / "refuses_most.py").write_text(REFUSES)
+    monkeypatch.chdir(tmp_path)
+    count = predictions("refuses_most.py:Net", (), "2x3x56x56")
+    assert not count.wrong and not count.false_constants
+    assert count.covered > 0.95, count
+
+
+ROUNDED = """
+from torch import nn
+class Net(nn.Module):
+    def __init__(self, dim=24, heads=3):
+        super().__init__()
+        self.stem, self.down = nn.Conv2d(3, dim, 4, 4), nn.Conv2d(dim, dim // 4 * 4, 1)
+    def forward(self, x):
+        return self.down(self.stem(x))
+"""
+
+
+def test_a_width_that_is_rounded_is_not_said_to_be_the_width(tmp_path, monkeypatch):
+    (tmp_path / "rounded_width.py").write_text(ROUNDED)
+    monkeypatch.chdir(tmp_path)
+    count = predictions("rounded_width.py:Net", ())
+    assert not count.wrong, count

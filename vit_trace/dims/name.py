@@ -4,8 +4,8 @@ Works on traces alone: no torch, no target. A dimension whose formula is not cer
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
@@ -13,6 +13,7 @@ from vit_trace.base.trace import Construction, Diagnostic, Parameter, Stage, Tra
 from vit_trace.dims.formula import Number
 from vit_trace.dims.search import MOST_SEARCHED, FormulaSearch
 from vit_trace.dims.walk import Key, Record, Sized, counterparts, map_specs
+from vit_trace.dims.wide import Elsewhere
 
 PROBES_NEEDED = 3
 """Settings beside the real one: two to search on, one to confirm."""
@@ -26,18 +27,18 @@ Named = tuple[tuple[str, ...], tuple[int, ...]]
 class Beside:
     """Traces that establish no formula. A formula has to hold in the `checks`; what is constant has to stay in the
     `witnesses`, where numbers that no symbol stands for have other values. `unseen` says that there are such numbers
-    that no witness changes: then no size but 1 is constant.
+    that no witness changes: then no size but 1 is constant. `apart` is filled with settings at which formulas differ
+    that fit everywhere else; at the `refused` ones the model does not run.
     """
 
     checks: Sequence[Trace] = ()
     witnesses: Sequence[Trace] = ()
     unseen: bool = False
+    apart: list[Mapping[str, int]] = field(default_factory=list)
+    refused: Sequence[Mapping[str, int]] = ()
 
 
-NOTHING = Beside()
-
-
-def name_dims(trace: Trace, probes: Sequence[Trace], repeats: bool = False, beside: Beside = NOTHING) -> Trace:
+def name_dims(trace: Trace, probes: Sequence[Trace], repeats: bool = False, beside: Beside | None = None) -> Trace:
     """The trace with the formulas that its probes, traced with other values of the symbols, establish.
 
     Args:
@@ -45,9 +46,11 @@ def name_dims(trace: Trace, probes: Sequence[Trace], repeats: bool = False, besi
             stage of a block beyond those takes the formulas of its equal in a block that the probes have.
         beside: traces that formulas and constants have to hold in too.
     """
+    beside = beside or Beside()
     others = counterparts(trace, (*probes, *beside.checks, *beside.witnesses))
     naming = _Naming(trace, probes, beside)
     named = map_specs(trace, naming.sized, naming.quantity, others)
+    beside.apart[:] = [where for search in naming.searches.values() for where in search.apart]
     if (left := sum(search.left for search in naming.searches.values())) and trace.failure is None:
         message = f"{left} sizes have no formulas: the search ends after {MOST_SEARCHED} different sizes"
         named = replace(named, diagnostics=(*named.diagnostics, Diagnostic("formulas", "note", message)))
@@ -71,6 +74,8 @@ class _Naming:
         self.searches: dict[tuple[int, ...], FormulaSearch] = {}
         every = (trace, *probes, *beside.checks)
         self.settings = [{name: symbol.value for name, symbol in one.symbols.items()} for one in every]
+        derived = {name: one.formula for name, one in trace.symbols.items() if one.formula is not None}
+        self.elsewhere = Elsewhere(derived, beside.refused)
         self.done: dict[Key, Named] = {}
 
     def sized(self, record: Sized, others: Sequence[Sized | None]) -> Sized:
@@ -111,7 +116,7 @@ class _Naming:
         if used not in self.searches:
             settings = [self.settings[place + 1] for place in used]
             count = sum(place < self.independent for place in used)
-            self.searches[used] = FormulaSearch([self.settings[0], *settings[:count]], settings[count:])
+            self.searches[used] = FormulaSearch([self.settings[0], *settings[:count]], settings[count:], self.elsewhere)
         search = self.searches[used]
         formulas = [search.formula(vector) for vector in zip(shape, *aligned, strict=True)]
         dims = tuple(str(formula or size) for formula, size in zip(formulas, shape, strict=True))

@@ -11,7 +11,7 @@ from math import prod
 from typing import NamedTuple
 
 from vit_trace.dims.formula import Formula, Name, Number, Product, Sum, evaluate, factors, product_of, scaled
-from vit_trace.dims.wide import Wide
+from vit_trace.dims.wide import Elsewhere, Wide
 
 Vector = tuple[int, ...]
 
@@ -41,9 +41,15 @@ class FormulaSearch:
     A formula has to hold in the `checks` too: settings near the real one, where symbols may share values.
     """
 
-    def __init__(self, settings: Sequence[Mapping[str, int]], checks: Sequence[Mapping[str, int]] = ()) -> None:
+    def __init__(
+        self,
+        settings: Sequence[Mapping[str, int]],
+        checks: Sequence[Mapping[str, int]] = (),
+        elsewhere: Elsewhere = Elsewhere(),
+    ) -> None:
         self.settings = settings
         self.checks = checks
+        self.elsewhere = elsewhere
         common = set(settings[0]).intersection(*settings[1:], *checks)
         values = {name: [setting[name] for setting in settings[1:]] for name in settings[0] if name in common}
         # a symbol that stays the same in two probes would pass for a coefficient
@@ -58,6 +64,11 @@ class FormulaSearch:
         self.searched = 0
         self.last = len(settings) - 1
         self.exact = {monomial.values[: self.last]: monomial for monomial in reversed(self.monomials)}
+
+    @property
+    def apart(self) -> list[Mapping[str, int]]:
+        """Settings at which formulas differ that fit in every setting and check."""
+        return self.wide.apart if "wide" in vars(self) else []
 
     @property
     def left(self) -> int:
@@ -115,7 +126,7 @@ class FormulaSearch:
     @cached_property
     def wide(self) -> Wide:
         """The search through quotients, made when the first size needs it."""
-        return Wide((*self.settings, *self.checks), self.names, self.monomials, len(self.settings))
+        return Wide((*self.settings, *self.checks), self.names, self.monomials, len(self.settings), self.elsewhere)
 
     def scaled(self, known: Vector, last: int) -> Formula | None:
         """coefficient · product + summand."""

@@ -7,6 +7,8 @@ order counts: of several that give the same sizes the first is taken. `_candidat
 
 from collections.abc import Iterator, Mapping, Sequence
 from math import gcd, log2
+from types import MappingProxyType
+from typing import NamedTuple
 
 from vit_trace.dims.formula import (
     Formula,
@@ -19,6 +21,7 @@ from vit_trace.dims.formula import (
     Sum,
     evaluate,
     factors,
+    parse,
     product_of,
     scaled,
     terms,
@@ -34,12 +37,24 @@ SIDES = (("H", "p1"), ("W", "p2"), ("T", "pt"))
 STRIDES = (2, 4, 8, 16, 32, 64)
 WINDOWS = (7, 8, 12, 14, 16)
 """Sides of windows that are tried where no symbol is one."""
+REFUSALS = 3
+"""Settings at which two formulas differ and the model does not run, from which on it may be either of them."""
+
 MARGIN = 8
 """Bits of information that a vector needs beyond those that choose the formula."""
 
 
 class _Ambiguous(Exception):
     """Several formulas give the same sizes in every setting and differ elsewhere."""
+
+
+class Elsewhere(NamedTuple):
+    """What is known of settings that were not traced: the formulas of symbols that follow from others, and settings at
+    which the model does not run.
+    """
+
+    derived: Mapping[str, str] = MappingProxyType({})
+    refused: Sequence[Mapping[str, int]] = ()
 
 
 class Wide:
@@ -51,14 +66,17 @@ class Wide:
         names: Sequence[str],
         products: Sequence[tuple[tuple[str, ...], Vector]],
         independent: int,
+        more: "Elsewhere",
     ) -> None:
         self.independent = independent
+        self.refused = more.refused
+        self.apart: list[Mapping[str, int]] = []  # settings at which formulas differ that fit here
         self.known: dict[Formula, Vector] = {}
         self.settings = settings
         self.names = names
         self.products = [(names, values) for names, values in products if not {"H", "W"} & set(names)]
-        self.elsewhere = list(_elsewhere(settings))
-        self.agreed: dict[tuple[Formula, Formula], bool] = {}
+        self.elsewhere = list(_elsewhere(settings, more.derived))
+        self.agreed: dict[tuple[Formula, Formula], Mapping[str, int] | None] = {}
         self.atoms: dict[Vector, list[tuple[Formula, int]]] = {}
         self.ranks: dict[Vector, int] = {}
         for formula in _candidates(names):
@@ -103,11 +121,19 @@ class Wide:
         return hits[0]
 
     def agree(self, one: Formula, other: Formula) -> bool:
-        """Whether two formulas with the same sizes here have the same sizes at settings that were not traced."""
+        """Whether two formulas with the same sizes here have the same sizes at settings that were not traced.
+
+        They may differ where the model was seen not to run, often enough.
+        """
         key = (one, other)
         if key not in self.agreed:
-            self.agreed[key] = all(evaluate(one, setting) == evaluate(other, setting) for setting in self.elsewhere)
-        return self.agreed[key]
+            refused = sum(evaluate(one, at) != evaluate(other, at) for at in self.refused)
+            near = self.elsewhere if refused < REFUSALS else ()
+            differ = (at for at in near if at not in self.refused and evaluate(one, at) != evaluate(other, at))
+            self.agreed[key] = next(differ, None)
+        if (where := self.agreed[key]) is not None:
+            self.apart.append(where)
+        return where is None
 
     def multiple(self, known: Vector, last: int, said: float) -> Formula | None:
         """coefficient · product of symbols · quotient."""
@@ -178,14 +204,18 @@ class Wide:
         return None
 
 
-def _elsewhere(settings: Sequence[Mapping[str, int]]) -> Iterator[dict[str, int]]:
+def _elsewhere(settings: Sequence[Mapping[str, int]], derived: Mapping[str, str]) -> Iterator[dict[str, int]]:
     """Settings near the probes, at image sizes that were not traced but divide as those of all probes do."""
+    formulas = {name: parse(text) for name, text in derived.items() if name in settings[0]}
     probes = settings[1:]
     grains = {side: _common(probes, side, patch) for side, patch in SIDES}
     for place, probe in enumerate(probes):
         for steps in (1, 2, 5, 11, 23):
             far = steps + 2 * place
-            yield {**probe} | {side: probe[side] + grain[place] * far for side, grain in grains.items() if grain}
+            made = {**probe} | {side: probe[side] + grain[place] * far for side, grain in grains.items() if grain}
+            for name, formula in formulas.items():
+                made[name] = evaluate(formula, made)
+            yield made
 
 
 def _common(probes: Sequence[Mapping[str, int]], side: str, patch: str) -> list[int]:
@@ -222,6 +252,8 @@ def _candidates(names: Sequence[str]) -> Iterator[Formula]:
         yield row
         yield column
         yield Product((*factors(row), *factors(column)))
+    if "n" in names:
+        yield from (Quotient(Name("n"), Number(bottom)) for bottom in (4, 16, 64))
 
 
 def _windows(names: Sequence[str], axis: int) -> list[Formula]:
@@ -267,8 +299,8 @@ def _patch_grids(names: Sequence[str], side: str, patch: str) -> Iterator[Formul
             whole = Product((Number(more), stride)) if isinstance(stride, Name) else Number(4 * more)
             once_down, once_up = _rounded(Name(side), whole)
             yield from (once_down, _rounded(down, Number(more))[1], _rounded(up, Number(more))[0], once_up)
-    for more in (1, 2):  # a convolution that reaches over the edge, wider than its stride
-        reaching = Quotient(Sum((Name(side), Number(more))), Number(4))
+    for more, base in ((1, 4), (2, 4), (1, 8)):  # a convolution that reaches over the edge, wider than its stride
+        reaching = Quotient(Sum((Name(side), Number(more))), Number(base))
         yield reaching
         for further in (2, 4, 8):
             yield from _rounded(reaching, Number(further))
@@ -314,11 +346,11 @@ def _volumes(names: Sequence[str]) -> Iterator[Formula]:
 
 def _shares(names: Sequence[str]) -> Iterator[Formula]:
     """A part of a symbol, rounded down: dim//heads, dim//2, 8*dim//3."""
-    heads = [name for name in names if "head" in name]
+    heads = [name for name in names if "head" in name or "key_dim" in name]
     for other in heads:
         for one in (name for name in names if name not in heads):
             yield from (Quotient(scaled(factor, Name(one)), Name(other)) for factor in (1, 2, 4, 8))
-    for name in (name for name in names if name not in ("b", "H", "W", "h", "w", "T")):
+    for name in (name for name in names if name not in ("b", "H", "W", "h", "w", "n", "T")):
         for bottom in (2, 4, 8, 16, 3, 6, 32, 12, 24, 5, 64):
             for top in (1, 2, 4, 8, 3, 5, 16):
                 if top % bottom and (bottom % top or top == 1):

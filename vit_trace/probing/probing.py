@@ -4,6 +4,7 @@ Every attempt is one build and one forward; a budget of traced stages bounds the
 symbol, so no formula mentions it.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from vit_trace.dims.walk import Key, stage_keys
 from vit_trace.probing.bounded import TooLong
 from vit_trace.probing.branches import Seen, branches, same_stages, with_kept
 from vit_trace.probing.screening import Screened, Spent, scales, screen, shapes
-from vit_trace.probing.sizes import GROUPS, IMAGES, Sizes, Style
+from vit_trace.probing.sizes import GROUPS, IMAGES, Sizes, Style, group_of
 from vit_trace.record.meta.collector import uncollected
 from vit_trace.targets.knobs import RESERVED, Changes, Knob, Leaf, leaf_knob
 
@@ -50,6 +51,10 @@ EVEN = (8, 48, 64, 1)
 SLOW_BUILD = 50_000
 """Lines of a constructor above which narrow models are tried first: it works out a table in Python."""
 
+ROUNDS, EACH_ROUND, APART = 5, 3, 0.3
+"""How often formulas that differ elsewhere are told apart by more traces, by how many each time, and the share of a
+budget that this may take."""
+
 MOST_SYMBOLS = 24
 """Hyperparameters above which no number without a role gets a symbol."""
 
@@ -73,6 +78,11 @@ class _Budget:
         fits = traces * self.cost <= share * self.stages and traces <= share * TRACES and self.too_long is None
         self.ended |= not fits
         return fits
+
+    @property
+    def used(self) -> float:
+        """The share of it that is used up."""
+        return max(self.traces * self.cost / self.stages, self.traces / TRACES)
 
     @property
     def hopeless(self) -> bool:
@@ -108,6 +118,7 @@ class Prober:
         self.screened = Screened()
         self.unseen: list[str] = []  # numbers that nothing varied
         self.seen: list[Seen] = []
+        self.share = 0.5
 
     def at(self, style: Style, turn: int) -> Trace | None:
         """The trace at one setting; None where it cannot be made or has other stages."""
@@ -160,7 +171,7 @@ class Prober:
         """Knobs of single numbers that have another value where other knobs change, unless they are given."""
         changes: Changes = {}
         for knob in self.sizes.knobs:
-            changes |= knob.changes(2 * knob.value) if GROUPS[knob.role] == "width" else {}
+            changes |= knob.changes(2 * knob.value) if group_of(knob) == "width" else {}
         try:
             free = self.attempt(changes) if changes and made else None
             if free is None or (held := self.attempt(changes | _kept(made))) is None:
@@ -198,19 +209,25 @@ class Prober:
 
     def checks(self, style: Style) -> list[Trace]:
         """Traces near the real one that formulas must fit, as many as the budget allows."""
-        share = self.budget.traces * self.budget.cost / self.budget.stages + 0.5
-        waiting, keys = list(self.sizes.near(style, self.free)), []
+        self.share = self.budget.used + 0.5
+        waiting, checks = list(self.sizes.near(style, self.free)), []
         while waiting:
             values = waiting.pop(0)
-            keys.append(key := tuple(sorted(values.items())))
-            if key not in self.checked and self.budget.allows(share):
-                self.checked[key] = self.probe(style, values, LIKE)
-            alone = self.sizes.one_by_one(style, values) if key in self.checked else []
-            if alone and (found := self.checked[key]) is not None and same_stages(self.trace, found):
+            found, tried = self.check(style, values)
+            checks += [found] if found is not None else []
+            alone = self.sizes.one_by_one(style, values) if tried else []
+            if alone and found is not None and same_stages(self.trace, found):
                 self.seen += [Seen({name: value}, True) for name, value in self.sizes.moved(style, values).items()]
             else:
                 waiting = alone + waiting
-        return [found for key in keys if (found := self.checked.get(key)) is not None]
+        return checks
+
+    def check(self, style: Style, values: Mapping[str, int]) -> tuple[Trace | None, bool]:
+        """The trace that formulas must fit at these values, if it can be made; and whether the budget allowed it."""
+        key = tuple(sorted(values.items()))
+        if key not in self.checked and self.budget.allows(self.share):
+            self.checked[key] = self.probe(style, values, LIKE)
+        return self.checked.get(key), key in self.checked
 
     def beside(self, style: Style) -> Beside:
         """What formulas and constants have to hold in beside the probes."""
@@ -218,7 +235,7 @@ class Prober:
         rest = [
             Leaf(knob.name, knob.places[0][0], knob.value)
             for knob in self.sizes.knobs
-            if GROUPS[knob.role] not in style.groups and knob.role not in ("channels", "frames")
+            if group_of(knob) not in style.groups and knob.role not in ("channels", "frames", "other")
         ]
         alone = screen(self.trace, rest, self.attempt)
         witnesses = (*self.screened.witnesses, *alone.witnesses)
@@ -239,23 +256,35 @@ class Prober:
 
     def style(self) -> Style:
         """The style that varies most and works at every setting that formulas need."""
-        everything = frozenset(GROUPS[knob.role] for knob in self.sizes.knobs)
+        everything = frozenset(map(group_of, self.sizes.knobs))
+        others = [*dict.fromkeys(group_of(knob) for knob in self.sizes.knobs if knob.role == "other")]
         even = 1 if self.sizes.lines > SLOW_BUILD else EVEN[0]
         if self.runs(style := Style(everything, even, self.images[0] if self.images else "fixed")):
             return style
         image = next((one for one in self.images if self.runs(Style(frozenset(), image=one))), "fixed")
-        for groups in dict.fromkeys((everything, everything - {"other"})):
+        for groups in dict.fromkeys((everything, everything - {*others})):
             for even in EVEN:
                 if self.runs(style := Style(groups, even, image)):
-                    return style
+                    return style if groups == everything else self.with_others(style, others)
                 if "width" not in groups:
                     break
         best = Style(frozenset(), 8, image)
-        return best if self.trace.failure is not None else self.piecemeal(best, everything)
+        if self.trace.failure is not None:
+            return best
+        return self.with_others(self.piecemeal(best, everything), others)
+
+    def with_others(self, style: Style, others: Sequence[str]) -> Style:
+        """The style with those knobs without a role that work too: all, else each half."""
+        if self.runs(more := replace(style, groups=style.groups.union(others))):
+            return more
+        middle = len(others) // 2
+        for half in (others[:middle], others[middle:]) if middle else ():
+            style = self.with_others(style, half)
+        return style
 
     def piecemeal(self, best: Style, groups: frozenset[str]) -> Style:
         """Each group of knobs on its own, then those that worked together."""
-        for group in ("classes", "channels", "width", "patch", "window", "frames", "other"):
+        for group in ("classes", "channels", "width", "patch", "window", "frames"):
             if group not in groups:
                 continue
             for even in EVEN if group == "width" else (best.even,):
@@ -278,16 +307,14 @@ class Prober:
         if best is None:
             why = self.budget.note if self.budget.ended else "it does not run at other sizes"
             return noted(self.trace, f"sizes have no formulas: {why}")
-        for group in ("patch", "window", "other"):  # a model may take another branch at another stride
-            if group in style.groups and _covered(best) < COVERED:
-                fewer = replace(style, groups=style.groups - {group})
+        for less in ({"patch"}, {"window"}, style.groups - {*GROUPS.values()}):
+            if less & style.groups and _covered(best) < COVERED:  # it may take another branch at another stride
+                fewer = replace(style, groups=style.groups - less)
                 other = self.with_formulas(fewer) if self.runs(fewer) else None
                 if other is not None and _covered(other) > _covered(best):
                     style, best = fewer, other
         best = shorten(self.structured(best))
-        left = {GROUPS[knob.role] for knob in self.sizes.knobs} - style.groups - {"other"}
-        if left:
-            names = [knob.name for knob in self.sizes.knobs if GROUPS[knob.role] in left]
+        if names := [k.name for k in self.sizes.knobs if k.role != "other" and group_of(k) not in style.groups]:
             why = self.budget.note if self.budget.ended else "they could not be varied"
             best = noted(best, f"no formulas for {', '.join(names[:8])}: {why}")
         if self.unseen:
@@ -300,13 +327,39 @@ class Prober:
         probes = [probe for turn in range(PROBES) if (probe := self.at(style, turn)) is not None]
         if len(probes) < ENOUGH:
             return None
-        here, beside = self.sizes.here(style), self.beside(style)
+        named, beside = None, self.beside(style)
+        self.share = self.budget.used + APART
+        for _ in range(ROUNDS):
+            named = self.named_from(style, probes, beside)
+            beside = self.told_apart(style, beside)
+            if not beside.apart:
+                break
+        return named
+
+    def told_apart(self, style: Style, beside: Beside) -> Beside:
+        """Traces more to check formulas in, where those that fit so far differ; `apart` is empty where none runs."""
+        names = self.sizes.here(style).keys() if self.trace.failure is None else ()
+        wanted = Counter(tuple(sorted(at.items())) for at in beside.apart if names)
+        more, refused = [], []
+        for setting, _ in wanted.most_common(EACH_ROUND):
+            at = dict(setting)
+            found, tried = self.check(style, {name: at[name] for name in names})
+            more += [found] if found is not None else []
+            refused += [at] if tried and found is None else []
+        checks, apart = [*beside.checks, *more], beside.apart if more or refused else []
+        return replace(beside, checks=checks, refused=[*beside.refused, *refused], apart=apart)
+
+    def named_from(self, style: Style, probes: Sequence[Trace], beside: Beside) -> Trace:
+        """The trace with the formulas that hold in the probes and in what is beside them."""
+        here = self.sizes.here(style)
         if self.trace.failure is None or "H" not in here:
             trace = altered(self.trace, symbols=self.sizes.symbols(style, here))
             return name_dims(trace, probes, beside=beside)
         trace = altered(self.trace, symbols=self.sizes.symbols(style, here | self.sizes.built_for))
         trace, others = split(trace, [*probes, *beside.checks])
-        return name_dims(trace, others[: len(probes)], beside=Beside(others[len(probes) :], beside.witnesses, True))
+        return name_dims(
+            trace, others[: len(probes)], beside=replace(beside, checks=others[len(probes) :], unseen=True)
+        )
 
 
 def _kept(knobs: Sequence[Knob]) -> Changes:

@@ -7,14 +7,22 @@ does not run, the numbers are halved until each one that matters stands alone.
 import re
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
+from vit_trace.base.roles import Path
 from vit_trace.base.trace import Trace
 from vit_trace.dims.walk import Key, stage_keys
 from vit_trace.targets.knobs import Changes, Leaf
 
 COUNTED = re.compile(r"depth|layer|block|stage|level|repeat|id$|ids|idx|ind(ex|ices)")
 """Names of what counts or chooses parts of a model: one more is tried first, not twice as many."""
+
+MOST_DEPTH = 20
+"""Levels of what holds a number."""
+
+MOST_VALUES, LEAST_VALUES = 5, 2
+"""Values that are tried of a number or a list, and of an element where its list was changed."""
 
 Shapes = dict[Key, list[tuple[int, ...]]]
 
@@ -31,34 +39,38 @@ class Screened:
     """What the changes of single numbers showed.
 
     `witnesses` are traces with some of them changed, at the real sizes otherwise. `alone` are leaves that change sizes
-    and nothing else, each with its new value and the trace that showed it; `deciding` those that change the stages;
-    `unvaried` those that could not be changed.
+    and nothing else, each with its new value and the trace that showed it; `unvaried` those that could not be changed.
     """
 
     witnesses: list[Trace] = field(default_factory=list)
     alone: list[tuple[Leaf, int, Trace]] = field(default_factory=list)
-    deciding: list[str] = field(default_factory=list)
     unvaried: list[str] = field(default_factory=list)
 
 
 def screen(trace: Trace, leaves: Sequence[Leaf], attempt: Attempt) -> Screened:
-    """Change every leaf, together where nothing comes of it."""
+    """Change every leaf, together where nothing comes of it; of a list first all elements, then each."""
     found = Screened()
     real = shapes(trace)
-    waiting = _groups(leaves, {size for held in real.values() for shape in held for size in shape} - {0, 1})
+    sizes = {size for held in real.values() for shape in held for size in shape} - {0, 1}
+    waiting = _groups(leaves, sizes)
+    varied: set[Path] = set()
     while waiting:
         group = waiting.pop(0)
         try:
-            tried, settled, value = _with_changes(group, attempt, real)
+            value, tried = _with_changes(group, attempt, varied)
         except Spent:
-            found.unvaried += [leaf.name for one in (group, *waiting) for leaf in one]
             break
         found.witnesses += [tried] if tried is not None else []
-        if not settled:
-            waiting += [group[: len(group) // 2], group[len(group) // 2 :]]
-        elif len(group) == 1:
-            _file(found, group[0], (tried, value), real)
-    return _lists_together(found, leaves, attempt)
+        fractions = isinstance(group[0].value, float)  # a factor of other sizes: which one it is says nothing
+        settled = tried is not None and (fractions or unchanged(real, tried))
+        if tried is not None and (settled or _of_one_list(group)):
+            varied |= {leaf.path for leaf in group}
+        if len(group) > 1 and not settled:
+            waiting += _parts(group, sizes)
+        elif tried is not None and not settled and shapes(tried).keys() == real.keys():
+            found.alone.append((group[0], value, tried))
+    found.unvaried = [leaf.name for leaf in leaves if leaf.path not in varied]
+    return found
 
 
 def _groups(leaves: Sequence[Leaf], sizes: Container[int]) -> list[list[Leaf]]:
@@ -70,42 +82,30 @@ def _groups(leaves: Sequence[Leaf], sizes: Container[int]) -> list[list[Leaf]]:
     return [group for group in kinds.values() if group]
 
 
-def _with_changes(group: Sequence[Leaf], attempt: Attempt, real: Shapes) -> tuple[Trace | None, bool, Any]:
-    """The trace with a group changed, whether the group need not be halved, and the value of a group of one."""
-    if len(group) == 1:
-        for value in _others(group[0]):
-            if (tried := attempt({group[0].path: value})) is not None:
-                return tried, True, value
-        return None, True, None
-    tried = attempt({leaf.path: next(_others(leaf)) for leaf in group})
-    fractions = isinstance(group[0].value, float)  # a factor of other sizes: which one it is says nothing
-    return tried, tried is not None and (fractions or unchanged(real, tried)), None
+def _of_one_list(group: Sequence[Leaf]) -> bool:
+    return len({leaf.path[: -leaf.name.count("[") or None] for leaf in group}) == 1
 
 
-def _file(found: Screened, leaf: Leaf, shown: tuple[Trace | None, Any], real: Shapes) -> None:
-    tried, value = shown
-    if tried is None:
-        found.unvaried.append(leaf.name)
-    elif shapes(tried).keys() != real.keys():
-        found.deciding.append(leaf.name)
-    elif isinstance(leaf.value, int) and not unchanged(real, tried):
-        found.alone.append((leaf, value, tried))
+def _parts(group: Sequence[Leaf], sizes: Container[int]) -> list[list[Leaf]]:
+    """The group in two: between lists, then between those that a list holds; each alone where all may be sizes."""
+    depth = next(at for at in range(1, MOST_DEPTH) if len({leaf.path[:at] for leaf in group}) > 1)
+    parts: dict[Path, list[Leaf]] = {}
+    for leaf in group:
+        parts.setdefault(leaf.path[:depth], []).append(leaf)
+    whole = not any(COUNTED.search(leaf.name) for leaf in group)
+    if whole and not _of_one_list(group) and all(leaf.value in sizes for leaf in group):
+        return [*parts.values()]
+    first = {*[*parts][: (len(parts) + 1) // 2]}
+    return [[leaf for leaf in group if (leaf.path[:depth] in first) is half] for half in (True, False)]
 
 
-def _lists_together(found: Screened, leaves: Sequence[Leaf], attempt: Attempt) -> Screened:
-    """Elements of a list that cannot change alone are changed together."""
-    for name in {leaf.name.partition("[")[0] for leaf in leaves if leaf.name in found.unvaried and "[" in leaf.name}:
-        group = [leaf for leaf in leaves if leaf.name.partition("[")[0] == name]
-        for values in zip(*map(_others, group), strict=False):
-            try:
-                tried = attempt({leaf.path: value for leaf, value in zip(group, values, strict=True)})
-            except Spent:
-                return found
-            if tried is not None:
-                found.witnesses.append(tried)
-                found.unvaried = [one for one in found.unvaried if one.partition("[")[0] != name]
-                break
-    return found
+def _with_changes(group: Sequence[Leaf], attempt: Attempt, varied: Container[Path]) -> tuple[Any, Trace | None]:
+    """The trace with a group changed, and its first leaf's value there; of a number or a list several are tried."""
+    tries = LEAST_VALUES if group[0].path in varied else MOST_VALUES if _of_one_list(group) else 1
+    for values in islice(zip(*map(_others, group), strict=False), tries):
+        if (tried := attempt({leaf.path: value for leaf, value in zip(group, values, strict=True)})) is not None:
+            return values[0], tried
+    return None, None
 
 
 def _others(leaf: Leaf) -> Iterator[Any]:
@@ -115,7 +115,7 @@ def _others(leaf: Leaf) -> Iterator[Any]:
         yield from (2 * value, 1.5 * value, value / 2)
         return
     one_more = COUNTED.search(leaf.name) or value < 1
-    values = (value + 1, value - 1, 2 * value) if one_more else (2 * value, value + 1, value - 1, 3 * value, value // 2)
+    values = (value + 1, value - 1, 2 * value) if one_more else (2 * value, value // 2, value + 1, value - 1, 3 * value)
     yield from (one for one in dict.fromkeys(values) if one != value and one > 0)
 
 

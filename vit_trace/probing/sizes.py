@@ -14,10 +14,10 @@ from vit_trace.dims.formula import FormulaError, evaluate, parse
 from vit_trace.targets.inputs import height_width
 from vit_trace.targets.knobs import SYMBOLS, Changes, Knob, Leaf, image_changes
 
-GROUPS = {role: symbol.group for role, symbol in SYMBOLS.items()} | {"other": "other"}
-"""Group of each role: roles of one group vary together."""
+GROUPS = {role: symbol.group for role, symbol in SYMBOLS.items()}
+"""Group of each role: roles of one group vary together. A knob without a role is a group of its own."""
 
-IMAGES = ("awkward", "patches", "exact", "square awkward", "square patches", "square exact")
+IMAGES = ("awkward", "patches", "exact", "square awkward", "square patches", "square exact", "multiple")
 """Kinds of images, from the one that tells most."""
 
 SMALL = {"heads", "patch", "window", "frame_patch", "channels", "frames"}
@@ -31,6 +31,7 @@ PRIMES = (7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73,
 DIVISORS = (2, 3, 4, 6, 1, 12)
 """Numbers of heads for the elements of a list, which one width may have to be a multiple of."""
 GRIDS = ((3, 7), (5, 3), (11, 5), (7, 13), (13, 17), (4, 9))
+MULTIPLES = ((2, 3), (3, 5), (5, 2), (7, 4), (4, 7), (6, 11))
 COARSE = ((5, 11), (7, 3), (11, 13), (13, 6), (17, 19), (3, 8))
 """Rows and columns of patches, of windows on the coarsest stage; never square."""
 
@@ -40,7 +41,7 @@ class Style:
     """Which groups are varied, what the head dimension is a multiple of, and how the image is chosen.
 
     `image` is "awkward" (a multiple of nothing), "patches" (of a patch), "exact" (of all strides), one of these with
-    "square " before it, or "fixed".
+    "square " before it, "multiple" (of the real one) or "fixed".
     """
 
     groups: frozenset[str]
@@ -76,7 +77,7 @@ class Sizes:
         return "H" in self.real and "W" in self.real
 
     def varied(self, style: Style) -> tuple[Knob, ...]:
-        return tuple(knob for knob in self.knobs if GROUPS[knob.role] in style.groups)
+        return tuple(knob for knob in self.knobs if group_of(knob) in style.groups)
 
     def setting(self, style: Style, turn: int) -> dict[str, int]:
         """A value for every symbol that the style varies, the input's own sizes included."""
@@ -84,14 +85,14 @@ class Sizes:
         values = {"b": (2, 3, 5, 7, 4, 6)[turn % 6]}
         turned = self.varied(style)
         for knob in turned:
-            value = next(small if knob.role in SMALL or knob.counts else primes)
+            value = next(small if knob.role in SMALL or knob.counts or knob.inner else primes)
             if knob.role == "window":
                 value = (3, 5, 7, 9, 4, 6)[(turn + knob.place) % 6]
             elif knob.role == "patch":
                 value = self.patch(knob, turn)
             elif knob.role == "heads" and "[" in knob.symbol:
                 value = DIVISORS[(turn + knob.place) % 6]
-            elif knob.role == "dim_head" or knob.wide:
+            elif knob.role == "dim_head" or knob.wide or knob.inner:
                 value *= style.even
             values[knob.symbol] = value
         for knob in turned:
@@ -126,6 +127,10 @@ class Sizes:
         for knobs in (together, *([knob] for knob in varied if knob not in together)):
             if knobs:
                 yield here | {knob.symbol: 2 * knob.value for knob in knobs}
+        if uneven_widths := {
+            knob.symbol: knob.value + self.divisor(knob, here) for knob in varied if knob.role == "dim" or knob.wide
+        }:
+            yield here | uneven_widths  # rounded to a multiple of eight
         if free and self.coarse:
             for turn, even in ((6, 3), (7, 1), (8, 5)):
                 yield self.setting(replace(style, even=even * style.even), turn)
@@ -189,7 +194,10 @@ class Sizes:
     def add_extents(self, values: dict[str, int], style: Style, turn: int) -> None:
         """Height, width and frames of the input."""
         sides = self.patch_sides(values)
-        if style.image != "fixed" and self.spatial:
+        if style.image == "multiple":
+            high, wide = MULTIPLES[turn % 6]
+            values |= {"H": high * self.real["H"], "W": wide * self.real["W"]}
+        elif style.image != "fixed" and self.spatial:
             coarse = self.coarse
             grid = (COARSE if coarse else GRIDS)[turn % 6]
             window = lcm(*(values.get(knob.symbol, knob.value) for knob in self.knobs if knob.role == "window"))
@@ -288,6 +296,11 @@ class Sizes:
         if {"dim", "heads"} <= turned and "dim_head" not in pair and pair["dim"].value % pair["heads"].value == 0:
             found["dim_head"] = ("head dimension", "dim//heads")
         return found
+
+
+def group_of(knob: Knob) -> str:
+    """The group that a knob varies with."""
+    return GROUPS.get(knob.role) or f"only {knob.symbol}"
 
 
 def _rotated(pool: Sequence[int], turn: int) -> Iterator[int]:

@@ -41,6 +41,9 @@ SYMBOLS = {
 WIDTH = re.compile(r"(dims?|width|hidden_sizes?|channels?|chs|features|planes)(\[\d+\])?$")
 """Names of widths beside the embedding dimension."""
 
+INNER = re.compile(r"(key|head|qk|value)_(dims?|channels?|width)(\[\d+\])?$")
+"""Names of the width of a head, of its keys or values."""
+
 RATIO = re.compile(r"ratio|scale|mult|factor|expan|_mul$")
 """Names of fractions that sizes are multiplied by."""
 
@@ -90,7 +93,12 @@ class Knob:
     @property
     def wide(self) -> bool:
         """Whether a knob without a role is a width by its name, and so a multiple of what divides widths."""
-        return self.role == "other" and bool(WIDTH.search(self.name))
+        return self.role == "other" and bool(WIDTH.search(self.name)) and not self.inner
+
+    @property
+    def inner(self) -> bool:
+        """Whether a knob without a role is the width of a head by its name, which is no more than its network's."""
+        return self.role == "other" and bool(INNER.search(self.name))
 
     @property
     def counts(self) -> bool:
@@ -246,12 +254,6 @@ def image_places(arguments: Mapping[str, Any]) -> tuple[tuple[Path, Any], ...]:
     """(path, value) of every parameter that holds the image size, in the form it has: 224, (224, 224), a mapping."""
     held = walk_values(arguments)
     return tuple((path, value) for path, value in held if path[-1] in ROLES["image"] and "text" not in str(path))
-
-
-def depth_of(arguments: Mapping[str, Any]) -> int | None:
-    """The first of the three sides of a volume, where the image size has so many."""
-    sides = (value for _, value in image_places(arguments) if isinstance(value, (tuple, list)) and len(value) == 3)
-    return next((value[0] for value in sides if is_integer(value[0])), None)
 
 
 def integer_of(arguments: Mapping[str, Any], role: str) -> int | None:

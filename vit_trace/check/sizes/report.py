@@ -22,9 +22,8 @@ class SizeRule(Struct, frozen=True, omit_defaults=True):
 
     `names` are hyperparameters, elements of them, or "input H"; `together` says that they have to be equal. `rule` is
     the rule in words; the numbers behind it follow: from `least` to `most`, `rest` more than a multiple of `step`, a
-    divisor of `divides`, and those of `below`. `step_is` and `divides_is` say what these are made of. Without a `rule`,
-    `works` lists numbers that work, and `cut` says whether the budget ended the search. `outside` has the nearest
-    number for each way to go wrong.
+    divisor of `divides`. `step_is` and `divides_is` say what these are made of. Without a `rule`, `works` lists numbers
+    that work. `outside` has the nearest number for each way to go wrong.
     """
 
     names: tuple[str, ...]
@@ -39,9 +38,7 @@ class SizeRule(Struct, frozen=True, omit_defaults=True):
     divides: int | None = None
     step_is: str = ""
     divides_is: str = ""
-    below: tuple[int, ...] = ()
     works: tuple[int, ...] = ()
-    cut: bool = False
     outside: tuple[Example, ...] = ()
 
 
@@ -57,7 +54,7 @@ class Asked(Struct, frozen=True):
 
 
 class SizesReport(Struct, frozen=True, omit_defaults=True):
-    """The whole document. `layers` says which counts of layers were made one or two for the trials."""
+    """The whole document. `layers` says which counts of layers were made two for the trials."""
 
     schema: str
     spec: str

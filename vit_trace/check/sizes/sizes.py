@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from vit_trace.base.refused import refuse
-from vit_trace.base.roles import Path, same_role
+from vit_trace.base.roles import same_role
 from vit_trace.base.words import whole_number
 from vit_trace.check.sizes.report import SCHEMA, Asked, SizeRule, SizesReport
 from vit_trace.version import __version__
@@ -44,30 +44,10 @@ def size_report(target: Target, names: Sequence[str] = (), at: Sequence[str] = (
     if not names and not at:
         chosen = [group for group in _groups(variants.settings) if search.matters(group)]
     notes = [*search.settle()]
-    found = tuple(_rules(search, _unique(chosen), len(questions)))
+    found = tuple(rule for group in _unique(chosen) for rule in search.rules(group))
     asked = tuple(_asked(search, group, value) for group, value in questions)
-    layers = tuple(dict.fromkeys(_last_name(path) for path in variants.few))
+    layers = tuple(dict.fromkeys(str(path[0]) for path in variants.fewer))
     return SizesReport(SCHEMA, target.spec, __version__, found, asked, layers, (*notes, *search.shortfall()))
-
-
-def _rules(search: SizeSearch, groups: Sequence[list[Dial]], more: int) -> Iterator[SizeRule]:
-    """The rules of all groups: each has its share of the budget, then those that need more have what is left.
-
-    `more` questions follow.
-    """
-    found: dict[int, list[SizeRule]] = {}
-    for turn in range(2):
-        cut = [place for place, rules in found.items() if any(one.cut for one in rules)]
-        places = cut if turn else [*range(len(groups))]
-        for done, place in enumerate(places):
-            search.begin(groups[place], len(places) - done + more)
-            found[place] = list(search.rules(groups[place]))
-    for rules in found.values():
-        yield from rules
-
-
-def _last_name(path: Path) -> str:
-    return next(str(part) for part in reversed(path) if isinstance(part, str))
 
 
 def _groups(settings: Sequence[Dial]) -> Iterator[list[Dial]]:
@@ -82,9 +62,9 @@ def _groups(settings: Sequence[Dial]) -> Iterator[list[Dial]]:
 
 def _pair(one: Dial) -> str:
     """What the sides of one image share: the hyperparameter that gives them, or "input"; "" for other settings."""
-    if one.role == "image":
-        return one.name.partition("[")[0]
-    return one.role if one.axis in ("H", "W") else ""
+    if one.axis not in ("H", "W"):
+        return ""
+    return one.name.partition("[")[0] if one.side else one.role
 
 
 def _unique(groups: Sequence[list[Dial]]) -> list[list[Dial]]:
@@ -125,7 +105,6 @@ def _question(search: SizeSearch, text: str) -> tuple[list[Dial], dict[str, int]
 
 def _asked(search: SizeSearch, group: list[Dial], values: Mapping[str, int]) -> Asked:
     """What becomes of the model with these values, and the nearest that work."""
-    search.begin(group, 1)
     outcome = search.at(values)
     value = max(values.values())
     nearest: tuple[int, ...] = ()
