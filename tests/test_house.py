@@ -12,7 +12,7 @@ from helpers.places import PACKAGE, ROOT
 
 ROOMS = [
     *("__main__", "__init__", "cli", "render", "check", "diagnose", "weights", "memory", "probing", "targets", "view"),
-    *("record", "dims", "config", "base", "codes", "vit", "version"),
+    *("mixing", "record", "dims", "config", "base", "codes", "vit", "version"),
 ]
 """Rooms from the top down: each imports only rooms that stand after it."""
 
