@@ -719,7 +719,6 @@ VIDEO = [
     ("position-grid", "x = x + self.pos_time\n", "x = x + self.pos_time[0, :b, None]\n"),
     ("wrong-readout", "x.mean(dim=(1, 2))", "x[:, 0].mean(dim=1)"),
     ("wrong-readout", "x.mean(dim=(1, 2))", "x.mean(dim=1)[:, 0]"),
-    ("wrong-readout", "x.mean(dim=(1, 2))", "x.mean(dim=2)[:, -1]"),
     ("batch-mixed", "x.mean(dim=(1, 2))", "x.mean(dim=(0, 2))", "", False),
     (
         "input-unused",

@@ -523,4 +523,274 @@ SOUND = [
         ),
         same=True,
     ),
+    Variant(
+        "an embedding of the kind of token, the same for all patches",
+        "vit_plain",
+        (
+            (
+                "self.norm = nn.LayerNorm(dim)\n",
+                "self.kind = nn.Parameter(torch.zeros(1, 1, dim))\n        self.norm = nn.LayerNorm(dim)\n",
+            ),
+            ("x = x + self.pos_embed\n", "x = x + self.pos_embed + self.kind\n"),
+        ),
+    ),
+    Variant(
+        "no positions at all",
+        "vit_mha",
+        (
+            ("        x = x + self.pos\n", ""),
+            ("        self.pos = nn.Parameter(torch.randn(self.grid**2, dim) * 0.02)\n", ""),
+        ),
+    ),
+    Variant(
+        "columns before rows, with positions of its own",
+        "vit_mha",
+        (("x.permute(0, 2, 4, 3, 5, 1)", "x.permute(0, 4, 2, 3, 5, 1)"),),
+    ),
+    Variant(
+        "one key and value head for all heads",
+        "vit_plain",
+        (
+            ("nn.Linear(dim, dim * 3)", "nn.Linear(dim, dim + 2 * (dim // heads))"),
+            (
+                at(
+                    8,
+                    "qkv = self.qkv(x).reshape(B, N, 3, self.heads, C // self.heads).permute(2, 0, 3, 1, 4)",
+                    "q, k, v = qkv[0], qkv[1], qkv[2]",
+                ),
+                at(
+                    8,
+                    "d = C // self.heads",
+                    "q, k, v = self.qkv(x).split([C, d, d], dim=-1)",
+                    "q = q.view(B, N, self.heads, d).transpose(1, 2)",
+                    "k, v = k.unsqueeze(1), v.unsqueeze(1)",
+                ),
+            ),
+        ),
+    ),
+    Variant(
+        "channels are shuffled between groups",
+        "mixer",
+        (
+            (
+                "y = self.norm2(x)",
+                at(
+                    8,
+                    "y = self.norm2(x)",
+                    "b, n, c = y.shape",
+                    "y = y.view(b, n, 4, c // 4).transpose(2, 3).reshape(b, n, c)",
+                ),
+            ),
+        ),
+    ),
+    Variant(
+        "pixels are moved to channels before the stem",
+        "mixer",
+        (
+            ("nn.Conv2d(3, dim, patch_size, patch_size)", "nn.Conv2d(12, dim, patch_size // 2, patch_size // 2)"),
+            ("self.stem(images)", "self.stem(nn.functional.pixel_unshuffle(images, 2))"),
+        ),
+    ),
+    Variant(
+        "pixels are moved to channels by view and permute",
+        "mixer",
+        (
+            ("nn.Conv2d(3, dim, patch_size, patch_size)", "nn.Conv2d(12, dim, patch_size // 2, patch_size // 2)"),
+            (
+                "x = self.stem(images)",
+                at(
+                    8,
+                    "b, c, h, w = images.shape",
+                    "x = images.view(b, c, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4)",
+                    "x = self.stem(x.reshape(b, c * 4, h // 2, w // 2))",
+                ),
+            ),
+        ),
+    ),
+    Variant(
+        "global response norm",
+        "mixer",
+        (
+            (
+                "return x + self.channel_mixing(y)",
+                at(
+                    8,
+                    "y = self.channel_mixing(y)",
+                    "size = y.norm(dim=1, keepdim=True)",
+                    "return x + y * size / (size.mean(dim=-1, keepdim=True) + 1e-6)",
+                ),
+            ),
+        ),
+    ),
+    Variant(
+        "experts: softmax over them, each token in its mixture",
+        "mixer",
+        (
+            (
+                "self.norm2 =",
+                at(
+                    8, "self.router = nn.Linear(dim, 2)", "self.second = MlpBlock(dim, channels_hidden)", "self.norm2 ="
+                ),
+            ),
+            (
+                "return x + self.channel_mixing(y)",
+                at(
+                    8,
+                    "share = self.router(y).softmax(dim=-1)",
+                    "return x + share[..., :1] * self.channel_mixing(y) + share[..., 1:] * self.second(y)",
+                ),
+            ),
+        ),
+    ),
+    Variant(
+        "the mean of an image and its mirror",
+        "mixer",
+        (
+            (
+                "        x = self.stem(images)",
+                at(8, "        images = torch.cat([images, images.flip(-1)])", "x = self.stem(images)"),
+            ),
+            ("return self.head(pooled)", "return self.head(pooled).view(2, b // 2, -1).mean(dim=0)"),
+        ),
+    ),
+    Variant(
+        "layers are weighed by a softmax over layers",
+        "segmenter",
+        (
+            (
+                "self.norm = nn.LayerNorm(dim)\n        self.fusion",
+                "self.share = nn.Parameter(torch.zeros(2))\n        self.norm = nn.LayerNorm(dim)\n        self.fusion",
+            ),
+            ("early, late = features", "early, late = features\n        share = self.share.softmax(dim=0)"),
+            (
+                "self.to_map(self.norm(late)), self.to_map(early)",
+                "self.to_map(self.norm(share[0] * late)), self.to_map(share[1] * early)",
+            ),
+        ),
+    ),
+    Variant(
+        "class probabilities of a map: softmax over axis 1",
+        "segmenter",
+        (("logits = self.classify(x)", "logits = self.classify(x).softmax(dim=1)"),),
+    ),
+    Variant(
+        "a loss over a map with a mask of the valid pixels",
+        "segmenter",
+        (
+            ("def forward(self, image):", "def forward(self, image, labels):"),
+            (
+                'return F.interpolate(logits, size=image.shape[-2:], mode="bilinear", align_corners=False)',
+                at(
+                    8,
+                    'logits = F.interpolate(logits, size=image.shape[-2:], mode="bilinear", align_corners=False)',
+                    "valid = (labels > 0).unsqueeze(1)",
+                    "one_hot = F.one_hot(labels, logits.shape[1]).permute(0, 3, 1, 2).to(logits.dtype)",
+                    "error = (logits.softmax(dim=1) - one_hot) ** 2 * valid",
+                    "return logits, error.sum() / valid.sum()",
+                ),
+            ),
+            (
+                "return (torch.randn(batch, 3, 32, 48),)",
+                "return torch.randn(batch, 3, 32, 48), torch.randint(0, 5, (batch, 32, 48))",
+            ),
+        ),
+    ),
+    Variant(
+        "a diffusion step: the embedding of its time is one for each image",
+        "segmenter",
+        (
+            ("def forward(self, image):", "def forward(self, image, steps):"),
+            ("self.pos_embed =", "self.time = nn.Linear(1, dim)\n        self.pos_embed ="),
+            ("+ self.pos_embed\n", "+ self.pos_embed\n        x = x + self.time(steps.unsqueeze(1)).unsqueeze(1)\n"),
+            ("return (torch.randn(batch, 3, 32, 48),)", "return torch.randn(batch, 3, 32, 48), torch.rand(batch)"),
+        ),
+    ),
+    Variant(
+        "a center that is subtracted, a buffer that the training loop moves",
+        "pairs",
+        (
+            (
+                "self.logit_scale =",
+                'self.register_buffer("center", torch.full((1, embed_dim), 0.1))\n        self.logit_scale =',
+            ),
+            ("F.normalize(self.visual(images), dim=-1)", "F.normalize(self.visual(images) - self.center, dim=-1)"),
+        ),
+    ),
+    Variant(
+        "targets balanced over the batch without gradients (Sinkhorn)",
+        "pairs",
+        (
+            (
+                "loss = (F.cross_entropy(logits, labels)",
+                at(
+                    8,
+                    "with torch.no_grad():",
+                    "    targets = (logits / 0.5).exp()",
+                    "    targets = targets / targets.sum(dim=0, keepdim=True)",
+                    "    targets = targets / targets.sum(dim=1, keepdim=True)",
+                    "loss = (F.cross_entropy(logits, targets)",
+                ),
+            ),
+        ),
+    ),
+    Variant(
+        "the last word by its place",
+        "pairs",
+        (("text.argmax(dim=-1)]", "(text != 0).sum(dim=-1) - 1]"),),
+    ),
+    Variant(
+        "keys and values repeated by expand and reshape",
+        "rope",
+        (
+            (
+                "k = k.repeat_interleave(self.heads // self.kv_heads, dim=1)",
+                "k = k.unsqueeze(2).expand(-1, -1, self.heads // self.kv_heads, -1, -1).flatten(1, 2)",
+            ),
+        ),
+        same=True,
+    ),
+    Variant(
+        "rotary positions in pairs of neighbours",
+        "rope",
+        (
+            (
+                at(4, "x1, x2 = x.chunk(2, dim=-1)", "return torch.cat([-x2, x1], dim=-1)"),
+                at(
+                    4,
+                    "x1, x2 = x.unflatten(-1, (-1, 2)).unbind(-1)",
+                    "return torch.stack([-x2, x1], dim=-1).flatten(-2)",
+                ),
+            ),
+            (".repeat(1, 2)", ".repeat_interleave(2, dim=1)"),
+        ),
+    ),
+    Variant(
+        "the class token attends without the registers",
+        "rope",
+        (
+            (
+                "x = F.scaled_dot_product_attention(q, k, v)",
+                at(
+                    8,
+                    "seen = torch.ones(n, n, dtype=torch.bool, device=x.device)",
+                    "seen[0, 1 : self.prefix] = False",
+                    "x = F.scaled_dot_product_attention(q, k, v, attn_mask=seen)",
+                ),
+            ),
+        ),
+    ),
+    Variant(
+        "frames are differences to the frame before",
+        "video",
+        (
+            (
+                "        x = self.embed(video",
+                at(
+                    8,
+                    "        video = torch.cat([video[:, :1], video[:, 1:] - video[:, :-1]], dim=1)",
+                    "x = self.embed(video",
+                ),
+            ),
+        ),
+    ),
 ]
