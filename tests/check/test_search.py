@@ -40,7 +40,7 @@ def test_suggestions_end_at_the_limit_and_the_report_says_so(config, monkeypatch
     (verdict,) = json.loads(called(capfd, *words))["configs"]
     assert len(verdict["suggestions"][0]["values"]) <= 2
     told = [one["message"] for one in verdict["diagnostics"] if one["code"] == "search-cut-off"]
-    assert told == ["--suggest heads: 1 tried, 17 not tried: the limit is 1 traced stages"]
+    assert told == ["--suggest heads: 1 tried, 23 not tried: the limit is 1 traced stages"]
 
 
 def test_no_clock_has_a_say(config, monkeypatch):

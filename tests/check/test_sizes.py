@@ -90,11 +90,6 @@ def sample(rule: Allowed, present: int, count: int) -> list[int]:
     return [one for group in (inside, outside) for one in draw.sample(group, min(count, len(group)))]
 
 
-def allowed(rule) -> Allowed:
-    assert rule.rule, rule
-    return Allowed(rule.least, rule.most, rule.step, rule.rest, rule.divides)
-
-
 @pytest.mark.parametrize(
     ("name", "words", "works"),
     [
@@ -106,8 +101,8 @@ def allowed(rule) -> Allowed:
 def test_a_vit_of_timm(name, words, works):
     (rule,) = vit_trace.sizes("timm:vit_tiny_patch16_224", name).rules
     assert rule.rule.startswith(words)
-    for number in sample(allowed(rule), rule.value, 5):
-        assert works(number) == allowed(rule).holds(number), number
+    for number in sample(rule.allowed(), rule.value, 5):
+        assert works(number) == rule.allowed().holds(number), number
 
 
 def test_strides_that_round_up_against_a_table_that_rounds_down(own):
@@ -116,8 +111,8 @@ def test_strides_that_round_up_against_a_table_that_rounds_down(own):
     rules = {rule.names[0]: rule for rule in vit_trace.sizes(f"{own}:Rounded", "image_size", "heads").rules}
     sizes = rules["image_size[0]"]
     assert sizes.rule == "multiples of 8" and sizes.together
-    for number in sample(allowed(sizes), 48, 8):
-        assert uses_all(made["Rounded"](number), image(number, number)) == allowed(sizes).holds(number), number
+    for number in sample(sizes.allowed(), 48, 8):
+        assert uses_all(made["Rounded"](number), image(number, number)) == sizes.allowed().holds(number), number
     assert rules["heads"].rule == "divides width = 12: 1 2 3 4 6 12"
 
 

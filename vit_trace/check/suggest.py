@@ -1,4 +1,4 @@
-"""Suggests values near the present one that build and run, with what each costs: `check --suggest`. Each is tried."""
+"""Suggests values that follow the rule of `sizes`, with what each costs: `check --suggest`. Each is tried."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from vit_trace.targets.spec import is_foreign
 from vit_trace.targets.target import value_words
 
 if TYPE_CHECKING:
+    from vit_trace.check.sizes.report import SizeRule
+    from vit_trace.dims.allowed import Allowed
     from vit_trace.targets.request import Request
 
 LIMIT = 16_000
@@ -63,9 +65,13 @@ def with_suggestions(
 
 
 def _suggestion(subject: Examined | None, search: Search, present: _Present) -> Suggestion:
-    found = [_suggested(subject, present.value, True)] if subject is not None and subject.runs else []
-    for value in _near(present):
-        if len(found) > RUNNING:
+    """Values that follow the rule of `vit-trace sizes`, with their costs; of a config that does not run, near ones."""
+    runs = subject is not None and subject.runs
+    found = [_suggested(subject, present.value, True)] if subject is not None and runs else []
+    rule = _rule(subject, present) if subject is not None and runs else None
+    allowed = rule.allowed() if rule is not None and rule.rule else None
+    for value in _near(present, allowed):
+        if len(found) > (RUNNING if allowed is None else CLEAN):
             break
         changed = search.at({present.name: list(value) if isinstance(value, tuple) else value})
         found += [_suggested(changed, value, False)] if changed is not None else []
@@ -73,7 +79,21 @@ def _suggestion(subject: Examined | None, search: Search, present: _Present) -> 
         present.name,
         _text(present.value),
         tuple(sorted(_chosen(found), key=lambda one: [int(side) for side in re.findall(r"\d+", one.value)])),
+        rule.rule if rule is not None else "",
     )
+
+
+def _rule(subject: Examined, present: _Present) -> SizeRule | None:
+    """The rule for a quantity; None where it is no number, or none was found."""
+    if isinstance(present.value, str):
+        return None
+    from vit_trace.check.sizes.sizes import size_report
+
+    try:
+        report = size_report(subject.facts.target, [present.name], by_rule=subject.request.rules)
+    except Refused:
+        return None
+    return report.rules[0] if report.rules else None
 
 
 def _suggested(subject: Examined, value: Size, present: bool) -> Suggested:
@@ -91,15 +111,15 @@ def _chosen(found: Sequence[Suggested]) -> Iterator[Suggested]:
             yield replace(one, warnings=own)
 
 
-def _near(present: _Present) -> Iterator[Size]:
-    """Other values, the nearest first; the sides of a size move together."""
+def _near(present: _Present, allowed: Allowed | None) -> Iterator[Size]:
+    """Other values, the nearest first, of a rule if there is one; the sides of a size move together."""
     value = present.value
     if isinstance(value, str):
         yield from (choice for choice in CHOICES[present.name] if choice != value)
-    elif isinstance(value, int):
-        yield from numbers_near(value)
-    else:
-        yield from (tuple(side + one - min(value) for side in value) for one in numbers_near(min(value)))
+        return
+    least = value if isinstance(value, int) else min(value)
+    for one in numbers_near(least) if allowed is None else allowed.nearest(least, RUNNING):
+        yield one if isinstance(value, int) else tuple(side + one - least for side in value)
 
 
 def _text(value: Size) -> str:

@@ -24,12 +24,13 @@ class Suggested(Struct, frozen=True):
     present: bool
 
 
-class Suggestion(Struct, frozen=True):
-    """Values of a hyperparameter near its present one."""
+class Suggestion(Struct, frozen=True, omit_defaults=True):
+    """Values of a hyperparameter near its present one, and the rule that they follow, as `vit-trace sizes` says it."""
 
     name: str
     present: str
     values: tuple[Suggested, ...]
+    rule: str = ""
 
 
 class Summary(Struct, frozen=True):

@@ -23,14 +23,20 @@ FAR = 8
 STEPS = (840, 1344, 1440, 2520)
 """Numbers of many divisors: one of them is a multiple of most steps."""
 
-LADDER = (*range(1, 11), 12, 14, 15, 16, 18, 20, 21, 24, 28, 30, 32, 36, 40, 42, 48, 56, 64, 112, 128)
-"""Steps that are tried where a number has few neighbours that will do, in order."""
+DOWN = (1, 60, 48, 56, 64, 112, 8, 4, 6, 2, 3, 7)
+"""Steps down that are tried where none leads up: one of them is a multiple of most."""
 
-SMALL = 24
-"""Numbers from 1 on that are asked where no step leads far up."""
+PARTS = (4, 3, 2, 5, 7, 8, 12)
+"""Parts of the present number that are tried as steps down before."""
+
+FEW_NUMBERS = 4
+"""Fewer numbers than this are listed instead of described."""
 
 DENSE = 48
 """Divisors of a number that are asked one by one, at most."""
+
+FEW = 8
+"""Divisors of a number that are asked first: where all will do, the others are taken to."""
 
 LARGEST = 100_000
 """What a number may have to divide is smaller."""
@@ -44,14 +50,17 @@ FRACTIONS = ((2, 1), (1, 2), (3, 1), (3, 2), (4, 1), (1, 4), (1, 3), (2, 3), (4,
 POWERS = (1, 32, 2, 16, 4, 8)
 """Times another number whose multiples are tried: strides double from stage to stage."""
 
-HELD_OUT = 5
+HELD_OUT = 4
 """Numbers inside a rule, and as many outside, that a rule is confirmed at."""
 
-MOST_ASKED = 120
+LEAST_TOP = 48
+"""A maximum is looked for up to here at least."""
+
+MOST_ASKED = 64
 """Numbers asked for one rule, at most."""
 
 
-class _NoMore(Exception):
+class NoMore(Exception):
     """No more numbers may be asked."""
 
 
@@ -59,7 +68,7 @@ class _NoMore(Exception):
 class Allowed:
     """Numbers from `least` to `most` (None: no end was found) that are `rest` more than a multiple of `step`.
 
-    With `divides`, only divisors of that number.
+    With `divides`, only divisors of that number. `below` are numbers under `least` that are allowed too.
     """
 
     least: int = 1
@@ -67,9 +76,12 @@ class Allowed:
     step: int = 1
     rest: int = 0
     divides: int | None = None
+    below: tuple[int, ...] = ()
 
     def holds(self, number: int) -> bool:
         """Whether the rule allows a number."""
+        if number in self.below:
+            return True
         if number < self.least or (self.most is not None and number > self.most) or number % self.step != self.rest:
             return False
         return self.divides is None or self.divides % number == 0
@@ -77,24 +89,27 @@ class Allowed:
     def numbers(self) -> Iterator[int]:
         """The numbers it allows, in order; without an end where it has none."""
         last = self.divides if self.most is None else self.most
-        every = count(self.least, 1) if last is None else range(self.least, last + 1)
+        first = min((self.least, *self.below))
+        every = count(first, 1) if last is None else range(first, last + 1)
         return (number for number in every if self.holds(number))
 
     def nearest(self, number: int, wanted: int = 2) -> list[int]:
         """The allowed numbers next to one, the nearest first."""
-        reach = range(max(self.least, number - 4 * self.step - 64), number + 4 * self.step + 64)
+        reach = range(max(1, number - 4 * self.step - 64), number + 4 * self.step + 64)
         held = sorted((one for one in reach if one != number and self.holds(one)), key=lambda one: abs(one - number))
         return held[:wanted] or list(islice(self.numbers(), wanted))
 
     def words(self, step: str = "", divides: str = "") -> str:
         """The rule in words: "multiples of 32, from 64". `step` and `divides` say what these numbers are made of."""
-        if len(held := list(islice(self.numbers(), 13))) == 1:
-            return f"only {held[0]}"
+        if len(held := list(islice(self.numbers(), 13))) < FEW_NUMBERS:
+            return f"only {' or '.join(map(str, held))}"
         if self.divides is not None:
             more = " …" if len(held) > 12 else ""
             even = f" and is a multiple of {self.step}" if self.step > 1 else ""
             return f"divides {divides or self.divides}{even}: {' '.join(map(str, held[:12]))}{more}"
         first, last = self._ends()
+        if self.below:
+            return f"{' '.join(map(str, self.below))}, or any number from {self.least}"
         if self.step == 1:
             return f"any number{first}{last}"
         if self.rest:
@@ -117,15 +132,16 @@ class _Answers:
     known: dict[int, bool | None] = field(default_factory=dict)
 
     def good(self, *numbers: int) -> bool:
-        """Whether all of these will do. Raises _NoMore."""
-        return all(self._answer(number) is True for number in numbers)
+        """Whether all of these will do. Raises NoMore."""
+        return all(self.answer(number) is True for number in numbers)
 
-    def _answer(self, number: int) -> bool | None:
+    def answer(self, number: int) -> bool | None:
+        """The answer for a number, asked once. Raises NoMore."""
         if number < 1:
             return False
         if number not in self.known:
             if len(self.known) >= self.limit:
-                raise _NoMore
+                raise NoMore
             self.known[number] = self.ask(number)
         return self.known[number]
 
@@ -143,24 +159,26 @@ class Found:
     spent: bool = False
 
 
-def find_rule(ask: Ask, present: int, others: Sequence[int] = (), limit: int = MOST_ASKED) -> Found:
+def find_rule(ask: Ask, present: int, others: Sequence[int] = (), guess: Allowed | None = None) -> Found:
     """The simplest rule that agrees with all answers.
 
     Args:
         ask: says whether a number will do.
         present: the number that it is now.
         others: numbers that it may have to divide or be a multiple of, the likeliest first.
-        limit: numbers that may be asked.
+        guess: a rule that is only confirmed, where it holds.
     """
-    answers = _Answers(ask, limit)
+    answers = _Answers(ask, MOST_ASKED)
     try:
+        if guess is not None and _guessed(answers, guess, present):
+            return Found(guess, answers.known)
         start = _start(answers, present, others)
         if start is None:
             return Found(None, answers.known)
         for rule in _rules(answers, start, others):
             if answers.fits(rule) and _confirmed(answers, rule, start):
                 return Found(rule, answers.known)
-    except _NoMore:
+    except NoMore:
         return Found(None, answers.known, spent=True)
     return Found(None, answers.known)
 
@@ -188,41 +206,65 @@ def near_numbers(present: int, others: Sequence[int] = ()) -> Iterator[int]:
     return (one for one in dict.fromkeys((*likely, *reach)) if one != present)
 
 
+def _guessed(answers: _Answers, guess: Allowed, present: int) -> bool:
+    """Whether a guess holds next to the present number, far from it, at its first number, and at one drawn."""
+    inside = [*guess.nearest(present, 1), *guess.nearest(3 * present, 1), next(guess.numbers())]
+    outside = [present + 1, present + guess.step // 2, 2 * (guess.divides or 0), 3 * present + 1]
+    drawn = random.Random(present).sample(range(1, 2 * present + LEAST_TOP), 2)
+    return all(answers.answer(one) in (guess.holds(one), None) for one in (present, *inside, *outside, *drawn) if one)
+
+
 def _rules(answers: _Answers, start: int, others: Sequence[int]) -> Iterator[Allowed]:
     """Rules that may hold, the simplest first."""
-    for rule in _steps(answers, start):
-        yield from _ranged(answers, rule, start)
+    parts = [one for one in others if 1 < one < start and start % one == 0]
+    for step in (1, *parts[:2], start):
+        yield from _stepped(answers, start, step)
+    yield from _open_above(answers, start)
     for number in _dividends(answers, start, others):
         yield from _divisors(answers, number, start)
+    for step in STEPS:
+        yield from _stepped(answers, start, step)
+    for step in (*(start // part for part in PARTS if start % part == 0), *DOWN):
+        if step < start and answers.good(start - step):
+            yield from _stepped(answers, start, -step)
+            break
     yield Allowed(start, start)
 
 
-def _steps(answers: _Answers, start: int) -> Iterator[Allowed]:
-    """Steps that lead up from a number to others that will do; where none does, the smallest that leads to any."""
-    found = False
-    if start < SMALL // FAR:
-        for number in range(1, SMALL + 1):
-            answers.good(number)
-    for step in (1, start, *STEPS):
-        if answers.good(start + step, start + 2 * step):
-            found = True
-            least = _smallest(step, lambda one: answers.good(start + one, start + 2 * one, start + 3 * one))
-            yield Allowed(step=least, rest=start % least)
-            if step == 1:
-                break
-    if found:
+def _stepped(answers: _Answers, start: int, step: int) -> Iterator[Allowed]:
+    """The rule of the smallest step that works, where one that is a multiple of it leads up, or down if below 0."""
+    sign = 1 if step > 0 else -1
+
+    def works(size: int) -> bool:
+        if not answers.good(start + sign * size):
+            return False
+        return any(answers.good(start + times * sign * size) for times in (3, -1, 2))
+
+    if works(abs(step)) or (sign < 0 and answers.good(start + step)):
+        least = _smallest(abs(step), works)
+        yield from _ranged(answers, Allowed(step=least, rest=start % least), start)
+
+
+def _open_above(answers: _Answers, start: int) -> Iterator[Allowed]:
+    """Any number from one on, and some below it: of windows, those that divide the grid, and all that are larger."""
+    top = max(FAR * start, LEAST_TOP)
+    if not answers.good(top, top + 1, top + 5):
         return
-    for number in range(1, SMALL + 1):  # so that a rule of few numbers is not taken for another
+    low, high = start, top
+    while high - low > 1:
+        middle = (low + high) // 2
+        if answers.good(middle, middle + 1, middle + 3):
+            high = middle
+        else:
+            low = middle
+    for number in divisors(high):
         answers.good(number)
-    for step in dict.fromkeys((*LADDER, *(start // prime for prime in _primes(start)))):
-        if step < start and (answers.good(start - step) or answers.good(start + step)):
-            yield Allowed(step=step, rest=start % step)
-            return
+    yield Allowed(high, below=tuple(sorted(one for one, good in answers.known.items() if good and one < high)))
 
 
 def _smallest(step: int, works: Callable[[int], bool]) -> int:
     """The smallest divisor of a step that works in its place, found one prime at a time."""
-    for prime in _primes(step):
+    for prime in reversed(_primes(step)):
         while step % prime == 0 and works(step // prime):
             step //= prime
     return step
@@ -243,9 +285,9 @@ def _ranged(answers: _Answers, rule: Allowed, start: int) -> Iterator[Allowed]:
     """The rule from the first number to the last that will do."""
     first = rule.rest or rule.step
     least = _edge(answers, rule.step, first, start)
-    top = start + max(FAR * start // rule.step, 2 * SMALL // rule.step) * rule.step
+    top = start + max(FAR * start // rule.step, LEAST_TOP // rule.step, 2) * rule.step
     whole = replace(rule, least=least)
-    if answers.good(top) or answers.known[top] is None:  # as far as could be told
+    if answers.answer(top) is not False:  # as far as could be told
         yield whole
     else:
         yield replace(whole, most=_edge(answers, rule.step, top, start))
@@ -253,13 +295,13 @@ def _ranged(answers: _Answers, rule: Allowed, start: int) -> Iterator[Allowed]:
 
 def _edge(answers: _Answers, step: int, far: int, near: int) -> int:
     """The number furthest from `near` towards `far`, in steps, up to which all will do."""
-    if answers.good(far):
+    if answers.answer(far) is not False:
         return far
     sign = 1 if far > near else -1
     low, high = 0, abs(far - near) // step
     while high - low > 1:
         middle = (low + high) // 2
-        if answers.good(near + sign * middle * step):
+        if answers.answer(near + sign * middle * step) is not False:
             low = middle
         else:
             high = middle
@@ -279,8 +321,13 @@ def _dividends(answers: _Answers, start: int, others: Sequence[int]) -> Iterator
 def _divisors(answers: _Answers, number: int, start: int) -> Iterator[Allowed]:
     """The divisors of a number: all of them, those in a range, those that are even."""
     held = divisors(number) if number <= LARGEST else []
+    if any(answers.good(number * times) for times in GROWTH):
+        return
+    few = held if len(held) <= FEW else [*held[:3], *held[-3:], *random.Random(number).sample(held[3:-3], FEW - 6)]
+    if answers.good(*few):
+        yield Allowed(divides=number)
     good = [one for one in held if answers.good(one)] if len(held) <= DENSE else []
-    if start not in good or any(answers.good(number * times) for times in GROWTH):
+    if start not in good or len(good) < 3:
         return
     yield Allowed(good[0], good[-1] if good[-1] < number else None, divides=number)
     step = gcd(*good)
@@ -288,14 +335,14 @@ def _divisors(answers: _Answers, number: int, start: int) -> Iterator[Allowed]:
 
 
 def _confirmed(answers: _Answers, rule: Allowed, start: int) -> bool:
-    """Whether the rule holds at numbers that were not asked, drawn with a fixed seed."""
-    draw, last = random.Random(start), max(FAR * start, 2 * SMALL)
+    """Whether the rule holds at numbers that were not asked: the likeliest to break it, then some drawn."""
+    draw, last = random.Random(start), max(FAR * start, LEAST_TOP)
     inside = [one for one in islice(rule.numbers(), 400) if one not in answers.known and one <= last]
-    reach = range(1, max(2 * start + 4 * rule.step, 2 * SMALL))
+    reach = range(1, max(2 * start + 4 * rule.step, LEAST_TOP))
     outside = [one for one in reach if not rule.holds(one) and one not in answers.known]
-    for group, wanted in ((inside, True), (outside, False)):
-        for number in draw.sample(group, min(HELD_OUT, len(group))):
-            answers.good(number)
-            if answers.known[number] is not None and answers.known[number] is not wanted:
-                return False
-    return True
+    bent = [2 * rule.most, 3 * rule.most, 4 * rule.most] if rule.most else []
+    if rule.divides:
+        bent += [start + rule.least, start - rule.least, 3 * rule.least, 5 * rule.least]
+    bent += [one for one in (start // 2, 2 * start, start - 2, start + 2) if not rule.holds(one)]
+    drawn = [draw.sample(group, min(HELD_OUT, len(group))) for group in (inside, outside)]
+    return all(answers.answer(one) in (rule.holds(one), None) for one in (*bent, *drawn[1], *drawn[0]) if one > 0)

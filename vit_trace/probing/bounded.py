@@ -1,15 +1,17 @@
 """Stops constructors that run too many lines: a budget for building a model that does not depend on the clock."""
 
+import dis
 import sys
 from collections.abc import Callable
-from types import FrameType
+from functools import cache
+from types import CodeType, FrameType
 from typing import Any
 
 from vit_trace.record.source import frames
 
 LINES, AFTER_FAILURE = 3_000_000, 300_000
 """Lines of the model's own code that one constructor may run; above this it raises TooLong. The second holds where the
-forward failed: the failure comes first."""
+forward failed, for the failure comes first, and in trials."""
 
 
 class TooLong(Exception):
@@ -57,3 +59,24 @@ class Bounded:
             return on_line
 
         return on_line
+
+
+class Looping(Bounded):
+    """The same, where nobody else wants to hear of lines: only those of functions that loop are counted."""
+
+    def on_call(self, frame: FrameType, event: str, argument: Any) -> Any:
+        return self._on_line if _loops(frame.f_code) else None
+
+    def _on_line(self, frame: FrameType, event: str, argument: Any) -> Any:
+        if event == "line":
+            self.lines += 1
+            if self.stopped:
+                raise self.too_long()
+        return self._on_line
+
+
+@cache
+def _loops(code: CodeType) -> bool:
+    """Whether it is the model's own code and jumps back."""
+    own = frames.owner(code.co_filename) == frames.OWN
+    return own and any(step.opname.startswith("JUMP_BACKWARD") for step in dis.get_instructions(code))

@@ -11,10 +11,10 @@ from msgspec.structs import replace
 from vit_trace.base import network
 from vit_trace.base import trace as schema
 from vit_trace.base.trace import Symbol, Trace
-from vit_trace.probing.bounded import Bounded, TooLong
+from vit_trace.probing.bounded import Bounded, Looping, TooLong
 from vit_trace.probing.probing import Prober, most_stages, noted
 from vit_trace.probing.sizes import Sizes
-from vit_trace.record.build.anyhow import Built
+from vit_trace.record.build.anyhow import ON_META, Built
 from vit_trace.record.build.captured import holds_fixed_program
 from vit_trace.record.raised.programs import CALL
 from vit_trace.record.record import RecordOptions
@@ -56,6 +56,14 @@ class _Fed(NamedTuple):
         if self.rung.device == "fake":
             return FAKE_COST * stages
         return stages + self.trace.totals.flops // FLOPS_PER_STAGE
+
+
+class Trial(NamedTuple):
+    """A model at other settings, how it is made, and the lines that the loops of its constructors ran."""
+
+    built: Built
+    make: Callable[[], object]
+    lines: int
 
 
 @dataclass(frozen=True)
@@ -131,6 +139,23 @@ class ForeignTracer:
             raise
         except Exception:
             return None
+
+    def trial(self, changes: Changes) -> Trial:
+        """The model with some arguments changed, built in the least time. Raises TooLong, and what its class raises."""
+        again, way = self.foreign.again, self.foreign.built.rung
+        make = Looping(self.foreign.make if again is None else lambda: again(changes), failed=True)
+        try:
+            built = way.build_unwatched(make, self.rules) if way is ON_META else way.build(make, self.rules)
+        except Exception:
+            if make.stopped:
+                raise make.too_long() from None
+            raise
+        return Trial(built, make, make.lines)
+
+    def fed(self, trial: Trial, inputs: Callable[[], Inputs], rung: Rung) -> Trace:
+        """The trace of a trial."""
+        options = self.options(trial.built)
+        return trace_anyhow(Runnable(trial.built.model, trial.make), inputs, options, (rung,)).trace
 
     def variant(self, changes: Changes, inputs: Callable[[], Inputs], more: Mapping[str, Any], rung: Rung) -> Trace:
         """The trace with some arguments changed. Raises TooLong, and what the constructor raises."""

@@ -17,7 +17,7 @@ def print_sizes(report: SizesReport, console: Console) -> None:
             console.print(text)
     if report.rules:
         console.print(_rule_table(report.rules))
-    layers = [f"tried with {', '.join(report.layers)} of 2 at most"] if report.layers else []
+    layers = [f"tried with one layer or two ({', '.join(report.layers)})"] if report.layers else []
     for note in (*report.notes, *layers):
         console.print(Text(f"note: {printable(note)}", theme.SAME))
 
@@ -39,12 +39,12 @@ def _words(rule: SizeRule) -> str:
     """The rule; for sides of an image also whether they have to be equal."""
     if not rule.rule:
         works = ", ".join(map(str, rule.works[:12]))
-        return f"no simple rule: of {rule.tried} tried, {works or 'none'} work{'s' * (len(rule.works) == 1)}"
+        head = "the budget ended the search" if rule.cut else "no simple rule"
+        return f"{head}: of {rule.tried} tried, {works or 'none'} work{'s' * (len(rule.works) == 1)}"
+    sides = "all sides" if len(rule.names) > 2 else "height and width"
     if rule.together:
-        return f"{rule.rule}; height and width equal"
-    return (
-        f"{rule.rule}; height and width independently" if len(rule.names) > 1 and "only" not in rule.rule else rule.rule
-    )
+        return f"{rule.rule}; {sides} equal"
+    return f"{rule.rule}; {sides} independently" if len(rule.names) > 1 and "only" not in rule.rule else rule.rule
 
 
 def _example(one: Example) -> str:

@@ -41,6 +41,8 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
         for one in verdict.suggestions:
             console.print()
             console.print(Text(f"{verdict.spec} · {one.name} {one.present}", theme.TITLE))
+            if one.rule:
+                console.print(Text(printable(one.rule)))
             console.print(_suggested(one))
     console.print()
     console.print(Text(summary_line(verdicts), theme.TITLE))

@@ -11,7 +11,7 @@ from vit_trace.base.refused import refuse
 from vit_trace.targets.assignments import named, open_ended, signature_of
 from vit_trace.targets.complaints import did_you_mean
 from vit_trace.targets.inputs import Feed, Inputs, Plan, Sizes, height_width, image_plan
-from vit_trace.targets.knobs import image_places, integer_of
+from vit_trace.targets.knobs import depth_of, image_places, integer_of
 from vit_trace.targets.request import Request
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def guessed_plans(built: Built, request: Request, side: Any = None) -> list[Plan
     elif rank == 3 or frames:
         kinds = [VIDEO, FRAMES_FIRST, VOLUMES, IMAGE]
     height, width = size or (SIDE, SIDE)
-    sizes = {"b": request.batch, "H": height, "W": width, "T": frames or FRAMES}
+    sizes = {"b": request.batch, "H": height, "W": width, "T": frames or depth_of(arguments) or FRAMES}
     plans = [_plan_of(kind, {**sizes, "c": one}) for one in channels for kind in kinds]
     if size is None and kinds[0] == IMAGE:
         plans[1:1] = [image_plan(request.batch, channels[0], side, side) for side in OTHER_SIDES]

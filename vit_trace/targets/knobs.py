@@ -256,6 +256,12 @@ def image_places(arguments: Mapping[str, Any]) -> tuple[tuple[Path, Any], ...]:
     return tuple((path, value) for path, value in held if path[-1] in ROLES["image"] and "text" not in str(path))
 
 
+def depth_of(arguments: Mapping[str, Any]) -> int | None:
+    """The first of the three sides of a volume, where the image size has so many."""
+    sides = (value for _, value in image_places(arguments) if isinstance(value, (tuple, list)) and len(value) == 3)
+    return next((value[0] for value in sides if is_integer(value[0])), None)
+
+
 def integer_of(arguments: Mapping[str, Any], role: str) -> int | None:
     """The first whole number among the arguments that has the role."""
     found = (value for path, value in walk_values(arguments) if path[-1] in ROLES[role] and is_integer(value))

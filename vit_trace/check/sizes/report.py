@@ -5,6 +5,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from vit_trace.dims.allowed import Allowed
+
 SCHEMA = "vit-trace-sizes/1"
 
 
@@ -22,8 +24,9 @@ class SizeRule(Struct, frozen=True, omit_defaults=True):
 
     `names` are hyperparameters, elements of them, or "input H"; `together` says that they have to be equal. `rule` is
     the rule in words; the numbers behind it follow: from `least` to `most`, `rest` more than a multiple of `step`, a
-    divisor of `divides`. `step_is` and `divides_is` say what these are made of. Without a `rule`, `works` lists numbers
-    that work. `outside` has the nearest number for each way to go wrong.
+    divisor of `divides`, and those of `below`. `step_is` and `divides_is` say what these are made of. Without a `rule`,
+    `works` lists numbers that work, and `cut` says whether the budget ended the search. `outside` has the nearest
+    number for each way to go wrong.
     """
 
     names: tuple[str, ...]
@@ -38,8 +41,14 @@ class SizeRule(Struct, frozen=True, omit_defaults=True):
     divides: int | None = None
     step_is: str = ""
     divides_is: str = ""
+    below: tuple[int, ...] = ()
     works: tuple[int, ...] = ()
+    cut: bool = False
     outside: tuple[Example, ...] = ()
+
+    def allowed(self) -> Allowed:
+        """The numbers that it allows."""
+        return Allowed(self.least, self.most, self.step, self.rest, self.divides, self.below)
 
 
 class Asked(Struct, frozen=True):
@@ -54,7 +63,7 @@ class Asked(Struct, frozen=True):
 
 
 class SizesReport(Struct, frozen=True, omit_defaults=True):
-    """The whole document. `layers` says which counts of layers were made two for the trials."""
+    """The whole document. `layers` says which counts of layers were made one or two for the trials."""
 
     schema: str
     spec: str

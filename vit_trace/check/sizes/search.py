@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 from itertools import islice
 
-from vit_trace.check.sizes.outcomes import PADS, REFUSED, RUNS, UNKNOWN, Outcome, outcome_of
+from vit_trace.check.sizes.outcomes import NOT_TRIED, PADS, REFUSED, REPEATS, RUNS, UNKNOWN, Outcome, outcome_of
 from vit_trace.check.sizes.report import Example, SizeRule
-from vit_trace.dims.allowed import Allowed, Found, find_rule
-from vit_trace.probing.screening import shapes
+from vit_trace.dims.allowed import Allowed, Found, NoMore, find_rule
 from vit_trace.probing.variants import Dial, Variants, counts_layers
+from vit_trace.targets.knobs import WIDTH
 
-STAGES = 200_000
-"""Traced stages that the search for one model may take; beyond it nothing is asked, and a note says so."""
+BUDGET = 250_000
+"""What the trials for one model may cost: stages of forwards, modules built, calls of torch in constructors."""
 
 TIMES = (2, 3, 5)
 """Times that another number grows, to see whether a rule's number grows with it."""
@@ -25,62 +26,97 @@ MOST = 10_000
 LARGEST_PART = 64
 """What a setting is divided by, at most, to make the number of a rule."""
 
-ALIKE = 4
+ALIKE = 3
 """Numbers inside a rule, and outside, at which another side is asked for the same rule."""
 
 Values = Mapping[str, int]
 
 
+WIDTHS = ("dim", "heads", "dim_head", "mlp_dim")
+"""Roles that have to do with a model's width."""
+
+
 @dataclass
 class SizeSearch:
-    """Asks at values of one model's settings, each once. Where the model does not run as it is, `base` makes it run."""
+    """Asks at values of one model's settings, each once. Where the model does not run as it is, `base` makes it run.
+
+    `lean` are values of other settings with which trials are quick, `whole` says whether trials have all shapes of the
+    model; `ceiling` is what trials may have cost when the search for one rule ends; `stages` has the last rule of an
+    element of each list.
+    """
 
     variants: Variants
     spec: str = "the model"
-    limit: int = STAGES
     base: dict[str, int] = field(default_factory=dict)
-    known: dict[tuple[tuple[str, int], ...], Outcome] = field(default_factory=dict)
+    known: dict[tuple[bool, tuple[tuple[str, int], ...]], Outcome] = field(default_factory=dict)
+    usual: dict[tuple[bool, bool], tuple[int, int]] = field(default_factory=dict)
+    lean: Values = field(default_factory=dict)
+    whole: bool = False
+    ceiling: int = BUDGET
     skipped: int = 0
-    padding: int | None = None
+    stages: dict[str, tuple[str, Allowed]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.lean = self.variants.narrow
+
+    def begin(self, group: Sequence[Dial], share: float) -> None:
+        """The search for a rule begins, with its share of what is left of the budget."""
+        self.whole = False
+        self.ceiling = self.variants.spent + round(max(0, BUDGET - self.variants.spent) * share)
+        about_width = group[0].role in WIDTHS or bool(WIDTH.search(group[0].name))
+        about_image = group[0].axis in ("H", "W") or group[0].role in ("image", "patch", "window")
+        self.lean = {**({} if about_width else self.variants.narrow), **({} if about_image else self.variants.small)}
 
     def at(self, values: Values) -> Outcome:
         """What becomes of the model with these values."""
         found = self._outcome(values)
-        if found.word == RUNS and found.padded > self._usual_padding():
-            return found._replace(word=PADS)
-        return found
+        if found.word != RUNS or not (found.padded or found.repeated):
+            return found
+        padded, repeated = self._usual()
+        word = PADS if found.padded > padded else REPEATS if found.repeated > repeated else RUNS
+        return replace(found, word=word)
 
     def _outcome(self, values: Values) -> Outcome:
-        values = {**self.base, **values}
-        key = tuple(sorted(values.items()))
-        if key not in self.known and self.variants.traced >= self.limit:
+        values = {**self.lean, **self.base, **values}
+        key = self.whole, tuple(sorted(values.items()))
+        if key not in self.known and self.variants.spent >= self.ceiling:
             self.skipped += 1
-            return Outcome(UNKNOWN, "", "not tried: the budget was spent")
+            return NOT_TRIED
         if key not in self.known:
-            self.known[key] = outcome_of(self.variants, values)
+            self.known[key] = outcome_of(self.variants, values, self.whole)
         return self.known[key]
 
-    def _usual_padding(self) -> int:
-        """How many steps pad where nothing has to: as few as at the present sizes, or at twice these."""
-        if self.padding is None:
+    def _usual(self) -> tuple[int, int]:
+        """How many steps pad, and repeat, where nothing has to: as few as at the present sizes, or at twice these."""
+        key = self.whole, bool(self.lean)
+        if key not in self.usual:
             larger = {one.name: 2 * self.present(one) for one in self.variants.settings if one.side}
-            found = [self._outcome(values) for values in ({}, larger)]
-            self.padding = min((one.padded for one in found if one.word == RUNS), default=0)
-        return self.padding
+            found = [one for values in ({}, larger) if (one := self._outcome(values)).word == RUNS]
+            padded, repeated = [one.padded for one in found], [one.repeated for one in found]
+            self.usual[key] = min(padded, default=0), min(repeated, default=0)
+        return self.usual[key]
 
     def present(self, one: Dial) -> int:
-        """Its value, or the one that makes the model run; an input's size follows the image's."""
+        """Its value, or the one that makes the model run or trials quick; an input's size follows the image's."""
+        chosen = {**self.lean, **self.base}
         sides = (
-            self.base[side.name]
+            chosen[side.name]
             for side in self.variants.settings
-            if side.side and side.name in self.base and side.axis == one.axis
+            if side.side and side.name in chosen and side.axis == one.axis
         )
-        return self.base.get(one.name, next(sides, one.value))
+        return chosen.get(one.name, next(sides, one.value))
 
     def good(self, values: Values) -> bool | None:
         """Whether the model runs as it should with these values; None where that cannot be told."""
         word = self.at(values).word
         return None if word == UNKNOWN else word == RUNS
+
+    def _ask(self, names: Sequence[str], value: int) -> bool | None:
+        """Whether it runs with these settings at one value. Raises NoMore where the share is spent."""
+        found = self.at(dict.fromkeys(names, value))
+        if found is NOT_TRIED:
+            raise NoMore
+        return None if found.word == UNKNOWN else found.word == RUNS
 
     def settle(self) -> Iterator[str]:
         """Find a value that makes a model run which does not run as it is; notes say so."""
@@ -108,27 +144,51 @@ class SizeSearch:
         first = group[0]
         if first.role:
             return True
-        try:
-            here = self.variants.trace(self.base)
-        except Exception:
-            return True
-        for value in (2 * first.value, first.value + 1):
-            try:
-                there = self.variants.trace({**self.base, first.name: value})
-            except Exception:
-                return True
-            if there.failure is not None or shapes(there) != shapes(here):
-                return True
-        return False
+        here = self._outcome({})
+        others = (self._outcome({first.name: value}) for value in (first.value + 1, 2 * first.value))
+        return any(there.word != RUNS or there.made != here.made or there is NOT_TRIED for there in others)
 
     def _found(self, settings: Sequence[Dial]) -> Found:
-        """The rule for a setting, or for several that are equal."""
+        """The rule for a setting, or for several that are equal; it holds for the model with all its shapes too."""
+        found = self._searched(settings)
+        if found.rule is None or self.variants.whole == self.variants.few:
+            return found
+        names, present = [one.name for one in settings], self.present(settings[0])
+        self.whole = True
+        near = dict.fromkeys((*found.rule.nearest(present, 1), *found.rule.nearest(3 * present, 1)))
+        if any(self.good(dict.fromkeys(names, value)) is False for value in near):
+            return self._searched(settings)
+        self.whole = False
+        return found
+
+    def _searched(self, settings: Sequence[Dial]) -> Found:
         names = [one.name for one in settings]
         others = [self.present(one) for one in self.variants.settings if one not in settings and self.present(one) > 1]
         present = max(self.present(settings[0]), 1)
+        ask = partial(self._ask, names)
         if counts_layers(settings[0]):
-            return _layers(lambda value: self.good(dict.fromkeys(names, value)), present)
-        return find_rule(lambda value: self.good(dict.fromkeys(names, value)), present, list(dict.fromkeys(others)))
+            return _layers(ask, present)
+        guess = self._guess(settings[0]) if len(settings) == 1 else None
+        found = find_rule(ask, present, list(dict.fromkeys(others)), guess)
+        if found.rule is not None and (stem := _stem(settings[0])):
+            self.stages[stem] = settings[0].name.removeprefix(stem), found.rule
+        return found
+
+    def _guess(self, one: Dial) -> Allowed | None:
+        """The rule of another element of the same list, with the numbers of this element's stage."""
+        stem = _stem(one)
+        index, rule = self.stages.get(stem, ("", None)) if stem else ("", None)
+        if rule is None or rule.most is not None or rule.below:
+            return None
+        here, place = one.name.removeprefix(stem), {each.name: each for each in self.variants.settings}
+
+        def moved(number: int) -> int:
+            pairs = ((each, place.get(_stem(each) + here)) for each in place.values() if each.name.endswith(index))
+            return next((self.present(two) for each, two in pairs if two and self.present(each) == number), number)
+
+        divides = moved(rule.divides) if rule.divides else None
+        step = moved(rule.step) if rule.step > 1 else 1
+        return replace(rule, step=step, divides=divides, least=step if rule.least == rule.step else rule.least)
 
     def rules(self, group: Sequence[Dial]) -> Iterator[SizeRule]:
         """The rules of settings: the sides of one image, or one setting."""
@@ -161,7 +221,8 @@ class SizeSearch:
         outside = tuple(self._outside(asked, found))
         if rule is None:
             works = tuple(sorted(number for number, good in found.answers.items() if good))
-            return SizeRule(names, value, "", len(found.answers), together, works=works, outside=outside)
+            tried = len(found.answers)
+            return SizeRule(names, value, "", tried, together, works=works, outside=outside, cut=found.spent)
         step_is = made_of(self, group, rule, rule.step) if rule.step > 1 and rule.divides is None else ""
         divides_is = made_of(self, group, rule, rule.divides) if rule.divides else ""
         step = step_is and _equals(step_is, rule.step)
@@ -173,6 +234,7 @@ class SizeSearch:
             len(found.answers),
             together,
             *(rule.least, rule.most, rule.step, rule.rest, rule.divides, step_is, divides_is),
+            below=rule.below,
             outside=outside,
         )
 
@@ -197,7 +259,7 @@ class SizeSearch:
         """Values next to one that follow a rule and were tried."""
         if not rule.rule:
             return sorted(rule.works, key=lambda one: abs(one - value))[:wanted]
-        allowed = Allowed(rule.least, rule.most, rule.step, rule.rest, rule.divides)
+        allowed = rule.allowed()
         names = rule.names if rule.together else rule.names[:1]
         near = allowed.nearest(value, wanted)
         return [number for number in near if self.good(dict.fromkeys(names, number))]
@@ -205,7 +267,12 @@ class SizeSearch:
     def shortfall(self) -> Iterator[str]:
         """A note where the budget ended the search."""
         if self.skipped:
-            yield f"stopped after {self.variants.traced:,} traced stages: {self.skipped} values were not tried"
+            yield f"the budget of {BUDGET:,} traced stages ended the search for some rules"
+
+
+def _stem(one: Dial) -> str:
+    """The name of the list that a setting is an element of; "" where it is none."""
+    return one.name.rpartition("[")[0] if one.name.endswith("]") and not one.side else ""
 
 
 def _equals(words: str, number: int) -> str:
@@ -215,7 +282,12 @@ def _equals(words: str, number: int) -> str:
 
 def _layers(ask: Callable[[int], bool | None], present: int) -> Found:
     """The rule for a number of layers: any, where a few others run."""
-    answers = {value: ask(value) for value in dict.fromkeys((1, 2, 3, present, present + 1, present + 2))}
+    answers: dict[int, bool | None] = {}
+    try:
+        for value in dict.fromkeys((present, 1, 2, present + 1)):
+            answers[value] = ask(value)
+    except NoMore:
+        return Found(None, answers, spent=True)
     least = min((value for value, good in answers.items() if good), default=1)
     rule = Allowed(least) if all(good for value, good in answers.items() if value >= least) else None
     return Found(rule if any(answers.values()) else None, answers)
@@ -226,6 +298,8 @@ def made_of(search: SizeSearch, group: Sequence[Dial], rule: Allowed, number: in
     factors, rest = [], Fraction(number)
     for name, others in _by_name(search, group).items():
         value = search.present(others[0])
+        if rest == 1:
+            break
         if value < 2 or (number % value and (rule.divides is None or value % number)):
             continue
         if (rest / value).denominator <= LARGEST_PART and _grows_with(search, group, rule, others):
@@ -238,11 +312,14 @@ def made_of(search: SizeSearch, group: Sequence[Dial], rule: Allowed, number: in
 
 
 def _by_name(search: SizeSearch, group: Sequence[Dial]) -> dict[str, list[Dial]]:
-    """The other settings; the two sides of the image, which change together, under one name."""
+    """The other settings; the sides of an image, and pairs of equal elements, change together under one name."""
     found: dict[str, list[Dial]] = {}
     for one in search.variants.settings:
         if one not in group and one.role != "input" and not (one.side and group[0].axis in ("H", "W")):
-            found.setdefault(one.name.partition("[")[0] if one.side else one.name, []).append(one)
+            stem = _stem(one)
+            pair = [each.value for each in search.variants.settings if stem and _stem(each) == stem]
+            alike = one.side or (len(pair) == 2 and pair[0] == pair[1])
+            found.setdefault(one.name.partition("[")[0] if alike else one.name, []).append(one)
     return found
 
 

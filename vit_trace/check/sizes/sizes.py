@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from vit_trace.base.refused import refuse
-from vit_trace.base.roles import same_role
+from vit_trace.base.roles import Path, same_role
 from vit_trace.base.words import whole_number
 from vit_trace.check.sizes.report import SCHEMA, Asked, SizeRule, SizesReport
 from vit_trace.version import __version__
@@ -19,15 +19,18 @@ if TYPE_CHECKING:
 NEAREST = 3
 """Values that work, named beside one that was asked for."""
 
+MAIN, MAIN_SHARE = ("image", "patch", "window", "heads", "dim", "frames", "frame_patch"), 3
+"""Roles of what people choose most, and the times another's share of the budget that the search for a rule has."""
 
-def size_report(target: Target, names: Sequence[str] = (), at: Sequence[str] = (), rules: bool = True) -> SizesReport:
+
+def size_report(target: Target, names: Sequence[str] = (), at: Sequence[str] = (), by_rule: bool = True) -> SizesReport:
     """The rules of the named settings of a target, of all that matter where none is named.
 
     Args:
         target: the model.
         names: hyperparameters, elements of them ("depths[2]"), or "input".
         at: values to judge, each as NAME=N.
-        rules: shapes by the fast rules, or by torch's meta kernels.
+        by_rule: shapes by the fast rules, or by torch's meta kernels.
 
     Raises:
         Refused: a name that is no setting, a value that is no whole number, a model without numbers to vary.
@@ -35,19 +38,44 @@ def size_report(target: Target, names: Sequence[str] = (), at: Sequence[str] = (
     from vit_trace.check.sizes.search import SizeSearch
     from vit_trace.probing.variants import variants_of
 
-    variants = variants_of(target, rules)
+    variants = variants_of(target, by_rule)
     if not variants.settings:
         raise refuse("nothing-to-vary", f"{target.spec or 'the model'} has no number that could be varied")
     search = SizeSearch(variants, target.spec or "the built-in ViT")
     questions = [_question(search, text) for text in at]
     chosen = [group for name in names for group in _named(search, name)]
-    if not names and not at:
-        chosen = [group for group in _groups(variants.settings) if search.matters(group)]
+    every = not names and not at
     notes = [*search.settle()]
-    found = tuple(rule for group in _unique(chosen) for rule in search.rules(group))
+    found = tuple(_rules(search, _unique(chosen) if not every else [*_groups(variants.settings)], every))
     asked = tuple(_asked(search, group, value) for group, value in questions)
-    layers = tuple(dict.fromkeys(str(path[0]) for path in variants.fewer))
-    return SizesReport(SCHEMA, target.spec, __version__, found, asked, layers, (*notes, *search.shortfall()))
+    layers = tuple(dict.fromkeys(_last_name(path) for path in variants.few))
+    rules = tuple(one for one in found if one.tried)
+    left = [name for one in found if not one.tried for name in one.names]
+    if left:
+        notes.append(f"the budget left nothing for {', '.join(left)}: ask for them by name")
+    return SizesReport(SCHEMA, target.spec, __version__, rules, asked, layers, (*notes, *search.shortfall()))
+
+
+def _rules(search: SizeSearch, groups: Sequence[list[Dial]], every: bool) -> Iterator[SizeRule]:
+    """The rules of groups, of `every` one that matters: each has its share of the budget, then some have what is left.
+
+    What people choose most comes first, and has a larger share.
+    """
+    found: dict[int, list[SizeRule]] = {}
+    weights = [MAIN_SHARE if group[0].role in MAIN else 1 for group in groups]
+    for turn in range(2):
+        cut = [place for place, rules in found.items() if any(one.cut for one in rules)]
+        waiting = cut if turn else sorted(range(len(groups)), key=lambda place: -weights[place])
+        for done, place in enumerate(waiting):
+            search.begin(groups[place], weights[place] / sum(weights[one] for one in waiting[done:]))
+            if turn or not every or search.matters(groups[place]):
+                found[place] = list(search.rules(groups[place]))
+    for place in sorted(found):
+        yield from found[place]
+
+
+def _last_name(path: Path) -> str:
+    return next(str(part) for part in reversed(path) if isinstance(part, str))
 
 
 def _groups(settings: Sequence[Dial]) -> Iterator[list[Dial]]:
@@ -62,9 +90,9 @@ def _groups(settings: Sequence[Dial]) -> Iterator[list[Dial]]:
 
 def _pair(one: Dial) -> str:
     """What the sides of one image share: the hyperparameter that gives them, or "input"; "" for other settings."""
-    if one.axis not in ("H", "W"):
-        return ""
-    return one.name.partition("[")[0] if one.side else one.role
+    if one.role == "image":
+        return one.name.partition("[")[0]
+    return one.role if one.axis in ("H", "W") else ""
 
 
 def _unique(groups: Sequence[list[Dial]]) -> list[list[Dial]]:
@@ -105,6 +133,7 @@ def _question(search: SizeSearch, text: str) -> tuple[list[Dial], dict[str, int]
 
 def _asked(search: SizeSearch, group: list[Dial], values: Mapping[str, int]) -> Asked:
     """What becomes of the model with these values, and the nearest that work."""
+    search.begin(group, 1 / 2)
     outcome = search.at(values)
     value = max(values.values())
     nearest: tuple[int, ...] = ()
