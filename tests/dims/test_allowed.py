@@ -55,6 +55,9 @@ def test_divisors(width, data, told):
         (lambda n: 768 % n == 0 and n % 2 == 0, 12, (768,), "divides 768 and is a multiple of 2: 2 4 6 8 12 16 24"),
         (lambda n: 64 % n == 0, 2, (32,), "divides 64: 1 2 4 8 16 32 64"),
         (lambda n: True, 1000, (), "any number"),
+        (lambda n: n % 256 == 0 or n in (32, 64, 128), 256, (), "32 64 128, or multiples of 256"),
+        (lambda n: all(r <= n or r % n == 0 for r in (56, 28, 14, 7)), 7, (224,), "1 7 14 28, or any number from 56"),
+        (lambda n: n in (8, 16), 16, (), "only 8 or 16"),
     ],
 )
 def test_words(works, present, others, words):

@@ -21,6 +21,9 @@ from vit_trace.targets.target import Target
 MOST_PIXELS, MOST_WIDTH = 450, 1200
 """A real model is made up to this size of an image, and of everything else."""
 
+FEW = 48
+"""Features that a layer leaves out by rounding a head's width down: fewer than its heads, for each of three parts."""
+
 
 class Ran(NamedTuple):
     """What a real forward showed: rows of inputs and positions that it used, paddings, repeats, widths of layers."""
@@ -113,7 +116,7 @@ def _forward(model: nn.Module, args: Any, kwargs: Any) -> Ran:
 
 def _short(width: int, made: int) -> bool:
     """Whether a layer leaves out a few features of its width, or of two or three times it."""
-    return any(0.85 * times * width < made < times * width for times in (1, 2, 3))
+    return any(0 < times * width - made < FEW for times in (1, 2, 3))
 
 
 def _rows(grad: torch.Tensor | None) -> Iterator[bool]:

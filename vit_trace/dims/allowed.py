@@ -109,9 +109,12 @@ class Allowed:
             return f"divides {divides or self.divides}{even}: {' '.join(map(str, held[:12]))}{more}"
         first, last = self._ends()
         if self.below:
-            return f"{' '.join(map(str, self.below))}, or any number from {self.least}"
+            above = f"any number from {self.least}" if self.step == 1 else f"multiples of {step or self.step}"
+            return f"{' '.join(map(str, self.below))}, or {above}"
         if self.step == 1:
             return f"any number{first}{last}"
+        if (self.step, self.rest) == (2, 1):
+            return f"odd{first}{last}"
         if self.rest:
             return f"{self.rest} more than a multiple of {step or self.step}{first}{last}"
         return f"{'even' if self.step == 2 and not step else f'multiples of {step or self.step}'}{first}{last}"
@@ -210,6 +213,7 @@ def _guessed(answers: _Answers, guess: Allowed, present: int) -> bool:
     """Whether a guess holds next to the present number, far from it, at its first number, and at one drawn."""
     inside = [*guess.nearest(present, 1), *guess.nearest(3 * present, 1), next(guess.numbers())]
     outside = [present + 1, present + guess.step // 2, 2 * (guess.divides or 0), 3 * present + 1]
+    outside.append(max(0, guess.least - guess.step))
     drawn = random.Random(present).sample(range(1, 2 * present + LEAST_TOP), 2)
     return all(answers.answer(one) in (guess.holds(one), None) for one in (present, *inside, *outside, *drawn) if one)
 
@@ -242,7 +246,11 @@ def _stepped(answers: _Answers, start: int, step: int) -> Iterator[Allowed]:
 
     if works(abs(step)) or (sign < 0 and answers.good(start + step)):
         least = _smallest(abs(step), works)
-        yield from _ranged(answers, Allowed(step=least, rest=start % least), start)
+        for rule in _ranged(answers, Allowed(step=least, rest=start % least), start):
+            yield rule
+            below = [one for one in divisors(least) if one < rule.least and answers.good(one)] if least > 1 else []
+            if below and rule.most is None:
+                yield replace(rule, below=tuple(below))
 
 
 def _open_above(answers: _Answers, start: int) -> Iterator[Allowed]:
