@@ -312,6 +312,8 @@ def _patch_grids(names: Sequence[str], side: str, patch: str) -> Iterator[Formul
             yield from _rounded(lapped, Number(more))
     for number in STRIDES:
         yield from _rounded(Name(side), Number(number))
+    for number in (4, 8, 16):  # patches twice as wide as their stride
+        yield Sum((Quotient(Name(side), Number(number)), Number(-1)))
     for number in (2, 8, 16, 32):  # a grid that rounds one way, reduced in the other
         for grid in _rounded(Name(side), Number(number)):
             for more in (2, 4, 8):

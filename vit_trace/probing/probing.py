@@ -300,7 +300,9 @@ class Prober:
             self.screen()
         style = self.style()
         if "width" not in style.groups and any(knob.parts for knob in self.whole.knobs):
-            self.sizes, self.tried = self.whole, {}  # elements of a list that do not vary alone after all
+            made = tuple(knob for knob in self.sizes.knobs if knob.role == "other")
+            self.sizes = replace(self.whole, knobs=(*self.whole.knobs, *made))
+            self.tried = {}  # elements of a list that do not vary alone after all
             self.budget = _Budget(self.budget.cost, failed=False)
             style = self.style()
         best = self.with_formulas(style)
