@@ -18,13 +18,19 @@ IMAGES = ((96, 160), (160, 96), (384, 256), (192, 352), (448, 224), (240, 240), 
 
 @dataclass
 class Count:
-    """Sizes of one model: how many were predicted, which were wrong, and the share with a formula."""
+    """Of one model: its sizes, those of them with a formula, how many were predicted, and what was wrong."""
 
     predicted: int = 0
     settings: int = 0
     wrong: list[str] = field(default_factory=list)
     false_constants: list[str] = field(default_factory=list)
-    covered: float = 0.0
+    sizes: int = 0
+    known: int = 0
+
+    @property
+    def covered(self) -> float:
+        """Share of the sizes with a formula, or proven to be constant."""
+        return self.known / max(self.sizes, 1)
 
 
 def predictions(spec: str, assignments: tuple[str, ...], *inputs: str) -> Count:
@@ -33,7 +39,8 @@ def predictions(spec: str, assignments: tuple[str, ...], *inputs: str) -> Count:
     tracer = ForeignTracer(foreign, True)
     named = tracer.trace()
     real = tracer.first()
-    count = Count(covered=_covered(named))
+    count = Count()
+    count.sizes, count.known = _covered(named)
     places = {knob.symbol: knob for one in foreign.knobs for knob in (one, *one.parts)}
     for values, changes in _settings(named, foreign.arguments, real.plan.sizes, places):
         try:
@@ -101,7 +108,8 @@ def _compare(count: Count, named: Trace, there: Trace, symbols: Mapping[str, int
                         count.wrong.append(f"{setting}: {stage.name} {dim} gives {said}, is {size}")
 
 
-def _covered(trace: Trace) -> float:
+def _covered(trace: Trace) -> tuple[int, int]:
+    """How many sizes there are, and how many have a formula."""
     specs = [spec for stage in trace.stages for spec in stage.outputs]
     known = [not dim.isdigit() or axis in spec.constant for spec in specs for axis, dim in enumerate(spec.dims)]
-    return sum(known) / max(len(known), 1)
+    return len(known), sum(known)

@@ -338,7 +338,11 @@ def _spans(names: Sequence[str]) -> Iterator[Formula]:
 
 
 def _volumes(names: Sequence[str]) -> Iterator[Formula]:
-    """What one patch holds, where that is a product of four."""
+    """What one patch holds, where that is a product of four; and the pixels of one that is taken by strides."""
+    for one, other in (("p", "p"), ("p1", "p2")):
+        for bottom in (2, 4, 8) if {one, other} <= {*names} else ():
+            for rows, columns in zip(*(_rounded(Name(side), Number(bottom)) for side in (one, other)), strict=True):
+                yield from (rows, columns, Product((rows, columns)))
     for patch in ("p", "p1"):
         if patch in names and "pt" in names:
             sides = (Name(patch), Name("p2" if patch == "p1" else "p"), Name("pt"))
