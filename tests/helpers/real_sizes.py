@@ -21,7 +21,7 @@ from vit_trace.targets.target import Target
 MOST_PIXELS, MOST_WIDTH = 450, 1200
 """A real model is made up to this size of an image, and of everything else."""
 
-FEW = 48
+FEW = 16
 """Features that a layer leaves out by rounding a head's width down: fewer than its heads, for each of three parts."""
 
 

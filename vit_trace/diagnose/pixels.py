@@ -29,14 +29,14 @@ class Embedding(NamedTuple):
 def dropping_embeddings(trace: Trace) -> Iterator[Embedding]:
     """Each convolution that moves in steps of its kernel over an image that is not a multiple of the kernel."""
     weights = {parameter.name: parameter.shape for parameter in trace.parameters}
-    shapes = {spec.shape for stage in trace.stages if stage.kind == "input" for spec in stage.outputs}
+    shapes = [sorted(spec.shape) for stage in trace.stages if stage.kind == "input" for spec in stage.outputs]
     for stage in trace.stages:
         kernel = weights.get(f"{stage.module}.weight" if stage.module else "weight", ())
         axes = CONVOLUTIONS.get(stage.operation)
         if axes is None or len(kernel) != axes or not stage.inputs or not stage.outputs:
             continue
         given, made, patch = stage.inputs[0].shape, stage.outputs[0].shape, kernel[2:]
-        if given not in shapes or max(patch) < SMALLEST_PATCH or len(made) != axes or 0 in given:
+        if sorted(given) not in shapes or max(patch) < SMALLEST_PATCH or len(made) != axes or 0 in given:
             continue
         found = Embedding(stage, given[:2], given[2:], patch, made[2:])
         whole = tuple(size // side for size, side in zip(found.image, patch, strict=True))

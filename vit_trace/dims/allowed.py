@@ -350,7 +350,7 @@ def _confirmed(answers: _Answers, rule: Allowed, start: int) -> bool:
     outside = [one for one in reach if not rule.holds(one) and one not in answers.known]
     bent = [2 * rule.most, 3 * rule.most, 4 * rule.most] if rule.most else []
     if rule.divides:
-        bent += [start + rule.least, start - rule.least, 3 * rule.least, 5 * rule.least]
+        bent += [start + rule.least, start - rule.least, 3 * rule.least, 5 * rule.least, *range(2, 17)]
     bent += [one for one in (start // 2, 2 * start, start - 2, start + 2) if not rule.holds(one)]
     drawn = [draw.sample(group, min(HELD_OUT, len(group))) for group in (inside, outside)]
     return all(answers.answer(one) in (rule.holds(one), None) for one in (*bent, *drawn[1], *drawn[0]) if one > 0)

@@ -236,7 +236,7 @@ def _settings(arguments: Mapping[str, Any], sizes: Mapping[str, int]) -> Iterato
         yield Dial(name, size[place] if size else 0, "image", (), axis, side=True)
     knobs = knobs_of(arguments)
     for knob in knobs:
-        axis = INPUTS.get(knob.role, "")
+        axis = INPUTS.get(knob.role, "") if knob.role != "frame_patch" else ""
         name = _dotted(knob.places[0][0])
         yield Dial(name, knob.value, knob.role, knob.places, axis if axis in sizes else "")
     for leaf in leaves_of(arguments, {path for knob in knobs for path, _ in knob.places}):
