@@ -12,8 +12,8 @@ atoms = st.one_of(st.integers(-9, 99).map(Number), st.sampled_from(NAMES).map(f.
 formulas = st.recursive(
     atoms,
     lambda inner: st.one_of(
-        st.lists(inner, min_size=2, max_size=3).map(lambda parts: f.Sum(tuple(parts))),
-        st.lists(inner, min_size=2, max_size=3).map(lambda parts: f.Product(tuple(parts))),
+        st.lists(inner, min_size=2, max_size=3).map(f.Sum(()).of),
+        st.lists(inner, min_size=2, max_size=3).map(f.Product(()).of),
         st.tuples(inner, inner).map(lambda parts: f.Quotient(*parts)),
         st.lists(inner, min_size=2, max_size=3).map(lambda parts: f.Least(tuple(parts))),
     ),

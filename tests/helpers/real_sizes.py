@@ -21,8 +21,8 @@ from vit_trace.targets.target import Target
 MOST_PIXELS, MOST_WIDTH = 450, 1200
 """A real model is made up to this size of an image, and of everything else."""
 
-FEW = 16
-"""Features that a layer leaves out by rounding a head's width down: fewer than its heads, for each of three parts."""
+ATTENTION = ("attn", "attention", "qkv", "query", "key", "value", "to_q", "to_k", "to_v", "q_proj", "k_proj", "v_proj")
+"""Parts of the names of layers whose width is cut into heads."""
 
 
 class Ran(NamedTuple):
@@ -110,13 +110,14 @@ def _forward(model: nn.Module, args: Any, kwargs: Any) -> Ran:
     positions = [one for one in positions if one.grad is not None and one.grad.any()]
     used = [row for one in (*floats, *positions) for row in _rows(one.grad)]
     layers = ((name, one) for name, one in model.named_modules() if isinstance(one, nn.Linear))
-    linear = {name: (one.in_features, one.out_features) for name, one in layers if "head" not in name}
+    layers = ((name, one) for name, one in layers if any(part in name for part in ATTENTION))
+    linear = {name: (one.in_features, one.out_features) for name, one in layers}
     return Ran(tuple(used), watch.pads, watch.repeats, linear)
 
 
 def _short(width: int, made: int) -> bool:
-    """Whether a layer leaves out a few features of its width, or of two or three times it."""
-    return any(0 < times * width - made < FEW for times in (1, 2, 3))
+    """Whether a layer leaves out features of its width, or of two or three times it, as where heads round it down."""
+    return any(0 < times * width - made < times * width / 2 for times in (1, 2, 3)) and made % width > 0
 
 
 def _rows(grad: torch.Tensor | None) -> Iterator[bool]:
