@@ -56,7 +56,7 @@ HELD_OUT = 4
 LEAST_TOP = 48
 """A maximum is looked for up to here at least."""
 
-MOST_ASKED = 64
+MOST_ASKED = 80
 """Numbers asked for one rule, at most."""
 
 
