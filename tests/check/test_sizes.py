@@ -1,7 +1,6 @@
 """Rules of `vit-trace sizes`, held to real CPU builds at numbers inside and outside: do they run, is a pixel unused?"""
 
 import json
-import random
 from pathlib import Path
 
 import jsonschema
@@ -9,11 +8,11 @@ import pytest
 import timm
 import torch
 from helpers.commands import call
+from helpers.real_sizes import sample
 from torch import nn
 
 import vit_trace
 from vit_trace.check.sizes.report import sizes_schema
-from vit_trace.dims.allowed import Allowed
 
 OWN = '''
 import torch
@@ -79,15 +78,6 @@ def timm_vit(**values):
         return uses_all(timm.create_model("vit_tiny_patch16_224", depth=1, **values), image(height, width))
     except Exception:
         return False
-
-
-def sample(rule: Allowed, present: int, count: int) -> list[int]:
-    """Numbers inside a rule and outside it, drawn with a fixed seed."""
-    draw = random.Random(present)
-    reach = range(1, 3 * present)
-    inside = [one for one in reach if rule.holds(one)]
-    outside = [one for one in reach if not rule.holds(one)]
-    return [one for group in (inside, outside) for one in draw.sample(group, min(count, len(group)))]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 import dis
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from types import CodeType, FrameType
 from typing import Any
@@ -38,6 +39,16 @@ class Bounded:
     @property
     def stopped(self) -> bool:
         return self.lines > self.most
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Whatever is raised once it was stopped is raised as TooLong."""
+        try:
+            yield
+        except Exception:
+            if self.stopped:
+                raise self.too_long() from None
+            raise
 
     def too_long(self) -> TooLong:
         return TooLong(f"its constructor runs more than {self.most:,} lines at other sizes")

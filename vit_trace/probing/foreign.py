@@ -140,16 +140,16 @@ class ForeignTracer:
         except Exception:
             return None
 
+    def making(self, changes: Changes) -> Callable[[], object]:
+        """How the model is made with some arguments changed, if they can be."""
+        again = self.foreign.again
+        return self.foreign.make if again is None else partial(again, changes)
+
     def trial(self, changes: Changes) -> Trial:
         """The model with some arguments changed, built in the least time. Raises TooLong, and what its class raises."""
-        again, way = self.foreign.again, self.foreign.built.rung
-        make = Looping(self.foreign.make if again is None else lambda: again(changes), failed=True)
-        try:
+        way, make = self.foreign.built.rung, Looping(self.making(changes), failed=True)
+        with make.telling():
             built = way.build_unwatched(make, self.rules) if way is ON_META else way.build(make, self.rules)
-        except Exception:
-            if make.stopped:
-                raise make.too_long() from None
-            raise
         return Trial(built, make, make.lines)
 
     def fed(self, trial: Trial, inputs: Callable[[], Inputs], rung: Rung) -> Trace:
@@ -159,15 +159,8 @@ class ForeignTracer:
 
     def variant(self, changes: Changes, inputs: Callable[[], Inputs], more: Mapping[str, Any], rung: Rung) -> Trace:
         """The trace with some arguments changed. Raises TooLong, and what the constructor raises."""
-        again = self.foreign.again
-        failed = more.get("limit") is not None
-        make = Bounded(self.foreign.make if again is None else lambda: again(changes), failed)
-        try:
-            way = self.foreign.built.rung
+        way, make = self.foreign.built.rung, Bounded(self.making(changes), more.get("limit") is not None)
+        with make.telling():
             built = way.build(make, self.rules, limited=way.device != "meta")  # there a wide parameter takes no memory
-        except Exception:
-            if make.stopped:
-                raise make.too_long() from None
-            raise
         options = dataclasses.replace(self.options(built), **more)
         return trace_anyhow(Runnable(built.model, make), inputs, options, (rung,)).trace

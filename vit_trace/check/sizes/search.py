@@ -15,7 +15,8 @@ from vit_trace.probing.variants import Dial, Variants, counts_layers
 from vit_trace.targets.knobs import WIDTH
 
 BUDGET = 250_000
-"""What the trials for one model may cost: stages of forwards, modules built, calls of torch in constructors."""
+"""What the trials for one model may cost, in stages of a forward; a module that is built or a call of torch in a
+constructor counts as one, its loops by their lines."""
 
 TIMES = (2, 3, 5)
 """Times that another number grows, to see whether a rule's number grows with it."""
@@ -267,7 +268,7 @@ class SizeSearch:
     def shortfall(self) -> Iterator[str]:
         """A note where the budget ended the search."""
         if self.skipped:
-            yield f"the budget of {BUDGET:,} traced stages ended the search for some rules"
+            yield f"the budget of {BUDGET:,} stages, traced or spent on building, ended the search for some rules"
 
 
 def _stem(one: Dial) -> str:
