@@ -11,8 +11,8 @@ from helpers.debts import LONG, ODD, SHARED, VAGUE_NAMES, WIDE
 from helpers.places import PACKAGE, ROOT
 
 ROOMS = [
-    *("__main__", "__init__", "cli", "render", "check", "diagnose", "weights", "memory", "probing", "targets", "view"),
-    *("mixing", "record", "dims", "config", "base", "codes", "vit", "version"),
+    *("__main__", "__init__", "cli", "render", "check", "diagnose", "weights", "memory", "mixing", "probing"),
+    *("targets", "view", "record", "dims", "config", "base", "codes", "vit", "version"),
 ]
 """Rooms from the top down: each imports only rooms that stand after it."""
 
@@ -20,7 +20,19 @@ LIBRARIES = {
     "typer": {"cli"},
     "rich": {"render", "cli"},
     "yaml": {"config"},
-    "torch": {"__init__", "cli", "diagnose", "memory", "probing", "targets", "record", "vit", "weights", "check"},
+    "torch": {
+        "__init__",
+        "cli",
+        "diagnose",
+        "memory",
+        "mixing",
+        "probing",
+        "targets",
+        "record",
+        "vit",
+        "weights",
+        "check",
+    },
     "einops": {"vit", "record"},
     "timm": {"targets"},
     "transformers": {"targets", "weights"},

@@ -54,6 +54,9 @@ class Stage(Struct, frozen=True):
 
     `parameters` and `flops` are what this stage itself holds and does, without the stages inside it, and a parameter
     is counted at the first stage that holds it: both columns add up to the totals. Negative `parameters` are unknown.
+    `mixes` are the axes over which its output depends on more than its own place, by what they count: "batch",
+    "frames", "tokens", "h", "w", "heads", "features", "channels", "pixels", else by their formula; None where that was
+    not measured.
     """
 
     index: int
@@ -68,6 +71,7 @@ class Stage(Struct, frozen=True):
     source: Source | None
     parameters: int = 0
     flops: int = 0
+    mixes: tuple[str, ...] | None = None
 
 
 class Totals(Struct, frozen=True, omit_defaults=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextvars import Context
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -22,7 +23,7 @@ def diagnosed(target: Target, rules: bool = True, formulas: bool = True) -> Trac
     from vit_trace.diagnose.trials import case_of_target
     from vit_trace.probing.run import run_target
 
-    return _checked(run_target(target, rules, formulas), lambda: case_of_target(target, rules))
+    return _checked(run_target(target, rules, formulas), cache(lambda: case_of_target(target, rules)))
 
 
 def of_model(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Trace:
@@ -31,7 +32,7 @@ def of_model(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any])
     from vit_trace.record.record import RecordOptions, record
 
     trace = record(model, args, kwargs, RecordOptions(limited=False))
-    return _checked(trace, lambda: case_of_model(model, args, kwargs))
+    return _checked(trace, cache(lambda: case_of_model(model, args, kwargs)))
 
 
 def _checked(trace: Trace, case: Callable[[], Case]) -> Trace:
@@ -46,10 +47,17 @@ def _checked(trace: Trace, case: Callable[[], Case]) -> Trace:
             from vit_trace.diagnose.failure import explained
 
             return Context().run(lambda: explained(trace, case()))
-        found = Context().run(lambda: silent_mistakes(trace, case))
+        trace, found = Context().run(lambda: (_mixed(trace, case()), silent_mistakes(trace, case)))
     except Exception as error:  # the bare failure is worth more than our own, and a trace more than its warnings
         if trace.failure is None:
             return trace
         lost = f"vit-trace could not work out the cause ({type(error).__name__}: {error}): please report this"
         return replace(trace, failure=replace(trace.failure, notes=(*trace.failure.notes, lost)))
     return replace(trace, diagnostics=(*trace.diagnostics, *found)) if found else trace
+
+
+def _mixed(trace: Trace, case: Case) -> Trace:
+    """The trace with what each stage mixes, where that could be measured."""
+    from vit_trace.mixing.mixes import with_mixes
+
+    return with_mixes(trace, case.measured) if case.measured is not None else trace

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -24,8 +24,9 @@ from vit_trace.diagnose.pixels import dropping_embeddings
 if TYPE_CHECKING:
     from torch import nn
 
+    from vit_trace.mixing.measure import Measured
     from vit_trace.record.source.makers import Maker, Makers
-    from vit_trace.targets.target import Target
+    from vit_trace.targets.target import Sample, Target
 
 TRIALS = 60
 """Changes tried after one failure; no further one is tried then, and a note says so."""
@@ -55,6 +56,7 @@ class Case:
     words: Callable[[str, Value], str] = lambda name, value: f"{name}={value}"
     expected: tuple[int, ...] | None = None
     rules: bool = True
+    samples: Callable[[], Sequence[Sample]] = tuple
     trials: int = 0
     work: int = 0
     stopped: bool = False
@@ -160,6 +162,13 @@ class Case:
         """A model that no trial alters."""
         return _copy_on_meta(self.pristine)
 
+    @cached_property
+    def measured(self) -> Measured | None:
+        """What a small copy of the model, run for real, shows of what depends on what."""
+        from vit_trace.mixing.measure import measure
+
+        return measure(self.samples())
+
     def again(self, failed: Trace) -> _Repeat:
         """The failing forward once more without memory: whether it fails there too, and what made each tensor."""
         from vit_trace.record.source.makers import Makers
@@ -200,7 +209,8 @@ def case_of_target(target: Target, rules: bool = True, unused: bool = False) -> 
             return built
         return build_anyhow(target.build, rules).model
 
-    return Case(build, target.inputs, target.hyperparameters, again, target.words, target.expected, rules)
+    said = target.hyperparameters, again, target.words, target.expected
+    return Case(build, target.inputs, *said, rules, target.samples)
 
 
 def case_of_model(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Case:

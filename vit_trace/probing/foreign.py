@@ -13,7 +13,7 @@ from vit_trace.base import trace as schema
 from vit_trace.base.trace import Symbol, Trace
 from vit_trace.probing.bounded import Bounded, Looping, TooLong
 from vit_trace.probing.probing import Prober, most_stages, noted
-from vit_trace.probing.sizes import Sizes
+from vit_trace.probing.sizes import Sizes, Style, group_of
 from vit_trace.record.build.anyhow import ON_META, Built
 from vit_trace.record.build.captured import holds_fixed_program
 from vit_trace.record.raised.programs import CALL
@@ -22,7 +22,7 @@ from vit_trace.record.rungs import RUNGS, Rung, Runnable, trace_anyhow
 from vit_trace.targets.complaints import contained, silenced
 from vit_trace.targets.inputs import Inputs, Plan
 from vit_trace.targets.knobs import Changes, image_places, leaves_of
-from vit_trace.targets.target import Foreign
+from vit_trace.targets.target import Foreign, Sample
 
 MOST_CHANNELS = 4
 """Channels of an image above which its axes are taken to be in another order."""
@@ -58,6 +58,11 @@ class _Fed(NamedTuple):
         return stages + self.trace.totals.flops // FLOPS_PER_STAGE
 
 
+def _fed_at(plan: Plan, values: Mapping[str, int], batch: int) -> Inputs:
+    """The inputs at some sizes, of a batch of another size."""
+    return plan.inputs({**values, "b": batch})
+
+
 class Trial(NamedTuple):
     """A model at other settings, how it is made, and the lines that the loops of its constructors ran."""
 
@@ -79,6 +84,7 @@ class ForeignTracer:
             real = self.first()
         width = real.plan.sizes.get("W", MOST_CHANNELS + 1)
         if not formulas or (real.trace.failure is not None and width <= MOST_CHANNELS):
+            self.sample(real, self.sizes(real.plan))
             return real.trace  # the channels are where the width should be: no formula would be true
         with silenced():
             return self.named(real)
@@ -117,17 +123,43 @@ class ForeignTracer:
         in_program = trace.failure is not None and trace.failure.call == CALL
         if in_program or holds_fixed_program(self.foreign.built.model):
             return noted(trace, "sizes have no formulas: the model holds a program that was captured at these sizes")
-        foreign = self.foreign
-        knobs = [knob for knob in foreign.knobs if knob.role not in INPUTS or INPUTS[knob.role] in plan.sizes]
-        changed = foreign.arguments if foreign.again is not None else {}
-        leaves = leaves_of(changed, {path for knob in knobs for path, _ in knob.places})
-        sizes = Sizes(tuple(knobs), image_places(changed), plan.sizes, tuple(leaves), foreign.built.lines)
+        sizes = self.sizes(plan)
         limit = None if trace.failure is None else most_stages(trace)
 
         def probe(changes: Changes, values: Mapping[str, int], symbols: Mapping[str, Symbol]) -> Trace | None:
             return self.probe(changes, plan, values, {"symbols": symbols, "limit": limit}, rung)
 
-        return Prober(trace, sizes, probe, real.cost, rung.quick).named()
+        prober = Prober(trace, sizes, probe, real.cost, rung.quick)
+        named = prober.named()
+        self.sample(real, prober.sizes, prober.chosen)
+        return named
+
+    def sizes(self, plan: Plan) -> Sizes:
+        """What can be varied."""
+        foreign = self.foreign
+        knobs = [knob for knob in foreign.knobs if knob.role not in INPUTS or INPUTS[knob.role] in plan.sizes]
+        changed = foreign.arguments if foreign.again is not None else {}
+        leaves = leaves_of(changed, {path for knob in knobs for path, _ in knob.places})
+        return Sizes(tuple(knobs), image_places(changed), plan.sizes, tuple(leaves), foreign.built.lines)
+
+    def sample(self, real: _Fed, sizes: Sizes, *styles: Style) -> None:
+        """Keep a few small settings and the real one, for whoever runs the model with values."""
+        groups = frozenset(group_of(knob) for knob in sizes.knobs)
+        sets: tuple[frozenset[str], ...] = (groups, groups - {"patch", "window"}, frozenset())
+        tried = [Style(some, even, image) for some in sets for even in (8, 48) for image in ("exact", "square exact")]
+        several = dict.fromkeys((*styles, *tried))
+        pairs = ((style, image) for image in (True, False) for style in several)
+        small = {str(one): one for style, image in pairs for one in [sizes.smallest(style, image)]}
+        self.foreign.samples[:] = [
+            *(self.sampled(real.plan, sizes.changes(one), one) for one in small.values()),
+            self.sampled(real.plan, {}, dict(real.plan.sizes), real.trace.totals.flops),
+        ]
+
+    def sampled(self, plan: Plan, changes: Changes, values: Mapping[str, int], flops: int = 0) -> Sample:
+        """The model with some arguments changed, fed with some sizes changed."""
+        again = self.foreign.again
+        build = self.foreign.make if again is None else partial(again, changes)
+        return Sample(build, partial(_fed_at, plan, values), flops)
 
     def probe(
         self, changes: Changes, plan: Plan, values: Mapping[str, int], more: Mapping[str, Any], rung: Rung

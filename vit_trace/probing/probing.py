@@ -119,6 +119,7 @@ class Prober:
         self.unseen: list[str] = []  # numbers that nothing varied
         self.seen: list[Seen] = []
         self.share = 0.5
+        self.chosen = Style(frozenset(), image="fixed")
 
     def at(self, style: Style, turn: int) -> Trace | None:
         """The trace at one setting; None where it cannot be made or has other stages."""
@@ -315,6 +316,7 @@ class Prober:
                 other = self.with_formulas(fewer) if self.runs(fewer) else None
                 if other is not None and _covered(other) > _covered(best):
                     style, best = fewer, other
+        self.chosen = style
         best = shorten(self.structured(best))
         if names := [k.name for k in self.sizes.knobs if k.role != "other" and group_of(k) not in style.groups]:
             why = self.budget.note if self.budget.ended else "they could not be varied"

@@ -81,24 +81,48 @@ class Sizes:
 
     def setting(self, style: Style, turn: int) -> dict[str, int]:
         """A value for every symbol that the style varies, the input's own sizes included."""
-        primes, small = _rotated(PRIMES, 2 * turn), _rotated(SMALL_PRIMES, turn)
         values = {"b": (2, 3, 5, 7, 4, 6)[turn % 6]}
+        values |= self.knob_values(style, turn, _rotated(PRIMES, 2 * turn), _rotated(SMALL_PRIMES, turn))
+        self.add_extents(values, style, turn)
+        return values
+
+    def smallest(self, style: Style, image: bool = True) -> dict[str, int]:
+        """A setting with little to compute: narrow, and an image of a few patches and windows if it may be one."""
+        values = {"b": 3} | self.knob_values(style, 0, iter(SMALL_PRIMES[1:] * 9), iter((3, 2, *SMALL_PRIMES * 9)), 3)
+        if image and style.image != "fixed" and self.spatial:
+            rows, columns = (4, 4) if style.square else (1, 2) if self.coarse else (2, 5)
+            high, wide = self.patch_sides(values)
+            window = self.windows(values)
+            if window > 1 and not self.coarse:
+                rows, columns = 2 * window, (2 if style.square else 3) * window
+            times = 2 ** (max(self.stages, 4) - 1) * window if self.coarse else 1
+            values |= {"H": rows * high * times, "W": columns * wide * times}
+        return values
+
+    def windows(self, values: Mapping[str, int]) -> int:
+        """What a grid is a multiple of, if all windows are whole."""
+        return lcm(*(values.get(knob.symbol, knob.value) for knob in self.knobs if knob.role == "window"))
+
+    def knob_values(
+        self, style: Style, turn: int, primes: Iterator[int], small: Iterator[int], heads: int = 0
+    ) -> dict[str, int]:
+        """A value for every knob that the style varies; `heads` for all heads, if they are not to differ."""
+        values: dict[str, int] = {}
         turned = self.varied(style)
         for knob in turned:
             value = next(small if knob.role in SMALL or knob.counts or knob.inner else primes)
             if knob.role == "window":
-                value = (3, 5, 7, 9, 4, 6)[(turn + knob.place) % 6]
+                value = 4 if heads else (3, 5, 7, 9, 4, 6)[(turn + knob.place) % 6]
             elif knob.role == "patch":
                 value = self.patch(knob, turn)
             elif knob.role == "heads" and "[" in knob.symbol:
                 value = DIVISORS[(turn + knob.place) % 6]
             elif knob.role == "dim_head" or knob.wide or knob.inner:
                 value *= style.even
-            values[knob.symbol] = value
+            values[knob.symbol] = heads if heads and (knob.role == "heads" or knob.counts) else value
         for knob in turned:
             if knob.role == "dim" or knob.wide:
                 values[knob.symbol] *= (1 if knob.wide else style.even) * self.divisor(knob, values)
-        self.add_extents(values, style, turn)
         return values
 
     def near(self, style: Style, free: bool) -> Iterator[dict[str, int]]:
@@ -200,8 +224,7 @@ class Sizes:
         elif style.image != "fixed" and self.spatial:
             coarse = self.coarse
             grid = (COARSE if coarse else GRIDS)[turn % 6]
-            window = lcm(*(values.get(knob.symbol, knob.value) for knob in self.knobs if knob.role == "window"))
-            stride = 2 ** (max(self.stages, 4) - 1) * window if coarse else 1
+            stride = 2 ** (max(self.stages, 4) - 1) * self.windows(values) if coarse else 1
             units = [side * stride for side in sides]
             if coarse and units[0] < 64:
                 units = [unit * -(-64 // unit) for unit in units]

@@ -20,7 +20,7 @@ from vit_trace.record.build.captured import program_of
 from vit_trace.record.meta.collector import uncollected
 from vit_trace.record.meta.tensors import dtype_name, size_texts, specs
 from vit_trace.record.raised.failure import failing_step, failure_of
-from vit_trace.record.recorder import UNHEARD, Location, Recorder, numel
+from vit_trace.record.recorder import UNHEARD, Location, Recorder, Watcher, numel
 from vit_trace.record.source.lines import Lines, current
 from vit_trace.record.source.makers import Makers
 from vit_trace.version import __version__
@@ -42,6 +42,8 @@ class RecordOptions:
         limit: stages after which the forward is broken off, as if it had failed there.
         limited: hold the forward to `--limit steps`.
         makers: where to note what made each tensor.
+        watcher: hears of every function that the forward calls.
+        grad: run with gradients, which no trace needs.
     """
 
     target: Target | None = None
@@ -53,6 +55,8 @@ class RecordOptions:
     limit: int | None = None
     limited: bool = True
     makers: Makers | None = None
+    watcher: Watcher | None = None
+    grad: bool = False
 
 
 def record(
@@ -71,14 +75,14 @@ def record(
     """
     kwargs = dict(kwargs or {})
     recorder = Recorder(model, record.__code__, options.rules)
-    recorder.truth, recorder.limit = options.truth, options.limit
+    recorder.truth, recorder.limit, recorder.watcher = options.truth, options.limit, options.watcher
     recorder.counter = Counter() if options.limited else None
     lines = current()
     recorder.makers = Makers() if lines is not None and options.makers is None else options.makers
     error: BaseException | None = None
     _add_inputs(recorder, args, kwargs)
     on_meta = all(parameter.is_meta for parameter in model.parameters())
-    with exceptions_only(), uncollected(on_meta), _prepared(recorder, options.train, lines):
+    with exceptions_only(), uncollected(on_meta), _prepared(recorder, options, lines):
         try:
             output = model(*args, **kwargs)
         except BaseException as raised:
@@ -98,8 +102,9 @@ def record(
 
 
 @contextmanager
-def _prepared(recorder: Recorder, train: bool, lines: Lines | None) -> Iterator[None]:
+def _prepared(recorder: Recorder, options: RecordOptions, lines: Lines | None) -> Iterator[None]:
     """The model in training or evaluation mode with the recorder's hooks on; everything as it was afterwards."""
+    train = options.train
     with ExitStack() as stack:
         flags = [(module, getattr(module, "training", train)) for module in recorder.modules]  # a frozen one has none
         if any(training is not train for _, training in flags):
@@ -121,7 +126,7 @@ def _prepared(recorder: Recorder, train: bool, lines: Lines | None) -> Iterator[
             stack.callback(after.remove)
         if "torch._dynamo" in sys.modules:  # a compiled module runs as it was written: a compiler hears no steps
             stack.enter_context(torch.compiler.set_stance("force_eager"))
-        stack.enter_context(torch.no_grad())
+        stack.enter_context(torch.set_grad_enabled(options.grad))
         stack.enter_context(recorder)
         if lines is not None:
             stack.enter_context(lines.forward(recorder))

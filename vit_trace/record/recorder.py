@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import CodeType, FrameType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -55,6 +55,22 @@ VIEWING = {"T", "mT", "H", "mH", "real", "imag"}
 """Attributes of a tensor that are another tensor."""
 
 
+class TorchCall(NamedTuple):
+    """A call of a torch function: the function, the name it goes by, its arguments."""
+
+    func: Callable[..., Any]
+    name: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+class Watcher(Protocol):
+    """Hears of every torch function that a forward called, after the call; modes and hooks do not hear it."""
+
+    def called(self, step: Step | None, call: TorchCall, out: Any) -> None:
+        """`step` is the stage that the call is or belongs to."""
+
+
 class Location(NamedTuple):
     """Where a step belongs: the path of its module, the name it gets, its span in the source."""
 
@@ -82,7 +98,7 @@ class Step:
 
     def frozen(self) -> Stage:
         """The stage, once the recording is over."""
-        return Stage(**{name: getattr(self, name) for name in Stage.__struct_fields__})
+        return Stage(**{name: getattr(self, name) for name in self.__slots__})
 
 
 @dataclass(slots=True)
@@ -148,6 +164,7 @@ class Recorder(TorchFunctionMode):
         self.truth = True  # what a tensor without values counts as in a condition
         self.guesses = 0
         self.makers: Makers | None = None  # where to note which stage made a tensor
+        self.watcher: Watcher | None = None
 
     def __deepcopy__(self, memo: object) -> Recorder:
         """Itself, when a forward copies a module with our hooks on it."""
@@ -232,13 +249,13 @@ class Recorder(TorchFunctionMode):
             name = getattr(getattr(func, "__self__", None), "__name__", "")
             if name not in VIEWING or self.opaque or not self.open:
                 out = self.run(func, args, kwargs) if name in VIEWING or name == "data" else func(*args, **kwargs)
-                self.note(None, name, (args, kwargs), out)
+                self.note(None, TorchCall(func, name, args, kwargs), out)
                 return out
         if func is MULTI_HEAD_ATTENTION and self.open and not self.opaque:
             return self.inside(func, args, kwargs)
         if self.opaque or not self.open or name in QUIET:
             out = self.run(func, args, kwargs)
-            self.note(None, name, (args, kwargs), out)
+            self.note(None, TorchCall(func, name, args, kwargs), out)
             if self.open and (cost := flops(func, args, kwargs, out)):
                 self.open[-1].flops += cost
             return out
@@ -284,7 +301,7 @@ class Recorder(TorchFunctionMode):
             raise
         except BaseException as error:
             step = step or self.function_stage(site, name, inputs, ())
-            self.note(step, name, (args, kwargs), ())
+            self.note(step, TorchCall(func, name, args, kwargs), ())
             self.raised = error, step
             raise
         outputs = specs(out)
@@ -292,19 +309,22 @@ class Recorder(TorchFunctionMode):
             self.extend_einops(step, name, outputs)
         elif outputs and (name not in UNLESS_CHANGED or _kinds(inputs[:1]) != _kinds(outputs)):
             step = self.function_stage(site, name, inputs, outputs)
-        self.note(step, name, (args, kwargs), out)
+        self.note(step, TorchCall(func, name, args, kwargs), out)
         if cost := flops(func, args, kwargs, out):
             (step or self.open[-1]).flops += cost
         return out
 
-    def note(self, step: Step | None, name: str, given: tuple[tuple[Any, ...], dict[str, Any]], out: Any) -> None:
+    def note(self, step: Step | None, call: TorchCall, out: Any) -> None:
         """Note what made `out`: the step; or, for a function that is not a stage, what made its first tensor."""
+        if self.watcher is not None:
+            with UNHEARD():
+                self.watcher.called(step or (self.open[-1] if self.open else None), call, out)
         if self.makers is None or self.opaque:
             return
         with UNHEARD():
-            tensors = tensors_given(*given)
+            tensors = tensors_given(call.args, call.kwargs)
             if step is None:
-                self.makers.hand_on(name, tensors, out)
+                self.makers.hand_on(call.name, tensors, out)
             else:
                 self.makers.note_inputs(step.index, tensors)
                 self.makers.note_outputs(step.index, out)

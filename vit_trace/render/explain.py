@@ -28,6 +28,11 @@ def print_stages(trace: Trace, stages: Sequence[Stage], console: Console) -> Non
             numbers = " × ".join(bracketed(parse(dim), values) for dim in spec.dims)
             table.add_row(Text(title, theme.SAME), shape_cell(spec, None), formula_cell(spec, None), Text(numbers))
         console.print(table)
+        if stage.mixes is not None:
+            said = (
+                f"mixes {' and '.join(stage.mixes)}" if stage.mixes else "mixes nothing: each value keeps to its place"
+            )
+            console.print(Text(f"  {said}"))
         for knob in doublings(trace, formulas_of(stage)):
             changed = [spec for spec in stage.outputs if any(dim in knob.sizes for dim in spec.dims)]
             for spec in changed[:1]:

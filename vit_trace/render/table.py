@@ -14,7 +14,7 @@ from rich.text import Text
 from vit_trace.base.trace import TensorSpec
 from vit_trace.dims.formula import on_screen
 from vit_trace.render import cells, theme
-from vit_trace.view.outline import Outline, Row, totals
+from vit_trace.view.outline import Outline, Row, mixing_told, totals
 
 GAP = 2
 LEAST_OPERATION = 18
@@ -40,6 +40,7 @@ class _TableRow(NamedTuple):
     parameters: Text
     flops: Text
     source: Text
+    mixes: Text
 
 
 class _Columns(NamedTuple):
@@ -52,6 +53,7 @@ class _Columns(NamedTuple):
     parameters: int
     flops: int
     source: int
+    mixes: int
 
     def lay_out(self, texts: Sequence[Text]) -> Text:
         """One text per column, side by side, each padded to the column's width; numbers and shapes to the right."""
@@ -81,7 +83,7 @@ def print_table(outline: Outline, console: Console) -> None:
     lines = list(_table_lines(outline))
     columns = _fit_columns(lines, console.width)
     named = any(formula.plain for line in lines for formula in line.formulas)
-    titles = ("stage", "operation", "shape", "formula" if named else "", "params", "FLOPs", "source")
+    titles = ("stage", "operation", "shape", "formula" if named else "", "params", "FLOPs", "source", "mixes")
     if columns.total > console.width:
         header, lay_out = Text(), partial(_stacked, width=console.width, console=console)
     else:
@@ -95,6 +97,8 @@ def print_table(outline: Outline, console: Console) -> None:
         console.print(cells.joined_phrases(legend, console.width, "  "))
         console.print()
     console.print(cells.joined_phrases(totals(outline), console.width))
+    if told := mixing_told(outline.trace):
+        console.print(cells.joined_phrases(told.split(", "), console.width, ", "))
 
 
 def _table_lines(outline: Outline) -> Iterator[_TableRow]:
@@ -123,8 +127,9 @@ def _line_of(row: Row, before: TensorSpec | None, indent: int) -> _TableRow:
     label, hang = Text("  " * indent).append_text(cells.label_cell(row)), 2 * (indent + row.level) + 2
     numbers = Text(cells.per_block(row.parameters, row)), Text(cells.per_block(row.flops, row))
     source = Text(cells.source_cell(row.source), theme.SAME)
+    mixes = Text(", ".join(row.mixes))
     return _TableRow(
-        label, hang, cells.operation_cell(row), shapes, formulas, renamed, bool(row.value), *numbers, source
+        label, hang, cells.operation_cell(row), shapes, formulas, renamed, bool(row.value), *numbers, source, mixes
     )
 
 
@@ -151,8 +156,12 @@ def _fit_columns(lines: Sequence[_TableRow], width: int) -> _Columns:
     left -= source + GAP if with_source else 0
     with_flops = told and left - flops - GAP >= operation
     left -= flops + GAP if with_flops else 0
+    mixes = _widest(line.mixes for line in lines)
+    with_mixes = mixes and with_source and with_flops and left - mixes - GAP >= operation
+    left -= mixes + GAP if with_mixes else 0
     operation = max(min(operation, left), 8)
-    return _Columns(label, operation, shape, wide * formula, parameters, with_flops * flops, with_source * source)
+    after = with_flops * flops, with_source * source, bool(with_mixes) * mixes
+    return _Columns(label, operation, shape, wide * formula, parameters, *after)
 
 
 def _widest(texts: Iterable[Text]) -> int:
@@ -168,7 +177,16 @@ def _screen_lines(line: _TableRow, columns: _Columns, console: Console) -> Itera
         return
     labels = _wrapped_cell(line.label, columns.label, line.indent, console)
     operations = _wrapped_cell(line.operation, columns.operation, 0, console)
-    stacks = (labels, operations, line.shapes, line.formulas, [line.parameters], [line.flops], [line.source])
+    stacks = (
+        labels,
+        operations,
+        line.shapes,
+        line.formulas,
+        [line.parameters],
+        [line.flops],
+        [line.source],
+        [line.mixes],
+    )
     height = max(len(stack) for stack, width in zip(stacks, columns, strict=True) if width)
     for place in range(height):
         yield columns.lay_out([stack[place] if place < len(stack) else Text() for stack in stacks])

@@ -11,7 +11,7 @@ from vit_trace.base.refused import refuse
 from vit_trace.base.trace import Symbol, Value
 from vit_trace.config import ViTConfig, load
 from vit_trace.targets.inputs import Given, Inputs, parse_inputs
-from vit_trace.targets.target import Target, value_words
+from vit_trace.targets.target import Sample, Target, value_words
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,7 +41,13 @@ def builtin(config: ViTConfig, spec: str = "", given: Given | None = None, train
         expected=(config.batch_size, config.channels, *config.image_size),
         batch=config.batch_size if given is None or len(given.shape) == 4 else None,
         feeds=lambda batch: [lambda: inputs(config, given, batch)],
+        samples=lambda: [_sample(_probe_settings(config, (SMALL,))[0])],
     )
+
+
+def _sample(config: ViTConfig) -> Sample:
+    """The model at one setting, whose sizes are so small that what it computes does not count."""
+    return Sample(lambda: build(config), lambda batch: inputs(config, batch=batch))
 
 
 def _change_config(config: ViTConfig, values: Mapping[str, Value]) -> ViTConfig:
@@ -107,8 +113,11 @@ PROBES = (
 )
 """Settings that tell all quantities apart: primes, different within each setting, and no image or patch square."""
 
+SMALL = dict(b=3, c=2, h=3, w=7, p1=5, p2=2, classes=17, dim=11, heads=3, dim_head=5, mlp_dim=13)
+"""A setting at which a forward with values takes very little."""
 
-def _probe_settings(config: ViTConfig) -> list[ViTConfig]:
+
+def _probe_settings(config: ViTConfig, settings: Sequence[Mapping[str, int]] = PROBES) -> list[ViTConfig]:
     """The config with every size replaced and its structure kept, but for two layers in place of all."""
     return [
         replace(
@@ -124,5 +133,5 @@ def _probe_settings(config: ViTConfig) -> list[ViTConfig]:
             mlp_dim=sizes["mlp_dim"],
             depth=min(config.depth, 2),
         )
-        for sizes in PROBES
+        for sizes in settings
     ]

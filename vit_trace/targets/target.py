@@ -33,6 +33,18 @@ def value_words(value: Value) -> str:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """A target at a setting at which it can be run with values: how to build it, how to feed it a batch.
+
+    `flops` is what one forward at the target's own batch takes; 0 where it is small.
+    """
+
+    build: Callable[[], object]
+    inputs: Callable[[int], Inputs]
+    flops: int = 0
+
+
+@dataclass(frozen=True)
 class Target:
     """The model of a spec.
 
@@ -44,7 +56,8 @@ class Target:
     `variant` is the target with some hyperparameters changed and all else the same, `words` how a user would say such
     a change; `expected` is the shape of the images that the model was made for; `arguments` are what somebody else's
     model was made of, under its library's names, whatever they hold. `batch` is how many images it is fed, None where
-    that cannot be changed; `feeds` are the ways to feed it at another batch; the first that runs counts.
+    that cannot be changed; `feeds` are the ways to feed it at another batch; the first that runs counts. `samples` are
+    the target at small sizes, once it was traced.
     """
 
     spec: str
@@ -64,6 +77,7 @@ class Target:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     batch: int | None = None
     feeds: Callable[[int], Sequence[Callable[[], Inputs]]] | None = None
+    samples: Callable[[], Sequence[Sample]] = tuple
 
     def fed(self, batch: int | None) -> Sequence[Callable[[], Inputs]]:
         """The ways to feed it at a batch; None is its own batch."""
@@ -95,6 +109,7 @@ class Foreign:
     heard: bool = True  # whether what its code prints is new
     usual: Callable[[Built], Sequence[Plan]] = lambda _: ()
     fitting: list[Plan] = field(default_factory=list, compare=False)  # the plan that its forward took, once it ran
+    samples: list[Sample] = field(default_factory=list, compare=False)  # itself small, then as it is
 
     def target(self) -> Target:
         return Target(
@@ -110,6 +125,7 @@ class Foreign:
             batch=self.plans[0].sizes.get("b"),
             feeds=lambda batch: [partial(plan.inputs, {"b": batch}) for plan in self.plans],
             arguments=self.arguments,
+            samples=lambda: self.samples,
         )
 
     def variant(self, values: Mapping[str, Value]) -> Target:
@@ -126,6 +142,7 @@ class Foreign:
             built=built,
             heard=False,
             fitting=[],
+            samples=[],
             arguments={**self.arguments, **values},
             again=lambda changes: again({**base, **changes}),
             hyperparameters={**self.hyperparameters, **values},

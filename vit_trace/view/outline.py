@@ -48,6 +48,7 @@ class Row:
     value: str = ""
     formula: str = ""
     stage: int | None = None
+    mixes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,7 @@ class _RowMaker(NamedTuple):
             heading=heading,
             failed=failed,
             stage=stage.index,
+            mixes=node.stage.mixes or (),
         )
 
 
@@ -295,6 +297,11 @@ BOUNDS = dict(exact="{} parameters", least="at least {} parameters (some sizes a
 BOUNDS |= dict(unknown="parameters unknown: the stages change")
 """How the total of parameters is said, by what it is."""
 
+PLACES = {"tokens", "h", "w", "frames"}
+FEATURES = {"features", "channels", "heads", "pixels"}
+IMAGES = {"batch"}
+"""What a step may mix: words of `Stage.mixes`."""
+
 
 def totals(outline: Outline) -> tuple[str, ...]:
     """The closing phrases: stages shown, parameters, bytes, FLOPs."""
@@ -314,3 +321,15 @@ def totals(outline: Outline) -> tuple[str, ...]:
         parameters += f", {bytes_text(trace.totals.parameter_bytes)}"
     flops = f"{compact(trace.totals.flops)}{'' if trace.totals.flops >= 1000 else ' '}FLOPs forward"
     return (stages, parameters, flops) if trace.totals.flops else (stages, parameters)
+
+
+def mixing_told(trace: Trace) -> str:
+    """How many steps mix tokens, how many features, and whether one mixes images; "" where that was not measured."""
+    inner = {stage.parent for stage in trace.stages}
+    steps = [stage.mixes for stage in trace.stages if stage.mixes is not None and stage.index not in inner]
+    if not steps:
+        return ""
+    counts = [sum(bool(words & set(one)) for one in steps) for words in (PLACES, FEATURES, IMAGES)]
+    kinds = zip(("tokens", "features", "images"), counts, strict=True)
+    said = [f"{count or 'none'} {'mix' if count > 1 else 'mixes'} {name}" for name, count in kinds]
+    return ", ".join(said).replace(" mix", f" step{'s' * (counts[0] > 1)} mix" if counts[0] else " of the steps mix", 1)

@@ -23,8 +23,21 @@ def height_width_exchanged(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
         stage = _exchanging(trace)
         if stage is not None:
             yield _mistake(stage, f"flattened as h·w, read as w·h: {' × '.join(stage.outputs[0].dims)}")
+    elif any(found := list(_turning(case))):
+        yield from found
     elif any(image.shape[2] == image.shape[3] for image in images(trace)) and any(map(_unflattened, trace.stages)):
         yield from _on_oblong(trace, case())
+
+
+def _turning(case: MakeCase) -> Iterator[Mistake]:
+    """A map comes out of a small copy with its rows and columns exchanged."""
+    from vit_trace.mixing.aligned import turned_map
+
+    measured = case().measured
+    event = turned_map(measured) if measured is not None else None
+    if measured is not None and event is not None:
+        note = "in a small copy: what comes out at row i and column j depends most on the input at row j and column i"
+        yield Mistake(f"{measured.stage(event).name} exchanges rows and columns", measured.source(event), (note,))
 
 
 def _exchanging(trace: Trace) -> Stage | None:

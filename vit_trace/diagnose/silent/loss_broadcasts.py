@@ -22,7 +22,7 @@ MODULES = {
 
 
 @silent_mistake("loss-broadcasts")
-def loss_broadcasts(trace: Trace, _: MakeCase) -> Iterator[Mistake]:
+def loss_broadcasts(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
     """A loss gets predictions and targets of different shapes, broadcasts them, and compares each with every other.
     Example: mse_loss of 16 and 16×1 is the mean of 16×16 differences instead of 16.
     It runs, and torch only warns, but the model learns the mean of the targets. target.squeeze(-1) removes the axis.
@@ -36,6 +36,22 @@ def loss_broadcasts(trace: Trace, _: MakeCase) -> Iterator[Mistake]:
         whole = _broadcast(one, two)
         if whole is not None and prod(whole) > max(prod(one), prod(two)):
             yield _mistake(stage, call, whole)
+            return
+    yield from _crossed(case)
+
+
+def _crossed(case: MakeCase) -> Iterator[Mistake]:
+    """A step of a small copy where each image of one tensor meets every image of another."""
+    from vit_trace.mixing.sums import crossed
+
+    measured = case().measured
+    for event in crossed(measured) if measured is not None else ():
+        assert measured is not None
+        one, two, whole = (shape_text(tensor.shape) for tensor in (*event.given[:2], event.made[0]))
+        stage = measured.stage(event)
+        message = f"{stage.name} broadcasts {one} and {two} to {whole}: each image meets every other"
+        yield Mistake(message, measured.source(event), ("the sizes are those of a small copy with 7 images",))
+        return
 
 
 def _broadcast(one: Shape, two: Shape) -> Shape | None:

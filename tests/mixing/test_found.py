@@ -1,0 +1,72 @@
+"""What the package says of the models, their mutants and their sound variants: no false alarm, and most mistakes found.
+
+By default each right model and a few mutants; the slow tests take all sound variants and one mutant in eight, or all of
+them with VIT_TRACE_ALL_MUTANTS=1 in the environment.
+"""
+
+import os
+from collections import Counter
+
+import pytest
+from mixing.corpus import MODELS, command, right
+from mixing.mutants import MUTANTS
+from mixing.sound import SOUND
+
+from vit_trace.diagnose.diagnose import diagnosed
+from vit_trace.diagnose.resolve import targeted
+from vit_trace.targets.complaints import contained
+from vit_trace.targets.request import Request
+
+FILES = sorted(path.stem for path in MODELS.glob("*.py"))
+EVERY = 1 if os.environ.get("VIT_TRACE_ALL_MUTANTS") else 8
+FLOOR = 0.65
+"""Share of the mutants that are warned of, each on one of its lines."""
+
+
+def warnings(text, folder, name):
+    spec, *given = command(text, folder, name)
+    target = targeted(spec, Request(inputs=tuple(given[1::2])))
+    with contained():
+        trace = diagnosed(target, formulas=False)
+    assert trace.failure is None
+    assert any(stage.mixes for stage in trace.stages), "not measured"
+    return [one for one in trace.diagnostics if one.severity == "warning"]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_right_model_gets_no_warning(file, tmp_path):
+    assert warnings(right(file), tmp_path, file) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", SOUND, ids=lambda one: f"{one.file} {one.name}")
+def test_a_sound_variant_gets_no_warning(variant, tmp_path):
+    assert warnings(variant.text, tmp_path, variant.file) == []
+
+
+def found(mutant, folder, name):
+    """Whether a warning points at one of the mutant's lines."""
+    said = warnings(mutant.text, folder, name)
+    return any(one.span is not None and one.span.line in mutant.lines for one in said)
+
+
+def test_each_kind_is_found_once(tmp_path):
+    kinds = {}
+    for place, mutant in enumerate(MUTANTS):
+        if mutant.file in ("vit_plain", "vit_einops") and mutant.kind not in kinds:
+            kinds[mutant.kind] = found(mutant, tmp_path, f"mutant{place}")
+    assert {kind for kind, hit in kinds.items() if hit} >= {
+        "batch-mixed",
+        "scrambled",
+        "result-dropped",
+        "softmax-axis",
+    }
+
+
+@pytest.mark.slow
+def test_most_mutants_are_found(tmp_path):
+    hits, counts = Counter(), Counter()
+    for place, mutant in list(enumerate(MUTANTS))[::EVERY]:
+        counts[mutant.kind] += 1
+        hits[mutant.kind] += found(mutant, tmp_path, f"mutant{place}")
+    assert sum(hits.values()) >= FLOOR * sum(counts.values()), (hits, counts)

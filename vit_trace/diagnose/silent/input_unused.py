@@ -1,0 +1,31 @@
+"""Finds inputs, channels and frames on which no output depends, and tokens that never meet."""
+
+from collections.abc import Iterator
+
+from vit_trace.base.trace import Trace
+from vit_trace.diagnose.silent import MakeCase, Mistake, silent_mistake
+
+
+@silent_mistake("input-unused")
+def input_unused(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
+    """No output depends on an input, or on one of its channels or frames, or on most of its pixels.
+    Examples: a mean or an index over the wrong axis; a class token that never meets the patches. It runs, but what the
+    model does not look at, it cannot learn from. Found by the gradients of a small copy, and by changing those values.
+    """
+    from vit_trace.mixing.attention import lost_late
+    from vit_trace.mixing.unused import unused
+
+    measured = case().measured
+    if measured is None:
+        return
+    for found in unused(measured):
+        if found.whole and lost_late(measured, found.event):  # said as tokens-never-meet
+            continue
+        stage = measured.stage(found.event) if found.event is not None else None
+        note = f"in a small copy: with other values there, all outputs stay the same ({found.share:.0%} of the input)"
+        where = f": {stage.name} leaves it out" if stage is not None else ""
+        yield Mistake(
+            f"no output depends on {found.what}{where}",
+            measured.source(found.event) if found.event is not None else None,
+            (note,),
+        )

@@ -1,0 +1,26 @@
+"""Finds positions that are the same for all tokens, or that follow the images of the batch."""
+
+from collections.abc import Iterator
+
+from vit_trace.base.trace import Trace
+from vit_trace.base.words import shape_text
+from vit_trace.diagnose.silent import MakeCase, Mistake, silent_mistake
+
+
+@silent_mistake("position-grid")
+def position_grid(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
+    """A table of positions is added so that tokens do not differ by it: one position for all tokens, or one for each
+    image of the batch.
+    Example: pos_embed[:, :1], or pos_embed[:b] in place of pos_embed[:, :n]. It runs, but the model cannot tell where a
+    token is.
+    """
+    from vit_trace.mixing.sums import same_positions
+
+    measured = case().measured
+    for event, name, by_image in same_positions(measured) if measured is not None else ():
+        assert measured is not None
+        stage = measured.stage(event)
+        one, two = (shape_text(tensor.shape) for tensor in event.given[:2])
+        what = "one position for each image of the batch" if by_image else "one position for all tokens"
+        note = f"in a small copy: {one} and {two} are added, and the part of {name} is the same for every token"
+        yield Mistake(f"{stage.name} adds {what} of {name}", stage.source, (note,))

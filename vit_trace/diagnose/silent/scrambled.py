@@ -1,0 +1,36 @@
+"""Finds rows that a layer reads and that are made of pieces of several tokens, heads or pixels."""
+
+from collections.abc import Iterator
+
+from vit_trace.base.trace import Trace
+from vit_trace.base.words import shape_text
+from vit_trace.diagnose.silent import MakeCase, Mistake, silent_mistake
+
+
+@silent_mistake("scrambled")
+def scrambled(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
+    """A reshape puts pieces of several tokens, heads or pixels into one row, and a layer reads it as one row.
+    Examples: no transpose before heads are merged; patches cut from an image by a plain reshape; windows put together
+    in another order than they were cut. The sizes are right, and the values are at wrong places. Found in a small copy,
+    by following the coordinates of all values, and by asking what a token depends on where it is added to itself.
+    """
+    from vit_trace.mixing.aligned import displaced
+
+    measured = case().measured
+    if measured is None:
+        return
+    stages, seen = measured.trace.stages, set()
+    for one in measured.usual.watched.coordinates.found:
+        reader, mover = measured.own(stages[one.step]), measured.own(stages[one.mover])
+        place = (mover.source.file, mover.source.line) if mover.source else mover.name
+        if place not in seen:
+            seen.add(place)
+            made = stages[one.maker].name if one.maker is not None else "the input"
+            what = "pixels that lie apart" if one.apart else f"pieces of rows of {made} ({shape_text(one.made)})"
+            note = f"in a small copy: {reader.name} reads {shape_text(one.shape)}, and {one.share:.0%} of its rows are "
+            message = f"{mover.name} scrambles {made}: {reader.name} reads rows that are made of pieces"
+            yield Mistake(message, mover.source, (f"{note}made of {what}",))
+    for total, last in displaced(measured) if not seen else ():
+        stage, mover = measured.stage(total), measured.stage(last)
+        note = f"in a small copy: {stage.name} adds to a token what was made of other tokens, and not of itself"
+        yield Mistake(f"{mover.name} puts tokens at other places than they came from", measured.source(last), (note,))

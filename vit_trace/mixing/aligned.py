@@ -1,0 +1,139 @@
+"""Finds tokens that end at another place than they came from, and tokens that depend on no other: by gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+
+import torch
+from torch import Tensor
+
+from vit_trace.mixing.coordinates import MOVES
+from vit_trace.mixing.gradients import depends
+from vit_trace.mixing.measure import BATCH, CopyRun, Measured
+from vit_trace.mixing.sums import ADDS, batch_axis
+from vit_trace.mixing.watch import Event
+
+ASKED = 12
+"""Tokens that are asked of a tensor at most."""
+
+MEETING = 2.02
+"""Patches that a token has to depend on at least, its own among them, to have met others."""
+
+FEW = 4
+"""Tokens below which nothing is said."""
+
+
+def displaced(measured: Measured) -> Iterator[tuple[Event, Event]]:
+    """Sums of a tensor and of what was made of it where a token meets the result of others alone.
+
+    Gives the sum, and the last step on the way that moved values.
+    """
+    graph, seen = measured.graph, set()
+    events = graph.watched.events if graph is not None else []
+    for at, event in enumerate(events):
+        if event.name not in ADDS or len(event.given) != 2 or event.given[0].shape != event.given[1].shape:
+            continue
+        source = measured.stage(event).source
+        line = (source.file, source.line, event.given[0].shape) if source is not None else at
+        if line in seen:  # one of several equal blocks
+            continue
+        seen.add(line)
+        for stream, branch in (event.given, event.given[::-1]):
+            if stream.ndim > 2 and _displaces(measured, branch, stream):
+                yield measured.events[at], measured.events[_last_move(events, at, branch)]
+                return
+
+
+def _displaces(measured: Measured, branch: Tensor, stream: Tensor) -> bool:
+    """Whether tokens of a branch depend on tokens of the stream, and never on their own."""
+    size = prod(stream.shape[1:-1])
+    if size < FEW or stream.shape[0] % BATCH:
+        return False
+    for place in _asked_places(size):
+        index = (0, *_unflat(place, stream.shape[1:-1]))
+        on = depends(measured.graph, branch[index], stream) if measured.graph is not None else None
+        if on is None or not on.any():
+            return False
+        if not on[index].any():
+            return True
+    return False
+
+
+def _asked_places(size: int) -> list[int]:
+    """A few places, spread so that no side of a grid divides the steps between them."""
+    return sorted({(1 + 7 * at + at * at) % size for at in range(ASKED)})
+
+
+def _unflat(place: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(int(one) for one in torch.arange(prod(shape)).reshape(shape).eq(place).nonzero()[0])
+
+
+def _last_move(events: list[Event], at: int, branch: Tensor) -> int:
+    """The place of the last event before another that moved what led to a tensor; that event where there is none."""
+    wanted = {id(branch)}
+    for place in range(at - 1, -1, -1):
+        event = events[place]
+        if any(id(one) in wanted for one in event.made):
+            if event.name in MOVES and event.name not in ("contiguous", "clone", "detach", "__getitem__"):
+                return place
+            wanted |= {id(one) for one in event.given}
+    return at
+
+
+def alone(measured: Measured) -> Event | None:
+    """The last event that makes tokens, where a token of them depends on no pixels but those of its own patch."""
+    graph = measured.graph
+    images = [one for one in graph.starts.values() if one.requires_grad and one.ndim == 4] if graph is not None else []
+    if graph is None or len(images) != 1:
+        return None
+    for event, seen in zip(reversed(measured.events), reversed(graph.watched.events), strict=True):
+        for made, tokens in zip(event.made, seen.made, strict=True):
+            if tokens.ndim != 3 or not tokens.requires_grad or tokens.shape[2] < 2:
+                continue
+            batch = batch_axis(measured, made)
+            if batch in (-3, -2) and tokens.shape[-5 - batch] >= FEW:
+                return event if _keeps_to_itself(graph, tokens.movedim(batch, 0), images[0]) else None
+    return None
+
+
+def _keeps_to_itself(graph: CopyRun, tokens: Tensor, image: Tensor) -> bool:
+    """Whether no token of the first image depends on the pixels of more than its own patch and one other."""
+    shares = []
+    for place in _asked_places(tokens.shape[1]):
+        on = depends(graph, tokens[0, place], image)
+        if on is not None and on.any():
+            shares.append(on[0].any(0).float().mean().item())
+    return bool(shares) and max(shares) <= MEETING / (tokens.shape[1] - 1)
+
+
+def turned_map(measured: Measured) -> Event | None:
+    """The first event that turns a map which comes out turned: its rows depend most on columns of the input."""
+    graph = measured.graph
+    images = [one for one in graph.starts.values() if one.requires_grad and one.ndim == 4] if graph is not None else []
+    if graph is None or len(images) != 1:
+        return None
+    if not any(_turned(measured, one, images[0]) for one in graph.outputs if one.ndim == 4 and one.requires_grad):
+        return None
+    for event, seen in zip(measured.events, graph.watched.events, strict=True):
+        for made in seen.made:
+            maps = (made, made.permute(0, 3, 1, 2)) if made.ndim == 4 and made.requires_grad else ()
+            if any(_turned(measured, one, images[0]) for one in maps):
+                return event
+    return None
+
+
+def _turned(measured: Measured, made: Tensor, image: Tensor) -> bool:
+    rows, columns = made.shape[-2:]
+    own = turned = 0
+    for row, column in ((0.2, 0.8), (0.8, 0.2), (0.3, 0.7), (0.1, 0.6), (0.9, 0.4)):
+        place = (int(row * rows), int(column * columns))
+        on = depends(measured.graph, made[0, :, place[0], place[1]], image) if measured.graph is not None else None
+        if on is None or not on.any():
+            return False
+        heat = on[0].sum(0)
+        down, across = divmod(int(heat.flatten().argmax()), heat.shape[1])
+        at = (down + 0.5) / heat.shape[0], (across + 0.5) / heat.shape[1]
+        near = [abs(at[0] - one) + abs(at[1] - two) for one, two in ((row, column), (column, row))]
+        own, turned = own + (near[0] < near[1]), turned + (near[1] < near[0])
+    return own == 0 and turned == 5

@@ -1,0 +1,227 @@
+"""Follows values through steps that only move them, by the coordinates that each had where it was computed.
+
+A row that a layer reads is clean if its coordinates are a product of sets, one for each axis, such as {image 0} × {all
+heads} × {token 5} × {all of dim_head}. A transpose that is missing before a reshape, or patches cut by a plain reshape,
+mixes tokens in a row, and no product of sets fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vit_trace.record.meta.tensors import leaves
+from vit_trace.record.recorder import TorchCall
+
+MOVES = {
+    *("view", "reshape", "permute", "transpose", "flatten", "unflatten", "chunk", "split", "unbind", "__getitem__"),
+    *(
+        "expand",
+        "squeeze",
+        "unsqueeze",
+        "contiguous",
+        "movedim",
+        "swapaxes",
+        "narrow",
+        "select",
+        "t",
+        "repeat",
+        "clone",
+    ),
+    *("expand_as", "view_as", "detach", "reshape_as", "swapdims", "tensor_split", "index_select", "flip", "moveaxis"),
+    *("split_with_sizes", "rot90", "roll", "T", "mT", "H", "mH", "broadcast_to", "unfold_copy", "adjoint"),
+}
+"""Functions whose results hold the values of their first tensor, in other places."""
+
+RESHAPES = {"view", "reshape", "flatten", "unflatten", "view_as", "reshape_as"}
+"""Those of them that cut an axis in two or join two: there values end up in rows that are not theirs."""
+
+HANDS_ON = {"float", "to", "type_as", "half", "bfloat16", "double", "requires_grad_", "dropout", "cpu", "type"}
+"""Functions whose result has the same values at the same places."""
+
+ELEMENTWISE = {
+    *(
+        "add",
+        "__add__",
+        "add_",
+        "__iadd__",
+        "__radd__",
+        "mul",
+        "__mul__",
+        "__rmul__",
+        "__imul__",
+        "mul_",
+        "gelu",
+        "relu",
+    ),
+    *("silu", "sub", "__sub__", "div", "__truediv__", "batch_norm", "sigmoid", "tanh", "relu_", "hardswish", "div_"),
+}
+"""Functions that compute each value of the first tensor on its own, so that its coordinates still hold."""
+
+APART = 0.5
+"""Share of the rows that hold pixels apart from one another above which it is said."""
+
+LAST = {"linear", "layer_norm", "rms_norm"}
+CONVOLUTIONS = {"conv1d", "conv2d", "conv3d", "conv_transpose2d", "batch_norm"}
+PRODUCTS = {"matmul", "__matmul__", "bmm", "baddbmm"}
+
+
+@dataclass(slots=True)
+class _Origin:
+    """Where the values of a tensor come from: places, counted flat, in a tensor of some shape that a step made.
+
+    `base` is that tensor, by identity; `mover` the last step that cut or joined axes, else the last that moved values.
+    """
+
+    flat: Tensor
+    shape: tuple[int, ...]
+    step: int | None
+    base: int
+    mover: int | None = None
+    reshaped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scrambled:
+    """Rows that a step reads and that hold values of several rows: the reader, the tensor, what it is made of.
+
+    `apart`: they hold one row each, but of pixels that do not lie side by side.
+    """
+
+    step: int
+    reader: str
+    shape: tuple[int, ...]
+    share: float
+    made: tuple[int, ...]
+    maker: int | None
+    mover: int
+    apart: bool
+
+
+class Coordinates:
+    """The coordinates of all tensors of one forward. Tensors are known by identity: whoever uses this keeps them."""
+
+    def __init__(self) -> None:
+        self.origins: dict[int, _Origin] = {}
+        self.found: list[Scrambled] = []
+        self.images: set[int] = set()
+
+    def called(self, step: int, call: TorchCall, out: Any) -> None:
+        """A function was called by a step: judge what it reads, and follow what it moves."""
+        first = call.args[0] if call.args and isinstance(call.args[0], Tensor) else None
+        for tensor, axes in _read(call):
+            if id(tensor) in self.origins:
+                self.judge(step, call.name, tensor, axes)
+        if first is not None and call.name in HANDS_ON | ELEMENTWISE and isinstance(out, Tensor):
+            origin = self.origins.get(id(first))
+            if out is first or (out.shape == first.shape and origin is not None):
+                self.origins |= {id(out): origin} if origin is not None else {}
+                return
+        if first is not None and call.name in MOVES and self.follow(step, first, call, out):
+            return
+        self.fresh(step, out)
+
+    def fresh(self, step: int | None, out: Any) -> None:
+        """Tensors that a step computed: each value is at its own place."""
+        for _, tensor in leaves(out):
+            shape = tuple(tensor.shape)
+            self.origins[id(tensor)] = _Origin(torch.arange(tensor.numel()).reshape(shape), shape, step, id(tensor))
+
+    def follow(self, step: int, first: Tensor, call: TorchCall, out: Any) -> bool:
+        """Move the coordinates as the values are moved; False where that fails."""
+        if id(first) not in self.origins:
+            self.fresh(None, first)
+        origin = self.origins[id(first)]
+        try:
+            moved = _again(call, origin.flat)
+        except Exception:
+            return False
+        made, places = [tensor for _, tensor in leaves(out)], [tensor for _, tensor in leaves(moved)]
+        if [tensor.shape for tensor in made] != [tensor.shape for tensor in places]:
+            return False
+        reshapes = call.name in RESHAPES
+        mover = step if reshapes or not origin.reshaped else origin.mover
+        for tensor, flat in zip(made, places, strict=True):
+            self.origins[id(tensor)] = _Origin(
+                flat, origin.shape, origin.step, origin.base, mover, reshapes or origin.reshaped
+            )
+        return True
+
+    def judge(self, step: int, reader: str, tensor: Tensor, axes: tuple[int, ...]) -> None:
+        """Note the rows along some axes that are made of pieces of several rows, or of pixels that lie apart."""
+        origin = self.origins[id(tensor)]
+        if origin.mover is None or origin.flat.numel() == 0 or tensor.ndim < len(axes):
+            return
+        ends = tuple(range(-len(axes), 0))
+        rows = origin.flat.movedim(axes, ends).flatten(ends[0])
+        rows = rows.reshape(-1, rows.shape[-1])
+        places = list(along_axes(rows, origin.shape))
+        counts = [_distinct(one) for one in places]
+        bad = torch.stack(counts).prod(0) != _distinct(rows)
+        apart = not bad.any() and origin.base in self.images and len(axes) == 1 and _apart(places[-2:], counts[-2:])
+        if bad.any() or apart:
+            share, shape = 1.0 if apart else bad.float().mean().item(), tuple(tensor.shape)
+            self.found.append(Scrambled(step, reader, shape, share, origin.shape, origin.step, origin.mover, apart))
+
+    def varying(self, tensor: Tensor, axis: int) -> set[int]:
+        """The axes of the tensor that values come from along which they differ along an axis of this one."""
+        origin = self.origins[id(tensor)]
+        flat = origin.flat.movedim(axis, -1).reshape(-1, tensor.shape[axis])
+        return {at for at, places in enumerate(along_axes(flat, origin.shape)) if (places != places[:, :1]).any()}
+
+
+def _again(call: TorchCall, flat: Tensor) -> Any:
+    """The same call on other values; an index on the same device stays."""
+    func: Any = call.func
+    return func(flat, *call.args[1:], **call.kwargs)
+
+
+def _read(call: TorchCall) -> Iterator[tuple[Tensor, tuple[int, ...]]]:
+    """The tensors that a call reads in rows, with the axes that the rows run along."""
+    args, name = call.args, call.name
+    first = args[0] if args and isinstance(args[0], Tensor) else None
+    if name in LAST and first is not None and first.ndim:
+        yield first, (-1,)
+    elif name in CONVOLUTIONS and first is not None and first.ndim > 1:
+        yield first, (1,)
+    elif name in PRODUCTS and len(args) > 1:
+        for tensor, axis in ((args[0], -1), (args[1], -2)):
+            if isinstance(tensor, Tensor) and tensor.ndim > 1:
+                yield from ((tensor, axes) for axes in ((axis,), (-2, -1)))
+    elif name == "scaled_dot_product_attention":
+        yield from ((tensor, axes) for tensor in args[:3] for axes in ((-1,), (-2, -1)))
+    elif name == "einsum":
+        yield from ((tensor, (-2, -1)) for tensor in args[1:] if isinstance(tensor, Tensor) and tensor.ndim > 2)
+    elif name in ("cat", "concat", "concatenate") and args and isinstance(args[0], (tuple, list)):
+        axis = args[1] if len(args) > 1 else call.kwargs.get("dim", call.kwargs.get("axis", 0))
+        for tensor in args[0]:
+            if tensor.ndim > 1 and axis not in (-1, tensor.ndim - 1):
+                yield tensor, (-1,)
+
+
+def _apart(places: Sequence[Tensor], counts: Sequence[Tensor]) -> bool:
+    """Whether most rows hold several pixels of a line and leave out some between them."""
+    for one, count in zip(places, counts, strict=True):
+        wide = one.max(1).values - one.min(1).values + 1
+        if ((count > 1) & (wide > count)).float().mean() > APART:
+            return True
+    return False
+
+
+def along_axes(flat: Tensor, shape: Sequence[int]) -> Iterator[Tensor]:
+    """The places along each axis of a shape, of places that are counted flat."""
+    behind = prod(shape)
+    for size in shape:
+        behind //= size
+        yield flat // behind % size
+
+
+def _distinct(rows: Tensor) -> Tensor:
+    """How many different numbers each row has."""
+    ordered = rows.sort(dim=1).values
+    return 1 + (ordered[:, 1:] != ordered[:, :-1]).sum(1)

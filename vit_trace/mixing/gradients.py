@@ -1,0 +1,72 @@
+"""Asks the gradients of a small copy what its outputs, and what tensors on the way, depend on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vit_trace.mixing.measure import CopyRun, Measured
+
+MANY = 0.2
+"""Share of the rows of a weight from which on it is asked whether they have an effect."""
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """Names of trainable parameters that no gradient reaches; how much each value of an input counts, by its path.
+
+    `still` are weights of linear layers, with those of their rows that have a gradient of 0, if these are many.
+    """
+
+    unreached: tuple[str, ...]
+    inputs: Mapping[str, Tensor]
+    still: Mapping[str, Tensor]
+
+
+def gradients(measured: Measured) -> Gradients | None:
+    """The gradients of a sum of all outputs, each weighed at random; None where nothing can be differentiated."""
+    if "gradients" not in measured.answers:
+        measured.answers["gradients"] = _gradients(measured)
+    found: Gradients | None = measured.answers["gradients"]
+    return found
+
+
+def _gradients(measured: Measured) -> Gradients | None:
+    graph = measured.graph
+    made = [one for one in graph.outputs if one.requires_grad] if graph is not None else []
+    if graph is None or not made:
+        return None
+    parameters = {name: one for name, one in measured.model.named_parameters() if one.requires_grad}
+    starts = {path: one for path, one in graph.starts.items() if one.requires_grad}
+    weights = torch.Generator().manual_seed(5)
+    total = torch.stack([(one * torch.randn(one.shape, generator=weights).to(one.dtype)).sum() for one in made]).sum()
+    try:
+        found = torch.autograd.grad(
+            total, [*parameters.values(), *starts.values()], retain_graph=True, allow_unused=True
+        )
+    except Exception:  # an in-place change, or a function without a gradient
+        return None
+    reached = dict(zip(parameters, found, strict=False))
+    pairs = zip(starts.items(), found[len(parameters) :], strict=True)
+    inputs = {path: torch.zeros_like(start) if one is None else one.abs() for (path, start), one in pairs}
+    still = {}
+    for name, one in reached.items():
+        if one is not None and one.ndim == 2 and name.endswith("weight") and one.shape[0] > 2:
+            rows = (one == 0).all(1)
+            if MANY <= rows.float().mean() < 1:
+                still[name] = rows
+    return Gradients(tuple(name for name, one in reached.items() if one is None), inputs, still)
+
+
+def depends(graph: CopyRun, made: Tensor, on: Tensor) -> Tensor | None:
+    """How much the sum of some values depends on each value of another tensor of the graph; None where not at all."""
+    if not made.requires_grad or not on.requires_grad:
+        return None
+    try:
+        (found,) = torch.autograd.grad(made.sum(), [on], retain_graph=True, allow_unused=True)
+    except Exception:
+        return None
+    return found.abs() if found is not None else None

@@ -1,0 +1,215 @@
+"""Runs a small copy of a model for real: as it is, with another first image, and with gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
+
+from vit_trace.base.trace import Source, Stage, Trace
+from vit_trace.mixing.sample import filled, wake, with_other_image
+from vit_trace.mixing.watch import Event, Watched, differs
+from vit_trace.record.build.anyhow import INITIALISED
+from vit_trace.record.meta.collector import uncollected
+from vit_trace.record.meta.tensors import leaves
+from vit_trace.record.record import RecordOptions, record
+from vit_trace.record.source import frames
+from vit_trace.targets.complaints import silenced
+from vit_trace.targets.inputs import Inputs
+from vit_trace.targets.target import Sample
+
+BATCH = 7
+"""Images that the copy is fed: one is changed, and the others must not notice. Few models have seven of anything."""
+
+MOST_FLOPS = 3_000_000_000
+"""FLOPs of a forward above which a model is not run at its own size."""
+
+Change = Callable[[nn.Module], None]
+
+
+@dataclass(frozen=True)
+class CopyRun:
+    """One forward: its trace, what its functions were given and made, its outputs; `starts` holds inputs by path."""
+
+    trace: Trace
+    watched: Watched
+    outputs: Sequence[Tensor]
+    starts: Mapping[str, Tensor]
+
+    def same_way(self, other: CopyRun) -> bool:
+        """Whether another forward called the same functions."""
+        return [one.name for one in self.watched.events] == [one.name for one in other.watched.events]
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A small copy of a model, its inputs, and its forward as it is; `answers` keeps what was asked of it before."""
+
+    model: nn.Module
+    given: Inputs
+    usual: CopyRun
+    answers: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def events(self) -> list[Event]:
+        return self.usual.watched.events
+
+    @property
+    def trace(self) -> Trace:
+        return self.usual.trace
+
+    @property
+    def alive(self) -> set[int]:
+        """The tensors that hang on the input, by identity."""
+        return self.usual.watched.alive
+
+    @cached_property
+    def other(self) -> CopyRun | None:
+        """The forward with another first image; None where it goes another way."""
+        return self.after(with_other_image(self.given, BATCH))
+
+    @cached_property
+    def graph(self) -> CopyRun | None:
+        """The forward with gradients; None where it cannot be run with them."""
+        return self.after(self.given, grad=True)
+
+    def after(self, given: Inputs, grad: bool = False) -> CopyRun | None:
+        """The forward with another input; None where it fails or goes another way."""
+        found = run_copy(self.model, given, Watched(measures=False), grad)
+        return found if found.trace.failure is None and found.same_way(self.usual) else None
+
+    @cached_property
+    def parameters(self) -> Mapping[int, str]:
+        """The names of parameters and buffers, by identity."""
+        return {id(one): name for name, one in (*self.model.named_buffers(), *self.model.named_parameters())}
+
+    @cached_property
+    def mixes_images(self) -> bool:
+        """Whether an output that is more than one number changes in more than its first image's share."""
+        pairs = zip(self.usual.outputs, self.other.outputs if self.other is not None else (), strict=False)
+        return any(one.ndim and spreads(one, two) for one, two in pairs)
+
+    @cached_property
+    def first_mixed(self) -> Event | None:
+        """The first event that gives the first image more than its share of the places along every axis."""
+        for event, other in zip(self.events, self.other.watched.events if self.other is not None else (), strict=False):
+            for one, two in zip(event.values, other.values, strict=True):
+                where = differs(one, two) if one.shape == two.shape else None
+                if where is not None and where.any() and not any(map(partial(_kept_apart, where), range(where.ndim))):
+                    return event
+        return None
+
+    def stage(self, event: Event) -> Stage:
+        """The stage that an event belongs to, or the next around it that stands in the model's own code."""
+        return self.own(self.trace.stages[event.step])
+
+    def own(self, stage: Stage) -> Stage:
+        """The stage, or the next around it that stands in the model's own code."""
+        while stage.source is not None and stage.parent is not None and frames.owner(stage.source.file) != frames.OWN:
+            stage = self.trace.stages[stage.parent]
+        return stage
+
+    def source(self, event: Event) -> Source | None:
+        """The line of an event."""
+        return event.source or self.stage(event).source
+
+    def comes_from(self, made: Tensor, source: Tensor) -> bool:
+        """Whether a tensor was made of another."""
+        wanted = {id(made)}
+        for event in reversed(self.events):
+            if any(id(one) in wanted for one in event.made):
+                wanted |= {id(one) for one in event.given}
+        return id(source) in wanted
+
+    def is_output(self, tensor: Tensor) -> bool:
+        """Whether the model returns such a tensor."""
+        return any(same_values(tensor, one) for one in self.usual.outputs)
+
+    def runs_alike(self, given: Inputs) -> bool:
+        """Whether the outputs are the same for another input."""
+        found = run_copy(self.model, given, None).outputs
+        return len(found) == len(self.usual.outputs) and all(map(same_values, found, self.usual.outputs))
+
+    def loses(self, given: Inputs) -> Event | None:
+        """The first event that takes values that differ with another input, and makes none; else the last that does."""
+        other, last = self.after(given), None
+        before, after = (dict(leaves(some)) for some in (self.given, given))
+        changed = {id(one) for path, one in self.usual.starts.items() if not torch.equal(before[path], after[path])}
+        for event, two in zip(self.events, other.watched.events if other is not None else (), strict=False):
+            if any(id(one) in changed for one in event.given):
+                if all(map(same_values, event.values, two.values)):
+                    return event
+                changed |= {id(one) for one in event.made}
+                last = event
+        return last
+
+
+def spreads(one: Tensor, two: Tensor) -> bool:
+    """Whether more values differ than one image has."""
+    return one.shape == two.shape and int(differs(one, two).sum()) * BATCH > one.numel()
+
+
+def same_values(one: Tensor, two: Tensor) -> bool:
+    """Whether two tensors are the same."""
+    return one.shape == two.shape and not differs(one, two).any()
+
+
+def _kept_apart(where: Tensor, axis: int) -> bool:
+    """Whether what differs lies in no more than one image's share of the places along an axis."""
+    touched = where.movedim(axis, 0).reshape(where.shape[axis], -1).any(1)
+    return int(touched.sum()) * BATCH <= len(touched)
+
+
+def run_copy(model: nn.Module, given: Inputs, watched: Watched | None, grad: bool = False) -> CopyRun:
+    """One forward in evaluation mode, of copies of the inputs."""
+    starts: dict[str, Tensor] = {}
+    held: dict[int, Tensor] = {}
+    for path, tensor in leaves(given):
+        starts[path] = tensor.detach().clone().requires_grad_(grad and tensor.is_floating_point())
+        held[id(tensor)] = starts[path] * 1 if starts[path].requires_grad else starts[path]
+    args, kwargs = tree_map_only(Tensor, lambda one: held[id(one)], given)
+    if watched is not None:
+        watched.start((args, kwargs))
+    outputs: list[Tensor] = []
+    keep = model.register_forward_hook(lambda _, __, made: outputs.extend(one for _, one in leaves(made)))
+    try:
+        with on_one_thread():
+            trace = record(model, args, kwargs, RecordOptions(rules=False, limited=False, watcher=watched, grad=grad))
+    finally:
+        keep.remove()
+    return CopyRun(trace, watched or Watched(measures=False), outputs, starts)
+
+
+def measure(samples: Sequence[Sample], change: Change = lambda model: None) -> Measured | None:
+    """The first of the samples that runs, measured; None where none does, or all are too large."""
+    for sample in samples:
+        if sample.flops * BATCH <= MOST_FLOPS:
+            try:
+                with silenced(), uncollected():
+                    model = INITIALISED.build(sample.build).model
+                    change(model)
+                    wake(model)
+                    given = filled(sample.inputs(BATCH))
+                    usual = run_copy(model, given, Watched())
+            except Exception:  # a setting at which the copy does not run is not one to measure at
+                continue
+            if usual.trace.failure is None:
+                return Measured(model, given, usual)
+    return None
+
+
+@contextmanager
+def on_one_thread() -> Iterator[None]:
+    """Small tensors are computed faster by one thread, and always in the same order."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,54 @@
+"""A small copy of the model that is run for real: its constants made random, its input changed in one place."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
+
+from vit_trace.targets.inputs import Inputs
+
+SMALL = 1e-2
+"""A parameter whose values are all the same and not larger than this says nothing: it is given random ones."""
+
+
+def wake(model: nn.Module) -> None:
+    """Give random values to parameters that are zero everywhere, or almost: what they multiply would not show."""
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            small = parameter.is_floating_point() and parameter.numel() and parameter.abs().max() <= SMALL
+            if small and (parameter == parameter.flatten()[0]).all():
+                parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator))
+
+
+def filled(given: Inputs) -> Inputs:
+    """The inputs with values: random ones for floats."""
+
+    def fill(tensor: Tensor) -> Tensor:
+        if tensor.is_floating_point():
+            return randomly(tensor, 3)
+        return torch.ones(tensor.shape, dtype=tensor.dtype) if tensor.is_meta else tensor
+
+    args, kwargs = tree_map_only(Tensor, fill, given)
+    return args, kwargs
+
+
+def with_other_image(given: Inputs, batch: int) -> Inputs:
+    """The inputs with other values in the first image: at place 0 of each first axis that counts the batch."""
+
+    def change(tensor: Tensor) -> Tensor:
+        if tensor.is_complex() or not tensor.ndim or tensor.shape[0] != batch:
+            return tensor
+        changed = tensor.clone()
+        changed[0] = randomly(tensor[0], 4) if tensor.is_floating_point() else 0
+        return changed
+
+    args, kwargs = tree_map_only(Tensor, change, given)
+    return args, kwargs
+
+
+def randomly(tensor: Tensor, seed: int) -> Tensor:
+    """Random values in the shape and dtype of a tensor, the same for one seed."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(tensor.shape, generator=generator).to(tensor.dtype)

@@ -1,0 +1,208 @@
+"""Finds what the outputs of a small copy do not depend on: parts of the input, modules, parameters."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
+
+from vit_trace.base.trace import Source, Stage
+from vit_trace.mixing.gradients import gradients
+from vit_trace.mixing.measure import Measured
+from vit_trace.mixing.places import assigned_at
+from vit_trace.mixing.sample import randomly
+from vit_trace.mixing.watch import Event
+from vit_trace.record.meta.tensors import leaves
+from vit_trace.targets.inputs import Inputs
+
+LIBRARIES = ("timm", "transformers", "torchvision", "vit_pytorch", "torch")
+"""Packages that keep spare parts in their models, for other uses of them."""
+
+MOST = 0.5
+"""Share of the pixels above which it is said that they are not looked at."""
+
+
+@dataclass(frozen=True)
+class Unused:
+    """A part of the input on which no output depends: in words, its share of that input, and what loses it."""
+
+    what: str
+    share: float
+    whole: bool
+    event: Event | None
+
+
+def unused(measured: Measured) -> Iterator[Unused]:
+    """Inputs, channels, frames and most pixels without effect: by their gradients, then by other values in them."""
+    found = gradients(measured)
+    names = [stage.name for stage in measured.trace.stages if stage.kind == "input"]
+    for place, (path, weight) in enumerate(found.inputs.items() if found is not None else ()):
+        name = names[place] if place < len(names) else f"input {path}"
+        silent = weight == 0
+        for what, where in _parts(name, silent):
+            given = _with_others(measured, path, where)
+            if where.any() and measured.runs_alike(given):
+                yield Unused(what, where.float().mean().item(), bool(silent.all()), measured.loses(given))
+                break
+
+
+def _parts(name: str, silent: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """What may be unused, from the whole to its parts, with the places of it."""
+    if silent.all():
+        yield f"{name}, an input", silent
+    elif silent.ndim >= 3:
+        every = silent.all(0)
+        for axis in range(every.ndim - 2):
+            rows = every.movedim(axis, 0).reshape(every.shape[axis], -1).all(1)
+            for index in rows.nonzero().flatten().tolist():
+                where = torch.zeros_like(silent)
+                where.select(axis + 1, index).fill_(True)
+                yield f"index {index} of axis {axis + 1} of {name}, which has {every.shape[axis]}", where
+        if every.float().mean() >= MOST:
+            yield f"{every.float().mean():.0%} of {name}", every.expand_as(silent)
+
+
+def _with_others(measured: Measured, path: str, where: Tensor) -> Inputs:
+    """The input with other values at some places of one tensor."""
+    target = next(tensor for at, tensor in leaves(measured.given) if at == path)
+
+    def change(tensor: Tensor) -> Tensor:
+        return torch.where(where, randomly(tensor, 6), tensor) if tensor is target else tensor
+
+    args, kwargs = tree_map_only(Tensor, change, measured.given)
+    return args, kwargs
+
+
+@dataclass(frozen=True)
+class Unreached:
+    """Trainable parameters without effect or gradient.
+
+    `kind` is "dropped" (of a module whose result, or a part of it, has no effect), "unused" (of one that is never
+    called) or "stopped" (what they make has an effect, and no gradient comes back).
+    """
+
+    kind: str
+    names: str
+    source: Source | None
+    count: int
+    tensors: int
+    library: bool
+    why: str = ""
+
+
+def unreached(measured: Measured) -> Iterator[Unreached]:
+    """The parameters that no gradient reaches, together where one line is to blame; rows of layers without effect."""
+    found = gradients(measured)
+    if found is None:
+        return
+    library = type(measured.model).__module__.partition(".")[0] in LIBRARIES
+    sizes = {name: one.numel() for name, one in measured.model.named_parameters()}
+    groups: dict[tuple[str, object], list[tuple[str, list[str], Source | None]]] = defaultdict(list)
+    for owner, names in _by_owner(measured, set(found.unreached)).items():
+        kind, source = _fate(measured, owner)
+        line = None if kind == "stopped" else (source.file, source.line) if source else owner
+        groups[kind, line].append((owner, names, source))
+    for (kind, _), owners in groups.items():
+        names = [name for _, some, _ in owners for name in some]
+        text = owners[0][0] if len(owners) == 1 else f"{owners[0][0]} and {len(owners) - 1} more"
+        source, why = owners[0][2], ""
+        if kind == "stopped":
+            kind, event = _stops(measured, names)
+            if event is not None:
+                source, why = measured.source(event) or source, f"{event.name} gives a result without a gradient"
+        yield Unreached(kind, text, source, sum(sizes[name] for name in names), len(names), library, why)
+    for name, rows in found.still.items():
+        called = _calls(measured).get(name.rpartition(".")[0])
+        if called is not None and called.operation == "Linear" and _rows_matter_not(measured, name, rows):
+            what = f"a part of the result of {called.name}, {int(rows.sum())} of {len(rows)} features,"
+            count = int(rows.sum()) * sizes[name] // len(rows)
+            yield Unreached("dropped", what, called.source, count, 1, library)
+
+
+def _calls(measured: Measured) -> dict[str, Stage]:
+    """The first call of each module that was called."""
+    return {stage.module: stage for stage in reversed(measured.trace.stages) if stage.kind == "module"}
+
+
+def _by_owner(measured: Measured, lost: set[str]) -> dict[str, list[str]]:
+    """The names by the outermost module, called if one is, that has only such parameters; else each by itself."""
+    trainable = {name for name, one in measured.model.named_parameters() if one.requires_grad}
+    called = set(_calls(measured))
+    owners: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(lost):
+        parts = name.split(".")[:-1]
+        paths = [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
+        whole = [path for path in paths if all(one in lost for one in trainable if one.startswith(path + "."))]
+        met = [path for path in whole if path in called]
+        inside = [path for path in whole if any(one.startswith(path + ".") for one in called)]
+        owners[(met or [path for path in whole if path not in inside] or [name])[0]].append(name)
+    return owners
+
+
+def _fate(measured: Measured, owner: str) -> tuple[str, Source | None]:
+    """What became of a module's parameters or of one parameter, and the line to look at."""
+    module, stage = dict(measured.model.named_modules()).get(owner), _calls(measured).get(owner)
+    if stage is None:
+        met = any(owner in (measured.parameters.get(id(one)),) for event in measured.events for one in event.given)
+        return "stopped" if module is None and met else "unused", assigned_at(measured.model, owner)
+    assert module is not None
+    return "stopped" if _matters(measured, module) else "dropped", stage.source
+
+
+def _stops(measured: Measured, names: list[str]) -> tuple[str, Event | None]:
+    """Whether the gradient is "stopped" on the way from these parameters, or their result is "dropped"; and by what.
+
+    It is stopped by an event that takes a tensor with a gradient and makes one without, or by the outermost stage that
+    does only that; else the last that makes something of them is dropped.
+    """
+    reaching, last = {id(one) for name, one in measured.model.named_parameters() if name in names}, None
+    events = measured.graph.watched.events if measured.graph is not None else []
+    for event in events:
+        if any(id(one) in reaching for one in event.given):
+            if not any(event.graded):
+                return "stopped", _outermost(measured, event, events)
+            reaching |= {id(one) for one in event.made}
+            last = event
+    return ("dropped", last) if last is not None else ("stopped", None)
+
+
+def _outermost(measured: Measured, event: Event, events: Sequence[Event]) -> Event:
+    """The event, as one of the outermost stage around it where nothing has a gradient."""
+    stages, place = measured.trace.stages, event.step
+    graded = set()
+    for one in events:
+        inner: int | None = one.step if any(one.graded) else None
+        while inner is not None and inner not in graded:
+            graded.add(inner)
+            inner = stages[inner].parent
+    while (parent := stages[place].parent) is not None and parent not in graded:
+        place = parent
+    return event if place == event.step else replace(event, step=place, source=None)
+
+
+def _matters(measured: Measured, module: nn.Module) -> bool:
+    """Whether the outputs change with other values in what a module returns."""
+
+    def other(_: nn.Module, given: object, made: object) -> object:
+        return tree_map_only(Tensor, lambda one: randomly(one, 7) if one.is_floating_point() else one, made)
+
+    handle = module.register_forward_hook(other)
+    try:
+        return not measured.runs_alike(measured.given)
+    finally:
+        handle.remove()
+
+
+def _rows_matter_not(measured: Measured, name: str, rows: Tensor) -> bool:
+    """Whether the outputs stay the same with other values in some rows of a parameter."""
+    held = dict(measured.model.named_parameters())[name]
+    before = held.data.clone()
+    try:
+        held.data[rows] = 3 * randomly(before[rows], 8)  # by .data: the graph of gradients does not mind it
+        return measured.runs_alike(measured.given)
+    finally:
+        held.data.copy_(before)
