@@ -63,6 +63,17 @@ def clocks(text: str) -> set[str]:
     return (names | {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}) & {"time", "timeit"}
 
 
+def test_the_model_without_settings_is_built_once_not_for_every_trial(monkeypatch, capsys):
+    timm = pytest.importorskip("timm")
+    builds, make = [], timm.create_model
+    monkeypatch.setattr(timm, "create_model", lambda *args, **given: builds.append(given) or make(*args, **given))
+    settings = ("--set", "depth=1", "--set", "img_size=1e400")
+    assert cli.run(["timm:vit_tiny_patch16_224", *settings, "--no-formulas"]) == 2
+    assert "without --set img_size=1e400 (tried: builds)" in capsys.readouterr().err
+    assert len(builds) > 30
+    assert sum(not {"depth", "img_size"} & given.keys() for given in builds) == 1
+
+
 def test_no_clock_ends_a_search():
     assert not [path for path in DIAGNOSE.rglob("*.py") if clocks(path.read_text())]
     assert clocks("def f():\n    from time import perf_counter\n") == {"time"}

@@ -47,11 +47,11 @@ def foreign(spec: str, model: Request) -> Target:
 
         def build(values: Mapping[str, int]) -> Target:
             changed = {name: f"{name}={value}" for name, value in values.items()}
-            return foreign_target(spec, replace(model, assignments=tuple((kept | changed).values())))
+            return foreign_target(spec, replace(model, assignments=tuple((kept | changed).values()), trial=True))
 
         def left_out(name: str) -> Value:
             others = tuple(text for other, text in kept.items() if other != name)
-            return foreign_target(spec, replace(model, assignments=others)).hyperparameters.get(name)
+            return foreign_target(spec, replace(model, assignments=others, trial=True)).hyperparameters.get(name)
 
         raise without(what_builds(refused, build), kept, left_out) from refused
 

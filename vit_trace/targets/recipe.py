@@ -120,6 +120,8 @@ def assemble_call(
     try:
         built = build_first(spec, make, request.rules)
     except Exception as error:
+        if request.trial:
+            raise
         raise _explained(spec, error, request.assigned, create) from error
     return assemble(Recipe(spec, make, built, plans=plans), request)
 

@@ -26,7 +26,8 @@ class Request:
     """What the command line asks of a model: the flags as typed, and what they mean for a library's model.
 
     `flags` are those of the built-in ViT, `config` the YAML file below them, `assignments` every --set, `inputs` every
-    --input. The properties parse them; each raises Refused where the text cannot be parsed.
+    --input; why a `trial` does not build is not asked. The properties parse them; each raises Refused where the text
+    cannot be parsed.
     """
 
     flags: Mapping[str, str] = field(default_factory=dict)
@@ -38,6 +39,7 @@ class Request:
     limits: tuple[str, ...] = ()
     rules: bool = True
     formulas: bool = True
+    trial: bool = False
 
     @cached_property
     def assigned(self) -> dict[str, str]:

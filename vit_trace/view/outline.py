@@ -324,12 +324,21 @@ def totals(outline: Outline) -> tuple[str, ...]:
 
 
 def mixing_told(trace: Trace) -> str:
-    """How many steps mix tokens, how many features, and whether one mixes images; "" where that was not measured."""
+    """How many steps mix tokens, how many features, and whether one mixes images; "" where that is not known.
+
+    What a mixed axis without a formula counts is not known: a count is a lower bound then, and 0 is left out.
+    """
     inner = {stage.parent for stage in trace.stages}
-    steps = [stage.mixes for stage in trace.stages if stage.mixes is not None and stage.index not in inner]
-    if not steps:
-        return ""
-    counts = [sum(bool(words & set(one)) for one in steps) for words in (PLACES, FEATURES, IMAGES)]
-    kinds = zip(("tokens", "features", "images"), counts, strict=True)
-    said = [f"{count or 'none'} {'mix' if count > 1 else 'mixes'} {name}" for name, count in kinds]
-    return ", ".join(said).replace(" mix", f" step{'s' * (counts[0] > 1)} mix" if counts[0] else " of the steps mix", 1)
+    steps = [set(stage.mixes) for stage in trace.stages if stage.mixes is not None and stage.index not in inner]
+    bound = "at least " if any(one - PLACES - FEATURES - IMAGES for one in steps) else ""
+    counts = {
+        name: sum(bool(words & one) for one in steps)
+        for name, words in (("tokens", PLACES), ("features", FEATURES), ("images", IMAGES))
+        if steps and (not bound or any(words & one for one in steps) or (words == IMAGES and "b" in trace.symbols))
+    }
+    said = [
+        f"{f'{bound}{count}' if count else 'none'} {'mix' if count > 1 else 'mixes'} {name}"
+        for name, count in counts.items()
+    ]
+    of = next((f" step{'s' * (count > 1)}" if count else " of the steps" for count in counts.values()), "")
+    return ", ".join(said).replace(" mix", f"{of} mix", 1)
