@@ -11,7 +11,19 @@ from helpers.debts import LONG, ODD, SHARED, VAGUE_NAMES, WIDE
 from helpers.places import PACKAGE, ROOT
 
 ROOMS = [
-    *("__main__", "__init__", "cli", "render", "check", "diagnose", "weights", "memory", "mixing", "probing"),
+    *(
+        "__main__",
+        "__init__",
+        "cli",
+        "scripts",
+        "render",
+        "check",
+        "diagnose",
+        "weights",
+        "memory",
+        "mixing",
+        "probing",
+    ),
     *("targets", "view", "record", "dims", "config", "base", "codes", "vit", "version"),
 ]
 """Rooms from the top down: each imports only rooms that stand after it."""
@@ -32,6 +44,7 @@ LIBRARIES = {
         "vit",
         "weights",
         "check",
+        "scripts",
     },
     "einops": {"vit", "record"},
     "timm": {"targets"},

@@ -35,6 +35,9 @@ def name_lost(lost: "sys.UnraisableHookArgs | threading.ExceptHookArgs") -> None
 
 def main() -> None:
     """Entry point of the console script."""
+    if sys.argv[1:2] == ["run"]:
+        _run_script()
+        return
     signal.signal(signal.SIGINT, interrupted)
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # nohup has it ignored
@@ -60,6 +63,22 @@ def main() -> None:
         except OSError:  # drop what is left, or Python complains of it at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(code)
+
+
+def _run_script() -> None:
+    """`vit-trace run`: from here on the process is the script's. Nothing of it is touched before the script starts."""
+    from vit_trace.scripts.launch import plain_job, start
+
+    job = plain_job(sys.argv[2:])
+    if job is None:
+        from vit_trace.cli.app import run
+        from vit_trace.cli.verbs import run as verb
+
+        code = run(sys.argv[1:])
+        if verb.WANTED is None:
+            sys.exit(code)
+        job = verb.WANTED
+    start(job)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ Loopback and Unix sockets stay open.
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 OFFLINE = {
@@ -64,6 +66,22 @@ def close() -> None:
         _State.hooked = True
         os.environ.update(OFFLINE)
         sys.addaudithook(refuse_connection)
+
+
+@contextmanager
+def closed_meanwhile() -> Iterator[None]:
+    """Off the network for a while, in a process that is not ours; afterwards everything is as it was."""
+    closed, before = _State.closed, {name: os.environ.get(name) for name in OFFLINE}
+    close()
+    try:
+        yield
+    finally:
+        _State.closed = closed
+        for name, text in before.items():
+            if text is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = text
 
 
 def refuse_connection(event: str, arguments: tuple[Any, ...]) -> None:

@@ -43,7 +43,9 @@ class _Verbs(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-        single.command(cls=_Verb)(load_verb(cmd_name))
+        function = load_verb(cmd_name)
+        mixed = getattr(function, "interspersed", True)  # else what follows the first word is not for us
+        single.command(cls=_Verb, context_settings={"allow_interspersed_args": mixed})(function)
         return typer.main.get_command(single)
 
     def get_help(self, ctx: Any) -> str:

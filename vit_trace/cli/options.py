@@ -98,8 +98,11 @@ def _require_values(options: Sequence[Option], given: Mapping[str, Any]) -> None
         raise Refused(*found)
 
 
-def verb(**parameters: Option | OptionGroup) -> Callable[[Verb], Verb]:
-    """Makes a verb of a function: each parameter gets the value of an option, or the record of a group of options."""
+def verb(interspersed: bool = True, **parameters: Option | OptionGroup) -> Callable[[Verb], Verb]:
+    """Makes a verb of a function: each parameter gets the value of an option, or the record of a group of options.
+
+    Unless it is `interspersed`, what follows its first argument is left as it is, also what looks like an option.
+    """
     options = [option for one in parameters.values() for option in one.options]
 
     def decorate(function: Verb) -> Verb:
@@ -111,6 +114,7 @@ def verb(**parameters: Option | OptionGroup) -> Callable[[Verb], Verb]:
         call.__signature__ = signature  # type: ignore[attr-defined]
         call.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
         call.__name__, call.__doc__ = function.__name__, function.__doc__
+        call.interspersed = interspersed  # type: ignore[attr-defined]
         return call
 
     return decorate

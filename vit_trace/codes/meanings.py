@@ -13,6 +13,11 @@ build-failed: The constructor raised, so there is no model to trace. The notes g
   that raised, the help values that were tried and do build.
 loader-failed: The function or file that was to give a model ran a data loader, and that raised: most often images of
   several sizes in one batch. Give a function that only builds the model, or resize the images.
+recomputed-otherwise: A checkpointed block is computed again in backward, and gives tensors of another shape than in
+  the forward: it keeps something from one call to the next, or looks at what changes between them.
+  Example: a block that appends to a list and concatenates all of it sees one tensor more each time.
+backward-failed: backward raised. The diagnostic points at the line of the forward whose gradient it was: a tensor that
+  is needed for a gradient was changed in place, or a function of the program's own gives a gradient of another shape.
 internal-defect: vit-trace itself failed while it recorded. The model is not to blame. The stages recorded so far are
   shown; please report it with the traceback.
 """,
@@ -30,6 +35,9 @@ search-cut-off: `check` tries each value before it offers it. The work for one s
   Example: remedies: 5 tried, 3 not tried: the limit is 6,000 traced stages.
 """,
     "checkpoint": """
+checkpoint-nested: load_state_dict was given what torch.load gave, and the state dict is one of its values: the others
+  are the optimizer's state, the epoch and the like.
+  Example: checkpoint["model"] instead of checkpoint.
 checkpoint-unreadable: There is no such file, it is not a regular file, it cannot be read, or a directory holds no
   checkpoint or several.
 not-a-checkpoint: The file is something else: a Git LFS pointer, an HTML page, HDF5, or an archive without a state dict

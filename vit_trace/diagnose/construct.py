@@ -44,13 +44,16 @@ LINES = 3
 """Lines above the one that raised that are searched for its condition."""
 
 
-def _build_failure(error: BaseException, known: Diagnostic, build: Callable[[Mapping[str, int]], Target]) -> Diagnostic:
+def build_failure(
+    error: BaseException, known: Diagnostic, build: Callable[[Mapping[str, int]], Target], setting: str = "--set "
+) -> Diagnostic:
     """A diagnostic of the failed build with the numbers behind it and what would build.
 
     Args:
         error: what the constructor raised.
         known: the diagnostic so far: the spec, the line.
         build: builds with some hyperparameters set; raises where that does not work.
+        setting: what stands before a hyperparameter and its value.
     """
     entries = frames.entries(error.__traceback__)
     links = [Link(frame, lasti, None) for frame, lasti in entries if not frames.is_machinery(frame.f_code.co_filename)]
@@ -64,7 +67,7 @@ def _build_failure(error: BaseException, known: Diagnostic, build: Callable[[Map
         message = f"{known.message}: {other} = {divisor} does not divide {name} = {whole}"
     elif met:
         notes.append(f"with {', '.join(f'{name} = {value}' for name, value in met.items())}")
-    search = _BuildSearch(build)
+    search = _BuildSearch(build, setting)
     tried = tuple(search.working(links, [pair[1][1], pair[0][1]] if pair else [*dict.fromkeys(met.values())]))
     notes += search.shortfall()
     return replace(known, message=message, notes=tuple(notes), help=(*known.help, *tried))
@@ -97,6 +100,7 @@ class _BuildSearch:
     """Looks for values that build; counts its trials."""
 
     build: Callable[[Mapping[str, int]], Target]
+    setting: str
     trials: int = 0
     stopped: bool = False
 
@@ -113,7 +117,7 @@ class _BuildSearch:
                     runs = [value for value, target in made.items() if _runs(target)]
                     found = sorted(runs or made)
                     listed = f"{', '.join(map(str, found[:-1]))} or {found[-1]}".removeprefix(" or ")
-                    yield f"--set {name}={listed} (tried: builds{' and runs' if runs else ''})"
+                    yield f"{self.setting}{name}={listed} (tried: builds{' and runs' if runs else ''})"
                     offered += 1
                 if offered == OFFERED:
                     return
@@ -168,7 +172,7 @@ def what_builds(refused: Refused, build: Callable[[Mapping[str, int]], Target]) 
     error, seen = first_cause(refused), [one.code for one in refused.diagnostics]
     if error is None or seen != [CODE]:
         return refused
-    return Refused(_build_failure(error, refused.diagnostics[0], build))
+    return Refused(build_failure(error, refused.diagnostics[0], build))
 
 
 def without(refused: Refused, given: Mapping[str, str], build: Callable[[str], Value]) -> Refused:

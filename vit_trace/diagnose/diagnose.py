@@ -35,6 +35,14 @@ def of_model(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any])
     return _checked(trace, cache(lambda: case_of_model(model, args, kwargs)))
 
 
+def of_case(case: Case, told: Callable[[Trace], Trace | None]) -> Trace | None:
+    """The trace of a case, judged; `told` may correct what it says before it is judged, or refuse it."""
+    from vit_trace.diagnose.changes.records import InputChange
+
+    trace = told(case.run(InputChange("")))
+    return _checked(trace, lambda: case) if trace is not None else None
+
+
 def _checked(trace: Trace, case: Callable[[], Case]) -> Trace:
     """The trace with its failure explained, or with warnings of silent mistakes.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -40,13 +41,17 @@ A module that is built counts as BUILT stages, one that is copied as COPIED.
 BUILT = 4
 COPIED = 2
 
+KEPT_WITHIN = 3
+"""Containers within containers that are searched for tensors that a module keeps, such as a list of features."""
+
 
 @dataclass
 class Case:
     """How to make the failing model again and feed it again, on meta; counts what its trials cost.
 
     `build` gives a model on meta that nothing else runs; `variant` gives the case at other hyperparameters; `words`
-    says how a user sets them.
+    says how a user sets them. Forwards run `around` a context, in training mode (None: each module as it is); `copied`
+    copies the model.
     """
 
     build: Callable[[], nn.Module]
@@ -57,6 +62,9 @@ class Case:
     expected: tuple[int, ...] | None = None
     rules: bool = True
     samples: Callable[[], Sequence[Sample]] = tuple
+    train: bool | None = False
+    around: Callable[[], AbstractContextManager[object]] = nullcontext
+    copied: Callable[[nn.Module], nn.Module] = lambda model: copy_on_meta(model)
     trials: int = 0
     work: int = 0
     stopped: bool = False
@@ -128,7 +136,7 @@ class Case:
         """The trace with the change applied. Raises what making or applying it raises."""
         from vit_trace.record.rungs import mixed
 
-        model = _copy_on_meta(self.pristine) if change.alters else self.model
+        model = self.copied(self.pristine) if change.alters else self.model
         if change.alters and model is self.pristine:
             raise TypeError("a program cannot be altered")
         for module in model.modules():  # nested tensors have no shapes on meta; without them the result is the same
@@ -143,7 +151,9 @@ class Case:
         from vit_trace.record.record import RecordOptions, record
 
         args, kwargs = self.fitted(given)
-        return record(model, args, kwargs, RecordOptions(rules=self.rules if rules is None else rules, makers=makers))
+        options = RecordOptions(rules=self.rules if rules is None else rules, makers=makers, train=self.train)
+        with self.around():
+            return record(model, args, kwargs, options)
 
     def fitted(self, given: Inputs) -> Inputs:
         """The inputs on meta, or with values where the model holds a program, which has to be run for real."""
@@ -160,7 +170,7 @@ class Case:
     @cached_property
     def model(self) -> nn.Module:
         """A model that no trial alters."""
-        return _copy_on_meta(self.pristine)
+        return self.copied(self.pristine)
 
     @cached_property
     def measured(self) -> Measured | None:
@@ -221,24 +231,26 @@ def case_of_model(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, 
 
         return move_inputs((args, dict(kwargs)), "meta")
 
-    return Case(lambda: _copy_on_meta(model), inputs)
+    return Case(lambda: copy_on_meta(model), inputs)
 
 
-def _copy_on_meta(model: nn.Module) -> nn.Module:
-    """A copy whose tensors are on meta: no value is copied, nothing is shared; a model with a program as it is."""
+def copy_on_meta(model: nn.Module, shared: Mapping[int, Any] | None = None) -> nn.Module:
+    """A copy whose tensors are on meta: no value is copied; a model with a program as it is.
+
+    Nothing is shared but the objects that are named by their identity.
+    """
     import torch
     from torch import nn
 
     from vit_trace.record.build.captured import holds_fixed_program
+    from vit_trace.record.meta.tensors import leaves
 
     if holds_fixed_program(model):  # its steps name their devices
         return model
-    memo: dict[int, Any] = {}
+    memo: dict[int, Any] = {**(shared or {})}
     for module in model.modules():
-        for held in (*module._parameters.values(), *module._buffers.values(), *vars(module).values()):
-            if isinstance(held, nn.Parameter):
+        for holder in (*module._parameters.values(), *module._buffers.values(), *vars(module).values()):
+            for _, held in leaves(holder, depth=KEPT_WITHIN):
                 bare = torch.empty_like(held, device="meta", requires_grad=False)
-                memo[id(held)] = nn.Parameter(bare, held.requires_grad)
-            elif isinstance(held, torch.Tensor):
-                memo[id(held)] = torch.empty_like(held, device="meta", requires_grad=False)
+                memo[id(held)] = nn.Parameter(bare, held.requires_grad) if isinstance(held, nn.Parameter) else bare
     return copy.deepcopy(model, memo)

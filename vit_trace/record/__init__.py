@@ -3,6 +3,7 @@
 Other rooms use `record.record` (record, RecordOptions), `recorder` (TorchCall), `amended` (CalledAgain), `rungs`
 (trace_anyhow, RUNGS),
 `build.anyhow` (build_anyhow), `build.captured` (program_of), `source.listing` (listed), `source.makers` (Makers),
-`source.frames`, of `raised` the facts of a crash (`failure`, `programs`, `mishaps`, `expressions`), and of `meta` the
+`source.frames`, of `raised` the facts of a crash (`failure`,
+`capture`, `programs`, `mishaps`, `expressions`), and of `meta` the
 rules that memory's own are made of (`core`, `arrange`, `contract`, `reduce`, `collector`, `tensors`).
 """

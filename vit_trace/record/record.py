@@ -36,7 +36,8 @@ class RecordOptions:
     Attributes:
         target: what to say about the model; worked out from it if not given.
         symbols, construction: taken into the trace as they are.
-        train: run in training mode instead of evaluation mode; the model's own flags come back afterwards.
+        train: run in training mode instead of evaluation mode; the model's own flags come back afterwards. None: run
+            each module in the mode it is in.
         rules: answer common functions on meta by shape rules instead of torch's slower meta kernels.
         truth: what a condition on a tensor without values counts as.
         limit: stages after which the forward is broken off, as if it had failed there.
@@ -49,7 +50,7 @@ class RecordOptions:
     target: Target | None = None
     symbols: Mapping[str, Symbol] = field(default_factory=dict)
     construction: tuple[Construction, ...] = ()
-    train: bool = False
+    train: bool | None = False
     rules: bool = True
     truth: bool = True
     limit: int | None = None
@@ -107,7 +108,7 @@ def _prepared(recorder: Recorder, options: RecordOptions, lines: Lines | None) -
     train = options.train
     with ExitStack() as stack:
         flags = [(module, getattr(module, "training", train)) for module in recorder.modules]  # a frozen one has none
-        if any(training is not train for _, training in flags):
+        if train is not None and any(training is not train for _, training in flags):
             for module, training in flags:
                 stack.callback(setattr, module, "training", training)
             try:

@@ -1,0 +1,171 @@
+"""Explains an exception that ended a program: finds the call that failed, runs it again without memory, says why."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from msgspec import structs
+from torch import nn
+
+from vit_trace.base.trace import Diagnostic, Failure, Trace
+from vit_trace.base.words import shape_text
+from vit_trace.scripts.crash import Crash, Entry, crashes, held_by
+from vit_trace.scripts.origins import origin
+from vit_trace.scripts.replay import Root, replayed
+from vit_trace.scripts.slices import Sliced, sliced
+
+SILENT = {"forward-failed", "python-error", "internal-defect"}
+"""Codes that say no more than Python does."""
+
+STEPS = ("training_step", "validation_step", "test_step", "predict_step", "on_")
+"""Methods of a module that are a program around it, as Lightning calls them."""
+
+
+MOST_OPERANDS = 4
+"""Operands whose origin is said."""
+
+
+class Explanation(NamedTuple):
+    """What ended a program: diagnostics, the failing forward up to there if there was one."""
+
+    diagnostics: tuple[Diagnostic, ...]
+    trace: Trace | None = None
+
+
+def explanation(error: BaseException) -> Explanation | None:
+    """Why a program ended; None where no shape is the reason."""
+    for crash in crashes(error):
+        for explain in _EXPLAINERS:
+            if (found := explain(crash)) is not None:
+                return found
+    return None
+
+
+def _of_call(crash: Crash) -> Explanation | None:
+    """A call of a module, of one of its methods, or of torch in plain code."""
+    if not crash.is_of_shapes():
+        return None
+    for root in _roots(crash):
+        trace = replayed(root, crash)
+        if trace is None or trace.failure is None or trace.failure.code in SILENT:
+            continue
+        failure = structs.replace(trace.failure, notes=(*_origins(trace.failure, crash), *trace.failure.notes))
+        trace = structs.replace(trace, failure=failure)
+        return Explanation((*trace.diagnostics, failure), trace)
+    return None
+
+
+def _origins(failure: Failure, crash: Crash) -> list[str]:
+    """Where the operands of a failing call in plain code come from: logits 4×21×14×14 is the output of Seg (model)."""
+    own = crash.own
+    if crash.calls and (caller := crash.caller(crash.calls[0])) is not None:
+        own = own[: own.index(caller) + 1]
+    if not own or failure.span is None or failure.span.file != own[-1][0].f_code.co_filename:
+        return []
+    operands = [one for one in failure.operands[:MOST_OPERANDS] if not one.parameter]
+    found = [(one, origin(re.split(r"[.\[(]", one.name)[0], own)) for one in operands]
+    return [f"{one.name} {shape_text(one.shape)} {where}" for one, where in found if where]
+
+
+def _roots(crash: Crash) -> Iterator[Root]:
+    """What to run again, the widest first that says enough."""
+    casts = _under_autocast(crash)
+    if crash.calls:
+        frame, _ = crash.entries[crash.calls[0]]
+        model: Any = frame.f_locals.get("self")
+        args, kwargs = frame.f_locals.get("args"), frame.f_locals.get("kwargs")
+        caller = crash.caller(crash.calls[0])
+        around = sliced(caller) if caller is not None else None
+        if around is not None and (_made_by_others(around) or not any(True for _ in model.parameters())):
+            yield _root_of(around, casts)
+        if isinstance(model, nn.Module):
+            yield Root(held_by(model), args or (), kwargs or {}, casts, _is_compiled(model))
+    for entry in (_method_call(crash), *reversed(crash.own[-2:])):
+        for reach in (True, False):
+            around = sliced(entry, reach) if entry is not None else None
+            if around is not None:
+                yield _root_of(around, casts)
+
+
+def _root_of(around: Sliced, casts: bool) -> Root:
+    return Root(around.step, (), around.given, casts)
+
+
+def _made_by_others(around: Sliced) -> bool:
+    """Whether several modules take part: what the failing one is given comes from another."""
+    return len(list(around.step.children())) > 1
+
+
+def _is_compiled(model: nn.Module) -> bool:
+    return type(model).__name__ == "OptimizedModule"
+
+
+def _method_call(crash: Crash) -> Entry | None:
+    """The own frame that calls a method of a module, such as forward_features."""
+    for place, (frame, _) in enumerate(crash.entries):
+        held = frame.f_locals.get("self")
+        name = frame.f_code.co_name
+        if isinstance(held, nn.Module) and not name.startswith(("__init__", "_call_impl", "_wrapped", *STEPS)):
+            return crash.caller(place)
+    return None
+
+
+def _under_autocast(crash: Crash) -> bool:
+    from vit_trace.scripts.around import autocast_at
+
+    return any(autocast_at(frame, lasti) for frame, lasti in crash.own)
+
+
+def _of_loading(crash: Crash) -> Explanation | None:
+    from vit_trace.scripts.loading import of_loading
+
+    found = of_loading(crash)
+    return Explanation(found) if found else None
+
+
+def _of_loader(crash: Crash) -> Explanation | None:
+    """A data loader, also one whose worker raised."""
+    if "torch.utils.data" not in sys.modules or not crash.is_of_shapes():
+        return None
+    from vit_trace.scripts.loaders import again_here, first_line, of_collating
+
+    if (raised := again_here(crash)) is not None:
+        found = explanation(raised)
+        first = found.diagnostics[-1] if found is not None else None
+        if found is None or first is None:
+            return None
+        note = "a worker of the loader raised it; it came again with the first items of the dataset"
+        last = structs.replace(first, notes=(*first.notes, note), span=first.span or first_line(crash))
+        return Explanation((*found.diagnostics[:-1], last), found.trace)
+    collating = of_collating(crash)
+    return Explanation(collating[:1], collating[1]) if collating is not None else None
+
+
+def _of_constructor(crash: Crash) -> Explanation | None:
+    if crash.constructor is None:
+        return None
+    from vit_trace.scripts.constructing import of_constructor
+
+    found = of_constructor(crash)
+    return Explanation((found,)) if found is not None else None
+
+
+def _of_backward(crash: Crash) -> Explanation | None:
+    if not crash.is_of_shapes():
+        return None
+    from vit_trace.scripts.backward import of_backward
+
+    found = of_backward(crash)
+    return Explanation((found,)) if found is not None else None
+
+
+_EXPLAINERS: tuple[Callable[[Crash], Explanation | None], ...] = (
+    _of_loading,
+    _of_backward,
+    _of_loader,
+    _of_constructor,
+    _of_call,
+)

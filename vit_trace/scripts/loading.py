@@ -1,0 +1,79 @@
+"""Explains a load_state_dict that raised, as `check --checkpoint` does, from the two state dicts at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import structs
+from torch import Tensor, nn
+
+from vit_trace.base.trace import Diagnostic
+from vit_trace.record.meta.tensors import dtype_name, shape_of
+from vit_trace.record.source import frames
+from vit_trace.scripts.crash import Crash
+from vit_trace.scripts.replay import light_copy, quietly
+from vit_trace.targets.target import Target
+from vit_trace.weights.data import Checkpoint, Entry
+from vit_trace.weights.fit import fit
+
+LOAD = nn.Module.load_state_dict.__code__
+NESTED = "checkpoint-nested"
+
+
+def of_loading(crash: Crash) -> tuple[Diagnostic, ...] | None:
+    """One diagnostic for each cause; None where the failure is another one."""
+    found = next(((at, frame) for at, (frame, _) in enumerate(crash.entries) if frame.f_code is LOAD), None)
+    if found is None or not isinstance(crash.error, RuntimeError):
+        return None
+    place, frame = found
+    model, state = frame.f_locals.get("self"), frame.f_locals.get("state_dict")
+    caller = crash.caller(place)
+    if not isinstance(model, nn.Module) or not isinstance(state, Mapping):
+        return None
+    span = frames.span(caller[0].f_code, caller[1]) if caller is not None else None
+    inner = _nested_in(state)
+    with quietly():
+        diagnostics = [] if inner else _misfits(model, state)
+        if inner:
+            left = _misfits(model, state[inner])
+            outcome = "every tensor fits" if not left else f"then {left[0].message}"
+            message = f"the state dict is under the key {inner!r} of what was loaded, beside {len(state) - 1} others"
+            help = (f"load_state_dict({_written(span)}[{inner!r}]) (tried: {outcome})",)
+            diagnostics = [Diagnostic(NESTED, "error", message, None, (), help)]
+    errors = [one for one in diagnostics if one.severity == "error"] or diagnostics
+    if not errors:
+        return None
+    return tuple(structs.replace(one, span=span, severity="error") if one is errors[0] else one for one in diagnostics)
+
+
+def _misfits(model: nn.Module, state: Mapping[str, Any]) -> list[Diagnostic]:
+    entries = {
+        str(name): Entry(shape_of(value), dtype_name(value.dtype))
+        for name, value in state.items()
+        if isinstance(value, Tensor)
+    }
+    bare = light_copy(model)
+    target = Target(type(model).__name__, type(model).__name__, {}, lambda: light_copy(bare), lambda: ((), {}))
+    return fit(Checkpoint("the state dict", "torch", entries), target)
+
+
+def _nested_in(state: Mapping[str, Any]) -> str:
+    """The key that holds the tensors; "" where they are here."""
+    if any(isinstance(value, Tensor) for value in state.values()):
+        return ""
+    held = {
+        str(key): sum(isinstance(one, Tensor) for one in value.values())
+        for key, value in state.items()
+        if isinstance(value, Mapping)
+    }
+    most = max(held, key=lambda key: held[key], default="")
+    return most if most and held[most] else ""
+
+
+def _written(span: Any) -> str:
+    """The argument of load_state_dict as it is written."""
+    from vit_trace.diagnose.scene import call_written
+
+    call = call_written(span)
+    return call.given[0] if call is not None and call.given else "checkpoint"
