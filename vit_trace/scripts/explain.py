@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 from msgspec import structs
 from torch import nn
 
 from vit_trace.base.trace import Diagnostic, Failure, Trace
-from vit_trace.base.words import shape_text
 from vit_trace.scripts.crash import Crash, Entry, crashes, held_by
-from vit_trace.scripts.origins import origin
+from vit_trace.scripts.origins import origins
 from vit_trace.scripts.replay import Root, replayed
 from vit_trace.scripts.slices import Sliced, sliced
 
@@ -65,9 +64,7 @@ def _origins(failure: Failure, crash: Crash) -> list[str]:
         own = own[: own.index(caller) + 1]
     if not own or failure.span is None or failure.span.file != own[-1][0].f_code.co_filename:
         return []
-    operands = [one for one in failure.operands[:MOST_OPERANDS] if not one.parameter]
-    found = [(one, origin(re.split(r"[.\[(]", one.name)[0], own)) for one in operands]
-    return [f"{one.name} {shape_text(one.shape)} {where}" for one, where in found if where]
+    return [*islice(origins(own), MOST_OPERANDS)]
 
 
 def _roots(crash: Crash) -> Iterator[Root]:

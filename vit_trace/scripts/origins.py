@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
+from vit_trace.base.words import shape_text
+from vit_trace.record.meta.tensors import shape_of
 from vit_trace.scripts.crash import Entry
 from vit_trace.scripts.slices import MISSING, Scope, binders, path_to
 
@@ -16,11 +18,26 @@ MOST_STEPS = 12
 """Assignments that are followed."""
 
 
-def origin(name: str, entries: Sequence[Entry]) -> str:
-    """Where the innermost frame got a variable from, as a half sentence; "" where that is not known.
+def origins(entries: Sequence[Entry]) -> Iterator[str]:
+    """logits 4×21×14×14 is the output of Seg (model): the tensors that the failing expression names.
 
     `entries` are the program's own frames, outermost first.
     """
+    frame, lasti = entries[-1]
+    path, scope = path_to(frame.f_code, lasti), Scope(frame)
+    nodes = [*ast.walk(path[-1])] if path else []
+    for node in nodes:
+        if isinstance(node, ast.Call) and node is not nodes[0] and (made := _module_called(node, scope)):
+            yield f"{ast.unparse(node)} is the output of {made}"
+    names = [node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)]
+    for name in dict.fromkeys(names):
+        value = scope.value(ast.Name(name, ast.Load()))
+        if isinstance(value, Tensor) and (where := _origin(name, entries)):
+            yield f"{name} {shape_text(shape_of(value))} {where}"
+
+
+def _origin(name: str, entries: Sequence[Entry]) -> str:
+    """Where the innermost frame got a variable from, as a half sentence; "" where that is not known."""
     left = list(entries)
     node: ast.AST = ast.Name(name, ast.Load())
     for _ in range(MOST_STEPS):
@@ -38,9 +55,9 @@ def origin(name: str, entries: Sequence[Entry]) -> str:
             node = given
             left.pop()
             continue
-        if (said := _said(binder.node, scope)) is not None:
+        if (said := _said(binder.node, scope, root)) is not None:
             return said
-        value = getattr(binder.node, "value", None)
+        value = _element(binder.node, root)
         if value is None or not _root_name(_stripped(value)):
             return ""
         if _root_name(_stripped(value)) == root and binder.before is None:
@@ -57,9 +74,18 @@ def _of_earlier(root: str, binder: Any, path: list[ast.AST], scope: Scope) -> st
     for one in binders(path):
         if one.node is binder.node:
             seen = True
-        elif seen and root in one.bound and (said := _said(one.node, scope)) is not None:
+        elif seen and root in one.bound and (said := _said(one.node, scope, root)) is not None:
             return said
     return ""
+
+
+def _element(node: ast.AST, name: str) -> ast.AST | None:
+    """What an assignment binds to a name: of a, b = x, y the one at its place."""
+    value, targets = getattr(node, "value", None), getattr(node, "targets", [])
+    if isinstance(value, ast.Tuple) and len(targets) == 1 and isinstance(targets[0], ast.Tuple):
+        pairs = zip(targets[0].elts, value.elts, strict=False)
+        return next((one for target, one in pairs if isinstance(target, ast.Name) and target.id == name), value)
+    return value
 
 
 def _stripped(node: ast.AST) -> ast.AST:
@@ -78,7 +104,7 @@ def _root_name(node: ast.AST) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
-def _said(node: ast.AST, scope: Scope) -> str | None:
+def _said(node: ast.AST, scope: Scope, root: str) -> str | None:
     """What binds a variable, in words; None where it has to be followed."""
     if isinstance(node, (ast.For, ast.AsyncFor)):
         loader = next((one for one in ast.walk(node.iter) if _is_loader(scope.value(one))), None)
@@ -86,16 +112,24 @@ def _said(node: ast.AST, scope: Scope) -> str | None:
             return None
         text = ast.unparse(loader)
         return f"comes from the loader{f' {text}' if text.islower() else ''}"
-    value = getattr(node, "value", None)
+    value = _element(node, root)
     for one in ast.walk(value) if value is not None else ():
         if isinstance(one, ast.Call):
-            module = scope.value(one.func)
-            if isinstance(module, nn.Module):
-                name = ast.unparse(one.func)
-                return f"is the output of {type(module).__name__} ({name})"
+            if made := _module_called(one, scope):
+                return f"is {'the' if one is value else 'made from the'} output of {made}"
             if isinstance(one.func, ast.Name) and one.func.id == "next" and one.args:
                 return f"comes from {ast.unparse(one.args[0])}"
     return None
+
+
+def _module_called(call: ast.Call, scope: Scope) -> str:
+    """Seg (model), or ViT.forward_features (vit): the module that a call is of; "" where it is of none."""
+    func = call.func
+    if isinstance(module := scope.value(func), nn.Module):
+        return f"{type(module).__name__} ({ast.unparse(func)})"
+    if isinstance(func, ast.Attribute) and isinstance(module := scope.value(func.value), nn.Module):
+        return f"{type(module).__name__}.{func.attr} ({ast.unparse(func.value)})"
+    return ""
 
 
 def _is_loader(value: object) -> bool:

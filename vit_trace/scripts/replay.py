@@ -109,7 +109,7 @@ def _as_it_was(crash: Crash, anywhere: bool, trace: Trace) -> Trace | None:
         return trace
     lines = tuple("".join(tracebacks.format_exception(error)).splitlines())
     said = f"{type(error).__name__}: {str(error).strip()[:2000]}"
-    return structs.replace(trace, failure=structs.replace(failure, exception=said, traceback=lines))
+    return structs.replace(trace, failure=structs.replace(failure, span=there or here, exception=said, traceback=lines))
 
 
 def says_the_same(failure: Failure, error: BaseException) -> bool:

@@ -207,7 +207,7 @@ class Binder(NamedTuple):
 def binders(path: list[ast.AST]) -> Iterator[Binder]:
     """The statements before the failing one that bind something, the nearest first."""
     found = [one for one in _before(path) if _bound(one)]
-    for one, before in zip(found, [*found[1:], None], strict=True):
+    for one, before in zip(found, [*found[1:], None], strict=False):
         yield Binder(one, _bound(one), before)
 
 
@@ -230,7 +230,7 @@ def _attempt(
     for one in before:
         bound = _bound(one)
         runs = id(one) not in left_out and isinstance(one, (ast.Assign, ast.AnnAssign, ast.AugAssign))
-        if runs and bound & needed and scope.computes(one):
+        if runs and bound & needed and scope.computes(one) and scope.carries(_read(one)):
             found.append(one)
             waiting = {name: by for name, by in waiting.items() if name not in bound}
             needed -= bound
@@ -278,6 +278,11 @@ class Scope:
                 return False
         return True
 
+    def carries(self, names: set[str]) -> bool:
+        """Whether some of the names hold tensors or a module: a line that makes tensors of nothing is an input."""
+        held = (self.names.get(name) for name in names)
+        return any(isinstance(one, nn.Module) or any(True for _ in leaves(one)) or _has_module(one) for one in held)
+
     def is_harmless(self, call: ast.Call) -> bool:
         func = call.func
         name = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
@@ -295,6 +300,11 @@ class Scope:
             if isinstance(owner, (dict, list, tuple, torch.Size)):
                 return name in ("get", "items", "values", "keys", "index", "count", "numel")
         return _is_of_library(value) or (name in HARMLESS and value is getattr(builtins, name, None))
+
+
+def _has_module(value: Any) -> bool:
+    """Whether an object of the program keeps a module: a trainer."""
+    return any(isinstance(one, nn.Module) for one in getattr(value, "__dict__", {}).values())
 
 
 def _attribute(owner: Any, name: str) -> Any:
