@@ -31,11 +31,12 @@ def small(tmp_path_factory) -> Path:
 # -- the default screen --------------------------------------------------------------------------------------------
 
 SHAPES = [
-    *["256, 256", "32, 32", "64", "3072", "1024", "1×65×1024", "1×1×1024"],  # constructor
     *["5×3×256×256", "5×64×3072", "5×64×1024", "5×1×1024", "5×65×1024"],
     *["5×65×3072", "3 of 5×65×1024", "5×16×65×64", "5×16×64×65", "5×16×65×65", "5×16×65×64", "5×65×1024"],
     *["5×65×2048", "5×65×1024", "5×1024", "5×20"],
+    *["patch_dim = c·p1·p2 = 3072", "inner_dim", "0.125", "1×65×1024", "1×1×1024"],  # constructor, in its short block
 ]
+CONSTRUCTOR = ["256, 256", "32, 32", "64", "3072", "1024", "1×65×1024", "1×1×1024"]
 
 
 @pytest.mark.parametrize("view", ["table", "tree"])
@@ -49,7 +50,14 @@ def test_reference_shapes_stand_on_the_screen_in_order(capfd, view):
         place = found.end()
     assert "layers.0…5 ×6" in out
     assert "53,617,684 parameters" in out
-    assert "GFLOPs forward" in out
+    assert "3.52 GMACs (7.05 GFLOPs) per image, batch 5" in out.replace("\n", " ")
+
+
+@pytest.mark.parametrize("view", ["table", "tree"])
+def test_all_that_the_constructors_worked_out_stands_below_the_forward(capfd, view):
+    _, out, _ = call(capfd, "--constructor", "--view", view)
+    below = out[out.rindex("5×20") :]
+    assert all(f" {value}" in below for value in CONSTRUCTOR) and "patch_height, patch_width" in below
 
 
 def test_no_fold_prints_all_six_layers(capfd):
@@ -89,11 +97,11 @@ def test_folded_numbers_add_up(capfd):
     """Each row's parameters, times its layers, sum to the total."""
     _, out, _ = call(capfd, "--format", "json", *SMALL)
     trace = Trace.from_json(out)
+    from vit_trace.view.constructor import construction_rows
     from vit_trace.view.outline import outline
 
-    rows = outline(trace, levels=1)
-    own = sum(row.parameters for row in (*rows.rows, *rows.construction))
-    assert own == trace.totals.parameters
+    rows = [*outline(trace, levels=1).rows, *construction_rows(trace)]
+    assert sum(row.parameters for row in rows) == trace.totals.parameters
 
 
 # -- selections ----------------------------------------------------------------------------------------------------

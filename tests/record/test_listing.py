@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vit_trace.base.trace import Trace
+from vit_trace.base.words import module_ranges
 from vit_trace.config import ViTConfig
 from vit_trace.diagnose.diagnose import of_model
 from vit_trace.probing.run import run_target
@@ -28,7 +29,7 @@ from vit_trace.record.source.lines import Lines, listening
 from vit_trace.record.source.listing import listed
 from vit_trace.render.commented import markdown_page, python_file
 from vit_trace.render.console import console_for
-from vit_trace.render.notes import module_ranges, note_words, telling
+from vit_trace.render.notes import note_words, telling
 from vit_trace.render.source import print_source
 from vit_trace.targets.builtin import builtin
 from vit_trace.targets.target import Target

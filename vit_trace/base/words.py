@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
+from math import prod
 
 LONGEST_QUOTE = 800
 """Characters of an exception's message that are quoted; the rest is cut off."""
@@ -80,9 +81,42 @@ def compact(number: int) -> str:
     return str(number)
 
 
+def flops_text(flops: int, batch: int | None) -> str:
+    """17.6 GMACs (35.2 GFLOPs) per image, batch 2: multiply-adds, as papers count, and both operations of each."""
+    macs, both = (compact(count // (batch or 1)) for count in (flops // 2, flops))
+    macs, both = (f"{count}{'' if count[-1].isalpha() else ' '}" for count in (macs, both))
+    return f"{macs}MACs ({both}FLOPs) {f'per image, batch {batch}' if batch else 'forward'}"
+
+
 def bytes_text(count: int) -> str:
     """Bytes in binary units: 12 B, 204.5 MiB; a count that no disk holds is said to be one."""
     for unit, size in (("EiB", 2**60), ("PiB", 2**50), ("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
         if count >= size:
             return f"{count / size:.1f} {unit}" if count < 2**70 else "more than any disk holds"
     return f"{count} B"
+
+
+def module_ranges(modules: Sequence[str]) -> str:
+    """layers.0.fn, layers.1.fn, layers.2.fn as layers.0…2.fn."""
+    groups: dict[str, list[list[int]]] = {}
+    for module in modules:
+        groups.setdefault(re.sub(r"\d+", "*", module), []).append(
+            [whole_number(one) for one in re.findall(r"\d+", module)]
+        )
+    return ", ".join(_path_range(template, numbers) or "the root" for template, numbers in groups.items())
+
+
+def _path_range(template: str, rows: list[list[int]]) -> str:
+    """One pattern of paths with its numbers: ranges if all combinations exist, else each path's numbers."""
+    columns = [sorted(set(column)) for column in zip(*rows, strict=True)]
+    if prod(map(len, columns)) == len(set(map(tuple, rows))):
+        pieces = zip(template.split("*"), [*map(ranges_text, columns), ""], strict=True)
+        return "".join(piece + numbers for piece, numbers in pieces)
+    inside: dict[int, list[list[int]]] = {}
+    for row in rows:
+        inside.setdefault(row[0], []).append(row[1:])
+    same: dict[str, list[int]] = {}
+    head, _, tail = template.partition("*")
+    for number, rest in inside.items():
+        same.setdefault(_path_range(tail, rest), []).append(number)
+    return ", ".join(f"{head}{ranges_text(numbers)}{rest}" for rest, numbers in same.items())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from vit_trace.render.formats import Subject, formats_of
-from vit_trace.view.screen import VIEWS, Screen
+from vit_trace.view.screen import COLUMNS, ORDERS, VIEWS, Screen
 
 if TYPE_CHECKING:
     from vit_trace.targets.request import Request
@@ -23,7 +23,7 @@ class Option(NamedTuple):
     """An option, by the name of its field in the record; an argument where it is `positional`.
 
     The default says how it is given: None once or not at all, () any number of times, False or True as a switch, `...`
-    always. Values outside `choices` are refused.
+    always. Values outside `choices` are refused; `convert` makes of the text what the record holds.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Option(NamedTuple):
     choices: tuple[str, ...] = ()
     minimum: int | None = None
     positional: bool = False
+    convert: Callable[[str | None], Any] | None = None
 
     @property
     def options(self) -> tuple[Option, ...]:
@@ -69,6 +70,8 @@ class Option(NamedTuple):
             from vit_trace.base.refused import require_known
 
             require_known(self.flag, found, self.choices)
+        if self.convert is not None:
+            return self.convert(found)
         return tuple(found or ()) if self.default == () else found
 
 
@@ -172,6 +175,16 @@ ABOUT_FORMULAS = "Find the formula of each size by tracing at other settings (de
 MODEL = OptionGroup(_request_of, (*BARE_MODEL.options, Option("formulas", None, ABOUT_FORMULAS, True)))
 
 
+def column_names(text: str | None) -> tuple[str, ...]:
+    """The columns of --columns. Raises Refused."""
+    from vit_trace.base.refused import require_known
+
+    names = tuple(name.strip().lower() for name in text.split(",")) if text is not None else ()
+    for name in names:
+        require_known("--columns", name, COLUMNS)
+    return tuple(dict.fromkeys(names))
+
+
 SCREEN = OptionGroup(
     Screen,
     (
@@ -181,6 +194,11 @@ SCREEN = OptionGroup(
         Option("fold", None, "Show equal consecutive blocks once (default), or all of them.", True),
         Option("ran", None, "With --view source: show only executed lines.", False),
         Option("traceback", None, "Also show Python's traceback of a crash.", False),
+        Option("constructor", None, "Show all that the constructors worked out, below the forward.", False),
+        Option("columns", "NAMES", f"Columns to show, with commas: {', '.join(COLUMNS)}.", convert=column_names),
+        Option("sort", "BY", f"Show the steps that have most first: {' or '.join(ORDERS)}.", choices=ORDERS),
+        Option("top", "N", "Show only the first N rows.", type=int, minimum=1),
+        Option("width", "N", "Columns of the screen, whatever the terminal has.", type=int, minimum=1),
     ),
 )
 

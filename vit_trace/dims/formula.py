@@ -293,10 +293,23 @@ def _bracketed(formula: Formula, needed: int) -> str:
 
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 POWER = re.compile(r"(?<![\w\])])([A-Za-z_]\w*)(?:·\1(?![\w\[]))+")
+ROUNDED_UP = re.compile(r"\(([^()]+)\+(?:(\w+)-1|(\d+))\)÷(\w+)(?![\w\[])")
+AROUND_ROUNDED = re.compile(r"(?<!\w)\((⌈[^()]+⌉)\)")
 
 
 @cache
 def on_screen(text: str) -> str:
-    """A formula in Python syntax as people write it: 3·heads·dim_head, n+1, H÷4 for a division that rounds down."""
+    """A formula in Python syntax as people write it: 3·heads·dim_head, n+1, H÷4 rounded down, ⌈h/8⌉ rounded up."""
     dense = text.replace(" ", "").replace("//", "÷").replace("*", "·")
+    if ")÷" in dense:
+        dense = AROUND_ROUNDED.sub(r"\1", ROUNDED_UP.sub(_rounded_up, dense))
     return POWER.sub(lambda found: f"{found[1]}{str(found[0].count('·') + 1).translate(RAISED)}", dense)
+
+
+def _rounded_up(found: re.Match[str]) -> str:
+    """(h+7)÷8 as ⌈h/8⌉; other quotients as they are."""
+    top, name, number, bottom = found.groups()
+    less = bottom.isdecimal() and number is not None and int(number) == int(bottom) - 1
+    if name != bottom and not less:
+        return found[0]
+    return f"⌈{top}/{bottom}⌉" if "+" not in top and "-" not in top else f"⌈({top})/{bottom}⌉"

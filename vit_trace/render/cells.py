@@ -5,16 +5,17 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 from itertools import groupby
 
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
 from vit_trace.base.trace import Source, TensorSpec, Trace
 from vit_trace.base.words import compact, shape_text
 from vit_trace.dims.formula import on_screen
-from vit_trace.dims.values import used
 from vit_trace.render import theme
 from vit_trace.render.legible import printable
-from vit_trace.view.outline import Outline, Row, title
+from vit_trace.view.rows import Row
+from vit_trace.view.summary import title
 
 
 def borderless(indent: int = 0) -> Table:
@@ -26,7 +27,7 @@ def label_cell(row: Row) -> Text:
     """The stage's name, and how many equal blocks it stands for."""
     text = Text("  " * row.level)
     text.append(printable(row.label) or "(root)", theme.HEADING if row.heading else "")
-    if row.repeats > 1 and "," not in row.label:
+    if row.repeats > 1 and "," not in row.label and not row.share[1]:
         text.append(f" ×{row.repeats}", theme.FOLDED)
     if row.failed:
         text.append(" ✗", theme.FAILED)
@@ -88,42 +89,33 @@ def tensor_cells(row: Row, before: TensorSpec | None) -> tuple[list[Text], list[
     return shapes or [Text("")], formulas or [Text("")]
 
 
-def per_block(count: int, row: Row) -> str:
-    """A count to three digits; for equal blocks 6× 8.40 M; empty for zero, ? for an unknown count."""
+def per_block(count: int, row: Row, batch: int = 1) -> str:
+    """A count to three digits, per image; for equal blocks 6× 8.40 M; empty for zero, ? for an unknown count."""
     if count <= 0:
         return "?" if count else ""
-    return f"{row.repeats}× {compact(count // row.repeats)}" if row.repeats > 1 else compact(count)
+    each = compact(count // row.repeats // batch)
+    return f"{row.repeats}× {each}" if row.repeats > 1 else each
 
 
-def source_cell(source: Source | None) -> str:
+def source_cell(source: Source | None) -> Text:
     """vit.py:116"""
-    return f"{os.path.basename(source.file)}:{source.line}" if source else ""
+    return Text(f"{os.path.basename(source.file)}:{source.line}" if source else "", theme.SAME)
 
 
-def title_text(outline: Outline, width: int) -> Text:
+def title_text(trace: Trace, width: int) -> Text:
     """The class and its hyperparameters, broken only between phrases."""
-    phrases = list(map(printable, title(outline.trace)))
+    phrases = list(map(printable, title(trace)))
     text = joined_phrases(phrases, width)
     text.stylize(theme.TITLE, 0, len(phrases[0]))
     return text
 
 
-def legend_phrases(trace: Trace) -> list[str]:
-    """The symbols that the trace's formulas use, with their values: n = h·w = 64."""
-    names = used(trace)
-    return [
-        f"{name} = {on_screen(symbol.formula)} = {symbol.value}" if symbol.formula else f"{name} {symbol.value}"
-        for name, symbol in trace.symbols.items()
-        if name in names
-    ]
-
-
-def joined_phrases(phrases: Sequence[str], width: int, separator: str = " · ") -> Text:
-    """The phrases on as few lines as possible, broken only between phrases."""
+def joined_phrases(phrases: Sequence[str], width: int, separator: str = " · ", lead: str = "") -> Text:
+    """The phrases on as few lines as possible behind a lead, broken only between phrases."""
     lines: list[str] = []
-    for phrase in phrases:
-        if lines and len(lines[-1]) + len(phrase) + len(separator) <= width:
+    for phrase in map(printable, phrases):
+        if lines and cell_len(lines[-1]) + cell_len(phrase) + len(separator) <= width:
             lines[-1] += f"{separator}{phrase}"
         else:
-            lines.append(phrase)
+            lines.append((" " * len(lead) if lines else lead) + phrase)
     return Text("\n".join(lines))

@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from vit_trace.base.refused import Refused, refuse
 from vit_trace.base.trace import Line, Listed, Trace
+from vit_trace.base.words import module_ranges
 from vit_trace.config.files import may_show, shown_file
-from vit_trace.render.notes import module_ranges, note_words, shown_lines
+from vit_trace.render.notes import note_words, shown_lines
 from vit_trace.render.places import package_of, shown_path
-from vit_trace.view.outline import title
+from vit_trace.view.summary import title
 
 WIDEST = 110
 """Longest line with its comment, in characters; a longer comment goes below the line."""

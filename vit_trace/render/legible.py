@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import IO
 
-PLAIN = str.maketrans("×·÷→›…✗—ᵀ─│├└┌┐┘┤┬┴┼━┃", "x*/>>~!-T-|+++++++++-|")
+PLAIN = str.maketrans("×·÷→›…✗—ᵀ⌈⌉─│├└┌┐┘┤┬┴┼━┃", "x*/>>~!-T[]-|+++++++++-|")
 """Character of our screens -> the ASCII character that replaces it."""
 
 HANDLER = "vit-trace-plain"

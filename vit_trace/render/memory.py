@@ -6,12 +6,11 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from vit_trace.base.words import bytes_text
+from vit_trace.base.words import bytes_text, module_ranges
 from vit_trace.memory.report import MemoryReport, budget_text, peak_words
 from vit_trace.render import theme
 from vit_trace.render.cells import borderless
 from vit_trace.render.diagnostics import STYLES
-from vit_trace.render.notes import module_ranges
 
 MOST_STAGES = 6
 """Stages shown by name; the others are summed in one row."""

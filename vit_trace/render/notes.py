@@ -3,11 +3,10 @@
 import re
 from collections.abc import Sequence
 from itertools import groupby
-from math import prod
 from typing import NamedTuple
 
 from vit_trace.base.trace import Line, Listed, Note, TensorSpec
-from vit_trace.base.words import ranges_text, shape_text, whole_number
+from vit_trace.base.words import module_ranges, shape_text
 from vit_trace.dims.formula import on_screen, split_formulas
 from vit_trace.render.cells import has_formula
 from vit_trace.render.legible import printable
@@ -52,16 +51,6 @@ def tensors(specs: Sequence[TensorSpec]) -> tuple[str, str]:
     return ", ".join(shapes), ", ".join(dict.fromkeys(formulas))
 
 
-def module_ranges(modules: Sequence[str]) -> str:
-    """layers.0.fn, layers.1.fn, layers.2.fn as layers.0…2.fn."""
-    groups: dict[str, list[list[int]]] = {}
-    for module in modules:
-        groups.setdefault(re.sub(r"\d+", "*", module), []).append(
-            [whole_number(one) for one in re.findall(r"\d+", module)]
-        )
-    return ", ".join(_path_range(template, numbers) or "the root" for template, numbers in groups.items())
-
-
 def telling(some: Sequence[str], modules: Sequence[str]) -> Sequence[str]:
     """The shortest prefixes that distinguish the paths from all others: layers.0 for layers.0.blocks.0.attn."""
     split = [module.split(".") for module in some]
@@ -71,22 +60,6 @@ def telling(some: Sequence[str], modules: Sequence[str]) -> Sequence[str]:
         if others and not starts & {tuple(parts[:length]) for parts in others}:
             return list(dict.fromkeys(".".join(parts[:length]) for parts in split))
     return some
-
-
-def _path_range(template: str, rows: list[list[int]]) -> str:
-    """One pattern of paths with its numbers: ranges if all combinations exist, else each path's numbers."""
-    columns = [sorted(set(column)) for column in zip(*rows, strict=True)]
-    if prod(map(len, columns)) == len(set(map(tuple, rows))):
-        pieces = zip(template.split("*"), [*map(ranges_text, columns), ""], strict=True)
-        return "".join(piece + numbers for piece, numbers in pieces)
-    inside: dict[int, list[list[int]]] = {}
-    for row in rows:
-        inside.setdefault(row[0], []).append(row[1:])
-    same: dict[str, list[int]] = {}
-    head, _, tail = template.partition("*")
-    for number, rest in inside.items():
-        same.setdefault(_path_range(tail, rest), []).append(number)
-    return ", ".join(f"{head}{ranges_text(numbers)}{rest}" for rest, numbers in same.items())
 
 
 def shown_lines(listed: Listed, ran_only: bool) -> list[Line]:

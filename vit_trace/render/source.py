@@ -10,9 +10,10 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from vit_trace.base.trace import Line, Listed
+from vit_trace.base.words import module_ranges
 from vit_trace.render import theme
 from vit_trace.render.legible import printable
-from vit_trace.render.notes import Words, module_ranges, note_words, shown_lines
+from vit_trace.render.notes import Words, note_words, shown_lines
 from vit_trace.render.places import shown_path
 
 SIDE_BY_SIDE = 100

@@ -6,23 +6,30 @@ from rich.tree import Tree
 
 from vit_trace.dims.formula import on_screen
 from vit_trace.render import cells, theme
-from vit_trace.view.outline import Outline, Row, totals
+from vit_trace.view.constructor import construction_phrases, construction_rows
+from vit_trace.view.outline import Outline
+from vit_trace.view.rows import Row
+from vit_trace.view.screen import Screen
+from vit_trace.view.summary import totals
 
 
-def print_tree(outline: Outline, console: Console) -> None:
-    """Write title, stages and totals."""
-    root = Tree(cells.title_text(outline, console.width), guide_style=theme.SAME)
-    if outline.construction:
-        constructor = root.add(Text("constructor", theme.HEADING))
-        for row in outline.construction:
-            constructor.add(_line(row))
-    branch = root.add(Text("forward", theme.HEADING)) if outline.construction else root
-    path: list[Tree] = [branch]
+def print_tree(outline: Outline, screen: Screen, console: Console) -> None:
+    """Write title, stages, what the constructors worked out, and totals."""
+    trace = outline.trace
+    root = Tree(cells.title_text(trace, console.width), guide_style=theme.SAME)
+    path: list[Tree] = [root]
     for row in outline.rows:
         del path[row.level + 1 :]
         path.append(path[-1].add(_line(row)))
+    if screen.constructor and not outline.partial:
+        constructor = root.add(Text("constructor", theme.HEADING))
+        for row in construction_rows(trace):
+            constructor.add(_line(row))
     console.print(root)
     console.print()
+    if not screen.constructor and not outline.partial and (made := construction_phrases(trace)):
+        console.print(cells.joined_phrases(made, console.width, "  ", "constructor  "))
+        console.print()
     console.print(cells.joined_phrases(totals(outline), console.width))
 
 

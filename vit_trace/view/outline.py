@@ -1,17 +1,15 @@
 """Decides what to show of a trace: an outline of rows, folded and filtered, with every number. No layout, no colour."""
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from math import prod
 from typing import NamedTuple
 
-from vit_trace.base.roles import same_role
-from vit_trace.base.trace import Construction, Parameter, Source, Stage, TensorSpec, Trace, Value
-from vit_trace.base.words import SIGNS, bytes_text, compact, name_range, shape_text
+from vit_trace.base.trace import Stage, Trace
+from vit_trace.base.words import SIGNS, shape_text
 from vit_trace.dims.values import UNKNOWN
 from vit_trace.view.fold import Folder, StageNode, collapse_similar, matching, range_label, tree
+from vit_trace.view.rows import Row
 
 LONG = 120
 """Rows above which similar blocks are collapsed."""
@@ -19,55 +17,33 @@ LONG = 120
 MANY_IDLE = 4
 """Folded views hide nn.Identity from this many modules on."""
 
-MANY_QUANTITIES = 16
-"""Above this many quantities of constructors, only the root module's are shown."""
+SHORT_NAMES = {
+    "scaled_dot_product_attention": "attention (sdpa)",
+    "multi_head_attention_forward": "attention (mha)",
+    "adaptive_avg_pool2d": "adaptive_avg_pool",
+    "NonDynamicallyQuantizableLinear": "Linear",
+}
+"""Operation -> a shorter name for it on a screen."""
 
 SHORT_TEXT = 28
 """Longest source text, in characters, that is shown as the operation."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of a view.
-
-    `repeats` is how many equal blocks the row stands for; `parameters` and `flops` are its own, or those of everything
-    hidden below it.
-    """
-
-    level: int
-    label: str
-    operation: str = ""
-    shapes: tuple[TensorSpec, ...] = ()
-    before: tuple[TensorSpec, ...] = ()
-    repeats: int = 1
-    parameters: int = 0
-    flops: int = 0
-    source: Source | None = None
-    heading: bool = False
-    failed: bool = False
-    value: str = ""
-    formula: str = ""
-    stage: int | None = None
-    mixes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Outline:
-    """The rows of a view, and what its title and closing line need."""
+    """The rows of a view, and what its closing lines need: whether it shows a part only, and the numbers of that."""
 
-    construction: tuple[Row, ...]
     rows: tuple[Row, ...]
     collapsed: int
     trace: Trace
+    partial: bool = False
+    parameters: int = 0
+    flops: int = 0
 
 
 def outline(trace: Trace, stage: str | None = None, levels: int | None = None, fold: bool = True) -> Outline:
     """The rows of a trace, `levels` deep; with `fold`, equal consecutive blocks once. A row counts what it hides."""
-    nodes = tree(trace)
-    if stage is not None:
-        nodes = matching(nodes, stage) or matching(tree(trace), f"*.{stage}")
-    inside = (node.children if node.stage.kind == "module" and not node.stage.module else [node] for node in nodes)
-    nodes = list(chain.from_iterable(inside))
+    nodes = chosen(trace, stage)
     if fold:
         if stage is None and len(idle := _idle_stages(trace)) >= MANY_IDLE:
             nodes = _without(nodes, idle)
@@ -80,8 +56,17 @@ def outline(trace: Trace, stage: str | None = None, levels: int | None = None, f
     if fold and len(rows) > LONG and (stage, levels, failed) == (None, None, None):
         collapsed = collapse_similar(nodes)
         rows = tuple(maker.rows(nodes))
-    construction = _construction_rows(trace) if stage is None else ()
-    return Outline(construction, rows, collapsed, trace)
+    parameters, flops = _summed(nodes)
+    return Outline(rows, collapsed, trace, stage is not None, parameters, flops)
+
+
+def chosen(trace: Trace, stage: str | None) -> list[StageNode]:
+    """The nodes of the stages that match a glob, or of all, without one for the whole model."""
+    nodes = tree(trace)
+    if stage is not None:
+        nodes = matching(nodes, stage) or matching(tree(trace), f"*.{stage}")
+    inside = (node.children if node.stage.kind == "module" and not node.stage.module else [node] for node in nodes)
+    return list(chain.from_iterable(inside))
 
 
 def _idle_stages(trace: Trace) -> set[int]:
@@ -121,13 +106,13 @@ class _RowMaker(NamedTuple):
         for node in nodes:
             hides_below = self.levels is not None and level + 1 >= self.levels
             if node.block is not None:
-                parameters, flops = _inclusive(node)
+                parameters, flops = inclusive(node)
                 label = _relative(node.block_label, prefix)
                 yield Row(level, label, repeats=node.repeats, parameters=parameters, flops=flops, heading=True)
                 if not hides_below:
                     yield from self.rows(node.block, level + 1, node.labels[0])
                 continue
-            children = [] if node.like or (self.fold and _says_nothing_new(node)) else node.children
+            children = [] if node.like or (self.fold and says_nothing_new(node)) else node.children
             heading = bool(children) and not hides_below
             yield self.stage_row(node, level, prefix, heading)
             if heading:
@@ -137,7 +122,7 @@ class _RowMaker(NamedTuple):
         """The row of a stage, with the numbers of what it hides."""
         stage = node.stage
         failed = stage.index == self.failed
-        parameters, flops = (stage.parameters, stage.flops) if heading and node.repeats == 1 else _inclusive(node)
+        parameters, flops = (stage.parameters, stage.flops) if heading and node.repeats == 1 else inclusive(node)
         return Row(
             level,
             _node_label(node, prefix),
@@ -155,17 +140,21 @@ class _RowMaker(NamedTuple):
         )
 
 
-def _inclusive(node: StageNode) -> tuple[int, int]:
+def inclusive(node: StageNode) -> tuple[int, int]:
     """(parameters, FLOPs) of a node and everything inside it, times its repetitions; UNKNOWN where a part is."""
-    sums = [_inclusive(child) for child in node.inside]
-    if node.block is None:
-        sums.append((node.stage.parameters, node.stage.flops))
+    own = (node.stage.parameters, node.stage.flops) if node.block is None else (0, 0)
+    parameters, flops = _summed(node.inside, own)
+    return parameters if parameters == UNKNOWN else node.repeats * parameters, node.repeats * flops
+
+
+def _summed(nodes: Iterable[StageNode], own: tuple[int, int] = (0, 0)) -> tuple[int, int]:
+    """(parameters, FLOPs) of the nodes and `own`; UNKNOWN where a part is."""
+    sums = [*map(inclusive, nodes), own]
     unknown = any(one == UNKNOWN for one, _ in sums)
-    parameters = UNKNOWN if unknown else node.repeats * sum(one for one, _ in sums)
-    return parameters, node.repeats * sum(two for _, two in sums)
+    return UNKNOWN if unknown else sum(one for one, _ in sums), sum(two for _, two in sums)
 
 
-def _says_nothing_new(node: StageNode) -> bool:
+def says_nothing_new(node: StageNode) -> bool:
     """Whether a module holds just one function with the module's own output: F.layer_norm in a LayerNorm."""
     if len(node.children) != 1 or node.children[0].children:
         return False
@@ -195,150 +184,14 @@ def operation(stage: Stage) -> str:
         pattern = stage.pattern.replace("->", "→")
         return pattern if stage.operation in ("Rearrange", "rearrange") else f"{stage.operation} {pattern}"
     if stage.kind != "function":
-        return stage.operation
+        return SHORT_NAMES.get(stage.operation, stage.operation)
     text = stage.source.text if stage.source else ""
     written = stage.operation in SIGNS or stage.operation == "getitem"
     if written and 0 < len(text) <= SHORT_TEXT and "\n" not in text:
         return text
-    word = SIGNS.get(stage.operation, stage.operation)
+    word = (SIGNS | SHORT_NAMES).get(stage.operation, stage.operation)
     given = [spec.shape for spec in stage.inputs]
     others = given if stage.operation in ("cat", "stack") else [shape for shape in given[1:] if shape != given[0]]
     if 0 < len(others) <= 3 and stage.operation not in ("linear", "conv2d"):
         return f"{word} {', '.join(shape_text(shape) for shape in others)}"
     return word
-
-
-def _construction_rows(trace: Trace) -> tuple[Row, ...]:
-    """What the constructor computed, then the parameters of the root module itself."""
-    groups = _distinct(trace.construction)
-    shown = [records for records in groups if not records[0].module] if len(groups) > MANY_QUANTITIES else groups
-    rows = [_construction_row(records) for records in shown]
-    if len(shown) < len(groups):
-        rows.append(Row(0, f"… {len(groups) - len(shown)} more", "in inner modules"))
-    for parameter in trace.parameters:
-        if "." not in parameter.name:
-            tensor = TensorSpec("", parameter.shape, parameter.dims, parameter.dtype)
-            rows.append(Row(0, parameter.name, "parameter", (tensor,), parameters=_values_of(parameter)))
-    return tuple(rows)
-
-
-def _values_of(parameter: Parameter) -> int:
-    return UNKNOWN if UNKNOWN in parameter.shape else prod(parameter.shape)
-
-
-def _construction_row(records: list[Construction]) -> Row:
-    """The quantities that one line of source bound, in one or more equal modules."""
-    first, last = records[0], records[-1]
-    bound = [record for record in records if record.module == first.module]
-    return Row(
-        0,
-        ", ".join(record.name for record in bound),
-        name_range(first.module, last.module),
-        value=", ".join(_value_text(record.value) for record in bound),
-        formula=", ".join(record.formula for record in bound if record.formula and not record.formula.isdigit()),
-        source=first.source,
-    )
-
-
-def _distinct(construction: Sequence[Construction]) -> list[list[Construction]]:
-    """The records in groups: those of one source line, and of equal lines in equal modules, together."""
-    lines: dict[tuple[str, Source | None, str], list[Construction]] = {}
-    for record in construction:
-        name = "" if record.source and len(record.source.text) < 100 and "," in record.source.text else record.name
-        lines.setdefault((record.module, record.source, name), []).append(record)
-    groups: dict[object, list[Construction]] = {}
-    for (module, source, name), records in lines.items():
-        values = tuple((record.name, record.value, record.formula) for record in records)
-        groups.setdefault((re.sub(r"\d+", "*", module), source, name, values), []).extend(records)
-    return list(groups.values())
-
-
-def _value_text(value: float | int | tuple[int, ...]) -> str:
-    """A constructed value; ? for an unknown one."""
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value))
-    return "?" if value == UNKNOWN else f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-TITLE = dict(image_size="image {}", patch_size="patch {}", dim="dim {}", depth="depth {}", heads="heads {}")
-TITLE |= dict(mlp_dim="mlp {}", num_classes="{} classes", pool="pool {}", batch_size="batch {}")
-"""Hyperparameter -> its phrase in the title, in this order."""
-
-
-def title(trace: Trace) -> tuple[str, ...]:
-    """The class and its hyperparameters, one phrase each."""
-    values = _in_our_words(trace.target.hyperparameters)
-    if "dim_head" in values and "heads" in values:
-        values["heads"] = f"{_phrase(values['heads'])}×{_phrase(values['dim_head'])}"
-    known = [TITLE[name].format(_phrase(values[name])) for name in TITLE if name in values]
-    if not known:
-        named = {name: symbol.value for name, symbol in trace.symbols.items() if symbol.hyperparameter}
-        sizes = {name: value for name, value in values.items() if not isinstance(value, (bool, float))}
-        known = [f"{name} {_phrase(value)}" for name, value in list((named or sizes).items())[:8]]
-    return (trace.target.class_, *known)
-
-
-def _in_our_words(hyperparameters: Mapping[str, Value]) -> dict[str, Value]:
-    """The hyperparameters, those that a library calls otherwise under the title's names too."""
-    given = {name: value for name, value in hyperparameters.items() if value not in (None, "")}
-    found = dict(hyperparameters)
-    for ours in "image_size patch_size num_classes mlp_dim dim heads dim_head depth".split():
-        if ours not in found and (theirs := same_role(ours, given)):
-            found[ours] = given[theirs[0]]
-    return found
-
-
-def _phrase(value: Value) -> str:
-    """A hyperparameter as the title shows it: two sizes as 256×320, one per stage as 2, 2, 6, 2."""
-    return ("×" if len(value) == 2 else ", ").join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-BOUNDS = dict(exact="{} parameters", least="at least {} parameters (some sizes are unknown)")
-BOUNDS |= dict(unknown="parameters unknown: the stages change")
-"""How the total of parameters is said, by what it is."""
-
-PLACES = {"tokens", "h", "w", "frames"}
-FEATURES = {"features", "channels", "heads", "pixels"}
-IMAGES = {"batch"}
-"""What a step may mix: words of `Stage.mixes`."""
-
-
-def totals(outline: Outline) -> tuple[str, ...]:
-    """The closing phrases: stages shown, parameters, bytes, FLOPs."""
-    trace = outline.trace
-    stages = f"{trace.totals.stages} stages"
-    shown = sum(row.stage is not None for row in outline.rows)
-    if shown < trace.totals.stages:
-        folded = max((row.repeats for row in outline.rows if row.repeats > 1 and row.heading), default=0)
-        reasons = [f"{folded} equal layers folded"] if folded else []
-        if outline.collapsed:
-            blocks = f"{outline.collapsed} similar block{'s' * (outline.collapsed > 1)} collapsed"
-            reasons.append(f"{blocks}, --no-fold shows all")
-        why = f" ({', '.join(reasons)})" if reasons else ""
-        stages = f"{shown} of {stages} shown{why}"
-    parameters = BOUNDS[trace.totals.bound].format(f"{trace.totals.parameters:,}")
-    if trace.totals.parameter_bytes:
-        parameters += f", {bytes_text(trace.totals.parameter_bytes)}"
-    flops = f"{compact(trace.totals.flops)}{'' if trace.totals.flops >= 1000 else ' '}FLOPs forward"
-    return (stages, parameters, flops) if trace.totals.flops else (stages, parameters)
-
-
-def mixing_told(trace: Trace) -> str:
-    """How many steps mix tokens, how many features, and whether one mixes images; "" where that is not known.
-
-    What a mixed axis without a formula counts is not known: a count is a lower bound then, and 0 is left out.
-    """
-    inner = {stage.parent for stage in trace.stages}
-    steps = [set(stage.mixes) for stage in trace.stages if stage.mixes is not None and stage.index not in inner]
-    bound = "at least " if any(one - PLACES - FEATURES - IMAGES for one in steps) else ""
-    counts = {
-        name: sum(bool(words & one) for one in steps)
-        for name, words in (("tokens", PLACES), ("features", FEATURES), ("images", IMAGES))
-        if steps and (not bound or any(words & one for one in steps) or (words == IMAGES and "b" in trace.symbols))
-    }
-    said = [
-        f"{f'{bound}{count}' if count else 'none'} {'mix' if count > 1 else 'mixes'} {name}"
-        for name, count in counts.items()
-    ]
-    of = next((f" step{'s' * (count > 1)}" if count else " of the steps" for count in counts.values()), "")
-    return ", ".join(said).replace(" mix", f"{of} mix", 1)

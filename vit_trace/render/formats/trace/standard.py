@@ -14,7 +14,7 @@ def _write_trace_screen(shown: Viewed, stream: IO[str]) -> None:
 
     trace, screen = shown
     require_stage(trace, screen.stage)
-    console = console_for(stream)
+    console = console_for(stream, screen.width)
     if screen.view == "source":
         from vit_trace.render.source import print_source
 
@@ -25,7 +25,12 @@ def _write_trace_screen(shown: Viewed, stream: IO[str]) -> None:
     from vit_trace.view.outline import outline
 
     rows = outline(trace, screen.stage, screen.levels, screen.fold)
-    (print_tree if screen.view == "tree" else print_table)(rows, console)
+    if screen.sort or screen.top:
+        from vit_trace.view.ranked import first_rows, ranked
+
+        rows = ranked(rows, screen.stage, screen.sort) if screen.sort else rows
+        rows = first_rows(rows, screen.top) if screen.top else rows
+    (print_tree if screen.view == "tree" else print_table)(rows, screen, console)
 
 
 def _write_trace_markdown(shown: Viewed, stream: IO[str]) -> None:

@@ -1,0 +1,31 @@
+"""Defines one line of a view of a trace. No layout."""
+
+from dataclasses import dataclass
+
+from vit_trace.base.trace import Source, TensorSpec
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a view.
+
+    `repeats` is how many equal blocks the row stands for; `parameters` and `flops` are its own, or those of everything
+    hidden below it; `share` is the part that a sorted row has of a whole.
+    """
+
+    level: int
+    label: str
+    operation: str = ""
+    shapes: tuple[TensorSpec, ...] = ()
+    before: tuple[TensorSpec, ...] = ()
+    repeats: int = 1
+    parameters: int = 0
+    flops: int = 0
+    source: Source | None = None
+    heading: bool = False
+    failed: bool = False
+    value: str = ""
+    formula: str = ""
+    stage: int | None = None
+    mixes: tuple[str, ...] = ()
+    share: tuple[int, int] = (0, 0)
