@@ -4,6 +4,10 @@
     trace = vit_trace.trace(model, torch.empty(1, 3, 224, 224))
     print(trace.to_json())
 
+    vit_trace.install()                # explain what ends this program
+    print(vit_trace.explain(error))    # in an except block also without the error; after the fact the last one
+    with vit_trace.explaining(): ...   # adds the explanation to what the block raises
+
 Importing this package imports no torch; the first `trace` does.
 """
 
@@ -12,6 +16,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from vit_trace.scripts.hooks import explained_error as explain
+from vit_trace.scripts.hooks import explaining, install, uninstall
+from vit_trace.scripts.hooks import load_ipython as load_ipython_extension  # noqa: F401
+from vit_trace.scripts.hooks import unload_ipython as unload_ipython_extension  # noqa: F401
 from vit_trace.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -20,7 +28,7 @@ if TYPE_CHECKING:
     from vit_trace.base.trace import Trace as Trace
     from vit_trace.check.sizes.report import SizesReport
 
-__all__ = ["Trace", "__version__", "sizes", "trace"]
+__all__ = ["Trace", "__version__", "explain", "explaining", "install", "sizes", "trace", "uninstall"]
 
 
 def trace(model: nn.Module, *inputs: Any, **kwargs: Any) -> Trace:

@@ -16,12 +16,16 @@ loader-failed: The function or file that was to give a model ran a data loader, 
 recomputed-otherwise: A checkpointed block is computed again in backward, and gives tensors of another shape than in
   the forward: it keeps something from one call to the next, or looks at what changes between them.
   Example: a block that appends to a list and concatenates all of it sees one tensor more each time.
+out-of-memory: The device is out of memory, although one training step of this model and batch fits it by count: other
+  tensors of the program, other programs or the allocator's fragments hold the rest.
 backward-failed: backward raised. The diagnostic points at the line of the forward whose gradient it was: a tensor that
   is needed for a gradient was changed in place, or a function of the program's own gives a gradient of another shape.
 internal-defect: vit-trace itself failed while it recorded. The model is not to blame. The stages recorded so far are
   shown; please report it with the traceback.
 """,
     "silent": """
+shapes-change: `run --steps` saw a training step that feeds other shapes than the step before: most often the last batch
+  of an epoch, which is smaller. drop_last=True in the DataLoader leaves it out.
 branch-on-values: An `if` of the model reads a value of a tensor, and a trace on the meta device has no values: the
   condition was taken as true. A real run may take the other branch, and other stages then follow.
 formulas: Some sizes stay numbers, or all: the model could not be traced at enough other settings for a formula to be

@@ -8,6 +8,7 @@ from functools import cached_property
 from types import FrameType
 from typing import Any
 
+import torch
 from torch import nn
 
 from vit_trace.base.trace import Source
@@ -71,7 +72,7 @@ class Crash:
 
     def is_of_shapes(self) -> bool:
         """Whether a shape may be the reason, by the kind of the exception alone."""
-        return isinstance(self.error, KINDS) and not isinstance(self.error, OTHERS)
+        return isinstance(self.error, KINDS) and not isinstance(self.error, (*OTHERS, torch.OutOfMemoryError))
 
 
 def _of_ours(frame: FrameType) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from html import escape
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec import structs
 from torch import nn
@@ -27,11 +29,26 @@ MOST_OPERANDS = 4
 """Operands whose origin is said."""
 
 
-class Explanation(NamedTuple):
+@dataclass(frozen=True, repr=False)
+class Explanation:
     """What ended a program: diagnostics, the failing forward up to there if there was one."""
 
     diagnostics: tuple[Diagnostic, ...]
     trace: Trace | None = None
+
+    def text(self, stages: bool = False) -> str:
+        """The diagnostics as a person reads them, and the table of the stages up to the failure."""
+        from vit_trace.scripts.saved import told
+
+        return told(self.diagnostics, self.trace if stages else None)
+
+    def __str__(self) -> str:
+        return self.text().strip("\n")
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre>"
 
 
 def explanation(error: BaseException) -> Explanation | None:
@@ -159,7 +176,15 @@ def _of_backward(crash: Crash) -> Explanation | None:
     return Explanation((found,)) if found is not None else None
 
 
+def _of_memory(crash: Crash) -> Explanation | None:
+    from vit_trace.scripts.memory import of_memory
+
+    found = of_memory(crash, _under_autocast(crash))
+    return Explanation((found,)) if found is not None else None
+
+
 _EXPLAINERS: tuple[Callable[[Crash], Explanation | None], ...] = (
+    _of_memory,
     _of_loading,
     _of_backward,
     _of_loader,

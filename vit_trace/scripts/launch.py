@@ -6,6 +6,7 @@ What ends the script leaves as it would leave Python: its traceback without our 
 import io
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import CodeType, ModuleType, TracebackType
 from typing import Any
@@ -13,12 +14,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Job:
-    """What to run, with its arguments, as a file or as a module; where to keep the report."""
+    """What to run, with its arguments, as a file or as a module; where to keep the report.
+
+    With `steps` it is stopped after so many, and `show` gets the trace of the first.
+    """
 
     name: str
     arguments: tuple[str, ...] = ()
     module: bool = False
     files: tuple[str, ...] = ()
+    steps: int = 0
+    show: Callable[[Any], int] = lambda trace: 0
 
 
 def plain_job(words: list[str]) -> Job | None:
@@ -39,7 +45,13 @@ def start(job: Job) -> None:
     if not sys.flags.safe_path:
         sys.path[0] = os.getcwd() if job.module else os.path.dirname(os.path.realpath(job.name))
     try:
-        _execute(job, own)
+        if job.steps:
+            from vit_trace.scripts.watch import watching
+
+            with watching(job.steps, job.show):
+                _execute(job, own)
+        else:
+            _execute(job, own)
     except SystemExit:
         raise
     except BaseException:

@@ -67,6 +67,11 @@ def _dtypes_alone(trace: Trace, crash: Crash) -> bool:
     return trace.failure is not None and trace.failure.code == "dtype" and "type" not in str(crash.error)
 
 
+def plain_case(root: Root) -> Case:
+    """The call on meta, as the program ran it."""
+    return _base(root, _autocast if root.casts else nullcontext)
+
+
 def _ways(root: Root) -> Iterator[Case]:
     """On meta, as the program ran it; with autocast the other way round; then a single call with values."""
     for casts in (root.casts, not root.casts):
@@ -146,7 +151,7 @@ def light_copy(model: nn.Module) -> nn.Module:
 
 
 def _inputs(root: Root, moved: Callable[[Tensor], Tensor]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    args, kwargs = _mapped((tuple(root.args), dict(root.kwargs)), moved)
+    args, kwargs = mapped((tuple(root.args), dict(root.kwargs)), moved)
     return args, kwargs
 
 
@@ -155,16 +160,16 @@ def inputs_on_meta(root: Root) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return _inputs(root, _without_values)
 
 
-def _mapped(value: Any, moved: Callable[[Tensor], Tensor]) -> Any:
+def mapped(value: Any, moved: Callable[[Tensor], Tensor]) -> Any:
     """A value with its tensors moved, in the containers that programs hand on."""
     if isinstance(value, Tensor):
         return moved(value)
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(_mapped(one, moved) for one in value))
+        return type(value)(*(mapped(one, moved) for one in value))
     if type(value) in (list, tuple):
-        return type(value)(_mapped(one, moved) for one in value)
+        return type(value)(mapped(one, moved) for one in value)
     if isinstance(value, Mapping):
-        plain = {name: _mapped(one, moved) for name, one in value.items()}
+        plain = {name: mapped(one, moved) for name, one in value.items()}
         with contextlib.suppress(Exception):
             return type(value)(plain) if type(value) is not dict else plain  # type: ignore[call-arg]
         return plain

@@ -19,14 +19,15 @@ def tell(error: BaseException, files: Sequence[str] = ()) -> None:
 
         found = explanation(error)
         if found is not None:
-            write_found(found, sys.stderr)
+            write_found(found.diagnostics, sys.stderr)
     except Exception as ours:
         _say(f"vit-trace could not explain it ({type(ours).__name__}: {str(ours)[:200]}): please report this")
     if files:
         from vit_trace.scripts.saved import save
 
         try:
-            save(error, found, files)
+            diagnostics, trace = (found.diagnostics, found.trace) if found is not None else ((), None)
+            save(error, diagnostics, trace, files)
         except OSError as problem:
             _say(f"vit-trace: the report cannot be written: {problem}")
 

@@ -102,16 +102,33 @@ def sliced(entry: Entry, reach: bool = True, through: str = "") -> Sliced | None
         return None
     scope = Scope(frame)
     root = path[-1].value if isinstance(path[-1], ast.Expr) else path[-1]
-    if through and isinstance(root, ast.Call) and isinstance(root.func, ast.Attribute) and root.func.attr == through:
-        root = root.func.value
-        if isinstance(root, ast.Call) and getattr(root.func, "attr", "") == "scale" and root.args:  # a scaler's
-            root = root.args[0]
     before = [*_before(path)][:MOST_STATEMENTS] if reach and isinstance(path[0], (ast.Module, *_FUNCTIONS)) else []
+    if through:
+        found = _called_on(through, [root, *before])
+        if found is None:
+            return None
+        root, before = found
     if not scope.computes(root):
         return None
     lines = _needed(root, before, scope)
     made = {name for line in lines for name in _bound(line)}
     return _assembled(scope, root, lines, made)
+
+
+def _called_on(method: str, nodes: list[Any]) -> tuple[Any, list[ast.stmt]] | None:
+    """What the nearest call of a method is called on, and the statements before it."""
+    for place, node in enumerate(nodes):
+        call = node.value if isinstance(node, ast.Expr) else node
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
+            continue
+        root = None
+        if call.func.attr == method:  # also accelerator.backward(loss)
+            root = call.args[0] if len(call.args) == 1 else call.func.value
+        if isinstance(root, ast.Call) and getattr(root.func, "attr", "") == "scale" and root.args:  # a scaler's
+            root = root.args[0]
+        if root is not None:
+            return root, nodes[place + 1 :]
+    return None
 
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)

@@ -3,16 +3,41 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from vit_trace.base.refused import refuse
-from vit_trace.cli.options import Option, verb
-from vit_trace.cli.output import Exit
+from vit_trace.cli.options import SCREEN, Option, OptionGroup, Output, verb
+from vit_trace.cli.output import Exit, destinations, write
 from vit_trace.config.files import shown_file
 from vit_trace.scripts.launch import Job
+from vit_trace.view.screen import Screen, Viewed
+
+if TYPE_CHECKING:
+    from vit_trace.base.trace import Trace
+
+
+class Running(NamedTuple):
+    """How to run the script, and until when."""
+
+    module: bool = False
+    first: bool = False
+    steps: int | None = None
+
 
 WORDS = Option("words", "SCRIPT [ARGS]...", "The script, with its own arguments.", (), positional=True)
-MODULE = Option("module", None, "SCRIPT is the name of a module, as for python -m.", False, flags=("-m",))
-FILES = Option("files", "FILE", "Keep the report: .json, .txt or .html.", (), Path, ("-o", "--output"))
+ASKED = OptionGroup(
+    Running,
+    (
+        Option("module", None, "SCRIPT is the name of a module, as for python -m.", False, flags=("-m",)),
+        Option("first", None, "Stop after the first complete forward and show its trace, with the loss.", False),
+        Option(
+            "steps", "N", "Stop after training step N, show the first, tell where shapes changed.", None, int, (), (), 1
+        ),
+    ),
+)
+FILES = Option(
+    "files", "FILE", "Keep the report of a crash: .json, .txt, .html. May be repeated.", (), Path, ("-o", "--output")
+)
 
 SUFFIXES = (".json", ".txt", ".html")
 
@@ -20,17 +45,26 @@ WANTED: Job | None = None
 """What the command line asks to run; `__main__` runs it once the command line is done."""
 
 
-@verb(interspersed=False, words=WORDS, module=MODULE, files=FILES)
-def run(words: tuple[str, ...], module: bool, files: tuple[Path, ...]) -> int:
+@verb(interspersed=False, words=WORDS, asked=ASKED, screen=SCREEN, files=FILES)
+def run(words: tuple[str, ...], asked: Running, screen: Screen, files: tuple[Path, ...]) -> int:
     """Run a script as Python does; if a shape error ends it, explain that."""
     global WANTED
     if not words:
         raise refuse("usage", "run what? A script, or -m and a module", help=("vit-trace run train.py",))
-    for path in files:
+    steps = 1 if asked.first else asked.steps or 0
+    where = destinations("trace", Output(None, files), screen.view) if steps else []
+    for path in files if not steps else ():
         if path.suffix.lower() not in SUFFIXES:
             help = (f"end it in {' or '.join(SUFFIXES)}",)
             raise refuse("unknown-suffix", f"-o {shown_file(path)}: its ending does not name a format", help=help)
         if not path.absolute().parent.is_dir():
             raise refuse("cannot-write", f"-o {shown_file(path)}: there is no directory {shown_file(path.parent)}")
-    WANTED = Job(words[0], words[1:], module, tuple(str(path.absolute()) for path in files))
+
+    def show(trace: Trace) -> int:
+        from vit_trace.cli.verbs.trace import report_trace
+
+        write(Viewed(trace, screen), where)
+        return report_trace(trace, screen.traceback)
+
+    WANTED = Job(words[0], words[1:], asked.module, tuple(str(path.absolute()) for path in files), steps, show)
     return Exit.WELL
