@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from vit_trace.base.trace import Parameter, Stage, TensorSpec, Trace
 from vit_trace.base.words import name_range
-from vit_trace.dims.formula import Formula, Name, Number, Product, Sum, evaluate, parse, symbols_of, terms
+from vit_trace.dims.formula import Formula, Name, Number, Product, Sum, evaluate, parse, rewrite, symbols_of, terms
+from vit_trace.dims.origin import within_modules
 from vit_trace.dims.values import ValuesError, bindings, knob_of
 
 
@@ -34,7 +35,7 @@ def meanings(trace: Trace, size: int) -> tuple[_Meaning, ...]:
         found.setdefault(formula, {})[place] = None
     values = {name: symbol.value for name, symbol in trace.symbols.items()}
     numbers = {formula: with_numbers(parse(formula), values) for formula in found}
-    return tuple(_Meaning(formula, numbers[formula], tuple(_merged(places))) for formula, places in found.items())
+    return tuple(_Meaning(formula, numbers[formula], tuple(merged_places(places))) for formula, places in found.items())
 
 
 def _stands(trace: Trace, size: int) -> Iterator[tuple[str, str]]:
@@ -44,7 +45,9 @@ def _stands(trace: Trace, size: int) -> Iterator[tuple[str, str]]:
             name = f"{record.module}.{record.name}" if record.module else record.name
             yield record.formula or str(size), f"{name} (constructor)"
     tensors: list[tuple[str, TensorSpec | Parameter]] = []
-    tensors += ((stage.name or "the model", spec) for stage in trace.stages for spec in stage.outputs)
+    hidden = within_modules(trace)
+    stages = [stage for stage in trace.stages if stage.index not in hidden and stage.operation != "Identity"]
+    tensors += ((stage.name or "the model", spec) for stage in stages for spec in stage.outputs)
     tensors += ((parameter.name, parameter) for parameter in trace.parameters)
     for place, sized in tensors:
         yield from ((dim, place) for dim, axis in zip(sized.dims, sized.shape, strict=True) if axis == size)
@@ -57,12 +60,22 @@ def sizes_in(trace: Trace) -> list[int]:
     return sorted(found | {record.value for record in trace.construction if isinstance(record.value, int)})
 
 
-def _merged(places: Iterable[str]) -> list[str]:
+def merged_places(places: Iterable[str]) -> list[str]:
     """The places, those that differ only in numbers as one: layers.0…5.fn.to_qkv."""
     groups: dict[str, list[str]] = {}
     for place in (re.sub(r"#\d+", "", place) for place in places):
         groups.setdefault(re.sub(r"\d+", "*", place), []).append(place)
     return [name_range(group[0], group[-1]) for group in groups.values()]
+
+
+def with_grid(trace: Trace, formula: str) -> str:
+    """n + 1 as 14·14 + 1: the numbers of what the formula is made of, a patch grid as its sides."""
+    replacements: dict[Formula, Formula] = {}
+    for name in ("n", "h", "w") if trace.symbols.get("n") is not None and trace.symbols["n"].formula == "h*w" else ():
+        sides = [Number(trace.symbols[side].value) for side in "hw"]
+        replacements[Name(name)] = Product(tuple(sides)) if name == "n" else Number(trace.symbols[name].value)
+    whole = rewrite(parse(formula), replacements)
+    return with_numbers(whole, {name: symbol.value for name, symbol in trace.symbols.items()})
 
 
 def with_numbers(formula: Formula, values: Mapping[str, int]) -> str:
