@@ -91,3 +91,25 @@ def test_a_width_that_is_rounded_is_not_said_to_be_the_width(tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     count = predictions("rounded_width.py:Net", ())
     assert not count.wrong, count
+
+
+SCALED = """
+from torch import nn
+class Net(nn.Module):
+    def __init__(self, img_size=240, img_scale=(1.0, 224 / 240), patch_size=(12, 16), embed_dim=24):
+        super().__init__()
+        self.sides = [int(img_size * scale) for scale in img_scale]
+        self.stems = nn.ModuleList(nn.Conv2d(3, embed_dim, stride, stride) for stride in patch_size)
+    def forward(self, x):
+        sized = [nn.functional.interpolate(x, size=(side, side)) for side in self.sides]
+        return [stem(image).flatten(2) for stem, image in zip(self.stems, sized)]
+"""
+
+
+def test_an_image_that_is_scaled_by_a_fraction(tmp_path, monkeypatch):
+    """The same model takes its image at 14/15 of its size too."""
+    (tmp_path / "scaled_image.py").write_text(SCALED)
+    monkeypatch.chdir(tmp_path)
+    count = predictions("scaled_image.py:Net", ())
+    assert not count.wrong and not count.false_constants
+    assert count.covered == 1, count

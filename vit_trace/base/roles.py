@@ -1,5 +1,6 @@
 """Names the hyperparameters of all libraries by their role: the one table of what each library calls what."""
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -41,6 +42,9 @@ SETTINGS = _names(
     batch="batch_size batch bs n_batch",
 )
 """Names of what is not a size, or is never varied, by role."""
+
+RATIO = re.compile(r"ratio|scale|mult|factor|expan|_mul$")
+"""Names of fractions that sizes are multiplied by."""
 
 
 def role_named(name: str) -> str:

@@ -6,9 +6,12 @@ Works on traces alone: no torch, no target. A dimension whose formula is not cer
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
+from math import isfinite
 
 from msgspec.structs import replace
 
+from vit_trace.base.roles import RATIO
 from vit_trace.base.trace import Construction, Diagnostic, Parameter, Stage, Trace
 from vit_trace.dims.formula import Number
 from vit_trace.dims.search import MOST_SEARCHED, FormulaSearch
@@ -17,6 +20,9 @@ from vit_trace.dims.wide import Elsewhere
 
 PROBES_NEEDED = 3
 """Settings beside the real one: two to search on, one to confirm."""
+
+MOST_PARTS, CLOSE = 64, 1e-9
+"""Largest denominator of a fraction that a side is multiplied by, and how near to the fraction it is."""
 
 Shape = tuple[int, ...]
 Named = tuple[tuple[str, ...], tuple[int, ...]]
@@ -75,7 +81,7 @@ class _Naming:
         every = (trace, *probes, *beside.checks)
         self.settings = [{name: symbol.value for name, symbol in one.symbols.items()} for one in every]
         derived = {name: one.formula for name, one in trace.symbols.items() if one.formula is not None}
-        self.elsewhere = Elsewhere(derived, beside.refused)
+        self.elsewhere = Elsewhere(derived, beside.refused, _fractions(trace))
         self.done: dict[Key, Named] = {}
 
     def sized(self, record: Sized, others: Sequence[Sized | None]) -> Sized:
@@ -121,6 +127,15 @@ class _Naming:
         formulas = [search.formula(vector) for vector in zip(shape, *aligned, strict=True)]
         dims = tuple(str(formula or size) for formula, size in zip(formulas, shape, strict=True))
         return dims, tuple(axis for axis, formula in enumerate(formulas) if isinstance(formula, Number))
+
+
+def _fractions(trace: Trace) -> list[Fraction]:
+    """What the model may multiply the sides of its image by: fractions among its hyperparameters that are ratios."""
+    values = [value for name, value in trace.target.hyperparameters.items() if RATIO.search(name)]
+    parts = [part for value in values for part in (value if isinstance(value, (list, tuple)) else [value])]
+    finite = [part for part in parts if isinstance(part, float) and isfinite(part)]
+    near = {part: Fraction(part).limit_denominator(MOST_PARTS) for part in finite}
+    return [one for part, one in near.items() if min(one.numerator, one.denominator) > 1 and abs(one - part) < CLOSE]
 
 
 def _whole(value: int | float | Shape | None) -> Shape | None:

@@ -6,6 +6,7 @@ order counts: of several that give the same sizes the first is taken. `_candidat
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from math import gcd, log2
 from types import MappingProxyType
 from typing import NamedTuple
@@ -49,12 +50,13 @@ class _Ambiguous(Exception):
 
 
 class Elsewhere(NamedTuple):
-    """What is known of settings that were not traced: the formulas of symbols that follow from others, and settings at
-    which the model does not run.
+    """What is known of settings that were not traced: the formulas of symbols that follow from others, settings at
+    which the model does not run, and the fractions that the model was made with.
     """
 
     derived: Mapping[str, str] = MappingProxyType({})
     refused: Sequence[Mapping[str, int]] = ()
+    fractions: Sequence[Fraction] = ()
 
 
 class Wide:
@@ -79,7 +81,10 @@ class Wide:
         self.agreed: dict[tuple[Formula, Formula], Mapping[str, int] | None] = {}
         self.atoms: dict[Vector, list[tuple[Formula, int]]] = {}
         self.ranks: dict[Vector, int] = {}
-        for formula in _candidates(names):
+        made = [parse(text) for name, text in more.derived.items() if name in settings[0]]
+        ends = (one.bottom for one in made if isinstance(one, Quotient))
+        numbers = [end.value for end in ends if isinstance(end, Number) and end.value not in STRIDES]
+        for formula in _candidates(names, [*dict.fromkeys(numbers)], more.fractions):
             self.add(formula)
 
     def add(self, formula: Formula) -> None:
@@ -240,9 +245,11 @@ def _combine(formula: Formula, sizes: Sequence[int]) -> int:
         return 0
 
 
-def _candidates(names: Sequence[str]) -> Iterator[Formula]:
-    """Every formula to choose from, over symbols of these names."""
-    divided = [list(_patch_grids(names, side, patch)) for side, patch in SIDES]
+def _candidates(names: Sequence[str], numbers: Sequence[int], fractions: Sequence[Fraction]) -> Iterator[Formula]:
+    """Every formula to choose from, over symbols of these names; `numbers` are patches that no symbol stands for."""
+    grids = [list(_patch_grids(names, side, patch)) for side, patch in SIDES]
+    scaled = [list(_scaled_grids(names, side, numbers, fractions)) for side, _ in SIDES]
+    divided = [[*grid, *more] for grid, more in zip(grids, scaled, strict=True)]
     windows = [list(_windowed(_windows(names, axis), group)) for axis, group in enumerate(divided)]
     for group in (*divided, [*_spans(names), *_volumes(names), *_shares(names)], *windows):
         yield from group
@@ -318,6 +325,20 @@ def _patch_grids(names: Sequence[str], side: str, patch: str) -> Iterator[Formul
         for grid in _rounded(Name(side), Number(number)):
             for more in (2, 4, 8):
                 yield from _rounded(grid, Number(more))
+
+
+def _scaled_grids(
+    names: Sequence[str], side: str, numbers: Sequence[int], fractions: Sequence[Fraction]
+) -> Iterator[Formula]:
+    """The side divided by any patch; the side of an image that the model scales, and that divided by any patch."""
+    if side not in names:
+        return
+    patches = [*(Name(name) for name in ("p", "p1", "p2") if name in names), *map(Number, numbers)]
+    images = [Quotient(scaled(one.numerator, Name(side)), Number(one.denominator)) for one in fractions]
+    yield from images
+    for image, strides in ((Name(side), ()), *((image, STRIDES) for image in images)):
+        for patch in (*patches, *map(Number, strides)):
+            yield from _rounded(image, patch)
 
 
 def _spans(names: Sequence[str]) -> Iterator[Formula]:

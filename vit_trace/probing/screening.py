@@ -77,26 +77,38 @@ def _groups(leaves: Sequence[Leaf], sizes: Container[int]) -> list[list[Leaf]]:
     """The leaves by kind: what counts parts, whole numbers that are a size or none, fractions."""
     kinds: dict[str, list[Leaf]] = {"counted": [], "size": [], "whole": [], "fraction": []}
     for leaf in leaves:
-        whole = "counted" if COUNTED.search(leaf.name) else "size" if leaf.value in sizes else "whole"
+        whole = "counted" if _counts(leaf) else "size" if leaf.value in sizes else "whole"
         kinds["fraction" if isinstance(leaf.value, float) else whole].append(leaf)
     return [group for group in kinds.values() if group]
 
 
+def _counts(leaf: Leaf) -> bool:
+    """Whether a number counts or chooses parts of a model, by its own name."""
+    return bool(COUNTED.search(leaf.name.rpartition(".")[2]))
+
+
+def _list_of(leaf: Leaf) -> Path:
+    """The names on the way to a number: those of one list have the same, and one field of the records in a list."""
+    return tuple(part for part in leaf.path if isinstance(part, str))
+
+
 def _of_one_list(group: Sequence[Leaf]) -> bool:
-    return len({leaf.path[: -leaf.name.count("[") or None] for leaf in group}) == 1
+    return len(set(map(_list_of, group))) == 1
 
 
 def _parts(group: Sequence[Leaf], sizes: Container[int]) -> list[list[Leaf]]:
     """The group in two: between lists, then between those that a list holds; each alone where all may be sizes."""
-    depth = next(at for at in range(1, MOST_DEPTH) if len({leaf.path[:at] for leaf in group}) > 1)
+    several = not _of_one_list(group)
+    paths = {leaf.path: _list_of(leaf) if several else leaf.path for leaf in group}
+    depth = next(at for at in range(1, MOST_DEPTH) if len({path[:at] for path in paths.values()}) > 1)
     parts: dict[Path, list[Leaf]] = {}
     for leaf in group:
-        parts.setdefault(leaf.path[:depth], []).append(leaf)
-    whole = not any(COUNTED.search(leaf.name) for leaf in group)
-    if whole and not _of_one_list(group) and all(leaf.value in sizes for leaf in group):
+        parts.setdefault(paths[leaf.path][:depth], []).append(leaf)
+    whole = not any(map(_counts, group))
+    if whole and several and all(leaf.value in sizes for leaf in group):
         return [*parts.values()]
     first = {*[*parts][: (len(parts) + 1) // 2]}
-    return [[leaf for leaf in group if (leaf.path[:depth] in first) is half] for half in (True, False)]
+    return [[leaf for leaf in group if (paths[leaf.path][:depth] in first) is half] for half in (True, False)]
 
 
 def _with_changes(group: Sequence[Leaf], attempt: Attempt, varied: Container[Path]) -> tuple[Any, Trace | None]:
@@ -114,7 +126,7 @@ def _others(leaf: Leaf) -> Iterator[Any]:
     if isinstance(value, float):
         yield from (2 * value, 1.5 * value, value / 2)
         return
-    one_more = COUNTED.search(leaf.name) or value < 1
+    one_more = _counts(leaf) or value < 1
     values = (value + 1, value - 1, 2 * value) if one_more else (2 * value, value // 2, value + 1, value - 1, 3 * value)
     yield from (one for one in dict.fromkeys(values) if one != value and one > 0)
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass, replace
 from typing import Any, NamedTuple
 
-from vit_trace.base.roles import ROLES, Path, role_named
+from vit_trace.base.roles import RATIO, ROLES, Path, role_named
 
 Changes = dict[Path, Any]
 """New values by the path of what they replace."""
@@ -43,9 +43,6 @@ WIDTH = re.compile(r"(dims?|width|hidden_sizes?|channels?|chs|features|planes)(\
 
 INNER = re.compile(r"(key|head|qk|value)_(dims?|channels?|width)(\[\d+\])?$")
 """Names of the width of a head, of its keys or values."""
-
-RATIO = re.compile(r"ratio|scale|mult|factor|expan|_mul$")
-"""Names of fractions that sizes are multiplied by."""
 
 
 class Leaf(NamedTuple):
@@ -122,18 +119,27 @@ def knobs_of(arguments: Mapping[str, Any]) -> tuple[Knob, ...]:
 
 
 def leaves_of(arguments: Mapping[str, Any], taken: set[Path]) -> list[Leaf]:
-    """Every number that a model may be made of, but for the image size, its labels and the paths taken by knobs."""
+    """Every number that a model may be made of, but for the image size, its labels and the paths taken by knobs.
+
+    One of a record in a list has the list's name before its own: blocks[2].width.
+    """
     images = {path for path, _ in image_places(arguments)}
     found: dict[Path, Leaf] = {}
-    for path, value in walk_values(arguments):
+    for path, value in walk_values(arguments, lists=True):
         if path in images or path[-1] in LABELS or (len(path) > 1 and path[-2] in LABELS):
             continue
         for inner, number in _numbers(value, path):
             ratio = isinstance(number, float) and RATIO.search(str(path[-1])) and number > 0
             if (ratio or (is_integer(number) and number >= 0)) and taken.isdisjoint((inner, path)):
-                name = str(path[-1]) + "".join(f"[{place}]" for place in inner[len(path) :])
-                found[inner] = Leaf(name, inner, number)
+                found[inner] = Leaf(_leaf_name(inner, len(path)), inner, number)
     return list(found.values())
+
+
+def _leaf_name(path: Path, own: int) -> str:
+    """The name of a number by its path, whose first `own` parts lead to the argument that holds it."""
+    place = next((at for at, part in enumerate(path[:own]) if isinstance(part, int)), own)
+    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in path[place - 1 :]]
+    return "".join(parts).removeprefix(".")
 
 
 def _numbers(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
@@ -160,14 +166,22 @@ def integers(arguments: Mapping[str, Any]) -> Iterator[tuple[Path, int | Sequenc
 LONGEST_LIST = 16
 """Elements of a list above which it is data, not hyperparameters."""
 
+DEEPEST = 8
+"""Parts of a path beyond which no list is looked into."""
+
 LABELS = ("id2label", "label2id")
 """Fields of a config that follow from its number of classes."""
 
 
-def walk_values(value: Any, path: Path = (), depth: int = 4) -> Iterator[tuple[Path, Any]]:
-    """(path, value) of everything that mappings, dataclasses and configs hold."""
+def walk_values(value: Any, path: Path = (), depth: int = 4, lists: bool = False) -> Iterator[tuple[Path, Any]]:
+    """(path, value) of everything that mappings, dataclasses and configs hold; with `lists` also those in lists."""
+    inner: list[tuple[Any, Any]]
     if isinstance(value, Mapping):
         inner = list(value.items())
+    elif lists and isinstance(value, (tuple, list)) and len(path) < DEEPEST:
+        for place, held in enumerate(value if len(value) <= LONGEST_LIST else ()):
+            yield from walk_values(held, (*path, place), depth, lists)
+        return
     elif is_config(value) or _is_record(value):
         inner = [(name, held) for name, held in vars(value).items() if not name.startswith("_")]
     else:
@@ -176,7 +190,7 @@ def walk_values(value: Any, path: Path = (), depth: int = 4) -> Iterator[tuple[P
         if isinstance(name, str):
             yield (*path, name), held
             if depth:
-                yield from walk_values(held, (*path, name), depth - 1)
+                yield from walk_values(held, (*path, name), depth - 1, lists)
 
 
 def is_integer(value: object) -> bool:
@@ -230,10 +244,11 @@ def _knobs_at(path: Path, value: int | Sequence[int]) -> list[Knob]:
 
 def leaf_knob(leaf: Leaf, taken: Collection[str]) -> Knob | None:
     """The knob that a leaf makes; None where its name cannot be a symbol."""
-    plain = re.fullmatch(r"[A-Za-z_]\w*(\[\d+\])?", leaf.name)
-    if plain is None or not is_integer(leaf.value):
+    inside = "." in leaf.name  # of a record in a list
+    symbol = re.sub(r"\W+", "_", leaf.name) if inside else leaf.name
+    if not re.fullmatch(r"[A-Za-z_]\w*(\[\d+\])?", symbol) or not is_integer(leaf.value):
         return None
-    knob = Knob(leaf.name, int(leaf.value), "other", leaf.name, ((leaf.path, 1),), leaf.name.replace("_", " "))
+    knob = Knob(symbol, int(leaf.value), "other", leaf.name, ((leaf.path, 1),), leaf.name.replace("_", " "))
     return replace(knob, symbol=_free_symbol(knob, taken))
 
 

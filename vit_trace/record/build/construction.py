@@ -78,6 +78,9 @@ class Watch:
             try:
                 with exceptions_only():
                     model = build()
+            except BaseException:
+                self.seen, self.calls = [], {}  # what traced refers to itself, and would keep what was built
+                raise
             finally:
                 sys.settrace(before)
         if self.lines and isinstance(model, nn.Module):

@@ -135,10 +135,18 @@ def replay_of(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str,
         try:
             if name in _CONVERTING:
                 _with_values(args[0], False, [])
-            valued = _with_values((args, kwargs), name in _LENDING, given)
+            written = _blank(args[0]) if name == "copy_" else ()
+            rest, named = _with_values((args[len(written) :], kwargs), name in _LENDING, given)
         except _NotKnownError:
             return None
-        return Replay(func, given, *valued)
+        return Replay(func, given, (*written, *rest), named)
+
+
+def _blank(tensor: Tensor) -> tuple[Tensor, ...]:
+    """Memory for a small tensor whose values are not known, and are all written; () where they are known."""
+    if type(tensor) is not Tensor or not tensor.is_meta or not _is_small(tensor) or known_values(tensor) is not None:
+        return ()
+    return (torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu"),)
 
 
 def _any_known(args: Iterable[Any]) -> bool:
