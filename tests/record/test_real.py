@@ -34,8 +34,8 @@ def facts(found):
 
 
 def without_values(text: str) -> str:
-    """A message without the values of tensors: some print a whole one."""
-    return re.sub(r"-?\d+\.\d+(e[+-]\d+)?", "…", text)
+    """A message without the values of tensors: some print a whole one, some an index."""
+    return re.sub(r"-?\d+\.\d+(e[+-]\d+)?|(?<=index )-?\d+(?= is out of bounds)", "…", text)
 
 
 def disagreement(seed: int) -> str:

@@ -10,13 +10,14 @@ LIMITS = {
     "elements": 10**10,
     "values": 5 * 10**7,
     "labels": 1_000_000,
+    "list": 100_000,
     "calls": 65_000,
     "lines": 10_000_000,
     "steps": 30_000,
 }
 """By default: modules of a model, elements of a parameter, values that a constructor or a forward on meta fills,
-classes that a config names, calls of torch and lines of Python in one constructor, calls of torch and of modules in one
-forward. --limit raises them."""
+classes that a config names, values of a list that a setting holds, calls of torch and lines of Python in one
+constructor, calls of torch and of modules in one forward. --limit raises them."""
 
 COUNTS = re.compile(r"(^|_)(layers?|depths?|blocks|stages)$")
 """Names of settings that say how many layers a model has."""
@@ -38,6 +39,7 @@ _WORDS = {
     "elements": "a parameter has {:,} elements",
     "values": "tensors that are filled have {:,} values or more",
     "labels": "the config names {:,} classes",
+    "list": "a setting is a list of {:,} values",
     "calls": "the constructor calls torch {:,} times or more",
     "lines": "the constructor runs {:,} lines of Python or more",
     "steps": "the forward takes {:,} steps or more",
@@ -62,7 +64,9 @@ def require_within(name: str, found: int) -> None:
 
 
 def require_size(name: str, value: object) -> None:
-    """Stop a setting, by its name, of more layers or classes than a model may have. Raises OverLimit."""
+    """Stop a setting of more layers or classes than a model may have, or of a longer list. Raises OverLimit."""
+    if isinstance(value, (list, tuple)):
+        require_within("list", len(value))
     if name in ROLES["classes"] and type(value) is int:
         require_within("labels", value)
     if name in ("id2label", "label2id") and isinstance(value, dict):

@@ -28,8 +28,8 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?([0-9]+)(\.[0-9]+)?(?:[eE][+-]?[0-9]+)
 
 
 def json_file(file: FilePath) -> str:
-    """The text of a JSON file. Raises FileProblem, UnicodeDecodeError."""
-    return read_regular(file, "a config", MAX_JSON).decode()
+    """The text of a JSON file, without its byte order mark. Raises FileProblem, UnicodeDecodeError."""
+    return read_regular(file, "a config", MAX_JSON).decode("utf-8-sig")
 
 
 def long_number(text: str, file: str) -> Source | None:

@@ -304,7 +304,9 @@ def _outcome(signature: _Signature, out: Any, refused: Exception | None) -> _Out
         smaller = (signature.cut(longest) for longest in CUTS)
         small = next((one for one in smaller if _fits(one, 0) and _accepted_on_meta(one)), None)
         real = _tried(small) if small is not None else _AS_ON_META
-        if real.error is None and torch.is_autocast_enabled("cpu") and real.out is not None:
+        if real.error is not None:
+            return _Outcome(_refused_for_real(signature, real.error))  # torch's words may differ with the sizes
+        if torch.is_autocast_enabled("cpu") and real.out is not None:
             return _Outcome(None, _retyped(out, real.out), {})
     if real.error is not None:
         return real
@@ -316,7 +318,7 @@ def _outcome(signature: _Signature, out: Any, refused: Exception | None) -> _Out
 
 
 def _refused_for_real(signature: _Signature, refused: Exception) -> Exception:
-    """What a real run raises where meta has refused a large call; that of meta where a real run would work first.
+    """What a real run raises where meta, or a smaller run, has refused a large call; that where it would work first.
 
     torch compares sizes before it reads a tensor or makes one.
     """
