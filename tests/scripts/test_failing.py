@@ -14,7 +14,9 @@ import pytest
 from vit_trace.scripts.explain import explanation
 
 FOLDER = Path(__file__).parent / "failing"
-SCRIPTS = sorted(path for path in FOLDER.glob("*.py") if path.stem != "tiny")
+PATHS = sorted(path for path in FOLDER.glob("*.py") if path.stem != "tiny")
+SLOW = {path for path in PATHS if path.read_text().startswith("# slow")}
+SCRIPTS = [pytest.param(path, marks=pytest.mark.slow if path in SLOW else (), id=path.stem) for path in PATHS]
 
 
 def facts(text: str) -> list[tuple[str, str]]:
@@ -32,7 +34,7 @@ def ended(path: Path, monkeypatch) -> BaseException | None:
     return None
 
 
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SCRIPTS)
 def test_a_failing_script(path, monkeypatch, tmp_path):
     text, error = path.read_text(), ended(path, monkeypatch)
     assert error is not None

@@ -37,9 +37,9 @@ def of_model(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any])
 
 def of_case(case: Case, told: Callable[[Trace], Trace | None]) -> Trace | None:
     """The trace of a case, judged; `told` may correct what it says before it is judged, or refuse it."""
-    from vit_trace.diagnose.changes.records import InputChange
+    from vit_trace.diagnose.changes.records import Fix
 
-    trace = told(case.run(InputChange("")))
+    trace = told(case.run(Fix("")))
     return _checked(trace, lambda: case) if trace is not None else None
 
 

@@ -5,12 +5,13 @@ Works on shapes, formulas and sources; what it tries, `trials` tries.
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from math import prod
 
 from msgspec.structs import replace
 
 from vit_trace.base import network
-from vit_trace.base.trace import Failure, Label, Operand, Producer, Stage, Trace
+from vit_trace.base.trace import Failure, Label, Operand, Producer, Stage, TensorSpec, Trace
 from vit_trace.base.words import exception_text, shape_text
 from vit_trace.diagnose.cause import Cause, Question
 from vit_trace.diagnose.causes import cause_of
@@ -18,7 +19,7 @@ from vit_trace.diagnose.layout import layout_cause
 from vit_trace.diagnose.naming import formula_of, said
 from vit_trace.diagnose.producers import producer, siblings
 from vit_trace.diagnose.remedies import partway, remedies
-from vit_trace.diagnose.scene import Scene, Side
+from vit_trace.diagnose.scene import Scene, Shape, Side
 from vit_trace.diagnose.trials import Case
 from vit_trace.record.raised.failure import DEFECT
 
@@ -103,12 +104,14 @@ def _maker_text(scene: Scene, side: Side, made: Producer | None) -> str:
     if made.parameter:
         return _parameter_text(scene, side, made)
     stage = scene.trace.stages[made.stage] if made.stage is not None else None
-    shape = shape_text(stage.outputs[0].shape) if stage is not None and stage.outputs else ""
+    spec = _made_spec(stage, side) if stage is not None else None
+    shape = shape_text(spec.shape) if spec is not None else ""
     if stage is None or (stage.kind == "input" and (formula_of(side) or not shape)):
         return ""
     if stage.kind == "input":
-        axis = _input_axis(stage, side)
-        return f"comes from the input {stage.name} {shape}{f' on axis {axis}' if axis is not None else ''}"
+        axis = _input_axis(spec.shape, side) if spec is not None else None
+        name = f"{stage.name}{spec.path if spec is not None else ''}"
+        return f"comes from the input {name} {shape}{f' on axis {axis}' if axis is not None else ''}"
     named = stage.name.rpartition(".")[2] == stage.operation
     text = f"made by {stage.name}{'' if named else f' ({stage.operation})'} {shape}".rstrip()
     return text + _joined_text(stage, side)
@@ -132,9 +135,14 @@ def _parameter_text(scene: Scene, side: Side, made: Producer) -> str:
     return f"is the size of {held.name} {shape_text(held.shape)}"
 
 
-def _input_axis(stage: Stage, side: Side) -> int | None:
+def _made_spec(stage: Stage, side: Side) -> TensorSpec | None:
+    """The tensor among a stage's outputs that a size comes from: an input may be a list or a mapping of several."""
+    whole = (one for one in stage.outputs if side.operand is not None and one.shape == side.operand.shape)
+    return next(chain(whole, (one for one in stage.outputs if side.size in one.shape), stage.outputs[:1]), None)
+
+
+def _input_axis(shape: Shape, side: Side) -> int | None:
     """The axis of the input that a size comes from, which may have been moved since; None where several have it."""
-    shape = stage.outputs[0].shape if stage.outputs else ()
     places = [axis for axis, size in enumerate(shape) if size == side.size]
     if len(places) == 1:
         return places[0]

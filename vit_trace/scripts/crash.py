@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -54,7 +56,8 @@ class Crash:
     def calls(self) -> list[int]:
         """Places of the calls of modules, without those that only hand on."""
         found = [place for place, (frame, _) in enumerate(self.entries) if frame.f_code is CALL_IMPL]
-        return [place for place in found if not _hands_on(self.entries[place][0].f_locals.get("self"))]
+        inner = [place for place in found if not _hands_on(self.entries[place][0].f_locals.get("self"))]
+        return inner or found[-1:]  # a compiled module runs none within
 
     @cached_property
     def constructor(self) -> FrameType | None:
@@ -69,6 +72,14 @@ class Crash:
     def caller(self, place: int) -> Entry | None:
         """The own frame that made the call at a place."""
         return next((one for one in reversed(self.entries[:place]) if frames.is_own(one[0])), None)
+
+    def forget(self) -> None:
+        """Drop what reading the variables of frames has copied: frames that still run would keep it until they end."""
+        if sys.version_info >= (3, 13) or sys.gettrace() is not None:
+            return
+        for frame, _ in frames.entries(self.error.__traceback__):
+            if frame.f_code.co_flags & inspect.CO_OPTIMIZED:  # else the dictionary is the variables
+                frame.f_locals.clear()
 
     def is_of_shapes(self) -> bool:
         """Whether a shape may be the reason, by the kind of the exception alone."""

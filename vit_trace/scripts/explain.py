@@ -54,9 +54,12 @@ class Explanation:
 def explanation(error: BaseException) -> Explanation | None:
     """Why a program ended; None where no shape is the reason."""
     for crash in crashes(error):
-        for explain in _EXPLAINERS:
-            if (found := explain(crash)) is not None:
-                return found
+        try:
+            for explain in _EXPLAINERS:
+                if (found := explain(crash)) is not None:
+                    return found
+        finally:
+            crash.forget()
     return None
 
 
@@ -96,7 +99,8 @@ def _roots(crash: Crash) -> Iterator[Root]:
         if around is not None and (_made_by_others(around) or not any(True for _ in model.parameters())):
             yield _root_of(around, casts)
         if isinstance(model, nn.Module):
-            yield Root(held_by(model), args or (), kwargs or {}, casts, _is_compiled(model))
+            compiled = type(crash.error).__module__.startswith("torch._dynamo")
+            yield Root(held_by(model), args or (), kwargs or {}, casts, compiled)
     for entry in (_method_call(crash), *reversed(crash.own[-2:])):
         for reach in (True, False):
             around = sliced(entry, reach) if entry is not None else None
@@ -111,10 +115,6 @@ def _root_of(around: Sliced, casts: bool) -> Root:
 def _made_by_others(around: Sliced) -> bool:
     """Whether several modules take part: what the failing one is given comes from another."""
     return len(list(around.step.children())) > 1
-
-
-def _is_compiled(model: nn.Module) -> bool:
-    return type(model).__name__ == "OptimizedModule"
 
 
 def _method_call(crash: Crash) -> Entry | None:

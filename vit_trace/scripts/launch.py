@@ -100,7 +100,7 @@ def without_us(traceback: TracebackType | None) -> TracebackType | None:
     """A traceback from the script's own first frame on."""
     kept, walked = traceback, traceback
     while walked is not None:
-        if walked.tb_frame.f_code is _execute.__code__:
+        if walked.tb_frame.f_code in (_execute.__code__, _compiled.__code__):
             kept = walked.tb_next
         walked = walked.tb_next
     return kept

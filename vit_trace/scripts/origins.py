@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vit_trace.base.words import shape_text
 from vit_trace.record.meta.tensors import shape_of
-from vit_trace.scripts.crash import Entry
+from vit_trace.scripts.crash import Entry, held_by
 from vit_trace.scripts.slices import MISSING, Scope, binders, path_to
 
 MOST_STEPS = 12
@@ -126,7 +126,7 @@ def _module_called(call: ast.Call, scope: Scope) -> str:
     """Seg (model), or ViT.forward_features (vit): the module that a call is of; "" where it is of none."""
     func = call.func
     if isinstance(module := scope.value(func), nn.Module):
-        return f"{type(module).__name__} ({ast.unparse(func)})"
+        return f"{type(held_by(module)).__name__} ({ast.unparse(func)})"
     if isinstance(func, ast.Attribute) and isinstance(module := scope.value(func.value), nn.Module):
         return f"{type(module).__name__}.{func.attr} ({ast.unparse(func.value)})"
     return ""

@@ -12,17 +12,22 @@ if TYPE_CHECKING:
 
 def tell(error: BaseException, files: Sequence[str] = ()) -> None:
     """Explain an exception on stderr, and in files where they are wanted."""
+    from vit_trace.scripts.ranks import place_in_run, report_together
+
     found: Explanation | None = None
+    place = place_in_run()
     try:
         from vit_trace.scripts.explain import explanation
         from vit_trace.scripts.saved import write_found
 
         found = explanation(error)
-        if found is not None:
+        if place is None and found is not None:
             write_found(found.diagnostics, sys.stderr)
     except Exception as ours:
         _say(f"vit-trace could not explain it ({type(ours).__name__}: {str(ours)[:200]}): please report this")
-    if files:
+    if place is not None:
+        report_together(place, type(error).__name__, f"{found}\n" if found is not None else "")
+    if files and (place is None or place.rank == 0):
         from vit_trace.scripts.saved import save
 
         try:

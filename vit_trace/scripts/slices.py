@@ -459,8 +459,6 @@ def _assembled(scope: Scope, root: Any, lines: list[ast.stmt], made: set[str]) -
     if isinstance(root, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
         result = ast.Tuple([ast.Name(name, ast.Load()) for name in sorted(_bound(root))], ast.Load())
         body.append(ast.copy_location(ast.Return(result), root))
-    if not rewriter.given:
-        return None
     name = scope.frame.f_code.co_name
     name = name if name.isidentifier() else "script"
     names = [ast.arg(one) for one in rewriter.given]

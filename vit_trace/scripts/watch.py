@@ -96,7 +96,7 @@ class _Watch:
     def changes(self) -> Iterator[Diagnostic]:
         """The steps that feed other shapes than the step before."""
         for place, (before, now) in enumerate(zip(self.fed, self.fed[1:], strict=False), 2):
-            for (name, old), (_, new) in zip(before, now, strict=False):
+            for (name, old), (_, new) in zip(before[::-1], now[::-1], strict=False):  # the first may warm up
                 pairs = [(one, two) for one, two in zip(old, new, strict=False) if one != two]
                 if pairs:
                     texts = ", ".join(f"{shape_text(two)} instead of {shape_text(one)}" for one, two in pairs)

@@ -328,7 +328,8 @@ def _by_values(loss: _Loss) -> Cause | None:
     ignored = loss.scene.integer("ignore_index", "[4]", default=IGNORED)
     if highest < classes and (lowest >= 0 or lowest == ignored):
         return None
-    text = f"{of} takes class numbers from 0 to {classes - 1}; {labels} go from {lowest} to {highest}"
+    extent = f"go from {lowest} to {highest}" if lowest != highest else f"are all {lowest}"
+    text = f"{of} takes class numbers from 0 to {classes - 1}; {labels} {extent}"
     if lowest == 1 and highest == classes:
         return Cause(LOSS_LABELS, text, ("labels that count from 1 go in as labels - 1",))
     sides = (side(given, axis, name), Side(None, None, highest + 1, labels))

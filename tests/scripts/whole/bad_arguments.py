@@ -1,0 +1,3 @@
+# args: --no-such-flag
+import argparse
+argparse.ArgumentParser().parse_args()

@@ -1,0 +1,4 @@
+try:
+    {}["a"]
+except KeyError as error:
+    raise LookupError("no a") from error

@@ -1,0 +1,2 @@
+# args: skipped
+WORD = "beside"
