@@ -113,3 +113,35 @@ def test_an_image_that_is_scaled_by_a_fraction(tmp_path, monkeypatch):
     count = predictions("scaled_image.py:Net", ())
     assert not count.wrong and not count.false_constants
     assert count.covered == 1, count
+
+
+RECORDS = """
+from dataclasses import dataclass
+from torch import nn
+@dataclass
+class Block:
+    width: int
+    dim: int
+@dataclass
+class Config:
+    blocks: tuple = (Block(24, 48), (Block(40, 72), Block(56, 88)))
+class Net(nn.Module):
+    def __init__(self, config=Config()):
+        super().__init__()
+        blocks = [config.blocks[0], *config.blocks[1]]
+        inputs = [3, *(block.width for block in blocks)]
+        self.layers = nn.Sequential()
+        for given, block in zip(inputs, blocks):
+            self.layers.append(nn.Conv2d(given, block.dim, 3, 2, 1))
+            self.layers.append(nn.Conv2d(block.dim, block.width, 1))
+    def forward(self, x):
+        return self.layers(x)
+"""
+
+
+def test_numbers_of_records_in_lists_are_varied(tmp_path, monkeypatch):
+    (tmp_path / "records_in_lists.py").write_text(RECORDS)
+    monkeypatch.chdir(tmp_path)
+    count = predictions("records_in_lists.py:Net", ())
+    assert not count.wrong and not count.false_constants
+    assert count.covered == 1 and count.settings > 20, count

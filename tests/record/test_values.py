@@ -23,6 +23,8 @@ class Holds(nn.Module):
         far[:, :, 1] += 3
         far[:, :, 0] *= 7
         self.register_buffer("far", far.sum(-1))
+        self.register_buffer("copied", torch.empty(16, 16, dtype=torch.int64))
+        self.copied.copy_(self.far)
         self.scale = [one.item() for one in torch.linspace(1, 4, 4)]
 
     def forward(self, x):
@@ -41,6 +43,8 @@ ROWS = {
     "a negative row": lambda model, x, count: model.table[count(3) - 6],
     "halves as rows": lambda model, x, count: model.table[(count(12).float() / 2).long()],
     "a relative position index": lambda model, x, count: model.biases[model.far.view(-1)],
+    "an index that was copied": lambda model, x, count: model.biases[model.copied.view(-1)],
+    "an index that was copied and fits": lambda model, x, count: model.biases[model.copied % 48],
     "a relative position index that fits": lambda model, x, count: model.biases[model.far % 48],
     "a large table": lambda model, x, count: model.large(count(39_990, 40_001)),
     "gather": lambda model, x, count: x.gather(1, count(12).view(1, 12, 1).expand(2, 12, 8)),
@@ -86,6 +90,7 @@ UNKNOWN = {
     "in place": changed_by(lambda places, number: places.mul_(number)),
     "an element": changed_by(lambda places, number: places.__setitem__(5, number)),
     "a view": changed_by(lambda places, number: places[3:].copy_(number)),
+    "a copy": changed_by(lambda places, number: places.copy_(9 * number)),
     "data": changed_by(lambda places, number: places.data.fill_(2)),
     "where": lambda model, x, count: model.table[torch.where(x[0, :6, 0] > 0, count(6), 0)],
     "without values": lambda model, x, count: model.table[(x.sum() * 9).long()],
