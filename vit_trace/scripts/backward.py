@@ -30,10 +30,25 @@ ENGINE = torch.autograd.graph._engine_run_backward.__code__
 
 def of_backward(crash: Crash) -> Diagnostic | None:
     """What a backward that raised has to do with the forward; None where nothing is known."""
+    if (one := _of_several_numbers(crash)) is not None:
+        return one
     if not any(frame.f_code is ENGINE for frame, _ in crash.entries):
         return None
     with quietly():
         return _of_recomputing(crash) or _of_forward(crash)
+
+
+def _of_several_numbers(crash: Crash) -> Diagnostic | None:
+    """A loss that is not one number."""
+    frame, _ = crash.entries[-1] if crash.entries else (None, 0)
+    held = frame.f_locals.get("outputs", ()) if frame is not None and frame.f_code.co_name == "_make_grads" else ()
+    odd = next((one for one in held if isinstance(one, Tensor) and one.numel() != 1), None)
+    if odd is None or crash.span is None:
+        return None
+    name = crash.span.text.partition(".backward")[0]
+    message = f"backward starts from one number, and {name} is {shape_text(shape_of(odd))}"
+    help = f"{name}.mean().backward(), or a loss without reduction='none'"
+    return Diagnostic(BACKWARD, "error", message, crash.span, (f"RuntimeError: {crash.error}",), (help,))
 
 
 # -- checkpoint ---------------------------------------------------------------------------------------------------

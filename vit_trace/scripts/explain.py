@@ -96,7 +96,7 @@ def _roots(crash: Crash) -> Iterator[Root]:
         args, kwargs = frame.f_locals.get("args"), frame.f_locals.get("kwargs")
         caller = crash.caller(crash.calls[0])
         around = sliced(caller) if caller is not None else None
-        if around is not None and (_made_by_others(around) or not any(True for _ in model.parameters())):
+        if around is not None and (_made_by_others(around) or _is_of_torch(model)):
             yield _root_of(around, casts)
         if isinstance(model, nn.Module):
             compiled = type(crash.error).__module__.startswith("torch._dynamo")
@@ -110,6 +110,11 @@ def _roots(crash: Crash) -> Iterator[Root]:
 
 def _root_of(around: Sliced, casts: bool) -> Root:
     return Root(around.step, (), around.given, casts)
+
+
+def _is_of_torch(model: Any) -> bool:
+    """Whether it is a loss or a layer: the program's own lines say more of it than its class."""
+    return not any(True for _ in model.parameters()) or type(model).__module__.startswith("torch.nn.")
 
 
 def _made_by_others(around: Sliced) -> bool:

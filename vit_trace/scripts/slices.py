@@ -10,6 +10,7 @@ import ast
 import builtins
 import linecache
 import math
+from collections import UserDict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from itertools import pairwise
@@ -108,7 +109,7 @@ def sliced(entry: Entry, reach: bool = True, through: str = "") -> Sliced | None
         if found is None:
             return None
         root, before = found
-    if not scope.computes(root):
+    if not scope.computes(root, root=True):
         return None
     lines = _needed(root, before, scope)
     made = {name for line in lines for name in _bound(line)}
@@ -284,16 +285,22 @@ class Scope:
             return owner.get(node.slice.value, MISSING) if isinstance(owner, dict) else MISSING
         return MISSING
 
-    def computes(self, node: ast.AST) -> bool:
+    def computes(self, node: ast.AST, root: bool = False) -> bool:
         """Whether running it does no more than compute."""
+        looped = {name for one in ast.walk(node) if isinstance(one, ast.comprehension) for name in self.modules_of(one)}
         for one in ast.walk(node):
             if isinstance(one, (ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)):
                 return False
-            if isinstance(one, (ast.Assign, ast.AugAssign, ast.AnnAssign)) and not _binds_names(one):
+            if isinstance(one, (ast.Assign, ast.AugAssign, ast.AnnAssign)) and not (root or _binds_names(one)):
                 return False
-            if isinstance(one, ast.Call) and not self.is_harmless(one):
+            if isinstance(one, ast.Call) and getattr(one.func, "id", "") not in looped and not self.is_harmless(one):
                 return False
         return True
+
+    def modules_of(self, loop: ast.comprehension) -> set[str]:
+        """The variables of a comprehension, if it goes over modules."""
+        found = any(_modules_in(self.value(one)) is not None for one in ast.walk(loop.iter))
+        return _bound(loop.target) if found else set()
 
     def carries(self, names: set[str]) -> bool:
         """Whether some of the names hold tensors or a module: a line that makes tensors of nothing is an input."""
@@ -317,6 +324,17 @@ class Scope:
             if isinstance(owner, (dict, list, tuple, torch.Size)):
                 return name in ("get", "items", "values", "keys", "index", "count", "numel")
         return _is_of_library(value) or (name in HARMLESS and value is getattr(builtins, name, None))
+
+
+def _modules_in(value: Any) -> nn.Module | None:
+    """A list or a dictionary of modules as a module, which can be copied."""
+    if isinstance(value, (nn.ModuleList, nn.ModuleDict, nn.Sequential)):
+        return value
+    if isinstance(value, (list, tuple)) and value and all(isinstance(one, nn.Module) for one in value):
+        return nn.ModuleList(value)
+    if isinstance(value, dict) and value and all(isinstance(one, nn.Module) for one in value.values()):
+        return nn.ModuleDict({str(name): one for name, one in value.items()})
+    return None
 
 
 def _has_module(value: Any) -> bool:
@@ -402,16 +420,11 @@ class _Rewriter(ast.NodeTransformer):
         value = self.scope.value(node) if fixed else MISSING
         if value is MISSING or isinstance(value, (ModuleType, type)):
             return self.generic_visit(node)
-        if isinstance(value, nn.Module):
-            return ast.copy_location(ast.Name(self.named(node, value, self.parts), ast.Load()), node)
+        if isinstance(part := value if isinstance(value, nn.Module) else _modules_in(value), nn.Module):
+            return ast.copy_location(ast.Name(self.named(node, part, self.parts), ast.Load()), node)
+        value = dict(value) if isinstance(value, UserDict) else value  # a batch of transformers
         if isinstance(value, Tensor) or (isinstance(value, (dict, list, tuple)) and any(True for _ in leaves(value))):
             return ast.copy_location(ast.Name(self.named(node, value, self.given), ast.Load()), node)
-        if (
-            hasattr(value, "data")
-            and isinstance(getattr(value, "data", None), dict)
-            and any(True for _ in leaves(value.data))
-        ):
-            return ast.copy_location(ast.Name(self.named(node, dict(value.data), self.given), ast.Load()), node)
         return self.generic_visit(node)
 
     def named(self, node: Any, value: Any, table: dict[str, Any]) -> str:
