@@ -84,6 +84,7 @@ def test_what_cannot_be_asked(words, code):
     assert f"error[{code}]" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_first_step_with_its_loss(tmp_path):
     (tmp_path / "train.py").write_text(STEPS)
     done = process("run", "--first", "-o", tmp_path / "first.json", tmp_path / "train.py")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from itertools import islice
 from typing import Any
@@ -14,6 +15,7 @@ from torch import nn
 
 from vit_trace.base.trace import Diagnostic, Failure, Trace
 from vit_trace.scripts.crash import Crash, Entry, crashes, held_by
+from vit_trace.scripts.makers import with_maker
 from vit_trace.scripts.origins import origins
 from vit_trace.scripts.replay import Root, replayed
 from vit_trace.scripts.slices import Sliced, sliced
@@ -68,7 +70,7 @@ def _of_call(crash: Crash) -> Explanation | None:
     if not crash.is_of_shapes():
         return None
     for root in _roots(crash):
-        trace = replayed(root, crash)
+        trace = replayed(root, crash, partial(with_maker, crash))
         if trace is None or trace.failure is None or trace.failure.code in SILENT:
             continue
         failure = structs.replace(trace.failure, notes=(*_origins(trace.failure, crash), *trace.failure.notes))
