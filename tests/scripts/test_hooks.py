@@ -59,9 +59,9 @@ def test_explain_in_an_except_block_and_after():
     except RuntimeError as error:
         found = vit_trace.explain()
         assert str(found) == str(vit_trace.explain(error))
-    assert str(found).startswith("error[linear]: 1 takes 9 features, its input 3×8 has 8")
+    assert str(found).startswith("error[linear]: net.1 takes 9 features, its input 3×8 has 8")
     assert "<pre>error[linear]" in found._repr_html_()
-    assert found.trace.stages[-1].module == "1"
+    assert found.trace.stages[-1].module == "net.1"
 
 
 def test_explaining_adds_a_note():

@@ -39,16 +39,22 @@ def of_backward(crash: Crash) -> Diagnostic | None:
 
 
 def _of_several_numbers(crash: Crash) -> Diagnostic | None:
-    """A loss that is not one number."""
-    frame, _ = crash.entries[-1] if crash.entries else (None, 0)
-    held = frame.f_locals.get("outputs", ()) if frame is not None and frame.f_code.co_name == "_make_grads" else ()
-    odd = next((one for one in held if isinstance(one, Tensor) and one.numel() != 1), None)
-    if odd is None or crash.span is None:
+    """A loss that is not one number, or a gradient of another shape than what it is of."""
+    frame = crash.entries[-1][0] if crash.entries else None
+    if frame is None or frame.f_code.co_name != "_make_grads" or crash.span is None:
         return None
-    name = crash.span.text.partition(".backward")[0]
-    message = f"backward starts from one number, and {name} is {shape_text(shape_of(odd))}"
-    help = f"{name}.mean().backward(), or a loss without reduction='none'"
-    return Diagnostic(BACKWARD, "error", message, crash.span, (f"RuntimeError: {crash.error}",), (help,))
+    name, help = crash.span.text.partition(".backward")[0], tuple[str, ...]()
+    for of, given in zip(frame.f_locals.get("outputs", ()), frame.f_locals.get("grads", ()), strict=False):
+        shape = shape_text(shape_of(of))
+        if given is None and of.numel() != 1:
+            message = f"backward starts from one number, and {name} is {shape}"
+            help = (f"{name}.mean().backward(), or a loss without reduction='none'",)
+        elif isinstance(given, Tensor) and shape_of(given) != shape_of(of):
+            message = f"the gradient {shape_text(shape_of(given))} is given to backward of {name} {shape}"
+        else:
+            continue
+        return Diagnostic(BACKWARD, "error", message, crash.span, (f"RuntimeError: {crash.error}",), help)
+    return None
 
 
 # -- checkpoint ---------------------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ class Crash:
         before = self.calls[0] if self.calls else len(self.entries)
         for frame, _ in self.entries[:before]:
             held = frame.f_locals.get("self")
-            if frame.f_code.co_name == "__init__" and isinstance(held, nn.Module) and frames.is_own(frame):
+            if frame.f_code.co_name == "__init__" and isinstance(held, nn.Module):
                 return frame
         return None
 

@@ -3,6 +3,7 @@
 What ends the script leaves as it would leave Python: its traceback without our frames, its own hook, its exit code.
 """
 
+import builtins
 import io
 import os
 import sys
@@ -39,7 +40,7 @@ def plain_job(words: list[str]) -> Job | None:
 def start(job: Job) -> None:
     """Run the job in place of this program. Raises what it raises; once Python has told an exception, we explain it."""
     own, before = ModuleType("__main__"), list(sys.path)
-    vars(own).update(__builtins__=__builtins__, __annotations__={})
+    vars(own).update(__builtins__=builtins, __annotations__={})
     sys.modules["__main__"] = own
     sys.argv = [job.name, *job.arguments]
     if not sys.flags.safe_path:
