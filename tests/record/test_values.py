@@ -59,6 +59,10 @@ ROWS = {
     "a range": lambda model, x, count: torch.stack([x for _ in range(count(4)[-1])]),
     "a condition": lambda model, x, count: x if (count(3) < 3).all() else x.view(99),
     "a condition that is not met": lambda model, x, count: x.view(99) if (count(3) > 3).any() else x,
+    "a condition on rows": lambda model, x, count: x if x[0] < x[1] else x[:1],
+    "the least of rows": lambda model, x, count: min(x),
+    "a condition on nothing": lambda model, x, count: x if x[:0].sum(1) > 0 else x[:1],
+    "an item of several": lambda model, x, count: x * (x[0, 0] > 0).item(),
     "the other way of a condition": lambda model, x, count: x.view(99) if count(2).any() else x,
 }
 

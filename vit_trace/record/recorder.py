@@ -240,6 +240,8 @@ class Recorder(TorchFunctionMode):
         if name in READING and (read := read_values(func, args, kwargs)) is not NotImplemented:
             return read
         if name in ASKS_TRUTH and args and args[0].is_meta and (name == "__bool__" or args[0].dtype is torch.bool):
+            if args[0].numel() != 1:  # no value decides: torch refuses it
+                return func(torch.zeros((), dtype=args[0].dtype, device="cpu").expand(args[0].shape))
             self.guesses += 1
             return self.truth
         if name == "__get__":
