@@ -9,33 +9,32 @@ from torch import Tensor
 
 from vit_trace.mixing.coordinates import PRODUCTS
 from vit_trace.mixing.measure import Measured
-from vit_trace.mixing.watch import Event
+from vit_trace.mixing.watch import SOFTMAX, Event
 
-SOFTMAX = {"softmax", "_softmax", "softmin"}
 DIVIDES = {"div", "div_", "__truediv__", "true_divide", "__itruediv__"}
 SUMS = PRODUCTS | {"einsum"}
 
 
-def attention(measured: Measured) -> Event | None:
-    """The first product of two tensors that both hang on the input."""
+def attentions(measured: Measured) -> Iterator[Event]:
+    """The products of two tensors that both hang on the input."""
     alive = measured.alive
     for event in measured.events:
         meets = event.name in SUMS | {"scaled_dot_product_attention"} and len(event.given) > 1
         if meets and all(id(one) in alive for one in event.given[:2]):
-            return event
-    return None
+            yield event
 
 
-def lost_late(measured: Measured, event: Event | None) -> bool:
-    """Whether an event comes after the first attention."""
-    first = attention(measured)
-    return first is not None and (event is None or measured.events.index(first) < measured.events.index(event))
+def last_attention(measured: Measured, event: Event | None) -> Event | None:
+    """The last attention before an event, or at all; None if there is none."""
+    events = measured.events
+    end = events.index(event) if event is not None else len(events)
+    return max((one for one in attentions(measured) if events.index(one) < end), key=events.index, default=None)
 
 
 def softmaxes(measured: Measured) -> Iterator[tuple[Event, Event, int, int]]:
     """Each softmax whose weights no product sums over its own axis: the softmax, a product, and the axes of both.
 
-    Weights that are divided by a sum of theirs afterwards are left out.
+    Weights that are divided by a sum of theirs afterwards are left out; a product with a parameter only mixes heads.
     """
     coordinates, events = measured.usual.watched.coordinates, measured.events
     made = {id(event.made[0]): event for event in events if event.name in SOFTMAX and len(event.mixed) == 1}
@@ -48,12 +47,17 @@ def softmaxes(measured: Measured) -> Iterator[tuple[Event, Event, int, int]]:
                 continue
             if event.name in DIVIDES and len(event.given) > 1:
                 divided.add(origin.base)
-            for axis in _summed(event, place) if event.name in SUMS else ():
+            for axis in _summed(event, place) if _sums_values(measured, event) else ():
                 own = made[origin.base].mixed[0][1]
                 uses[origin.base].append((event, axis, own in _varying(measured, tensor, axis)))
     for base, found in uses.items():
         if base not in divided and not any(right for *_, right in found):
             yield made[base], found[0][0], made[base].mixed[0][1], found[0][1]
+
+
+def _sums_values(measured: Measured, event: Event) -> bool:
+    """Whether an event is a product of tensors that all hang on the input."""
+    return event.name in SUMS and all(id(one) in measured.alive for one in event.given)
 
 
 def _summed(event: Event, place: int) -> list[int]:

@@ -78,12 +78,17 @@ class _Origin:
     `base` is that tensor, by identity; `mover` the last step that cut or joined axes, else the last that moved values.
     """
 
-    flat: Tensor
     shape: tuple[int, ...]
     step: int | None
     base: int
+    moved: Tensor | None = None
     mover: int | None = None
     reshaped: bool = False
+
+    @property
+    def flat(self) -> Tensor:
+        """The place of each value; where nothing was moved, its own."""
+        return torch.arange(prod(self.shape)).reshape(self.shape) if self.moved is None else self.moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +134,7 @@ class Coordinates:
     def fresh(self, step: int | None, out: Any) -> None:
         """Tensors that a step computed: each value is at its own place."""
         for _, tensor in leaves(out):
-            shape = tuple(tensor.shape)
-            self.origins[id(tensor)] = _Origin(torch.arange(tensor.numel()).reshape(shape), shape, step, id(tensor))
+            self.origins[id(tensor)] = _Origin(tuple(tensor.shape), step, id(tensor))
 
     def follow(self, step: int, first: Tensor, call: TorchCall, out: Any) -> bool:
         """Move the coordinates as the values are moved; False where that fails."""
@@ -147,15 +151,14 @@ class Coordinates:
         reshapes = call.name in RESHAPES
         mover = step if reshapes or not origin.reshaped else origin.mover
         for tensor, flat in zip(made, places, strict=True):
-            self.origins[id(tensor)] = _Origin(
-                flat, origin.shape, origin.step, origin.base, mover, reshapes or origin.reshaped
-            )
+            known = origin.shape, origin.step, origin.base
+            self.origins[id(tensor)] = _Origin(*known, flat, mover, reshapes or origin.reshaped)
         return True
 
     def judge(self, step: int, reader: str, tensor: Tensor, axes: tuple[int, ...]) -> None:
         """Note the rows along some axes that are made of pieces of several rows, or of pixels that lie apart."""
         origin = self.origins[id(tensor)]
-        if origin.mover is None or origin.flat.numel() == 0 or tensor.ndim < len(axes):
+        if origin.mover is None or tensor.numel() == 0 or tensor.ndim < len(axes):
             return
         ends = tuple(range(-len(axes), 0))
         rows = origin.flat.movedim(axes, ends).flatten(ends[0])

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_map_only
 
 from vit_trace.base.trace import Source, Stage, Trace
 from vit_trace.mixing.sample import filled, wake, with_other_image
-from vit_trace.mixing.watch import Event, Watched, differs
+from vit_trace.mixing.watch import SOFTMAX, Event, Watched, differs
 from vit_trace.record.build.anyhow import INITIALISED
 from vit_trace.record.meta.collector import uncollected
 from vit_trace.record.meta.tensors import leaves
@@ -29,6 +29,12 @@ BATCH = 7
 
 MOST_FLOPS = 3_000_000_000
 """FLOPs of a forward above which a model is not run at its own size."""
+
+MOST_WORK, MOST_TRIED = 2_000_000_000, 2_500_000_000
+"""Work of the forward of a copy, and of all that are tried, above which a model is not measured: see `Watched`."""
+
+BUILT = 20
+"""Work that a parameter takes to be given a value."""
 
 Change = Callable[[nn.Module], None]
 
@@ -188,20 +194,31 @@ def run_copy(model: nn.Module, given: Inputs, watched: Watched | None, grad: boo
 
 def measure(samples: Sequence[Sample], change: Change = lambda model: None) -> Measured | None:
     """The first of the samples that runs, measured; None where none does, or all are too large."""
+    tried = 0.0
     for sample in samples:
-        if sample.flops * BATCH <= MOST_FLOPS:
+        if sample.flops * BATCH <= MOST_FLOPS and tried < MOST_TRIED:
+            watched = Watched(most=MOST_WORK)
             try:
                 with silenced(), uncollected():
                     model = INITIALISED.build(sample.build).model
+                    tried += BUILT * sum(one.numel() for one in model.parameters())
                     change(model)
                     wake(model)
                     given = filled(sample.inputs(BATCH))
-                    usual = run_copy(model, given, Watched())
+                    usual = run_copy(model, given, watched)
             except Exception:  # a setting at which the copy does not run is not one to measure at
                 continue
-            if usual.trace.failure is None:
+            tried += watched.work
+            if usual.trace.failure is None and (sample.own or not any(map(_of_one, usual.watched.events))):
                 return Measured(model, given, usual)
     return None
+
+
+def _of_one(event: Event) -> bool:
+    """Whether it weighs one thing alone: such weights are 1, and nothing depends on what they were made of."""
+    if event.name == "scaled_dot_product_attention":
+        return len(event.given) > 1 and event.given[1].ndim > 1 and event.given[1].shape[-2] == 1
+    return event.name in SOFTMAX and event.values[0].ndim > 1 and bool((event.values[0] == 1).all())
 
 
 @contextmanager

@@ -106,10 +106,11 @@ def _learned(measured: Measured, events: list[Event], size: int) -> dict[int, st
                     if name is not None and id(one) not in measured.alive:
                         found |= {place + at: name for at in range(count)}
                     place += count
-                return found if found or not _has_learned(measured) else None
+                if found:
+                    return found
     return None if _has_learned(measured) else {}
 
 
 def _has_learned(measured: Measured) -> bool:
     """Whether the model has class tokens or registers by their names."""
-    return any(_is_class(name) or "regist" in name for name in measured.parameters.values())
+    return any(_is_class(name) or re.search(r"regist|reg_?tok", name) for name in measured.parameters.values())

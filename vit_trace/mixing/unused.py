@@ -118,7 +118,7 @@ def unreached(measured: Measured) -> Iterator[Unreached]:
     for name, rows in found.still.items():
         called = _calls(measured).get(name.rpartition(".")[0])
         if called is not None and called.operation == "Linear" and _rows_matter_not(measured, name, rows):
-            what = f"a part of the result of {called.name}, {int(rows.sum())} of {len(rows)} features,"
+            what = f"{called.name}, in {int(rows.sum())} of its {len(rows)} features,"
             count = int(rows.sum()) * sizes[name] // len(rows)
             yield Unreached("dropped", what, called.source, count, 1, library)
 

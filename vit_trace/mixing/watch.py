@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from math import inf, prod, sqrt
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from vit_trace.base.trace import Source
-from vit_trace.mixing.coordinates import HANDS_ON, MOVES, Coordinates, along_axes
+from vit_trace.mixing.coordinates import CONVOLUTIONS, HANDS_ON, MOVES, PRODUCTS, Coordinates, along_axes
 from vit_trace.record.meta.tensors import leaves
 from vit_trace.record.record import record
 from vit_trace.record.recorder import CALL_IMPL, Step, TorchCall
@@ -27,11 +28,24 @@ SILENT = {"size", "stride", "dim", "numel", "is_contiguous", "get_device", "item
 PICKS = {"__getitem__", "select", "narrow", "index_select"}
 """Functions that keep some places of a tensor."""
 
+CONTRACTS = PRODUCTS | CONVOLUTIONS | {"linear", "einsum", "scaled_dot_product_attention", "conv_transpose2d"}
+"""Functions that multiply two tensors and sum: m·k·n products, the square root of what the three tensors hold."""
+
+PRODUCT, RERUN = 0.1, 30_000
+"""What a product costs, for the cost of an element; and a call, for being made again."""
+
+FORWARDS = 5
+"""How often a forward that is measured counts: it is run again for most questions."""
+
+SOFTMAX = {"softmax", "_softmax", "softmin"}
+
 STOPS = {"detach", "detach_"}
 """Functions that are no stage, and that no gradient goes through."""
 
-MOST_RERUN = 4_000
-"""Calls that are made again with other values, in one forward."""
+
+class TooLarge(Exception):
+    """A forward took more work than it was given."""
+
 
 Axis = tuple[int, int]
 """Which of the tensors that a call was given, and one of its axes."""
@@ -55,12 +69,18 @@ class Event:
     picked: Mapping[int, frozenset[int]] | None = None
     source: Source | None = None
 
+    def work(self) -> float:
+        """About how much the call computed: the elements of its result, and the products of two tensors."""
+        made, given = sum(one.numel() for one in self.made), [one.numel() for one in self.given[:2]]
+        return made + (PRODUCT * sqrt(made * prod(given)) if self.name in CONTRACTS and len(given) > 1 else 0)
+
 
 @dataclass
 class Watched:
     """The events of one forward, in their order, and what follows from them. Keeps every tensor alive.
 
-    `alive` holds the tensors that hang on the model's input. Without `measures` only values are kept.
+    `alive` holds the tensors that hang on the model's input. Without `measures` only values are kept. `work` counts
+    what was computed, about a nanosecond each; a call that starts with more than `most` of it raises TooLarge.
     """
 
     measures: bool = True
@@ -68,7 +88,8 @@ class Watched:
     alive: set[int] = field(default_factory=set)
     coordinates: Coordinates = field(default_factory=Coordinates)
     known: dict[object, tuple[Axis, ...]] = field(default_factory=dict)
-    reruns: int = 0
+    most: float = inf
+    work: float = 0
 
     def start(self, inputs: object) -> None:
         """The tensors of the input are where everything that hangs on it begins."""
@@ -86,6 +107,9 @@ class Watched:
         if not made:
             return
         event = Event(step.index, call.name, given, made, tuple(tensor.detach().clone() for tensor in made))
+        self.work += event.work() * (FORWARDS if self.measures else 1)
+        if self.work > self.most:
+            raise TooLarge
         event.graded = tuple(tensor.requires_grad for tensor in made)
         self.events.append(event)
         if any(id(tensor) in self.alive for tensor in given):
@@ -110,9 +134,10 @@ class Watched:
 
     def measured(self, call: TorchCall, values: Sequence[Any], spec: Any, hangs: Sequence[int]) -> Iterator[Axis]:
         """The axes that a call mixes: one place is changed, and more changes in the result than that place."""
+        cost = RERUN + 3 * self.events[-1].work()
 
         def again(place: int, tensor: Tensor) -> list[Tensor]:
-            self.reruns += 1
+            self.work += cost
             given = [one.clone() if isinstance(one, Tensor) and at != place else one for at, one in enumerate(values)]
             given[place] = tensor
             args, kwargs = tree_unflatten(given, spec)
@@ -126,9 +151,7 @@ class Watched:
             for place in hangs:
                 tensor = values[place]
                 for axis in range(tensor.ndim):
-                    if self.reruns >= MOST_RERUN or tensor.shape[axis] == 1:
-                        continue
-                    if not _keeps_to_its_place(usual, tensor, axis, partial(again, place)):
+                    if tensor.shape[axis] > 1 and not _keeps_to_its_place(usual, tensor, axis, partial(again, place)):
                         yield sum(isinstance(one, Tensor) for one in values[:place]), axis
         except Exception:  # what cannot be asked mixes nothing that is known
             return

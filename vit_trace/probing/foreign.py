@@ -1,9 +1,10 @@
 """Traces a library's or the user's model: finds a way to feed it that runs, then its formulas."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -12,7 +13,7 @@ from vit_trace.base import network
 from vit_trace.base import trace as schema
 from vit_trace.base.trace import Symbol, Trace
 from vit_trace.probing.bounded import Bounded, Looping, TooLong
-from vit_trace.probing.probing import Prober, most_stages, noted
+from vit_trace.probing.probing import Prober, Ran, most_stages, noted
 from vit_trace.probing.sizes import Sizes, Style, group_of
 from vit_trace.record.build.anyhow import ON_META, Built
 from vit_trace.record.build.captured import holds_fixed_program
@@ -35,6 +36,9 @@ FAKE_COST = 10
 
 FLOPS_PER_STAGE = 1_000_000
 """FLOPs of a forward with values that count as one stage on meta."""
+
+CHEAPEST, SMALLEST = 3, 4
+"""Settings that are kept to run the model with values: of those that formulas were probed at, and small ones."""
 
 QUICK = 10_000
 """Stages above which a forward with values is not traced again for formulas."""
@@ -131,7 +135,7 @@ class ForeignTracer:
 
         prober = Prober(trace, sizes, probe, real.cost, rung.quick)
         named = prober.named()
-        self.sample(real, prober.sizes, prober.chosen)
+        self.sample(real, prober.sizes, prober.chosen, sorted(prober.ran, key=itemgetter(0))[:CHEAPEST])
         return named
 
     def sizes(self, plan: Plan) -> Sizes:
@@ -142,18 +146,17 @@ class ForeignTracer:
         leaves = leaves_of(changed, {path for knob in knobs for path, _ in knob.places})
         return Sizes(tuple(knobs), image_places(changed), plan.sizes, tuple(leaves), foreign.built.lines)
 
-    def sample(self, real: _Fed, sizes: Sizes, *styles: Style) -> None:
-        """Keep a few small settings and the real one, for whoever runs the model with values."""
+    def sample(self, real: _Fed, sizes: Sizes, chosen: Style | None = None, ran: Sequence[Ran] = ()) -> None:
+        """Keep a few small settings and the real one, for whoever runs the model with values: those that `ran` too."""
         groups = frozenset(group_of(knob) for knob in sizes.knobs)
         sets: tuple[frozenset[str], ...] = (groups, groups - {"patch", "window"}, frozenset())
-        tried = [Style(some, even, image) for some in sets for even in (8, 48) for image in ("exact", "square exact")]
-        several = dict.fromkeys((*styles, *tried))
-        pairs = ((style, image) for image in (True, False) for style in several)
-        small = {str(one): one for style, image in pairs for one in [sizes.smallest(style, image)]}
-        self.foreign.samples[:] = [
-            *(self.sampled(real.plan, sizes.changes(one), one) for one in small.values()),
-            self.sampled(real.plan, {}, dict(real.plan.sizes), real.trace.totals.flops),
-        ]
+        tried = [Style(some, even, image) for some in sets for even in (2, 8) for image in ("exact", "square exact")]
+        first = (dataclasses.replace(chosen, even=2), chosen) if chosen is not None else ()
+        small = list({str(one): one for one in map(sizes.smallest, (*first, *tried))}.values())
+        own = [self.sampled(real.plan, sizes.changes(one), one) for one in small[:SMALLEST]]
+        probed = [self.sampled(real.plan, changes, values, flops) for flops, changes, values in ran]
+        whole = dataclasses.replace(self.sampled(real.plan, {}, real.plan.sizes, real.trace.totals.flops), own=True)
+        self.foreign.samples[:] = [*own[:1], *probed, whole, *own[1:]]
 
     def sampled(self, plan: Plan, changes: Changes, values: Mapping[str, int], flops: int = 0) -> Sample:
         """The model with some arguments changed, fed with some sizes changed."""

@@ -55,6 +55,9 @@ ROUNDS, EACH_ROUND, APART = 5, 3, 0.3
 """How often formulas that differ elsewhere are told apart by more traces, by how many each time, and the share of a
 budget that this may take."""
 
+Ran = tuple[int, Changes, Mapping[str, int]]
+"""A setting that the model was traced at: FLOPs, what is changed, the values."""
+
 MOST_SYMBOLS = 24
 """Hyperparameters above which no number without a role gets a symbol."""
 
@@ -118,6 +121,7 @@ class Prober:
         self.screened = Screened()
         self.unseen: list[str] = []  # numbers that nothing varied
         self.seen: list[Seen] = []
+        self.ran: list[Ran] = []
         self.share = 0.5
         self.chosen = Style(frozenset(), image="fixed")
 
@@ -135,7 +139,11 @@ class Prober:
         found = self.trace_at(self.sizes.changes(values), values, self.sizes.symbols(style, values), self.budget)
         if found is not None and found.failure is None:
             self.seen.append(Seen(self.sizes.moved(style, values), same_stages(self.trace, found)))
-        return found if found is not None and self.aligned(found, share) else None
+        if found is None or not self.aligned(found, share):
+            return None
+        if found.failure is None:
+            self.ran.append((found.totals.flops, self.sizes.changes(values), values))
+        return found
 
     def trace_at(
         self, changes: Changes, values: Mapping[str, int], symbols: Mapping[str, Symbol], budget: "_Budget"

@@ -86,11 +86,12 @@ class Sizes:
         self.add_extents(values, style, turn)
         return values
 
-    def smallest(self, style: Style, image: bool = True) -> dict[str, int]:
+    def smallest(self, style: Style) -> dict[str, int]:
         """A setting with little to compute: narrow, and an image of a few patches and windows if it may be one."""
         values = {"b": 3} | self.knob_values(style, 0, iter(SMALL_PRIMES[1:] * 9), iter((3, 2, *SMALL_PRIMES * 9)), 3)
-        if image and style.image != "fixed" and self.spatial:
-            rows, columns = (4, 4) if style.square else (1, 2) if self.coarse else (2, 5)
+        if style.image != "fixed" and self.spatial:
+            rows, columns = (2, 5) if not self.coarse else (1, 2)
+            rows, columns = ((2, 2) if self.coarse else (4, 4)) if style.square else (rows, columns)
             high, wide = self.patch_sides(values)
             window = self.windows(values)
             if window > 1 and not self.coarse:
@@ -112,14 +113,16 @@ class Sizes:
         for knob in turned:
             value = next(small if knob.role in SMALL or knob.counts or knob.inner else primes)
             if knob.role == "window":
-                value = 4 if heads else (3, 5, 7, 9, 4, 6)[(turn + knob.place) % 6]
+                value = 2 if heads else (3, 5, 7, 9, 4, 6)[(turn + knob.place) % 6]
             elif knob.role == "patch":
                 value = self.patch(knob, turn)
             elif knob.role == "heads" and "[" in knob.symbol:
                 value = DIVISORS[(turn + knob.place) % 6]
             elif knob.role == "dim_head" or knob.wide or knob.inner:
-                value *= style.even
-            values[knob.symbol] = heads if heads and (knob.role == "heads" or knob.counts) else value
+                value = (2 if heads else value) * style.even
+            if heads:  # the smallest: as the others, and no larger than it is
+                value = heads if knob.role == "heads" or knob.counts else min(value, knob.value)
+            values[knob.symbol] = value
         for knob in turned:
             if knob.role == "dim" or knob.wide:
                 values[knob.symbol] *= (1 if knob.wide else style.even) * self.divisor(knob, values)

@@ -15,6 +15,8 @@ def batch_mixed(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
     among the tokens. It runs, but an image gets other scores in another batch. Found by changing one image of a small
     copy of the model, and looking where what is computed from the others changes first.
     """
+    from vit_trace.mixing.measure import BATCH
+
     measured = case().measured
     if measured is None or not measured.mixes_images or any(attention_over_batch(trace, case)):
         return
@@ -24,5 +26,5 @@ def batch_mixed(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
         given, made = (
             " and ".join(shape_text(one.shape) for one in some) for some in (event.given[:1], event.made[:1])
         )
-        note = "in a small copy with 5 images: with another first image, what it returns for the others changes"
+        note = f"in a small copy with {BATCH} images: with another first image, what it returns for the others changes"
         yield Mistake(f"{stage.name} mixes images: {event.name} of {given} gives {made}", stage.source, (note,))

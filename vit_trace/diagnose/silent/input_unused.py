@@ -12,14 +12,14 @@ def input_unused(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
     Examples: a mean or an index over the wrong axis; a class token that never meets the patches. It runs, but what the
     model does not look at, it cannot learn from. Found by the gradients of a small copy, and by changing those values.
     """
-    from vit_trace.mixing.attention import lost_late
+    from vit_trace.mixing.attention import last_attention
     from vit_trace.mixing.unused import unused
 
     measured = case().measured
     if measured is None:
         return
     for found in unused(measured):
-        if found.whole and lost_late(measured, found.event):  # said as tokens-never-meet
+        if found.whole and last_attention(measured, found.event) is not None:  # said as tokens-never-meet
             continue
         stage = measured.stage(found.event) if found.event is not None else None
         note = f"in a small copy: with other values there, all outputs stay the same ({found.share:.0%} of the input)"

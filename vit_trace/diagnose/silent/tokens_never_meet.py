@@ -13,22 +13,23 @@ def tokens_never_meet(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
     over all tokens at the end does not count. Found by changing one token at every step of a small copy.
     """
     from vit_trace.mixing.aligned import alone
-    from vit_trace.mixing.attention import attention, lost_late
+    from vit_trace.mixing.attention import attentions, last_attention
     from vit_trace.mixing.unused import unused
 
     measured = case().measured
     if measured is None:
         return
-    event = attention(measured)
-    stage = measured.stage(event) if event is not None else None
-    where = f": {stage.name} does not let them" if stage is not None else ""
-    if event is not None and any(found.whole and lost_late(measured, found.event) for found in unused(measured)):
-        note = "in a small copy: with other values in the input, all outputs stay the same"
-        yield Mistake(
-            f"what is read from never meets the patches{where}", stage.source if stage is not None else None, (note,)
-        )
-        return
+    for found in unused(measured):
+        event = last_attention(measured, found.event) if found.whole else None
+        if event is not None:
+            stage = measured.stage(event)
+            note = "in a small copy: with other values in the input, all outputs stay the same"
+            message = f"what is read from never meets the patches: {stage.name} does not let them"
+            yield Mistake(message, measured.source(event), (note,))
+            return
     if (last := alone(measured)) is not None:
-        note = f"in a small copy a token of {measured.stage(last).name} depends on the pixels of its own patch alone"
-        found = stage or measured.stage(last)
-        yield Mistake(f"the tokens never meet{where}", found.source, (note,))
+        stage = measured.stage(last)
+        note = f"in a small copy a token of {stage.name} depends on the pixels of its own patch alone"
+        first = next(attentions(measured), None)
+        where = f": {measured.stage(first).name} does not let them" if first is not None else ""
+        yield Mistake(f"the tokens never meet{where}", measured.source(first or last), (note,))

@@ -5,9 +5,6 @@ from collections.abc import Iterator
 from vit_trace.base.trace import Trace
 from vit_trace.diagnose.silent import MakeCase, Mistake, silent_mistake
 
-LIBRARIES = ("timm", "transformers", "torchvision", "vit_pytorch", "torch")
-"""Packages that keep spare parts in their models, for other uses of them."""
-
 DDP = "DistributedDataParallel refuses a model with such parameters, unless it is given find_unused_parameters=True"
 
 
