@@ -179,10 +179,20 @@ class _Signature:
         return {plan.place: product(plan.shape) if any(plan.strides) else 1 for plan in self.plans}
 
     def cut(self, longest: int) -> "_Signature":
-        """The call with every axis longer than so many cut to it, and the same sizes among its arguments."""
+        """The call with every axis longer than so many cut to it, and the same sizes among its arguments.
+
+        The numbers of an index are places: an axis is not made shorter than they reach.
+        """
+        index = self.func.__name__ == "__getitem__"
+        if index:
+            longest = max([longest, *(abs(leaf) + 1 for leaf in self.leaves if type(leaf) is int)])
         long = {size: longest for plan in self.plans for size in plan.shape if size > longest}
         changed = tuple(
-            leaf.cut(long) if isinstance(leaf, _Plan) else long.get(leaf, leaf) if type(leaf) is int else leaf
+            (leaf.cut(long).thin() if index else leaf.cut(long))
+            if isinstance(leaf, _Plan)
+            else long.get(leaf, leaf)
+            if type(leaf) is int and not index
+            else leaf
             for leaf in self.leaves
         )
         return _Signature(self.func, changed, self.spec)
