@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from vit_trace.base.trace import Trace
+from vit_trace.base.trace import Diagnostic, Trace
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,7 +48,7 @@ def _checked(trace: Trace, case: Callable[[], Case]) -> Trace:
 
     Runs in a context of its own: who listens must not hear the trials.
     """
-    from vit_trace.diagnose.silent import silent_mistakes
+    from vit_trace.diagnose.silent import NOT_LOOKED_FOR, silent_mistakes
 
     try:
         if trace.failure is not None:
@@ -57,9 +57,11 @@ def _checked(trace: Trace, case: Callable[[], Case]) -> Trace:
             return Context().run(lambda: explained(trace, case()))
         trace, found = Context().run(lambda: (_mixed(trace, case()), silent_mistakes(trace, case)))
     except Exception as error:  # the bare failure is worth more than our own, and a trace more than its warnings
+        told = f"({type(error).__name__}: {error}): please report this"
         if trace.failure is None:
-            return trace
-        lost = f"vit-trace could not work out the cause ({type(error).__name__}: {error}): please report this"
+            note = Diagnostic(NOT_LOOKED_FOR, "note", f"vit-trace could not measure what depends on what {told}")
+            return replace(trace, diagnostics=(*trace.diagnostics, note))
+        lost = f"vit-trace could not work out the cause {told}"
         return replace(trace, failure=replace(trace.failure, notes=(*trace.failure.notes, lost)))
     return replace(trace, diagnostics=(*trace.diagnostics, *found)) if found else trace
 

@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from typing import Any
 
 import torch
+from msgspec.structs import replace
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
@@ -119,7 +120,7 @@ class Measured:
         """The stage, or the next around it that stands in the model's own code."""
         while stage.source is not None and stage.parent is not None and frames.owner(stage.source.file) != frames.OWN:
             stage = self.trace.stages[stage.parent]
-        return stage
+        return stage if stage.name else replace(stage, name="forward")
 
     def source(self, event: Event) -> Source | None:
         """The line of an event."""

@@ -8,11 +8,12 @@ from msgspec.structs import replace
 
 from vit_trace.base.trace import Stage, TensorSpec, Trace
 from vit_trace.dims.walk import stage_keys
+from vit_trace.mixing.coordinates import CONVOLUTIONS
 from vit_trace.mixing.measure import Measured
 from vit_trace.mixing.words import in_order, words_of
 
-ShapedAxis = tuple[tuple[int, ...], int]
-"""The shape of a tensor, and one of its axes."""
+ShapedAxis = tuple[tuple[int, ...], int, bool]
+"""The shape of a tensor, one of its axes, and whether that is the channels of a convolution."""
 
 
 def with_mixes(trace: Trace, measured: Measured) -> Trace:
@@ -43,7 +44,11 @@ def _likeness(stage: Stage) -> object:
 
 
 def _words(trace: Trace, stage: Stage, small: Stage, axes: Sequence[ShapedAxis]) -> tuple[str, ...]:
-    return in_order(word for shape, axis in axes for word in words_of(_dim(stage, small, shape, axis), trace.symbols))
+    found: list[str] = []
+    for shape, axis, channels in axes:
+        dim = _dim(stage, small, shape, axis)
+        found.extend(("channels",) if channels and dim.isdigit() else words_of(dim, trace.symbols))
+    return in_order(found)
 
 
 def _dim(stage: Stage, small: Stage, shape: tuple[int, ...], axis: int) -> str:
@@ -67,6 +72,7 @@ def _by_stage(measured: Measured) -> Mapping[int, Sequence[ShapedAxis]]:
     """The axes that the functions of each stage mix, without those of the stages inside it."""
     found: dict[int, dict[ShapedAxis, None]] = {}
     for event in measured.events:
-        shaped = {(tuple(event.given[place].shape), axis): None for place, axis in event.mixed}
+        layer = event.name in CONVOLUTIONS
+        shaped = {(tuple(event.given[at].shape), axis, layer and axis == 1): None for at, axis in event.mixed}
         found[event.step] = found.get(event.step, {}) | shaped
     return {place: tuple(axes) for place, axes in found.items()}

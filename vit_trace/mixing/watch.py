@@ -120,7 +120,7 @@ class Watched:
                 event.mixed = self.mixed_by(call)
             elif call.name in PICKS and isinstance(out, Tensor):
                 event.picked = _picked(call, given[0])
-        elif call.name in STOPS:
+        if call.name in PICKS | STOPS:
             event.source = _called_from()
 
     def mixed_by(self, call: TorchCall) -> tuple[Axis, ...]:

@@ -18,6 +18,8 @@ from vit_trace.diagnose.trials import Case
 RESHAPES = {"flatten", "reshape", "view", "rearrange", "Rearrange", "unflatten", "Flatten"}
 """Operations that merge or split axes and leave the order of the elements."""
 
+NOT_LOOKED_FOR = "not-looked-for"
+
 OFFERED = 2
 """Remedies shown for one mistake; further ones that work are left out."""
 
@@ -56,9 +58,17 @@ def silent_mistake(code: str) -> Callable[[Finder], Finder]:
 
 
 def silent_mistakes(trace: Trace, case: MakeCase) -> tuple[Diagnostic, ...]:
-    """One warning for each mistake in a trace that ran, ordered by code."""
+    """One warning for each mistake in a trace that ran, ordered by code; a note where a search itself failed."""
     import_all(__name__)
-    return tuple(_warning(code, one, case) for code in sorted(_FINDERS) for one in _FINDERS[code](trace, case))
+    return tuple(one for code in sorted(_FINDERS) for one in _found(code, trace, case))
+
+
+def _found(code: str, trace: Trace, case: MakeCase) -> tuple[Diagnostic, ...]:
+    try:
+        return tuple(_warning(code, one, case) for one in _FINDERS[code](trace, case))
+    except Exception as error:  # the others are still worth saying
+        lost = f"vit-trace could not look for {code} ({type(error).__name__}: {error}): please report this"
+        return (Diagnostic(NOT_LOOKED_FOR, "note", lost),)
 
 
 def mistakes(trace: Trace, code: str) -> Iterator[Mistake]:
