@@ -228,12 +228,13 @@ class Note(Struct, frozen=True, omit_defaults=True):
 
 
 class Line(Struct, frozen=True, omit_defaults=True):
-    """A line of source; `ran` is whether it was part of what ran."""
+    """A line of source; `ran` is whether it was part of what ran, `mixes` what its steps mix: see `Stage`."""
 
     line: int
     text: str
     ran: bool = True
     notes: tuple[Note, ...] = ()
+    mixes: tuple[str, ...] = ()
 
 
 class Listed(Struct, frozen=True):

@@ -34,7 +34,7 @@ def odd_readouts(measured: Measured) -> Iterator[Readout]:
     for event in events[last + 1 :]:
         source = id(event.given[0]) if event.given else 0
         if event.picked is not None and source in measured.alive:
-            for axis, kept in event.picked.items():
+            for axis, kept in event.picked.items() if not _crops(event) else ():
                 picks[source, axis].append((event, kept))
         else:
             used |= {id(one) for one in event.given}
@@ -51,6 +51,12 @@ def odd_readouts(measured: Measured) -> Iterator[Readout]:
             what = what or _beside_class(places, learned)
         if what is not None and not measured.is_output(tensor):
             yield Readout(found[0][0], what)
+
+
+def _crops(event: Event) -> bool:
+    """Whether it cuts off what was padded: along several axes, or a slice of a map."""
+    tensor = event.given[0]
+    return len(event.picked or ()) > 1 or (tensor.ndim > 3 and event.made[0].ndim == tensor.ndim)
 
 
 def _judged(kept: frozenset[int], size: int, learned: dict[int, str]) -> str | None:

@@ -14,7 +14,7 @@ from vit_trace.base.refused import Refused, refuse
 from vit_trace.base.trace import Line, Listed, Trace
 from vit_trace.base.words import module_ranges
 from vit_trace.config.files import may_show, shown_file
-from vit_trace.render.notes import note_words, shown_lines
+from vit_trace.render.notes import line_words, shown_lines
 from vit_trace.render.places import package_of, shown_path
 from vit_trace.view.summary import title
 
@@ -77,7 +77,7 @@ def _function_lines(listed: Listed, margin: int, ran_only: bool) -> Iterator[str
         inner = "    " if listed.class_ else ""
         yield f"{inner}# {listed.function}: {listed.problem}"
         for line in listed.lines:
-            yield from (f"{inner}# line {line.line}: {note_words(note, listed.modules)}" for note in line.notes)
+            yield from (f"{inner}# line {line.line}: {note}" for note in line_words(line, listed.modules))
         yield f"{inner}pass"
         return
     whole = [text for texts in _with_comments(listed.lines, _note_texts(listed)) for text in texts]
@@ -170,7 +170,7 @@ def _without_registering(texts: Sequence[str], file: str) -> dict[int, str]:
 
 def _note_texts(listed: Listed) -> dict[int, list[str]]:
     """Line number -> its notes."""
-    return {line.line: [str(note_words(note, listed.modules)) for note in line.notes] for line in listed.lines}
+    return {line.line: [str(note) for note in line_words(line, listed.modules)] for line in listed.lines}
 
 
 def _with_comments(lines: Sequence[Line], notes: Mapping[int, Sequence[str]]) -> Iterator[list[str]]:

@@ -41,6 +41,15 @@ def note_words(note: Note, modules: Sequence[str] = ()) -> Words:
     return Words(name, shape, formula, "  ".join(filter(None, (times, where))))
 
 
+def line_words(line: Line, modules: Sequence[str] = ()) -> list[Words]:
+    """The notes of a line in pieces; what it mixes stands behind the last."""
+    found = [note_words(note, modules) for note in line.notes]
+    if line.mixes:
+        *found, last = found or [Words("", "", "")]
+        found.append(last._replace(more="  ".join(filter(None, (last.more, f"mixes {', '.join(line.mixes)}")))))
+    return found
+
+
 def tensors(specs: Sequence[TensorSpec]) -> tuple[str, str]:
     """(shapes, formulas) of tensors; equal neighbours together, with their number."""
     runs = [(spec, len(list(run))) for spec, run in groupby(specs)]

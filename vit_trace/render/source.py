@@ -13,7 +13,7 @@ from vit_trace.base.trace import Line, Listed
 from vit_trace.base.words import module_ranges
 from vit_trace.render import theme
 from vit_trace.render.legible import printable
-from vit_trace.render.notes import Words, note_words, shown_lines
+from vit_trace.render.notes import Words, line_words, shown_lines
 from vit_trace.render.places import shown_path
 
 SIDE_BY_SIDE = 100
@@ -53,7 +53,7 @@ def print_source(listing: Sequence[Listed], console: Console, ran_only: bool = F
             console.print(_subheading(listed), overflow="fold")
         texts = dict(zip(listed.lines, _coloured([line.text for line in listed.lines]), strict=True))
         for line in shown_lines(listed, ran_only):
-            notes = [note_words(note, listed.modules) for note in line.notes]
+            notes = line_words(line, listed.modules)
             for row in layout.rows(line, texts[line], notes):
                 console.print(row, soft_wrap=True)
         before = listed

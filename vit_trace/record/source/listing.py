@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -37,7 +37,24 @@ def listed(trace_it: Callable[[], Trace]) -> Trace:
     heard = lines.of(trace)
     if heard is None:
         return trace
-    return replace(trace, listing=tuple(_told(one, trace) for one in _Lister(trace, heard).listed()))
+    mixed = _mixed_by_line(trace)
+    return replace(trace, listing=tuple(_mixing(_told(one, trace), mixed) for one in _Lister(trace, heard).listed()))
+
+
+def _mixed_by_line(trace: Trace) -> Mapping[tuple[str, int], tuple[str, ...]]:
+    """What the innermost stages of each line mix, in words."""
+    inner, found = {stage.parent for stage in trace.stages}, defaultdict[tuple[str, int], dict[str, None]](dict)
+    for stage in trace.stages:
+        if stage.source is not None and stage.index not in inner:
+            words = {word: None for word in stage.mixes or () if not word.isdigit()}
+            found[stage.source.file, stage.source.line] |= words
+    return {place: tuple(words) for place, words in found.items()}
+
+
+def _mixing(listed: Listed, mixed: Mapping[tuple[str, int], tuple[str, ...]]) -> Listed:
+    """The code with what the steps of each line mix."""
+    lines = (replace(line, mixes=mixed.get((listed.file, line.line), ())) for line in listed.lines)
+    return replace(listed, lines=tuple(lines))
 
 
 def _told(listed: Listed, trace: Trace) -> Listed:
