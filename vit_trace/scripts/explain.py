@@ -92,6 +92,9 @@ def _origins(failure: Failure, crash: Crash) -> list[str]:
 def _roots(crash: Crash) -> Iterator[Root]:
     """What to run again, the widest first that says enough."""
     casts = _under_autocast(crash)
+    method = _method_call(crash)
+    if method is not None and (around := sliced(method)) is not None:
+        yield _root_of(around, casts)
     if crash.calls:
         frame, _ = crash.entries[crash.calls[0]]
         model: Any = frame.f_locals.get("self")
@@ -103,9 +106,9 @@ def _roots(crash: Crash) -> Iterator[Root]:
         if isinstance(model, nn.Module):
             compiled = type(crash.error).__module__.startswith("torch._dynamo")
             yield Root(held_by(model), args or (), kwargs or {}, casts, compiled)
-    for entry in (_method_call(crash), *reversed(crash.own[-2:])):
+    for entry in reversed(crash.own[-2:]):
         for reach in (True, False):
-            around = sliced(entry, reach) if entry is not None else None
+            around = sliced(entry, reach)
             if around is not None:
                 yield _root_of(around, casts)
 
@@ -125,11 +128,10 @@ def _made_by_others(around: Sliced) -> bool:
 
 
 def _method_call(crash: Crash) -> Entry | None:
-    """The own frame that calls a method of a module, such as forward_features."""
-    for place, (frame, _) in enumerate(crash.entries):
-        held = frame.f_locals.get("self")
-        name = frame.f_code.co_name
-        if isinstance(held, nn.Module) and not name.startswith(("__init__", "_call_impl", "_wrapped", *STEPS)):
+    """The own frame that calls a method of a module, such as forward_features, before any module is called."""
+    for place, (frame, _) in enumerate(crash.entries[: crash.calls[0] if crash.calls else None]):
+        held, name = frame.f_locals.get("self"), frame.f_code.co_name
+        if isinstance(held, nn.Module) and not name.startswith(("__", "_call_impl", "_wrapped_call_impl", *STEPS)):
             return crash.caller(place)
     return None
 

@@ -12,15 +12,16 @@ import linecache
 import math
 from collections import UserDict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from functools import cache
-from itertools import pairwise
+from itertools import islice, pairwise
 from types import CodeType, FrameType, ModuleType
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from vit_trace.record.meta.tensors import leaves
+from vit_trace.record.meta.tensors import attribute_of
 from vit_trace.record.source import frames
 from vit_trace.scripts.crash import Entry
 
@@ -54,6 +55,9 @@ MOVES = {"to", "cuda", "cpu", "type_as"}
 
 MOST_STATEMENTS = 60
 """Lines before the failing one that are looked at."""
+
+MOST_ITEMS = 64
+"""Values of a container that are looked at."""
 
 MISSING = object()
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -305,7 +309,7 @@ class Scope:
     def carries(self, names: set[str]) -> bool:
         """Whether some of the names hold tensors or a module: a line that makes tensors of nothing is an input."""
         held = (self.names.get(name) for name in names)
-        return any(isinstance(one, nn.Module) or any(True for _ in leaves(one)) or _has_module(one) for one in held)
+        return any(isinstance(one, nn.Module) or _holds_tensors(one) or _has_module(one) for one in held)
 
     def is_harmless(self, call: ast.Call) -> bool:
         func = call.func
@@ -324,6 +328,19 @@ class Scope:
             if isinstance(owner, (dict, list, tuple, torch.Size)):
                 return name in ("get", "items", "values", "keys", "index", "count", "numel")
         return _is_of_library(value) or (name in HARMLESS and value is getattr(builtins, name, None))
+
+
+def _holds_tensors(value: Any, depth: int = 4) -> bool:
+    """Whether there are tensors among the first values of a container: it may be a whole dataset."""
+    if isinstance(value, Tensor) or not depth:
+        return isinstance(value, Tensor)
+    if is_dataclass(value) and not isinstance(value, type):
+        inner: Iterable[Any] = [getattr(value, one.name, None) for one in fields(value)]
+    elif isinstance(value, (dict, list, tuple)):
+        inner = value.values() if isinstance(value, dict) else value
+    else:
+        return False
+    return any(_holds_tensors(one, depth - 1) for one in islice(inner, MOST_ITEMS))
 
 
 def _modules_in(value: Any) -> nn.Module | None:
@@ -345,10 +362,8 @@ def _has_module(value: Any) -> bool:
 def _attribute(owner: Any, name: str) -> Any:
     """An attribute, without running code of the program."""
     if isinstance(owner, nn.Module):
-        held = vars(owner)
-        tables = (held, *(held.get(table) or {} for table in ("_parameters", "_buffers", "_modules")))
-        found = next((table[name] for table in tables if name in table), MISSING)
-        return found if found is not MISSING else getattr(type(owner), name, MISSING)
+        found = attribute_of(owner, name)
+        return found if found is not None else getattr(type(owner), name, MISSING)
     if isinstance(owner, (ModuleType, type)):
         return vars(owner).get(name, MISSING) if isinstance(owner, ModuleType) else getattr(owner, name, MISSING)
     if isinstance(owner, Tensor):
@@ -423,7 +438,7 @@ class _Rewriter(ast.NodeTransformer):
         if isinstance(part := value if isinstance(value, nn.Module) else _modules_in(value), nn.Module):
             return ast.copy_location(ast.Name(self.named(node, part, self.parts), ast.Load()), node)
         value = dict(value) if isinstance(value, UserDict) else value  # a batch of transformers
-        if isinstance(value, Tensor) or (isinstance(value, (dict, list, tuple)) and any(True for _ in leaves(value))):
+        if isinstance(value, Tensor) or (isinstance(value, (dict, list, tuple)) and _holds_tensors(value)):
             return ast.copy_location(ast.Name(self.named(node, value, self.given), ast.Load()), node)
         return self.generic_visit(node)
 
@@ -461,11 +476,11 @@ def _assembled(scope: Scope, root: Any, lines: list[ast.stmt], made: set[str]) -
     rewriter = _Rewriter(scope, made | {name for line in lines for name in _inner(line)})
     if isinstance(root, ast.AugAssign):
         rewriter.made -= _bound(root.target) - {name for line in lines for name in _bound(line)}
-        target = ast.Name(root.target.id, ast.Load()) if isinstance(root.target, ast.Name) else None
-        if target is None:
-            return None
-        if target.id not in rewriter.made and target.id in scope.names:
-            rewriter.visit(ast.copy_location(target, root.target))
+        if isinstance(root.target, ast.Attribute) and isinstance(value := scope.value(root.target), Tensor):
+            total = ast.Name(rewriter.named(root.target, value, rewriter.given), ast.Store())  # self.total += x
+            root = ast.copy_location(ast.AugAssign(ast.copy_location(total, root.target), root.op, root.value), root)
+        elif isinstance(root.target, ast.Name) and root.target.id not in rewriter.made:
+            rewriter.visit(ast.copy_location(ast.Name(root.target.id, ast.Load()), root.target))
     body: list[ast.stmt] = [rewriter.visit(copy.deepcopy(one)) for one in lines]
     last = rewriter.visit(copy.deepcopy(root))
     body += [last] if isinstance(last, ast.stmt) else [ast.copy_location(ast.Return(last), root)]
