@@ -40,7 +40,7 @@ KINDS = {
 
 WORDS = re.compile(r"[a-z]+(-[a-z0-9]+)*")
 KEBAB = re.compile(r"[a-z]+(-[a-z0-9]+)+")
-NO_CODE = {"utf-8", "vit-trace-plain", *(TITLES.keys() - {"usage"})}
+NO_CODE = {"vit-trace", "utf-8", "vit-trace-plain", *(TITLES.keys() - {"usage"})}
 
 
 def texts(node: ast.AST) -> set[str]:

@@ -101,8 +101,9 @@ def written(subject, content) -> Print:
 
 
 def too_wide(text: str, width: int) -> list[str]:
-    """Lines that are wider than the screen and could be broken."""
-    return [line for line in text.split("\n") if cell_len(line) > max(width, 2 if not line.isascii() else 1)]
+    """Lines that are wider than the screen and could be broken: file.py:10:5 stays whole for who follows it."""
+    lines = (line for line in text.split("\n") if not line.lstrip().startswith("--> "))
+    return [line for line in lines if cell_len(line) > max(width, 2 if not line.isascii() else 1)]
 
 
 def screen(show: Print, width: int, monkeypatch: pytest.MonkeyPatch) -> str:

@@ -8,7 +8,7 @@ class Check(NamedTuple):
     """The options of `check`: whether a warning fails, and what is examined besides the config.
 
     `suggest` names hyperparameters; `memory` is an amount as typed, and `optimizer`, `precision` and `checkpointing`
-    say how to train.
+    say how to train. `select` and `ignore` are codes or their beginnings; `verbose` shows notes, `quiet` only errors.
     """
 
     checkpoint: Path | None = None
@@ -19,3 +19,7 @@ class Check(NamedTuple):
     optimizer: str | None = None
     precision: str | None = None
     checkpointing: bool = False
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    verbose: bool = False
+    quiet: bool = False

@@ -1,11 +1,12 @@
 """Holds the verdicts of `check` as frozen records, with their JSON (`vit-trace-check/1`). Needs no torch."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from vit_trace.base.trace import Diagnostic, Severity
 from vit_trace.memory.report import MemoryReport
@@ -59,6 +60,22 @@ class Verdict(Struct, frozen=True, omit_defaults=True):
 
     def count(self, severity: str) -> int:
         return sum(one.severity == severity for one in self.diagnostics)
+
+
+class Shown(tuple[Verdict, ...]):
+    """Verdicts as a person reads them; `hidden` counts what is left out, by severity."""
+
+    hidden: Mapping[str, int]
+
+
+def for_people(verdicts: Sequence[Verdict], verbose: bool, quiet: bool) -> Shown:
+    """The verdicts without their notes, unless these are asked for; only with their errors where it is to be quiet."""
+    kept = SEVERITIES[: 1 if quiet else 3 if verbose else 2]
+    shown = Shown(
+        replace(one, diagnostics=tuple(said for said in one.diagnostics if said.severity in kept)) for one in verdicts
+    )
+    shown.hidden = Counter(said.severity for one in verdicts for said in one.diagnostics if said.severity not in kept)
+    return shown
 
 
 class CheckVersions(Struct, frozen=True):

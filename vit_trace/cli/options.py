@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from vit_trace.render.console import COLORS
 from vit_trace.render.formats import Subject, formats_of
 from vit_trace.view.screen import COLUMNS, ORDERS, VIEWS, Screen
 
@@ -203,11 +204,35 @@ SCREEN = OptionGroup(
 )
 
 
+TALK = (
+    Option("verbose", None, "Show notes too.", False, flags=("-v", "--verbose")),
+    Option("quiet", None, "Show only errors.", False, flags=("-q", "--quiet")),
+)
+
+
+class Talk(NamedTuple):
+    """How much to say besides the result."""
+
+    verbose: bool = False
+    quiet: bool = False
+
+
+TALKING = OptionGroup(Talk, TALK)
+
+
 class Output(NamedTuple):
     """Where the result goes, and its format."""
 
     format: str | None = None
     files: tuple[Path, ...] = ()
+    color: str | None = None
+    pager: bool = True
+
+
+DISPLAY = (
+    Option("color", "WHEN", "auto (default), always or never.", choices=COLORS),
+    Option("pager", None, "Show what is longer than the terminal in $PAGER (default), or not.", True),
+)
 
 
 def output_of(subject: Subject) -> OptionGroup:
@@ -215,4 +240,5 @@ def output_of(subject: Subject) -> OptionGroup:
     default, *others = formats_of(subject)
     format = Option("format", "FORMAT", f"{default} (default), {', '.join(others)}.")
     help = "Write to FILE, in the format of its suffix. May be repeated."
-    return OptionGroup(Output, (format, Option("files", "FILE", help, (), Path, ("-o", "--output"))))
+    files = Option("files", "FILE", help, (), Path, ("-o", "--output"))
+    return OptionGroup(Output, (format, files, *DISPLAY))

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from vit_trace.base.refused import refuse, require_known
+from vit_trace.cli.paging import paged
 from vit_trace.config.files import shown_file
+from vit_trace.render.console import CHOSEN
 from vit_trace.render.formats import DEFAULT, Format, Subject, formats_of
 from vit_trace.render.legible import HANDLER, visible
 
@@ -42,6 +44,7 @@ class Destination(NamedTuple):
     format: Format
     path: Path | None = None
     typed: Path | None = None
+    pager: bool = False
 
 
 def destinations(subject: Subject, output: Output, view: str = "") -> list[Destination]:
@@ -65,20 +68,47 @@ def destinations(subject: Subject, output: Output, view: str = "") -> list[Desti
         if file is not None and (os.path.isdir(file) or not os.path.isdir(file.parent)):
             reason = "is a directory" if os.path.isdir(file) else f"there is no directory {shown_file(file.parent)}"
             raise refuse("cannot-write", f"-o {shown_file(file)}: {reason}")
-    return [Destination(formats[name], file and Path(os.path.realpath(file)), file) for name, file in wanted]
+    CHOSEN["color"] = output.color or "auto"
+    real = ((name, file and Path(os.path.realpath(file)), file) for name, file in wanted)
+    return [Destination(formats[name], path, file, output.pager) for name, path, file in real]
 
 
-def write(content: Any, where: Sequence[Destination]) -> None:
-    """Write a subject everywhere it is wanted; say on stderr which files were written. Raises Refused."""
-    for format, path, typed in where:
+def write(content: Any, where: Sequence[Destination], said: Sequence[Diagnostic] = ()) -> None:
+    """Write a subject everywhere it is wanted; say on stderr which files were written. Raises Refused.
+
+    A screen that goes to a file holds what is `said` on stderr too.
+    """
+    for format, path, typed, pager in where:
         if path is not None:
             with atomic(path) as stream:
                 format.write(content, stream)
+                _add_diagnostics(stream, said if format.escape is None else ())
             say(f"wrote {typed}")
             continue
         if format.encoding and isinstance(sys.stdout, io.TextIOWrapper):  # the format's own, whatever the terminal's is
             sys.stdout.reconfigure(encoding=format.encoding)
-        format.write(content, sys.stdout)
+        with paged(pager and format.escape is None) as stream:
+            format.write(content, stream)
+        _add_diagnostics(sys.stdout, said if format.escape is None and _is_file_of_its_own() else ())
+
+
+def _is_file_of_its_own() -> bool:
+    """Whether stdout is a regular file and stderr is not the same one."""
+    with suppress(OSError, ValueError, AttributeError):
+        out, err = os.fstat(sys.stdout.fileno()), os.fstat(sys.stderr.fileno())
+        return stat.S_ISREG(out.st_mode) and (out.st_dev, out.st_ino) != (err.st_dev, err.st_ino)
+    return False
+
+
+def _add_diagnostics(stream: IO[str], diagnostics: Sequence[Diagnostic]) -> None:
+    if not diagnostics:
+        return
+    from vit_trace.render.console import console_for
+    from vit_trace.render.diagnostics import print_diagnostic
+
+    stream.write("\n")
+    for diagnostic in diagnostics:
+        print_diagnostic(console_for(stream), diagnostic)
 
 
 def say(text: str) -> None:

@@ -3,6 +3,7 @@
 import linecache
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from rich.cells import cell_len
@@ -11,6 +12,7 @@ from rich.text import Text
 
 from vit_trace.base.trace import Diagnostic, Label, Source
 from vit_trace.config.files import may_show
+from vit_trace.render.console import FittingConsole
 from vit_trace.render.legible import printable
 from vit_trace.render.places import COMMAND_LINE, near_here
 
@@ -18,6 +20,9 @@ STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan"}
 GUTTER_STYLE = "dim"
 HELP_STYLE = "cyan"
 TAB = "    "
+
+PLACE = "-->"
+"""Stands before file.py:10:5."""
 
 LABEL_WIDTH = 40
 """Longest first note, in characters, that stands beside the carets instead of below."""
@@ -48,7 +53,10 @@ def print_diagnostic(console: Console, diagnostic: Diagnostic) -> None:
     """Print, wrapped between words to the width of the terminal or of COLUMNS; a longer word goes on below."""
     wraps = console.is_terminal or os.environ.get("COLUMNS", "").isdigit()
     for line in diagnostic_lines(diagnostic, console.width if wraps else None):
-        console.print(line, soft_wrap=True, highlight=False, markup=False, emoji=False)
+        if isinstance(console, FittingConsole) and line.plain.lstrip().startswith(PLACE):
+            console.print_whole(line)
+        else:
+            console.print(line, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
 def concise(diagnostic: Diagnostic) -> str:
@@ -113,7 +121,8 @@ def _is_label(span: Source, note: str, width: int | None) -> bool:
 def _source_lines(span: Source, label: str, style: str, width: int | None, labels: Sequence[Label] = ()) -> list[Text]:
     gutter, room = _gutter(span), _room(span, width)
     place = span.file if span.file == COMMAND_LINE else f"{near_here(span.file)}:{span.line}:{span.column + 1}"
-    lines = [Text.assemble((" " * gutter + "--> ", GUTTER_STYLE), _visible(place))]
+    link = f"link {Path(span.file).as_uri()}" if os.path.isabs(span.file) else ""
+    lines = [Text.assemble((f"{' ' * gutter}{PLACE} ", GUTTER_STYLE), (_visible(place), link))]
     if not span.text:
         return lines
     bar = " " * (gutter + 1) + "|"

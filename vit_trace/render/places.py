@@ -58,9 +58,11 @@ def finding_text(diagnostic: Diagnostic) -> str:
 
 def summary_line(verdicts: Sequence[Verdict]) -> str:
     """2 configs · 1 error · 1 warning"""
-    found = counts_of(verdicts)
-    well = [] if found.keys() & {"error", "warning"} else ["all well"]
-    return " · ".join([f"{len(verdicts)} config{'s' * (len(verdicts) != 1)}", *well, *found.values()])
+    found, hidden = counts_of(verdicts), getattr(verdicts, "hidden", {})
+    well = [] if found.keys() & {"error", "warning"} or hidden.get("warning") else ["all well"]
+    more = [f"{count} {severity}{'s' * (count != 1)}" for severity, count in hidden.items()]
+    more = [f"{', '.join(more)} not shown (-v shows all)"] if more else []
+    return " · ".join([f"{len(verdicts)} config{'s' * (len(verdicts) != 1)}", *well, *found.values(), *more])
 
 
 def counts_of(verdicts: Sequence[Verdict]) -> dict[str, str]:

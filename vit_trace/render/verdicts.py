@@ -28,10 +28,11 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
     for diagnostic in (one for verdict in verdicts for one in verdict.diagnostics if one.severity != "note"):
         print_diagnostic(console, diagnostic)
         console.print()
-    shown = [one for one in verdicts if len(verdicts) <= MOST_ROWS or one.count("error") or one.count("warning")]
+    some = len(verdicts) > MOST_ROWS or "warning" in getattr(verdicts, "hidden", ())
+    shown = [one for one in verdicts if not some or one.count("error") or one.count("warning")]
     if shown:
         console.print(_verdict_table(shown, console.width))
-    if len(shown) < len(verdicts):
+    if len(shown) < len(verdicts) > MOST_ROWS:
         console.print(Text(f"and {len(verdicts) - len(shown)} without error or warning", theme.SAME))
     _print_notes(shown, console)
     for verdict in verdicts:

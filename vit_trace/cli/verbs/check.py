@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from vit_trace.base.refused import refuse
 from vit_trace.check.options import Check
-from vit_trace.cli.options import BARE_MODEL, Option, OptionGroup, Output, output_of, verb
+from vit_trace.cli.options import BARE_MODEL, TALK, Option, OptionGroup, Output, output_of, verb
 from vit_trace.cli.output import Exit, destinations, write
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ ASKED = OptionGroup(
         Option("optimizer", "NAME", "With --memory: adamw (default), sgd or none."),
         Option("precision", "NAME", "With --memory: fp32 (default), bf16-mixed or bf16."),
         Option("checkpointing", None, "With --memory: recompute repeated blocks in the backward pass.", False),
+        Option("select", "CODES", "Show only these warnings and notes: codes or their beginnings, with commas.", ()),
+        Option("ignore", "CODES", "Leave these warnings and notes out.", ()),
+        *TALK,
     ),
 )
 
@@ -41,15 +44,20 @@ def check(specs: tuple[str, ...], model: Request, asked: Check, output: Output) 
 
     if asked.checkpoint is not None and not specs and model == NO_REQUEST:
         return _describe_checkpoint(asked.checkpoint, asked, output)
+    from vit_trace.check.choice import codes_of, counted
     from vit_trace.check.extras import memory_question
     from vit_trace.check.many import expanded, verdicts
+    from vit_trace.check.verdict import for_people
     from vit_trace.render.progress import with_progress
 
     where = destinations("check", output)
     memory_question(asked)  # refuses what cannot be asked
     wanted = expanded(specs) if specs else [None]
-    found = list(with_progress(verdicts(wanted, model, asked), len(wanted)))
-    write(found, where)
+    choice = codes_of(asked.select, asked.ignore)
+    found = [counted(one, choice) for one in with_progress(verdicts(wanted, model, asked), len(wanted))]
+    shown = for_people(found, asked.verbose, asked.quiet)
+    for one in where:
+        write(shown if one.format.for_people else found, [one])
     return _exit_code(found, asked.strict)
 
 

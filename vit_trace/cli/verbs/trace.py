@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vit_trace.cli.options import MODEL, SCREEN, Option, Output, output_of, verb
+from vit_trace.cli.options import MODEL, SCREEN, TALKING, Option, Output, Talk, output_of, verb
 from vit_trace.cli.output import Destination, Exit, destinations, print_diagnostics, say, write
 from vit_trace.targets.libraries import prefixes
 from vit_trace.view.screen import Screen, Viewed
 
 if TYPE_CHECKING:
-    from vit_trace.base.trace import Trace
+    from vit_trace.base.trace import Diagnostic, Trace
     from vit_trace.targets.request import Request
+
+ALWAYS = ("formulas", "branch-on-values", "shapes-change")
+"""Codes of notes that say what the result itself lacks or holds: they are shown unasked."""
 
 ABOUT_SPEC = (
     f"{', '.join(f'{prefix}:NAME' for prefix in prefixes())}, a config.json, package.module:NAME, FILE.py:NAME or a "
@@ -21,15 +24,15 @@ ABOUT_SPEC = (
 SPEC = Option("spec", "[SPEC]", ABOUT_SPEC, positional=True)
 
 
-@verb(spec=SPEC, model=MODEL, screen=SCREEN, output=output_of("trace"))
-def trace(spec: str | None, model: Request, screen: Screen, output: Output) -> int:
+@verb(spec=SPEC, model=MODEL, screen=SCREEN, talk=TALKING, output=output_of("trace"))
+def trace(spec: str | None, model: Request, screen: Screen, talk: Talk, output: Output) -> int:
     """Trace a model: every stage of one forward pass with its shapes. The default verb."""
     from vit_trace.cli.tracing import run_trace
 
     where = destinations("trace", output, screen.view)
     found = run_trace(spec, model, needs_source(screen, where))
-    write(Viewed(found, screen), where)
-    return report_trace(found, screen.traceback)
+    write(Viewed(found, screen), where, told_of(found, talk))
+    return report_trace(found, screen.traceback, talk)
 
 
 def needs_source(screen: Screen, where: Sequence[Destination]) -> bool:
@@ -37,10 +40,20 @@ def needs_source(screen: Screen, where: Sequence[Destination]) -> bool:
     return screen.view == "source" or any(one.format.needs_source for one in where)
 
 
-def report_trace(trace: Trace, traceback: bool) -> int:
+def told_of(trace: Trace, talk: Talk) -> list[Diagnostic]:
+    """The diagnostics to print: the failure always, notes only where they are asked for."""
+    kept = [one for one in trace.diagnostics if talk.verbose or one.severity != "note" or one.code in ALWAYS]
+    kept = [one for one in kept if not talk.quiet or one.severity == "error"]
+    return [*kept, *filter(None, [trace.failure])]
+
+
+def report_trace(trace: Trace, traceback: bool, talk: Talk = Talk()) -> int:
     """Print the diagnostics of a trace to stderr, a traceback where it is asked for; the exit code."""
     failure = trace.failure
-    print_diagnostics([*trace.diagnostics, *([failure] if failure else [])])
+    print_diagnostics(told := told_of(trace, talk))
+    hidden = sum(one.severity == "note" and one not in told for one in trace.diagnostics)
+    if hidden and not talk.quiet:
+        say(f"{hidden} note{'s' * (hidden > 1)}: -v shows {'them' if hidden > 1 else 'it'}")
     if failure is None:
         return Exit.WELL
     defect = failure.code == "internal-defect"

@@ -22,7 +22,8 @@ class Format(NamedTuple):
 
     `suffixes` are the file names it is chosen for; `view` is the only view it can show; `needs_source` says that the
     trace has to hold the model's source lines; an `encoding` of "" leaves the terminal's own. `escape` makes control
-    characters visible in all that it writes; None for a screen, whose console does so.
+    characters visible in all that it writes; None for a screen, whose console does so. `for_people` leaves out
+    notes that were not asked for.
     """
 
     lay_out: Callable[[Any, IO[str]], object]
@@ -31,6 +32,7 @@ class Format(NamedTuple):
     needs_source: bool = False
     encoding: str = "utf-8"
     escape: Callable[[str], str] | None = visible
+    for_people: bool = False
 
     def write(self, subject: Any, stream: IO[str]) -> None:
         """Write the subject; no control character of its texts reaches the stream."""

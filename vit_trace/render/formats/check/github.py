@@ -42,4 +42,4 @@ def _escaped(text: str, more: str = "") -> str:
     return text
 
 
-FORMATS = {"github": Format(_write_github)}
+FORMATS = {"github": Format(_write_github, for_people=True)}

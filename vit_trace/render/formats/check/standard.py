@@ -43,7 +43,7 @@ def _write_concise(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
 
 
 FORMATS = {
-    "rich": Format(_write_check_screen, suffixes=(".txt",), encoding="", escape=None),
+    "rich": Format(_write_check_screen, suffixes=(".txt",), encoding="", escape=None, for_people=True),
     "json": Format(_write_check_json, suffixes=(".json",), escape=visible_json),
-    "concise": Format(_write_concise, encoding=""),
+    "concise": Format(_write_concise, encoding="", for_people=True),
 }
