@@ -13,6 +13,7 @@ from vit_trace.base.refused import Refused, refuse
 from vit_trace.config.files import yaml_files_in
 from vit_trace.config.words import cut
 from vit_trace.targets.assignments import literal
+from vit_trace.targets.defined import specs_named
 from vit_trace.targets.library import config_reader, library, spec_forms
 from vit_trace.targets.target import Target
 
@@ -63,4 +64,6 @@ def no_spec(spec: str) -> Refused:
     help = [f"a spec is {spec_forms()}"]
     if spec.isdecimal():
         help = ["height and width are one word: --image-size 256x320"]
+    elif named := specs_named(spec):
+        help = [f"did you mean {', '.join(named)}?"]
     return refuse("unknown-target", f"no file or model is named {cut(spec) or repr('')}", help=tuple(help))

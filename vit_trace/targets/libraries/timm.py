@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from vit_trace.base.refused import refuse
 from vit_trace.base.roles import value_of
+from vit_trace.base.words import first_few
 from vit_trace.targets import assignments
 from vit_trace.targets.complaints import did_you_mean
+from vit_trace.targets.defined import usual_first
 from vit_trace.targets.inputs import Plan, height_width, image_plan
 from vit_trace.targets.library import Library
 from vit_trace.targets.recipe import assemble_call
@@ -24,7 +26,11 @@ def _timm_model(name: str, request: Request) -> Foreign:
     timm = LIBRARY.load()
     if not timm.is_model(name):
         known = timm.list_models()
-        near = did_you_mean(name, known, "timm:") or did_you_mean(name.partition("_")[0], known, "timm:")
+        begins = sorted((one for one in known if one.startswith(name)), key=usual_first)
+        near: tuple[str, ...] = (
+            (f"timm:{name}… may be {first_few([f'timm:{one}' for one in begins], 5)}",) if begins else ()
+        )
+        near = near or did_you_mean(name, known, "timm:") or did_you_mean(name.partition("_")[0], known, "timm:")
         raise refuse("unknown-model", f"timm has no model {name}", help=(*near, "vit-trace models 'timm:*vit*'"))
     _refuse_tag(timm, name)
     LIBRARY.require_no_weights(request)
