@@ -233,6 +233,17 @@ def test_version_and_help(capfd):
         assert code == 0 and "Usage: vit-trace" in out
 
 
+def test_the_help_has_examples_and_every_option_of_the_default_verb(capfd):
+    _, out, _ = call(capfd, "--help")
+    _, trace, _ = call(capfd, "trace", "--help")
+    flags = set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", trace, re.MULTILINE))
+    assert len(flags) > 30 and flags - {"--help"} <= set(re.findall(r"--[a-z-]+", out))
+    places = [
+        out.index(f"\n{panel}:\n") for panel in ("Examples", "Model and input", "What to show", "Where to, and how")
+    ]
+    assert places == sorted(places)
+
+
 def test_completion_script_is_offered():
     done = process("--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
     assert done.returncode == 0 and "VIT_TRACE" in done.stdout.upper()

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from vit_trace.base.trace import Diagnostic
 
 GROUP_OPTIONS = {"-h", "--help", "--version", "--install-completion", "--show-completion"}
+EXAMPLES = """Examples:
+  vit-trace --image-size 256 --patch-size 32    trace the built-in ViT
+  vit-trace timm:vit_base_patch16_224           trace a library's model
+  vit-trace explain timm:vit_base_patch16_224 197
+  vit-trace check configs --memory 24GiB"""
+
 STREAM_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 OUR_DEFECT = (
     "vit-trace: this is a defect of vit-trace, not of your model. "
@@ -33,6 +39,19 @@ class _Verb(TyperCommand):
 
     def get_help(self, ctx: Any) -> str:
         return _fitting(super().get_help(ctx))
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """The arguments, then the options in their panels."""
+        panels: dict[str, list[tuple[str, str]]] = {"Arguments": []}
+        for one in self.get_params(ctx):
+            if (record := one.get_help_record(ctx)) is not None:
+                argument = one.param_type_name == "argument"
+                panel = "Arguments" if argument else getattr(one, "rich_help_panel", "") or "Options"
+                panels.setdefault(panel, []).append(record)
+        for panel, records in panels.items():
+            if records:
+                with formatter.section(panel):
+                    formatter.write_dl(records)
 
 
 class _Verbs(TyperGroup):
@@ -49,7 +68,12 @@ class _Verbs(TyperGroup):
         return typer.main.get_command(single)
 
     def get_help(self, ctx: Any) -> str:
-        return _fitting(super().get_help(ctx))
+        """The verbs, then the options of the default one, which needs no name."""
+        formatter = ctx.make_formatter()
+        default = self.get_command(ctx, DEFAULT)
+        default.format_options(type(ctx)(default, info_name=DEFAULT, parent=ctx), formatter)
+        options = formatter.getvalue().rstrip()
+        return _fitting(f"{super().get_help(ctx)}\n\n{EXAMPLES}\n\nWithout a command, as for trace:\n\n{options}")
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not args or (args[0] not in GROUP_OPTIONS and args[0] not in verb_names()):

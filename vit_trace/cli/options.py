@@ -46,7 +46,7 @@ class Option(NamedTuple):
     def flag(self) -> str:
         return self.flags[-1] if self.flags else f"--{self.name.replace('_', '-')}"
 
-    def parameter(self) -> inspect.Parameter:
+    def parameter(self, panel: str = "") -> inspect.Parameter:
         """The keyword by which typer knows it."""
         kind: Any = self.type
         default = self.default
@@ -60,7 +60,14 @@ class Option(NamedTuple):
             about = typer.Argument(metavar=self.metavar, help=self.help, show_default=False)
         else:
             names = self.flags or ((f"{self.flag}/--no-{self.flag[2:]}",) if default is True else (self.flag,))
-            about = typer.Option(*names, metavar=self.metavar, help=self.help, min=self.minimum, show_default=False)
+            about = typer.Option(
+                *names,
+                metavar=self.metavar,
+                help=self.help,
+                min=self.minimum,
+                show_default=False,
+                rich_help_panel=panel,
+            )
         annotation = Annotated[kind, about]
         return inspect.Parameter(self.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
@@ -77,10 +84,11 @@ class Option(NamedTuple):
 
 
 class OptionGroup(NamedTuple):
-    """Options that become one record, by the names of its fields."""
+    """Options that become one record, by the names of its fields; `panel` is their heading in the help."""
 
     record: Callable[..., Any]
     options: tuple[Option, ...]
+    panel: str = ""
 
     def value(self, given: Mapping[str, Any]) -> Any:
         return self.record(**{option.name: option.value(given) for option in self.options})
@@ -114,7 +122,8 @@ def verb(interspersed: bool = True, **parameters: Option | OptionGroup) -> Calla
             _require_values(options, given)
             return function(**{name: one.value(given) for name, one in parameters.items()})
 
-        signature = inspect.Signature([option.parameter() for option in options])
+        panels = [(option, getattr(one, "panel", "")) for one in parameters.values() for option in one.options]
+        signature = inspect.Signature([option.parameter(panel) for option, panel in panels])
         call.__signature__ = signature  # type: ignore[attr-defined]
         call.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
         call.__name__, call.__doc__ = function.__name__, function.__doc__
@@ -169,11 +178,14 @@ BARE_MODEL = OptionGroup(
         ),
         Option("rules", None, "Compute shapes with fast rules (default) or with torch's meta kernels.", True),
     ),
+    "Model and input",
 )
 """The model, for a verb that always looks for formulas, or never."""
 
 ABOUT_FORMULAS = "Find the formula of each size by tracing at other settings (default), or not."
-MODEL = OptionGroup(_request_of, (*BARE_MODEL.options, Option("formulas", None, ABOUT_FORMULAS, True)))
+MODEL = OptionGroup(
+    _request_of, (*BARE_MODEL.options, Option("formulas", None, ABOUT_FORMULAS, True)), BARE_MODEL.panel
+)
 
 
 def column_names(text: str | None) -> tuple[str, ...]:
@@ -201,6 +213,7 @@ SCREEN = OptionGroup(
         Option("top", "N", "Show only the first N rows.", type=int, minimum=1),
         Option("width", "N", "Columns of the screen, whatever the terminal has.", type=int, minimum=1),
     ),
+    "What to show",
 )
 
 
@@ -217,7 +230,7 @@ class Talk(NamedTuple):
     quiet: bool = False
 
 
-TALKING = OptionGroup(Talk, TALK)
+TALKING = OptionGroup(Talk, TALK, SCREEN.panel)
 
 
 class Output(NamedTuple):
@@ -241,4 +254,4 @@ def output_of(subject: Subject) -> OptionGroup:
     format = Option("format", "FORMAT", f"{default} (default), {', '.join(others)}.")
     help = "Write to FILE, in the format of its suffix. May be repeated."
     files = Option("files", "FILE", help, (), Path, ("-o", "--output"))
-    return OptionGroup(Output, (format, files, *DISPLAY))
+    return OptionGroup(Output, (format, files, *DISPLAY), "Where to, and how")
