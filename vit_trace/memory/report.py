@@ -86,8 +86,9 @@ def diagnostics(report: MemoryReport) -> tuple[Diagnostic, ...]:
 
 
 def notes(report: MemoryReport) -> list[str]:
-    parts = ", ".join(f"{name} {bytes_text(size)}" for name, size in report.peak.parts.items())
-    found = [f"the peak is in {'' if report.peak.stage else 'the '}{peak_words(report.peak)}: {parts}"]
+    names = {"activations": "saved activations"}
+    parts = ", ".join(f"{names.get(name, name)} {bytes_text(size)}" for name, size in report.peak.parts.items())
+    found = [f"the peak is in {'' if report.peak.stage else 'the '}{peak_words(report.peak)}; at the peak: {parts}"]
     if report.budget is not None and report.floor > report.budget:
         held = "parameters, gradients and the optimizer" if report.optimizer_state else "parameters and gradients"
         found.append(f"{held} alone take {bytes_text(report.floor)}: no batch fits")

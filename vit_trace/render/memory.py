@@ -23,7 +23,7 @@ def print_memory(spec: str, report: MemoryReport, console: Console) -> None:
     console.print(Text(f"{spec} · a training step in tensor bytes{batch}", theme.TITLE))
     console.print(_bytes_table(_step_rows(report)))
     if len(report.stages) > 1:
-        console.print(Group(Text("  saved for backward by"), _bytes_table(_saving_rows(report), report.activations, 4)))
+        console.print(Group(Text("  saved activations of"), _bytes_table(_saving_rows(report), report.activations, 4)))
     if report.budget is not None:  # fits 24.0 GiB · largest batch 148
         style = "" if report.fits else STYLES["error"]
         text = Text(f"{'fits' if report.fits else 'does not fit'} {budget_text(report.budget)}", style)
@@ -56,7 +56,7 @@ def _step_rows(report: MemoryReport) -> Iterator[Row]:
     said = [f"{module_ranges(report.recomputed)} recomputed in the backward pass"] if report.recomputed else []
     if report.dropout_masks:
         said.append(f"including {bytes_text(report.dropout_masks)} of dropout masks, a quarter of that on a GPU")
-    yield "saved for backward", report.activations, "; ".join(said)
+    yield "saved activations", report.activations, "; ".join(said)
     yield "peak, first step", report.first_step.bytes, peak_words(report.first_step)
     yield "peak, later steps", report.peak.bytes, peak_words(report.peak)
 
