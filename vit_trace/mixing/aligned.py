@@ -99,12 +99,14 @@ def alone(measured: Measured) -> Event | None:
 
 def _keeps_to_itself(graph: CopyRun, tokens: Tensor, image: Tensor) -> bool:
     """Whether no token of the first image depends on the pixels of more than its own patch and one other."""
-    shares = []
+    asked = False
     for place in _asked_places(tokens.shape[1]):
         on = depends(graph, tokens[0, place], image)
         if on is not None and on.any():
-            shares.append(on[0].any(0).float().mean().item())
-    return bool(shares) and max(shares) <= MEETING / (tokens.shape[1] - 1)
+            asked = True
+            if on[0].any(0).float().mean().item() > MEETING / (tokens.shape[1] - 1):
+                return False
+    return asked
 
 
 def turned_map(measured: Measured) -> Event | None:

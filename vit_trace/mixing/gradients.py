@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vit_trace.mixing.measure import CopyRun, Measured
+from vit_trace.mixing.measure import CopyRun, Measured, on_one_thread
 
 MANY = 0.2
 """Share of the rows of a weight from which on it is asked whether they have an effect."""
@@ -44,9 +44,9 @@ def _gradients(measured: Measured) -> Gradients | None:
     weights = torch.Generator().manual_seed(5)
     total = torch.stack([(one * torch.randn(one.shape, generator=weights).to(one.dtype)).sum() for one in made]).sum()
     try:
-        found = torch.autograd.grad(
-            total, [*parameters.values(), *starts.values()], retain_graph=True, allow_unused=True
-        )
+        with on_one_thread():
+            wanted = [*parameters.values(), *starts.values()]
+            found = torch.autograd.grad(total, wanted, retain_graph=True, allow_unused=True)
     except Exception:  # an in-place change, or a function without a gradient
         return None
     reached = dict(zip(parameters, found, strict=False))
@@ -66,7 +66,8 @@ def depends(graph: CopyRun, made: Tensor, on: Tensor) -> Tensor | None:
     if not made.requires_grad or not on.requires_grad:
         return None
     try:
-        (found,) = torch.autograd.grad(made.sum(), [on], retain_graph=True, allow_unused=True)
+        with on_one_thread():
+            (found,) = torch.autograd.grad(made.sum(), [on], retain_graph=True, allow_unused=True)
     except Exception:
         return None
     return found.abs() if found is not None else None

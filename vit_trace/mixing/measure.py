@@ -186,7 +186,7 @@ def run_copy(model: nn.Module, given: Inputs, watched: Watched | None, grad: boo
     outputs: list[Tensor] = []
     keep = model.register_forward_hook(lambda _, __, made: outputs.extend(one for _, one in leaves(made)))
     try:
-        with on_one_thread():
+        with on_one_thread(), silenced(), uncollected():
             trace = record(model, args, kwargs, RecordOptions(rules=False, limited=False, watcher=watched, grad=grad))
     finally:
         keep.remove()

@@ -135,14 +135,15 @@ class Watched:
     def measured(self, call: TorchCall, values: Sequence[Any], spec: Any, hangs: Sequence[int]) -> Iterator[Axis]:
         """The axes that a call mixes: one place is changed, and more changes in the result than that place."""
         cost = RERUN + 3 * self.events[-1].work()
+        changes = call.name.startswith("__i") or (call.name[-1] == "_" != call.name[0])  # what it was given
 
         def again(place: int, tensor: Tensor) -> list[Tensor]:
             self.work += cost
-            given = [one.clone() if isinstance(one, Tensor) and at != place else one for at, one in enumerate(values)]
+            given = [one.clone() if changes and isinstance(one, Tensor) else one for one in values]
             given[place] = tensor
             args, kwargs = tree_unflatten(given, spec)
             out = call.func(*args, **kwargs)
-            return [tensor.clone() for _, tensor in leaves(args[0] if out is None else out)]
+            return [tensor for _, tensor in leaves(args[0] if out is None else out)]
 
         try:
             usual = again(hangs[0], values[hangs[0]].clone())
@@ -197,7 +198,7 @@ def _same(one: Tensor, two: Tensor) -> bool:
 def differs(one: Tensor, two: Tensor) -> Tensor:
     """Where two tensors of one shape differ; what is no number on both sides does not."""
     found = one != two
-    if one.is_floating_point():
+    if one.is_floating_point() and found.any():
         found &= ~(one.isnan() & two.isnan())
     return found
 
