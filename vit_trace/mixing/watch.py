@@ -31,8 +31,8 @@ PICKS = {"__getitem__", "select", "narrow", "index_select"}
 CONTRACTS = PRODUCTS | CONVOLUTIONS | {"linear", "einsum", "scaled_dot_product_attention", "conv_transpose2d"}
 """Functions that multiply two tensors and sum: m·k·n products, the square root of what the three tensors hold."""
 
-PRODUCT, RERUN = 0.1, 30_000
-"""What a product costs, for the cost of an element; and a call, for being made again."""
+PRODUCT, CALL = 0.1, 30_000
+"""What a product costs, for the cost of an element; and any call."""
 
 FORWARDS = 5
 """How often a forward that is measured counts: it is run again for most questions."""
@@ -107,7 +107,7 @@ class Watched:
         if not made:
             return
         event = Event(step.index, call.name, given, made, tuple(tensor.detach().clone() for tensor in made))
-        self.work += event.work() * (FORWARDS if self.measures else 1)
+        self.work += (CALL + event.work()) * (FORWARDS if self.measures else 1)
         if self.work > self.most:
             raise TooLarge
         event.graded = tuple(tensor.requires_grad for tensor in made)
@@ -134,7 +134,7 @@ class Watched:
 
     def measured(self, call: TorchCall, values: Sequence[Any], spec: Any, hangs: Sequence[int]) -> Iterator[Axis]:
         """The axes that a call mixes: one place is changed, and more changes in the result than that place."""
-        cost = RERUN + 3 * self.events[-1].work()
+        cost = CALL + 3 * self.events[-1].work()
         changes = call.name.startswith("__i") or (call.name[-1] == "_" != call.name[0])  # what it was given
 
         def again(place: int, tensor: Tensor) -> list[Tensor]:
