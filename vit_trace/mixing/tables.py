@@ -1,0 +1,90 @@
+"""Reads the grid that a table of positions was made for out of its values: rows and columns of sines and cosines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import isqrt
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from vit_trace.base.trace import Stage, Trace
+from vit_trace.mixing.measure import on_one_thread
+from vit_trace.record.build.anyhow import INITIALISED
+from vit_trace.targets.complaints import silenced
+from vit_trace.targets.target import Sample
+
+MOST_LEARNED = 2
+"""Learned tokens that a table may have a position for, before those of the patches."""
+
+ALIKE = 1e-4
+MOST_FEATURES = 0.9
+"""Share of a table's features that have to follow its rows or its columns alone."""
+
+Grid = tuple[int, int]
+
+
+class Table(NamedTuple):
+    """A table of positions by its name, the grid that it was made for, that of the tokens, and what adds it."""
+
+    name: str
+    made_for: Grid
+    tokens: Grid
+    stage: Stage
+
+
+def other_grids(trace: Trace, sample: Sample) -> Iterator[Table]:
+    """Tables that were made for another grid than that of the tokens that they are added to, with as many places.
+
+    The model is built with values, and not run: only where the grid is not square and a square one has as many places.
+    """
+    grids = [one for one in map(_grid_of_map, trace.stages) if one is not None]
+    sums = [stage for stage in trace.stages if stage.operation.strip("_").removeprefix("i") == "add"]
+    suspects = [
+        one for one in dict.fromkeys(grids) if one[0] != one[1] and isqrt(one[0] * one[1]) ** 2 == one[0] * one[1]
+    ]
+    added = [(grid, stage) for grid in suspects for stage in sums if _fits(stage, grid)]
+    if not added:
+        return
+    with silenced(), on_one_thread():
+        model: nn.Module = INITIALISED.build(sample.build).model
+    for name, table in (*model.named_buffers(), *model.named_parameters()):
+        for grid, stage in added:
+            if _spare(table, stage, grid):
+                found = _grid_of(table.detach().reshape(-1, table.shape[-1])[-grid[0] * grid[1] :])
+                if found is not None and found not in (grid, grid[::-1]):
+                    yield Table(name, found, grid, stage)
+                break
+
+
+def _grid_of_map(stage: Stage) -> Grid | None:
+    """The height and width of what a convolution makes."""
+    shape = stage.outputs[0].shape if len(stage.outputs) == 1 else ()
+    return (shape[2], shape[3]) if stage.operation == "Conv2d" and len(shape) == 4 else None
+
+
+def _fits(stage: Stage, grid: Grid) -> bool:
+    """Whether a step makes one token for each place of a grid, and few more."""
+    shape = stage.outputs[0].shape if stage.outputs else ()
+    return len(shape) == 3 and 0 <= shape[1] - grid[0] * grid[1] <= MOST_LEARNED
+
+
+def _spare(table: Tensor, stage: Stage, grid: Grid) -> bool:
+    """Whether a table has a place for each token of a grid, and few more."""
+    wide = bool(table.ndim) and table.shape[-1] == stage.outputs[0].shape[-1]
+    return wide and 0 <= table.numel() // table.shape[-1] - grid[0] * grid[1] <= MOST_LEARNED
+
+
+def _grid_of(table: Tensor) -> Grid | None:
+    """The grid where each feature of a table follows the rows or the columns alone."""
+    count = len(table)
+    for wide in range(2, count // 2 + 1):
+        if count % wide:
+            continue
+        places = table.reshape(count // wide, wide, -1)
+        by_row = (places - places[:, :1]).abs().amax((0, 1)) < ALIKE
+        by_column = (places - places[:1]).abs().amax((0, 1)) < ALIKE
+        some = (by_row & ~by_column).any() and (by_column & ~by_row).any()
+        if some and (by_row | by_column).float().mean() >= MOST_FEATURES:
+            return count // wide, wide
+    return None
