@@ -115,7 +115,7 @@ def test_a_compiled_module(tmp_path):
 )
 def test_ranks_that_fail_together(which, said, tmp_path):
     (tmp_path / "train.py").write_text(RANKS)
-    words = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29577", "-m", "vit_trace", "run")
+    words = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "vit_trace", "run")
     command = [sys.executable, *words, str(tmp_path / "train.py"), str(FAILING), which]
     variables = environment(TMPDIR=str(tmp_path), OMP_NUM_THREADS="1")
     done = subprocess.run(command, capture_output=True, text=True, env=variables, timeout=120)
