@@ -47,7 +47,7 @@ def builtin(config: ViTConfig, spec: str = "", given: Given | None = None, train
 
 def _sample(config: ViTConfig) -> Sample:
     """The model at one setting, whose sizes are so small that what it computes does not count."""
-    return Sample(lambda: build(config), lambda batch: inputs(config, batch=batch))
+    return Sample(lambda: build(config), lambda batch: inputs(config, batch=batch), key=config)
 
 
 def _change_config(config: ViTConfig, values: Mapping[str, Value]) -> ViTConfig:

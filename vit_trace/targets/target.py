@@ -36,13 +36,15 @@ def value_words(value: Value) -> str:
 class Sample:
     """A target at a setting at which it can be run with values: how to build it, how to feed it a batch.
 
-    `flops` is what one forward at the target's own batch takes; 0 where it is small. `own` if nothing is changed.
+    `flops` is what one forward at the target's own batch takes; 0 where it is small. `own` if nothing is changed;
+    samples with the same `key` are the same.
     """
 
     build: Callable[[], object]
     inputs: Callable[[int], Inputs]
     flops: int = 0
     own: bool = False
+    key: object = None
 
 
 @dataclass(frozen=True)
