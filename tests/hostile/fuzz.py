@@ -223,12 +223,13 @@ class Shown(NamedTuple):
     code: int
     text: str
     seconds: float
+    failed: bool = False
 
     @property
     def fault(self) -> str:
-        """What is wrong with it; "" for nothing."""
+        """What is wrong with it; "" for nothing. A trace of a forward that `failed` exits with 1."""
         view, odd = " ".join(self.view), {one for one in self.text if not one.isprintable()} - set("\n\t\f")
-        if self.code not in (0, 2):
+        if self.code not in (int(self.failed), 2):
             return f"{view}: exit {self.code}: {self.text.strip()[-300:]}"
         if self.seconds > SECONDS:
             return f"{view}: {self.seconds:.1f} s"
@@ -241,9 +242,18 @@ def shown(file: Path, seed: int) -> Iterator[Shown]:
     views = dice.sample(VIEWS, 3)
     with patch.dict(os.environ, COLUMNS=dice.choice(WIDTHS)):
         for view in views:
-            yield (one := Shown(view, *outcome(["show", str(file), *view])))
+            yield (one := Shown(view, *outcome(["show", str(file), *view]), holds_failure(file)))
             if one.code == 2 and "not-a-trace" in one.text:
                 return
+
+
+def holds_failure(file: Path) -> bool:
+    """Whether a file is a trace of a forward that failed."""
+    try:
+        held = json.loads(file.read_bytes())
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(held, dict) and isinstance(held.get("failure"), dict)
 
 
 def main(count: int, first: int = 0) -> int:

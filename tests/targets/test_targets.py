@@ -20,7 +20,7 @@ from vit_trace.dims.values import at, bindings
 from vit_trace.dims.walk import stage_keys
 from vit_trace.probing import bounded, probing
 from vit_trace.probing.run import run_target
-from vit_trace.view import outline as views
+from vit_trace.view import summary as views
 from vit_trace.view.outline import outline
 
 pytest.importorskip("timm")

@@ -128,6 +128,10 @@ class Label(Struct, frozen=True):
     text: str
 
 
+ALWAYS_SAID = frozenset({"formulas", "branch-on-values", "shapes-change", "search-cut-off", "not-looked-for"})
+"""Codes of notes that are shown unasked: they say what was cut off, or was not looked for."""
+
+
 class Diagnostic(Struct, frozen=True):
     """Something found: a kebab-case code, one headline that makes sense alone, where, the numbers, what to do.
 

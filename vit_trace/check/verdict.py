@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from vit_trace.base.trace import Diagnostic, Severity
+from vit_trace.base.trace import ALWAYS_SAID, Diagnostic, Severity
 from vit_trace.memory.report import MemoryReport
 
 SCHEMA = "vit-trace-check/1"
@@ -69,12 +69,14 @@ class Shown(tuple[Verdict, ...]):
 
 
 def for_people(verdicts: Sequence[Verdict], verbose: bool, quiet: bool) -> Shown:
-    """The verdicts without their notes, unless these are asked for; only with their errors where it is to be quiet."""
-    kept = SEVERITIES[: 1 if quiet else 3 if verbose else 2]
-    shown = Shown(
-        replace(one, diagnostics=tuple(said for said in one.diagnostics if said.severity in kept)) for one in verdicts
-    )
-    shown.hidden = Counter(said.severity for one in verdicts for said in one.diagnostics if said.severity not in kept)
+    """The verdicts without most notes, unless these are asked for; only with their errors where it is to be quiet."""
+    severities = SEVERITIES[: 1 if quiet else 3 if verbose else 2]
+
+    def kept(said: Diagnostic) -> bool:
+        return said.severity in severities or (said.code in ALWAYS_SAID and not quiet)
+
+    shown = Shown(replace(one, diagnostics=tuple(filter(kept, one.diagnostics))) for one in verdicts)
+    shown.hidden = Counter(said.severity for one in verdicts for said in one.diagnostics if not kept(said))
     return shown
 
 

@@ -8,6 +8,7 @@ from math import prod
 import torch
 from torch import Tensor
 
+from vit_trace.mixing.attention import last_attention
 from vit_trace.mixing.coordinates import MOVES
 from vit_trace.mixing.gradients import depends
 from vit_trace.mixing.measure import BATCH, CopyRun, Measured
@@ -82,7 +83,10 @@ def _last_move(events: list[Event], at: int, branch: Tensor) -> int:
 
 
 def alone(measured: Measured) -> Event | None:
-    """The last event that makes tokens, where a token of them depends on no pixels but those of its own patch."""
+    """The last event that makes tokens, where a token of them depends on no pixels but those of its own patch.
+
+    None where an attention comes after it: there were too few tokens left then to ask.
+    """
     graph = measured.graph
     images = [one for one in graph.starts.values() if one.requires_grad and one.ndim == 4] if graph is not None else []
     if graph is None or len(images) != 1:
@@ -93,6 +97,8 @@ def alone(measured: Measured) -> Event | None:
                 continue
             batch = batch_axis(measured, made)
             if batch in (-3, -2) and tokens.shape[-5 - batch] >= FEW:
+                if last_attention(measured, None) is not last_attention(measured, event):
+                    return None
                 return event if _keeps_to_itself(graph, tokens.movedim(batch, 0), images[0]) else None
     return None
 

@@ -51,7 +51,7 @@ Axis = tuple[int, int]
 """Which of the tensors that a call was given, and one of its axes."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Event:
     """One call of a torch function, in the stage that it is or belongs to.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from vit_trace.base.trace import ALWAYS_SAID
 from vit_trace.cli.options import MODEL, SCREEN, TALKING, Option, Output, Talk, output_of, verb
 from vit_trace.cli.output import Destination, Exit, destinations, print_diagnostics, say, write
 from vit_trace.targets.libraries import prefixes
@@ -13,9 +14,6 @@ from vit_trace.view.screen import Screen, Viewed
 if TYPE_CHECKING:
     from vit_trace.base.trace import Diagnostic, Trace
     from vit_trace.targets.request import Request
-
-ALWAYS = ("formulas", "branch-on-values", "shapes-change")
-"""Codes of notes that say what the result itself lacks or holds: they are shown unasked."""
 
 ABOUT_SPEC = (
     f"{', '.join(f'{prefix}:NAME' for prefix in prefixes())}, a config.json, package.module:NAME, FILE.py:NAME or a "
@@ -42,7 +40,7 @@ def needs_source(screen: Screen, where: Sequence[Destination]) -> bool:
 
 def told_of(trace: Trace, talk: Talk) -> list[Diagnostic]:
     """The diagnostics to print: the failure always, notes only where they are asked for."""
-    kept = [one for one in trace.diagnostics if talk.verbose or one.severity != "note" or one.code in ALWAYS]
+    kept = [one for one in trace.diagnostics if talk.verbose or one.severity != "note" or one.code in ALWAYS_SAID]
     kept = [one for one in kept if not talk.quiet or one.severity == "error"]
     return [*kept, *filter(None, [trace.failure])]
 
