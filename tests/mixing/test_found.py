@@ -8,7 +8,7 @@ import os
 from collections import Counter
 
 import pytest
-from mixing.corpus import MODELS, command, right
+from mixing.corpus import MODELS, build, command, equal, healthy_outputs, outputs, right
 from mixing.mutants import MUTANTS
 from mixing.sound import SOUND
 
@@ -69,3 +69,23 @@ def test_most_mutants_are_found(tmp_path):
         counts[mutant.kind] += 1
         hits[mutant.kind] += found(mutant, tmp_path, f"mutant{place}")
     assert sum(hits.values()) >= FLOOR * sum(counts.values()), (hits, counts)
+
+
+SCRAMBLED = [(place, one) for place, one in enumerate(MUTANTS) if one.kind == "scrambled"]
+
+
+@pytest.mark.slow
+def test_remedies_of_scrambled_rows_give_the_outputs_of_the_right_model(tmp_path):
+    """Each remedy is written into the mutant's text, which torch alone runs."""
+    cured = 0
+    for place, mutant in SCRAMBLED:
+        found = [one for one in warnings(mutant.text, tmp_path, f"mutant{place}") if one.code == "scrambled"]
+        for text in (text for one in found for text in one.help):
+            new, _, old = text.partition(" (tried")[0].partition(" instead of ")
+            lines = mutant.text.splitlines()
+            at = found[0].span.line - 1
+            lines[at] = lines[at].replace(found[0].span.text, found[0].span.text.replace(old, new, 1))
+            other = build("\n".join(lines), f"cured{place}")
+            assert equal(outputs(other), healthy_outputs(mutant.file)), (place, text)
+            cured += 1
+    assert cured >= 10

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
@@ -33,6 +33,8 @@ MOST_FLOPS = 3_000_000_000
 
 MOST_WORK, MOST_TRIED = 2_000_000_000, 2_500_000_000
 """Work of the forward of a copy, and of all that are tried, above which a model is not measured: see `Watched`."""
+
+During = Callable[[nn.Module], AbstractContextManager[None]]
 
 MOST_KEPT = 8
 _KEPT: dict[object, Measured] = {}
@@ -91,6 +93,12 @@ class Measured:
         """The forward with another input; None where it fails or goes another way."""
         found = run_copy(self.model, given, Watched(measures=False), grad)
         return found if found.trace.failure is None and found.same_way(self.usual) else None
+
+    def changed(self, during: During) -> CopyRun | None:
+        """The forward within a context; None where it fails, or gives outputs of other shapes."""
+        found = run_copy(self.model, self.given, Watched(most=MOST_WORK), during=during)
+        shapes = [one.shape for one in found.outputs] == [one.shape for one in self.usual.outputs]
+        return found if found.trace.failure is None and shapes else None
 
     @cached_property
     def parameters(self) -> Mapping[int, str]:
@@ -174,8 +182,10 @@ def _kept_apart(where: Tensor, axis: int) -> bool:
     return int(touched.sum()) * BATCH <= len(touched)
 
 
-def run_copy(model: nn.Module, given: Inputs, watched: Watched | None, grad: bool = False) -> CopyRun:
-    """One forward in evaluation mode, of copies of the inputs."""
+def run_copy(
+    model: nn.Module, given: Inputs, watched: Watched | None, grad: bool = False, during: During | None = None
+) -> CopyRun:
+    """One forward in evaluation mode, of copies of the inputs; `during` gives a context that it runs in."""
     starts: dict[str, Tensor] = {}
     held: dict[int, Tensor] = {}
     for path, tensor in leaves(given):
@@ -187,11 +197,30 @@ def run_copy(model: nn.Module, given: Inputs, watched: Watched | None, grad: boo
     outputs: list[Tensor] = []
     keep = model.register_forward_hook(lambda _, __, made: outputs.extend(one for _, one in leaves(made)))
     try:
-        with on_one_thread(), silenced(), uncollected():
+        with on_one_thread(), silenced(), uncollected(), _within(model, during):
             trace = record(model, args, kwargs, RecordOptions(rules=False, limited=False, watcher=watched, grad=grad))
     finally:
         keep.remove()
     return CopyRun(trace, watched or Watched(measures=False), outputs, starts)
+
+
+@contextmanager
+def _within(model: nn.Module, during: During | None) -> Iterator[None]:
+    """Run the model's forward, and nothing around it, in a context."""
+    if during is None:
+        yield
+        return
+    forward = model.forward
+
+    def changed(*args: Any, **kwargs: Any) -> Any:
+        with during(model):
+            return forward(*args, **kwargs)
+
+    model.forward = changed
+    try:
+        yield
+    finally:
+        del model.forward
 
 
 def measure(samples: Sequence[Sample]) -> Measured | None:

@@ -97,7 +97,6 @@ def _hands_on(module: Any) -> bool:
 def held_by(module: Any) -> Any:
     """The module within wrappers of torch."""
     for _ in range(8):
-        inner = next((vars(module)["_modules"].get(name) for name in HELD if "_modules" in vars(module)), None)
         inner = next((found for name in HELD if (found := module._modules.get(name)) is not None), None)
         if inner is None or not type(module).__module__.startswith(WRAPPERS):
             return module

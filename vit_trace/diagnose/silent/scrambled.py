@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from vit_trace.base.trace import Trace
 from vit_trace.base.words import shape_text
+from vit_trace.diagnose.changes.orders import other_orders
 from vit_trace.diagnose.silent import MakeCase, Mistake, silent_mistake
 
 
@@ -29,7 +30,8 @@ def scrambled(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
             what = "pixels that lie apart" if one.apart else f"pieces of rows of {made} ({shape_text(one.made)})"
             note = f"in a small copy: {reader.name} reads {shape_text(one.shape)}, and {one.share:.0%} of its rows are "
             message = f"{mover.name} scrambles {made}: {reader.name} reads rows that are made of pieces"
-            yield Mistake(message, mover.source, (f"{note}made of {what}",))
+            remedies = other_orders(measured, stages[one.mover])
+            yield Mistake(message, mover.source, (f"{note}made of {what}",), remedies)
     for total, last in displaced(measured) if not seen else ():
         stage, mover = measured.stage(total), measured.stage(last)
         note = f"in a small copy: {stage.name} adds to a token what was made of other tokens, and not of itself"
