@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import sys
 
 os.environ["COLUMNS"] = "100"
@@ -25,6 +26,15 @@ REBOUND = {"manual_seed"}
 """Names that torch binds anew when it imports its compiler."""
 
 GLOBAL_HOOKS = ("_global_forward_hooks", "_global_forward_pre_hooks", "_global_backward_hooks")
+
+
+@pytest.fixture(autouse=True)
+def interrupts_as_they_were():
+    """A program that a test runs in this process may listen for Ctrl-C: the next test has Python's own way again."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    if signal.getsignal(signal.SIGINT) is not before:
+        signal.signal(signal.SIGINT, before)
 
 
 def process_state() -> dict[str, Any]:

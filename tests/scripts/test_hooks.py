@@ -4,6 +4,7 @@ import gc
 import sys
 import threading
 import weakref
+from importlib.metadata import entry_points
 
 import pytest
 import torch
@@ -128,7 +129,9 @@ def test_the_pytest_plugin(pytester):
         def test_other():
             assert torch.ones(1).sum() == 2
     """)
-    plugin = ("-p", "vit_trace.scripts.pytest_plugin", "-n0", "-p", "no:cacheprovider")
+    installed = any(one.name == "vit_trace" for one in entry_points(group="pytest11"))
+    named = () if installed else ("-p", "vit_trace.scripts.pytest_plugin")
+    plugin = (*named, "-n0", "-p", "no:cacheprovider")
     shown = pytester.runpytest_inprocess(*plugin).stdout.str()
     assert shown.count("error[cat]") == 1
     assert "- vit-trace -" in shown
