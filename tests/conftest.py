@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.modules import module as hooks
 
-PATCHING = {"transformers", "transformers.modeling_utils", "torchvision", "timm", "vit_pytorch"}
+PATCHING = {"transformers", "transformers.modeling_utils", "torchvision", "timm", "vit_pytorch", "lightning.pytorch"}
 """Libraries that may patch torch's classes for good when they are imported."""
 
 LIBRARIES = ("transformers", "torchvision", "timm", "vit_pytorch")

@@ -71,7 +71,7 @@ def test_most_mutants_are_found(tmp_path):
     assert sum(hits.values()) >= FLOOR * sum(counts.values()), (hits, counts)
 
 
-SCRAMBLED = [(place, one) for place, one in enumerate(MUTANTS) if one.kind == "scrambled"]
+SCRAMBLED = [(place, one) for place, one in enumerate(MUTANTS) if one.kind == "scrambled"][:: 1 if EVERY == 1 else 3]
 
 
 @pytest.mark.slow
@@ -88,4 +88,4 @@ def test_remedies_of_scrambled_rows_give_the_outputs_of_the_right_model(tmp_path
             other = build("\n".join(lines), f"cured{place}")
             assert equal(outputs(other), healthy_outputs(mutant.file)), (place, text)
             cured += 1
-    assert cured >= 10
+    assert cured >= (10 if EVERY == 1 else 3)
