@@ -82,14 +82,20 @@ def _last_move(events: list[Event], at: int, branch: Tensor) -> int:
     return at
 
 
+def _image(measured: Measured) -> Tensor | None:
+    """The one image that a forward with gradients was given; None for none or several."""
+    starts = measured.graph.starts.values() if measured.graph is not None else ()
+    images = [one for one in starts if one.requires_grad and one.ndim == 4]
+    return images[0] if len(images) == 1 else None
+
+
 def alone(measured: Measured) -> Event | None:
     """The last event that makes tokens, where a token of them depends on no pixels but those of its own patch.
 
     None where an attention comes after it: there were too few tokens left then to ask.
     """
-    graph = measured.graph
-    images = [one for one in graph.starts.values() if one.requires_grad and one.ndim == 4] if graph is not None else []
-    if graph is None or len(images) != 1:
+    graph, image = measured.graph, _image(measured)
+    if graph is None or image is None:
         return None
     for event, seen in zip(reversed(measured.events), reversed(graph.watched.events), strict=True):
         for made, tokens in zip(event.made, seen.made, strict=True):
@@ -99,7 +105,7 @@ def alone(measured: Measured) -> Event | None:
             if batch in (-3, -2) and tokens.shape[-5 - batch] >= FEW:
                 if last_attention(measured, None) is not last_attention(measured, event):
                     return None
-                return event if _keeps_to_itself(graph, tokens.movedim(batch, 0), images[0]) else None
+                return event if _keeps_to_itself(graph, tokens.movedim(batch, 0), image) else None
     return None
 
 
@@ -117,16 +123,15 @@ def _keeps_to_itself(graph: CopyRun, tokens: Tensor, image: Tensor) -> bool:
 
 def turned_map(measured: Measured) -> Event | None:
     """The first event that turns a map which comes out turned: its rows depend most on columns of the input."""
-    graph = measured.graph
-    images = [one for one in graph.starts.values() if one.requires_grad and one.ndim == 4] if graph is not None else []
-    if graph is None or len(images) != 1:
+    graph, image = measured.graph, _image(measured)
+    if graph is None or image is None:
         return None
-    if not any(_turned(measured, one, images[0]) for one in graph.outputs if one.ndim == 4 and one.requires_grad):
+    if not any(_turned(measured, one, image) for one in graph.outputs if one.ndim == 4 and one.requires_grad):
         return None
     for event, seen in zip(measured.events, graph.watched.events, strict=True):
         for made in seen.made:
             maps = (made, made.permute(0, 3, 1, 2)) if made.ndim == 4 and made.requires_grad else ()
-            if any(_turned(measured, one, images[0]) for one in maps):
+            if any(_turned(measured, one, image) for one in maps):
                 return event
     return None
 

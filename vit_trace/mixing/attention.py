@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import takewhile
 
 from torch import Tensor
 
@@ -13,22 +14,22 @@ from vit_trace.mixing.watch import SOFTMAX, Event
 
 DIVIDES = {"div", "div_", "__truediv__", "true_divide", "__itruediv__"}
 SUMS = PRODUCTS | {"einsum"}
+MEETS = SUMS | {"scaled_dot_product_attention"}
 
 
 def attentions(measured: Measured) -> Iterator[Event]:
     """The products of two tensors that both hang on the input."""
-    alive = measured.alive
-    for event in measured.events:
-        meets = event.name in SUMS | {"scaled_dot_product_attention"} and len(event.given) > 1
-        if meets and all(id(one) in alive for one in event.given[:2]):
-            yield event
+    return (one for one in measured.events if _attends(measured, one))
 
 
 def last_attention(measured: Measured, event: Event | None) -> Event | None:
     """The last attention before an event, or at all; None if there is none."""
-    events = measured.events
-    end = events.index(event) if event is not None else len(events)
-    return max((one for one in attentions(measured) if events.index(one) < end), key=events.index, default=None)
+    before = [*takewhile(lambda one: one is not event, measured.events)]
+    return next((one for one in reversed(before) if _attends(measured, one)), None)
+
+
+def _attends(measured: Measured, event: Event) -> bool:
+    return event.name in MEETS and len(event.given) > 1 and all(id(one) in measured.alive for one in event.given[:2])
 
 
 def softmaxes(measured: Measured) -> Iterator[tuple[Event, Event, int, int]]:

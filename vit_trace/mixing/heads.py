@@ -8,11 +8,10 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from vit_trace.mixing.coordinates import PRODUCTS
+from vit_trace.mixing.attention import MEETS
+from vit_trace.mixing.coordinates import along_axes
 from vit_trace.mixing.measure import Measured
 from vit_trace.mixing.watch import Event
-
-MEETS = PRODUCTS | {"einsum", "scaled_dot_product_attention"}
 
 
 class Layout(NamedTuple):
@@ -76,19 +75,10 @@ def _joined(measured: Measured, tensor: Tensor, event: Event) -> Iterator[Layout
     row = origin.flat.reshape(-1, tensor.shape[-1])[0]
     axes = sorted(coordinates.varying(tensor, tensor.ndim - 1))
     if len(axes) == 2 and origin.shape[axes[0]] * origin.shape[axes[1]] == len(row):
-        pairs = [
-            [int(place) for place in at]
-            for at in zip(*(_coordinate(row, origin.shape, axis) for axis in axes), strict=True)
-        ]
+        places = list(along_axes(row, origin.shape))
+        pairs = zip(*(places[axis].tolist() for axis in axes), strict=True)
         wide = origin.shape[axes[1]]
         order = [0] * len(row)
         for place, (one, two) in enumerate(pairs):
             order[one * wide + two] = place
         yield Layout((origin.shape[axes[0]], wide), tuple(order), origin.mover, event)
-
-
-def _coordinate(flat: Tensor, shape: tuple[int, ...], axis: int) -> Tensor:
-    behind = 1
-    for size in shape[axis + 1 :]:
-        behind *= size
-    return flat // behind % shape[axis]

@@ -35,9 +35,11 @@ MOST_WORK, MOST_TRIED = 2_000_000_000, 2_500_000_000
 """Work of the forward of a copy, and of all that are tried, above which a model is not measured: see `Watched`."""
 
 During = Callable[[nn.Module], AbstractContextManager[None]]
+"""Makes a context that changes what a model's forward does."""
 
 MOST_KEPT = 8
 _KEPT: dict[object, Measured] = {}
+"""What was measured, by the key of its sample; emptied where it holds so many."""
 
 BUILT = 20
 """Work that a parameter takes to be given a value."""
@@ -96,7 +98,8 @@ class Measured:
 
     def changed(self, during: During) -> CopyRun | None:
         """The forward within a context; None where it fails, or gives outputs of other shapes."""
-        found = run_copy(self.model, self.given, Watched(most=MOST_WORK), during=during)
+        watched = Watched(most=MOST_WORK, known=self.usual.watched.known)
+        found = run_copy(self.model, self.given, watched, during=during)
         shapes = [one.shape for one in found.outputs] == [one.shape for one in self.usual.outputs]
         return found if found.trace.failure is None and shapes else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
 from torch import Tensor
 
@@ -57,7 +58,7 @@ def _one_of(measured: Measured, event: Event, small: Tensor) -> str:
     whole = event.made[0].shape
     for axis in range(-small.ndim, 0):
         wide = whole[axis]
-        if small.shape[axis] == 1 < wide and wide in origin.shape and small.numel() * wide == _size(origin.shape):
+        if small.shape[axis] == 1 < wide and wide in origin.shape and small.numel() * wide == prod(origin.shape):
             return f"one of {wide} tokens, and adds it to all"
     return ""
 
@@ -75,13 +76,6 @@ def _pooled(measured: Measured, event: Event, small: Tensor) -> str:
     if total.name in ADDS and any(one is stream for one in total.given):  # what is added was in it before
         return ""
     return f"the {made.name} of what came in, and adds to it what was made of that"
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    size = 1
-    for one in shape:
-        size *= one
-    return size
 
 
 def same_positions(measured: Measured) -> Iterator[tuple[Event, str, bool]]:

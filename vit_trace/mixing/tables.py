@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vit_trace.base.trace import Stage, Trace
 from vit_trace.mixing.measure import on_one_thread
+from vit_trace.mixing.sums import ADDS
 from vit_trace.record.build.anyhow import INITIALISED
 from vit_trace.targets.complaints import silenced
 from vit_trace.targets.target import Sample
@@ -39,7 +40,7 @@ def other_grids(trace: Trace, sample: Sample) -> Iterator[Table]:
     The model is built with values, and not run: only where the grid is not square and a square one has as many places.
     """
     grids = [one for one in map(_grid_of_map, trace.stages) if one is not None]
-    sums = [stage for stage in trace.stages if stage.operation.strip("_").removeprefix("i") == "add"]
+    sums = [stage for stage in trace.stages if stage.operation in ADDS]
     suspects = [
         one for one in dict.fromkeys(grids) if one[0] != one[1] and isqrt(one[0] * one[1]) ** 2 == one[0] * one[1]
     ]

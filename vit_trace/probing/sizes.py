@@ -36,6 +36,10 @@ COARSE = ((5, 11), (7, 3), (11, 13), (13, 6), (17, 19), (3, 8))
 """Rows and columns of patches, of windows on the coarsest stage; never square."""
 
 
+SMALL_GRIDS = {(False, False): (2, 5), (False, True): (1, 2), (True, False): (4, 4), (True, True): (2, 2)}
+"""Rows and columns of a small grid, by whether it has to be square and whether it is what all strides leave."""
+
+
 @dataclass(frozen=True)
 class Style:
     """Which groups are varied, what the head dimension is a multiple of, and how the image is chosen.
@@ -90,8 +94,7 @@ class Sizes:
         """A setting with little to compute: narrow, and an image of a few patches and windows if it may be one."""
         values = {"b": 3} | self.knob_values(style, 0, iter(SMALL_PRIMES[1:] * 9), iter((3, 2, *SMALL_PRIMES * 9)), 3)
         if style.image != "fixed" and self.spatial:
-            rows, columns = (2, 5) if not self.coarse else (1, 2)
-            rows, columns = ((2, 2) if self.coarse else (4, 4)) if style.square else (rows, columns)
+            rows, columns = SMALL_GRIDS[style.square, self.coarse]
             high, wide = self.patch_sides(values)
             window = self.windows(values)
             if window > 1 and not self.coarse:

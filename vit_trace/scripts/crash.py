@@ -69,6 +69,11 @@ class Crash:
                 return frame
         return None
 
+    @property
+    def quoted(self) -> str:
+        """RuntimeError: and what it says, on one line."""
+        return f"{type(self.error).__name__}: {' '.join(str(self.error).split())}"[:400]
+
     def caller(self, place: int) -> Entry | None:
         """The own frame that made the call at a place."""
         return next((one for one in reversed(self.entries[:place]) if frames.is_own(one[0])), None)

@@ -78,7 +78,6 @@ def of_collating(crash: Crash) -> tuple[Diagnostic, Trace] | None:
     trace = replayed(Root(Stacked(), (), pair, anywhere=True), crash)
     if trace is None or trace.failure is None:
         return None
-    words = f"{type(crash.error).__name__}: {' '.join(str(crash.error).split())}"[:400]
     message = trace.failure.message
     for at, place in enumerate(sorted({odd, usual})):
         message = message.replace(f"tensor {at}", f"item {place}")
@@ -86,7 +85,7 @@ def of_collating(crash: Crash) -> tuple[Diagnostic, Trace] | None:
         trace.failure,
         message=message,
         span=first_line(crash),
-        notes=(*_items(crash, held), words),
+        notes=(*_items(crash, held), crash.quoted),
         labels=(),
         help=tuple(_grey(held)),
         remedies=(),
@@ -105,7 +104,7 @@ def _grey(held: Sequence[Tensor]) -> Iterator[str]:
     except RuntimeError:
         return
     shape = shape_text(shape_of(stacked))
-    yield f'convert("RGB") where images are read, or image.expand(3, -1, -1) (tried: runs, output {shape})'
+    yield f'image.expand(3, -1, -1) (tried: runs, output {shape}), or convert("RGB") where images are read'
 
 
 def _items(crash: Crash, held: Sequence[Tensor]) -> Iterator[str]:

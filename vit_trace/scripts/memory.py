@@ -50,8 +50,7 @@ def of_memory(crash: Crash, casts: bool) -> Diagnostic | None:
             return None
     found = _told(report)
     by = frames.span(crash.own[-1][0].f_code, crash.own[-1][1]) if crash.own else None
-    quoted = f"{type(crash.error).__name__}: {' '.join(str(crash.error).split())}"[:400]
-    return structs.replace(found, span=by, notes=(*found.notes, *said, quoted))
+    return structs.replace(found, span=by, notes=(*found.notes, *said, crash.quoted))
 
 
 def _steps(crash: Crash) -> Iterator[Root]:
@@ -132,5 +131,5 @@ def _told(report: MemoryReport) -> Diagnostic:
     at = f" at batch {report.batch_size}" if report.batch_size else ""
     text = f"a training step{at} takes {bytes_text(report.peak.bytes)} in tensors"
     if report.budget is not None:
-        text += f", which fits {bytes_text(report.budget)}: something else holds the rest of the device"
+        text += f", which fits {bytes_text(report.budget)}: what else the device holds is not counted"
     return Diagnostic("out-of-memory", "error", text, None, tuple(notes(report)))

@@ -5,12 +5,13 @@ where the sizes leave no other reading, so that a sound model gets no warning. O
 `mistakes`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from inspect import cleandoc
+from typing import TypeVar
 
 from vit_trace.base.modules import import_all
-from vit_trace.base.trace import Diagnostic, Severity, Source, Trace
+from vit_trace.base.trace import Diagnostic, Severity, Source, Stage, Trace
 from vit_trace.codes.registry import register
 from vit_trace.diagnose.changes.records import Fix
 from vit_trace.diagnose.trials import Case
@@ -42,6 +43,8 @@ MakeCase = Callable[[], Case]
 """Makes a case to try changes in; called only where a check needs one, as it builds the model again."""
 
 Finder = Callable[[Trace, MakeCase], Iterator[Mistake]]
+
+Found = TypeVar("Found")
 
 _FINDERS: dict[str, Finder] = {}
 
@@ -79,6 +82,17 @@ def mistakes(trace: Trace, code: str) -> Iterator[Mistake]:
         raise LookupError(f"{code} tries changes")
 
     return _FINDERS[code](trace, no_case)
+
+
+def once_a_line(found: Iterable[Found], stage: Callable[[Found], Stage]) -> Iterator[Found]:
+    """The first of what was found on each line: equal blocks run the same lines."""
+    seen: set[object] = set()
+    for one in found:
+        here = stage(one)
+        place = (here.source.file, here.source.line) if here.source else here.name
+        if place not in seen:
+            seen.add(place)
+            yield one
 
 
 def _warning(code: str, found: Mistake, case: MakeCase) -> Diagnostic:

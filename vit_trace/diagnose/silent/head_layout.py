@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from vit_trace.base.trace import Trace
-from vit_trace.diagnose.silent import MakeCase, Mistake, silent_mistake
+from vit_trace.diagnose.silent import MakeCase, Mistake, once_a_line, silent_mistake
 
 
 @silent_mistake("head-layout")
@@ -15,13 +15,10 @@ def head_layout(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
     from vit_trace.mixing.heads import mismatches
 
     measured = case().measured
-    seen = set()
-    for odd, other in mismatches(measured) if measured is not None else ():
-        assert measured is not None
-        stage, beside = (measured.trace.stages[one.mover] for one in (odd, other))
-        place = (stage.source.file, stage.source.line) if stage.source else stage.name
-        if place not in seen:
-            seen.add(place)
-            note = f"{beside.name} has the features of one head together, (h d)" if other.usual else ""
-            notes = (note,) if note else ()
-            yield Mistake(f"{stage.name} orders heads and features unlike {beside.name}", stage.source, notes)
+    if measured is None:
+        return
+    stages = measured.trace.stages
+    for odd, other in once_a_line(mismatches(measured), lambda pair: stages[pair[0].mover]):
+        stage, beside = stages[odd.mover], stages[other.mover]
+        notes = (f"{beside.name} has the features of one head together, (h d)",) if other.usual else ()
+        yield Mistake(f"{stage.name} orders heads and features unlike {beside.name}", stage.source, notes)

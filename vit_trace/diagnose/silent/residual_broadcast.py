@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from vit_trace.base.trace import Trace
 from vit_trace.base.words import shape_text
-from vit_trace.diagnose.silent import MakeCase, Mistake, silent_mistake
+from vit_trace.diagnose.silent import MakeCase, Mistake, once_a_line, silent_mistake
 
 
 @silent_mistake("residual-broadcast")
@@ -15,13 +15,10 @@ def residual_broadcast(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
     from vit_trace.mixing.sums import broadcasts
 
     measured = case().measured
-    seen = set()
-    for event, what in broadcasts(measured) if measured is not None else ():
-        assert measured is not None
+    if measured is None:
+        return
+    for event, what in once_a_line(broadcasts(measured), lambda pair: measured.stage(pair[0])):
         stage = measured.stage(event)
-        place = (stage.source.file, stage.source.line) if stage.source else stage.name
-        if place not in seen:
-            seen.add(place)
-            one, two, whole = (shape_text(tensor.shape) for tensor in (*event.given[:2], event.made[0]))
-            note = f"in a small copy: {one} and {two} give {whole}; {what}"
-            yield Mistake(f"{stage.name} is a sum that broadcasts {what}", stage.source, (note,))
+        one, two, whole = (shape_text(tensor.shape) for tensor in (*event.given[:2], event.made[0]))
+        note = f"in a small copy: {one} and {two} give {whole}; {what}"
+        yield Mistake(f"{stage.name} is a sum that broadcasts {what}", stage.source, (note,))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from vit_trace.base.trace import Trace
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.changes.orders import other_orders
-from vit_trace.diagnose.silent import MakeCase, Mistake, silent_mistake
+from vit_trace.diagnose.silent import MakeCase, Mistake, once_a_line, silent_mistake
 
 
 @silent_mistake("scrambled")
@@ -20,19 +20,16 @@ def scrambled(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
     measured = case().measured
     if measured is None:
         return
-    stages, seen = measured.trace.stages, set()
-    for one in measured.usual.watched.coordinates.found:
+    stages, found = measured.trace.stages, measured.usual.watched.coordinates.found
+    for one in once_a_line(found, lambda rows: measured.own(stages[rows.mover])):
         reader, mover = measured.own(stages[one.step]), measured.own(stages[one.mover])
-        place = (mover.source.file, mover.source.line) if mover.source else mover.name
-        if place not in seen:
-            seen.add(place)
-            made = stages[one.maker].name if one.maker is not None else "the input"
-            what = "pixels that lie apart" if one.apart else f"pieces of rows of {made} ({shape_text(one.made)})"
-            note = f"in a small copy: {reader.name} reads {shape_text(one.shape)}, and {one.share:.0%} of its rows are "
-            message = f"{mover.name} scrambles {made}: {reader.name} reads rows that are made of pieces"
-            remedies = other_orders(measured, stages[one.mover])
-            yield Mistake(message, mover.source, (f"{note}made of {what}",), remedies)
-    for total, last in displaced(measured) if not seen else ():
+        made = stages[one.maker].name if one.maker is not None else "the input"
+        what = "pixels that lie apart" if one.apart else f"pieces of rows of {made} ({shape_text(one.made)})"
+        note = f"in a small copy: {reader.name} reads {shape_text(one.shape)}, and {one.share:.0%} of its rows are "
+        message = f"{mover.name} scrambles {made}: {reader.name} reads rows that are made of pieces"
+        remedies = other_orders(measured, stages[one.mover])
+        yield Mistake(message, mover.source, (f"{note}made of {what}",), remedies)
+    for total, last in displaced(measured) if not found else ():
         stage, mover = measured.stage(total), measured.stage(last)
         note = f"in a small copy: {stage.name} adds to a token what was made of other tokens, and not of itself"
         yield Mistake(f"{mover.name} puts tokens at other places than they came from", measured.source(last), (note,))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from vit_trace.base.trace import Trace
-from vit_trace.diagnose.silent import MakeCase, Mistake, silent_mistake
+from vit_trace.diagnose.silent import MakeCase, Mistake, once_a_line, silent_mistake
 
 
 @silent_mistake("softmax-axis")
@@ -15,12 +15,9 @@ def softmax_axis(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
     from vit_trace.mixing.attention import softmaxes
 
     measured = case().measured
-    seen = set()
-    for event, product, axis, summed in softmaxes(measured) if measured is not None else ():
-        assert measured is not None
+    if measured is None:
+        return
+    for event, product, axis, summed in once_a_line(softmaxes(measured), lambda one: measured.stage(one[0])):
         stage, after = measured.stage(event), measured.stage(product)
-        place = (stage.source.file, stage.source.line) if stage.source else stage.name
-        if place not in seen:
-            seen.add(place)
-            note = f"{after.name} sums over axis {summed} of these weights, and they do not sum to one there"
-            yield Mistake(f"{stage.name} is softmax over axis {axis}, not over the keys", stage.source, (note,))
+        note = f"{after.name} sums over axis {summed} of these weights, and they do not sum to one there"
+        yield Mistake(f"{stage.name} is softmax over axis {axis}, not over the keys", stage.source, (note,))
