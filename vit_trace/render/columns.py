@@ -16,7 +16,7 @@ FROM_WIDTH = dict(stage=0, operation=0, shape=0, params=0, formula=100, flops=12
 """Column -> width of the screen from which it is shown."""
 
 RIGHT = {"shape", "params", "flops", "share"}
-"""Columns that end at their right edge."""
+"""Columns that end at their right edge; so do several of a kind, `shape 0` and `shape 1`."""
 
 FLEXIBLE = {"stage": 4, "operation": 2, "formula": 3, "mixes": 1}
 """Columns whose cells may be broken, and what one more line costs."""
@@ -57,7 +57,7 @@ class Columns(NamedTuple):
             text = texts.get(name, Text())
             line.append(" " * GAP if line else "")
             pad = " " * max(0, width - text.cell_len)
-            line.append_text(Text(pad).append_text(text) if name in RIGHT else text.copy().append(pad))
+            line.append_text(Text(pad).append_text(text) if name.split()[0] in RIGHT else text.copy().append(pad))
         line.rstrip()
         return line
 

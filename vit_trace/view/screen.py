@@ -34,7 +34,8 @@ class Screen(NamedTuple):
 
 
 class Viewed(NamedTuple):
-    """A trace, and what of it to show."""
+    """A trace, and what of it to show; `beside` are traces to put side by side, each with the values that it is at."""
 
     trace: Trace
     screen: Screen
+    beside: tuple[tuple[str, Trace], ...] = ()

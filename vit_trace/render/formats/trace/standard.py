@@ -12,9 +12,15 @@ def _write_trace_screen(shown: Viewed, stream: IO[str]) -> None:
     from vit_trace.render.console import console_for
     from vit_trace.view.narrow import narrowed_listing, require_stage
 
-    trace, screen = shown
+    trace, screen, beside = shown
     require_stage(trace, screen.stage)
     console = console_for(stream, screen.width)
+    if beside:
+        from vit_trace.render.beside import print_beside
+        from vit_trace.view.beside import Labelled
+
+        print_beside([Labelled(*one) for one in beside], screen, console)
+        return
     if screen.view == "source":
         from vit_trace.render.source import print_source
 
@@ -37,7 +43,7 @@ def _write_trace_markdown(shown: Viewed, stream: IO[str]) -> None:
     from vit_trace.render.commented import markdown_page
     from vit_trace.view.narrow import narrowed_listing, require_stage
 
-    trace, screen = shown
+    trace, screen = shown.trace, shown.screen
     require_stage(trace, screen.stage)
     stream.write(markdown_page(trace, narrowed_listing(trace, screen.stage), screen.ran))
 
