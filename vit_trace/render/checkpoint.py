@@ -1,5 +1,8 @@
 """Shows what a checkpoint holds: one row per quantity, with where it is from or why it is unknown."""
 
+from collections.abc import Sequence
+
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -38,7 +41,21 @@ def print_holding(held: Holding, console: Console) -> None:
         heads = "" if held.model.heads else f" ({heads_or_likely(held.model)} heads assumed)"
         console.print()
         console.print(Text(f"to build it{heads}:", theme.SAME))
-        console.print(Text(f"vit-trace {' '.join(held.spec)}"), soft_wrap=True)
+        console.print(_command(held.spec, console.width))
+
+
+def _command(words: Sequence[str], width: int) -> Text:
+    """A command line for the shell, in lines of a width that end in a backslash; an option stays with its value."""
+    lines, flag = ["vit-trace"], ""
+    for word in map(printable, words):
+        if word.startswith("--"):
+            flag = f"{word} "
+            continue
+        if cell_len(f"{lines[-1]} {flag}{word} \\") > width:
+            lines[-1:] = [f"{lines[-1]} \\", "   "]
+        lines[-1] += f" {flag}{word}"
+        flag = ""
+    return Text("\n".join(lines))
 
 
 def _facts(model: Description) -> list[tuple[str, str, str]]:
