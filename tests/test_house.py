@@ -301,7 +301,7 @@ def phrases(source: str) -> set[str]:
 
 
 def test_the_text_is_plain_english():
-    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
     found = {
         f"{path.relative_to(ROOT)}: {phrase}"
         for path in (*FILES.values(), *pages)

@@ -32,13 +32,15 @@ HERE = Path(__file__).parent
 class Case(NamedTuple):
     """A model: our arguments, and the batch that peers get too. `real` is whether its weights fit in memory.
 
-    `memory` is the budget of a check that weighs a training step, which is then what is timed.
+    `memory` is the budget of a check that weighs a training step, which is then what is timed. `library` is the
+    statement that imports what a library's model needs; peers know the built-in ViT only.
     """
 
     config: str
     batch: int
     real: bool
     memory: str = ""
+    library: str = ""
 
 
 CASES = {
@@ -46,8 +48,10 @@ CASES = {
     "ViT-L/16": Case("configs/vit_l_16.yaml", 8, True),
     "ViT-22B": Case("configs/vit_22b_14.yaml", 1, False),
     "ViT-22B, --memory": Case("configs/vit_22b_14.yaml", 1, False, "500GiB"),
+    "timm ViT-B/16": Case("timm:vit_base_patch16_224", 1, False, library="import timm"),
+    "HF ViT-B/16": Case("hf:ViTConfig", 1, False, library="from transformers import ViTForImageClassification"),
 }
-PEERS = ("import torch", "no formulas", "bare meta", "torchinfo", "torchlens", "torchtyc")
+PEERS = ("import torch", "import the library", "no formulas", "bare meta", "torchinfo", "torchlens", "torchtyc")
 NEEDS_WEIGHTS = {"torchinfo", "torchlens", "torchtyc"}
 
 
@@ -70,6 +74,8 @@ def command(peer: str, case: Case) -> list[str]:
         return [*ours, "--no-formulas"]
     if peer == "import torch":
         return [sys.executable, "-c", "import torch"]
+    if peer == "import the library":
+        return [sys.executable, "-c", case.library]
     if peer == "torchtyc":
         os.environ["BENCHMARK_MODEL"] = f"{ROOT / case.config},{case.batch}"  # it runs in a directory of its own choice
         program = str(Path(sys.executable).parent / "torchtyc")
@@ -91,6 +97,8 @@ def measure(arguments: list[str]) -> Run | None:
 
 def compare(name: str, case: Case, peer: str, pairs: int) -> str:
     """One line: medians of both, and the median of the pairs' ratios."""
+    if (peer in ("bare meta", *NEEDS_WEIGHTS) and case.library) or (peer == "import the library" and not case.library):
+        return f"| {name} | {peer} | skipped: not for this model | | | |"
     if peer in NEEDS_WEIGHTS and not case.real:
         return f"| {name} | {peer} | skipped: it needs the weights in memory | | | |"
     if peer in NEEDS_WEIGHTS and find_spec(peer) is None:

@@ -431,11 +431,6 @@ def test_a_broken_trace_is_a_diagnostic(capfd, tmp_path, change, says):
     assert (code, out) == (2, "") and "error[not-a-trace]" in err and says.lower() in err.lower()
 
 
-def test_the_screen_in_the_readme_is_what_is_printed():
-    screen = (ROOT / "README.md").read_text().split("```\n")[1]
-    assert process("--image-size", "256", "--patch-size", "32", COLUMNS="80").stdout.strip("\n") == screen.strip("\n")
-
-
 def test_what_a_size_without_a_formula_counts_is_not_said(capfd):
     """What mixes 24 of something is known; that none of them mixes features is not."""
     vit = ("--dim", 24, "--depth", 1, "--heads", 2, "--mlp-dim", 32, "--image-size", 32)
