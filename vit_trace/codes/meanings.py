@@ -145,9 +145,9 @@ unknown-hyperparameter: The constructor or config has no such hyperparameter. Th
   or meaning.
 bad-value: A hyperparameter cannot have the given value.
   Example: --set depth=deep. It takes a whole number.
-flag-of-the-builtin: Flags like --dim and --heads are for the built-in ViT. Set another model's hyperparameters under
-  its own names.
-  Example: --set num_heads=6
+flag-of-the-builtin: --patch-size, --dim, --depth, --heads and the like set what means the same in another model. This
+  model has no argument that is known to mean it, or one that is not a single number. Set it under its own name.
+  Example: --set depths=2,2,6,2
 unreadable-config: The config.json cannot be read; the message gives the reason.
 not-json: The config.json is not JSON. The place of the syntax error is shown.
 not-a-config: The file is JSON but not a model's config: it is not an object, or has no model_type.

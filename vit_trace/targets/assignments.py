@@ -3,7 +3,7 @@
 import ast
 import inspect
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, get_args
 
@@ -119,13 +119,3 @@ def unknown(name: str, names: Sequence[str], owner: str) -> Refused:
     instead = f"did you mean {', '.join(same)}?" if same else f"it takes {', '.join(names[:20])}"
     help = did_you_mean(name, names, otherwise=instead)
     return refuse("unknown-hyperparameter", f"{owner} takes no {name}", help=help)
-
-
-def refuse_flags(flags: Mapping[str, str], names: Collection[str], spec: str) -> None:
-    """Refuse flags of the built-in ViT but --batch-size and --image-size. Raises Refused."""
-    for flag, text in flags.items():
-        if flag not in ("batch_size", "image_size"):
-            near = [flag] if flag in names else same_role(flag, names)
-            help = (f"--set {near[0]}={text}",) if near else ("--set NAME=VALUE with the model's own name for it",)
-            message = f"--{flag.replace('_', '-')} is for the built-in ViT, not for {spec}"
-            raise refuse("flag-of-the-builtin", message, help=help)

@@ -19,6 +19,7 @@ from vit_trace.base.refused import refuse
 from vit_trace.config.files import MAX_SOURCE, FileProblem, names_in, read_regular, shown_file
 from vit_trace.targets import assignments
 from vit_trace.targets.complaints import build_first, contained, did_you_mean, nearest_names, refusal, typed_text
+from vit_trace.targets.flags import required_values
 from vit_trace.targets.guess import guessed_plans, image_size_of
 from vit_trace.targets.inputs import Plan
 from vit_trace.targets.knobs import Changes, change_values, image_places
@@ -80,6 +81,7 @@ def factory(spec: str, value: Any, request: Request) -> tuple[Callable[[], objec
         raise refuse("not-a-model", f"{spec} is {typed_text(value)}, not a function or class that makes a model")
     values = assignments.call_values(request.assigned, value)
     parameters = assignments.signature_of(value) or {}
+    values = required_values(request.flags, assignments.missing(parameters, values)) | values
     if lacking := assignments.missing(parameters, values):
         help = " ".join(f"--set {name}=…" for name in lacking)
         more = "or name a function of yours that calls it: FILE.py:NAME"

@@ -18,6 +18,7 @@ from vit_trace.base.trace import Value
 from vit_trace.record.source import frames
 from vit_trace.targets import assignments
 from vit_trace.targets.complaints import build_first, contained
+from vit_trace.targets.flags import flag_changes, require_followed
 from vit_trace.targets.inputs import Given, Plan, given_plan
 from vit_trace.targets.knobs import Changes, Knob, change_values, image_changes, image_places, integer_of, knobs_of
 from vit_trace.targets.request import Request
@@ -58,10 +59,8 @@ def assemble(recipe: Recipe, request: Request) -> Foreign:
     built, make, call = recipe.built, recipe.make, recipe.built.call
     arguments = recipe.arguments if recipe.arguments is not None else call.arguments if call else {}
     vary = recipe.vary or (None if call is None else lambda changes: call.again(change_values(arguments, changes)))
-    assignments.refuse_flags(request.flags, arguments, recipe.spec)
-    sized: Changes = {}
-    if request.image is not None and vary is not None and (places := image_places(arguments)):
-        sized = image_changes(places, *request.image)
+    sized = _flagged(recipe, arguments if vary is not None else {}, request)
+    if sized and vary is not None:
         make = partial(vary, sized)
         built = build_first(recipe.spec, make, request.rules)
         arguments = change_values(arguments, sized)
@@ -78,6 +77,16 @@ def assemble(recipe: Recipe, request: Request) -> Foreign:
         plans = recipe.plans(built)
     shown, usual = _showable(arguments), recipe.plans if recipe.sure else lambda _: ()
     return Foreign(recipe.spec, make, built, arguments, turnable, again, plans, shown, request.train, usual=usual)
+
+
+def _flagged(recipe: Recipe, arguments: Mapping[str, Any], request: Request) -> Changes:
+    """What the flags of the command line change in the arguments. Raises Refused."""
+    changes = flag_changes(request.flags, arguments, request.assigned)
+    if changes and recipe.follows is not None:
+        require_followed(changes, recipe.follows(changes))
+    if request.image is not None:
+        changes |= image_changes(image_places(arguments), *request.image)
+    return changes
 
 
 def _in_place(built: Built, given: Sequence[Given]) -> Sequence[Given]:
