@@ -135,6 +135,9 @@ no-factory: The spec gives a Python file without the class or function in it tha
   Example: my_model.py:build
 not-python: The file is not Python: it has a syntax error, or another suffix.
 import-failed: The Python file or module raised an exception on import. The line and the exception are shown.
+trains-on-import: The file computes gradients or reads a data loader when it is imported, so a trace of what it defines
+  would first have to train. vit-trace ends it there. vit-trace run runs a script as a script.
+  Example: vit-trace run --first train.py
 not-a-model: The object that was named, or that it returned, is neither a torch.nn.Module nor a class or function that
   makes one.
 not-callable: The object that was named is already a model, so --set has no constructor to pass values to. Name the

@@ -76,20 +76,5 @@ def _require_yaml(spec: str, config: Path | None) -> None:
     if config is not None:
         message = f"two YAML files are given, {spec} and --config {config}"
         raise refuse("two-configs", message, help=(f"vit-trace {spec}, with flags for what differs",))
-    path = Path(spec)
-    is_file = os.path.exists(spec) or path.suffix.lower() in (".yaml", ".yml")
-    if path.suffix == ".py" or (not is_file and _is_module(spec)):
-        what = "which of its classes or functions" if path.suffix == ".py" else "what of that module"
-        raise refuse("no-factory", f"{spec} does not say {what} builds the model", help=(f"vit-trace {spec}:NAME",))
-    if not os.path.exists(spec) and not path.suffix:
+    if not os.path.exists(spec) and not Path(spec).suffix:
         raise no_spec(spec)
-
-
-def _is_module(spec: str) -> bool:
-    """Whether it is a dotted name that begins with a package that can be imported."""
-    from importlib.util import find_spec
-
-    first = spec.partition(".")[0]
-    if not all(part.isidentifier() for part in spec.split(".")):
-        return False
-    return os.path.isdir(first) or os.path.isfile(f"{first}.py") or find_spec(first) is not None

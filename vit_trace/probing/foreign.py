@@ -44,6 +44,9 @@ QUICK = 10_000
 """Stages above which a forward with values is not traced again for formulas."""
 
 
+MADE_ALREADY = "name the class, or a function, that makes it"
+
+
 class _Fed(NamedTuple):
     """A trace at the real sizes, the plan that fed it, and the rung that it ran on."""
 
@@ -135,6 +138,9 @@ class ForeignTracer:
 
         prober = Prober(trace, sizes, probe, real.cost, rung.quick)
         named = prober.named()
+        if self.foreign.again is None:
+            what = f"{self.foreign.spec} is made already: only its input was varied"
+            named = noted(named, f"no formulas for what its constructor was given: {what}", (MADE_ALREADY,))
         self.sample(real, prober.sizes, prober.chosen, sorted(prober.ran, key=itemgetter(0))[:CHEAPEST])
         return named
 

@@ -397,8 +397,8 @@ def _covered(trace: Trace) -> float:
     return sum(known) / max(len(known), 1)
 
 
-def noted(trace: Trace, message: str) -> Trace:
+def noted(trace: Trace, message: str, help: tuple[str, ...] = ()) -> Trace:
     """The trace with a note on its formulas; none where the forward failed."""
     if trace.failure is not None:
         return trace
-    return altered(trace, diagnostics=(*trace.diagnostics, Diagnostic("formulas", "note", message)))
+    return altered(trace, diagnostics=(*trace.diagnostics, Diagnostic("formulas", "note", message, help=help)))

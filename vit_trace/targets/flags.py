@@ -71,7 +71,7 @@ def _in_form(flag: str, text: str, path: Path, value: Any) -> Any:
     """The flag's value in the form that the argument has. Raises Refused."""
     typed, option, name = literal(text), f"--{flag.replace('_', '-')}", _name(path)
     sides = height_width(typed) if flag == "patch_size" and _parts(typed) else None
-    if sides is None and (flag == "patch_size" or not is_integer(typed)) or min(_parts(typed)) < 1:
+    if (sides is None and (flag == "patch_size" or not is_integer(typed))) or min(_parts(typed)) < 1:
         takes = "16 or 16x8" if flag == "patch_size" else "a whole number above 0"
         raise refuse("bad-value", f"{option} {text}: it takes {takes}")
     if not isinstance(value, (tuple, list)):

@@ -13,6 +13,7 @@ from vit_trace.base.refused import Refused, refuse
 from vit_trace.config.files import yaml_files_in
 from vit_trace.config.words import cut
 from vit_trace.targets.assignments import literal
+from vit_trace.targets.contents import chosen_spec, names_module
 from vit_trace.targets.defined import specs_named
 from vit_trace.targets.library import config_reader, library, spec_forms
 from vit_trace.targets.target import Target
@@ -25,7 +26,7 @@ def is_foreign(spec: str) -> bool:
     """Whether a spec names anything but the built-in ViT with a YAML file."""
     if Path(spec).suffix.lower() in (".yaml", ".yml"):
         return False
-    return ":" in spec or config_reader(spec) is not None
+    return ":" in spec or spec.endswith(".py") or config_reader(spec) is not None or names_module(spec)
 
 
 def foreign_target(spec: str, request: Request) -> Target:
@@ -37,13 +38,14 @@ def foreign_target(spec: str, request: Request) -> Target:
         for setting, text in request.assigned.items():
             require_size(setting.rpartition(".")[2], literal(text))
     prefix, colon, name = spec.partition(":")
-    if colon and (found := library(prefix)) is not None:
+    if (colon or not spec.endswith(".py")) and (found := library(prefix)) is not None:
         if not name:
-            raise refuse("unknown-target", f"{spec} lacks a name", help=(f"vit-trace models '{spec}*'",))
+            raise refuse("unknown-target", f"{spec} lacks a name", help=(f"vit-trace models '{prefix}:*'",))
         return found.model(name, request).target()
     if (found := config_reader(spec)) is not None and found.read is not None:
         _require_config(Path(spec), found.config)
         return found.read(Path(spec), request).target()
+    spec = spec if colon else chosen_spec(spec)
     from vit_trace.targets.python_models import python_model
 
     return python_model(spec, request).target()

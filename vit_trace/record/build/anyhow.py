@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Container
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -97,10 +98,21 @@ class _BuildRung:
                 mode.counter = watch.counter
             torch.default_generator.manual_seed(0)
             model = self._checked(watch.run(factory), mode)
+        model = _without_memory(model) if self.device == "meta" else model
         built = Built(model, watch.construction(model), watch.call(model), self, watch.counter.found["lines"])
         if self.moves:
             move_to_meta(model)
         return built
+
+
+def _without_memory(model: nn.Module) -> nn.Module:
+    """The model; a copy on meta where all of it was made before, and so has its values."""
+    devices = {one.is_meta for one in model.parameters()}
+    if devices != {False}:
+        return model
+    model = copy.deepcopy(model)  # whoever made it keeps it as it is
+    move_to_meta(model)
+    return model
 
 
 def build_anyhow(factory: Factory, rules: bool = True) -> Built:
