@@ -27,7 +27,7 @@ def flag_changes(flags: Mapping[str, str], arguments: Mapping[str, Any], assigne
     for flag, text in flags.items():
         if flag in INPUT_FLAGS:
             continue
-        places = _places(flag, arguments)
+        places = _arguments_meant(flag, arguments)
         if not places:
             raise _no_argument(flag, text, arguments)
         for path, value in places[:1]:
@@ -53,7 +53,7 @@ def require_followed(changes: Changes, after: Mapping[Path, Any]) -> None:
             raise refuse("flag-of-the-builtin", f"{_name(path)} follows from other fields: it stays {after[path]}")
 
 
-def _places(flag: str, arguments: Mapping[str, Any]) -> list[tuple[Path, Any]]:
+def _arguments_meant(flag: str, arguments: Mapping[str, Any]) -> list[tuple[Path, Any]]:
     """(path, value) of the arguments that have the flag's role, the surest name first, those of a part last."""
     names = other_names(flag) if flag in SIZES else ()
     held = [(path, value) for path, value in walk_values(arguments) if path[-1] in names and "text" not in str(path)]
