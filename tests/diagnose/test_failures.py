@@ -325,7 +325,9 @@ def edited_einops(values: dict):
     def edited(tensor, pattern, reduction, **axes):
         places = [(frame.f_code.co_filename, place_of(frame)) for frame in callers()]
         here = (values["file"], values["span"]) in places
-        return before(stepped(tensor, values["steps"]) if here else tensor, pattern, reduction, **axes)
+        if here:
+            tensor, axes = stepped(tensor, values.get("steps", [])), axes | values.get("arguments", {})
+        return before(tensor, pattern, reduction, **axes)
 
     home.reduce = edited
     try:

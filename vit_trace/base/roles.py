@@ -43,6 +43,9 @@ SETTINGS = _names(
 )
 """Names of what is not a size, or is never varied, by role."""
 
+CLIP_CHANNELS = (1, 3)
+"""Channels of a clip or a volume, where nothing else says which of its axes has them."""
+
 RATIO = re.compile(r"ratio|scale|mult|factor|expan|_mul$")
 """Names of fractions that sizes are multiplied by."""
 

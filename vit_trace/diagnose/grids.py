@@ -1,12 +1,15 @@
 """Tells tokens from maps and from pixels: the grids of patches in a trace, and the tokens beside a grid. No torch."""
 
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, pairwise
+from math import isqrt, prod
+from typing import NamedTuple
 
 from vit_trace.base.trace import Parameter
-from vit_trace.diagnose.naming import MODEL
+from vit_trace.base.words import shape_text
 from vit_trace.diagnose.pixels import images
 from vit_trace.diagnose.scene import Scene
+from vit_trace.dims.symbols import ENDING
 
 MOST_BESIDE = 16
 """Tokens beside a grid, such as a class token and registers; more are not explained by a grid."""
@@ -18,14 +21,16 @@ Grid = tuple[int, int]
 
 
 def grids_of(scene: Scene) -> list[Grid]:
-    """(rows, columns) of each grid of patches: by the formulas, then as the convolutions over the image made it."""
+    """(rows, columns) of each grid of patches: by the formulas, then as the convolutions from the image on made it."""
     symbols, trace = scene.trace.symbols, scene.trace
-    named = [(f"h{ending}", f"w{ending}") for ending in ("", MODEL)]
+    named = [(f"h{ending}", f"w{ending}") for ending in ("", ENDING)]
     found = [(symbols[h].value, symbols[w].value) for h, w in named if h in symbols and w in symbols]
-    pictures = {spec.shape for spec in images(trace)}
+    maps = {spec.shape for spec in images(trace)}
     for stage in trace.stages:
-        over = bool(stage.inputs) and stage.inputs[0].shape in pictures and stage.operation.lower().startswith("conv")
-        found += [(spec.shape[-2], spec.shape[-1]) for spec in stage.outputs if over and len(spec.shape) == 4]
+        over = bool(stage.inputs) and stage.inputs[0].shape in maps and stage.operation.lower().startswith("conv")
+        made = [spec.shape for spec in stage.outputs if over and len(spec.shape) == 4]
+        found += [(shape[-2], shape[-1]) for shape in made]
+        maps.update(made)
     return list(dict.fromkeys(found))
 
 
@@ -49,19 +54,49 @@ def _rows(held: Parameter) -> str:
     return f"{rows} {_noun(held)}{'s' * (rows != 1)}"
 
 
-def beside_grid(tokens: int, grid: Grid) -> int:
-    """How many tokens are beside a grid, where they are the grid's and a few more; else 0."""
-    more = tokens - grid[0] * grid[1]
-    return more if 0 < more <= MOST_BESIDE and min(grid) > 1 else 0
+def beside_grid(scene: Scene, tokens: int, grid: Grid) -> int:
+    """How many tokens are beside a grid, where they are the grid's and a few more; else 0.
+
+    Tokens that are all of another grid's patches have none beside them.
+    """
+    more = tokens - prod(grid)
+    known = [prod(one) for one in grids_of(scene)]
+    return more if 0 < more <= MOST_BESIDE and min(grid) > 1 and tokens not in known else 0
 
 
-def pixels_for_patches(scene: Scene, wanted: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], Grid, Grid]]:
-    """(sizes, image, grid): the sizes asked for with the grid's sides where the image's sides stand, for each grid."""
+class Instead(NamedTuple):
+    """Sizes with a grid's sides where others stand, these others, and the grid."""
+
+    sizes: tuple[int, ...]
+    asked: Grid
+    grid: Grid
+
+
+def pixels_for_patches(scene: Scene, wanted: tuple[int, ...]) -> Iterator[Instead]:
+    """The sizes asked for with the grid's sides where the image's sides stand, for each grid."""
     for spec in images(scene.trace):
         image = (spec.shape[-2], spec.shape[-1])
         for at in range(len(wanted)):
             for grid in grids_of(scene):
                 if wanted[at : at + 2] == image and grid != image:
-                    yield (*wanted[:at], *grid, *wanted[at + 2 :]), image, grid
+                    yield Instead((*wanted[:at], *grid, *wanted[at + 2 :]), image, grid)
                 elif wanted[at] == image[0] * image[1] and grid != image:
-                    yield (*wanted[:at], grid[0] * grid[1], *wanted[at + 1 :]), image, grid
+                    yield Instead((*wanted[:at], grid[0] * grid[1], *wanted[at + 1 :]), image, grid)
+
+
+def grids_meant(scene: Scene, wanted: tuple[int, ...]) -> Iterator[Instead]:
+    """The same where the sides are a grid's rounded down, or the root of its patches."""
+    grids = grids_of(scene)
+    for at, asked in enumerate(pairwise(wanted)):
+        for grid in grids if asked not in grids else ():
+            rounded = {0, 1} >= {side - size for side, size in zip(grid, asked, strict=True)}
+            if rounded or asked == (isqrt(prod(grid)),) * 2:
+                yield Instead((*wanted[:at], *grid, *wanted[at + 2 :]), asked, grid)
+
+
+def grid_said(asked: Grid, grid: Grid) -> str:
+    """The grid is 13×13, not 12×12: strides round up, // rounds down."""
+    text = f"the grid is {shape_text(grid)}, {prod(grid)} patches, not {shape_text(asked)}"
+    return (
+        text if asked[0] == asked[1] == isqrt(prod(grid)) != min(grid) else f"{text}: strides round up, // rounds down"
+    )

@@ -1,22 +1,27 @@
 """Says whether a model that runs after a change still means what it meant: what runs is not always right. No torch.
 
 A change is not worth offering if it holds for one batch size alone, if a layer of features is made as wide as there are
-pixels or tokens, if one token is added to all positions or one position to all tokens, if the output has other axes
-than the model's own input gives, or if the input grows far beyond what the model was made for.
+pixels or tokens, if frames are made as many as there are patches, if one token is added to all positions or one
+position to all tokens, if the output has other axes than the model's own input gives, or if the input grows far beyond
+what the model was made for.
 """
 
 from collections.abc import Iterator
 from math import prod
 
+from vit_trace.base.roles import role_named
 from vit_trace.base.trace import Stage, Trace
 from vit_trace.diagnose.cause import Question
 from vit_trace.diagnose.changes.inputs import first_input
 from vit_trace.diagnose.changes.records import (
     BATCH_FIRST,
     AttributeChange,
+    CallChange,
     Fix,
     InputChange,
+    LayerInput,
     ParameterResize,
+    SettingChange,
     images_for_tokens,
 )
 from vit_trace.diagnose.naming import formula_of
@@ -28,8 +33,16 @@ LARGER = 4
 
 SUMS = {"add", "add_", "iadd", "radd"}
 
-GRID = {"H", "W", "T", "h", "w", "t", "n", "H_model", "W_model", "h_model", "w_model", "n_model"}
-"""Symbols that count pixels, patches and frames."""
+TIME = {"T", "t", "T_model", "t_model"}
+"""Symbols that count frames."""
+
+SPACE = {"H", "W", "h", "w", "n", "H_model", "W_model", "h_model", "w_model", "n_model"}
+"""Symbols that count pixels and patches."""
+
+GRID = TIME | SPACE
+
+FEATURES = {"dim", "dim_head", "mlp_dim", "channels", "classes"}
+"""Roles of settings that count features."""
 
 
 def means_the_same(question: Question, change: Fix, after: Trace) -> bool:
@@ -41,6 +54,7 @@ def _objections(question: Question, change: Fix, after: Trace) -> Iterator[bool]
     """What may speak against a change, and whether it does; the cheap ones first."""
     if isinstance(change, ParameterResize):
         yield as_wide_as_the_image(question, change)
+    yield _counts_something_else(question, change)
     if isinstance(change, InputChange) and change.shape is not None and not change.name:
         yield _far_larger(question, change.shape)
     if isinstance(change, AttributeChange) and any(name.endswith(BATCH_FIRST) for name in change.attributes):
@@ -57,6 +71,18 @@ def as_wide_as_the_image(question: Question, change: ParameterResize) -> bool:
     weights = [one for one in scene.trace.parameters if one.name.rpartition(".")[2].endswith("weight")]
     mixes = any(_symbols(dim) & GRID for one in weights for dim in one.dims)
     return bool(sizes & counts) and not mixes and any(one.name in change.shapes for one in weights)
+
+
+def _counts_something_else(question: Question, change: Fix) -> bool:
+    """Whether features are made as many as there are pixels, or frames as many as there are patches."""
+    counted = [_symbols(formula_of(side)) & GRID for side in question.cause.sides]
+    if len(counted) != 2 or not any(counted):
+        return False
+    if isinstance(change, SettingChange) and not all(counted):
+        return any(role_named(name) in FEATURES for name in change.settings)
+    apart = [(bool(names & TIME), bool(names & SPACE)) for names in counted]
+    edits = isinstance(change, (CallChange, LayerInput))
+    return not edits and sorted(apart) == [(False, True), (True, False)]
 
 
 def _symbols(dim: str) -> frozenset[str]:

@@ -8,9 +8,7 @@ from vit_trace.base.words import shape_text
 from vit_trace.diagnose.scene import Side, called
 from vit_trace.dims.explain import with_numbers
 from vit_trace.dims.formula import FormulaError, on_screen, parse, symbols_of
-
-MODEL = "_model"
-"""Ends the names of symbols that belong to the size the model was built for, where the input has another."""
+from vit_trace.dims.symbols import ENDING
 
 SIDES = {"H": "height", "W": "width", "b": "batch size", "c": "number of channels"}
 
@@ -37,10 +35,10 @@ def said(trace: Trace, side: Side) -> str:
     image = next((spec.shape for stage in trace.stages if stage.kind == "input" for spec in stage.outputs), None)
     if formula in SIDES and image is not None:
         return f"{side.size} is the {SIDES[formula]} of the input {shape_text(image)}"
-    ending = MODEL if any(name.endswith(MODEL) for name in used) else ""
+    ending = ENDING if any(name.endswith(ENDING) for name in used) else ""
     where = _on_grid(trace, side, used, ending)
     middle = "" if where or numbers == str(side.size) else f" = {numbers}"
-    text = on_screen(re.sub(rf"\b(\w+){MODEL}\b", r"\1", formula)).replace("+", " + ").replace("-", " - ")
+    text = on_screen(re.sub(rf"\b(\w+){ENDING}\b", r"\1", formula)).replace("+", " + ").replace("-", " - ")
     return f"{side.size} = {text}{middle}{where}"
 
 
@@ -48,10 +46,12 @@ def _on_grid(trace: Trace, side: Side, used: frozenset[str], ending: str) -> str
     """On which grid of patches a count of them was made."""
     known = trace.symbols
     counts = {name + ending for name in ("n", "h", "w")} & used
-    if not {f"H{ending}", f"W{ending}"} <= known.keys():
-        return ""
-    height, width = known[f"H{ending}"].value, known[f"W{ending}"].value
     owner = called(side.operand) if side.operand is not None and side.operand.parameter else "the model"
+    if not {f"H{ending}", f"W{ending}"} <= known.keys():
+        frames = known.get(f"T{ending}") if {f"T{ending}", f"t{ending}"} & used and ending else None
+        made_for = f"{frames.hyperparameter or 'frames'} {frames.value}" if frames is not None else ""
+        return f" of {made_for} that {owner} was made for" if made_for else ""
+    height, width = known[f"H{ending}"].value, known[f"W{ending}"].value
     made_for = f" of {image_size(known)} {size_text(height, width)} that {owner} was made for" if ending else ""
     if not counts or not {f"h{ending}", f"w{ending}"} <= known.keys():
         return made_for
@@ -60,7 +60,7 @@ def _on_grid(trace: Trace, side: Side, used: frozenset[str], ending: str) -> str
     if ending:
         return text + made_for
     made_here = side.operand is not None and not side.operand.parameter
-    whose = "this" if f"H{MODEL}" in known or made_here else "the"
+    whose = "this" if f"H{ENDING}" in known or made_here else "the"
     sides = [known[name].value for name in ("p1", "p2") if name in known]
     sides = sides if len(sides) == 2 else [known["p"].value] * 2 if "p" in known else []
     patch = f", patch {size_text(*sides)}" if sides else ""
@@ -74,5 +74,5 @@ def size_text(height: int, width: int) -> str:
 
 def image_size(known: Mapping[str, Symbol]) -> str:
     """The target's own word for its image size."""
-    named = known.get(f"H{MODEL}") or known.get("H")
+    named = known.get(f"H{ENDING}") or known.get("H")
     return (named.hyperparameter or "image_size").split("[")[0] if named is not None else "image_size"

@@ -36,7 +36,12 @@ def dropping_embeddings(trace: Trace) -> Iterator[Embedding]:
         if axes is None or len(kernel) != axes or not stage.inputs or not stage.outputs:
             continue
         given, made, patch = stage.inputs[0].shape, stage.outputs[0].shape, kernel[2:]
-        if sorted(given) not in shapes or max(patch) < SMALLEST_PATCH or len(made) != axes or 0 in given:
+        if (
+            sorted(given) not in shapes
+            or max(patch) < SMALLEST_PATCH
+            or {len(made), len(given)} != {axes}
+            or 0 in given
+        ):
             continue
         found = Embedding(stage, given[:2], given[2:], patch, made[2:])
         whole = tuple(size // side for size, side in zip(found.image, patch, strict=True))

@@ -1,7 +1,7 @@
 """Tries fixes, in the order that the cause names them, and keeps those that run. No torch."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from vit_trace.base.trace import Trace
@@ -18,6 +18,7 @@ from vit_trace.diagnose.changes.records import (
     LayerInput,
     NumberChange,
     ParameterResize,
+    SettingChange,
     Tried,
 )
 from vit_trace.diagnose.changes.usual import usual
@@ -54,7 +55,7 @@ def remedies(question: Question) -> list[Tried]:
             break
         group = _group_of(candidate)
         edited = group == "parameter" and groups["call"] and cause.kind.edits_suffice
-        if edited or groups[group] >= OFFERED.get(group, 2):
+        if edited or groups[group] >= OFFERED.get(group, 2) or _another_value(candidate, found, question):
             continue
         worked = _attempted(candidate, question)
         after = case.outcome(worked.change) if worked is not None else None
@@ -68,6 +69,32 @@ def remedies(question: Question) -> list[Tried]:
             if group == "layout":
                 break
     return found
+
+
+def _another_value(candidate: Fix, found: Sequence[Tried], question: Question) -> bool:
+    """Whether a value was found already for what the change sets: where two sizes have to be equal, one will do.
+
+    No other input is offered beside the one that the model was made for.
+    """
+    if not isinstance(candidate, (SettingChange, InputChange)):
+        return False
+    alike = [
+        one.change for one in found if type(one.change) is type(candidate) and _sets(one.change) == _sets(candidate)
+    ]
+    one_will_do = question.cause.divisor is None and len(question.cause.sides) == 2
+    return bool(alike) and (one_will_do or any(_as_made_for(one, question.case) for one in alike))
+
+
+def _as_made_for(change: Fix, case: Case) -> bool:
+    """Whether a change gives an input of the size that the model was made for."""
+    shape = isinstance(change, InputChange) and change.shape
+    return bool(shape and case.expected and shape[1:] == case.expected[1:])
+
+
+def _sets(change: Fix) -> tuple[object, ...]:
+    """What a change sets: hyperparameters, and whether the input has another shape."""
+    shaped = isinstance(change, InputChange) and (change.name, change.shape is not None, change.steps)
+    return shaped, tuple(change.settings)
 
 
 def _group_of(change: Fix) -> str:

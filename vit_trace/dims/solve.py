@@ -14,7 +14,8 @@ from math import isqrt
 
 from vit_trace.base.numbers import numbers_near
 from vit_trace.base.trace import Symbol
-from vit_trace.dims.formula import Formula, FormulaError, evaluate, parse, symbols_of
+from vit_trace.dims.formula import Formula, FormulaError, Quotient, evaluate, parse, symbols_of, walk
+from vit_trace.dims.symbols import ENDING
 
 REACH = 4
 """Times the present value up to which, and down to which part of it, others are tried."""
@@ -69,37 +70,56 @@ def solutions(conditions: Sequence[Condition], symbols: Mapping[str, Symbol]) ->
 
     Only symbols that the conditions depend on, and that follow from no other, are changed.
     """
-    used = _roots(frozenset().union(*(one.symbols for one in conditions)), symbols)
+    behind = _behind(frozenset().union(*(one.symbols for one in conditions)), symbols)
+    used = [name for name, symbol in behind.items() if symbol.formula is None]
     for name in used:
-        yield from islice(_at(conditions, symbols, (name,)), EACH)
+        yield from islice(_at(conditions, behind, (name,)), EACH)
     for pair in TOGETHER:
-        if used.keys() >= set(pair) and symbols[pair[0]].value == symbols[pair[1]].value:
-            yield from islice(_at(conditions, symbols, pair), EACH)
+        both = {name: symbols[name] for name in pair if name in symbols}
+        if set(used) & set(pair) and len({symbol.value for symbol in both.values()}) == 1 and len(both) == 2:
+            yield from islice(_at(conditions, behind | both, pair), EACH)
 
 
-def _roots(names: frozenset[str], symbols: Mapping[str, Symbol]) -> dict[str, None]:
-    """The symbols that can be set, from which the others follow."""
-    found: dict[str, None] = {}
+def _behind(names: frozenset[str], symbols: Mapping[str, Symbol]) -> dict[str, Symbol]:
+    """The symbols with those that they follow from."""
+    found: dict[str, Symbol] = {}
     waiting = sorted(names & symbols.keys())
     while waiting:
         name = waiting.pop(0)
-        formula = symbols[name].formula
-        if formula is None:
-            found[name] = None
-        else:
-            waiting += sorted(symbols_of(parse(formula)) & symbols.keys())
+        found[name] = symbols[name]
+        waiting += sorted(symbols_of(parse(symbols[name].formula or "1")) & symbols.keys() - found.keys())
     return found
 
 
 def _at(
     conditions: Sequence[Condition], symbols: Mapping[str, Symbol], names: Sequence[str]
 ) -> Iterator[dict[str, int]]:
-    """Values of symbols that are equal, the nearest to the present first."""
-    present = symbols[names[0]].value
-    for value in numbers_near(present, REACH):
+    """Values of symbols that are equal, the nearest to the present first; those that divide with a remainder last."""
+    present, rounded = symbols[names[0]].value, []
+    other = symbols.get(_counterpart(names[0]))
+    first = [other.value] if other is not None and other.value != present else []
+    for value in dict.fromkeys([*first, *numbers_near(present, REACH)]):
         changed = dict.fromkeys(names, value)
-        if all(one.holds(at_values(symbols, changed)) for one in conditions):
-            yield changed
+        values = at_values(symbols, changed)
+        if all(one.holds(values) for one in conditions):
+            if value in first or _whole(conditions, symbols, values):
+                yield changed
+            else:
+                rounded.append(changed)
+    yield from rounded
+
+
+def _whole(conditions: Sequence[Condition], symbols: Mapping[str, Symbol], values: Mapping[str, int]) -> bool:
+    """Whether no quotient has a remainder."""
+    formulas = [part for one in conditions for part in (one.first, one.second)]
+    formulas += [parse(symbol.formula) for symbol in symbols.values() if symbol.formula]
+    quotients = (part for formula in formulas for part in walk(formula) if isinstance(part, Quotient))
+    return all(evaluate(one.top, values) % evaluate(one.bottom, values) == 0 for one in quotients)
+
+
+def _counterpart(name: str) -> str:
+    """The same size of the input for one of the model, and the other way round: T_model for T."""
+    return name.removesuffix(ENDING) if name.endswith(ENDING) else name + ENDING
 
 
 def at_values(symbols: Mapping[str, Symbol], changed: Mapping[str, int]) -> dict[str, int]:

@@ -14,6 +14,7 @@ from functools import cache
 
 from msgspec.structs import replace
 
+from vit_trace.base.roles import CLIP_CHANNELS
 from vit_trace.base.trace import Construction, Symbol, Trace
 from vit_trace.dims.formula import (
     Formula,
@@ -39,6 +40,7 @@ OF_KIND = {"": "a stage", "win": "a window of a stage", "n": "windows"}
 
 IMAGE = ("c", "H", "W")
 ENDING = "_model"
+"""Ends the names of symbols that belong to the size the model was built for, where the input has another."""
 
 
 def shorten(trace: Trace) -> Trace:
@@ -129,17 +131,27 @@ def split(trace: Trace, probes: Sequence[Trace]) -> tuple[Trace, list[Trace]]:
     """The traces with both sets of symbols where the input is an image of another size; else unchanged."""
     known = trace.symbols
     shapes = [spec.shape for stage in trace.stages if stage.kind == "input" for spec in stage.outputs]
-    given = next(
-        (shape for shape in shapes if len(shape) == 4 and 0 not in shape), None
-    )  # the first that may be images
+    given = next(filter(None, (_axes_named(shape, known) for shape in shapes)), None)  # the first that may be images
     if given is None or not {"b", "H", "W"} <= known.keys():
         return trace, list(probes)
-    here = {name: size for name, size in zip(("b", *IMAGE), given, strict=True) if name in known}
-    changed = {name for name in IMAGE if name in known and here[name] != known[name].value}
-    if len(changed) == len(IMAGE):  # nothing agrees: its axes have another order
+    here = {name: size for name, size in given.items() if name in known}
+    changed = {name for name in here if name != "b" and here[name] != known[name].value}
+    if changed >= set(IMAGE):  # nothing agrees: its axes have another order
         return trace, list(probes)
     trace = replace(trace, symbols=_both(known, here, changed))
     return trace, [replace(probe, symbols=_both(probe.symbols, {}, changed)) for probe in probes]
+
+
+def _axes_named(shape: Sequence[int], known: Mapping[str, Symbol]) -> dict[str, int]:
+    """The sizes of images or clips by their names; empty for anything else.
+
+    The channels of a clip stand before or behind its frames.
+    """
+    if 0 in shape or len(shape) not in (4, 5):
+        return {}
+    channels = (known["c"].value,) if "c" in known else CLIP_CHANNELS
+    order = "c" if len(shape) == 4 else "cT" if shape[1] in channels else "Tc" if shape[2] in channels else ""
+    return dict(zip(("b", *order, "H", "W"), shape, strict=True)) if order else {}
 
 
 def _both(known: Mapping[str, Symbol], here: Mapping[str, int], changed: set[str]) -> dict[str, Symbol]:

@@ -72,9 +72,10 @@ class Sizes:
 
     @property
     def built_for(self) -> dict[str, int]:
-        """Height and width of the images that the model was built for, which it may be given others than."""
+        """The sides of the images or clips that the model was built for, which it may be given others than."""
         size = height_width(self.images[0][1]) if self.images else None
-        return {"H": size[0], "W": size[1]} if size is not None else {}
+        frames = {knob.symbol: knob.value for knob in self.knobs if knob.role == "frames" and "T" in self.real}
+        return frames | ({"H": size[0], "W": size[1]} if size is not None else {})
 
     @property
     def spatial(self) -> bool:

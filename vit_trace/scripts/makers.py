@@ -18,7 +18,6 @@ from vit_trace.record.meta.tensors import shape_of
 from vit_trace.scripts.crash import Crash, Entry, held_by
 from vit_trace.scripts.replay import light_copy
 from vit_trace.scripts.slices import MISSING, Excerpt, Scope
-from vit_trace.targets.target import value_words
 
 FETCHING = {"pretrained": False, "weights": None, "checkpoint_path": ""}
 """Arguments that would load weights, with what leaves them away."""
@@ -78,7 +77,7 @@ def with_maker(crash: Crash, case: Case) -> Case:
         case,
         hyperparameters=made.hyperparameters,
         variant=lambda values: dataclasses.replace(case, build=lambda: build(values), cache={}),
-        words=lambda name, value: f"{name}={value_words(value)} in {made.name}(…)",
+        words=lambda name, value: f"{name}={tuple(value) if isinstance(value, list) else value!r} in {made.name}(…)",
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from vit_trace.base.leaving import exceptions_only
 from vit_trace.base.limits import require_within
 from vit_trace.base.refused import refuse
+from vit_trace.base.roles import CLIP_CHANNELS
 from vit_trace.base.words import whole_number
 from vit_trace.dims.formula import evaluate, parse
 
@@ -132,7 +133,8 @@ def given_plan(given: Sequence[Given], channels: int | None) -> Plan:
 
 def _name_third(axes: list[Axis], shape: tuple[int, ...], sizes: dict[str, int]) -> None:
     """Name the axis of frames, beside the channels: T, or H in a volume whose sides are equal."""
-    third = 1 if axes[2] == "c" else 2
+    first = axes[2] == "c" or ("c" not in axes and shape[2] in CLIP_CHANNELS and shape[1] not in CLIP_CHANNELS)
+    third = 1 if first else 2
     if shape[third] == shape[3] == shape[4]:
         axes[third] = "H"
     else:

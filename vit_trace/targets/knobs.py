@@ -283,14 +283,18 @@ def integer_of(arguments: Mapping[str, Any], role: str) -> int | None:
     return next(found, None)
 
 
-def image_changes(places: Sequence[tuple[Path, Any]], height: int, width: int) -> Changes:
-    """The image size in the form of each place; two numbers in place of one where the image is not square."""
+def image_changes(places: Sequence[tuple[Path, Any]], height: int, width: int, depth: int | None = None) -> Changes:
+    """The image size in the form of each place; two numbers in place of one where the image is not square.
+
+    A size of three sides gets the `depth`, where there is one.
+    """
     changes: Changes = {}
     for path, value in places:
         if isinstance(value, Mapping):
             changes[path] = {**value, "height": height, "width": width}
         elif isinstance(value, (tuple, list)) and len(value) >= 2:
-            changes[path] = type(value)((*value[:-2], height, width))
+            rest = value[:-2] if depth is None or len(value) != 3 else (depth,)
+            changes[path] = type(value)((*rest, height, width))
         elif isinstance(value, (tuple, list)):
             changes[path] = type(value)((height,))
         elif path[-1] == "image_height":

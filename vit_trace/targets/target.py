@@ -26,9 +26,10 @@ def set_words(name: str, value: Value) -> str:
 
 
 def value_words(value: Value) -> str:
-    """384, or 384x512 for a pair of sizes."""
+    """384, also for a pair of it; 384x512 or 96x96x96 for other lists."""
     if isinstance(value, list):
-        return str(value[0]) if len(set(map(str, value))) == 1 else "x".join(map(str, value))
+        pair = len(value) == 2 and str(value[0]) == str(value[1])
+        return str(value[0]) if pair else "x".join(map(str, value))
     return str(value)
 
 

@@ -5,8 +5,11 @@ that the line names, and the changes that were tried show which inputs it takes.
 import ast
 import re
 from collections.abc import Iterator
+from itertools import islice
 from math import isqrt
 
+from vit_trace.base.trace import Operand
+from vit_trace.base.words import product_text
 from vit_trace.diagnose.cause import Cause, CauseKind, Question, Turn, finds
 from vit_trace.diagnose.changes.inputs import (
     exchanges,
@@ -16,8 +19,9 @@ from vit_trace.diagnose.changes.inputs import (
     multiples_of_frame,
     usual_channels,
 )
-from vit_trace.diagnose.changes.records import Fix
+from vit_trace.diagnose.changes.records import CallChange, Fix
 from vit_trace.diagnose.changes.usual import usual
+from vit_trace.diagnose.grids import Grid, beside_grid, beside_words, grids_of
 from vit_trace.diagnose.scene import Scene, frame_note
 from vit_trace.dims.formula import FormulaError, evaluate, parse
 
@@ -52,6 +56,31 @@ def _axes_the_check_names(question: Question) -> Iterator[Fix]:
     yield from exchanges(scene, lambda one, two: [two, one] in lists or {one, two} <= numbers)
 
 
+def _beside(scene: Scene) -> Iterator[tuple[Operand, int, Grid]]:
+    """(tokens, how many of them are beside a grid, the grid), of tensors that the check knows."""
+    for tensor in scene.operands:
+        for grid in grids_of(scene) if len(tensor.shape) == 3 else ():
+            if more := beside_grid(scene, tensor.shape[1], grid):
+                yield tensor, more, grid
+
+
+def _fewer_tokens(question: Question) -> Iterator[Fix]:
+    """x[:, 5:] instead of x[:, 1:]: a slice before the check that left some of the tokens beside the grid."""
+    scene = question.scene
+    for tensor, more, _ in _beside(scene):
+        made = [one for one in scene.trace.stages if one.outputs and one.outputs[0].shape == tensor.shape]
+        last = made[-1] if made else None
+        found = SLICE.fullmatch(last.source.text) if last is not None and last.source is not None else None
+        if last is None or last.source is None or found is None:
+            continue
+        text = f"{found[1]}[:, {int(found[2]) + more}:] instead of {last.source.text}"
+        steps = (("narrow", 1, more, last.inputs[0].shape[1] - more),)
+        yield CallChange(text, "__getitem__", last.source, steps=steps, runs=True)
+
+
+SLICE = re.compile(r"(.+)\[:, (\d+):(?:, :)?\]")
+"""A slice of tokens that leaves out the first ones."""
+
 ASSERTION = CauseKind(
     "assertion",
     __doc__,
@@ -59,14 +88,18 @@ ASSERTION = CauseKind(
 )
 
 
-@finds("raise", turn=Turn.LATE)
+@finds("raise", turn=Turn.LATE, edits=[_fewer_tokens])
 def refused_by_its_author(scene: Scene) -> Cause | None:
     """`assert h == self.image_size`. Late, for some of torch's own layers raise, and there more is known."""
     kind, said = scene.raised
     if kind in LEAVING:
         return None
     message = " ".join(said.split()) or _unsaid(scene) or f"{scene.name} raises {kind}"
-    return Cause(ASSERTION, message, frame_note(scene))
+    beside = (
+        f"{tensor.shape[1]} = {product_text(grid)} + {beside_words(scene, more)}"
+        for tensor, more, grid in _beside(scene)
+    )
+    return Cause(ASSERTION, message, (*frame_note(scene), *islice(beside, 1)))
 
 
 def _unsaid(scene: Scene) -> str:

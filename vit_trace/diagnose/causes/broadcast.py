@@ -27,6 +27,15 @@ ELEMENTWISE = {
 }
 """Functions that broadcast their tensors to one another."""
 
+PAIRS = {
+    "cosine_embedding_loss",
+    "cosine_similarity",
+    "pairwise_distance",
+    "margin_ranking_loss",
+    "triplet_margin_loss",
+}
+"""Functions that do so with their first two tensors alone."""
+
 
 def _made_broadcastable(question: Question) -> Iterator[Fix]:
     """Transposes one of two tensors or gives it an axis, so that it broadcasts to the other."""
@@ -51,10 +60,10 @@ def _broadcasts_to(shape: Shape, whole: Shape) -> bool:
     return len(shape) <= len(whole) and clash(shape, whole) is None and not grows
 
 
-@finds(*ELEMENTWISE, edits=[_made_broadcastable])
+@finds(*ELEMENTWISE, *PAIRS, edits=[_made_broadcastable])
 def cannot_be_broadcast(scene: Scene) -> Cause | None:
     """`x + pos_embedding`: the first axis from the right on which two operands differ."""
-    shaped = [operand for operand in scene.operands if operand.shape]
+    shaped = [one for one in scene.operands[: 2 if scene.call in PAIRS else None] if one.shape]
     if scene.stage is None or scene.stage.kind != "function":
         return None
     for place, second in enumerate(shaped):

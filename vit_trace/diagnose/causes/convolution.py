@@ -53,7 +53,15 @@ def _channels_moved(question: Question) -> Iterator[Fix]:
         yield from turned(question.scene, 0, ("permute", 0, 3, 1, 2))
 
 
-@finds(*CONVOLUTIONS, tensors=2, edits=[_channels_moved])
+def _axis_of_channels(question: Question) -> Iterator[Fix]:
+    """x.unsqueeze(1): waves of batch × time, or images of batch × height × width, for a convolution of one channel."""
+    scene, cause = question.scene, question.cause
+    shape = scene.operands[0].shape
+    if cause.kind is CONV_CHANNELS and cause.sides[1].size == 1 and len(shape) == len(scene.operands[1].shape) - 1:
+        yield from turned(scene, 0, ("unsqueeze", 1))
+
+
+@finds(*CONVOLUTIONS, tensors=2, edits=[_channels_moved, _axis_of_channels])
 def channels_or_kernel(scene: Scene) -> Cause | None:
     """`self.proj(x)`: number of axes, channels, then the size of the kernel."""
     x, weight = scene.operands[:2]

@@ -9,11 +9,11 @@ from vit_trace.base.words import product_text, shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, Question, Turn, finds
 from vit_trace.diagnose.causes.matmul import names_with_two_sizes
 from vit_trace.diagnose.causes.reshape import WINDOW
-from vit_trace.diagnose.changes.calls import turned
+from vit_trace.diagnose.changes.calls import call_changed, turned
 from vit_trace.diagnose.changes.inputs import grid_sizes, multiples_of_divisor, usual_channels
 from vit_trace.diagnose.changes.records import Fix
 from vit_trace.diagnose.changes.usual import usual
-from vit_trace.diagnose.grids import MOST_BESIDE, beside_grid, beside_words
+from vit_trace.diagnose.grids import MOST_BESIDE, beside_grid, beside_words, grid_said, grids_meant, grids_of
 from vit_trace.diagnose.scene import Scene, Side, axes_text, called, with_shape
 
 EINOPS_RANK = CauseKind(
@@ -40,23 +40,54 @@ EINOPS_LENGTH = CauseKind(
 
 def _without_those_beside(question: Question) -> Iterator[Fix]:
     """x[:, 1:]: the tokens of the grid alone, where the pattern wants no more."""
-    sides = question.cause.sides
-    if question.cause.kind is not EINOPS_LENGTH or len(sides) != 2 or sides[0].axis is None:
+    scene, cause, sides = question.scene, question.cause, question.cause.sides
+    if cause.kind not in (EINOPS_LENGTH, EINOPS_DIVIDE) or not sides or sides[0].axis is None:
         return
-    more = sides[0].size - sides[1].size
-    if 0 < more <= MOST_BESIDE:
-        yield from turned(question.scene, 0, ("narrow", sides[0].axis, more, sides[1].size))
+    size = sides[0].size
+    if cause.divisor is not None:
+        more = size % cause.divisor
+        fits = not beside_words(scene, more).isdigit()
+    else:
+        more = size - sides[1].size if len(sides) == 2 else 0
+        fits = size not in [prod(grid) for grid in grids_of(scene)]
+    if 0 < more <= MOST_BESIDE and fits:
+        yield from turned(scene, 0, ("narrow", sides[0].axis, more, size - more))
 
 
-@finds(tensors=1, turn=Turn.FIRST, edits=[_without_those_beside])
+def _grid_named(question: Question) -> Iterator[Fix]:
+    """h=8, w=16: the grid there is, where the pattern is given another."""
+    scene, pattern = question.scene, _pattern_of(question.scene)
+    lengths = {name: value for name, value in scene.failure.arguments.items() if type(value) is int}
+    for names in re.findall(r"\(([^)]*)\)", pattern.split("->")[0]):
+        pair = [name for name in names.split() if name in lengths]
+        asked = tuple(lengths[name] for name in pair)
+        for one in grids_meant(scene, asked) if len(pair) == len(names.split()) == 2 else ():
+            given = dict(zip(pair, one.grid, strict=True))
+            text = ", ".join(f"{name}={size}" for name, size in given.items())
+            yield from call_changed(scene, f"{text} in the pattern: the grid of this input", given)
+
+
+def _axis_in_front(question: Question) -> Iterator[Fix]:
+    """A tensor of the model's own, such as latents, without the axis of the batch that the pattern names."""
+    scene, cause = question.scene, question.cause
+    if cause.kind is EINOPS_RANK and len(scene.operands) == 1 and cause.rank == len(scene.operands[0].shape) + 1:
+        yield from turned(scene, 0, ("unsqueeze", 0))
+
+
+@finds(tensors=1, turn=Turn.FIRST, edits=[_without_those_beside, _grid_named, _axis_in_front])
 def pattern_does_not_match(scene: Scene) -> Cause | None:
     """rearrange, reduce, repeat, einsum and their layers, under whatever name they fail: they have a pattern."""
-    pattern = scene.argument("pattern") or (scene.stage.pattern if scene.stage else None)
-    if not isinstance(pattern, str) or not pattern:
+    pattern = _pattern_of(scene)
+    if not pattern:
         return None
     if scene.call == "einsum":
         return _name_with_two_lengths(scene, pattern)
     return _left_side_against(scene, pattern) if "->" in pattern else None
+
+
+def _pattern_of(scene: Scene) -> str:
+    pattern = scene.argument("pattern") or (scene.stage.pattern if scene.stage else None)
+    return pattern if isinstance(pattern, str) else ""
 
 
 def _left_side_against(scene: Scene, pattern: str) -> Cause | None:
@@ -90,16 +121,20 @@ def _axis_against(scene: Scene, whole: Side, names: list[str], lengths: dict[str
         wanted = f"{product_text(fixed)} = {total}" if len(fixed) > 1 else str(total)
         text = f"axis {axis} of {with_shape(tensor)} is {whole.size}, the pattern wants {wanted}"
         notes = (f" with {given}",) if given else ()
-        if len(fixed) == 2 and (more := beside_grid(whole.size, (fixed[0], fixed[1]))):
+        if len(fixed) == 2 and (more := beside_grid(scene, whole.size, (fixed[0], fixed[1]))):
             notes = (*notes, f"; {whole.size} = {product_text(fixed)} + {beside_words(scene, more)}")
+        for one in grids_meant(scene, tuple(fixed)):
+            notes = (*notes, f"; {grid_said(one.asked, one.grid)}") if prod(one.grid) == whole.size else notes
         return Cause(EINOPS_LENGTH, text, notes, (*sides, Side(None, None, total, axis)))
     if free and not total:
         text = f"{given or '0'}: axis {axis} of {with_shape(tensor)} has no parts of size 0"
         return Cause(EINOPS_DIVIDE, text, sides=sides)
     if free and whole.size % total:
         text = f"{whole.size} is not a multiple of {given or product_text(fixed)}: axis {axis} of {with_shape(tensor)} "
+        beside = beside_words(scene, whole.size % total)
+        notes = () if beside.isdigit() else (f"; {whole.size} = {whole.size // total * total} + {beside}",)
         window = any(lengths.get(name) and ("win" in name or name == "ws") for name in names)
-        return Cause(WINDOW if window else EINOPS_DIVIDE, f"{text}does not divide", sides=sides, divisor=total)
+        return Cause(WINDOW if window else EINOPS_DIVIDE, f"{text}does not divide", notes, sides, divisor=total)
     if len(free) == 1:
         lengths[free[0]] = whole.size // total
     return None

@@ -19,6 +19,7 @@ from vit_trace.diagnose.changes.calls import call_changed
 from vit_trace.diagnose.changes.inputs import first_input
 from vit_trace.diagnose.changes.records import AttributeChange, Fix, InputChange, Method, methods_text
 from vit_trace.diagnose.dtypes import FLOATS
+from vit_trace.diagnose.grids import beside_grid, beside_words, grids_of
 from vit_trace.diagnose.producers import REARRANGES, makers_of
 from vit_trace.diagnose.scene import Scene, Shape, Side, call_written, called, clash, side
 
@@ -172,6 +173,8 @@ def _logits_turned(question: Question) -> Iterator[Fix]:
         axes = len(given)
         steps: Method = ("transpose", 1, 2) if axes == 3 else ("permute", 0, axes - 1, *range(1, axes - 1))
         yield from _line_with(loss, 0, steps)
+    elif (found := _beside_labels(loss)) is not None:
+        yield from _line_with(loss, 0, ("narrow", *found, given[found[0]] - found[1]))
     elif loss.call not in CLASSED and given == (*labels, 1):
         yield from _line_with(loss, 0, ("squeeze", -1))
     elif loss.call in CLASSED and len(given) == 4 and len(labels) == 3 and given[0] == labels[0]:
@@ -179,6 +182,17 @@ def _logits_turned(question: Question) -> Iterator[Fix]:
         text = f'F.interpolate({name}, {target}.shape[-2:], mode="bilinear") instead of {name}'
         steps = ("interpolate", *labels[-2:])
         yield from call_changed(question.scene, text, operand=0, steps=(steps,))
+
+
+def _beside_labels(loss: _Loss) -> tuple[int, int] | None:
+    """(axis, tokens beside the grid) of predictions for all tokens, where the labels are for patches alone."""
+    given, labels = loss.given.shape, loss.labels.shape
+    odd = [axis for axis, (one, two) in enumerate(zip(given, labels, strict=False)) if one != two]
+    if len(given) != len(labels) or len(odd) != 1 or loss.call in CLASSED:
+        return None
+    grids = [grid for grid in grids_of(loss.scene) if prod(grid) == labels[odd[0]]]
+    more = beside_grid(loss.scene, given[odd[0]], grids[0]) if grids else 0
+    return (odd[0], more) if more else None
 
 
 def _labels_turned(question: Question) -> Iterator[Fix]:
@@ -292,6 +306,9 @@ def _notes(loss: _Loss) -> Iterator[str]:
         yield f"axis 1 is taken for the classes, and has {given[1]}; {labels} would fit if the last axis were"
     elif loss.call in BINARY and _one_for_each_row(loss):
         yield f"class numbers, int64, go with cross_entropy; {loss.call} takes a float for each of {given[-1]} classes"
+    if (found := _beside_labels(loss)) is not None:
+        axis, more = found
+        yield f"{given[axis]} = {given[axis] - more} patches + {beside_words(loss.scene, more)}"
     made = makers_of(loss.scene, loss.labels)
     if made and made[-1].kind == "input":
         yield from _notes_of_input(loss, made)

@@ -27,6 +27,7 @@ from vit_trace.diagnose.changes.records import (
     methods_text,
 )
 from vit_trace.diagnose.changes.usual import usual
+from vit_trace.diagnose.grids import grids_of
 from vit_trace.diagnose.producers import makers_into
 from vit_trace.diagnose.scene import Scene, Shape, Side, call_written, name_in_layer, side
 
@@ -158,7 +159,8 @@ def _mask_turned(question: Question) -> Iterator[Fix]:
     if place is None:
         return
     steps = [*_ways(mask, wanted, scene.integer("[4]", "num_heads", default=1))]
-    texts = [f"{name}{methods_text(one)}" for one in steps]
+    first = f"{name}[:{wanted[0]}, :{wanted[-1]}]"
+    texts = [first if one[0][0] == "narrow" else f"{name}{methods_text(one)}" for one in steps]
     if pad := _put_beside(attention, mask, wanted):
         steps, texts = [*steps, (("pad", *pad),)], [*texts, f"F.pad({name}, {pad})"]
     paths = (attention.stage.module, *other_blocks(scene, attention.stage.module))
@@ -177,6 +179,8 @@ def _ways(mask: Operand, wanted: Shape, heads: int) -> Iterator[tuple[Method, ..
     shape = mask.shape
     if len(shape) == 2 == len(wanted) and shape[::-1] == wanted:
         yield (("transpose", 0, 1),)
+    elif mask.name == "attn_mask" and len(shape) == 2 and shape[0] >= wanted[0] and shape[1] >= wanted[1]:
+        yield (("narrow", 0, 0, wanted[0]), ("narrow", 1, 0, wanted[1]))
     elif mask.name == "attn_mask" and len(shape) == 3 and shape[1:] == wanted[-2:]:
         yield (("repeat_interleave", heads, 0),)
     elif mask.name == "attn_mask" and len(shape) == 4 and shape[2:] == wanted[-2:]:
@@ -211,7 +215,10 @@ def _mask_written(scene: Scene, mask: Operand) -> str:
     """The mask as it stands in the model's own line."""
     call = call_written(scene.failure.span)
     keywords = [*call.keywords.items()] if call is not None else []
-    return next((text for name, text in keywords if name.endswith(mask.name) or name == "mask"), mask.name)
+    held = mask.parameter.rpartition(".")[2]
+    written = [text for name, text in keywords if name.endswith(mask.name) or name == "mask"]
+    written += [text for text in (call.given if call is not None and held else ()) if text.endswith(f".{held}")]
+    return next(iter(written), mask.name)
 
 
 def _mask_as_input(question: Question) -> Iterator[Fix]:
@@ -223,9 +230,14 @@ def _mask_as_input(question: Question) -> Iterator[Fix]:
     mask, wanted = found
     place = _place(attention, mask)
     made = makers_into(question.scene, attention.stage, place) if place is not None else []
-    if made and made[-1].kind == "input" and made[-1].outputs[0].shape == mask.shape:
-        name, at = made[-1].name, question.scene.inputs.index(made[-1])
-        yield InputChange(f"{name} of shape {shape_text(wanted)}", shape=wanted, name=name, place=at)
+    if not made or made[-1].kind != "input":
+        return
+    name, at, given = made[-1].name, question.scene.inputs.index(made[-1]), made[-1].outputs[0].shape
+    shapes = [wanted] if given == mask.shape else []
+    if mask.name == "key_padding_mask" and len(given) == 3:
+        shapes += [(given[0], *grid) for grid in grids_of(question.scene) if prod(grid) == wanted[-1]]
+    for shape in shapes:
+        yield InputChange(f"{name} of shape {shape_text(shape)}", shape=shape, name=name, place=at)
 
 
 def _query_expanded(question: Question) -> Iterator[Fix]:
@@ -291,11 +303,22 @@ def _misfit(attention: _Attention) -> tuple[Operand, Shape] | None:
         "key_padding_mask": [(batch, keys)],
         "attn_mask": [(queries, keys), (batch * heads, queries, keys)],
     }
-    for name, shapes in allowed.items():
-        mask = next((one for one in attention.scene.operands if one.name.rpartition(".")[2] == name), None)
-        if mask is not None and mask.shape not in shapes:
-            return mask, shapes[0]
+    for mask in _masks(attention):
+        if mask.shape not in allowed[mask.name]:
+            return mask, allowed[mask.name][0]
     return None
+
+
+def _masks(attention: _Attention) -> Iterator[Operand]:
+    """The masks under the names that they are given by; one that the model holds has the name that it has there."""
+    batch = attention.sizes[0]
+    for one in attention.scene.operands[3:]:
+        name = one.name.rpartition(".")[2]
+        if name in MASKS:
+            yield replace(one, name=name)
+        elif one.parameter and not one.parameter.startswith(f"{attention.stage.module}.") and len(one.shape) > 1:
+            padding = len(one.shape) == 2 and one.shape[0] == batch != one.shape[1]
+            yield replace(one, name=MASKS[0] if padding else MASKS[1])
 
 
 def _mask_does_not_fit(attention: _Attention, mask: Operand, wanted: Shape) -> Cause:

@@ -81,8 +81,12 @@ def _other_width(scene: Scene, x: Operand) -> Cause | None:
         return None
     text = f"{layer} normalises {shape_text(wanted)} features, {name} {shape_text(x.shape)} ends in {shape_text(given)}"
     weight = scene.tensor(1)
-    other = side(weight, -1, layer) if weight and weight.shape else Side(None, None, wanted[-1], layer)
-    return Cause(NORM_SIZE, text, axis_note(x, wanted[-1]), (side(x, -1, name), other))
+    back = next(
+        (-at for at, pair in enumerate(zip(given[::-1], wanted[::-1], strict=False), 1) if len({*pair}) > 1), -1
+    )
+    other = side(weight, back, layer) if weight and weight.shape else Side(None, None, wanted[back], layer)
+    note = axis_note(x, wanted[-1]) if len(wanted) == 1 else ()
+    return Cause(NORM_SIZE, text, note, (side(x, back, name), other))
 
 
 def _other_channels_normalised(scene: Scene, x: Operand) -> Cause | None:

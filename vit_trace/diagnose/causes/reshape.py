@@ -1,9 +1,10 @@
 """Recognises sizes that a tensor cannot take: view and reshape, windows that do not tile, expand, split."""
 
 import ast
+import linecache
 import re
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise, product
 from math import prod
 from typing import NamedTuple
 
@@ -15,7 +16,14 @@ from vit_trace.diagnose.changes.calls import call_changed, turned
 from vit_trace.diagnose.changes.inputs import grid_sizes, multiples_of_divisor, multiples_of_frame
 from vit_trace.diagnose.changes.records import CallChange, Fix, NumberChange
 from vit_trace.diagnose.changes.usual import usual
-from vit_trace.diagnose.grids import beside_grid, beside_words, grids_of, pixels_for_patches
+from vit_trace.diagnose.grids import (
+    beside_grid,
+    beside_words,
+    grid_said,
+    grids_meant,
+    grids_of,
+    pixels_for_patches,
+)
 from vit_trace.diagnose.pixels import images
 from vit_trace.diagnose.scene import (
     Scene,
@@ -51,14 +59,22 @@ WINDOW = CauseKind(
 
 
 def _grid_sides(question: Question) -> Iterator[Fix]:
-    """The sides of the grid where those of the image were asked for."""
-    scene = question.scene
-    for sizes, image, grid in pixels_for_patches(scene, _wanted_sizes(scene)):
-        down, across = (side // max(count, 1) for side, count in zip(image, grid, strict=True))
-        text = f"{scene.call} to {sizes_text(sizes)}: height // {down} and width // {across}"
-        changed = {place: size for place, size in enumerate(sizes) if size != _wanted_sizes(scene)[place]}
-        if scene.failure.span is not None:
-            yield CallChange(text, scene.failure.call, scene.failure.span, sizes=changed)
+    """The sides of the grid where those of the image, or of another grid, were asked for."""
+    scene, wanted = question.scene, _wanted_sizes(question.scene)
+    for one in pixels_for_patches(scene, wanted):
+        down, across = (side // max(count, 1) for side, count in zip(one.asked, one.grid, strict=True))
+        yield from _with_sizes(scene, one.sizes, f"height // {down} and width // {across}")
+    for one in grids_meant(scene, wanted):
+        if _holds_as_many(scene.operands[0].shape, one.sizes):
+            yield from _with_sizes(scene, one.sizes, f"the grid of this input, {shape_text(one.grid)}")
+
+
+def _with_sizes(scene: Scene, sizes: Shape, said: str) -> Iterator[Fix]:
+    """The call with other sizes."""
+    changed = {place: size for place, size in enumerate(sizes) if size != _wanted_sizes(scene)[place]}
+    if scene.failure.span is not None:
+        text = f"{scene.call} to {sizes_text(sizes)}: {said}"
+        yield CallChange(text, scene.failure.call, scene.failure.span, sizes=changed)
 
 
 def _without_those_beside(question: Question) -> Iterator[Fix]:
@@ -234,22 +250,26 @@ def _them(count: int) -> str:
 
 def _beside(scene: Scene, have: Shape, want: Shape) -> Iterator[tuple[int, tuple[int, int], int]]:
     """(tokens, grid, tokens beside it): a size that is a grid and a few more, without which the sizes would do."""
+    known = grids_of(scene)
     pairs = [(one, two) for one, two in pairwise(want) if one > 1 and two > 1]
-    pairs += [grid for grid in grids_of(scene) if prod(grid) in want]
+    pairs += [grid for grid in known if prod(grid) in want]
     for place, size in enumerate(have):
         for grid in dict.fromkeys(pairs):
-            more = beside_grid(size, grid)
+            more = beside_grid(scene, size, grid)
+            if known and grid not in known and beside_words(scene, more).isdigit():
+                continue
             if more and _holds_as_many((*have[:place], size - more, *have[place + 1 :]), want):
                 yield size, grid, more
 
 
 def _pixels(scene: Scene, tensor: Operand, wanted: Shape) -> tuple[str, ...]:
-    """224×224 are the pixels of the image; its grid of patches is 14×14 = 196."""
-    for sizes, image, grid in pixels_for_patches(scene, wanted):
-        if _holds_as_many(tensor.shape, sizes):
-            patches = f"{shape_text(grid)}, {prod(grid)} patches"
-            return (f"{shape_text(image)} are the pixels of the image; its grid is {patches}",)
-    return ()
+    """224×224 are the pixels of the image; its grid is 14×14, 196 patches. Or another grid than the one there is."""
+    for one in pixels_for_patches(scene, wanted):
+        if _holds_as_many(tensor.shape, one.sizes):
+            patches = f"{shape_text(one.grid)}, {prod(one.grid)} patches"
+            return (f"{shape_text(one.asked)} are the pixels of the image; its grid is {patches}",)
+    fitting = (one for one in grids_meant(scene, wanted) if _holds_as_many(tensor.shape, one.sizes))
+    return tuple(grid_said(one.asked, one.grid) for one in fitting)[:1]
 
 
 def _product_with_total(sizes: Sequence[int]) -> str:
@@ -257,16 +277,32 @@ def _product_with_total(sizes: Sequence[int]) -> str:
     return f"{product_text(sizes)} = {prod(sizes)}" if len(sizes) > 1 else str(prod(sizes))
 
 
+DIVISION = re.compile(r"([A-Za-z_][\w.]*)\s*//?\s*([A-Za-z_][\w.]*|\d+)")
+"""A division as it is written."""
+
+
 def _divided_with_rest(scene: Scene, wanted: Sequence[int], have: int) -> tuple[str, int] | None:
-    """(note, divisor) for a number that was divided with a remainder into a size asked for: 768 // 5 = 153."""
+    """(note, divisor) for a number that the source divides with a remainder into a size asked for: 768 // 5 = 153."""
     numbers = {name: value for name, value in scene.whole_numbers.items() if value > 1}
-    for name, value in numbers.items():
-        for other, divisor in numbers.items():
-            quotient, rest = divmod(value, divisor)
-            if rest and quotient > 1 and {divisor, quotient} <= set(wanted) and have % value == 0:
-                text = f"{name} = {value} is not a multiple of {other} = {divisor}: {value} // {divisor} = "
-                return f"{text}{quotient}, {rest} left over", divisor
+    here = DIVISION.findall(spoken_lines(scene))
+    pairs = [(name, other) for name, other in here if name in numbers and (other in numbers or other.isdigit())]
+    divisors = {other.rpartition(".")[2] for _, other in DIVISION.findall(_own_file(scene))}
+    elsewhere = [other for other in numbers if other.rpartition(".")[2] in divisors]
+    for name, other in chain(pairs, product(numbers, elsewhere)):
+        value, divisor = numbers[name], numbers[other] if other in numbers else int(other)
+        quotient, rest = divmod(value, divisor) if divisor else (0, 0)
+        known = (name, other) in pairs or {divisor, quotient} <= set(wanted)
+        if rest and quotient > 1 and quotient in wanted and known and have % value == 0:
+            said = f"{other} = {divisor}" if other in numbers else other
+            text = f"{name} = {value} is not a multiple of {said}: {value} // {divisor} = {quotient}, {rest} left over"
+            return text, divisor
     return None
+
+
+def _own_file(scene: Scene) -> str:
+    """The source of the file whose line failed."""
+    span = scene.failure.span
+    return "".join(linecache.getlines(span.file)) if span is not None else ""
 
 
 def _misfit(scene: Scene, want: Sequence[int], have: int) -> tuple[str, int] | None:

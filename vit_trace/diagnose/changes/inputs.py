@@ -78,7 +78,7 @@ def _layouts_from(question: Question, in_doubt: bool) -> Iterator[Fix]:
     scene, case = question.scene, question.case
     shape, expected = first_input(scene), case.expected
     known = expected if expected is not None and len(expected) == len(shape) else ()
-    if known and (len(shape) != 4 or shape[1] == known[1] or known[1] not in (shape[0], shape[-1])):
+    if known and len(shape) != 5 and (len(shape) != 4 or shape[1] == known[1] or known[1] not in (shape[0], shape[-1])):
         return  # the channels are where the model expects them
     for words, steps in _layout_steps(shape, expected):
         moved = _shape_after(shape, steps)
@@ -89,7 +89,7 @@ def _layouts_from(question: Question, in_doubt: bool) -> Iterator[Fix]:
         held = next((one.dtype for one in scene.trace.parameters), "float32")
         if _dtype_of_input(scene) in WHOLE:  # images as they are read from a file
             yield InputChange(f"{text}.to(torch.{held})", steps, dtype=held)
-        for name, value in built_for(moved, case).items() if len(moved) == 4 else ():
+        for name, value in built_for(moved, case).items():
             yield InputChange(f"{text} and {case.words(name, value)}", steps, settings={name: value})
 
 
@@ -99,20 +99,32 @@ def unbatched(shape: Sequence[int]) -> bool:
 
 
 def built_for(shape: Shape, case: Case) -> dict[str, Value]:
-    """Hyperparameters of a model built for such images, where they differ from the model's own."""
+    """Hyperparameters of a model built for such images or clips, where they differ from the model's own."""
     changes: dict[str, Value] = {}
-    for name, value in case.hyperparameters.items() if case.variant is not None else ():
+    time = _axis_of_time(shape, case)
+    for name, value in case.hyperparameters.items() if case.variant is not None and len(shape) in (4, 5) else ():
         role = role_named(name)
         if role == "image" and type(value) in (int, list):
-            size = image_changes([((name,), value)], shape[2], shape[3])[(name,)]
+            depth = shape[time] if time is not None else None
+            size = image_changes([((name,), value)], shape[-2], shape[-1], depth)[(name,)]
             wanted: Value = list(size) if isinstance(size, tuple) else size
         elif role == "channels" and type(value) is int:
-            wanted = shape[1]
+            wanted = shape[1 if time is None else 3 - time]
+        elif role == "frames" and time is not None and type(value) is int:
+            wanted = shape[time]
         else:
             continue
         if wanted != value:
             changes[name] = wanted
     return changes
+
+
+def _axis_of_time(shape: Shape, case: Case) -> int | None:
+    """The axis of frames or slices, beside that of the channels; None for images."""
+    if len(shape) != 5:
+        return None
+    order = case.expected if len(case.expected or ()) == 5 else shape
+    return 2 if order is not None and order[1] in CHANNEL_COUNTS else 1
 
 
 def _layout_steps(shape: Shape, expected: Shape | None) -> Iterator[tuple[str, tuple[Method, ...]]]:
@@ -129,7 +141,11 @@ def _layout_steps(shape: Shape, expected: Shape | None) -> Iterator[tuple[str, t
         yield "a batch axis" if image else "an axis in front", (("unsqueeze", 0),)
     if len(shape) == 1 or (len(shape) == 2 and (expected is None or len(expected) == 3)):
         yield "a batch axis", (("unsqueeze", 0),)
-    if len(shape) == 5:
+    if len(shape) == len(expected or ()) == 5 and expected is not None:
+        place = 1 if expected[1] in CHANNEL_COUNTS else 2
+        if shape[place] != expected[place] == shape[3 - place]:
+            yield "frames and channels exchanged", (("transpose", 1, 2),)
+    elif len(shape) == 5:
         axis = next((axis for axis in (0, 1, 2) if shape[axis] == 1), None)
         if axis is not None:
             yield "without the extra axis", (("squeeze", axis),)
@@ -187,11 +203,20 @@ def expected_input(question: Question) -> Iterator[Fix]:
 def resized_images(shape: Shape, channels: int, *size: int) -> Iterator[InputChange]:
     """The batch of images with other channels or of another (height, width); nothing where both stay."""
     wanted = (shape[0], channels, *(size or shape[2:]))
-    text = f"an input of {wanted[2]}×{wanted[3]}"
-    if channels != shape[1]:
-        text = f"an input of {channels} channels{f', {shape_text(wanted)}' if wanted[2:] != shape[2:] else ''}"
     if wanted != shape:
-        yield InputChange.sized(wanted, text)
+        yield resized_input(shape, wanted)
+
+
+def resized_input(given: Shape, shape: Shape) -> InputChange:
+    """An input of another shape, said by what differs: the batch, the channels, the sides of images, or all of it."""
+    if given[1:] == shape[1:]:
+        return InputChange.sized(shape, f"a batch of {shape[0]}")
+    if len(shape) == 4 and given[:2] == shape[:2]:
+        return InputChange.sized(shape, f"an input of {shape_text(shape[2:])}")
+    if len(shape) == 4 and given[0] == shape[0]:
+        whole = f", {shape_text(shape)}" if shape[2:] != given[2:] else ""
+        return InputChange.sized(shape, f"an input of {shape[1]} channels{whole}")
+    return InputChange.sized(shape)
 
 
 def images_of(question: Question, sizes: Iterable[tuple[int, int]]) -> Iterator[Fix]:

@@ -93,8 +93,9 @@ def _options_of(
             continue
         stage = scene.trace.stages[made.stage]
         weight = scene.parameters.get(f"{stage.module}.weight" if stage.module else "weight")
-        if stage.kind == "module" and weight is not None and weight.shape and weight.shape[0] == side.size:
-            yield _option(scene, weight, 0, size)
+        axis = _axis_made(stage.operation)
+        if stage.kind == "module" and weight is not None and weight.shape[axis : axis + 1] == (side.size,):
+            yield _option(scene, weight, axis, size)
 
 
 def _made_by_parameter(scene: Scene, name: str, old: int, size: int) -> Iterator[tuple[int, ParameterResize]]:
@@ -109,7 +110,9 @@ def _option(scene: Scene, held: Parameter, axis: int, size: int) -> tuple[int, P
     """(0 where the siblings have the new size, 1 where there are none, 2 where they have the old one; the change)"""
     others = siblings(scene.parameters, held.name, axis)
     rank = 1 if others is None or others.common is None else 0 if others.common == size else 2
-    shape = (*held.shape[:axis], size, *held.shape[axis + 1 :])
+    square = {len(held.shape) - 2, len(held.shape) - 1} if held.shape[-2:] == held.shape[axis : axis + 1] * 2 else set()
+    table = square if axis in square and not held.name.endswith("weight") else {axis}  # biases of tokens × tokens
+    shape = tuple(size if place in table else length for place, length in enumerate(held.shape))
     return rank, _parameter_change(scene, held.name, axis, shape)
 
 
@@ -123,9 +126,15 @@ def _parameter_change(scene: Scene, name: str, axis: int, shape: Shape) -> Param
         layers = (stage for stage in scene.trace.stages if stage.kind == "module" and stage.module == path)
         layer = next((stage.operation for stage in layers), "")
         shapes = {name: shape}
-        if axis == 0 and not layer.startswith("ConvTranspose"):
-            rows = (scene.parameters.get(f"{path}.{name}") for name in ("weight", "bias"))
-            shapes |= {one.name: (shape[0], *one.shape[1:]) for one in rows if one and one.shape[:1] == (old,)}
+        places = {"weight": _axis_made(layer), "bias": 0}
+        if axis == places[attribute]:
+            size = shape[axis]
+            rows = ((scene.parameters.get(f"{path}.{name}"), place) for name, place in places.items())
+            shapes |= {
+                one.name: (*one.shape[:place], size, *one.shape[place + 1 :])
+                for one, place in rows
+                if one is not None and one.shape[place : place + 1] == (old,)
+            }
             if layer.startswith("BatchNorm"):
                 shapes |= {f"{path}.running_{name}": shape[:1] for name in ("mean", "var")}
         word = size_attribute(layer, axis)
@@ -135,6 +144,11 @@ def _parameter_change(scene: Scene, name: str, axis: int, shape: Shape) -> Param
     if "pos" in name and axis == max(len(shape) - 2, 0) and _both_grids(old, shape[axis]):
         text = f"{name} interpolated from {_grid_text(old)} to {_grid_text(shape[axis])}"
     return ParameterResize(text, shapes={name: shape})
+
+
+def _axis_made(layer: str) -> int:
+    """The axis of a layer's weight that counts what the layer gives."""
+    return 1 if layer.startswith("ConvTranspose") else 0
 
 
 def _both_grids(one: int, two: int) -> bool:

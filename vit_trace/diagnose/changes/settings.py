@@ -1,6 +1,7 @@
 """Changes hyperparameters, or the attributes of modules that hold them. No torch."""
 
 from collections.abc import Iterator, Mapping
+from itertools import product
 
 from vit_trace.base.numbers import numbers_near
 from vit_trace.base.roles import role_named
@@ -8,8 +9,11 @@ from vit_trace.base.trace import Value
 from vit_trace.diagnose.cause import Question
 from vit_trace.diagnose.changes.inputs import built_for, first_input
 from vit_trace.diagnose.changes.parameters import LIKEWISE, other_blocks
-from vit_trace.diagnose.changes.records import AttributeChange, Fix
+from vit_trace.diagnose.changes.records import AttributeChange, Fix, InputChange
 from vit_trace.diagnose.scene import Scene
+
+LEAST, TIMES = 8, 4
+"""Numbers of a setting that may count an axis of the input: from the least on, and within so many times its size."""
 
 SIMPLE = (2.0, 1.0, 4.0, 0.5, 3.0, 1.5)
 """Values that a setting which is a fraction often has."""
@@ -18,7 +22,7 @@ SIMPLE = (2.0, 1.0, 4.0, 0.5, 3.0, 1.5)
 def matching_hyperparameters(question: Question) -> Iterator[Fix]:
     """Builds the model for its input: its image size, its channels."""
     shape, case = first_input(question.scene), question.case
-    changes = built_for(shape, case) if len(shape) == 4 else {}
+    changes = built_for(shape, case)
     for name, value in changes.items():
         yield case.setting({name: value})
     if len(changes) > 1:
@@ -45,15 +49,35 @@ def dividing_numbers(question: Question) -> Iterator[Fix]:
 
 
 def proportional(question: Question) -> Iterator[Fix]:
-    """A setting that one of two sizes is a multiple of, so that it becomes the other: 3 for 96, so 2 for 64."""
+    """A setting that one of two sizes is a multiple of, or a multiple of its square, so that it becomes the other.
+
+    3 for 96, so 2 for 64; 14 for 196, so 7 for 49.
+    """
     case, sizes = question.case, [side.size for side in question.cause.sides]
     for name, value in case.hyperparameters.items() if case.variant is not None and len(sizes) == 2 else ():
-        if not isinstance(value, int) or value < 2 or role_named(name) in ("image", "patch"):
+        if type(value) is not int or value < 2 or role_named(name) in ("image", "patch"):
             continue
-        for one, two in (sizes, sizes[::-1]):
-            each, rest = divmod(one, value)
-            if not rest and each and two % each == 0:
-                yield case.setting({name: two // each})
+        for power, (one, two) in product((1, 2), (sizes, sizes[::-1])):
+            each, rest = divmod(one, value**power)
+            wanted = round((two / each) ** (1 / power)) if each else 0
+            if not rest and wanted and wanted**power * each == two:
+                yield case.setting({name: wanted})
+
+
+def lengths_of_input(question: Question) -> Iterator[Fix]:
+    """A setting of no known role, such as target_length, as long as an axis of the input, then the other way round."""
+    case, shape = question.case, first_input(question.scene)
+    known = len(shape) in (4, 5) and any(role_named(name) == "image" for name in case.hyperparameters)
+    settings = case.hyperparameters.items() if case.variant is not None and not known else ()
+    lengths = [(name, value) for name, value in settings if type(value) is int and not role_named(name)]
+    pairs = [
+        (name, value, axis)
+        for name, value in lengths
+        for axis, size in enumerate(shape)
+        if axis and value not in shape and min(value, size) >= LEAST and max(value, size) <= TIMES * min(value, size)
+    ]
+    yield from (case.setting({name: shape[axis]}) for name, _, axis in pairs)
+    yield from (InputChange.sized((*shape[:axis], value, *shape[axis + 1 :])) for _, value, axis in pairs)
 
 
 def simple_fractions(question: Question) -> Iterator[Fix]:

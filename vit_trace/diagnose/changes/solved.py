@@ -3,20 +3,26 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from vit_trace.base.trace import Value
-from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Question
-from vit_trace.diagnose.changes.inputs import first_input
+from vit_trace.diagnose.changes.inputs import first_input, resized_input
 from vit_trace.diagnose.changes.records import Fix, InputChange
 from vit_trace.diagnose.naming import formula_of
-from vit_trace.diagnose.scene import Shape, Side
-from vit_trace.dims.solve import Condition, Wanted, solutions
+from vit_trace.diagnose.scene import Side
+from vit_trace.dims.solve import Condition, Wanted, at_values, solutions
+
+PATCHES = {"p", "p1", "p2", "pt"}
+"""Symbols of the sides of a patch."""
 
 
 def solved(question: Question) -> Iterator[Fix]:
     """Other values of one setting, of a side of the input, or of both sides, at which the cause's sizes agree."""
     symbols = question.scene.trace.symbols
     for conditions in _conditions(question):
-        for changed in solutions(conditions, symbols):
+        found = solutions(conditions, symbols)
+        if question.cause.divisor is not None:  # an image that is a multiple of its patch, before another patch
+            several = (changed for changed in found if "b" not in changed)  # a batch is no remedy for what is left over
+            found = iter(sorted(several, key=lambda changed: not changed.keys().isdisjoint(PATCHES)))
+        for changed in found:
             yield from _fixes(question, changed)
 
 
@@ -45,30 +51,24 @@ def _fixes(question: Question, changed: Mapping[str, int]) -> Iterator[Fix]:
         knob, _, place = (symbols[name].hyperparameter or "").partition("[")
         if knob in case.hyperparameters and case.variant is not None:
             settings[knob] = _placed(settings.get(knob, case.hyperparameters[knob]), place, value)
+            settings = {one: new for one, new in settings.items() if new != case.hyperparameters[one]}
         elif knob and name not in _axes(question):
             return
     shape = list(first_input(question.scene))
+    values = at_values(symbols, changed)  # a width may follow from a height
     for axis, name in enumerate(_axes(question)):
-        shape[axis] = changed.get(name, shape[axis])
+        shape[axis] = values[name] if name in values and values[name] != symbols[name].value else shape[axis]
     given = first_input(question.scene)
     if tuple(shape) == given:
         yield case.setting(settings)
         return
     if len(shape) == 4 and given[2] == given[3] and shape[2] != shape[3]:
         return  # as many patches on another grid: each would get the position of another place
-    change = InputChange.sized(shape, _said(given, tuple(shape)))
+    change = resized_input(given, tuple(shape))
     if settings:
         text = f"{case.setting(settings).text} and {change.text}"
         change = InputChange(text, shape=change.shape, settings=settings)
     yield change
-
-
-def _said(given: Shape, shape: Shape) -> str:
-    """An input of another shape, said by what differs: the batch, the height and width of images, or all of it."""
-    if given[1:] == shape[1:]:
-        return f"a batch of {shape[0]}"
-    images = len(shape) == 4 and given[:2] == shape[:2]
-    return f"an input of {shape_text(shape[-2:] if images else shape)}"
 
 
 def _placed(held: Value, place: str, value: int) -> Value:

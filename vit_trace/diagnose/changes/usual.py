@@ -4,10 +4,12 @@ from collections.abc import Iterator
 
 from vit_trace.diagnose.cause import Changes, Question
 from vit_trace.diagnose.changes.inputs import expected_input, grid_sizes, layouts, swapped_axes
+from vit_trace.diagnose.changes.pads import padded_axes
 from vit_trace.diagnose.changes.parameters import resized
 from vit_trace.diagnose.changes.records import Fix
 from vit_trace.diagnose.changes.settings import (
     dividing_numbers,
+    lengths_of_input,
     matching_hyperparameters,
     proportional,
     simple_fractions,
@@ -39,10 +41,12 @@ def usual(
         layout,
         matching_hyperparameters,
         _line_edits,
+        padded_axes,
         solved,
         dividing_numbers,
         expected_input,
         *sizes,
+        lengths_of_input,
         proportional,
         simple_fractions,
         parameters,
