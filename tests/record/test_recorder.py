@@ -228,7 +228,9 @@ class Bindings(nn.Module):
         chained = doubled(p)
         é = torch.matmul(a, b.mT)
         z = é.mean()  # columns are counted in characters
-        return q, chained, z, plain
+        u, v = a[0], doubled(a)[1:]
+        k, w, m, n = a.sum(), -b, a.add(b, alpha=2) + 1, b[0]
+        return q, chained, z, plain, u, v, k, w, m, n
 
 
 def doubled(t: Tensor) -> Tensor:
@@ -261,6 +263,14 @@ def test_names_bound_to_results():
         ("mT", "mT"),
         ("é", "matmul"),
         ("z", "mean"),
+        ("u", "getitem"),
+        ("mul", "mul"),
+        ("v", "getitem"),
+        ("k", "sum"),
+        ("w", "neg"),
+        ("add", "add"),
+        ("m", "add"),
+        ("n", "getitem"),
     ]
     by_name = {s.name: s for s in trace.stages}
     assert by_name["z"].source.text == "é.mean()"

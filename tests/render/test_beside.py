@@ -52,12 +52,6 @@ def test_what_differs_is_counted(capfd, saved):
     assert "dim" not in differs and "classes" not in differs
 
 
-@pytest.mark.parametrize("width", [30, 60, 80, 120])
-def test_no_line_is_wider_than_the_screen(capfd, saved, width):
-    out = call(capfd, "show", saved, "--with", "image_size=128,256,512", "--width", width).out
-    assert max(map(len, out.splitlines())) <= width
-
-
 @pytest.mark.parametrize(
     "words",
     [

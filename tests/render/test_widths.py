@@ -37,6 +37,7 @@ def screens(tmp_path_factory) -> dict[str, Print]:
     found: dict[str, Print] = {}
     for name, trace in {"": good, "failed ": bad, "wide ": widened(good)}.items():
         found |= {f"{name}{view}": written("trace", Viewed(trace, Screen(view=view))) for view in VIEWS}
+    found["beside"] = written("trace", Viewed(good, Screen(), (("image_size=256", good), (f"image_size={WIDE}", good))))
     found["a crash"] = lambda console: print_diagnostic(console, bad.failure)
     found["a wide diagnostic"] = lambda console: print_diagnostic(console, wide_diagnostic())
     found["a size"] = lambda console: print_size(good, 64, console)

@@ -1,5 +1,6 @@
 """Decides what to show of a trace: an outline of rows, folded and filtered, with every number. No layout, no colour."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -9,6 +10,7 @@ from vit_trace.base.trace import Stage, Trace
 from vit_trace.base.words import SIGNS, shape_text
 from vit_trace.dims.values import UNKNOWN
 from vit_trace.view.fold import Folder, StageNode, collapse_similar, matching, range_label, tree
+from vit_trace.view.plumbing import without_plumbing
 from vit_trace.view.rows import Row
 
 LONG = 120
@@ -44,12 +46,14 @@ class Outline:
 def outline(trace: Trace, stage: str | None = None, levels: int | None = None, fold: bool = True) -> Outline:
     """The rows of a trace, `levels` deep; with `fold`, equal consecutive blocks once. A row counts what it hides."""
     nodes = chosen(trace, stage)
+    failed = trace.failure.stage if trace.failure else None
+    if fold and (stage, levels) == (None, None):
+        without_plumbing(nodes, failed)
     if fold:
         if stage is None and len(idle := _idle_stages(trace)) >= MANY_IDLE:
             nodes = _without(nodes, idle)
         nodes = Folder().fold(nodes)
         nodes = [_unwrapped(node) for node in nodes] if levels is None else nodes
-    failed = trace.failure.stage if trace.failure else None
     maker = _RowMaker(levels, fold, failed)
     rows = tuple(maker.rows(nodes))
     collapsed = 0
@@ -123,10 +127,13 @@ class _RowMaker(NamedTuple):
         stage = node.stage
         failed = stage.index == self.failed
         parameters, flops = (stage.parameters, stage.flops) if heading and node.repeats == 1 else inclusive(node)
+        done = operation(stage)
+        if node.repeats > 1 and stage.operation == "getitem":  # q, k, v  qkv[…]
+            done = re.sub(r"\[\d+\]", "[…]", done)
         return Row(
             level,
             _node_label(node, prefix),
-            f"{operation(stage)}, as {node.like}" if node.like else operation(stage),
+            f"{done}, as {node.like}" if node.like else done,
             shapes=stage.inputs if failed else stage.outputs,
             before=stage.inputs,
             repeats=node.repeats,

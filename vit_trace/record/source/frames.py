@@ -159,6 +159,10 @@ def _characters(line: str, column: int) -> int:
     return column if line.isascii() else len(line.encode()[:column].decode(errors="ignore"))
 
 
+EXPRESSIONS = ("LOAD_", "PUSH_NULL", "BINARY_", "UNARY_", "BUILD_", "COMPARE_OP", "PRECALL", "KW_NAMES", "CALL")
+"""How instructions begin that make a value of others."""
+
+
 class _Binding(NamedTuple):
     """What becomes of an instruction's result: bound to `names`, or it `leaves` the frame, returned or yielded.
 
@@ -248,8 +252,39 @@ def _bound_at(code: CodeType, place: int) -> _Binding:
         elif step.opname.startswith("LOAD_FAST") and listing[place + 1].opname == "STORE_ATTR":
             place += 1  # the variable is the object whose attribute is set next
         else:
-            return _Binding()
+            return _Binding(_bound_beside(listing, place))
     return _Binding()
+
+
+def _bound_beside(listing: list[dis.Instruction], place: int) -> tuple[str, ...]:
+    """The name of the value on the stack where others are made before any is bound: `q, k = x[0], x[1]`."""
+    above = 0  # values on the stack above it
+    for at in range(place, len(listing)):
+        step = listing[at]
+        if names := stored(step):
+            if above < len(names):
+                return names[above : above + 1]
+            above -= len(names)
+        elif step.opname == "SWAP":
+            depth = int(step.arg or 1) - 1
+            above = {above: 0, 0: depth}[above] if above in (0, depth) else above
+        elif step.opname == "BUILD_TUPLE" and above < int(step.arg or 0) and at + 1 < len(listing):
+            unpacked = listing[at + 1].opname == "UNPACK_SEQUENCE" and listing[at + 1].arg == step.arg
+            names = _unpacked(listing, at + 1) if unpacked else ()
+            return names[len(names) - 1 - above : len(names) - above] if names else ()
+        elif not step.opname.startswith(EXPRESSIONS) or _taken(step) > above:
+            return ()
+        else:
+            above += dis.stack_effect(step.opcode, step.arg, jump=False)
+    return ()
+
+
+def _taken(step: dis.Instruction) -> int:
+    """How many values an instruction of an expression takes off the stack."""
+    if step.opname.startswith(("LOAD_ATTR", "LOAD_METHOD")):
+        return 1
+    leaves = not step.opname.startswith(("LOAD_", "PUSH_NULL", "KW_NAMES"))
+    return 1 - dis.stack_effect(step.opcode, step.arg, jump=False) if leaves else 0
 
 
 def stored(step: dis.Instruction) -> tuple[str, ...]:
