@@ -97,7 +97,7 @@ class ForeignTracer:
             return self.named(real)
 
     def first(self) -> _Fed:
-        """The trace on the first plan that runs; where none does, on the first plan."""
+        """The trace on the first plan that runs; else on the first, or of tokens too that which goes furthest."""
         traced: list[_Fed] = []
         for plan in self.foreign.plans:
             traced.append(self.run(plan))
@@ -106,7 +106,8 @@ class ForeignTracer:
                 self.foreign.fitting[:] = [plan]
             if failure is None or failure.code == network.CODE:
                 return traced[-1]
-        return traced[0]
+        guessed = any("n" in plan.sizes for plan in self.foreign.plans)
+        return max(traced, key=lambda one: len(one.trace.stages)) if guessed else traced[0]
 
     def run(self, plan: Plan) -> _Fed:
         """One forward at the real sizes."""

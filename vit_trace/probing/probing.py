@@ -17,7 +17,7 @@ from vit_trace.dims.walk import Key, stage_keys
 from vit_trace.probing.bounded import TooLong
 from vit_trace.probing.branches import Seen, branches, same_stages, with_kept
 from vit_trace.probing.screening import Screened, Spent, scales, screen, shapes
-from vit_trace.probing.sizes import GROUPS, IMAGES, Sizes, Style, group_of
+from vit_trace.probing.sizes import GROUPS, Sizes, Style, group_of
 from vit_trace.record.meta.collector import uncollected
 from vit_trace.targets.knobs import RESERVED, Changes, Knob, Leaf, leaf_knob
 
@@ -115,7 +115,7 @@ class Prober:
         self.ranks = {key: ranks for key, ranks in _ranks(trace).items() if whole or ranks}
         self.budget, self.aside = (_Budget(cost, trace.failure is not None) for _ in range(2))
         self.free = free
-        self.images = IMAGES if free and sizes.spatial else ()  # a forward that computes values is not made larger
+        self.images = sizes.images if free else ()  # a forward that computes values is not made larger
         self.checked: dict[tuple[tuple[str, int], ...], Trace | None] = {}
         self.tried: dict[tuple[Style, int], Trace | None] = {}
         self.screened = Screened()

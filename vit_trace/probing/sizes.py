@@ -36,6 +36,12 @@ COARSE = ((5, 11), (7, 3), (11, 13), (13, 6), (17, 19), (3, 8))
 """Rows and columns of patches, of windows on the coarsest stage; never square."""
 
 
+TOKENS = {"n": "tokens", "h": "rows of tokens", "w": "columns of tokens"}
+"""Sizes of an input of tokens, with what they mean."""
+
+MANY = {False: (107, 109, 113, 127, 131, 137), True: (9, 25, 49, 121, 169, 16)}
+"""Numbers of tokens, by whether they stand in a square."""
+
 SMALL_GRIDS = {(False, False): (2, 5), (False, True): (1, 2), (True, False): (4, 4), (True, True): (2, 2)}
 """Rows and columns of a small grid, by whether it has to be square and whether it is what all strides leave."""
 
@@ -65,7 +71,7 @@ class Sizes:
     """
 
     knobs: tuple[Knob, ...]
-    images: tuple[tuple[Path, Any], ...]
+    image_places: tuple[tuple[Path, Any], ...]
     real: Mapping[str, int]
     leaves: tuple[Leaf, ...] = ()
     lines: int = 0
@@ -73,9 +79,19 @@ class Sizes:
     @property
     def built_for(self) -> dict[str, int]:
         """The sides of the images or clips that the model was built for, which it may be given others than."""
-        size = height_width(self.images[0][1]) if self.images else None
+        size = height_width(self.image_places[0][1]) if self.image_places else None
         frames = {knob.symbol: knob.value for knob in self.knobs if knob.role == "frames" and "T" in self.real}
         return frames | ({"H": size[0], "W": size[1]} if size is not None else {})
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """Sizes of an input that is tokens: their number, or their rows and columns."""
+        return tuple(name for name in TOKENS if name in self.real)
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Kinds of inputs to try: of images, or of tokens."""
+        return IMAGES if self.spatial else ("awkward", "square awkward") if self.tokens else ()
 
     @property
     def spatial(self) -> bool:
@@ -102,6 +118,8 @@ class Sizes:
                 rows, columns = 2 * window, (2 if style.square else 3) * window
             times = 2 ** (max(self.stages, 4) - 1) * window if self.coarse else 1
             values |= {"H": rows * high * times, "W": columns * wide * times}
+        if style.image != "fixed":
+            values |= dict.fromkeys(self.tokens, 4)
         return values
 
     def windows(self, values: Mapping[str, int]) -> int:
@@ -223,7 +241,10 @@ class Sizes:
         return max([len(knob.places) for knob in widths] + [knob.place + 1 for knob in widths], default=1)
 
     def add_extents(self, values: dict[str, int], style: Style, turn: int) -> None:
-        """Height, width and frames of the input."""
+        """Height, width and frames of the input, or the number of its tokens."""
+        if style.image != "fixed":
+            values |= {name: MANY[style.square][(turn + place) % 6] for place, name in enumerate(self.tokens)}
+            values |= {"w": values["h"]} if style.square and "h" in self.tokens else {}
         sides = self.patch_sides(values)
         if style.image == "multiple":
             high, wide = MULTIPLES[turn % 6]
@@ -272,14 +293,14 @@ class Sizes:
             if knob.symbol in values:
                 changes |= knob.changes(values[knob.symbol])
         if "H" in values:
-            changes |= image_changes(self.images, values["H"], values["W"])
+            changes |= image_changes(self.image_places, values["H"], values["W"])
         return changes
 
     def here(self, style: Style) -> dict[str, int]:
         """The real model's setting, for the symbols that the style varies."""
         values = {"b": self.real["b"]} | {knob.symbol: knob.value for knob in self.varied(style)}
         if style.image != "fixed":
-            values |= {name: self.real[name] for name in ("H", "W")}
+            values |= {name: self.real[name] for name in ("H", "W", *TOKENS) if name in self.real}
         if "T" in self.real and "frames" in style.groups:
             values["T"] = self.real["T"]
         return values
@@ -290,6 +311,7 @@ class Sizes:
         names |= {"H": ("image height", self.image_name(0)), "W": ("image width", self.image_name(1))}
         names["T"] = ("frames", next((knob.name for knob in self.knobs if knob.role == "frames"), None))
         names |= {knob.symbol: (knob.meaning or knob.name, knob.name) for knob in self.knobs}
+        names |= {name: (meaning, None) for name, meaning in TOKENS.items() if name in self.real}
         found = {
             name: Symbol(values[name], meaning, hyperparameter=hyperparameter)
             for name, (meaning, hyperparameter) in names.items()
@@ -297,6 +319,8 @@ class Sizes:
         }
         if style.square and "W" in found:
             found["W"] = Symbol(values["W"], "image width", "H")
+        if style.square and "w" in found:
+            found["w"] = Symbol(values["w"], TOKENS["w"], "h")
         for name, (meaning, formula) in self.derived(style).items():
             try:
                 known = {one: symbol.value for one, symbol in found.items()}
@@ -306,7 +330,7 @@ class Sizes:
         return found
 
     def image_name(self, axis: int) -> str | None:
-        name = str(self.images[0][0][-1]) if self.images else None
+        name = str(self.image_places[0][0][-1]) if self.image_places else None
         return f"{name}[{axis}]" if name else None
 
     def derived(self, style: Style) -> dict[str, tuple[str, str]]:

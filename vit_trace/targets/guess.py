@@ -13,6 +13,7 @@ from vit_trace.targets.complaints import did_you_mean
 from vit_trace.targets.inputs import Feed, Inputs, Plan, Sizes, height_width, image_plan
 from vit_trace.targets.knobs import depth_of, image_places, integer_of
 from vit_trace.targets.request import Request
+from vit_trace.targets.tokens import tokens_fed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,10 +40,15 @@ def guessed_plans(built: Built, request: Request, side: Any = None) -> list[Plan
     arguments = built.call.arguments if built.call else {}
     one_value = [one for one in (signature_of(built.model.forward) or {}).values() if not str(one).startswith("*")]
     needed = [one.name for one in one_value if one.default is inspect.Parameter.empty]
+    tokens = tokens_fed(built, needed or [one.name for one in one_value[:1]], request.batch)
     listed = bool(one_value) and "list" in str(one_value[0].annotation).lower()
+    if len(needed) > 1 and tokens.plans:
+        return [*tokens.plans]
     if len(needed) > 1:
         message = f"forward of {type(built.model).__name__} needs {', '.join(needed)}"
-        help = f"--input {needed[0]}=2x3x224x224" + "".join(f" --input {name}=2x196x768" for name in needed[1:])
+        first = f"2x196x{tokens.features}" if tokens.features else "2x3x224x224"
+        rest = "".join(f" --input {name}=2x196x{tokens.features or 768}" for name in needed[1:])
+        help = f"--input {needed[0]}={first}{rest}"
         raise refuse("needs-input", message, help=(help,))
     size = request.image or image_size_of(arguments) or height_width(side)
     guessed, rank = _first_layer(built.model)
@@ -63,7 +69,7 @@ def guessed_plans(built: Built, request: Request, side: Any = None) -> list[Plan
     plans = [_plan_of(kind, {**sizes, "c": one}) for one in channels for kind in kinds]
     if size is None and kinds[0] == IMAGE:
         plans[1:1] = [image_plan(request.batch, channels[0], side, side) for side in OTHER_SIDES]
-    return plans
+    return [*tokens.plans, *plans] if tokens.first else [*plans, *tokens.plans]
 
 
 IMAGE, VIDEO, FRAMES_FIRST, IMAGES, VOLUMES = "b c H W", "b c T H W", "b T c H W", "c H W", "c T H W"
