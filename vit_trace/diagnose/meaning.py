@@ -75,11 +75,16 @@ def as_wide_as_the_image(question: Question, change: ParameterResize) -> bool:
 
 def _counts_something_else(question: Question, change: Fix) -> bool:
     """Whether features are made as many as there are pixels, or frames as many as there are patches."""
-    counted = [_symbols(formula_of(side)) & GRID for side in question.cause.sides]
+    sides = question.cause.sides
+    counted = [_symbols(formula_of(side)) & GRID for side in sides]
     if len(counted) != 2 or not any(counted):
         return False
     if isinstance(change, SettingChange) and not all(counted):
         return any(role_named(name) in FEATURES for name in change.settings)
+    if isinstance(change, ParameterResize) and not all(counted):
+        return any(
+            formula_of(one) and one.name in change.shapes and not _symbols(formula_of(one)) & GRID for one in sides
+        )
     apart = [(bool(names & TIME), bool(names & SPACE)) for names in counted]
     edits = isinstance(change, (CallChange, LayerInput))
     return not edits and sorted(apart) == [(False, True), (True, False)]

@@ -15,10 +15,10 @@ from torch.utils import checkpoint
 from vit_trace.base.trace import Diagnostic, Source, Stage, Trace
 from vit_trace.base.words import shape_text
 from vit_trace.record.meta.tensors import leaves, shape_of
+from vit_trace.record.raised.crash import Crash
 from vit_trace.record.record import RecordOptions, record
 from vit_trace.record.rungs import mixed
 from vit_trace.record.source import frames
-from vit_trace.scripts.crash import Crash
 from vit_trace.scripts.replay import Root, inputs_on_meta, light_copy, quietly
 from vit_trace.scripts.slices import sliced
 

@@ -9,8 +9,8 @@ from typing import Any
 from vit_trace.base.trace import Diagnostic
 from vit_trace.diagnose.construct import CODE, build_failure
 from vit_trace.record.build.anyhow import build_anyhow
+from vit_trace.record.raised.crash import Crash
 from vit_trace.record.source import frames
-from vit_trace.scripts.crash import Crash
 from vit_trace.scripts.replay import quietly
 from vit_trace.targets.complaints import words
 from vit_trace.targets.guess import guessed_plans, image_size_of

@@ -14,7 +14,7 @@ from msgspec import structs
 from torch import nn
 
 from vit_trace.base.trace import Diagnostic, Failure, Trace
-from vit_trace.scripts.crash import Crash, Entry, crashes, held_by
+from vit_trace.record.raised.crash import Crash, Entry, crashes, held_by
 from vit_trace.scripts.makers import with_maker
 from vit_trace.scripts.origins import origins
 from vit_trace.scripts.replay import Root, replayed

@@ -17,7 +17,7 @@ from torch.utils.data import _utils as machinery
 from vit_trace.base.trace import Diagnostic, Source, Trace
 from vit_trace.base.words import shape_text
 from vit_trace.record.meta.tensors import leaves, shape_of
-from vit_trace.scripts.crash import Crash
+from vit_trace.record.raised.crash import Crash
 from vit_trace.scripts.replay import Root, quietly, replayed
 
 MOST_ITEMS = 64

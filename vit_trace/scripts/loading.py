@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from vit_trace.base.trace import Diagnostic
 from vit_trace.record.meta.tensors import dtype_name, shape_of
+from vit_trace.record.raised.crash import Crash
 from vit_trace.record.source import frames
-from vit_trace.scripts.crash import Crash
 from vit_trace.scripts.replay import light_copy, quietly
 from vit_trace.targets.target import Target
 from vit_trace.weights.data import Checkpoint, Entry

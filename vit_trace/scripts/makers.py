@@ -15,7 +15,7 @@ from vit_trace.base.trace import Value
 from vit_trace.diagnose.trials import Case
 from vit_trace.record.build.anyhow import Built, build_anyhow
 from vit_trace.record.meta.tensors import shape_of
-from vit_trace.scripts.crash import Crash, Entry, held_by
+from vit_trace.record.raised.crash import Crash, Entry, held_by
 from vit_trace.scripts.replay import light_copy
 from vit_trace.scripts.slices import MISSING, Excerpt, Scope
 

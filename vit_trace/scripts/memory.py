@@ -18,8 +18,8 @@ from vit_trace.memory.options import Optimizer, Precision, Training, budget_of
 from vit_trace.memory.report import MemoryReport, diagnostics, notes
 from vit_trace.memory.subject import Unmeasured
 from vit_trace.record.meta.tensors import leaves
+from vit_trace.record.raised.crash import Crash, held_by
 from vit_trace.record.source import frames
-from vit_trace.scripts.crash import Crash, held_by
 from vit_trace.scripts.replay import Root, light_copy, mapped, quietly
 from vit_trace.scripts.slices import sliced
 from vit_trace.targets.target import Target

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vit_trace.base.words import shape_text
 from vit_trace.record.meta.tensors import shape_of
-from vit_trace.scripts.crash import Entry, held_by
+from vit_trace.record.raised.crash import Entry, held_by
 from vit_trace.scripts.slices import MISSING, Scope, binders, path_to
 
 MOST_STEPS = 12

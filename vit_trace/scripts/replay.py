@@ -22,7 +22,7 @@ from vit_trace.base.trace import Failure, Trace
 from vit_trace.diagnose.diagnose import of_case
 from vit_trace.diagnose.trials import Case, copy_on_meta
 from vit_trace.record.raised.capture import MOST_INDICES
-from vit_trace.scripts.crash import Crash
+from vit_trace.record.raised.crash import Crash
 
 PLAIN = (int, float, complex, str, bytes, bool, type(None), list, tuple, dict, set, Tensor, nn.Module, type)
 """Types of what a copy of a model has of its own; it shares objects of other types with the model."""

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from vit_trace.record.meta.tensors import attribute_of
+from vit_trace.record.raised.crash import Entry
 from vit_trace.record.source import frames
-from vit_trace.scripts.crash import Entry
 
 HARMLESS = {
     *("len", "int", "float", "bool", "list", "tuple", "dict", "zip", "range", "max", "min", "sum", "enumerate", "abs"),

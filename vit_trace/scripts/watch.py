@@ -18,8 +18,8 @@ from vit_trace.base.trace import Diagnostic, Trace
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.diagnose import of_case
 from vit_trace.record.meta.tensors import leaves, shape_of
+from vit_trace.record.raised.crash import held_by
 from vit_trace.record.source import frames
-from vit_trace.scripts.crash import held_by
 from vit_trace.scripts.replay import Root, plain_case, quietly
 from vit_trace.scripts.slices import sliced
 

@@ -119,3 +119,16 @@ class FramePos(nn.Module):
         x = x.unflatten(0, (b, t))
         x = x + self.pos_t
         return self.head(x.mean((1, 2)))
+
+
+class Win3d(nn.Module):
+    def __init__(self, window=(8, 7, 7), patch=(2, 4, 4), dim=16):
+        super().__init__()
+        self.w = window
+        self.proj = nn.Conv3d(3, dim, patch, patch)
+
+    def forward(self, x):
+        x = self.proj(x).permute(0, 2, 3, 4, 1)
+        B, D, H, W, C = x.shape
+        x = x.view(B, D // self.w[0], self.w[0], H // self.w[1], self.w[1], W // self.w[2], self.w[2], C)
+        return x.permute(0, 1, 3, 5, 2, 4, 6, 7).reshape(-1, math.prod(self.w), C)

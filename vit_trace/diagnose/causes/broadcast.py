@@ -49,6 +49,9 @@ def _ways_to_broadcast(shape: Shape, whole: Shape) -> Iterator[Method]:
     """Methods after which a shape broadcasts to another."""
     if len(shape) >= 2 and _broadcasts_to((*shape[:-2], shape[-1], shape[-2]), whole):
         yield ("transpose", -2, -1)
+    if len(shape) == 1 and len(whole) > 2 and shape[0] == whole[1]:  # one number for each channel
+        column = (-1, *[1] * (len(whole) - 2))
+        yield ("view", *column)
     for axis in range(len(shape), 0, -1) if len(shape) == len(whole) - 1 else ():
         if _broadcasts_to((*shape[:axis], 1, *shape[axis:]), whole):
             yield ("unsqueeze", axis if axis < len(shape) else -1)

@@ -277,13 +277,16 @@ def _product_with_total(sizes: Sequence[int]) -> str:
     return f"{product_text(sizes)} = {prod(sizes)}" if len(sizes) > 1 else str(prod(sizes))
 
 
-DIVISION = re.compile(r"([A-Za-z_][\w.]*)\s*//?\s*([A-Za-z_][\w.]*|\d+)")
+SHORT = 4
+"""Numbers of a list that are looked at, such as the sides of a window."""
+
+DIVISION = re.compile(r"([A-Za-z_][\w.]*)\s*//?\s*([A-Za-z_][\w.]*(?:\[\d\])?|\d+)")
 """A division as it is written."""
 
 
 def _divided_with_rest(scene: Scene, wanted: Sequence[int], have: int) -> tuple[str, int] | None:
     """(note, divisor) for a number that the source divides with a remainder into a size asked for: 768 // 5 = 153."""
-    numbers = {name: value for name, value in scene.whole_numbers.items() if value > 1}
+    numbers = {name: value for name, value in _numbers(scene) if value > 1}
     here = DIVISION.findall(spoken_lines(scene))
     pairs = [(name, other) for name, other in here if name in numbers and (other in numbers or other.isdigit())]
     divisors = {other.rpartition(".")[2] for _, other in DIVISION.findall(_own_file(scene))}
@@ -292,11 +295,22 @@ def _divided_with_rest(scene: Scene, wanted: Sequence[int], have: int) -> tuple[
         value, divisor = numbers[name], numbers[other] if other in numbers else int(other)
         quotient, rest = divmod(value, divisor) if divisor else (0, 0)
         known = (name, other) in pairs or {divisor, quotient} <= set(wanted)
-        if rest and quotient > 1 and quotient in wanted and known and have % value == 0:
+        if rest and quotient != 1 and quotient in wanted and known and have % value == 0:
             said = f"{other} = {divisor}" if other in numbers else other
-            text = f"{name} = {value} is not a multiple of {said}: {value} // {divisor} = {quotient}, {rest} left over"
+            what = f"{quotient}, {rest} left over" if quotient else "0"
+            relation = "not a multiple of" if quotient else "smaller than"
+            text = f"{name} = {value} is {relation} {said}: {value} // {divisor} = {what}"
             return text, divisor
     return None
+
+
+def _numbers(scene: Scene) -> Iterator[tuple[str, int]]:
+    """The whole numbers of the failing frame by name, those of short lists among them: self.window[0]."""
+    yield from scene.whole_numbers.items()
+    for name, held in scene.failure.values.items():
+        for place, one in enumerate(held[:SHORT] if isinstance(held, list) else ()):
+            if type(one) is int:
+                yield f"{name}[{place}]", one
 
 
 def _own_file(scene: Scene) -> str:

@@ -37,9 +37,12 @@ def dividing_numbers(question: Question) -> Iterator[Fix]:
     sizes = {side.size for side in question.cause.sides}
     sizes |= {size for size in scene.whole_numbers.values() if size > divisor}
     near = [value for value in numbers_near(divisor) if any(size % value == 0 for size in sizes - {divisor})]
-    names = [name for name, value in case.hyperparameters.items() if value in (divisor, [divisor, divisor])]
+    held = {name: value if isinstance(value, list) else [value] for name, value in case.hyperparameters.items()}
+    names = [name for name, values in held.items() if divisor in values]
     if names and case.variant is not None:
-        yield from (case.setting({name: value}) for value in near for name in names)
+        for value, name in product(near, names):
+            sides = [value if one == divisor else one for one in held[name]]
+            yield case.setting({name: sides if isinstance(case.hyperparameters[name], list) else value})
         return
     module = scene.stage.module if scene.stage is not None else ""
     for name, number in scene.whole_numbers.items():

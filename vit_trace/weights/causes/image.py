@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from math import isqrt
 
 from vit_trace.base.trace import Value
 from vit_trace.base.words import shape_text
@@ -32,6 +33,9 @@ WINDOW = MisfitKind(
 
 WINDOW_NAME = re.compile(r"relative_position|rel_pos|attention_bias(es|_idxs)$|attn_mask|relative_coords")
 POSITION_NAME = re.compile(r"(^|[._])(?<!relative_)pos(ition)?(al)?_?(embed|emb|bias)")
+MOST_KEPT = 6
+"""Rows of a position embedding that may be no patch's, at most; one less."""
+
 TOKENS = MisfitKind(
     "checkpoint-tokens",
     "Only one side has a class, distillation or register token, or the numbers of them differ.",
@@ -105,10 +109,22 @@ def find_image(items: Sequence[Item], ours: Description, theirs: Description) ->
     message = f"checkpoint was made for {own}, this model has {_by_text(theirs.image)} ({theirs.positions})"
     help: tuple[str, ...] = ()
     if ours.grid and theirs.grid and ours.grid != theirs.grid and theirs.extra == ours.extra:
-        first = "row" if ours.extra == 1 else f"{ours.extra} rows"
-        extra = f", its first {first} kept" if ours.extra else ""
-        help = (f"interpolate {name} {_by_text(ours.grid)} → {_by_text(theirs.grid)}{extra}",)
+        help = (_interpolated(name, ours.grid, theirs.grid, ours.extra),)
     yield Misfit(IMAGE_SIZE, message, found, {"image": list(ours.image)}, help)
+
+
+def _interpolated(name: str, have: tuple[int, int], want: tuple[int, int], kept: int) -> str:
+    first = "row" if kept == 1 else f"{kept} rows"
+    return f"interpolate {name} {_by_text(have)} → {_by_text(want)}{f', its first {first} kept' if kept else ''}"
+
+
+def _between_squares(name: str, have: int, want: int) -> tuple[str, ...]:
+    """How to interpolate, where both numbers of rows are a square grid and as many rows more."""
+    for kept in range(min(MOST_KEPT, have, want)):
+        sides = [isqrt(rows - kept) for rows in (have, want)]
+        if [side * side + kept for side in sides] == [have, want] and min(sides) > 1:
+            return (_interpolated(name, (sides[0],) * 2, (sides[1],) * 2, kept),)
+    return ()
 
 
 @finder_by_role(51)
@@ -149,9 +165,11 @@ def find_positions(items: Sequence[Item], found: Comparison) -> Iterator[Misfit]
     tables = tuple(item for item in items if POSITION_NAME.search(item.name) and item.have and item.want)
     for first in tables[:1]:
         have, want = first.have or (), first.want or ()
-        if sum(a != b for a, b in zip(have, want, strict=False)) == 1:
+        odd = [pair for pair in zip(have, want, strict=False) if pair[0] != pair[1]]
+        if len(odd) == 1:
             what = f"{first.name} is {shape_text(have)}, in this model {shape_text(want)}"
-            yield Misfit(IMAGE_SIZE, f"checkpoint was made for another image size: {what}", tables)
+            message = f"checkpoint was made for another image size: {what}"
+            yield Misfit(IMAGE_SIZE, message, tables, help=_between_squares(first.name, *odd[0]))
 
 
 def _side_text(size: tuple[int, int]) -> str:
