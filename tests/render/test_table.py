@@ -62,6 +62,45 @@ def test_what_has_most_stands_first_with_its_share(saved, capfd, by, rows):
     assert [re.sub(r"^transformer\.layers\.0…5\.(0\.fn\.|1\.)", "", line) for line in found] == rows
 
 
+SMALL = (
+    "--depth",
+    2,
+    "--dim",
+    24,
+    "--heads",
+    2,
+    "--mlp-dim",
+    32,
+    "--image-size",
+    64,
+    "--patch-size",
+    16,
+    "--batch-size",
+    3,
+)
+
+
+def test_what_is_saved_for_backward_is_measured_and_sorted(capfd, tmp_path):
+    """Softmax keeps its result: 3 images, 2 heads, 17·17 floats; GELU and the linear layer behind it 3·17·32 each."""
+    file = tmp_path / "trace.json"
+    code, _, _ = call(capfd, *SMALL, "-o", file)
+    assert code == 0 and call(capfd, "show", file, "--sort", "saved").code == 2
+    call(capfd, *SMALL, "--sort", "saved", "-o", file)
+    _, out, _ = call(capfd, "show", file, "--sort", "saved", "--width", 120)
+    found = {line.split()[0]: re.search(r"2× ([\d.]+ KiB)", line) for line in out.splitlines() if "2×" in line}
+    kept = {name.partition(".0…1.")[2]: match[1] for name, match in found.items() if match}
+    assert kept["0.fn.attend"] == f"{3 * 2 * 17 * 17 * 4 / 1024:.1f} KiB"
+    assert kept["1.fn.net.1"] == kept["1.fn.net.3"] == f"{3 * 17 * 32 * 4 / 1024:.1f} KiB"
+    shares = [float(share) for share in re.findall(r"([\d.]+) %$", out, flags=re.M)]
+    assert shares == sorted(shares, reverse=True) and 97 < sum(shares) < 103
+    assert "of saved activations" in out
+
+
+def test_parameters_of_the_model_itself_have_a_row(capfd):
+    out = call(capfd, *SMALL, "--sort", "params", "--width", 120).out
+    assert re.search(rf"^the root .* {17 * 24 + 24} ", out, flags=re.M)
+
+
 def test_a_part_has_its_own_totals(saved, capfd):
     _, out, _ = call(capfd, "show", saved, "--stage", "dots", "--width", 200)
     assert f"{flops_text(DOTS, 5)} (0.7 %)" in out and "0 parameters" in out and "mix features" not in out

@@ -290,6 +290,8 @@ class Trace(Struct, frozen=True):
     """One forward pass, stage by stage, in the order the stages were entered.
 
     `branches` are conditions under which the model has other stages: symbols with the formulas whose values they have.
+    `saved` are the bytes that each module, by its path, itself keeps for backward in a training step of this batch;
+    null where that was not measured.
     """
 
     schema: Literal["vit-trace/1"]
@@ -305,6 +307,7 @@ class Trace(Struct, frozen=True):
     diagnostics: tuple[Diagnostic, ...]
     listing: tuple[Listed, ...] = ()
     branches: tuple[dict[str, str], ...] = ()
+    saved: dict[str, int] | None = None
 
     def to_json(self) -> str:
         """The trace as one JSON document, one record a line."""

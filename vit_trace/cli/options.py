@@ -209,7 +209,9 @@ SCREEN = OptionGroup(
         Option("traceback", None, "Also show Python's traceback of a crash.", False),
         Option("constructor", None, "Show all that the constructors worked out, below the forward.", False),
         Option("columns", "NAMES", f"Columns to show, with commas: {', '.join(COLUMNS)}.", convert=column_names),
-        Option("sort", "BY", f"Show the steps that have most first: {' or '.join(ORDERS)}.", choices=ORDERS),
+        Option(
+            "sort", "BY", f"Show the steps that have most first: {', '.join(ORDERS)} (for backward).", choices=ORDERS
+        ),
         Option("top", "N", "Show only the first N rows.", type=int, minimum=1),
         Option("width", "N", "Columns of the screen, whatever the terminal has.", type=int, minimum=1),
     ),

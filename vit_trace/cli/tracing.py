@@ -14,18 +14,19 @@ from vit_trace.config.files import FileProblem, read_at_most, read_regular, too_
 
 if TYPE_CHECKING:
     from vit_trace.targets.request import Request
+    from vit_trace.targets.target import Target
 
 
 MAX_TRACE = 32 * 2**20
 """Bytes of the largest saved trace that is read: it takes about 150 MB of memory and 5 s."""
 
 
-def run_trace(spec: str | None, model: Request, needs_source: bool = False) -> Trace:
-    """The trace of what the command line names, with the model's source lines if they are needed. Raises Refused."""
+def run_trace(spec: str | None, model: Request, needs_source: bool = False, saved: bool = False) -> Trace:
+    """The trace of what the command line names, if asked with source lines or with saved bytes. Raises Refused."""
     if needs_source:
         from vit_trace.record.source.listing import listed
 
-        return listed(lambda: run_trace(spec, model))
+        return listed(lambda: run_trace(spec, model, saved=saved))
     from vit_trace.diagnose.resolve import targeted
     from vit_trace.targets.complaints import contained, returning
 
@@ -35,7 +36,22 @@ def run_trace(spec: str | None, model: Request, needs_source: bool = False) -> T
         from vit_trace.diagnose.diagnose import diagnosed
 
         with contained() if target.foreign is not None else nullcontext():  # somebody else's code runs, and may print
-            return diagnosed(target, model.rules, model.formulas)
+            trace = diagnosed(target, model.rules, model.formulas)
+            return _with_saved(trace, target) if saved and trace.failure is None else trace
+
+
+def _with_saved(trace: Trace, target: Target) -> Trace:
+    """The trace with the bytes that its modules keep for backward. Raises Refused."""
+    from msgspec.structs import replace
+
+    from vit_trace.memory.judge import saved_by_module
+    from vit_trace.memory.subject import Unmeasured
+
+    try:
+        return replace(trace, saved=saved_by_module(target))
+    except Unmeasured as error:
+        message = f"the memory of a training step could not be measured: {error}"
+        raise refuse("memory-not-known", message) from None
 
 
 def import_torch() -> None:

@@ -179,6 +179,7 @@ def at(trace: Trace, changes: Mapping[str, int]) -> Trace:
         stages=tuple(_counted(stage, before, after) for stage in there.stages),
         listing=tuple(map(evaluation.source, trace.listing)),
         totals=replace(trace.totals, parameters=known, parameter_bytes=0, flops=0, bound=bound),
+        saved=None,
         diagnostics=(*trace.diagnostics, *(Diagnostic("structure", "warning", message) for message in changed)),
     )
 

@@ -142,6 +142,11 @@ def memory_report(target: Target, training: Training, budget: int | None) -> Mem
     return report if fits else replace(report, remedies=tuple(_measured_remedies(run, batch, budget)))
 
 
+def saved_by_module(target: Target) -> dict[str, int]:
+    """Bytes that each module itself keeps for backward in a training step of the target. Raises Unmeasured."""
+    return Run(target, Training()).tape(target.batch).saved_by_stage()
+
+
 def _measured(run: Run, batch: int | None) -> MemoryReport:
     """The report without a budget."""
     tape = run.tape(batch)

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vit_trace.base.trace import Source, TensorSpec, Trace
-from vit_trace.base.words import compact, shape_text
+from vit_trace.base.words import bytes_text, compact, shape_text
 from vit_trace.dims.formula import on_screen
 from vit_trace.render import theme
 from vit_trace.render.legible import printable
@@ -95,6 +95,12 @@ def per_block(count: int, row: Row, batch: int = 1) -> str:
         return "?" if count else ""
     each = compact(count // row.repeats // batch)
     return f"{row.repeats}× {each}" if row.repeats > 1 else each
+
+
+def bytes_per_block(row: Row) -> str:
+    """Saved bytes; for equal blocks 12× 1.7 MiB."""
+    each = bytes_text(row.saved // row.repeats) if row.saved else ""
+    return f"{row.repeats}× {each}" if each and row.repeats > 1 else each
 
 
 def source_cell(source: Source | None) -> Text:

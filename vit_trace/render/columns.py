@@ -15,7 +15,7 @@ GAP = 2
 FROM_WIDTH = dict(stage=0, operation=0, shape=0, params=0, formula=100, flops=120, mixes=145, source=160)
 """Column -> width of the screen from which it is shown."""
 
-RIGHT = {"shape", "params", "flops", "share"}
+RIGHT = {"shape", "params", "flops", "saved", "share"}
 """Columns that end at their right edge; so do several of a kind, `shape 0` and `shape 1`."""
 
 FLEXIBLE = {"stage": 4, "operation": 2, "formula": 3, "mixes": 1}

@@ -89,6 +89,8 @@ def _shown(screen: Screen, width: int, named: bool) -> list[str]:
     shown = list(screen.columns) or [name for name in COLUMNS if FROM_WIDTH[name] <= width or name == screen.sort]
     if not named and not screen.columns:
         shown = [name for name in shown if name != "formula"]
+    if screen.sort == "saved":
+        shown.insert(len([name for name in shown if name not in ("mixes", "source")]), "saved")
     if screen.sort:
         shown = [name for name in shown if name not in ORDERS or name == screen.sort or width >= FROM_WIDTH["formula"]]
         shown.insert(shown.index(screen.sort) + 1 if screen.sort in shown else len(shown), "share")
@@ -97,7 +99,7 @@ def _shown(screen: Screen, width: int, named: bool) -> list[str]:
 
 def _heads(first: str, outline: Outline) -> dict[str, str]:
     flops = "FLOPs/image" if batch_of(outline.trace) else "FLOPs"
-    return dict(zip(COLUMNS, COLUMNS, strict=True)) | {"stage": first, "flops": flops, "share": ""}
+    return dict(zip(COLUMNS, COLUMNS, strict=True)) | {"stage": first, "flops": flops, "share": "", "saved": "saved"}
 
 
 def _columns(lines: Sequence[_TableRow], names: Sequence[str], first: str, outline: Outline, width: int) -> Columns:
@@ -133,6 +135,7 @@ def _row_of(row: Row, before: TensorSpec | None, outline: Outline) -> _TableRow:
         "operation": cells.operation_cell(row),
         "params": Text(cells.per_block(row.parameters, row)),
         "flops": Text(cells.per_block(row.flops, row, batch)),
+        "saved": Text(cells.bytes_per_block(row)),
         "share": Text(share_text(*row.share), theme.CHANGED),
         "mixes": Text(", ".join(row.mixes)),
         "source": cells.source_cell(row.source),

@@ -5,22 +5,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from vit_trace.base.words import module_ranges
-from vit_trace.view.fold import StageNode
+from vit_trace.view.fold import StageNode, tree
 from vit_trace.view.outline import Outline, chosen, inclusive, operation, says_nothing_new
 from vit_trace.view.rows import Row
 
-FIELDS = {"params": "parameters", "flops": "flops"}
-"""Order -> the numbers of a row, and of the totals, that it compares."""
+FIELDS = {"params": "parameters", "flops": "flops", "saved": "saved"}
+"""Order -> the numbers of a row that it compares."""
 
 
 def ranked(outline: Outline, stage: str | None, by: str) -> Outline:
     """An outline of the steps that have something, those first that have most; equal steps in equal modules once."""
     field, trace = FIELDS[by], outline.trace
-    whole = getattr(trace.totals, field)
+    left = dict(trace.saved or {})
+    whole = sum(left.values()) if by == "saved" else getattr(trace.totals, field)
     groups: dict[object, list[Row]] = {}
-    for row in _steps(chosen(trace, stage)):
+    for row in _steps(tree(trace) if stage is None else chosen(trace, stage), left):
         if getattr(row, field) > 0:
-            same = (re.sub(r"\d+", "*", row.label), row.operation, row.parameters, row.flops, row.shapes)
+            same = (re.sub(r"\d+", "*", row.label), row.operation, row.parameters, row.flops, row.saved, row.shapes)
             groups.setdefault(same, []).append(row)
     rows = sorted(map(_together, groups.values()), key=lambda row: -getattr(row, field))
     return replace(outline, rows=tuple(replace(row, share=(getattr(row, field), whole)) for row in rows))
@@ -35,20 +36,21 @@ def first_rows(outline: Outline, top: int) -> Outline:
     return replace(outline, rows=rows, partial=True, parameters=sums[0], flops=sums[1])
 
 
-def _steps(nodes: Sequence[StageNode]) -> Iterator[Row]:
-    """Each step that is not a heading, and a heading for what it holds itself."""
+def _steps(nodes: Sequence[StageNode], saved: dict[str, int]) -> Iterator[Row]:
+    """Each step that is not a heading, and a heading for what it holds itself; takes from `saved` what it says."""
     for node in nodes:
         stage = node.stage
         leaf = not node.children or says_nothing_new(node)
         parameters, flops = inclusive(node) if leaf else (stage.parameters, stage.flops)
         row = Row(0, stage.name.split("#")[0], operation(stage), stage.outputs, stage.inputs, 1, parameters, flops)
-        yield replace(row, source=stage.source, stage=stage.index, mixes=stage.mixes or ())
+        kept = saved.pop(stage.module, 0) if stage.kind == "module" else 0
+        yield replace(row, source=stage.source, stage=stage.index, mixes=stage.mixes or (), saved=kept)
         if not leaf:
-            yield from _steps(node.children)
+            yield from _steps(node.children, saved)
 
 
 def _together(rows: list[Row]) -> Row:
     """Equal steps as one row: blocks.0…11.mlp.fc1."""
     label, count = module_ranges([row.label for row in rows]), len(rows)
-    numbers = count * rows[0].parameters, count * rows[0].flops
-    return replace(rows[0], label=label, repeats=count, parameters=numbers[0], flops=numbers[1])
+    one = replace(rows[0], label=label, repeats=count)
+    return replace(one, parameters=count * one.parameters, flops=count * one.flops, saved=count * one.saved)

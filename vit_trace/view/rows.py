@@ -10,7 +10,7 @@ class Row:
     """One line of a view.
 
     `repeats` is how many equal blocks the row stands for; `parameters` and `flops` are its own, or those of everything
-    hidden below it; `share` is the part that a sorted row has of a whole.
+    hidden below it; `share` is the part that a sorted row has of a whole, `saved` the bytes it keeps for backward.
     """
 
     level: int
@@ -29,3 +29,4 @@ class Row:
     stage: int | None = None
     mixes: tuple[str, ...] = ()
     share: tuple[int, int] = (0, 0)
+    saved: int = 0

@@ -9,7 +9,7 @@ VIEWS = ("table", "tree", "source")
 COLUMNS = ("stage", "operation", "shape", "formula", "params", "flops", "mixes", "source")
 """Columns of a table; a narrower screen drops the last ones first."""
 
-ORDERS = ("params", "flops")
+ORDERS = ("params", "flops", "saved")
 """What rows can be sorted by."""
 
 

@@ -79,8 +79,9 @@ def totals(outline: Outline) -> tuple[str, ...]:
     parameters = BOUNDS[trace.totals.bound].format(f"{trace.totals.parameters:,}")
     if trace.totals.parameter_bytes:
         parameters += f", {bytes_text(trace.totals.parameter_bytes)}"
-    flops = flops_text(trace.totals.flops, batch_of(trace))
-    return (stages, parameters, flops) if trace.totals.flops else (stages, parameters)
+    flops = [flops_text(trace.totals.flops, batch_of(trace))] if trace.totals.flops else []
+    saved = [f"{bytes_text(sum(trace.saved.values()))} of saved activations"] if trace.saved else []
+    return stages, parameters, *flops, *saved
 
 
 def _shares(outline: Outline) -> Iterator[str]:
@@ -88,6 +89,9 @@ def _shares(outline: Outline) -> Iterator[str]:
     whole = outline.trace.totals
     if outline.parameters >= 0 and whole.bound == "exact":
         yield f"{compact(outline.parameters)} parameters{share_text(outline.parameters, whole.parameters, ' ({})')}"
+    if kept := sum(row.saved for row in outline.rows):
+        all_kept = sum((outline.trace.saved or {}).values())
+        yield f"{bytes_text(kept)} of saved activations{share_text(kept, all_kept, ' ({})')}"
     if whole.flops:
         yield f"{flops_text(outline.flops, batch_of(outline.trace))}{share_text(outline.flops, whole.flops, ' ({})')}"
 

@@ -47,6 +47,9 @@ def show(file: Path, what_if: _WhatIf, screen: Screen, talk: Talk, output: Outpu
     if needs_source(screen, where) and not saved.listing:
         help = ("save it with: vit-trace --view source -o trace.json",)
         raise refuse("no-listing", f"{file} was saved without the model's source", help=help)
+    if screen.sort == "saved" and (saved.saved is None or what_if.changes):
+        help = ("measure it with: vit-trace --sort saved",)
+        raise refuse("memory-not-known", f"{file} does not say what is kept for backward at these values", help=help)
     beside = _beside(saved, *what_if)
     screens = all(one.format.suffixes == (".txt",) for one in where)
     if len(beside) > 1 and (screen.view != "table" or screen.sort or not screens):

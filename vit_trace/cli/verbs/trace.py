@@ -28,7 +28,7 @@ def trace(spec: str | None, model: Request, screen: Screen, talk: Talk, output: 
     from vit_trace.cli.tracing import run_trace
 
     where = destinations("trace", output, screen.view)
-    found = run_trace(spec, model, needs_source(screen, where))
+    found = run_trace(spec, model, needs_source(screen, where), screen.sort == "saved")
     write(Viewed(found, screen), where, told_of(found, talk))
     return report_trace(found, screen.traceback, talk)
 
