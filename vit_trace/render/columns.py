@@ -41,10 +41,9 @@ class Columns(NamedTuple):
     def total(self) -> int:
         return sum(self.widths) + GAP * (len(self.widths) - 1)
 
-    @property
-    def edge(self) -> int:
-        """Where the shapes end."""
-        place = self.names.index("shape") + 1
+    def edge(self, name: str) -> int:
+        """Where a column ends."""
+        place = self.names.index(name) + 1
         return Columns(self.names[:place], self.widths[:place]).total
 
     def width_of(self, name: str) -> int:

@@ -144,17 +144,20 @@ def _row_of(row: Row, before: TensorSpec | None, outline: Outline) -> _TableRow:
 
 
 def _screen_lines(line: _TableRow, columns: Columns, below: bool, width: int) -> Iterator[Text]:
-    """The screen lines of one row; its formulas `below` the shapes where they have no column."""
-    stacks = {}
+    """The screen lines of one row; its formulas `below` the shapes where they have no column or are too long for it."""
+    stacks, edge = {}, "shape"
     for name in columns.names:
         parts = (broken(text, columns.width_of(name), line.hang(name)) for text in line.lines(name))
         stacks[name] = list(chain.from_iterable(parts))
+    if len(stacks.get("formula", ())) > len(line.formulas):
+        stacks["formula"], edge, below = [], "formula", True
     for place in range(max(map(len, stacks.values()))):
         yield columns.lay_out({name: stack[place] for name, stack in stacks.items() if place < len(stack)})
     if below and line.renamed:
+        end = columns.edge(edge)
         for formula in line.formulas:
-            for one in broken(formula, width) if formula.plain else ():
-                yield Text(" " * max(0, columns.edge - one.cell_len)).append_text(one)
+            for one in broken(formula, width if edge == "shape" else end) if formula.plain else ():
+                yield Text(" " * max(0, end - one.cell_len)).append_text(one)
 
 
 def _stacked(line: _TableRow, width: int) -> Iterator[Text]:

@@ -37,7 +37,7 @@ def construction_phrases(trace: Trace) -> list[str]:
         phrases.append(f"{parameter.name} {shape_text(parameter.shape)}{held}")
     if len(shown) < len(groups):
         phrases.append(f"{len(groups) - len(shown)} more with --constructor")
-    return phrases
+    return list(dict.fromkeys(phrases))
 
 
 def _says_legend(record: Construction, trace: Trace) -> bool:

@@ -170,12 +170,13 @@ def says_nothing_new(node: StageNode) -> bool:
 
 
 def _node_label(node: StageNode, prefix: str) -> str:
-    """The name to show, relative to the heading above; for a folded run, all names."""
+    """The name to show, relative to the heading above; for a folded run, all names, equal ones once."""
     if node.stage.kind in ("function", "einops"):
         prefix = node.stage.module
     names = [_relative(name, prefix) for name in (node.labels or [node.stage.name])]
     if len(names) > 1 and node.stage.kind == "module":
         return range_label([[name] for name in names])[0]
+    names = list(dict.fromkeys(names))
     return ", ".join(names) if len(names) <= 4 else f"{names[0]}…"
 
 
@@ -192,13 +193,16 @@ def operation(stage: Stage) -> str:
         return pattern if stage.operation in ("Rearrange", "rearrange") else f"{stage.operation} {pattern}"
     if stage.kind != "function":
         return SHORT_NAMES.get(stage.operation, stage.operation)
-    text = stage.source.text if stage.source else ""
+    text = re.sub(r"\bself\.", "", stage.source.text) if stage.source else ""
     written = stage.operation in SIGNS or stage.operation == "getitem"
     if written and 0 < len(text) <= SHORT_TEXT and "\n" not in text:
         return text
     word = (SIGNS | SHORT_NAMES).get(stage.operation, stage.operation)
     given = [spec.shape for spec in stage.inputs]
-    others = given if stage.operation in ("cat", "stack") else [shape for shape in given[1:] if shape != given[0]]
+    if stage.operation in SIGNS and stage.outputs:  # what broadcasts
+        others = [shape for shape in given if shape != stage.outputs[0].shape]
+    else:
+        others = given if stage.operation in ("cat", "stack") else [shape for shape in given[1:] if shape != given[0]]
     if 0 < len(others) <= 3 and stage.operation not in ("linear", "conv2d"):
         return f"{word} {', '.join(shape_text(shape) for shape in others)}"
     return word
