@@ -8,9 +8,9 @@ import os
 
 import pytest
 from helpers.predictions import predictions
-from targets.test_targets import QUICK, SLOW
+from targets.test_targets import QUICK, RARE, SLOW
 
-ALL = QUICK | SLOW
+ALL = QUICK | SLOW | RARE
 SHARE = (
     *("timm:vit_small_patch14_reg4_dinov2", "timm:eva02_tiny_patch14_224", "timm:xcit_nano_12_p16_224"),
     *("hf:ViTForImageClassification", "hf:SwinModel", "hf:BridgeTowerVisionConfig"),

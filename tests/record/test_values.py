@@ -116,3 +116,59 @@ def test_what_is_converted_is_known_no_better_than_before(convert):
 
     labels = torch.ones(2, dtype=torch.int64, device="meta")
     assert record(Loss(), (torch.empty(2, 3, device="meta"), labels)).failure is None
+
+
+class Table(nn.Module):
+    """Works out a table of numbers, one after the other, through views, slices and past its end."""
+
+    def __init__(self, write):
+        super().__init__()
+        table = torch.zeros(3, 4, dtype=torch.int64)
+        write(table)
+        self.widths = table.tolist()
+
+
+def in_turn(table):
+    for row in range(3):
+        for column in range(-4, 0):
+            table[row, column] = 2 * row - column
+
+
+def in_a_view(table):
+    table[1][2] = 7
+    table.T[3, 0] = 5
+
+
+def as_a_fraction(table):
+    table[2, 2] = 3.7
+
+
+def all_alike(table):
+    table[1] = 6
+    table[:, 3] = 2
+
+
+def past_its_end(table):
+    table[3, 0] = 1
+
+
+def written_between_reads(table):
+    row = table[0]
+    table[0, 1] = 4
+    row[2] = row[1].item() + 1
+    table[0, 3] = row[2]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [in_turn, in_a_view, as_a_fraction, all_alike, past_its_end, written_between_reads],
+    ids=lambda one: one.__name__,
+)
+def test_a_table_that_a_constructor_writes_holds_what_it_holds_on_cpu(write):
+    try:
+        expected = Table(write).widths
+    except IndexError:
+        with pytest.raises(IndexError):
+            build_anyhow(lambda: Table(write))
+    else:
+        assert build_anyhow(lambda: Table(write)).model.widths == expected

@@ -4,6 +4,7 @@ The first rows run always, the rest in the slow sweep. A row is a spec with assi
 """
 
 import json
+import os
 import re
 
 import pytest
@@ -46,7 +47,6 @@ SLOW = {
     "timm:swinv2_tiny_window8_256": (),
     "timm:cait_xxs24_224": ("depth=2",),
     "timm:xcit_nano_12_p16_224": ("depth=2",),
-    "timm:maxvit_tiny_tf_224": (),
     "timm:pvt_v2_b0": (),
     "timm:hiera_tiny_224": (),
     "timm:vit_base_patch14_reg4_dinov2": ("depth=2", "img_size=126"),
@@ -54,14 +54,11 @@ SLOW = {
     "timm:naflexvit_base_patch16_gap": ("depth=2",),
     "timm:mvitv2_tiny": (),
     "timm:convit_tiny": (),
-    "timm:crossvit_9_240": (),
     "timm:levit_128s": (),
     "timm:pit_ti_224": (),
     "timm:tnt_s_patch16_224": (),
     "timm:twins_pcpvt_small": (),
-    "timm:mobilevit_xxs": (),
     "timm:efficientformer_l1": (),
-    "timm:volo_d1_224": (),
     "hf:ViTModel": HF_SMALL,
     "hf:DeiTModel": HF_SMALL,
     "hf:BeitModel": HF_SMALL,
@@ -74,8 +71,6 @@ SLOW = {
     "hf:BlipVisionConfig": HF_SMALL,
     "hf:BridgeTowerVisionConfig": HF_SMALL,
     "hf:Qwen2_5_VLVisionConfig": ("depth=2", "hidden_size=320", "intermediate_size=320"),
-    "hf:EfficientLoFTRConfig": (),
-    "hf:DepthAnythingConfig": ("backbone_config.image_size=126",),
     "vit_pytorch.twins_svt:TwinsSVT": ("num_classes=10", *(f"s{stage}_depth=1" for stage in (1, 2, 3, 4))),
     "vit_pytorch.xcit:XCiT": (*VIT_PYTORCH, "cls_depth=1"),
     "vit_pytorch.vit_1d:ViT": ("seq_len=64", "patch_size=8", *VIT_PYTORCH[2:]),
@@ -88,6 +83,15 @@ SLOW = {
     "vit_pytorch.vit:ViT": VIT_PYTORCH,
     "vit_pytorch.deepvit:DeepViT": VIT_PYTORCH,
 }
+RARE = {
+    "timm:maxvit_tiny_tf_224": (),
+    "timm:crossvit_9_240": (),
+    "timm:mobilevit_xxs": (),
+    "timm:volo_d1_224": (),
+    "hf:EfficientLoFTRConfig": (),
+    "hf:DepthAnythingConfig": ("backbone_config.image_size=126",),
+}
+"""Searched for half a minute each: with VIT_TRACE_ALL_MODELS=1 only."""
 
 
 def on_cpu(value):
@@ -130,9 +134,9 @@ def test_quick(spec):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("spec", SLOW)
+@pytest.mark.parametrize("spec", SLOW | (RARE if os.environ.get("VIT_TRACE_ALL_MODELS") else {}))
 def test_sweep(spec):
-    check(spec, SLOW[spec])
+    check(spec, (SLOW | RARE)[spec])
 
 
 FULL = ["timm:vit_base_patch16_224", "timm:deit3_base_patch16_224", "timm:vit_base_patch14_reg4_dinov2"]

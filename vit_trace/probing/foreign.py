@@ -40,6 +40,9 @@ FLOPS_PER_STAGE = 1_000_000
 CHEAPEST, SMALLEST = 3, 4
 """Settings that are kept to run the model with values: of those that formulas were probed at, and small ones."""
 
+LINES_PER_STAGE, CALLS_PER_STAGE = 30, 4
+"""Lines of constructors, and calls of torch in them, that count as one stage on meta."""
+
 QUICK = 10_000
 """Stages above which a forward with values is not traced again for formulas."""
 
@@ -137,13 +140,19 @@ class ForeignTracer:
         def probe(changes: Changes, values: Mapping[str, int], symbols: Mapping[str, Symbol]) -> Trace | None:
             return self.probe(changes, plan, values, {"symbols": symbols, "limit": limit}, rung)
 
-        prober = Prober(trace, sizes, probe, real.cost, rung.quick)
+        prober = Prober(trace, sizes, probe, real.cost + self.building, rung.quick)
         named = prober.named()
         if self.foreign.again is None:
             what = f"{self.foreign.spec} is made already: only its input was varied"
             named = noted(named, f"no formulas for what its constructor was given: {what}", (MADE_ALREADY,))
         self.sample(real, prober.sizes, prober.chosen, sorted(prober.ran, key=itemgetter(0))[:CHEAPEST])
         return named
+
+    @property
+    def building(self) -> int:
+        """What building the model again counts, in stages on meta."""
+        built = self.foreign.built
+        return built.lines // LINES_PER_STAGE + built.calls // CALLS_PER_STAGE
 
     def sizes(self, plan: Plan) -> Sizes:
         """What can be varied."""

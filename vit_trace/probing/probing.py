@@ -25,7 +25,7 @@ PROBES = 5
 ENOUGH = 4
 """Settings beside the real one, and how many are enough; the last confirms the formulas."""
 
-STAGES, TIMES, MOST = 30_000, 12, 75_000
+STAGES, TIMES, MOST = 45_000, 12, 75_000
 """Stages that the search for settings may trace: so many, or this many times those of the real trace, but never more
 than the last. To finish with settings that work it may trace as many again, to check formulas half as many. A laptop
 traces 3,000 to 15,000 stages a second."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable, Container
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from vit_trace.record.build.captured import is_capturing
 from vit_trace.record.build.construction import ConstructorCall, Watch
 from vit_trace.record.meta.answer import RULES, WRITTEN, answer, values_written
 from vit_trace.record.meta.collector import uncollected
-from vit_trace.record.meta.values import READING, note, read_values, replay_of
+from vit_trace.record.meta.values import READING, note, read_values, replay_of, write_number
 
 Factory = Callable[[], object]
 
@@ -45,9 +46,9 @@ class NotAModel(Exception):
 
 @dataclass(frozen=True)
 class Built:
-    """A model, what its constructors worked out and were called with, the rung that built it, the lines that it ran.
+    """A model, what its constructors worked out and were called with, the rung that built it, and the work it took.
 
-    `calls` are those of torch, where nobody watched.
+    `lines` of the model's own code, and `calls` of torch: those of initialisers not, where nobody watched.
     """
 
     model: nn.Module
@@ -80,7 +81,7 @@ class _BuildRung:
         with uncollected(), torch.device(self.device), mode, torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(0)
             model = factory()
-        return Built(self._checked(model, mode), (), None, self, calls=mode.calls if isinstance(mode, _Bare) else 0)
+        return Built(self._checked(model, mode), (), None, self, 0, mode.calls if isinstance(mode, _Bare) else 0)
 
     def _checked(self, made: object, mode: object) -> nn.Module:
         """The model, if it is one. Raises NotAModel, and what meta lacked."""
@@ -99,7 +100,8 @@ class _BuildRung:
             torch.default_generator.manual_seed(0)
             model = self._checked(watch.run(factory), mode)
         model = _without_memory(model) if self.device == "meta" else model
-        built = Built(model, watch.construction(model), watch.call(model), self, watch.counter.found["lines"])
+        work = watch.counter.found
+        built = Built(model, watch.construction(model), watch.call(model), self, work["lines"], work["calls"])
         if self.moves:
             move_to_meta(model)
         return built
@@ -151,11 +153,15 @@ class Handled(TorchFunctionMode):
             self.counter.add("calls")
             if func in WRITTEN:
                 self.counter.add("values", values_written(func, args, kwargs or {}, self.filled))
+        hearing = sys.gettrace()
+        sys.settrace(None)  # the model's own code is not run in here, and each call of ours would be an event
         try:
             return self.handle(func, args, kwargs or {})
         except NotImplementedError as error:
             self.lacking = error
             raise
+        finally:
+            sys.settrace(hearing)
 
 
 class _Bare(Handled):
@@ -187,6 +193,8 @@ class _ByRule(Handled):
         if func is SET_GRAD:
             return func(*args)
         _refuse_capturing()
+        if func is Tensor.__setitem__ and write_number(*args):
+            return None
         if getattr(func, "__name__", "") in READING and (read := read_values(func, args, kwargs)) is not NotImplemented:
             return read
         replay = replay_of(func, args, kwargs)

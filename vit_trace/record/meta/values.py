@@ -210,3 +210,21 @@ def read_values(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
     with UNHEARD():
         more = tree_map(lambda one: known_values(one) if isinstance(one, Tensor) and one.is_meta else one, args[1:])
         return func(values.clone(), *more, **kwargs)
+
+
+def write_number(tensor: Any, place: Any, value: Any) -> bool:
+    """`tensor[place] = value` of a known tensor, a number at a place of numbers, without a call on meta; True if done.
+
+    Constructors write a table of their positions like this, one number after the other.
+    """
+    numbers = place if type(place) is tuple else (place,)
+    if type(tensor) is not Tensor or type(value) not in (int, float) or any(type(one) is not int for one in numbers):
+        return False
+    values = known_values(tensor)
+    if values is None or len(numbers) != values.ndim or _dispatch_modes() or _transforms() is not None:
+        return False
+    with UNHEARD():
+        values[place] = value
+        torch._C._increment_version([tensor])
+        getattr(tensor, _HELD).memory.version = tensor._version
+    return True
