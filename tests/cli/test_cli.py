@@ -200,7 +200,7 @@ REFUSED = [
     (["show", "pyproject.toml"], "not a saved trace", "--format json"),
     (["show"], "", ""),
     (["nonsense"], "nonsense", "timm:NAME"),
-    (["model.py"], "model.py", "model.py:NAME"),
+    (["model.py"], "the file model.py does not exist", ""),
     (["configs/reference.yaml", "--config", "b.yaml"], "b.yaml", "configs/reference.yaml"),
 ]
 

@@ -56,6 +56,8 @@ def predictions(spec: str, assignments: tuple[str, ...], *inputs: str) -> Count:
             continue
         count.settings += 1
         _compare(count, named, there, symbols, f"{values or changes}")
+        if values and (flops := at(named, values).totals.flops) not in (0, there.totals.flops):
+            count.wrong.append(f"{values}: {flops} FLOPs, not {there.totals.flops}")
     return count
 
 

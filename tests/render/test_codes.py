@@ -110,6 +110,20 @@ def test_the_page_is_the_one_that_was_made():
     assert (PACKAGE.parent / "docs" / "diagnostics.md").read_text() == codes.explain_code(codes.ALL) + "\n"
 
 
+@pytest.mark.parametrize("width", [80, 200])
+def test_all_codes_are_listed_with_a_line_each(width, monkeypatch, capsys):
+    from vit_trace.cli import app as cli
+
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert cli.run(["explain", "codes"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line and line not in TITLES.values()] == [
+        line for line in lines if line.partition(" ")[0] in CODES
+    ]
+    assert sorted(line.partition(" ")[0] for line in lines if line.partition(" ")[0] in CODES) == sorted(CODES)
+    assert all(len(line) <= width for line in lines)
+
+
 def test_the_search_can_fail():
     assert emitted("raise refuse('new' if x else 'no-such-thing', 'text')\nCODE = 'made-up'") == {
         *("new", "no-such-thing", "made-up")

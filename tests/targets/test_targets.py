@@ -183,6 +183,10 @@ def test_formulas_predict_another_setting(spec, assignments, others):
                     assert evaluate(parse(dim), values) == size, f"{one.name} {dim}"
                     checked += 1
     assert checked > 50
+    given = {name: value for name, value in values.items() if real.symbols[name].formula is None}
+    there = at(named, {name: value for name, value in given.items() if name in named.symbols})
+    assert [one.flops for one in there.stages] == [one.flops for one in real.stages]
+    assert there.totals == real.totals
 
 
 @pytest.mark.parametrize(

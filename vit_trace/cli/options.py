@@ -244,10 +244,8 @@ class Output(NamedTuple):
     pager: bool = True
 
 
-DISPLAY = (
-    Option("color", "WHEN", "auto (default), always or never.", choices=COLORS),
-    Option("pager", None, "Show what is longer than the terminal in $PAGER (default), or not.", True),
-)
+PAGER = Option("pager", None, "Show what is longer than the terminal in $PAGER (default), or not.", True)
+DISPLAY = (Option("color", "WHEN", "auto (default), always or never.", choices=COLORS), PAGER)
 
 
 def output_of(subject: Subject) -> OptionGroup:

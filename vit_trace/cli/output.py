@@ -92,11 +92,18 @@ def write(content: Any, where: Sequence[Destination], said: Sequence[Diagnostic]
         _add_diagnostics(sys.stdout, said if format.escape is None and _is_file_of_its_own() else ())
 
 
+def stdout_is_file() -> bool:
+    """Whether stdout is a regular file."""
+    with suppress(OSError, ValueError, AttributeError):
+        return stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode)
+    return False
+
+
 def _is_file_of_its_own() -> bool:
     """Whether stdout is a regular file and stderr is not the same one."""
     with suppress(OSError, ValueError, AttributeError):
         out, err = os.fstat(sys.stdout.fileno()), os.fstat(sys.stderr.fileno())
-        return stat.S_ISREG(out.st_mode) and (out.st_dev, out.st_ino) != (err.st_dev, err.st_ino)
+        return stdout_is_file() and (out.st_dev, out.st_ino) != (err.st_dev, err.st_ino)
     return False
 
 

@@ -10,11 +10,14 @@ from copy import deepcopy
 from difflib import get_close_matches
 from functools import cache
 from math import prod
+from typing import Literal
 
 from msgspec.structs import replace
 
-from vit_trace.base.trace import Construction, Diagnostic, Listed, Note, Parameter, Stage, Symbol, Trace, Value
+from vit_trace.base.roles import other_names
+from vit_trace.base.trace import Construction, Diagnostic, Listed, Note, Parameter, Stage, Symbol, Totals, Trace, Value
 from vit_trace.config.words import cut
+from vit_trace.dims.costs import NOT_KNOWN, bytes_of, flops_at
 from vit_trace.dims.formula import (
     LARGEST,
     FormulaError,
@@ -135,7 +138,9 @@ def _symbols_of(known: Mapping[str, Symbol], name: str, found: re.Match[str]) ->
             raise ValuesError(f"{name} follows from {formula}", f"set {', '.join(sorted(_settable(known, name)))}")
         targets = [name]
     else:
-        pair = (symbol for symbol, value in known.items() if knob_of(value) == name)
+        meant = (name, *other_names(name))  # image_size is img_size in another library
+        asked = next((one for one in meant if one in map(knob_of, known.values())), name)
+        pair = (symbol for symbol, value in known.items() if knob_of(value) == asked)
         targets = sorted(pair, key=lambda symbol: known[symbol].hyperparameter or "")
     if not targets:
         names = {*known, *map(knob_of, known.values())} - {""}
@@ -160,7 +165,7 @@ def _settable(known: Mapping[str, Symbol], name: str) -> set[str]:
 def at(trace: Trace, changes: Mapping[str, int]) -> Trace:
     """The trace with every size as its formula gives it at the changed values. Raises ValuesError.
 
-    FLOPs and bytes are left out: no formula covers them.
+    FLOPs and bytes are left out where the sizes do not say them.
     """
     if not any(symbol.formula is None for symbol in trace.symbols.values()):
         raise ValuesError("this trace has no formulas", "save one with vit-trace -o trace.json, without --no-formulas")
@@ -168,17 +173,15 @@ def at(trace: Trace, changes: Mapping[str, int]) -> Trace:
     _require_multiples(trace, values)
     evaluation = _Evaluation(values)
     there = map_specs(trace, evaluation.sized, evaluation.quantity)
-    before, after = _values_held(trace.parameters), _values_held(there.parameters)
     changed = tuple(_structure_changes(trace, values))
-    bound = "unknown" if changed else "least" if UNKNOWN in after.values() else "exact"
-    known = sum(prod(one.shape) for one in there.parameters if UNKNOWN not in one.shape)
+    stages = _counted(trace, there, bool(changed))
     return replace(
         there,
         target=replace(trace.target, hyperparameters=_hyperparameters_at(trace, values)),
         symbols={name: replace(symbol, value=values[name]) for name, symbol in trace.symbols.items()},
-        stages=tuple(_counted(stage, before, after) for stage in there.stages),
+        stages=stages,
         listing=tuple(map(evaluation.source, trace.listing)),
-        totals=replace(trace.totals, parameters=known, parameter_bytes=0, flops=0, bound=bound),
+        totals=_totals_at(trace, replace(there, stages=stages), bool(changed)),
         saved=None,
         diagnostics=(*trace.diagnostics, *(Diagnostic("structure", "warning", message) for message in changed)),
     )
@@ -260,10 +263,34 @@ def _hyperparameters_at(trace: Trace, values: Mapping[str, int]) -> dict[str, Va
     return found
 
 
-def _counted(stage: Stage, before: Mapping[str, int], after: Mapping[str, int]) -> Stage:
-    """The stage without FLOPs and bytes; its parameters where it holds all of its module's own, and only those."""
-    own = before.get(stage.module) == stage.parameters
-    return replace(stage, parameters=(after[stage.module] if own else UNKNOWN) if stage.parameters else 0, flops=0)
+def _counted(trace: Trace, there: Trace, restructured: bool) -> tuple[Stage, ...]:
+    """The stages at other values: parameters of those that hold all of their module's own; FLOPs if all are known."""
+    before, after = _values_held(trace.parameters), _values_held(there.parameters)
+    weights = [{one.name: one.shape for one in each.parameters} for each in (trace, there)]
+    pairs = [*zip(trace.stages, there.stages, strict=True)]
+    flops = [NOT_KNOWN if restructured else flops_at(old, new, weights) for old, new in pairs]
+    flops = flops if NOT_KNOWN not in flops else [0] * len(flops)  # a sum of some of them would be taken for the whole
+    found = []
+    for (old, new), count in zip(pairs, flops, strict=True):
+        own = before.get(old.module) == old.parameters
+        held = (after[old.module] if own else UNKNOWN) if old.parameters else 0
+        found.append(replace(new, parameters=held, flops=count))
+    return tuple(found)
+
+
+def _totals_at(trace: Trace, there: Trace, restructured: bool) -> Totals:
+    """The totals at other values; FLOPs and bytes are 0 where they are not known."""
+    known = tuple(one for one in there.parameters if UNKNOWN not in one.shape)
+    bound: Literal["exact", "least", "unknown"] = "exact" if len(known) == len(there.parameters) else "least"
+    bound = "unknown" if restructured else bound
+    sized = bound == "exact" and bytes_of(trace.parameters) == trace.totals.parameter_bytes
+    return replace(
+        trace.totals,
+        parameters=sum(prod(one.shape) for one in known),
+        parameter_bytes=bytes_of(known) if sized else 0,
+        flops=sum(one.flops for one in there.stages),
+        bound=bound,
+    )
 
 
 def _values_held(parameters: tuple[Parameter, ...]) -> dict[str, int]:

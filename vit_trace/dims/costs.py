@@ -1,0 +1,62 @@
+"""Counts FLOPs and bytes of a saved trace at other values of its symbols, from the shapes there. No torch.
+
+Each rule must give what was recorded at the recorded values; what no rule gives is not known at others.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import prod
+
+from vit_trace.base.trace import Parameter, Stage, TensorSpec
+
+Shape = tuple[int, ...]
+
+NOT_KNOWN = -1
+"""The count of a stage whose FLOPs no rule gives."""
+
+BYTES = {"float64": 8, "int64": 8, "complex64": 8, "float32": 4, "int32": 4, "float16": 2, "bfloat16": 2, "int16": 2}
+"""Bytes of a value by its dtype; 1 for those of 8 bits."""
+
+
+def flops_at(before: Stage, after: Stage, weights: Sequence[Mapping[str, Shape]]) -> int:
+    """FLOPs of a stage at other values; NOT_KNOWN where no rule gives the recorded ones or a size is not known.
+
+    `weights` are the shapes of parameters by name, recorded and at the other values.
+    """
+    if not before.flops:
+        return 0
+    then, now = (_counts(stage, shapes) for stage, shapes in zip((before, after), weights, strict=True))
+    found = [new for old, new in zip(then, now, strict=False) if old == before.flops]
+    return found[0] if found and len({*found}) == 1 and found[0] > 0 else NOT_KNOWN
+
+
+def bytes_of(parameters: Sequence[Parameter]) -> int:
+    return sum(prod(one.shape) * BYTES.get(one.dtype, 1) for one in parameters)
+
+
+def _counts(stage: Stage, weights: Mapping[str, Shape]) -> Iterator[int]:
+    """What the rules for its operation give, in one order at all values; NOT_KNOWN where a size is not known."""
+    tensors = [*stage.inputs, *stage.outputs[:1]]
+    shapes = [one.shape for one in tensors]
+    weight = shapes[1] if len(stage.inputs) > 1 else weights.get(f"{stage.module}.weight".lstrip("."), ())
+    if len(shapes) < 2 or min((min(shape, default=0) for shape in (*shapes, weight)), default=0) < 0:
+        yield NOT_KNOWN
+        return
+    name, first, out = stage.operation.lower(), shapes[0], shapes[-1]
+    if "attention" in name and len(stage.inputs) > 2:
+        query, key, value = shapes[:3]
+        yield 2 * prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
+    elif "conv" in name and len(weight) > 2:
+        places = first if "transpose" in name else out
+        batch = places[0] if len(places) == len(weight) else 1
+        yield 2 * prod(weight) * prod(places[2 - len(weight) :]) * batch
+    elif "einsum" in name:
+        yield from (2 * prod(out) * size for size in _summed(tensors))
+    else:
+        left = shapes[1 if "add" in name or "rmatmul" in name else 0]
+        yield 2 * prod(out) * (left[-1] if left else 0)
+
+
+def _summed(tensors: Sequence[TensorSpec]) -> Iterator[int]:
+    """The sizes that a product of tensors may sum over: of the axes of its inputs."""
+    for one in tensors[:-1]:
+        yield from one.shape
