@@ -40,8 +40,8 @@ FLOPS_PER_STAGE = 1_000_000
 CHEAPEST, SMALLEST = 3, 4
 """Settings that are kept to run the model with values: of those that formulas were probed at, and small ones."""
 
-LINES_PER_STAGE, CALLS_PER_STAGE = 30, 4
-"""Lines of constructors, and calls of torch in them, that count as one stage on meta."""
+CALLS_PER_STAGE = 4
+"""Calls of torch in constructors that count as one stage on meta."""
 
 QUICK = 10_000
 """Stages above which a forward with values is not traced again for formulas."""
@@ -83,10 +83,14 @@ class Trial(NamedTuple):
 
 @dataclass(frozen=True)
 class ForeignTracer:
-    """Traces one foreign model; `rules` says whether shapes come from our rules or from torch's meta kernels."""
+    """Traces one foreign model; `rules` says whether shapes come from our rules or from torch's meta kernels.
+
+    `lines` gets those that each of its constructors ran.
+    """
 
     foreign: Foreign
     rules: bool
+    lines: list[int] = dataclasses.field(default_factory=list)
 
     def trace(self, formulas: bool = True) -> Trace:
         """The trace of one forward, with formulas where they are wanted and can be found."""
@@ -140,19 +144,14 @@ class ForeignTracer:
         def probe(changes: Changes, values: Mapping[str, int], symbols: Mapping[str, Symbol]) -> Trace | None:
             return self.probe(changes, plan, values, {"symbols": symbols, "limit": limit}, rung)
 
-        prober = Prober(trace, sizes, probe, real.cost + self.building, rung.quick)
+        cost = real.cost + self.foreign.built.calls // CALLS_PER_STAGE
+        prober = Prober(trace, sizes, probe, (cost, self.lines), rung.quick)
         named = prober.named()
         if self.foreign.again is None:
             what = f"{self.foreign.spec} is made already: only its input was varied"
             named = noted(named, f"no formulas for what its constructor was given: {what}", (MADE_ALREADY,))
         self.sample(real, prober.sizes, prober.chosen, sorted(prober.ran, key=itemgetter(0))[:CHEAPEST])
         return named
-
-    @property
-    def building(self) -> int:
-        """What building the model again counts, in stages on meta."""
-        built = self.foreign.built
-        return built.lines // LINES_PER_STAGE + built.calls // CALLS_PER_STAGE
 
     def sizes(self, plan: Plan) -> Sizes:
         """What can be varied."""
@@ -211,7 +210,10 @@ class ForeignTracer:
     def variant(self, changes: Changes, inputs: Callable[[], Inputs], more: Mapping[str, Any], rung: Rung) -> Trace:
         """The trace with some arguments changed. Raises TooLong, and what the constructor raises."""
         way, make = self.foreign.built.rung, Bounded(self.making(changes), more.get("limit") is not None)
-        with make.telling():
-            built = way.build(make, self.rules, limited=way.device != "meta")  # there a wide parameter takes no memory
+        try:
+            with make.telling():
+                built = way.build(make, self.rules, limited=way.device != "meta")  # there a wide one takes no memory
+        finally:
+            self.lines.append(make.lines)
         options = dataclasses.replace(self.options(built), **more)
         return trace_anyhow(Runnable(built.model, make), inputs, options, (rung,)).trace

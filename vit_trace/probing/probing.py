@@ -33,6 +33,9 @@ traces 3,000 to 15,000 stages a second."""
 AFTER_FAILURE = 8_000
 """Stages instead where the forward failed: the failure comes first, and its remedies are still to be tried."""
 
+LINES_PER_STAGE = 200
+"""Lines of constructors that count as one stage."""
+
 TRACES = 48
 """Traces that the search may make, in the same shares, however few stages they have."""
 
@@ -66,26 +69,32 @@ Probe = Callable[[Changes, Mapping[str, int], Mapping[str, Symbol]], Trace | Non
 
 
 class _Budget:
-    """Counts the traces of one search. A trace counts as `cost` stages, those of the real one, whatever it took."""
+    """Counts the traces of one search. A trace counts as `cost` stages, those of the real one, whatever it took.
+
+    `lines` that constructors ran for them count too.
+    """
 
     def __init__(self, cost: int, failed: bool) -> None:
         self.cost = max(cost, 1)
         self.stages = AFTER_FAILURE if failed else min(max(STAGES, TIMES * self.cost), MOST)
-        self.traces = 0
+        self.traces = self.lines = 0
         self.ended = False
         self.too_long: TooLong | None = None
 
     def allows(self, share: float) -> bool:
         """Whether one more trace stays within a share of the budget; where it does not, the budget has ended."""
-        traces = self.traces + 1
-        fits = traces * self.cost <= share * self.stages and traces <= share * TRACES and self.too_long is None
+        fits = self.work(1) <= share * self.stages and self.traces + 1 <= share * TRACES and self.too_long is None
         self.ended |= not fits
         return fits
+
+    def work(self, more: int = 0) -> int:
+        """What has been done, and what so many more traces would be, in stages."""
+        return (self.traces + more) * self.cost + self.lines // LINES_PER_STAGE
 
     @property
     def used(self) -> float:
         """The share of it that is used up."""
-        return max(self.traces * self.cost / self.stages, self.traces / TRACES)
+        return max(self.work() / self.stages, self.traces / TRACES)
 
     @property
     def hopeless(self) -> bool:
@@ -98,22 +107,25 @@ class _Budget:
             return f"{ENOUGH} more traces of {self.cost:,} stages are too many"
         if self.too_long is not None:
             return f"stopped: {self.too_long}"
-        return f"stopped after {self.traces} trace{'s' * (self.traces != 1)} of {self.cost:,} stages"
+        built = f" and {self.lines:,} lines of constructors" if self.lines // LINES_PER_STAGE > self.cost else ""
+        return f"stopped after {self.traces} trace{'s' * (self.traces != 1)} of {self.cost:,} stages{built}"
 
 
 class Prober:
     """Tries settings on one model. `probe` traces it at a setting; None where it does not build.
 
-    `cost` is what one trace counts in stages; a model that is `free` of values may also be traced at larger images.
+    `cost` is what one trace counts in stages, and the lines that each constructor ran, which grow; a model that is
+    `free` of values may also be traced at larger images.
     """
 
-    def __init__(self, trace: Trace, sizes: Sizes, probe: Probe, cost: int, free: bool = True) -> None:
+    def __init__(self, trace: Trace, sizes: Sizes, probe: Probe, cost: tuple[int, list[int]], free: bool) -> None:
         self.trace = trace
         self.sizes = self.whole = sizes
         self.traced = probe
         whole = trace.failure is None  # else without the stages that the failure cut off
         self.ranks = {key: ranks for key, ranks in _ranks(trace).items() if whole or ranks}
-        self.budget, self.aside = (_Budget(cost, trace.failure is not None) for _ in range(2))
+        self.budget, self.aside = (_Budget(cost[0], trace.failure is not None) for _ in range(2))
+        self.lines = cost[1]
         self.free = free
         self.images = sizes.images if free else ()  # a forward that computes values is not made larger
         self.checked: dict[tuple[tuple[str, int], ...], Trace | None] = {}
@@ -150,11 +162,14 @@ class Prober:
     ) -> Trace | None:
         """One more trace; None where it cannot be made."""
         budget.traces += 1
+        before = len(self.lines)
         try:
             return self.traced(changes, values, symbols)
         except TooLong as error:
             self.budget.too_long = self.aside.too_long = error
             return None
+        finally:
+            budget.lines += sum(self.lines[before:])
 
     def attempt(self, changes: Changes) -> Trace | None:
         """The trace with some arguments changed and fed as the real one; None where it fails. Raises Spent."""
