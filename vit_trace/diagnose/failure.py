@@ -15,12 +15,14 @@ from vit_trace.base.trace import Failure, Label, Operand, Producer, Stage, Tenso
 from vit_trace.base.words import exception_text, shape_text
 from vit_trace.diagnose.cause import Cause, Question
 from vit_trace.diagnose.causes import cause_of
+from vit_trace.diagnose.changes.records import InputChange
 from vit_trace.diagnose.layout import layout_cause
 from vit_trace.diagnose.naming import formula_of, said
 from vit_trace.diagnose.producers import producer, siblings
 from vit_trace.diagnose.remedies import partway, remedies
 from vit_trace.diagnose.scene import Scene, Shape, Side
 from vit_trace.diagnose.trials import Case
+from vit_trace.probing.by_image import named_by_image
 from vit_trace.record.raised.failure import DEFECT
 
 
@@ -29,8 +31,9 @@ def explained(trace: Trace, case: Case) -> Trace:
     if trace.failure is None or trace.failure.code in (DEFECT, network.CODE):
         return trace
     again = case.again(trace)
-    failure = replace(trace.failure, operands=tuple(_named_operands(Scene(trace, trace.failure))))
-    scene = Scene(trace, failure, again.sources)
+    named = trace if trace.symbols else named_by_image(trace, lambda shape: case.trial(InputChange.sized(shape)))
+    failure = replace(trace.failure, operands=tuple(_named_operands(Scene(named, trace.failure))))
+    scene = Scene(named, failure, again.sources)
     cause = dataclasses.replace(cause_of(scene), by_value=not again.fails)
     producers = tuple(made for side in cause.sides if (made := producer(scene, side, again.sources)) is not None)
     question = Question(scene, cause, producers, case)

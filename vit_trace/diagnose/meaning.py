@@ -25,7 +25,7 @@ from vit_trace.diagnose.changes.records import (
     images_for_tokens,
 )
 from vit_trace.diagnose.naming import formula_of
-from vit_trace.diagnose.scene import Shape
+from vit_trace.diagnose.scene import Shape, Side
 from vit_trace.dims.formula import parse, symbols_of
 
 LARGER = 4
@@ -79,15 +79,24 @@ def _counts_something_else(question: Question, change: Fix) -> bool:
     counted = [_symbols(formula_of(side)) & GRID for side in sides]
     if len(counted) != 2 or not any(counted):
         return False
-    if isinstance(change, SettingChange) and not all(counted):
-        return any(role_named(name) in FEATURES for name in change.settings)
-    if isinstance(change, ParameterResize) and not all(counted):
-        return any(
-            formula_of(one) and one.name in change.shapes and not _symbols(formula_of(one)) & GRID for one in sides
-        )
+    if not all(counted):
+        if isinstance(change, SettingChange):
+            return any(role_named(name) in FEATURES for name in change.settings)
+        features = [one for one in sides if _counts_features(one)]
+        if isinstance(change, ParameterResize):
+            return any(one.name in change.shapes for one in features)
+        return isinstance(change, InputChange) and change.shape is not None and bool(features)
     apart = [(bool(names & TIME), bool(names & SPACE)) for names in counted]
     edits = isinstance(change, (CallChange, LayerInput))
     return not edits and sorted(apart) == [(False, True), (True, False)]
+
+
+def _counts_features(side: Side) -> bool:
+    """Whether a size is one of features: by its formula, or since it is what a normalisation holds a number for."""
+    formula, held = formula_of(side), side.operand.parameter if side.operand is not None else ""
+    if formula:
+        return not _symbols(formula) & GRID
+    return side.operand is not None and len(side.operand.shape) == 1 and held.endswith((".weight", ".bias"))
 
 
 def _symbols(dim: str) -> frozenset[str]:

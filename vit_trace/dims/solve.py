@@ -24,7 +24,7 @@ EACH = 3
 """Values of one symbol, or of one pair, that are given."""
 
 TOGETHER = (("H", "W"), ("H_model", "W_model"), ("p1", "p2"), ("h", "w"))
-"""Symbols that are changed to equal values, where they are equal."""
+"""Symbols that are changed to equal values together."""
 
 
 class Wanted(Enum):
@@ -68,15 +68,23 @@ class Condition:
 def solutions(conditions: Sequence[Condition], symbols: Mapping[str, Symbol]) -> Iterator[dict[str, int]]:
     """New values of symbols at which all conditions hold: of one alone, then of pairs that belong together.
 
-    Only symbols that the conditions depend on, and that follow from no other, are changed.
+    Only symbols that the conditions depend on, and that follow from no other, are changed. Of several conditions each
+    is solved alone where it does not hold.
     """
+    if len(conditions) > 1:
+        values = at_values(symbols, {})
+        each = (list(solutions([one], symbols)) for one in conditions if not one.holds(values))
+        yield from (
+            {name: value for part in parts for name, value in part.items()} for parts in zip(*each, strict=False)
+        )
+        return
     behind = _behind(frozenset().union(*(one.symbols for one in conditions)), symbols)
     used = [name for name, symbol in behind.items() if symbol.formula is None]
     for name in used:
         yield from islice(_at(conditions, behind, (name,)), EACH)
     for pair in TOGETHER:
         both = {name: symbols[name] for name in pair if name in symbols}
-        if set(used) & set(pair) and len({symbol.value for symbol in both.values()}) == 1 and len(both) == 2:
+        if set(used) & set(pair) and len(both) == 2:
             yield from islice(_at(conditions, behind | both, pair), EACH)
 
 
@@ -97,12 +105,13 @@ def _at(
     """Values of symbols that are equal, the nearest to the present first; those that divide with a remainder last."""
     present, rounded = symbols[names[0]].value, []
     other = symbols.get(_counterpart(names[0]))
-    first = [other.value] if other is not None and other.value != present else []
+    sides = sorted({symbols[name].value for name in names}, reverse=True)
+    first = [*([other.value] if other is not None else []), *(sides if len(sides) > 1 else [])]
     for value in dict.fromkeys([*first, *numbers_near(present, REACH)]):
         changed = dict.fromkeys(names, value)
         values = at_values(symbols, changed)
         if all(one.holds(values) for one in conditions):
-            if value in first or _whole(conditions, symbols, values):
+            if (value in first and value != present) or _whole(conditions, symbols, values):
                 yield changed
             else:
                 rounded.append(changed)

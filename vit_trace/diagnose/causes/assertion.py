@@ -14,12 +14,11 @@ from vit_trace.diagnose.cause import Cause, CauseKind, Question, Turn, finds
 from vit_trace.diagnose.changes.inputs import (
     exchanges,
     first_input,
-    grid_sizes,
     images_of,
-    multiples_of_frame,
     usual_channels,
 )
 from vit_trace.diagnose.changes.records import CallChange, Fix
+from vit_trace.diagnose.changes.solved import multiples, square_grids
 from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.grids import Grid, beside_grid, beside_words, grids_of
 from vit_trace.diagnose.scene import Scene, frame_note
@@ -84,7 +83,7 @@ SLICE = re.compile(r"(.+)\[:, (\d+):(?:, :)?\]")
 ASSERTION = CauseKind(
     "assertion",
     __doc__,
-    usual(sizes=(_named_sizes_of_image, grid_sizes, multiples_of_frame, usual_channels), last=(_axes_the_check_names,)),
+    usual(sizes=(_named_sizes_of_image, square_grids, multiples, usual_channels), last=(_axes_the_check_names,)),
 )
 
 

@@ -11,12 +11,11 @@ from vit_trace.base.trace import Operand
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, Question, finds
 from vit_trace.diagnose.changes.calls import turned
-from vit_trace.diagnose.changes.inputs import position_grid_sizes
 from vit_trace.diagnose.changes.records import Fix, Method
 from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene, Shape, called, clash, difference, side, with_shape
 
-BROADCAST = CauseKind("broadcast", __doc__, usual(sizes=(position_grid_sizes,)), edits_suffice=True)
+BROADCAST = CauseKind("broadcast", __doc__, usual(), edits_suffice=True)
 
 ELEMENTWISE = {
     *("add", "sub", "subtract", "mul", "multiply", "div", "divide", "truediv", "true_divide", "floordiv", "fmod"),

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from vit_trace.diagnose.cause import Cause, CauseKind, Question, finds
 from vit_trace.diagnose.changes.calls import call_changed, turned
-from vit_trace.diagnose.changes.inputs import grid_sizes, multiples_of_divisor
 from vit_trace.diagnose.changes.records import Fix
+from vit_trace.diagnose.changes.solved import multiples
 from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene, axes_text, difference, side, with_shape
 
@@ -15,7 +15,7 @@ CAT = CauseKind(
     """cat joins tensors with the same number of axes, and the same size on every axis but the joined one.
     Example: cls_token 2×1×10 and x 2×5×8 along axis 1: 10 is not 8.
     """,
-    usual(sizes=(grid_sizes, multiples_of_divisor)),
+    usual(sizes=(multiples,)),
     edits_suffice=True,
 )
 

@@ -9,12 +9,11 @@ from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
 from vit_trace.diagnose.changes.calls import layer_sizes, turned
 from vit_trace.diagnose.changes.inputs import (
     first_input,
-    grid_sizes,
-    multiples_of_divisor,
     resized_images,
     usual_channels,
 )
 from vit_trace.diagnose.changes.records import Fix
+from vit_trace.diagnose.changes.solved import multiples
 from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.dtypes import CONVOLUTIONS
 from vit_trace.diagnose.scene import Scene, Side, axes_text, called, layer_of, name_in_layer, side
@@ -34,7 +33,7 @@ CONV_CHANNELS = CauseKind(
     Feed images with those channels, or build the model with in_channels of the images. If the channels are last
     (batch, height, width, channels), permute the input.
     """,
-    usual(sizes=(_wanted_channels, grid_sizes, usual_channels)),
+    usual(sizes=(_wanted_channels, usual_channels)),
 )
 
 KERNEL = CauseKind(
@@ -42,7 +41,7 @@ KERNEL = CauseKind(
     """A convolution's kernel is larger than its input: a patch larger than the image, or an image that was halved too
     often on the way.
     """,
-    usual(sizes=(grid_sizes, multiples_of_divisor)),
+    usual(sizes=(multiples,)),
 )
 
 

@@ -10,8 +10,9 @@ from vit_trace.diagnose.cause import Cause, CauseKind, Question, Turn, finds
 from vit_trace.diagnose.causes.matmul import names_with_two_sizes
 from vit_trace.diagnose.causes.reshape import WINDOW
 from vit_trace.diagnose.changes.calls import call_changed, turned
-from vit_trace.diagnose.changes.inputs import grid_sizes, multiples_of_divisor, usual_channels
+from vit_trace.diagnose.changes.inputs import usual_channels
 from vit_trace.diagnose.changes.records import Fix
+from vit_trace.diagnose.changes.solved import multiples
 from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.grids import MOST_BESIDE, beside_grid, beside_words, grid_said, grids_meant, grids_of
 from vit_trace.diagnose.scene import Scene, Side, axes_text, called, with_shape
@@ -28,13 +29,13 @@ EINOPS_DIVIDE = CauseKind(
     """An axis that an einops pattern splits is not a multiple of the lengths given for its parts.
     Example: (h p1) of size 250 with p1 = 32. The image has to be a multiple of the patch, the width one of the heads.
     """,
-    usual(sizes=(grid_sizes, multiples_of_divisor)),
+    usual(sizes=(multiples,)),
 )
 
 EINOPS_LENGTH = CauseKind(
     "einops-length",
     "An einops pattern gives an axis a length that it does not have, or gives one name two lengths.",
-    usual(sizes=(grid_sizes, multiples_of_divisor, usual_channels)),
+    usual(sizes=(multiples, usual_channels)),
 )
 
 

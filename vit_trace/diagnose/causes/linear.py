@@ -13,13 +13,13 @@ from vit_trace.base.trace import Operand
 from vit_trace.base.words import product_text, shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, finds
 from vit_trace.diagnose.changes.calls import features_moved
-from vit_trace.diagnose.changes.inputs import grid_sizes, input_width, swapped_axes, usual_channels
+from vit_trace.diagnose.changes.inputs import input_width, swapped_axes, usual_channels
 from vit_trace.diagnose.changes.patches import patches_note, patches_together
 from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene, axis_note, layer_of, name_in_layer, side
 
 LINEAR = CauseKind(
-    "linear", __doc__, usual(sizes=(grid_sizes, usual_channels), last=(swapped_axes, input_width)), edits_suffice=True
+    "linear", __doc__, usual(sizes=(usual_channels,), last=(swapped_axes, input_width)), edits_suffice=True
 )
 
 

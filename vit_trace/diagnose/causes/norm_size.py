@@ -9,7 +9,7 @@ from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, Question, finds
 from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
 from vit_trace.diagnose.changes.calls import features_moved, input_written
-from vit_trace.diagnose.changes.inputs import grid_sizes, input_width, swapped_axes, usual_channels
+from vit_trace.diagnose.changes.inputs import input_width, swapped_axes, usual_channels
 from vit_trace.diagnose.changes.parameters import LIKEWISE, other_blocks, resized
 from vit_trace.diagnose.changes.records import Fix, LayerInput, Method, methods_text
 from vit_trace.diagnose.changes.usual import usual
@@ -58,7 +58,7 @@ def _axes_moved(question: Question) -> Iterator[Fix]:
 NORM_SIZE = CauseKind(
     "norm-size",
     __doc__,
-    usual(sizes=(grid_sizes, usual_channels), parameters=_resized_norm, last=(swapped_axes, input_width)),
+    usual(sizes=(usual_channels,), parameters=_resized_norm, last=(swapped_axes, input_width)),
 )
 
 

@@ -13,8 +13,8 @@ from vit_trace.base.words import product_text, shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, Question, finds
 from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
 from vit_trace.diagnose.changes.calls import call_changed, turned
-from vit_trace.diagnose.changes.inputs import grid_sizes, multiples_of_divisor, multiples_of_frame
 from vit_trace.diagnose.changes.records import CallChange, Fix, NumberChange
+from vit_trace.diagnose.changes.solved import multiples
 from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.grids import (
     beside_grid,
@@ -45,7 +45,7 @@ RESHAPE = CauseKind(
     Example: 2×7×576 to 2×7×3×5×38: 576 is not 3·5·38 = 570, since C = 192 is not a multiple of heads = 5.
     The sizes that stay are left out; the note names the number that was divided with a remainder.
     """,
-    usual(sizes=(grid_sizes, multiples_of_divisor)),
+    usual(sizes=(multiples,)),
 )
 
 WINDOW = CauseKind(
@@ -54,7 +54,7 @@ WINDOW = CauseKind(
     Example: h = 64 is not a multiple of window_size = 7.
     Take a window that divides the grid, or an image whose grid it divides.
     """,
-    usual(sizes=(grid_sizes, multiples_of_frame)),
+    usual(sizes=(multiples,)),
 )
 
 

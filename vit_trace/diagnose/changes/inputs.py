@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from math import isqrt
 
 from vit_trace.base.roles import role_named
 from vit_trace.base.trace import Value
@@ -13,22 +12,8 @@ from vit_trace.diagnose.scene import Scene, Shape
 from vit_trace.diagnose.trials import Case
 from vit_trace.targets.knobs import image_changes
 
-ROOT_DIVISORS = (32, 16, 14, 8, 7)
-"""Patch and window sizes whose multiples are tried as image sizes."""
-
-USUAL = (224, 256, 384, 512)
-"""Image sizes tried after those multiples."""
-
-USUAL_PATCHES = (8, 14, 16, 32)
-
 CHANNEL_COUNTS = (1, 3, 4)
 """Numbers of channels of an image."""
-
-MOST_TOKENS = 8
-"""Extra tokens, such as a class token, beside a grid of patches; more are not explained by a grid."""
-
-LARGEST_DIVISOR = 64
-"""Numbers of the failing frame up to which they may be what has to divide an image."""
 
 WHOLE = {"uint8", "int8", "int16", "int32", "int64"}
 
@@ -251,67 +236,3 @@ def input_width(question: Question) -> Iterator[Fix]:
     shape, sides = first_input(question.scene), question.cause.sides
     if question.case.expected is None and len(shape) != 4 and len(sides) == 2 and shape[-1:] == (sides[0].size,):
         yield from _resized_to(shape, (*shape[:-1], sides[1].size))
-
-
-def grid_sizes(question: Question) -> Iterator[Fix]:
-    """If one of the token counts is a grid of this input: images whose grid gives the other count."""
-    yield from images_of(question, _grids_with(question, [side.size for side in question.cause.sides]))
-
-
-def position_grid_sizes(question: Question) -> Iterator[Fix]:
-    """The same, where only a table of positions says how many patches there should be."""
-    held = {made.size for made in question.producers if made.parameter}
-    wanted = [side.size for side in question.cause.sides if side.size in held]
-    yield from images_of(question, _grids_with(question, wanted))
-
-
-def _grids_with(question: Question, wanted: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Sizes of images whose grids have one of the counts of tokens."""
-    shape, stages = first_input(question.scene), question.scene.trace.stages
-    if len(shape) != 4:
-        return
-    grids = {spec.shape[-2:] for stage in stages for spec in stage.outputs if len(spec.shape) == 4}
-    grids |= {(shape[2] // patch, shape[3] // patch) for patch in USUAL_PATCHES}
-    for down, across in grids:
-        if not down or not across or shape[2] % down or shape[3] % across:
-            continue
-        for have in (side.size for side in question.cause.sides):
-            extra = have - down * across
-            if not 0 <= extra <= MOST_TOKENS:
-                continue
-            for want in wanted:
-                root = isqrt(max(want - extra, 0))
-                if want != have and root and root * root == want - extra:
-                    yield root * (shape[2] // down), root * (shape[3] // across)
-
-
-def multiples_of_divisor(question: Question) -> Iterator[Fix]:
-    """The nearest multiples of what has to divide the image size, then the usual sizes."""
-    yield from images_of(question, _multiples_around(question, [question.cause.divisor or 0]))
-
-
-def multiples_of_frame(question: Question) -> Iterator[Fix]:
-    """The same, also for the small numbers of the failing frame."""
-    small = [value for value in question.scene.whole_numbers.values() if 1 < value <= LARGEST_DIVISOR]
-    yield from images_of(question, _multiples_around(question, [question.cause.divisor or 0, *small]))
-
-
-def _multiples_around(question: Question, numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Sizes of images that are multiples of numbers, alone and times the patch, the nearest first; then usual ones."""
-    shape, parameters = first_input(question.scene), question.scene.trace.parameters
-    if len(shape) != 4:
-        return
-    kernels = [one.shape[-1] for one in parameters if len(one.shape) == 4 and one.shape[-1]][:1]
-    steps = [number * kernel for number in numbers if number > 1 for kernel in (1, *kernels)]
-    down, across = shape[2:]
-    found = {
-        (_rounded(down, step, up), _rounded(across, step, up)) for step in (*steps, *ROOT_DIVISORS) for up in (0, 1)
-    }
-    yield from sorted(found, key=lambda one: (abs(one[0] - down) + abs(one[1] - across), one))
-    for size in sorted(USUAL, key=lambda size: abs(size - shape[2])):
-        yield size, size
-
-
-def _rounded(size: int, step: int, up: int) -> int:
-    """The multiple of a step next to a size, below or above; at least one step."""
-    return max(size // step + (up and size % step > 0), 1) * step

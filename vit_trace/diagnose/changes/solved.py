@@ -1,11 +1,14 @@
 """Changes the settings or the input to values at which the sizes that disagree agree, by their formulas. No torch."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import isqrt
 
+from vit_trace.base.roles import role_named
 from vit_trace.base.trace import Value
 from vit_trace.diagnose.cause import Question
 from vit_trace.diagnose.changes.inputs import first_input, resized_input
 from vit_trace.diagnose.changes.records import Fix, InputChange
+from vit_trace.diagnose.grids import MOST_BESIDE
 from vit_trace.diagnose.naming import formula_of
 from vit_trace.diagnose.scene import Side
 from vit_trace.dims.solve import Condition, Wanted, at_values, solutions
@@ -14,23 +17,67 @@ PATCHES = {"p", "p1", "p2", "pt"}
 """Symbols of the sides of a patch."""
 
 
+STRIDES = (32, 16, 14, 8, 7)
+"""What a side of an image is most often a multiple of."""
+
+HALVED = (1, 2, 4, 8)
+"""Patches, or windows of them, that make one on a later stage: a grid is halved there."""
+
+LARGEST = 64
+"""Numbers of the failing frame up to which they may be what has to divide an image."""
+
+
 def solved(question: Question) -> Iterator[Fix]:
     """Other values of one setting, of a side of the input, or of both sides, at which the cause's sizes agree."""
-    symbols = question.scene.trace.symbols
     for conditions in _conditions(question):
-        found = solutions(conditions, symbols)
-        if question.cause.divisor is not None:  # an image that is a multiple of its patch, before another patch
-            several = (changed for changed in found if "b" not in changed)  # a batch is no remedy for what is left over
-            found = iter(sorted(several, key=lambda changed: not changed.keys().isdisjoint(PATCHES)))
-        for changed in found:
-            yield from _fixes(question, changed)
+        yield from _changes(question, conditions)
+
+
+def multiples(question: Question) -> Iterator[Fix]:
+    """Images near this one that are multiples of the small numbers of the failing frame, in pixels or in patches, of
+    windows of patches, or of usual strides.
+    """
+    known, divisor = question.scene.trace.symbols, question.cause.divisor or 1
+    small = [one for one in (divisor, *question.scene.whole_numbers.values()) if 1 < one <= LARGEST]
+    held = {role_named(name): value for name, value in question.case.hyperparameters.items() if type(value) is int}
+    windows = held.get("patch", 1) * held.get("window", 1)
+    coarse = [windows * times for times in HALVED if windows > 1]
+    found: list[Mapping[str, int]] = []
+    for names, numbers in ((("H", "W"), (*small, *coarse, *STRIDES)), (("h", "w"), small)):
+        for number in dict.fromkeys(numbers) if set(names) <= known.keys() else ():
+            conditions = [Condition.of(number, name, Wanted.MULTIPLE) for name in names]
+            found += [changed for changed in solutions(conditions, known) if changed.keys() <= {"H", "W"}]
+    for changed in sorted(found, key=lambda one: sum(abs(size - known[name].value) for name, size in one.items())):
+        yield from _fixes(question, changed)
+
+
+def square_grids(question: Question) -> Iterator[Fix]:
+    """Images of as many patches as a square has, where the check that failed asks for one."""
+    known = question.scene.trace.symbols
+    if "n" in known and isqrt(known["n"].value) ** 2 != known["n"].value:
+        for changed in solutions([Condition.of("n", "n", Wanted.SQUARE)], known):
+            yield from _fixes(question, changed) if {"H", "W"} <= changed.keys() else ()
+
+
+def _changes(question: Question, conditions: Sequence[Condition]) -> Iterator[Fix]:
+    """The changes at which conditions hold."""
+    found = solutions(conditions, question.scene.trace.symbols)
+    if any(
+        one.wanted is Wanted.MULTIPLE for one in conditions
+    ):  # an image that its patch divides, before other patches
+        several = (changed for changed in found if "b" not in changed)  # a batch is no remedy for what is left over
+        found = iter(sorted(several, key=lambda changed: not changed.keys().isdisjoint(PATCHES)))
+    for changed in found:
+        yield from _fixes(question, changed)
 
 
 def _conditions(question: Question) -> Iterator[Sequence[Condition]]:
     """What has to hold: the cause's two sizes are equal; what it divides by divides its sizes."""
     sides = question.cause.sides
     texts = [_text(side) for side in sides]
-    if len(sides) == 2 and any(map(formula_of, sides)) and question.cause.divisor is None:
+    if not any(map(formula_of, sides)):
+        texts = [_counted(question, side.size) for side in sides]
+    if len(sides) == 2 and question.cause.divisor is None:
         yield (Condition.of(texts[0], texts[1]),)
     divisor = question.cause.divisor
     if divisor is not None and divisor > 1:
@@ -41,6 +88,13 @@ def _conditions(question: Question) -> Iterator[Sequence[Condition]]:
 def _text(side: Side) -> str:
     """The side's formula, or its number."""
     return formula_of(side) or str(side.size)
+
+
+def _counted(question: Question, size: int) -> str:
+    """n + 1, where a number that no tensor has is that of the patches, or of a few tokens more; else the number."""
+    patches = question.scene.trace.symbols.get("n")
+    more = size - patches.value if patches is not None else -1
+    return f"n + {more}" if 0 <= more <= MOST_BESIDE else str(size)
 
 
 def _fixes(question: Question, changed: Mapping[str, int]) -> Iterator[Fix]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from vit_trace.diagnose.cause import Changes, Question
-from vit_trace.diagnose.changes.inputs import expected_input, grid_sizes, layouts, swapped_axes
+from vit_trace.diagnose.changes.inputs import expected_input, layouts, swapped_axes
 from vit_trace.diagnose.changes.pads import padded_axes
 from vit_trace.diagnose.changes.parameters import resized
 from vit_trace.diagnose.changes.records import Fix
@@ -25,7 +25,7 @@ def _line_edits(question: Question) -> Iterator[Fix]:
 
 def usual(
     layout: Changes = layouts,
-    sizes: tuple[Changes, ...] = (grid_sizes,),
+    sizes: tuple[Changes, ...] = (),
     parameters: Changes = resized,
     last: tuple[Changes, ...] = (swapped_axes,),
 ) -> tuple[Changes, ...]:
