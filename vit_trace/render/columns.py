@@ -86,10 +86,11 @@ def _lstripped(text: Text) -> Text:
 
 
 class Cell(NamedTuple):
-    """A text of a column and the indent of its later lines."""
+    """A text of a column and the indent of its later lines; where it is too wide, it may stand `below` its row."""
 
     text: Text
     hang: int = 0
+    below: bool = False
 
 
 def fitted(names: Sequence[str], cells: Mapping[str, Sequence[Cell]], room: int) -> Columns:
@@ -114,7 +115,9 @@ def fitted(names: Sequence[str], cells: Mapping[str, Sequence[Cell]], room: int)
 
 
 def _longest_piece(cell: Cell) -> int:
-    """Cells of the widest piece of a text, which begins a line."""
+    """Cells of the widest piece of a text, which begins a line; 0 of one that need not stand in its column."""
+    if cell.below:
+        return 0
     text = cell.text.plain
     lead = len(text) - len(text.lstrip())
     pieces = [cell_len(found[0].strip()) for found in PIECE.finditer(text, lead)]
@@ -140,7 +143,8 @@ def _narrowed(cells: Sequence[Cell], lines: list[list[int]], width: int) -> _Ste
     found = list(lines)
     for place, held in enumerate(lines):
         if max(held, default=0) > width:
-            found[place] = [one.cell_len for one in broken(cells[place].text, width, cells[place].hang)]
+            text, hang, below = cells[place]
+            found[place] = [0, 0] if below else [one.cell_len for one in broken(text, width, hang)]
             if max(found[place]) > width:
                 return None
     added = sum(map(len, found)) - sum(map(len, lines))

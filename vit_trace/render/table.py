@@ -105,7 +105,10 @@ def _heads(first: str, outline: Outline) -> dict[str, str]:
 def _columns(lines: Sequence[_TableRow], names: Sequence[str], first: str, outline: Outline, width: int) -> Columns:
     heads = _heads(first, outline)
     held = {
-        name: [Cell(Text(heads[name])), *(Cell(text, line.hang(name)) for line in lines for text in line.lines(name))]
+        name: [
+            Cell(Text(heads[name])),
+            *(Cell(text, line.hang(name), name == "formula") for line in lines for text in line.lines(name)),
+        ]
         for name in names
     }
     empty = [name for name in names if name not in ("stage", "operation", "shape") and len({*map(str, held[name])}) < 2]
