@@ -1,6 +1,7 @@
 """Makes what the documentation shows: the output of its commands, the pictures, the pages of the reference.
 
-    python docs/make.py                 everything, in place
+    python docs/make.py                     everything, in place (some minutes)
+    python docs/make.py reference           only the pages made from the program: options, docstrings, schemas (seconds)
     python docs/make.py docs/tutorial.md    only the commands of these pages
 
 A block of a page that begins with ```console holds commands, each behind `$ `, and what they print. They run in order,
@@ -237,14 +238,12 @@ def reference(place: str) -> dict[Path, str]:
 
 def main(wanted: Sequence[str]) -> None:
     with folder() as place:
-        for page in map(Path, wanted) if wanted else pages():
+        for page in [Path(one) for one in wanted if one != "reference"] if wanted else pages():
             page.write_text(refreshed(page.read_text(), place))
-        if wanted:
-            return
-        for path, text in reference(place).items():
+        for path, text in reference(place).items() if not wanted or "reference" in wanted else ():
             path.parent.mkdir(exist_ok=True)
             path.write_text(text)
-        for name in PICTURES:
+        for name in () if wanted else PICTURES:
             (DOCS / "pictures" / f"{name}.svg").write_text(picture(name, place))
 
 

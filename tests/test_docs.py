@@ -2,6 +2,7 @@
 
 import html
 import importlib.util
+import json
 import re
 import shlex
 
@@ -74,6 +75,17 @@ def commands():
 def test_commands_start(name, line):
     with make.folder() as place:
         assert make.run(line, place).returncode in (0, 1)
+
+
+def test_the_problem_matcher_reads_what_check_writes(capfd):
+    """VS Code applies the pattern of docs/how-to/ci.md to each line."""
+    task = json.loads(re.findall(r"^```json\n(.*?)^```", WRITTEN["docs/how-to/ci.md"].read_text(), re.M | re.S)[0])
+    pattern = task["problemMatcher"]["pattern"]
+    found = call(capfd, "check", "--format", "concise", ROOT / "examples" / "heads.yaml")
+    match = re.match(pattern["regexp"], found.out.splitlines()[0])
+    read = {name: match[group] for name, group in pattern.items() if name != "regexp"}
+    assert (read["line"], read["column"], read["severity"]) == ("6", "8", "warning")
+    assert read["file"].endswith("heads.yaml") and read["code"] == "heads-do-not-fill-dim" and "768" in read["message"]
 
 
 def broken_links(page):
