@@ -269,8 +269,8 @@ def test_a_layer_of_another_kind_in_the_same_place_is_another_structure(tmp_path
 @pytest.mark.parametrize(
     ("module", "limit", "value", "says"),
     [
-        (probing, "MOST", 60, "4 more traces of 34 stages are too many"),
-        (probing, "TRACES", 1, "stopped after 2 traces of 34 stages"),
+        (probing, "MOST", 60, "4 more traces, each with the work of 49 stages, are too many"),
+        (probing, "TRACES", 1, "stopped after 2 traces, each with the work of 49 stages"),
         (bounded, "LINES", 30, "stopped: its constructor runs more than 30 lines"),
     ],
 )

@@ -104,11 +104,12 @@ class _Budget:
     @property
     def note(self) -> str:
         if self.hopeless:
-            return f"{ENOUGH} more traces of {self.cost:,} stages are too many"
+            return f"{ENOUGH} more traces, each with the work of {self.cost:,} stages, are too many"
         if self.too_long is not None:
             return f"stopped: {self.too_long}"
         built = f" and {self.lines:,} lines of constructors" if self.lines // LINES_PER_STAGE > self.cost else ""
-        return f"stopped after {self.traces} trace{'s' * (self.traces != 1)} of {self.cost:,} stages{built}"
+        many = f"{self.traces} traces, each" if self.traces != 1 else "one trace"
+        return f"stopped after {many} with the work of {self.cost:,} stages{built}"
 
 
 class Prober:
