@@ -35,6 +35,11 @@ def name_lost(lost: "sys.UnraisableHookArgs | threading.ExceptHookArgs") -> None
 
 def main() -> None:
     """Entry point of the console script."""
+    if (shell := os.environ.get("_VIT_TRACE_COMPLETE")) in ("bash", "zsh", "fish"):
+        from vit_trace.cli.completing import answer
+
+        print(answer(shell))
+        return
     if sys.argv[1:2] == ["run"]:
         _run_script()
         return

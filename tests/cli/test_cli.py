@@ -245,11 +245,6 @@ def test_the_help_has_examples_and_every_option_of_the_default_verb(capfd):
     assert places == sorted(places)
 
 
-def test_completion_script_is_offered():
-    done = process("--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
-    assert done.returncode == 0 and "VIT_TRACE" in done.stdout.upper()
-
-
 # -- endings -------------------------------------------------------------------------------------------------------
 
 

@@ -1,1 +1,4 @@
-"""The command line: `app.run` runs it; verbs/ holds its verbs, one file each. Only this room prints and exits."""
+"""The command line: `app.run` runs it, `completing` completes it; verbs/ has a file for each verb.
+
+Only this room prints and exits.
+"""

@@ -20,7 +20,8 @@ from vit_trace.version import __version__
 if TYPE_CHECKING:
     from vit_trace.base.trace import Diagnostic
 
-GROUP_OPTIONS = {"-h", "--help", "--version", "--install-completion", "--show-completion"}
+COMPLETION_OPTIONS = ("--install-completion", "--show-completion")
+GROUP_OPTIONS = {"-h", "--help", "--version", *COMPLETION_OPTIONS}
 EXAMPLES = """Examples:
   vit-trace --image-size 256 --patch-size 32    trace the built-in ViT
   vit-trace timm:vit_base_patch16_224           trace a library's model
@@ -76,6 +77,8 @@ class _Verbs(TyperGroup):
         return _fitting(f"{super().get_help(ctx)}\n\n{EXAMPLES}\n\nWithout a command, as for trace:\n\n{options}")
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if len(args) == 1 and args[0] in COMPLETION_OPTIONS:
+            args = [*args, os.path.basename(os.environ.get("SHELL") or "bash")]
         if not args or (args[0] not in GROUP_OPTIONS and args[0] not in verb_names()):
             args = [DEFAULT, *args]
         return super().parse_args(ctx, args)
@@ -93,11 +96,30 @@ def _fitting(text: str) -> str:
 
 app = typer.Typer(
     cls=_Verbs,
+    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help="Follow a tensor's shape through any Vision Transformer. Without a verb, trace.",
 )
+
+
+def show_completion(shell: str | None) -> None:
+    """Print what completes vit-trace in a shell."""
+    if shell is not None:
+        from vit_trace.cli.completing import script_of
+
+        print(script_of(shell))
+        raise typer.Exit()
+
+
+def install_completion(shell: str | None) -> None:
+    """Let a shell complete vit-trace from its next start on."""
+    if shell is not None:
+        from vit_trace.cli.completing import install_script
+
+        print(f"{install_script(shell)} completes vit-trace in the next {shell}")
+        raise typer.Exit()
 
 
 def version(wanted: bool) -> None:
@@ -111,6 +133,26 @@ def group(
     show_version: Annotated[
         bool, typer.Option("--version", callback=version, is_eager=True, help="Show the version and exit.")
     ] = False,
+    install: Annotated[
+        str | None,
+        typer.Option(
+            "--install-completion",
+            metavar="[SHELL]",
+            callback=install_completion,
+            is_eager=True,
+            help="Complete verbs, flags, models, codes in bash, zsh or fish from its next start on.",
+        ),
+    ] = None,
+    show: Annotated[
+        str | None,
+        typer.Option(
+            "--show-completion",
+            metavar="[SHELL]",
+            callback=show_completion,
+            is_eager=True,
+            help="Print the script that does so.",
+        ),
+    ] = None,
 ) -> None:
     """The options before the verb."""
 

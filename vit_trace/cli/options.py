@@ -24,7 +24,8 @@ class Option(NamedTuple):
     """An option, by the name of its field in the record; an argument where it is `positional`.
 
     The default says how it is given: None once or not at all, () any number of times, False or True as a switch, `...`
-    always. Values outside `choices` are refused; `convert` makes of the text what the record holds.
+    always. Values outside `choices` are refused; `convert` makes of the text what the record holds. Completion shows
+    the choices, else what it `offers`.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Option(NamedTuple):
     minimum: int | None = None
     positional: bool = False
     convert: Callable[[str | None], Any] | None = None
+    offers: tuple[str, ...] = ()
 
     @property
     def options(self) -> tuple[Option, ...]:
@@ -45,6 +47,16 @@ class Option(NamedTuple):
     @property
     def flag(self) -> str:
         return self.flags[-1] if self.flags else f"--{self.name.replace('_', '-')}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All its flags, as typed."""
+        off = (f"--no-{self.flag[2:]}",) if self.default is True else ()
+        return (*(self.flags or (self.flag,)), *off)
+
+    @property
+    def takes_value(self) -> bool:
+        return not self.positional and not isinstance(self.default, bool)
 
     def parameter(self, panel: str = "") -> inspect.Parameter:
         """The keyword by which typer knows it."""
@@ -128,6 +140,7 @@ def verb(interspersed: bool = True, **parameters: Option | OptionGroup) -> Calla
         call.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
         call.__name__, call.__doc__ = function.__name__, function.__doc__
         call.interspersed = interspersed  # type: ignore[attr-defined]
+        call.options = options  # type: ignore[attr-defined]
         return call
 
     return decorate
@@ -251,7 +264,7 @@ DISPLAY = (Option("color", "WHEN", "auto (default), always or never.", choices=C
 def output_of(subject: Subject) -> OptionGroup:
     """The options that say where a subject is written, and its format."""
     default, *others = formats_of(subject)
-    format = Option("format", "FORMAT", f"{default} (default), {', '.join(others)}.")
+    format = Option("format", "FORMAT", f"{default} (default), {', '.join(others)}.", offers=(default, *others))
     help = "Write to FILE, in the format of its suffix. May be repeated."
     files = Option("files", "FILE", help, (), Path, ("-o", "--output"))
     return OptionGroup(Output, (format, files, *DISPLAY), "Where to, and how")

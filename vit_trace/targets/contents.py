@@ -56,6 +56,14 @@ def chosen_spec(spec: str) -> str:
     raise _undecided(spec, names)
 
 
+def names_defined(file: str) -> list[str]:
+    """The names in a file that may make a model; none where it is not Python."""
+    try:
+        return [one.name for one in _names_in(Path(file)) if one.likely]
+    except Refused:
+        return []
+
+
 def _undecided(spec: str, names: Sequence[_Named]) -> Refused:
     """The refusal of a file without a name, with the names in it, the likeliest first."""
     what = "which of its classes or functions" if spec.endswith(".py") else "what of that module"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from vit_trace.base.refused import Refused, refuse
 from vit_trace.base.trace import Diagnostic
 from vit_trace.targets.complaints import contained, refusal
+from vit_trace.targets.defined import scanned_names
 from vit_trace.targets.libraries import prefixes
 
 if TYPE_CHECKING:
@@ -97,7 +98,9 @@ def listed_models(pattern: str = "*") -> tuple[list[str], list[Diagnostic]]:
     for one, owner in libraries():
         if not colon or fnmatchcase(one, prefix):
             try:
-                specs += [f"{one}:{name}" for name in owner.names() if fnmatchcase(name.lower(), glob)]
+                specs += [
+                    f"{one}:{name}" for name in scanned_names(one) or owner.names() if fnmatchcase(name.lower(), glob)
+                ]
             except Refused as refused:
                 complaints += refused.diagnostics
     if not specs and not complaints:
