@@ -27,6 +27,7 @@ from vit_trace.diagnose.changes.records import (
 from vit_trace.diagnose.naming import formula_of
 from vit_trace.diagnose.scene import Shape, Side
 from vit_trace.dims.formula import parse, symbols_of
+from vit_trace.dims.solve import symbols_behind
 
 LARGER = 4
 """Times its own size that a side of the input may grow."""
@@ -67,22 +68,22 @@ def _objections(question: Question, change: Fix, after: Trace) -> Iterator[bool]
 def as_wide_as_the_image(question: Question, change: ParameterResize) -> bool:
     """Whether a layer of a model whose layers take features is made as wide as there are pixels or tokens."""
     scene, sizes = question.scene, {size for shape in change.shapes.values() for size in shape}
-    counts = {side.size for side in question.cause.sides if _symbols(formula_of(side)) & GRID}
+    counts = {side.size for side in question.cause.sides if _counting(question, formula_of(side))}
     weights = [one for one in scene.trace.parameters if one.name.rpartition(".")[2].endswith("weight")]
-    mixes = any(_symbols(dim) & GRID for one in weights for dim in one.dims)
+    mixes = any(_counting(question, dim) for one in weights for dim in one.dims)
     return bool(sizes & counts) and not mixes and any(one.name in change.shapes for one in weights)
 
 
 def _counts_something_else(question: Question, change: Fix) -> bool:
     """Whether features are made as many as there are pixels, or frames as many as there are patches."""
     sides = question.cause.sides
-    counted = [_symbols(formula_of(side)) & GRID for side in sides]
+    counted = [_counting(question, formula_of(side)) for side in sides]
     if len(counted) != 2 or not any(counted):
         return False
     if not all(counted):
         if isinstance(change, SettingChange):
             return any(role_named(name) in FEATURES for name in change.settings)
-        features = [one for one in sides if _counts_features(one)]
+        features = [one for one in sides if _counts_features(question, one)]
         if isinstance(change, ParameterResize):
             return any(one.name in change.shapes for one in features)
         return isinstance(change, InputChange) and change.shape is not None and bool(features)
@@ -91,16 +92,18 @@ def _counts_something_else(question: Question, change: Fix) -> bool:
     return not edits and sorted(apart) == [(False, True), (True, False)]
 
 
-def _counts_features(side: Side) -> bool:
+def _counts_features(question: Question, side: Side) -> bool:
     """Whether a size is one of features: by its formula, or since it is what a normalisation holds a number for."""
     formula, held = formula_of(side), side.operand.parameter if side.operand is not None else ""
     if formula:
-        return not _symbols(formula) & GRID
+        return not _counting(question, formula)
     return side.operand is not None and len(side.operand.shape) == 1 and held.endswith((".weight", ".bias"))
 
 
-def _symbols(dim: str) -> frozenset[str]:
-    return symbols_of(parse(dim)) if dim else frozenset()
+def _counting(question: Question, dim: str) -> set[str]:
+    """The symbols of pixels, patches and frames that a formula depends on."""
+    names = symbols_of(parse(dim)) if dim else frozenset()
+    return {*names, *symbols_behind(names, question.scene.trace.symbols)} & GRID
 
 
 def _far_larger(question: Question, shape: Shape) -> bool:

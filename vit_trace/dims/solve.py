@@ -78,7 +78,7 @@ def solutions(conditions: Sequence[Condition], symbols: Mapping[str, Symbol]) ->
             {name: value for part in parts for name, value in part.items()} for parts in zip(*each, strict=False)
         )
         return
-    behind = _behind(frozenset().union(*(one.symbols for one in conditions)), symbols)
+    behind = symbols_behind(frozenset().union(*(one.symbols for one in conditions)), symbols)
     used = [name for name, symbol in behind.items() if symbol.formula is None]
     for name in used:
         yield from islice(_at(conditions, behind, (name,)), EACH)
@@ -88,7 +88,7 @@ def solutions(conditions: Sequence[Condition], symbols: Mapping[str, Symbol]) ->
             yield from islice(_at(conditions, behind | both, pair), EACH)
 
 
-def _behind(names: frozenset[str], symbols: Mapping[str, Symbol]) -> dict[str, Symbol]:
+def symbols_behind(names: frozenset[str], symbols: Mapping[str, Symbol]) -> dict[str, Symbol]:
     """The symbols with those that they follow from."""
     found: dict[str, Symbol] = {}
     waiting = sorted(names & symbols.keys())
