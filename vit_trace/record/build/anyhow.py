@@ -118,15 +118,22 @@ def _without_memory(model: nn.Module) -> nn.Module:
 
 
 def build_anyhow(factory: Factory, rules: bool = True) -> Built:
-    """factory(), on the first rung that can build it. Raises what the factory raises on the last, and NotAModel."""
+    """factory(), on the first rung that can build it. Raises what the factory raises on the last, and NotAModel.
+
+    What two rungs raise in the same words is the model's own: the last, which takes memory, is not asked.
+    """
+    said = ""
     for rung in BUILD_RUNGS[:-1]:
         try:
             return rung.build(factory, rules)
         except (NotAModel, Refused):
             raise
-        except Exception as error:  # the last rung raises the model's own exception
-            if network.refusal_behind(error) is not None:
+        except Exception as error:
+            words = f"{type(error).__name__}: {error}"
+            own = words == said and not isinstance(error, NotImplementedError)  # we raise that one too
+            if own or network.refusal_behind(error) is not None:
                 raise
+            said = words
     return BUILD_RUNGS[-1].build(factory, rules)
 
 
