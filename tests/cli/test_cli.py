@@ -224,6 +224,10 @@ def test_help_version_and_show_do_not_import_torch(tmp_path, capfd):
     for arguments in (["--help"], ["--version"], ["show", str(file)], ["show", str(file), "--with", "dim=64"]):
         assert python_process("-c", code.format(arguments)).returncode == 0, arguments
     assert python_process("-c", code.format(SMALL)).returncode == 1, "the probe can fail"
+    light = (
+        code.format(["--help"]).replace("'torch' in sys", "bool({'rich', 'yaml'} & set(sys").replace("ules)", "ules)))")
+    )
+    assert python_process("-c", light).returncode == 0
 
 
 def test_version_and_help(capfd):

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from vit_trace.render.console import COLORS
 from vit_trace.render.formats import Subject, formats_of
+from vit_trace.render.legible import COLORS
 from vit_trace.view.screen import COLUMNS, ORDERS, VIEWS, Screen
 
 if TYPE_CHECKING:

@@ -15,10 +15,8 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from vit_trace.base.refused import refuse, require_known
 from vit_trace.cli.paging import paged
-from vit_trace.config.files import shown_file
-from vit_trace.render.console import CHOSEN
 from vit_trace.render.formats import DEFAULT, Format, Subject, formats_of
-from vit_trace.render.legible import HANDLER, visible
+from vit_trace.render.legible import CHOSEN, HANDLER, visible
 
 if TYPE_CHECKING:
     from vit_trace.base.trace import Diagnostic
@@ -49,6 +47,8 @@ class Destination(NamedTuple):
 
 def destinations(subject: Subject, output: Output, view: str = "") -> list[Destination]:
     """Where to write a subject, files first. Raises Refused for what cannot be written, before any output."""
+    from vit_trace.config.files import shown_file  # with the parser of YAML, which the help does not need
+
     formats = formats_of(subject)
     suffixes = {suffix: name for name, format in formats.items() for suffix in format.suffixes}
     wanted: list[tuple[str, Path | None]] = []
@@ -159,6 +159,8 @@ def atomic(path: Path) -> Iterator[IO[str]]:
         finally:
             UNFINISHED.discard(name)
     except OSError as error:
+        from vit_trace.config.files import shown_file
+
         reason = "nobody reads this pipe" if error.errno == errno.ENXIO else error.strerror or str(error)
         raise refuse("cannot-write", f"-o {shown_file(path)}: {reason}") from None
 

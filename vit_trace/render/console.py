@@ -16,16 +16,10 @@ from rich.segment import Segment
 from rich.text import Text
 
 from vit_trace.base.words import whole_number
-from vit_trace.render.legible import visible
+from vit_trace.render.legible import CHOSEN, visible
 
 UNLIMITED = 100_000
 """Columns of a pipe; nothing is wrapped there."""
-
-
-COLORS = ("auto", "always", "never")
-
-CHOSEN = {"color": "auto"}
-"""What --color asks for."""
 
 
 def _environment() -> dict[str, str]:

@@ -9,6 +9,11 @@ from typing import IO
 PLAIN = str.maketrans("×·÷→›…✗—ᵀ⌈⌉─│├└┌┐┘┤┬┴┼━┃", "x*/>>~!-T[]-|+++++++++-|")
 """Character of our screens -> the ASCII character that replaces it."""
 
+COLORS = ("auto", "always", "never")
+
+CHOSEN = {"color": "auto"}
+"""What --color asks for."""
+
 HANDLER = "vit-trace-plain"
 
 

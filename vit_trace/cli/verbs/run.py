@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from vit_trace.base.refused import refuse
 from vit_trace.cli.options import SCREEN, Option, OptionGroup, Output, verb
 from vit_trace.cli.output import Exit, destinations, write
-from vit_trace.config.files import shown_file
 from vit_trace.scripts.launch import Job
 from vit_trace.view.screen import Screen, Viewed
 
@@ -49,6 +48,8 @@ WANTED: Job | None = None
 def run(words: tuple[str, ...], asked: Running, screen: Screen, files: tuple[Path, ...]) -> int:
     """Run a script as Python does; if a shape error ends it, explain that."""
     global WANTED
+    from vit_trace.config.files import shown_file
+
     if not words:
         raise refuse("usage", "run what? A script, or -m and a module", help=("vit-trace run train.py",))
     steps = 1 if asked.first else asked.steps or 0
