@@ -78,7 +78,8 @@ def _counts_something_else(question: Question, change: Fix) -> bool:
     """Whether features are made as many as there are pixels, or frames as many as there are patches."""
     sides = question.cause.sides
     counted = [_counting(question, formula_of(side)) for side in sides]
-    if len(counted) != 2 or not any(counted):
+    apart = len(sides) == 2 and sides[0].operand is not sides[1].operand  # not two axes of one tensor
+    if not apart or not any(counted) or question.cause.divisor is not None:
         return False
     if not all(counted):
         if isinstance(change, SettingChange):
@@ -87,9 +88,9 @@ def _counts_something_else(question: Question, change: Fix) -> bool:
         if isinstance(change, ParameterResize):
             return any(one.name in change.shapes for one in features)
         return isinstance(change, InputChange) and change.shape is not None and bool(features)
-    apart = [(bool(names & TIME), bool(names & SPACE)) for names in counted]
+    kinds = [(bool(names & TIME), bool(names & SPACE)) for names in counted]
     edits = isinstance(change, (CallChange, LayerInput))
-    return not edits and sorted(apart) == [(False, True), (True, False)]
+    return not edits and sorted(kinds) == [(False, True), (True, False)]
 
 
 def _counts_features(question: Question, side: Side) -> bool:
