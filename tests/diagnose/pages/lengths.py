@@ -132,3 +132,23 @@ class Win3d(nn.Module):
         B, D, H, W, C = x.shape
         x = x.view(B, D // self.w[0], self.w[0], H // self.w[1], self.w[1], W // self.w[2], self.w[2], C)
         return x.permute(0, 1, 3, 5, 2, 4, 6, 7).reshape(-1, math.prod(self.w), C)
+
+
+class PatchMergeOdd(nn.Module):
+    def __init__(self, img_size=56, patch=4, dim=16):
+        super().__init__()
+        self.proj = nn.Conv2d(3, dim, patch, patch)
+        self.r1 = nn.Linear(4 * dim, 2 * dim)
+        self.r2 = nn.Linear(8 * dim, 4 * dim)
+        self.res = img_size // patch
+
+    def merge(self, x, red, H, W):
+        B, _, C = x.shape
+        x = x.view(B, H // 2, 2, W // 2, 2, C).permute(0, 1, 3, 2, 4, 5).flatten(3).flatten(1, 2)
+        return red(x)
+
+    def forward(self, x):
+        x = self.proj(x).flatten(2).transpose(1, 2)
+        x = self.merge(x, self.r1, self.res, self.res)
+        x = self.merge(x, self.r2, self.res // 2, self.res // 2)
+        return x.mean(1)

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import isqrt
 
 from vit_trace.base.roles import role_named
-from vit_trace.base.trace import Value
+from vit_trace.base.trace import Symbol, Value
 from vit_trace.diagnose.cause import Question
-from vit_trace.diagnose.changes.inputs import first_input, resized_input
+from vit_trace.diagnose.changes.inputs import built_for, first_input, resized_input
 from vit_trace.diagnose.changes.records import Fix, InputChange
 from vit_trace.diagnose.grids import MOST_BESIDE
 from vit_trace.diagnose.naming import formula_of
@@ -37,7 +37,7 @@ def multiples(question: Question) -> Iterator[Fix]:
     """Images near this one that are multiples of the small numbers of the failing frame, in pixels or in patches, of
     windows of patches, or of usual strides.
     """
-    known, divisor = question.scene.trace.symbols, question.cause.divisor or 1
+    known, divisor = _with_sides(question), question.cause.divisor or 1
     small = [one for one in (divisor, *question.scene.whole_numbers.values()) if 1 < one <= LARGEST]
     held = {role_named(name): value for name, value in question.case.hyperparameters.items() if type(value) is int}
     windows = held.get("patch", 1) * held.get("window", 1)
@@ -99,7 +99,7 @@ def _counted(question: Question, size: int) -> str:
 
 def _fixes(question: Question, changed: Mapping[str, int]) -> Iterator[Fix]:
     """The change of settings, of the input, or of both, that gives symbols other values."""
-    symbols, case = question.scene.trace.symbols, question.case
+    symbols, case = _with_sides(question), question.case
     settings: dict[str, Value] = {}
     for name, value in changed.items():
         knob, _, place = (symbols[name].hyperparameter or "").partition("[")
@@ -118,6 +118,8 @@ def _fixes(question: Question, changed: Mapping[str, int]) -> Iterator[Fix]:
         return
     if len(shape) == 4 and given[2] == given[3] and shape[2] != shape[3]:
         return  # as many patches on another grid: each would get the position of another place
+    if "H" not in question.scene.trace.symbols and not built_for(given, case):
+        settings |= built_for(tuple(shape), case)
     change = resized_input(given, tuple(shape))
     if settings:
         text = f"{case.setting(settings).text} and {change.text}"
@@ -135,4 +137,13 @@ def _placed(held: Value, place: str, value: int) -> Value:
 def _axes(question: Question) -> tuple[str, ...]:
     """What the axes of the first input are called."""
     inputs = (spec.dims for stage in question.scene.inputs for spec in stage.outputs)
-    return next(inputs, ())
+    names = next(inputs, ())
+    return names if len(names) != 4 or "H" in names else (*names[:2], "H", "W")
+
+
+def _with_sides(question: Question) -> Mapping[str, Symbol]:
+    """The symbols of the trace, and the sides of its images where they have none."""
+    known, shape = question.scene.trace.symbols, first_input(question.scene)
+    if len(shape) != 4 or "H" in known:
+        return known
+    return {**known, "H": Symbol(shape[2], "image height"), "W": Symbol(shape[3], "image width")}
