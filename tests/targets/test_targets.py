@@ -52,12 +52,9 @@ SLOW = {
     "timm:vit_base_patch14_reg4_dinov2": ("depth=2", "img_size=126"),
     "timm:vit_base_patch16_siglip_224": ("depth=2",),
     "timm:naflexvit_base_patch16_gap": ("depth=2",),
-    "timm:mvitv2_tiny": (),
     "timm:convit_tiny": (),
     "timm:levit_128s": (),
     "timm:pit_ti_224": (),
-    "timm:tnt_s_patch16_224": (),
-    "timm:twins_pcpvt_small": (),
     "timm:efficientformer_l1": (),
     "hf:ViTModel": HF_SMALL,
     "hf:DeiTModel": HF_SMALL,
@@ -66,12 +63,10 @@ SLOW = {
     "hf:Dinov2WithRegistersModel": HF_SMALL,
     "hf:CLIPVisionModel": HF_SMALL,
     "hf:SiglipVisionModel": HF_SMALL,
-    "hf:VideoMAEModel": HF_SMALL,
     "hf:SegformerModel": (),
     "hf:BlipVisionConfig": HF_SMALL,
     "hf:BridgeTowerVisionConfig": HF_SMALL,
     "hf:Qwen2_5_VLVisionConfig": ("depth=2", "hidden_size=320", "intermediate_size=320"),
-    "vit_pytorch.twins_svt:TwinsSVT": ("num_classes=10", *(f"s{stage}_depth=1" for stage in (1, 2, 3, 4))),
     "vit_pytorch.xcit:XCiT": (*VIT_PYTORCH, "cls_depth=1"),
     "vit_pytorch.vit_1d:ViT": ("seq_len=64", "patch_size=8", *VIT_PYTORCH[2:]),
     "vit_pytorch.vit_3d:ViT": (
@@ -90,8 +85,13 @@ RARE = {
     "timm:volo_d1_224": (),
     "hf:EfficientLoFTRConfig": (),
     "hf:DepthAnythingConfig": ("backbone_config.image_size=126",),
+    "timm:mvitv2_tiny": (),
+    "timm:tnt_s_patch16_224": (),
+    "timm:twins_pcpvt_small": (),
+    "hf:VideoMAEModel": HF_SMALL,
+    "vit_pytorch.twins_svt:TwinsSVT": ("num_classes=10", *(f"s{stage}_depth=1" for stage in (1, 2, 3, 4))),
 }
-"""Searched for half a minute each: with VIT_TRACE_ALL_MODELS=1 only."""
+"""Half a minute and more each: with VIT_TRACE_ALL_MODELS=1 only."""
 
 
 def on_cpu(value):
