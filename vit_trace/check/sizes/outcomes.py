@@ -7,6 +7,7 @@ from math import prod
 
 from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Failure, Stage, Trace
+from vit_trace.config.words import ConfigError
 from vit_trace.diagnose.causes import cause_of
 from vit_trace.diagnose.scene import Scene
 from vit_trace.diagnose.silent import mistakes
@@ -66,6 +67,8 @@ def outcome_of(variants: Variants, values: Mapping[str, int], whole: bool = Fals
     """What becomes of a model with these values; with all its shapes, if `whole`."""
     try:
         trace = variants.trace(values, whole)
+    except ConfigError as error:  # the built-in ViT's constructor
+        return _outcome(REFUSED, "the constructor", str(error))
     except (Refused, TooLong) as error:
         return _outcome(UNKNOWN, "", str(error))
     except Exception as error:  # whatever its constructor raises
