@@ -1,5 +1,6 @@
 """The recorder against real forward passes and against what is known of small models."""
 
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -395,8 +396,12 @@ def test_keyboard_interrupt_passes_and_leaves_nothing():
 
     model = Interrupted()
     before = model_state(model)
-    with pytest.raises(KeyboardInterrupt):
-        vit_trace.trace(model, torch.zeros(1))
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job does not hear Ctrl-C
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            vit_trace.trace(model, torch.zeros(1))
+    finally:
+        signal.signal(signal.SIGINT, heard)
     assert model_state(model) == before
 
 
