@@ -123,7 +123,18 @@ def _whole(conditions: Sequence[Condition], symbols: Mapping[str, Symbol], value
     formulas = [part for one in conditions for part in (one.first, one.second)]
     formulas += [parse(symbol.formula) for symbol in symbols.values() if symbol.formula]
     quotients = (part for formula in formulas for part in walk(formula) if isinstance(part, Quotient))
-    return all(evaluate(one.top, values) % evaluate(one.bottom, values) == 0 for one in quotients)
+    return all(_is_whole(one, values) for one in quotients)
+
+
+def _is_whole(quotient: Quotient, values: Mapping[str, int]) -> bool:
+    """Whether a quotient has no remainder: of one that rounds up, (H - 1)//16 + 1 or (H + 15)//16, what is in it."""
+    top, bottom = evaluate(quotient.top, values), evaluate(quotient.bottom, values)
+    try:
+        added = evaluate(quotient.top, dict.fromkeys(values, 0))
+    except FormulaError:
+        added = 0
+    rounds_up = added < 0 or added == bottom - 1
+    return (top - added * rounds_up) % bottom == 0
 
 
 def _counterpart(name: str) -> str:
