@@ -1,7 +1,6 @@
 """`vit-trace run` in processes of its own: the report, files, several ranks, `--first` and `--steps`."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -126,11 +125,13 @@ def test_ranks_that_fail_together(which, said, tmp_path):
 
 @pytest.mark.slow
 def test_what_a_report_costs(tmp_path):
-    """At most 3 seconds of CPU beyond the failure itself, for a ViT-L."""
+    """At most 2.5 times the CPU time of `import torch` beyond the failure itself, for a ViT-L."""
     script = f"""
 import sys, time
 sys.path.insert(0, {str(FAILING)!r})
+start = time.process_time()
 import torch
+torch_takes = time.process_time() - start
 from tiny import ViT
 with torch.device("meta"):
     net = ViT(image=224, patch=16, dim=1024, depth=24, heads=16)
@@ -140,9 +141,9 @@ except RuntimeError as error:
     from vit_trace.scripts.report import tell
     before = time.process_time()
     tell(error)
-    print(time.process_time() - before)
+    print((time.process_time() - before) / torch_takes)
 """
     (tmp_path / "large.py").write_text(script)
     done = subprocess.run([sys.executable, tmp_path / "large.py"], capture_output=True, text=True, env=environment())
     assert "an input of 224×224 (tried" in done.stderr
-    assert float(done.stdout) < 3, os.getloadavg()
+    assert float(done.stdout) < 2.5
