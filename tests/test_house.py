@@ -16,6 +16,7 @@ ROOMS = [
         "__init__",
         "cli",
         "scripts",
+        "api",
         "render",
         "check",
         "diagnose",

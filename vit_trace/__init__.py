@@ -2,7 +2,8 @@
 
     import vit_trace
     trace = vit_trace.trace(model, torch.empty(1, 3, 224, 224))
-    print(trace.to_json())
+    print(trace)                       # the table; also trace["blocks.0.attn"], trace.find("*.attn"), trace.at(b=8)
+    trace = vit_trace.trace("timm:vit_base_patch16_224", image_size=384)
 
     vit_trace.install()                # explain what ends this program
     print(vit_trace.explain(error))    # in an except block also without the error; after the fact the last one
@@ -13,7 +14,7 @@ Importing this package imports no torch; the first `trace` does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vit_trace.scripts.hooks import explained_error as explain
@@ -25,33 +26,51 @@ from vit_trace.version import __version__ as __version__
 if TYPE_CHECKING:
     from torch import nn
 
-    from vit_trace.base.trace import Trace as Trace
+    from vit_trace.api.traced import Traced as Trace
     from vit_trace.check.sizes.report import SizesReport
 
 __all__ = ["Trace", "__version__", "explain", "explaining", "install", "sizes", "trace", "uninstall"]
 
 
-def trace(model: nn.Module, *inputs: Any, **kwargs: Any) -> Trace:
-    """Run `model(*inputs, **kwargs)` once and return every stage of it.
+def trace(model: nn.Module | Callable[..., Any] | str, *inputs: Any, formulas: bool = True, **kwargs: Any) -> Trace:
+    """Run a model once and return every stage of it: `trace(model, images)`, or a spec, as on the command line.
 
     Real tensors in, a real forward; meta tensors in (for a model on meta), no memory. Runs without gradients and in
     evaluation mode; the model is left as it was. A forward that raises gives a trace whose `failure` says where and
-    why, and what would work: changes are tried on copies on the meta device, at most a fixed number of them.
+    why, and what would work: changes are tried on copies on the meta device, at most a fixed number of them. Sizes get
+    formulas over the batch and the sides of the image where the only input is a batch of images: copies on meta run at
+    other sizes.
 
     Args:
-        model: any torch.nn.Module.
-        inputs, kwargs: what its forward takes.
+        model: any torch.nn.Module, or a bound method of one (`vit.forward_features`); or a spec
+            ("timm:vit_base_patch16_224", "model.py:ViT", a YAML file or config.json), built and fed without memory.
+        inputs, kwargs: what its forward takes; for a spec, settings by name (`image_size=384`).
+        formulas: whether to find the formula of each size.
 
     Raises:
-        TypeError: model is not a torch.nn.Module.
+        TypeError: model is none of these.
+        ValueError: a spec that cannot be built; the message is the diagnostic.
     """
+    from vit_trace.api.traced import Traced
+
+    if isinstance(model, str):
+        from vit_trace.api.spec import trace_spec
+
+        if inputs:
+            raise TypeError("what a spec names is fed by vit-trace: pass settings by name, image_size=384")
+        return Traced.of(trace_spec(model, kwargs, formulas))
     from torch import nn
 
     from vit_trace.diagnose.diagnose import of_model
+    from vit_trace.targets.methods import with_method
 
+    owner = getattr(model, "__self__", None)
+    if isinstance(owner, nn.Module):
+        with with_method(owner, getattr(model, "__name__", "")):
+            return Traced.of(of_model(owner, inputs, kwargs, formulas))
     if not isinstance(model, nn.Module):
         raise TypeError(f"vit_trace.trace takes a torch.nn.Module, got {type(model).__name__}")
-    return of_model(model, inputs, kwargs)
+    return Traced.of(of_model(model, inputs, kwargs, formulas))
 
 
 def sizes(spec: str | None = None, *names: str, at: Sequence[str] = (), settings: Sequence[str] = ()) -> SizesReport:
@@ -79,7 +98,7 @@ def sizes(spec: str | None = None, *names: str, at: Sequence[str] = (), settings
 
 def __getattr__(name: str) -> Any:
     if name == "Trace":
-        from vit_trace.base.trace import Trace
+        from vit_trace.api.traced import Traced
 
-        return Trace
+        return Traced
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -26,13 +26,29 @@ def diagnosed(target: Target, rules: bool = True, formulas: bool = True) -> Trac
     return _checked(run_target(target, rules, formulas), cache(lambda: case_of_target(target, rules)))
 
 
-def of_model(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Trace:
+def of_model(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], formulas: bool = True) -> Trace:
     """The trace of a caller's own model, judged; what is tried is tried on copies."""
     from vit_trace.diagnose.trials import case_of_model
     from vit_trace.record.record import RecordOptions, record
 
-    trace = record(model, args, kwargs, RecordOptions(limited=False))
-    return _checked(trace, cache(lambda: case_of_model(model, args, kwargs)))
+    trace, case = (
+        record(model, args, kwargs, RecordOptions(limited=False)),
+        cache(lambda: case_of_model(model, args, kwargs)),
+    )
+    if formulas and trace.failure is None:
+        trace = Context().run(lambda: _named(trace, case))
+    return _checked(trace, case)
+
+
+def _named(trace: Trace, case: Callable[[], Case]) -> Trace:
+    """The trace with formulas over its batch and image, where copies run at other sizes."""
+    from vit_trace.diagnose.changes.records import InputChange
+    from vit_trace.probing.by_image import named_by_image
+
+    try:
+        return named_by_image(trace, lambda shape: case().trial(InputChange.sized(shape)))
+    except Exception:  # a model that cannot be copied
+        return trace
 
 
 def of_case(case: Case, told: Callable[[Trace], Trace | None]) -> Trace | None:

@@ -66,7 +66,7 @@ def _patches(trace: Trace) -> str:
     values = {name: symbol.value for name, symbol in trace.symbols.items()}
     grid = f"{values['h']}×{values['w']} patches"
     sides = [re.fullmatch(rf"{side}//(\w+)", trace.symbols[name].formula or "") for name, side in ("hH", "wW")]
-    patch = [values[side[1]] for side in sides if side]
+    patch = [values[side[1]] if side[1] in values else int(side[1]) for side in sides if side]
     if len(patch) < len(sides):
         return grid
     return f"{grid} (image {_square(values['H'], values['W'])} ÷ patch {_square(*patch)})"

@@ -16,10 +16,17 @@ AWKWARD = ((3, 193, 255), (5, 255, 257))
 """The same of images that formulas are confirmed at: a pixel more or less, where quotients round up or down."""
 
 
-def named_by_image(trace: Trace, run: Callable[[Sequence[int]], Trace | None]) -> Trace:
+BATCHES = (3, 5, 7, 11)
+"""Batches that formulas are searched at where the model runs at no other image."""
+
+Run = Callable[[Sequence[int]], Trace | None]
+"""The trace of an input of another shape."""
+
+
+def named_by_image(trace: Trace, run: Run) -> Trace:
     """The trace with formulas over batch, height, width and patches, where its only input is a batch of images.
 
-    `run` gives the trace of an input of another shape.
+    Over the batch alone where it runs at no other image; as it is where neither can be changed.
     """
     given = [spec.shape for stage in trace.stages if stage.kind == "input" for spec in stage.outputs]
     if len(given) != 1 or len(given[0]) != 4 or min(given[0]) < 1:
@@ -27,15 +34,28 @@ def named_by_image(trace: Trace, run: Callable[[Sequence[int]], Trace | None]) -
     batch, channels, height, width = given[0]
     patch = _patch(trace)
 
-    def traced(images: Sequence[tuple[int, int, int]]) -> list[Trace]:
+    def traced(images: Sequence[tuple[int, int, int]], names: Sequence[str] = ()) -> list[Trace]:
         found = [(run((count, channels, *sides)), (count, *sides)) for count, *sides in images]
-        return [replace(one, symbols=_symbols(patch, *sizes)) for one, sizes in found if one is not None]
+        whole = [(one, sizes) for one, sizes in found if one is not None and (trace.failure or not one.failure)]
+        return [replace(one, symbols=_only(names, _symbols(patch, *sizes))) for one, sizes in whole]
 
-    probes = traced(IMAGES)
-    if len(probes) < PROBES_NEEDED:
+    names: tuple[str, ...] = ()
+    if len(probes := traced(IMAGES)) >= PROBES_NEEDED:
+        checks = traced(AWKWARD)
+    elif (
+        trace.failure is None
+        and len(probes := traced([(one, height, width) for one in BATCHES], ("b",))) >= PROBES_NEEDED
+    ):
+        names, checks = ("b",), []
+    else:
         return trace
-    beside = Beside(checks=traced(AWKWARD), unseen=True)
-    return name_dims(replace(trace, symbols=_symbols(patch, batch, height, width)), probes, beside=beside)
+    symbols = _only(names, _symbols(patch, batch, height, width))
+    return name_dims(replace(trace, symbols=symbols), probes, beside=Beside(checks=checks, unseen=True))
+
+
+def _only(names: Sequence[str], symbols: dict[str, Symbol]) -> dict[str, Symbol]:
+    """The symbols of these names; all without any."""
+    return {name: symbol for name, symbol in symbols.items() if not names or name in names}
 
 
 def _patch(trace: Trace) -> tuple[int, int] | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vit_trace.targets.complaints import silenced
@@ -38,6 +39,18 @@ class Method(NamedTuple):
         names = {"forward": forward, "__module__": own.__module__, "__qualname__": own.__qualname__}
         model.__class__ = type(own.__name__, (own,), names)
         return model
+
+
+@contextmanager
+def with_method(model: nn.Module, name: str) -> Iterator[None]:
+    """The model with a method as its forward meanwhile."""
+    own = type(model)
+    if name not in ("forward", "__call__", ""):
+        Method(own, name).of(model)
+    try:
+        yield
+    finally:
+        model.__class__ = own
 
 
 def method_named(parent: object, name: str, value: object) -> Method | None:

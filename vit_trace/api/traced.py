@@ -1,0 +1,204 @@
+"""A trace as a program holds it: stages by name, sizes at other settings, screens and files."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from functools import cached_property
+from typing import Any
+
+from vit_trace.base.trace import Source, Stage, TensorSpec, Trace
+from vit_trace.base.words import shape_text
+from vit_trace.dims.values import at, changes_of
+from vit_trace.render.drawn import Drawn
+from vit_trace.view.screen import Screen, Viewed
+
+
+class Traced(Trace, frozen=True):
+    """A trace; `print` shows its table.
+
+    `trace["blocks.0.attn"]` is a stage, `trace.find("*.attn")` are those whose names match, iteration gives all in the
+    order they were entered, `len` their number. Two traces are equal where all they hold is.
+    """
+
+    @staticmethod
+    def of(trace: Trace) -> Traced:
+        """The same trace, with what a program asks of it."""
+        return Traced(*(getattr(trace, name) for name in trace.__struct_fields__))
+
+    @staticmethod
+    def from_json(text: str | bytes) -> Traced:
+        """Read a saved trace.
+
+        Raises:
+            TraceFormatError: the text is not JSON, or not of this schema, or a formula in it cannot be read.
+        """
+        from vit_trace.dims.saved import saved_trace
+
+        return Traced.of(saved_trace(text if isinstance(text, bytes) else text.encode()))
+
+    def __getitem__(self, name: str) -> TracedStage:
+        """The first stage of that name. Raises KeyError, with the names that are near."""
+        found = next((stage for stage in self.stages if stage.name == name), None)
+        if found is None:
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, [stage.name for stage in self.stages], 3, 0.4)
+            raise KeyError(f"no stage is named {name}" + (f"; near it: {', '.join(near)}" if near else ""))
+        return TracedStage(self, found)
+
+    def __iter__(self) -> Iterator[TracedStage]:
+        return (TracedStage(self, stage) for stage in self.stages)
+
+    def __len__(self) -> int:
+        return len(self.stages)
+
+    def find(self, pattern: str) -> list[TracedStage]:
+        """The stages whose name or operation matches: `*.attn`, `softmax`."""
+        return [one for one in self if fnmatchcase(one.name, pattern) or fnmatchcase(one.operation, pattern)]
+
+    def at(self, **values: int | str) -> Traced:
+        """The trace at other values of its hyperparameters and sizes: `at(image_size=384)`, `at(b=1)`.
+
+        Every size follows from its formula; nothing runs.
+
+        Raises:
+            ValueError: there is no such quantity, or a value at which the model does not run.
+        """
+        return Traced.of(at(self, changes_of(self, {name: str(value) for name, value in values.items()})))
+
+    def explain(self, what: int | str | tuple[int, ...]) -> Drawn:
+        """What a size, a shape, a stage, a parameter or a symbol is, as `vit-trace explain` says it.
+
+        Raises:
+            ValueError: the trace has nothing of that name or size.
+        """
+        subject = shape_text(what) if isinstance(what, tuple) else str(what)
+        return Drawn(lambda stream, width: _answered(self, subject, stream, width)).checked()
+
+    def table(self, **screen: Any) -> Drawn:
+        """The table; `stage`, `levels`, `fold`, `columns`, `sort` and `top` as on the command line.
+
+        Prints as text, and is a rich renderable.
+        """
+        return self._screen(Screen(view="table", **screen))
+
+    def tree(self, **screen: Any) -> Drawn:
+        """The tree of modules and steps."""
+        return self._screen(Screen(view="tree", **screen))
+
+    def to_text(self, width: int | None = None) -> str:
+        """The table as plain text, at most `width` columns wide; as wide as it needs to be without."""
+        return self.table().to_text(width)
+
+    def _screen(self, screen: Screen) -> Drawn:
+        def draw(stream: io.StringIO, width: int | None) -> None:
+            from vit_trace.render.formats import formats_of
+
+            formats_of("trace")["rich"].write(Viewed(self, screen._replace(width=width or screen.width)), stream)
+
+        return Drawn(draw)
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    def __repr__(self) -> str:
+        given = [spec.shape for stage in self.stages if stage.kind == "input" for spec in stage.outputs]
+        shapes = f"{_shapes(given)} → {_shapes([spec.shape for spec in self.outputs]) or '?'}"
+        ends = (
+            f", {self.failure.code} at {self.stages[self.failure.stage or 0].name or 'the model'}"
+            if self.failure
+            else ""
+        )
+        return f"<Trace of {self.target.class_}: {len(self.stages)} stages, {shapes}{ends}>"
+
+
+class TracedStage:
+    """A stage of a trace: its shapes, the formulas of its sizes, and the stages around it."""
+
+    def __init__(self, trace: Traced, stage: Stage) -> None:
+        self.trace, self.record = trace, stage
+
+    @property
+    def name(self) -> str:
+        return self.record.name
+
+    @property
+    def operation(self) -> str:
+        return self.record.operation
+
+    @property
+    def source(self) -> Source | None:
+        """The line that it stands on."""
+        return self.record.source
+
+    @property
+    def mixes(self) -> tuple[str, ...] | None:
+        """Which axes it mixes; None where that was not measured."""
+        return self.record.mixes
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """The shape of its first output."""
+        return self.record.outputs[0].shape if self.record.outputs else None
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """The shapes of its outputs."""
+        return [spec.shape for spec in self.record.outputs]
+
+    @property
+    def input_shapes(self) -> list[tuple[int, ...]]:
+        return [spec.shape for spec in self.record.inputs]
+
+    @property
+    def dims(self) -> tuple[str, ...] | None:
+        """The formula of each size of its first output; a plain number where there is none."""
+        return self.record.outputs[0].dims if self.record.outputs else None
+
+    @property
+    def formula(self) -> str | None:
+        """The same in one text: `b × n+1 × dim`."""
+        return _formula(self.record.outputs[0]) if self.record.outputs else None
+
+    @cached_property
+    def parent(self) -> TracedStage | None:
+        """The stage that it is a part of."""
+        above = self.record.parent
+        return None if above is None else TracedStage(self.trace, self.trace.stages[above])
+
+    @cached_property
+    def children(self) -> list[TracedStage]:
+        """Its parts, in the order they were entered."""
+        return [one for one in self.trace if one.record.parent == self.record.index]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TracedStage) and (self.record, self.trace) == (other.record, other.trace)
+
+    def __hash__(self) -> int:
+        return hash((self.record.index, self.record.name))
+
+    def __repr__(self) -> str:
+        made = f"  {_shapes(self.shapes)}" if self.shapes else ""
+        formula = f"  {self.formula}" if self.formula and not self.formula.replace(" × ", "").isdigit() else ""
+        return f"<{self.name or 'the model'}  {self.operation}{made}{formula}>"
+
+
+def _shapes(shapes: list[tuple[int, ...]]) -> str:
+    return ", ".join(map(shape_text, shapes))
+
+
+def _formula(spec: TensorSpec) -> str:
+    return " × ".join(spec.dims)
+
+
+def _answered(trace: Trace, subject: str, stream: io.StringIO, width: int | None) -> None:
+    from vit_trace.base.refused import Refused
+    from vit_trace.render.answer import print_answer
+    from vit_trace.render.console import console_for
+
+    try:
+        print_answer(trace, subject, console_for(stream, width))
+    except Refused as refused:
+        raise ValueError(str(refused)) from None

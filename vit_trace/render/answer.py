@@ -1,0 +1,59 @@
+"""Answers what a size, a shape, a stage, a parameter or a symbol of a trace is."""
+
+import re
+from difflib import get_close_matches
+
+from rich.console import Console
+
+from vit_trace.base.refused import refuse
+from vit_trace.base.trace import Stage, Trace
+from vit_trace.base.words import shape_text, whole_number
+from vit_trace.dims.explain import sizes_in, stages_named
+from vit_trace.render.explain import print_parameter, print_shape, print_size, print_stages, print_symbol
+
+SHAPE = re.compile(r"\d+([x×]\d+)+")
+
+
+def print_answer(trace: Trace, subject: str, console: Console) -> None:
+    """The size, shape, stage, parameter or symbol that was asked for. Raises Refused."""
+    if subject.isdecimal():
+        size = whole_number(subject)
+        _require_size(trace, size)
+        print_size(trace, size, console)
+    elif SHAPE.fullmatch(subject):
+        shape = tuple(map(whole_number, re.split("[x×]", subject)))
+        _require_shape(trace, shape)
+        print_shape(trace, shape, console)
+    elif held := [one for one in trace.parameters if one.name == subject]:
+        print_parameter(held[0], console)
+    elif subject in trace.symbols and subject not in {stage.name for stage in trace.stages}:
+        print_symbol(trace, subject, console)
+    else:
+        print_stages(trace, _require_stages(trace, subject), console)
+
+
+def _require_shape(trace: Trace, shape: tuple[int, ...]) -> None:
+    """Refuse a shape that no stage has. Raises Refused."""
+    found = {spec.shape for stage in trace.stages for spec in stage.outputs}
+    if shape not in found:
+        near = [shape_text(one) for one in found if len(one) == len(shape) and set(one) & set(shape)]
+        help = (f"shapes near it: {', '.join(sorted(near)[:3])}",) if near else ()
+        raise refuse("no-such-size", f"no stage has an output of {shape_text(shape)}", help=help)
+
+
+def _require_size(trace: Trace, size: int) -> None:
+    """Refuse a size that does not stand in the trace. Raises Refused."""
+    found = sizes_in(trace)
+    if size not in found:
+        near = sorted(found, key=lambda other: abs(other - size))[:3]
+        raise refuse("no-such-size", f"no size is {size}", help=(f"sizes near it: {', '.join(map(str, near))}",))
+
+
+def _require_stages(trace: Trace, name: str) -> list[Stage]:
+    """The stages of a name. Raises Refused."""
+    stages = stages_named(trace, name)
+    if not stages:
+        near = get_close_matches(name, [stage.name for stage in trace.stages], 3, 0.4)
+        help = (f"did you mean {', '.join(near)}?",) if near else ()
+        raise refuse("no-such-stage", f"no stage is named {name}", help=help)
+    return stages

@@ -1,0 +1,43 @@
+"""A screen that is drawn when it is printed: as text, and as a renderable of rich."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+
+from rich.console import Console, ConsoleOptions
+from rich.text import Text
+
+from vit_trace.render.legible import CHOSEN
+
+
+class Drawn:
+    """What is to be seen; `print` shows it as text, rich's `print` in colour."""
+
+    def __init__(self, draw: Callable[[io.StringIO, int | None], None]) -> None:
+        self.draw = draw
+
+    def checked(self) -> Drawn:
+        """The same, drawn once, so that what it raises is raised now."""
+        self.to_text()
+        return self
+
+    def to_text(self, width: int | None = None) -> str:
+        """Plain text, at most `width` columns wide; as wide as it needs to be without."""
+        stream = io.StringIO()
+        self.draw(stream, width)
+        return stream.getvalue()
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    def __repr__(self) -> str:
+        return self.to_text()
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        before = CHOSEN["color"]
+        CHOSEN["color"] = "always" if console.color_system else "never"
+        try:
+            yield Text.from_ansi(self.to_text(options.max_width).rstrip("\n"))
+        finally:
+            CHOSEN["color"] = before
