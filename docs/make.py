@@ -10,6 +10,7 @@ in a folder that holds only `configs` and `examples`, on a screen of 100 columns
 
 from __future__ import annotations
 
+import functools
 import inspect
 import io
 import json
@@ -141,14 +142,19 @@ def python_page() -> str:
         parts.append(f"## `{name}{signature}`\n\n{_prose(inspect.getdoc(value) or '')}\n")
         if inspect.isclass(value):
             parts.append(f"Its fields are those of [the JSON](json.md#trace). Methods: {', '.join(_methods(value))}.\n")
+            stage = value.__getitem__.__globals__["TracedStage"]
+            parts.append(f"{inspect.getdoc(stage)} It has {', '.join(_methods(stage))}.\n")
     return "\n".join(parts)
 
 
 def _methods(kind: type) -> Iterator[str]:
-    for name, value in vars(kind).items():
-        if inspect.isfunction(value) and not name.startswith("_"):
+    own = (one for one in kind.__mro__ if one.__module__.startswith("vit_trace"))
+    for name, value in {name: value for one in own for name, value in vars(one).items()}.items():
+        if isinstance(value, (property, functools.cached_property)) or inspect.isfunction(value):
             about = (inspect.getdoc(value) or "").partition("\n")[0].rstrip(".")
-            yield f"`{name}()` ({about[:1].lower()}{about[1:]})"
+            call = "()" if inspect.isfunction(value) else ""
+            if not name.startswith("_"):
+                yield f"`{name}{call}` ({about[:1].lower()}{about[1:]})" if about else f"`{name}{call}`"
 
 
 def _prose(text: str) -> str:
