@@ -3,10 +3,13 @@
 import io
 import json
 import pickle
+import subprocess
+import sys
 
 import pytest
 import torch
 from helpers.commands import call
+from helpers.places import ROOT
 from rich.console import Console
 from torch import nn
 
@@ -72,6 +75,37 @@ def test_without_formulas_nothing_runs_twice():
 
     vit_trace.trace(Counts(), torch.zeros(2, 3, 32, 32), formulas=False)
     assert ran.count("cpu") == 1
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_what_a_forward_prints_is_seen_once_and_the_network_stays_open(channels, capfd):
+    class Prints(Net):
+        def forward(self, x):
+            print("here")
+            return super().forward(x)
+
+    vit_trace.trace(Prints(), torch.zeros(2, channels, 64, 64))
+    assert capfd.readouterr().out == "here\n"
+    refused = subprocess.run(
+        [sys.executable, "-c", OPEN.format(channels)], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert refused.stdout == "0\n"
+
+
+OPEN = """
+import socket, torch, vit_trace
+from vit_trace.base.network import NoNetwork
+vit_trace.trace(torch.nn.Conv2d(3, 8, 4), torch.zeros(1, {}, 9, 9))
+vit_trace.trace("configs/vit_b_16.yaml", depth=1)
+count = 0
+try:
+    socket.create_connection(("192.0.2.1", 9), timeout=0.1)
+except NoNetwork:
+    count += 1
+except OSError:
+    pass
+print(count)
+"""
 
 
 def test_a_bound_method_is_traced_and_its_model_left_as_it_was():

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any
 
+from vit_trace.base.network import closed_meanwhile
 from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Trace
 from vit_trace.targets.flags import INPUT_FLAGS, SIZES
@@ -22,7 +23,7 @@ def trace_spec(spec: str, settings: Mapping[str, Any], formulas: bool) -> Trace:
     flags = {name: text for name, text in texts.items() if name in (*INPUT_FLAGS, *SIZES)}
     assignments = tuple(f"{name}={text}" for name, text in texts.items() if name not in flags)
     try:
-        with returning():
+        with closed_meanwhile(), returning():
             target = targeted(spec, Request(flags, assignments=assignments, formulas=formulas))
             with contained() if target.foreign is not None else nullcontext():
                 return diagnosed(target, formulas=formulas)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextvars import Context
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from vit_trace.diagnose.trials import Case
     from vit_trace.targets.target import Target
+
+
+_Found = TypeVar("_Found")
 
 
 def diagnosed(target: Target, rules: bool = True, formulas: bool = True) -> Trace:
@@ -36,7 +39,7 @@ def of_model(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any],
         cache(lambda: case_of_model(model, args, kwargs)),
     )
     if formulas and trace.failure is None:
-        trace = Context().run(lambda: _named(trace, case))
+        trace = _aside(lambda: _named(trace, case))
     return _checked(trace, case)
 
 
@@ -60,18 +63,15 @@ def of_case(case: Case, told: Callable[[Trace], Trace | None]) -> Trace | None:
 
 
 def _checked(trace: Trace, case: Callable[[], Case]) -> Trace:
-    """The trace with its failure explained, or with warnings of silent mistakes.
-
-    Runs in a context of its own: who listens must not hear the trials.
-    """
+    """The trace with its failure explained, or with warnings of silent mistakes."""
     from vit_trace.diagnose.silent import NOT_LOOKED_FOR, silent_mistakes
 
     try:
         if trace.failure is not None:
             from vit_trace.diagnose.failure import explained
 
-            return Context().run(lambda: explained(trace, case()))
-        trace, found = Context().run(lambda: (_mixed(trace, case()), silent_mistakes(trace, case)))
+            return _aside(lambda: explained(trace, case()))
+        trace, found = _aside(lambda: (_mixed(trace, case()), silent_mistakes(trace, case)))
     except Exception as error:  # the bare failure is worth more than our own, and a trace more than its warnings
         told = f"({type(error).__name__}: {error}): please report this"
         if trace.failure is None:
@@ -80,6 +80,15 @@ def _checked(trace: Trace, case: Callable[[], Case]) -> Trace:
         lost = f"vit-trace could not work out the cause {told}"
         return replace(trace, failure=replace(trace.failure, notes=(*trace.failure.notes, lost)))
     return replace(trace, diagnostics=(*trace.diagnostics, *found)) if found else trace
+
+
+def _aside(what: Callable[[], _Found]) -> _Found:
+    """what(), in a context of its own, off the network and unseen: who listens must not hear the trials."""
+    from vit_trace.base.network import closed_meanwhile
+    from vit_trace.targets.complaints import silenced
+
+    with closed_meanwhile(), silenced():
+        return Context().run(what)
 
 
 def _mixed(trace: Trace, case: Case) -> Trace:
