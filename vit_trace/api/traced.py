@@ -100,6 +100,11 @@ class Traced(Trace, frozen=True):
 
         return Drawn(draw)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether all that they hold is the same."""
+        same = isinstance(other, Trace)
+        return same and all(getattr(self, name) == getattr(other, name) for name in self.__struct_fields__)
+
     def __str__(self) -> str:
         return self.to_text()
 
