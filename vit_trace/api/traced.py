@@ -110,13 +110,11 @@ class Traced(Trace, frozen=True):
 
     def __repr__(self) -> str:
         given = [spec.shape for stage in self.stages if stage.kind == "input" for spec in stage.outputs]
-        shapes = f"{_shapes(given)} → {_shapes([spec.shape for spec in self.outputs]) or '?'}"
-        ends = (
-            f", {self.failure.code} at {self.stages[self.failure.stage or 0].name or 'the model'}"
-            if self.failure
-            else ""
-        )
-        return f"<Trace of {self.target.class_}: {len(self.stages)} stages, {shapes}{ends}>"
+        text = f"{self.target.class_}: {len(self.stages)} stages, {_shapes(given)} → "
+        text += _shapes([spec.shape for spec in self.outputs]) or "?"
+        if self.failure is not None:
+            text += f", {self.failure.code} at {self.stages[self.failure.stage or 0].name or 'the model'}"
+        return f"<Trace of {text}>"
 
 
 class TracedStage:
@@ -164,7 +162,7 @@ class TracedStage:
 
     @property
     def formula(self) -> str | None:
-        """The same in one text: `b × n+1 × dim`."""
+        """The same in one text: `b × n + 1 × dim`."""
         return _formula(self.record.outputs[0]) if self.record.outputs else None
 
     @cached_property

@@ -34,10 +34,8 @@ def of_model(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any],
     from vit_trace.diagnose.trials import case_of_model
     from vit_trace.record.record import RecordOptions, record
 
-    trace, case = (
-        record(model, args, kwargs, RecordOptions(limited=False)),
-        cache(lambda: case_of_model(model, args, kwargs)),
-    )
+    trace = record(model, args, kwargs, RecordOptions(limited=False))
+    case = cache(lambda: case_of_model(model, args, kwargs))
     if formulas and trace.failure is None:
         trace = _aside(lambda: _named(trace, case))
     return _checked(trace, case)

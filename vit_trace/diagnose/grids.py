@@ -97,6 +97,5 @@ def grids_meant(scene: Scene, wanted: tuple[int, ...]) -> Iterator[Instead]:
 def grid_said(asked: Grid, grid: Grid) -> str:
     """The grid is 13×13, not 12×12: strides round up, // rounds down."""
     text = f"the grid is {shape_text(grid)}, {prod(grid)} patches, not {shape_text(asked)}"
-    return (
-        text if asked[0] == asked[1] == isqrt(prod(grid)) != min(grid) else f"{text}: strides round up, // rounds down"
-    )
+    is_root = asked[0] == asked[1] == isqrt(prod(grid)) != min(grid)
+    return text if is_root else f"{text}: strides round up, // rounds down"

@@ -13,7 +13,12 @@ Shape = tuple[int, ...]
 NOT_KNOWN = -1
 """The count of a stage whose FLOPs no rule gives."""
 
-BYTES = {"float64": 8, "int64": 8, "complex64": 8, "float32": 4, "int32": 4, "float16": 2, "bfloat16": 2, "int16": 2}
+BYTES = {
+    "complex128": 16,
+    **dict.fromkeys(("float64", "int64", "uint64", "complex64"), 8),
+    **dict.fromkeys(("float32", "int32", "uint32", "complex32"), 4),
+    **dict.fromkeys(("float16", "bfloat16", "int16", "uint16"), 2),
+}
 """Bytes of a value by its dtype; 1 for those of 8 bits."""
 
 

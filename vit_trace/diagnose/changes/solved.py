@@ -62,11 +62,10 @@ def square_grids(question: Question) -> Iterator[Fix]:
 def _changes(question: Question, conditions: Sequence[Condition]) -> Iterator[Fix]:
     """The changes at which conditions hold."""
     found = solutions(conditions, question.scene.trace.symbols)
-    if any(
-        one.wanted is Wanted.MULTIPLE for one in conditions
-    ):  # an image that its patch divides, before other patches
+    if any(one.wanted is Wanted.MULTIPLE for one in conditions):
         several = (changed for changed in found if "b" not in changed)  # a batch is no remedy for what is left over
-        found = iter(sorted(several, key=lambda changed: not changed.keys().isdisjoint(PATCHES)))
+        images_first = sorted(several, key=lambda changed: not changed.keys().isdisjoint(PATCHES))  # then other patches
+        found = iter(images_first)
     for changed in found:
         yield from _fixes(question, changed)
 

@@ -109,8 +109,7 @@ class _BuildRung:
 
 def _without_memory(model: nn.Module) -> nn.Module:
     """The model; a copy on meta where all of it was made before, and so has its values."""
-    devices = {one.is_meta for one in model.parameters()}
-    if devices != {False}:
+    if {one.is_meta for one in model.parameters()} != {False}:
         return model
     model = copy.deepcopy(model)  # whoever made it keeps it as it is
     move_to_meta(model)
