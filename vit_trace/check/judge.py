@@ -78,7 +78,8 @@ def _findings(subject: Examined) -> Iterator[Diagnostic]:
     yield from (one for one in subject.said if one.code not in codes)
     search, before = Search(subject.spec, subject.request, LIMIT), alarms(subject)
     for rule, finding in found:
-        works = (change for change in _changes(subject, finding) if _helps(search.at(change), rule, before))
+        doubtful = rule.severity != "note"
+        works = (one for one in _changes(subject, finding) if _helps(search.at(one, doubtful), rule, before))
         help = tuple(f"{_words(subject, change)} (tried: builds and runs)" for change in islice(works, OFFERED))
         yield Diagnostic(rule.code, rule.severity, finding.message, finding.span, finding.notes, help)
     yield from search.cut_off("remedies")

@@ -24,14 +24,17 @@ class Search:
         self.spec, self.request, self.limit = spec, request, limit
         self.left, self.tried, self.skipped = limit, 0, 0
 
-    def at(self, change: Change) -> Examined | None:
-        """The spec at other values; None where it does not build or run there, or where the limit is reached."""
+    def at(self, change: Change, measured: bool = True) -> Examined | None:
+        """The spec at other values; None where it does not build or run there, or where the limit is reached.
+
+        Without `measured`, what depends on what is not measured, which takes longer than the rest together.
+        """
         if self.left <= 0:
             self.skipped += 1
             return None
         self.tried += 1
         try:
-            subject = examined(self.spec, self.request, change)
+            subject = examined(self.spec, self.request, change, measured)
         except Exception:  # a change that cannot be made is not offered
             self.left -= LEAST
             return None

@@ -41,21 +41,24 @@ class Examined:
         return all(one.severity != "error" for one in self.said)
 
 
-def examined(spec: str | None, request: Request, change: Change | None = None) -> Examined:
-    """The spec examined, with some of its values changed. Raises Refused, ConfigError, and what the model raises."""
+def examined(spec: str | None, request: Request, change: Change | None = None, measured: bool = True) -> Examined:
+    """The spec examined, with some of its values changed; `measured`: silent mistakes are looked for.
+
+    Raises Refused, ConfigError, and what the model raises.
+    """
     request = request.adding(*(f"{name}={value_words(value)}" for name, value in (change or {}).items()))
     if spec is not None and is_foreign(spec):
         from vit_trace.targets.complaints import returning
 
         with returning():
-            return _library_model(spec, request)
+            return _library_model(spec, request, measured)
     settled = settings(spec, request)
     target = of_settings(spec, settled, request)
     facts = of_builtin(settled, target)
     if request.inputs or request.train:
-        return _subject(spec, request, facts, _traced(target, request))
+        return _subject(spec, request, facts, _traced(target, request, measured))
     one_layer = settled._replace(config=replace(settled.config, depth=1))
-    trace = _traced(of_settings(spec, one_layer, request), request)
+    trace = _traced(of_settings(spec, one_layer, request), request, measured)
     subject = _subject(spec, request, facts, trace)
     inside = [stage for stage in trace.stages if stage.name.startswith("transformer.layers.0.")]
     more = settled.config.depth - 1
@@ -66,12 +69,12 @@ def examined(spec: str | None, request: Request, change: Change | None = None) -
     )
 
 
-def _library_model(spec: str, request: Request) -> Examined:
+def _library_model(spec: str, request: Request, measured: bool) -> Examined:
     from vit_trace.targets.complaints import contained
 
     target = foreign(spec, request)
     with contained():
-        trace = _traced(target, request)
+        trace = _traced(target, request, measured)
     found = json_places(spec)
     facts = of_foreign(target, trace, found.values if found else {})
     fields = {str(path[0]): span for path, span in found.keys.items() if len(path) == 1} if found else {}
@@ -88,7 +91,8 @@ def _subject(spec: str | None, request: Request, facts: Facts, trace: Trace) -> 
     return Examined(spec, request, facts, trace.totals.parameters, trace.totals.flops, len(trace.stages), said)
 
 
-def _traced(target: Target, request: Request) -> Trace:
+def _traced(target: Target, request: Request, measured: bool) -> Trace:
     from vit_trace.diagnose.diagnose import diagnosed
+    from vit_trace.probing.run import run_target
 
-    return diagnosed(target, request.rules, formulas=False)
+    return (diagnosed if measured else run_target)(target, request.rules, formulas=False)

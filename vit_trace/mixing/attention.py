@@ -66,4 +66,4 @@ def _summed(event: Event, place: int) -> list[int]:
 
 
 def _varying(measured: Measured, tensor: Tensor, axis: int) -> set[int]:
-    return measured.usual.watched.coordinates.varying(tensor, axis)
+    return measured.usual.watched.coordinates.varying(tensor)[axis]

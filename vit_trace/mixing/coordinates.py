@@ -171,11 +171,15 @@ class Coordinates:
             share, shape = 1.0 if apart else bad.float().mean().item(), tuple(tensor.shape)
             self.found.append(Scrambled(step, reader, shape, share, origin.shape, origin.step, origin.mover, apart))
 
-    def varying(self, tensor: Tensor, axis: int) -> set[int]:
-        """The axes of the tensor that values come from along which they differ along an axis of this one."""
+    def varying(self, tensor: Tensor) -> list[set[int]]:
+        """For each axis of the tensor, the axes of the one its values come from along which they differ along it."""
         origin = self.origins[id(tensor)]
-        flat = origin.flat.movedim(axis, -1).reshape(-1, tensor.shape[axis])
-        return {at for at, places in enumerate(along_axes(flat, origin.shape)) if (places != places[:, :1]).any()}
+        found: list[set[int]] = [set() for _ in tensor.shape]
+        for at, places in enumerate(along_axes(origin.flat, origin.shape)):
+            for axis, varied in enumerate(found):
+                if places.numel() and (places != places.narrow(axis, 0, 1)).any():
+                    varied.add(at)
+        return found
 
 
 def _again(call: TorchCall, flat: Tensor) -> Any:

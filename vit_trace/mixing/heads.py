@@ -56,9 +56,8 @@ def _cut(measured: Measured, tensor: Tensor, event: Event) -> Iterator[Layout]:
     if origin is None or origin.mover is None or not origin.reshaped or tensor.ndim < 3:
         return
     last = len(origin.shape) - 1
-    axes = [
-        axis for axis in range(tensor.ndim) if tensor.shape[axis] > 1 and coordinates.varying(tensor, axis) == {last}
-    ]
+    varied = coordinates.varying(tensor)
+    axes = [axis for axis, size in enumerate(tensor.shape) if size > 1 and varied[axis] == {last}]
     if len(axes) == 2:
         grid = origin.flat.movedim(axes, (-2, -1)).reshape(-1, *(tensor.shape[axis] for axis in axes))[0]
         places = (grid % origin.shape[last]).flatten()
@@ -73,7 +72,7 @@ def _joined(measured: Measured, tensor: Tensor, event: Event) -> Iterator[Layout
     if origin is None or origin.mover is None or not origin.reshaped or tensor.ndim < 2 or tensor.shape[-1] < 2:
         return
     row = origin.flat.reshape(-1, tensor.shape[-1])[0]
-    axes = sorted(coordinates.varying(tensor, tensor.ndim - 1))
+    axes = sorted(coordinates.varying(tensor)[-1])
     if len(axes) == 2 and origin.shape[axes[0]] * origin.shape[axes[1]] == len(row):
         places = list(along_axes(row, origin.shape))
         pairs = zip(*(places[axis].tolist() for axis in axes), strict=True)
