@@ -56,7 +56,8 @@ class Stage(Struct, frozen=True):
     is counted at the first stage that holds it: both columns add up to the totals. Negative `parameters` are unknown.
     `mixes` are the axes over which its output depends on more than its own place, by what they count: "batch",
     "frames", "tokens", "h", "w", "heads", "features", "channels", "pixels", else by their formula; None where that was
-    not measured.
+    not measured. `fed_by` says for each input what made it: a stage, by its index, or a parameter, by its name; None
+    where that was not seen.
     """
 
     index: int
@@ -72,6 +73,7 @@ class Stage(Struct, frozen=True):
     parameters: int = 0
     flops: int = 0
     mixes: tuple[str, ...] | None = None
+    fed_by: tuple[int | str | None, ...] = ()
 
 
 class Totals(Struct, frozen=True, omit_defaults=True):

@@ -18,7 +18,7 @@ from vit_trace.base.limits import Counter
 from vit_trace.base.trace import Construction, Diagnostic, Parameter, Symbol, Target, Totals, Trace, Versions
 from vit_trace.record.build.captured import program_of
 from vit_trace.record.meta.collector import uncollected
-from vit_trace.record.meta.tensors import dtype_name, size_texts, specs
+from vit_trace.record.meta.tensors import dtype_name, leaves, size_texts, specs
 from vit_trace.record.raised.failure import failing_step, failure_of
 from vit_trace.record.recorder import UNHEARD, Location, Recorder, Watcher, numel
 from vit_trace.record.source.lines import Lines, current
@@ -79,7 +79,7 @@ def record(
     recorder.truth, recorder.limit, recorder.watcher = options.truth, options.limit, options.watcher
     recorder.counter = Counter() if options.limited else None
     lines = current()
-    recorder.makers = Makers() if lines is not None and options.makers is None else options.makers
+    recorder.makers = options.makers or Makers()
     error: BaseException | None = None
     _add_inputs(recorder, args, kwargs)
     on_meta = all(parameter.is_meta for parameter in model.parameters())
@@ -91,11 +91,12 @@ def record(
                 raise
             error = raised
         else:
+            recorder.close_einops()
             with UNHEARD():
                 outputs = specs(output)
+                step = recorder.add(Location("", "output", None), "output", "output", outputs, outputs)
+                recorder.makers.note_inputs(step.index, (tensor for _, tensor in leaves(output)))
             del output
-            recorder.close_einops()
-            recorder.add(Location("", "output", None), "output", "output", outputs, outputs)
     trace = _assemble(recorder, error, options)
     if lines is not None:
         lines.recorded(model, trace)
@@ -136,8 +137,7 @@ def _prepared(recorder: Recorder, options: RecordOptions, lines: Lines | None) -
 
 def _add_inputs(recorder: Recorder, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """One stage per argument that holds tensors, named as `forward` names it."""
-    if recorder.makers is not None:
-        recorder.makers.hold_model(recorder.model)
+    recorder.makers.hold_model(recorder.model)
     program = program_of(recorder.model)
     names = [*program.names] if program is not None else []
     with contextlib.suppress(TypeError, ValueError):  # not written in Python
@@ -149,8 +149,7 @@ def _add_inputs(recorder: Recorder, args: tuple[Any, ...], kwargs: dict[str, Any
         found = specs(value)
         if found:
             step = recorder.add(Location("", name, None), "input", "input", (), found)
-            if recorder.makers is not None:
-                recorder.makers.note_outputs(step.index, value)
+            recorder.makers.note_outputs(step.index, value)
 
 
 def _assemble(recorder: Recorder, error: BaseException | None, options: RecordOptions) -> Trace:
@@ -160,7 +159,7 @@ def _assemble(recorder: Recorder, error: BaseException | None, options: RecordOp
     model = recorder.model
     conditions = "condition" if recorder.guesses == 1 else "conditions"
     guessed = f"the forward branches on values: {recorder.guesses} {conditions} taken as {recorder.truth}"
-    stages = tuple(step.frozen() for step in recorder.steps)
+    stages = tuple(step.frozen(recorder.makers.feeding(step.index)) for step in recorder.steps)
     device = next((parameter.device.type for parameter in model.parameters()), "cpu")
     parameters = list(model.named_parameters())
     shapes = [() if is_lazy(parameter) else tuple(parameter.shape) for _, parameter in parameters]

@@ -96,9 +96,9 @@ class Step:
     parameters: int = 0
     flops: int = 0
 
-    def frozen(self) -> Stage:
+    def frozen(self, fed_by: tuple[int | str | None, ...] = ()) -> Stage:
         """The stage, once the recording is over."""
-        return Stage(**{name: getattr(self, name) for name in self.__slots__})
+        return Stage(**{name: getattr(self, name) for name in self.__slots__}, fed_by=fed_by)
 
 
 @dataclass(slots=True)
@@ -163,7 +163,7 @@ class Recorder(TorchFunctionMode):
         self.counter: limits.Counter | None = None  # holds the calls of torch to the limit
         self.truth = True  # what a tensor without values counts as in a condition
         self.guesses = 0
-        self.makers: Makers | None = None  # where to note which stage made a tensor
+        self.makers = Makers()  # which stage made a tensor
         self.watcher: Watcher | None = None
 
     def __deepcopy__(self, memo: object) -> Recorder:
@@ -204,8 +204,7 @@ class Recorder(TorchFunctionMode):
         with UNHEARD():
             inputs = argument_specs(args, kwargs)
             step = self.add(Location(known.path, known.path, source), "module", known.operation, inputs)
-            if self.makers is not None:
-                self.makers.note_inputs(step.index, tensors_given(args, kwargs))
+            self.makers.note_inputs(step.index, tensors_given(args, kwargs))
         step.pattern = known.pattern
         step.parameters, known.parameters = known.parameters, 0
         self.open.append(step)
@@ -223,8 +222,7 @@ class Recorder(TorchFunctionMode):
                 self.opaque -= known.opaque
                 with UNHEARD():
                     step.outputs = specs(output)
-                    if self.makers is not None:
-                        self.makers.note_outputs(step.index, output, new_only=not known.opaque)
+                    self.makers.note_outputs(step.index, output, new_only=not known.opaque)
                 return
 
     def close_einops(self) -> None:
@@ -321,7 +319,7 @@ class Recorder(TorchFunctionMode):
         if self.watcher is not None:
             with UNHEARD():
                 self.watcher.called(step or (self.open[-1] if self.open else None), call, out)
-        if self.makers is None or self.opaque:
+        if self.opaque:
             return
         with UNHEARD():
             tensors = tensors_given(call.args, call.kwargs)
@@ -365,9 +363,8 @@ class Recorder(TorchFunctionMode):
         step = self.add(self.locate(site, call.operation), "einops", call.operation, inputs, inputs)
         step.pattern = call.pattern
         self.einops_frame, self.einops_step = site.einops, step
-        if self.makers is not None:
-            with UNHEARD():
-                self.makers.note_inputs(step.index, tensors_given(call.given, {}))
+        with UNHEARD():
+            self.makers.note_inputs(step.index, tensors_given(call.given, {}))
         return step
 
     def extend_einops(self, step: Step, name: str, outputs: Specs) -> None:

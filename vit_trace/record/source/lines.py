@@ -81,7 +81,7 @@ class Lines:
         """Hear the forward that `recorder` records."""
         self.forwards = []
         self.steps, self.open = recorder.steps, recorder.open
-        self.makers = recorder.makers or self.makers
+        self.makers = recorder.makers
         self.paths = {id(module): path for path, module in recorder.model.named_modules()}
         before = sys.gettrace()
         sys.settrace(self.quick())

@@ -54,6 +54,10 @@ class Makers:
         if stage not in self.inputs:
             self.inputs[stage] = tuple(map(self.of, tensors))
 
+    def feeding(self, stage: int) -> tuple[int | str | None, ...]:
+        """For each input of a stage, the stage or the parameter that made it."""
+        return tuple(None if maker is None else maker.by for maker in self.inputs.get(stage, ()))
+
     def note_outputs(self, stage: int, value: object, new_only: bool = False) -> None:
         """The tensors in `value` are the outputs of the stage, in their own order; perhaps only those not yet known."""
         for place, (_, tensor) in enumerate(leaves(value)):
