@@ -45,16 +45,9 @@ class Outline:
 
 def outline(trace: Trace, stage: str | None = None, levels: int | None = None, fold: bool = True) -> Outline:
     """The rows of a trace, `levels` deep; with `fold`, equal consecutive blocks once. A row counts what it hides."""
-    nodes = chosen(trace, stage)
+    nodes = nodes_of(trace, stage, levels, fold)
     failed = trace.failure.stage if trace.failure else None
-    if fold and (stage, levels) == (None, None):
-        without_plumbing(nodes, failed)
-    if fold:
-        if stage is None and len(idle := _idle_stages(trace)) >= MANY_IDLE:
-            nodes = _without(nodes, idle)
-        nodes = Folder().fold(nodes)
-        nodes = [_unwrapped(node) for node in nodes] if levels is None else nodes
-    maker = _RowMaker(levels, fold, failed)
+    maker = RowMaker(levels, fold, failed)
     rows = tuple(maker.rows(nodes))
     collapsed = 0
     if fold and len(rows) > LONG and (stage, levels, failed) == (None, None, None):
@@ -62,6 +55,19 @@ def outline(trace: Trace, stage: str | None = None, levels: int | None = None, f
         rows = tuple(maker.rows(nodes))
     parameters, flops = _summed(nodes)
     return Outline(rows, collapsed, trace, stage is not None, parameters, flops)
+
+
+def nodes_of(trace: Trace, stage: str | None = None, levels: int | None = None, fold: bool = True) -> list[StageNode]:
+    """The stages that an outline shows, as a tree; with `fold`, equal consecutive blocks once."""
+    nodes = chosen(trace, stage)
+    if not fold:
+        return nodes
+    if (stage, levels) == (None, None):
+        without_plumbing(nodes, trace.failure.stage if trace.failure else None)
+    if stage is None and len(idle := _idle_stages(trace)) >= MANY_IDLE:
+        nodes = _without(nodes, idle)
+    nodes = Folder().fold(nodes)
+    return [_unwrapped(node) for node in nodes] if levels is None else nodes
 
 
 def chosen(trace: Trace, stage: str | None) -> list[StageNode]:
@@ -98,7 +104,7 @@ def _unwrapped(node: StageNode) -> StageNode:
     return inner if below else node
 
 
-class _RowMaker(NamedTuple):
+class RowMaker(NamedTuple):
     """Makes the rows of nodes, `levels` deep; hides what says nothing new if `fold`; `failed` is the failing stage."""
 
     levels: int | None
@@ -110,9 +116,7 @@ class _RowMaker(NamedTuple):
         for node in nodes:
             hides_below = self.levels is not None and level + 1 >= self.levels
             if node.block is not None:
-                parameters, flops = inclusive(node)
-                label = _relative(node.block_label, prefix)
-                yield Row(level, label, repeats=node.repeats, parameters=parameters, flops=flops, heading=True)
+                yield self.block_row(node, level, prefix)
                 if not hides_below:
                     yield from self.rows(node.block, level + 1, node.labels[0])
                 continue
@@ -121,6 +125,12 @@ class _RowMaker(NamedTuple):
             yield self.stage_row(node, level, prefix, heading)
             if heading:
                 yield from self.rows(children, level + 1, node.stage.module or prefix)
+
+    def block_row(self, node: StageNode, level: int, prefix: str) -> Row:
+        """The row over a repeated block."""
+        parameters, flops = inclusive(node)
+        label, times = _relative(node.block_label, prefix), node.repeats
+        return Row(level, label, repeats=times, parameters=parameters, flops=flops, heading=True, node=node)
 
     def stage_row(self, node: StageNode, level: int, prefix: str, heading: bool) -> Row:
         """The row of a stage, with the numbers of what it hides."""
@@ -144,6 +154,7 @@ class _RowMaker(NamedTuple):
             failed=failed,
             stage=stage.index,
             mixes=node.stage.mixes or (),
+            node=node,
         )
 
 

@@ -1,8 +1,9 @@
 """Defines one line of a view of a trace. No layout."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vit_trace.base.trace import Source, TensorSpec
+from vit_trace.view.fold import StageNode
 
 
 @dataclass(frozen=True)
@@ -10,7 +11,8 @@ class Row:
     """One line of a view.
 
     `repeats` is how many equal blocks the row stands for; `parameters` and `flops` are its own, or those of everything
-    hidden below it; `share` is the part that a sorted row has of a whole, `saved` the bytes it keeps for backward.
+    hidden below it; `share` is the part that a sorted row has of a whole, `saved` the bytes it keeps for backward;
+    `node` holds the stages that it stands for.
     """
 
     level: int
@@ -30,3 +32,4 @@ class Row:
     mixes: tuple[str, ...] = ()
     share: tuple[int, int] = (0, 0)
     saved: int = 0
+    node: StageNode | None = field(default=None, compare=False, repr=False)
