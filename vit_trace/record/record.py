@@ -91,11 +91,7 @@ def record(
                 raise
             error = raised
         else:
-            recorder.close_einops()
-            with UNHEARD():
-                outputs = specs(output)
-                step = recorder.add(Location("", "output", None), "output", "output", outputs, outputs)
-                recorder.makers.note_inputs(step.index, (tensor for _, tensor in leaves(output)))
+            _add_output(recorder, output)
             del output
     trace = _assemble(recorder, error, options)
     if lines is not None:
@@ -150,6 +146,14 @@ def _add_inputs(recorder: Recorder, args: tuple[Any, ...], kwargs: dict[str, Any
         if found:
             step = recorder.add(Location("", name, None), "input", "input", (), found)
             recorder.makers.note_outputs(step.index, value)
+
+
+def _add_output(recorder: Recorder, output: object) -> None:
+    recorder.close_einops()
+    with UNHEARD():
+        outputs = specs(output)
+        step = recorder.add(Location("", "output", None), "output", "output", outputs, outputs)
+        recorder.makers.note_inputs(step.index, (tensor for _, tensor in leaves(output)))
 
 
 def _assemble(recorder: Recorder, error: BaseException | None, options: RecordOptions) -> Trace:
