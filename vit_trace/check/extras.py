@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from vit_trace.base.refused import Refused, refuse
 from vit_trace.base.trace import Diagnostic
 from vit_trace.check.verdict import Verdict
-from vit_trace.memory.options import Training, budget_of, training_of
+from vit_trace.memory.options import Training, budget_of
 from vit_trace.memory.report import diagnostics
 
 if TYPE_CHECKING:
@@ -23,12 +23,10 @@ if TYPE_CHECKING:
 def memory_question(asked: Check) -> tuple[Training, int] | None:
     """What --memory asks: a training run, and the bytes it has to fit in; None without it. Raises Refused."""
     if asked.memory is None:
-        given = {"--optimizer": asked.optimizer, "--precision": asked.precision, "--checkpointing": asked.checkpointing}
-        for flag in filter(given.get, given):
+        for flag in asked.training.given():
             raise refuse("needs-memory", f"{flag} says how to train: it needs --memory", help=("--memory 24GiB",))
         return None
-    training = training_of(None, asked.optimizer or "adamw", asked.precision or "fp32", asked.checkpointing)
-    return training, budget_of(asked.memory)
+    return asked.training.training(), budget_of(asked.memory)
 
 
 def with_memory(verdict: Verdict, subject: Examined, asked: Check) -> Verdict:
@@ -47,6 +45,8 @@ def with_memory(verdict: Verdict, subject: Examined, asked: Check) -> Verdict:
         message = f"the memory of a training step could not be measured: {error}"
         unknown = Diagnostic("memory-not-known", "warning", message)
         return replace(verdict, diagnostics=(*verdict.diagnostics, unknown))
+    except Refused as refused:
+        return replace(verdict, diagnostics=(*refused.diagnostics, *verdict.diagnostics), started=False)
     return replace(verdict, memory=report, diagnostics=(*diagnostics(report), *verdict.diagnostics))
 
 

@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from vit_trace.memory.options import TrainingAsked
+
 
 class Check(NamedTuple):
     """The options of `check`: whether a warning fails, and what is examined besides the config.
 
-    `suggest` names hyperparameters; `memory` is an amount as typed, and `optimizer`, `precision` and `checkpointing`
-    say how to train. `select` and `ignore` are codes or their beginnings; `verbose` shows notes, `quiet` only errors.
+    `suggest` names hyperparameters; `memory` is an amount as typed, `training` says how to train. `select`
+    and `ignore` are codes or their beginnings; `verbose` shows notes, `quiet` only errors.
     """
 
     checkpoint: Path | None = None
@@ -16,9 +18,7 @@ class Check(NamedTuple):
     jobs: int | None = None
     suggest: tuple[str, ...] = ()
     memory: str | None = None
-    optimizer: str | None = None
-    precision: str | None = None
-    checkpointing: bool = False
+    training: TrainingAsked = TrainingAsked()
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     verbose: bool = False

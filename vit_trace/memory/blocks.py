@@ -43,14 +43,14 @@ def _called(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
 
 
 @contextmanager
-def checkpointed(model: nn.Module, around: Callable[[], AbstractContextManager[Any]]) -> Iterator[None]:
-    """Compute the blocks again in backward, as torch.utils.checkpoint does with use_reentrant=False.
+def checkpointed(model: nn.Module, around: Callable[[], AbstractContextManager[Any]], every: int = 1) -> Iterator[None]:
+    """Compute every n-th block again in backward, as torch.utils.checkpoint does with use_reentrant=False.
 
     Args:
         around: what a forward runs under, needed again when a block is computed in backward.
     """
     with ExitStack() as stack:
-        for _, module in blocks(model):
+        for _, module in [*blocks(model)][::every]:
             stack.callback(vars(module).update, {name: own for name, own in vars(module).items() if name == "forward"})
             module.forward = _again(module.forward, around)
             stack.callback(vars(module).pop, "forward")

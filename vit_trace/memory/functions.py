@@ -1,4 +1,4 @@
-"""Runs a forward on meta tensors with attention as on a real device, and with casts as of torch.autocast.
+"""Runs a forward on meta tensors with attention and dropout as on a real device, and with casts as of torch.autocast.
 
 The lists are those of torch's ATen/autocast_mode.h, in Python's names, as far as models call them. CUDA's keep more in
 float32 than the CPU's: softmax and norms. For attention on meta torch chooses the plain kernel, which keeps the n×n
@@ -7,7 +7,7 @@ matrix for backward; real devices choose a fused kernel where they can, which to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map_only
+
+from vit_trace.record.recorder import ASKS_TRUTH
 
 LOWER = (
     "conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d prelu addmm addmv addr matmul "
@@ -33,12 +35,20 @@ FUSED = 1
 
 
 class Functions(TorchFunctionMode):
-    """Sees what the model calls. Entering it again inside itself changes nothing."""
+    """Sees what the model calls. Entering it again inside itself changes nothing.
 
-    def __init__(self, casts: Casts | None = None) -> None:
+    Args:
+        instead: functions to call in place of torch's.
+    """
+
+    def __init__(
+        self, casts: Casts | None = None, instead: Mapping[Callable[..., Any], Callable[..., Any]] | None = None
+    ) -> None:
         super().__init__()
         self.casts = casts
-        self.depth = 0
+        self.instead = {F.scaled_dot_product_attention: _attend} if instead is None else instead
+        self.depth = self.guesses = 0
+        self.truth = True
 
     @contextmanager
     def on(self) -> Iterator[None]:
@@ -59,12 +69,17 @@ class Functions(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        name = getattr(func, "__name__", "")
+        if name in ASKS_TRUTH and args and args[0].is_meta and (name == "__bool__" or args[0].dtype is torch.bool):
+            self.guesses += 1
+            return self.truth
         if func is F.multi_head_attention_forward:
             with _body_of_functional(), self:
                 return func(*args, **kwargs)
         if self.casts is not None:
             args, kwargs = self.casts(func, args, kwargs)
-        return (_attend if func is F.scaled_dot_product_attention else func)(*args, **kwargs)
+        called: Callable[..., Any] = self.instead.get(func, func)
+        return called(*args, **kwargs)
 
 
 @contextmanager
@@ -80,7 +95,7 @@ def _body_of_functional() -> Iterator[None]:
 
 
 class Lists(NamedTuple):
-    """Functions by the dtype that their floating arguments get: bfloat16, float32, or the widest among them.
+    """Functions by the dtype that their floating arguments get: the lower one, float32, or the widest among them.
 
     Those in `set` keep their arguments and give a float32 result, unless the caller chose a dtype.
     """
@@ -104,14 +119,14 @@ def cuda() -> Lists:
 class Casts:
     """Casts the arguments of one function call after another; parameters once in a forward."""
 
-    def __init__(self, lists: Lists) -> None:
-        self.lists = lists
+    def __init__(self, lists: Lists, lower: torch.dtype = torch.bfloat16) -> None:
+        self.lists, self.lower = lists, lower
         self.cache: dict[int, Tensor] = {}
 
     def __call__(self, func: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, Any]:
         """(args, kwargs) as autocast passes them on."""
         if func in self.lists.lower:
-            return self.cast(args, torch.bfloat16), self.cast(kwargs, torch.bfloat16)
+            return self.cast(args, self.lower), self.cast(kwargs, self.lower)
         if func in self.lists.set and kwargs.get("dtype") is None and args and _is_half(args[0]):
             return args, {**kwargs, "dtype": torch.float32}
         if func in self.lists.single or (func in self.lists.widest and _has_single((args, kwargs))):
@@ -124,7 +139,7 @@ class Casts:
     def one(self, tensor: Tensor, dtype: torch.dtype) -> Tensor:
         if tensor.dtype is dtype or not tensor.is_floating_point() or tensor.dtype is torch.float64:
             return tensor
-        kept = dtype is torch.bfloat16 and tensor.requires_grad and tensor.is_leaf and not tensor._is_view()
+        kept = dtype is self.lower and tensor.requires_grad and tensor.is_leaf and not tensor._is_view()
         if not kept:
             return tensor.to(dtype)
         if id(tensor) not in self.cache:

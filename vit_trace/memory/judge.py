@@ -5,121 +5,130 @@ other paths in torch), batches are tried one by one. The largest batch that is r
 """
 
 import re
-from typing import NamedTuple
+from functools import cached_property
 
 from msgspec.structs import replace
 
-from vit_trace.memory.options import OPTIMIZERS, PRECISIONS, Optimizer, Training
-from vit_trace.memory.report import MemoryReport, Peak, Remedy, StageBytes
+from vit_trace.memory.cuda import CUBLAS, RESERVE, Reached, allocate
+from vit_trace.memory.options import PRECISIONS, Training
+from vit_trace.memory.report import MemoryReport, Peak, Remedy, StageBytes, not_counted
+from vit_trace.memory.states import OPTIMIZERS
 from vit_trace.memory.subject import Subject, Unmeasured
-from vit_trace.memory.tape import Ceiling, Tape, growths, largest_batch
+from vit_trace.memory.tape import Tape, inferred
+from vit_trace.memory.timeline import Timeline, timeline
 from vit_trace.targets.target import Target
 
 MOST_BATCHES = 2**24
 """Largest batch searched, in images."""
 
-KEPT = ("parameters", "gradients", "buffers", "inputs", "activations")
-
-
-class _Needs(NamedTuple):
-    """What an optimizer adds: bytes of state, and of temporaries while it steps."""
-
-    state: int
-    moment: int
-
-
-def needs(optimizer: Optimizer, trained: int) -> _Needs:
-    """For `trained` bytes of parameters that have gradients.
-
-    AdamW keeps two tensors like each of them; its foreach form, which torch takes on a GPU, makes a third one of each
-    for the square root. Its step counters lie on the CPU and are not counted. SGD without momentum keeps nothing and
-    works in place. https://pytorch.org/docs/stable/generated/torch.optim.AdamW.html
-    """
-    return _Needs(2 * trained, trained) if optimizer == "adamw" else _Needs(0, 0)
+PARTS = (
+    *("parameters", "gradients", "buffers", "inputs", "activations", "optimizer state", "optimizer's temporaries"),
+    *("EMA weights", "DDP buckets", "next batch", "workspaces", "cuBLAS workspaces"),
+)
+"""What a peak is made of, in their order on the screen."""
 
 
 class Run:
-    """One way to train a target: what a step at a batch takes; each batch runs once."""
+    """One way to train a target: what a run at a batch takes; each batch runs once."""
 
     def __init__(self, target: Target, training: Training, subject: Subject | None = None) -> None:
         self.target, self.training = target, training
-        self.subject = subject or Subject(target, training.precision)
+        self.subject = subject or Subject(target, training)
         self.tapes: dict[int | None, Tape] = {}
 
     def tape(self, batch: int | None) -> Tape:
-        """Raises Unmeasured."""
+        """One step. Raises Unmeasured."""
         if batch not in self.tapes:
-            self.tapes[batch] = self.subject.tape(batch, self.training.checkpointing)
+            self.tapes[batch] = self.subject.tape(batch, self.training)
         return self.tapes[batch]
 
-    def needs(self, tape: Tape) -> _Needs:
-        return needs(self.training.optimizer, tape.trained)
+    @property
+    def on_cuda(self) -> bool:
+        return self.training.device == "cuda"
+
+    @property
+    def reserve(self) -> int:
+        """Bytes beside the allocator's."""
+        asked = self.training.reserve
+        return (RESERVE if asked is None else asked) if self.on_cuda else 0
+
+    def timeline(self, step: Tape) -> Timeline:
+        return timeline(step, self.training, [CUBLAS // 2] * 2 if self.on_cuda else ())
+
+    def allocated(self, line: Timeline, limit: int | None = None) -> tuple[Reached, Reached] | None:
+        """What the first step reaches in CUDA's allocator, and both; None where they do not keep to the limit."""
+        return allocate(line.tape.events, line.tape.bytes, line.second, limit)
 
     def peak(self, batch: int | None) -> int:
         """Bytes at the peak of a step that is not the first. Raises Unmeasured."""
-        tape = self.tape(batch)
-        wanted = self.needs(tape)
-        return wanted.state + max(tape.peak()[0], tape.end() + wanted.moment)
+        return self.peak_of(self.tape(batch))
+
+    def peak_of(self, step: Tape) -> int:
+        line = self.timeline(step)
+        if not self.on_cuda:
+            return line.later_peak()[0]
+        reached = self.allocated(line)
+        assert reached is not None  # without a limit
+        return reached[1].reserved + self.reserve
 
     def floor(self, batch: int | None) -> int:
-        """Bytes that every batch takes: parameters, buffers, gradients, and what the optimizer needs."""
-        tape = self.tape(batch)
-        wanted = self.needs(tape)
-        held = tape.trained + _bytes_of(tape, "parameters", "buffers")
-        return held + wanted.state + wanted.moment
+        """Bytes that every batch takes: parameters, buffers, gradients, and what the options add to them."""
+        step = self.tape(batch)
+        line = self.timeline(step)
+        varying = {"inputs", "activations", "next batch", "workspaces"}
+        held = line.tape.of(*(kind for kind in PARTS if kind not in {*varying, "gradients"}))
+        return held + step.gradient_bytes + self.reserve
 
-    def bounds(self, batch: int, limit: int) -> list[Ceiling] | None:
-        """What is alive after each event with its limit, the end last; None where two steps have different events."""
-        one = max(batch, 2)
-        alive = growths(self.tape(one), self.tape(one + 1))
-        if alive is None:
-            return None
-        wanted = self.needs(self.tape(one))
-        room = limit - wanted.state
-        return [*(Ceiling(growth, room) for growth in set(alive)), Ceiling(alive[-1], room - wanted.moment)]
+    @cached_property
+    def two(self) -> tuple[Tape, Tape]:
+        """The steps that others are inferred from. Raises Unmeasured."""
+        one = max(self.training.batch_size or self.target.batch or 1, 2)
+        return self.tape(one), self.tape(one + 1)
 
-    def largest(self, batch: int, limit: int) -> int:
-        """The largest batch whose peak is at most `limit`; it has been run. Raises Unmeasured where none runs."""
-        if self.floor(batch) > limit:
+    def largest(self, limit: int) -> int:
+        """The largest batch that fits while one more does not; it has been run. Raises Unmeasured where none runs."""
+        if self.floor(self.two[0].batch) > limit:
             return 0
-        bounds = self.bounds(batch, limit)
-        if bounds is not None:
-            found = largest_batch(bounds)
-            found = MOST_BATCHES if found is None else min(found, MOST_BATCHES)
-            if found > 1 and self.fits(found, limit) and self.as_predicted(found, bounds):
-                return found
-            if found <= 1:
-                return int(self.fits(1, limit))
-        return self.searched(limit)
+        found = self.searched(limit, real=False)
+        if found is not None and found > 1 and self.runs_as_inferred(found):
+            return found
+        if found in (0, 1):
+            return int(self.fits(1, limit, real=True))
+        return self.searched(limit, real=True) or 0
 
-    def as_predicted(self, batch: int, bounds: list[Ceiling]) -> bool:
-        """Whether the run at this batch has the peak that two other batches predict."""
-        wanted = self.needs(self.tape(batch))
-        *alive, end = (growth.at(batch) for growth, _ in bounds)
-        return self.peak(batch) == wanted.state + max(*alive, end + wanted.moment)
+    def runs_as_inferred(self, batch: int) -> bool:
+        """Whether the step at this batch is the one that two other batches give."""
+        try:
+            real, step = self.tape(batch), inferred(*self.two, batch)
+        except Unmeasured:
+            return False
+        return step is not None and (real.events, real.bytes) == (step.events, step.bytes)
 
-    def searched(self, limit: int) -> int:
-        """The largest batch by trying: doubling, then halving the gap."""
-        if not self.fits(2, limit):
-            return int(self.fits(1, limit))
+    def searched(self, limit: int, real: bool) -> int | None:
+        """The largest batch by trying: doubling, then halving the gap. None where no step can be inferred."""
+        if not real and inferred(*self.two, 2) is None:
+            return None
+        if not self.fits(2, limit, real):
+            return int(self.fits(1, limit, real))
         low, high = 2, 4
-        while high <= MOST_BATCHES and self.fits(high, limit):
+        while high <= MOST_BATCHES and self.fits(high, limit, real):
             low, high = high, high * 2
         while high - low > 1 and low < MOST_BATCHES:
             middle = (low + high) // 2
-            low, high = (middle, high) if self.fits(middle, limit) else (low, middle)
+            low, high = (middle, high) if self.fits(middle, limit, real) else (low, middle)
         return low
 
-    def fits(self, batch: int, limit: int) -> bool:
+    def fits(self, batch: int | None, limit: int, real: bool = True) -> bool:
         """Whether a step at this batch runs (a batch norm takes no batch of one) and needs at most `limit`."""
         try:
-            return self.peak(batch) <= limit
+            step = self.tape(batch) if real or batch is None else inferred(*self.two, batch)
         except Unmeasured:
             return False
-
-
-def _bytes_of(tape: Tape, *kinds: str) -> int:
-    return sum(size for size, kind in zip(tape.bytes, tape.kinds, strict=True) if kind in kinds)
+        assert step is not None
+        line = self.timeline(step)
+        if line.later_peak()[0] + self.reserve > limit:
+            return False
+        return not self.on_cuda or self.allocated(line, limit - self.reserve) is not None
 
 
 def memory_report(target: Target, training: Training, budget: int | None) -> MemoryReport:
@@ -130,58 +139,63 @@ def memory_report(target: Target, training: Training, budget: int | None) -> Mem
 
     Raises:
         Unmeasured: the model cannot be run in training without memory.
+        Refused: an option names what the model has not.
     """
     run = Run(target, training)
     batch = training.batch_size or target.batch
-    report = _measured(run, batch)
     if budget is None:
-        return report
-    fits = report.peak.bytes <= budget
-    most = None if batch is None else run.largest(batch, budget)
+        return _measured(run, batch, None)
+    fits = run.fits(batch, budget)
+    report = _measured(run, batch, budget if fits else None)
+    most = None if batch is None else run.largest(budget)
     report = replace(report, budget=budget, fits=fits, largest_batch=most, floor=run.floor(batch))
     return report if fits else replace(report, remedies=tuple(_measured_remedies(run, batch, budget)))
 
 
 def saved_by_module(target: Target) -> dict[str, int]:
     """Bytes that each module itself keeps for backward in a training step of the target. Raises Unmeasured."""
-    return Run(target, Training()).tape(target.batch).saved_by_stage()
+    return Run(target, Training(device="cpu")).tape(target.batch).saved_by_stage()
 
 
-def _measured(run: Run, batch: int | None) -> MemoryReport:
-    """The report without a budget."""
-    tape = run.tape(batch)
-    wanted = run.needs(tape)
+def _measured(run: Run, batch: int | None, budget: int | None) -> MemoryReport:
+    """The report; the allocator gives segments back to keep to the budget."""
+    training = run.training
+    step = run.tape(batch)
+    line = run.timeline(step)
+    reached = run.allocated(line, None if budget is None else budget - run.reserve) if run.on_cuda else None
+    first, later = (_peak_of(run, line, reached and reached[which], which) for which in (0, 1))
     return MemoryReport(
-        training=run.training,
-        optimizer=OPTIMIZERS[run.training.optimizer],
-        precision=PRECISIONS[run.training.precision],
+        training=training,
+        optimizer=OPTIMIZERS[training.optimizer].words,
+        precision=PRECISIONS[training.precision],
         batch_size=batch,
-        parameters=_bytes_of(tape, "parameters"),
-        buffers=_bytes_of(tape, "buffers"),
-        gradients=tape.trained,
-        optimizer_state=wanted.state,
-        inputs=_bytes_of(tape, "inputs"),
-        activations=tape.saved_bytes,
-        dropout_masks=tape.masks,
-        first_step=_peak_of(tape, _Needs(0, wanted.state + wanted.moment), wanted.state),
-        peak=_peak_of(tape, wanted, 0),
-        stages=tuple(_by_stage(tape)),
-        recomputed=run.subject.recomputed() if run.training.checkpointing else (),
+        parameters=step.of("parameters"),
+        buffers=step.of("buffers"),
+        gradients=step.gradient_bytes,
+        optimizer_state=line.tape.of("optimizer state"),
+        inputs=step.of("inputs"),
+        activations=step.saved_bytes,
+        dropout_masks=step.mask_bytes,
+        first_step=first,
+        peak=later,
+        allocated=reached[1].allocated if reached else 0,
+        reserved=reached[1].reserved if reached else 0,
+        stages=tuple(_by_stage(step)),
+        recomputed=run.subject.recomputed(training) if training.checkpointing else (),
+        left_out=not_counted(training),
     )
 
 
-def _peak_of(tape: Tape, wanted: _Needs, new: int) -> Peak:
-    """The peak of a step that holds `wanted.state` from the start; the optimizer's step makes `new` bytes of state."""
-    most, at = tape.peak()
-    phase, stage = tape.places[tape.events[at]]
-    state, temporary = wanted.state, 0
-    if tape.end() + wanted.moment > most:
-        most, at = tape.end() + wanted.moment, len(tape.events) - 1
-        phase, stage = "optimizer step", ""
-        state, temporary = wanted.state + new, wanted.moment - new
-    alive = tape.alive_at(at)
-    parts = {kind: alive[kind] for kind in KEPT} | {"optimizer state": state, "optimizer's temporaries": temporary}
-    return Peak(most + wanted.state, phase, stage, {name: size for name, size in parts.items() if size})
+def _peak_of(run: Run, line: Timeline, reached: Reached | None, later: int) -> Peak:
+    """The peak of the first step or of every later one; what the allocator takes beyond tensors is a part of it."""
+    most, at = line.later_peak() if later else line.first_peak()
+    alive = line.tape.alive_at(at)
+    parts = {kind: alive[kind] for kind in PARTS}
+    if reached is not None:
+        parts |= {"rounding and free blocks": reached.reserved - most, "reserve": run.reserve}
+        most = reached.reserved + run.reserve
+    phase, stage = line.tape.places[line.tape.events[at]]
+    return Peak(most, phase, stage, {name: size for name, size in parts.items() if size})
 
 
 def _by_stage(tape: Tape) -> list[StageBytes]:
@@ -197,18 +211,20 @@ def _measured_remedies(run: Run, batch: int | None, budget: int) -> list[Remedy]
     """The same run with checkpointing, with autocast, all in bfloat16: each is measured."""
     training, found, ways = run.training, [], []
     floor = run.floor(batch)
-    if not training.checkpointing and floor <= budget and run.subject.recomputed():
+    if training.inference:
+        training = replace(training, checkpointing=True)  # keeps nothing that could be computed again
+    if not training.checkpointing and floor <= budget and run.subject.recomputed(training):
         ways.append(("--checkpointing", replace(training, checkpointing=True)))
     if training.precision == "fp32" and floor <= budget:
-        ways.append(("--precision bf16-mixed", replace(training, precision="bf16-mixed")))
+        ways.append(("--precision bf16-mixed", replace(run.training, precision="bf16-mixed")))
     if training.precision != "bf16" and floor // 2 <= budget:  # bfloat16 halves what every batch takes
-        ways.append(("--precision bf16", replace(training, precision="bf16")))
+        ways.append(("--precision bf16", replace(run.training, precision="bf16")))
     for flag, changed in ways:
         other = Run(run.target, changed, run.subject if changed.precision == training.precision else None)
         try:
-            peak = other.peak(batch)
-            most = 0 if batch is None else other.largest(batch, budget)
+            peak, fits = other.peak(batch), other.fits(batch, budget)
+            most = 0 if batch is None else other.largest(budget)
         except Unmeasured:
             continue
-        found.append(Remedy(flag, peak, peak <= budget, most))
+        found.append(Remedy(flag, peak, fits, most))
     return found

@@ -12,7 +12,17 @@ import torch
 from torch import Tensor
 
 from vit_trace.record.meta import arrange, contract, reduce
-from vit_trace.record.meta.core import FLOATS, broadcast, elementwise, fresh, require, sure_alike, sure_float
+from vit_trace.record.meta.core import (
+    FLOATS,
+    broadcast,
+    elementwise,
+    fresh,
+    fresh_strided,
+    require,
+    strides_in_order,
+    sure_alike,
+    sure_float,
+)
 
 Kernel = Callable[..., Any]
 
@@ -79,6 +89,46 @@ def _cast(x: Any, *, dtype: Any = None, **more: Any) -> Tensor:
     return elementwise((sure_float(x),), dtype)
 
 
+def _drop(x: Any, p: float, train: bool | None) -> tuple[Tensor, Tensor]:
+    require(train is True and sure_float(x).is_contiguous())
+    return fresh(x.shape, x.dtype), fresh(x.shape, torch.bool)
+
+
+def _laid_out(x: Any, outer: Sequence[int] | None = None) -> Tensor:
+    """A dense tensor like one of attention, in its order of dims in memory, or in one that is given."""
+    require(sure_float(x).ndim == 4 and min(x.shape) > 1 and len(set(x.stride())) == 4)
+    order = outer or sorted(range(4), key=lambda dim: -x.stride(dim))
+    return fresh_strided(x.shape, strides_in_order(x.shape, order), x.dtype)
+
+
+BY_ROW = (0, 2, 1, 3)
+"""Order of the dims in memory of what the memory-efficient kernel makes: batch, token, head, feature."""
+
+
+def _flash(query: Any, key: Any, value: Any, *how: Any, scale: float | None = None) -> tuple[Any, ...]:
+    rows = fresh(query.shape[:3], torch.float32)
+    seed, offset, mask = fresh((2,), torch.uint64), fresh((), torch.uint64), fresh((0,), query.dtype)
+    return _laid_out(query), rows, None, None, query.shape[2], key.shape[2], seed, offset, mask
+
+
+def _flash_backward(grad: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> tuple[Tensor, ...]:
+    return _laid_out(query), _laid_out(key), _laid_out(value)
+
+
+def _efficient(
+    query: Any, key: Any, value: Any, mask: Any, rows: bool, *how: Any, scale: float | None = None
+) -> tuple[Tensor, ...]:
+    require(value.shape[-1] == query.shape[-1])
+    batch, heads, count = query.shape[:3]
+    kept = fresh((batch, heads, -(-count // 32) * 32 if rows else 0), torch.float32)
+    return _laid_out(query, BY_ROW), kept, fresh((), torch.int64), fresh((), torch.int64)
+
+
+def _efficient_backward(grad: Any, query: Any, key: Any, value: Any, mask: Any, *rest: Any, **_: Any) -> Any:
+    require(mask is None or not rest[5][3])  # its mask needs no gradient
+    return *(_laid_out(one, BY_ROW) for one in (query, key, value)), None
+
+
 def kernels() -> dict[Any, Kernel]:
     """Rule by kernel."""
     aten: Any = torch.ops.aten
@@ -100,6 +150,12 @@ def kernels() -> dict[Any, Kernel]:
         **dict.fromkeys((aten.sum.default, aten.sum.dim_IntList), _on_floats(reduce.total)),
         aten.mean.dim: _on_floats(reduce.mean),
         aten.cat.default: arrange.cat,
+        aten.native_dropout.default: _drop,
+        aten.native_dropout_backward.default: lambda grad, mask, scale: elementwise((sure_float(grad),), grad.dtype),
+        aten._scaled_dot_product_flash_attention.default: _flash,
+        aten._scaled_dot_product_flash_attention_backward.default: _flash_backward,
+        aten._scaled_dot_product_efficient_attention.default: _efficient,
+        aten._scaled_dot_product_efficient_attention_backward.default: _efficient_backward,
         **dict.fromkeys(
             (aten.select_backward.default, aten.slice_backward.default),
             lambda grad, shape, *_: fresh(tuple(shape), sure_float(grad).dtype),

@@ -7,7 +7,7 @@ those of whole storages, each counted once, as torch.distributed's MemTracker co
 import weakref
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -18,6 +18,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from vit_trace.memory.kernels import Kernels
+from vit_trace.memory.states import Trained
 from vit_trace.memory.tape import Place, Tape
 
 LAST = chr(0x10FFFF)
@@ -78,9 +79,9 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """No: torch would import its compiler only to keep it away from here."""
         return False
 
-    def __init__(self, where: Where, run: Kernels) -> None:
+    def __init__(self, where: Where, run: Kernels, workspaces: Mapping[Any, Callable[..., int]] = {}) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.where, self.run = where, run
+        self.where, self.run, self.workspaces = where, run, workspaces
         self.live: dict[int, int] = {}
         self.events: list[int] = []
         self.bytes: list[int] = []
@@ -90,7 +91,8 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.saved: dict[int, str] = {}
         self.loose: dict[int, tuple[Any, str]] = {}
         self.masks: set[int] = set()
-        self.bernoulli = torch.ops.aten.bernoulli_.float
+        aten = torch.ops.aten
+        self.masking = {aten.bernoulli_.float: 0, aten.native_dropout.default: 1}  # place of the mask among the results
 
     def add(self, tensor: Tensor, kind: str) -> None:
         """Count the tensor's storage, if it is new or has another size than before."""
@@ -104,13 +106,17 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if self.bytes[number] == size:
                 return
             self.drop(key, number)
-        number = len(self.bytes)
+        number = self.noted(size, kind)
         self.live[key] = number
         self.references[number] = weakref.ref(storage, partial(self.drop, key, number))
+
+    def noted(self, size: int, kind: str) -> int:
+        """The number of a storage that is made now."""
         self.bytes.append(size)
         self.kinds.append(kind)
         self.moments.append(self.where.now())
-        self.events.append(number)
+        self.events.append(len(self.bytes) - 1)
+        return len(self.bytes) - 1
 
     def add_all(self, tensors: Iterable[Tensor], kind: str) -> None:
         for tensor in tensors:
@@ -130,12 +136,12 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = self.run(func, args, kwargs or {})
-        if isinstance(out, Tensor):
-            self.add(out, "activations")
-            if func is self.bernoulli:
-                self.masks.add(self.live.get(out.untyped_storage()._cdata, -1))
-        elif isinstance(out, (tuple, list)):
-            self.add_all((one for one in out if isinstance(one, Tensor)), "activations")
+        made = (out,) if isinstance(out, Tensor) else out if isinstance(out, (tuple, list)) else ()
+        self.add_all((one for one in made if isinstance(one, Tensor)), "activations")
+        if func in self.masking:
+            self.masks.add(self.live.get(made[self.masking[func]].untyped_storage()._cdata, -1))
+        if func in self.workspaces:
+            self.events.append(~self.noted(self.workspaces[func](*args), "workspaces"))
         return out
 
     def save(self, tensor: Tensor) -> Tensor:
@@ -149,7 +155,7 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self.saved.setdefault(number, self.where.stack[-1])
         return tensor
 
-    def tape(self, batch: int, trained: int) -> Tape:
+    def tape(self, batch: int, trained: Iterable[Trained]) -> Tape:
         loose: Counter[str] = Counter()
         for storage, stage in self.loose.values():
             loose[stage] += storage.nbytes()
@@ -161,6 +167,6 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             places=tuple(map(self.where.place, self.moments)),
             saved=dict(self.saved),
             loose=dict(loose),
-            trained=trained,
-            masks=sum(self.bytes[number] for number in self.masks & self.saved.keys()),
+            trained=tuple(trained),
+            masks=frozenset(self.masks & self.saved.keys()),
         )

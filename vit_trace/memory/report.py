@@ -6,13 +6,26 @@ from vit_trace.base.trace import Diagnostic
 from vit_trace.base.words import bytes_text
 from vit_trace.memory.options import Training
 
-LEFT_OUT = (
-    "workspaces of kernels, the CUDA context and libraries",
-    "the allocator's rounding and fragmentation",
-    "the loss: here it is the sum of the outputs",
-    "what a GPU's kernels keep otherwise than a CPU's: its attention kernel is chosen there",
+THE_LOSS = "the loss: here it is the sum of the outputs"
+ON_CPU = (
+    "workspaces of kernels, libraries and the allocator's rounding",
+    THE_LOSS,
+    "what a GPU keeps otherwise: see --device cuda",
+)
+ON_CUDA = (
+    THE_LOSS,
+    "cuDNN's workspaces, beyond what the reserve holds",
 )
 """What is not counted."""
+
+EXACT = "exact: every tensor and how long it lives, by torch's own autograd"
+MODELLED = "modelled, not measured on a GPU: dropout masks, attention kernels, workspaces, the allocator"
+"""What the figures rest on."""
+
+
+def not_counted(training: Training) -> tuple[str, ...]:
+    """What the figures leave out."""
+    return ON_CPU if training.device == "cpu" else ON_CUDA
 
 
 class Peak(Struct, frozen=True):
@@ -44,9 +57,10 @@ class MemoryReport(Struct, frozen=True):
     """Tensor bytes of a training step.
 
     `activations` are saved for backward, each storage once, parameters and buffers excluded; `dropout_masks` is their
-    share that a GPU keeps in a quarter. `first_step` is the first optimizer step's peak, `peak` that of every later
-    one, which holds the optimizer's state from the start. `recomputed` are the modules that checkpointing runs again.
-    `largest_batch` is 0 where none fits and None without a budget.
+    share that drops. `first_step` is the first optimizer step's peak, `peak` that of every later one, which holds the
+    optimizer's state from the start. On CUDA a peak holds what the allocator reserves and the reserve; `allocated` and
+    `reserved` are torch.cuda.max_memory_allocated and max_memory_reserved. `recomputed` are the modules that
+    checkpointing runs again. `largest_batch` is 0 where none fits and None without a budget.
     """
 
     training: Training
@@ -62,6 +76,8 @@ class MemoryReport(Struct, frozen=True):
     dropout_masks: int
     first_step: Peak
     peak: Peak
+    allocated: int
+    reserved: int
     stages: tuple[StageBytes, ...]
     recomputed: tuple[str, ...] = ()
     budget: int | None = None
@@ -69,7 +85,11 @@ class MemoryReport(Struct, frozen=True):
     largest_batch: int | None = None
     floor: int = 0
     remedies: tuple[Remedy, ...] = ()
-    left_out: tuple[str, ...] = LEFT_OUT
+    left_out: tuple[str, ...] = ()
+
+
+def what(training: Training) -> str:
+    return "a forward without gradients" if training.inference else "a training step"
 
 
 def diagnostics(report: MemoryReport) -> tuple[Diagnostic, ...]:
@@ -79,7 +99,7 @@ def diagnostics(report: MemoryReport) -> tuple[Diagnostic, ...]:
     over = report.peak.bytes - report.budget
     batch = f" at batch {report.batch_size}" if report.batch_size else ""
     message = (
-        f"a training step{batch} takes {bytes_text(report.peak.bytes)}, "
+        f"{what(report.training)}{batch} takes {bytes_text(report.peak.bytes)}, "
         f"{bytes_text(over)} more than {budget_text(report.budget)}"
     )
     return (Diagnostic("does-not-fit", "error", message, None, tuple(notes(report)), tuple(_helps(report))),)

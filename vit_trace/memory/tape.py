@@ -1,13 +1,15 @@
 """Records one training step as a tape: every storage, its bytes, when it was made and dropped. No torch.
 
 Two tapes of one model at two batch sizes have the same events; each storage then grows by the same number of bytes per
-image, and so does what is alive at each event. The peak at any batch is the largest of those sums.
+image, which gives the tape at any other batch.
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import NamedTuple
+
+from vit_trace.memory.states import Trained
 
 
 class Place(NamedTuple):
@@ -23,8 +25,7 @@ class Tape:
 
     `events` holds n where storage n is made and ~n where it is dropped; `bytes`, `kinds` and `places` (where it is
     made) are by storage. `saved` are the storages kept for backward with the stage that keeps them, `loose` the saved
-    bytes that no kernel made; `trained` are the bytes of parameters with a gradient, `masks` those of saved dropout
-    masks.
+    bytes that no kernel made; `trained` are the parameters with a gradient, `masks` the saved dropout masks.
     """
 
     batch: int
@@ -34,8 +35,8 @@ class Tape:
     places: tuple[Place, ...]
     saved: dict[int, str]
     loose: dict[str, int] = field(default_factory=dict)
-    trained: int = 0
-    masks: int = 0
+    trained: tuple[Trained, ...] = ()
+    masks: frozenset[int] = frozenset()
 
     @property
     def saved_bytes(self) -> int:
@@ -51,15 +52,23 @@ class Tape:
         """Bytes alive after each event."""
         return list(accumulate(self.bytes[event] if event >= 0 else -self.bytes[~event] for event in self.events))
 
-    def peak(self) -> tuple[int, int]:
-        """The most bytes alive, and the first event after which they are."""
-        alive = self.alive()
-        most = max(alive, default=0)
-        return (most, alive.index(most)) if most > 0 else (0, 0)
+    @property
+    def mask_bytes(self) -> int:
+        return sum(self.bytes[number] for number in self.masks)
 
-    def end(self) -> int:
-        """Bytes alive at the end: parameters, buffers, inputs, gradients, outputs."""
-        return self.alive()[-1]
+    @property
+    def gradient_bytes(self) -> int:
+        return sum(one.bytes for one in self.trained)
+
+    def of(self, *kinds: str) -> int:
+        """Bytes of all storages of these kinds."""
+        return sum(size for size, kind in zip(self.bytes, self.kinds, strict=True) if kind in kinds)
+
+    def peak(self, start: int = 0, stop: int | None = None) -> tuple[int, int]:
+        """The most bytes alive after the events of a range, and the first event after which they are."""
+        alive = self.alive()[start:stop]
+        most = max(alive, default=0)
+        return (most, start + alive.index(most)) if most > 0 else (0, 0)
 
     def alive_at(self, last: int) -> Counter[str]:
         """Bytes by kind after an event."""
@@ -70,25 +79,8 @@ class Tape:
         return found
 
 
-class Growth(NamedTuple):
-    """Bytes that grow with the batch: fixed ones, and more for each image."""
-
-    fixed: int
-    each: int
-
-    def at(self, batch: int) -> int:
-        return self.fixed + self.each * batch
-
-
-class Ceiling(NamedTuple):
-    """Something that grows, and the bytes that it may take."""
-
-    growth: Growth
-    limit: int
-
-
-def growths(one: Tape, other: Tape) -> list[Growth] | None:
-    """What is alive after each event, by batch; None where the two tapes have different events."""
+def inferred(one: Tape, other: Tape, batch: int) -> Tape | None:
+    """The tape at a third batch; None where the two have different events."""
     step = other.batch - one.batch
     if step == 0 or one.events != other.events or one.kinds != other.kinds:
         return None
@@ -96,15 +88,5 @@ def growths(one: Tape, other: Tape) -> list[Growth] | None:
     for a, b in zip(one.bytes, other.bytes, strict=True):
         if (b - a) % step:
             return None
-        each = (b - a) // step
-        sizes.append(Growth(a - each * one.batch, each))
-    changes = (sizes[event] if event >= 0 else Growth(*(-part for part in sizes[~event])) for event in one.events)
-    return list(accumulate(changes, lambda total, more: Growth(total.fixed + more.fixed, total.each + more.each)))
-
-
-def largest_batch(bounds: list[Ceiling]) -> int | None:
-    """The largest batch at which everything keeps to its limit; 0 where none does, None where every one does."""
-    if any(growth.each <= 0 and growth.fixed > limit for growth, limit in bounds):
-        return 0
-    fitting = (max((limit - growth.fixed) // growth.each, 0) for growth, limit in bounds if growth.each > 0)
-    return min(fitting, default=None)
+        sizes.append(a + (b - a) // step * (batch - one.batch))
+    return replace(one, batch=batch, bytes=tuple(sizes))

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vit_trace.base.words import bytes_text, module_ranges
-from vit_trace.memory.report import MemoryReport, budget_text, peak_words
+from vit_trace.memory.report import EXACT, MODELLED, MemoryReport, budget_text, peak_words, what
 from vit_trace.render import theme
 from vit_trace.render.cells import borderless
 from vit_trace.render.diagnostics import STYLES
@@ -15,12 +15,19 @@ from vit_trace.render.diagnostics import STYLES
 MOST_STAGES = 6
 """Stages shown by name; the others are summed in one row."""
 
+ADDED = (
+    ("EMA weights", "a copy of parameters and buffers"),
+    ("DDP buckets", "gradients that wait to be sent"),
+    ("next batch", "on the device already"),
+)
+"""What options add, with a remark."""
+
 Row = tuple[str, int, str]
 
 
 def print_memory(spec: str, report: MemoryReport, console: Console) -> None:
     batch = f" · batch {report.batch_size}" if report.batch_size else ""
-    console.print(Text(f"{spec} · a training step in tensor bytes{batch}", theme.TITLE))
+    console.print(Text(f"{spec} · {what(report.training)} on {report.training.device}{batch}", theme.TITLE))
     console.print(_bytes_table(_step_rows(report)))
     if len(report.stages) > 1:
         console.print(Group(Text("  saved activations of"), _bytes_table(_saving_rows(report), report.activations, 4)))
@@ -30,7 +37,8 @@ def print_memory(spec: str, report: MemoryReport, console: Console) -> None:
         if report.largest_batch is not None:
             text.append(f" · largest batch {report.largest_batch}" if report.largest_batch else " · no batch does")
         console.print(text)
-    console.print(Text(f"not counted: {'; '.join(report.left_out)}", theme.SAME))
+    modelled = "" if report.training.device == "cpu" else f"{MODELLED}\n"
+    console.print(Text(f"{EXACT}\n{modelled}not counted: {'; '.join(report.left_out)}", theme.SAME))
 
 
 def _bytes_table(lines: Iterable[Row], whole: int = 0, indent: int = 2) -> Table:
@@ -50,15 +58,25 @@ def _step_rows(report: MemoryReport) -> Iterator[Row]:
     yield "parameters", report.parameters, report.precision
     if report.buffers:
         yield "buffers", report.buffers, ""
-    yield "gradients", report.gradients, ""
-    yield "optimizer state", report.optimizer_state, report.optimizer
+    trains = not report.training.inference
+    if trains:
+        yield "gradients", report.gradients, ""
+        yield "optimizer state", report.optimizer_state, report.optimizer
+    yield from ((name, report.peak.parts[name], words) for name, words in ADDED if name in report.peak.parts)
     yield "inputs", report.inputs, ""
     said = [f"{module_ranges(report.recomputed)} recomputed in the backward pass"] if report.recomputed else []
     if report.dropout_masks:
-        said.append(f"including {bytes_text(report.dropout_masks)} of dropout masks, a quarter of that on a GPU")
-    yield "saved activations", report.activations, "; ".join(said)
-    yield "peak, first step", report.first_step.bytes, peak_words(report.first_step)
-    yield "peak, later steps", report.peak.bytes, peak_words(report.peak)
+        said.append(f"including {bytes_text(report.dropout_masks)} of dropout masks")
+    if trains:
+        yield "saved activations", report.activations, "; ".join(said)
+        yield "peak, first step", report.first_step.bytes, peak_words(report.first_step)
+        yield "peak, later steps", report.peak.bytes, peak_words(report.peak)
+    else:
+        yield "peak", report.peak.bytes, peak_words(report.peak)
+    if report.reserved:
+        yield "  allocated", report.allocated, "torch.cuda.max_memory_allocated"
+        yield "  reserved", report.reserved, "torch.cuda.max_memory_reserved"
+        yield "  beside them", report.peak.parts.get("reserve", 0), "CUDA's context and libraries (--reserve)"
 
 
 def _saving_rows(report: MemoryReport) -> Iterator[Row]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vit_trace.base.trace import Diagnostic
 from vit_trace.base.words import bytes_text
 from vit_trace.memory.judge import memory_report
-from vit_trace.memory.options import Optimizer, Precision, Training, budget_of
+from vit_trace.memory.options import Precision, Training, budget_of
 from vit_trace.memory.report import MemoryReport, diagnostics, notes
 from vit_trace.memory.subject import Unmeasured
 from vit_trace.record.meta.tensors import leaves
@@ -69,13 +69,13 @@ def _trains(model: nn.Module) -> bool:
     return any(one.requires_grad for one in model.parameters())
 
 
-def _optimizer(crash: Crash) -> tuple[Optimizer, list[str]]:
+def _optimizer(crash: Crash) -> tuple[str, list[str]]:
     """The optimizer among the variables of the program, and what is not counted of it."""
     for frame, _ in reversed(crash.entries):
         held = frame.f_locals
         for one in (*held.values(), *getattr(held.get("self"), "__dict__", {}).values()):
             if isinstance(one, torch.optim.SGD):
-                return "sgd", ["SGD's momentum is not counted"] if one.defaults.get("momentum") else []
+                return "sgd+momentum" if one.defaults.get("momentum") else "sgd", []
             if isinstance(one, torch.optim.Optimizer):
                 alike = isinstance(one, (torch.optim.Adam, torch.optim.AdamW))
                 return "adamw", [] if alike else [f"{type(one).__name__} is counted as AdamW"]
@@ -129,7 +129,7 @@ def _told(report: MemoryReport) -> Diagnostic:
             helps.append(help if help.startswith("batch size") else help.replace(" batch size", " and batch size"))
         return structs.replace(one, help=tuple(helps))
     at = f" at batch {report.batch_size}" if report.batch_size else ""
-    text = f"a training step{at} takes {bytes_text(report.peak.bytes)} in tensors"
+    text = f"a training step{at} takes {bytes_text(report.peak.bytes)}"
     if report.budget is not None:
         text += f", which fits {bytes_text(report.budget)}: what else the device holds is not counted"
     return Diagnostic("out-of-memory", "error", text, None, tuple(notes(report)))

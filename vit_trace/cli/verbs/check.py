@@ -10,6 +10,8 @@ from vit_trace.base.refused import refuse
 from vit_trace.check.options import Check
 from vit_trace.cli.options import BARE_MODEL, TALK, Option, OptionGroup, Output, output_of, verb
 from vit_trace.cli.output import Exit, destinations, write
+from vit_trace.memory.options import KERNELS, PRECISIONS, TrainingAsked
+from vit_trace.memory.states import OPTIMIZERS
 
 if TYPE_CHECKING:
     from vit_trace.check.verdict import Verdict
@@ -27,24 +29,38 @@ ASKED = OptionGroup(
         Option("jobs", "N", "Number of processes (default: all cores for many configs).", type=int, minimum=1),
         Option("suggest", "KEY", "Suggest values of a hyperparameter near its present one that build and run.", ()),
         Option("memory", "SIZE", "Check whether a training step fits SIZE, such as 24GiB, and show what takes most."),
-        Option("optimizer", "NAME", "With --memory: adamw (default), sgd or none.", offers=("adamw", "sgd", "none")),
-        Option(
-            "precision",
-            "NAME",
-            "With --memory: fp32 (default), bf16-mixed or bf16.",
-            offers=("fp32", "bf16-mixed", "bf16"),
-        ),
-        Option("checkpointing", None, "With --memory: recompute repeated blocks in the backward pass.", False),
         Option("select", "CODES", "Show only these warnings and notes: codes or their beginnings, with commas.", ()),
         Option("ignore", "CODES", "Leave these warnings and notes out.", ()),
         *TALK,
     ),
 )
 
+TRAINING = OptionGroup(
+    TrainingAsked,
+    (
+        Option("device", "cuda|cpu", "cuda (default), modelled; or cpu, exact.", offers=("cuda", "cpu")),
+        Option("optimizer", "NAME", f"{', '.join(OPTIMIZERS)}; adamw is the default.", offers=tuple(OPTIMIZERS)),
+        Option("precision", "NAME", f"{', '.join(PRECISIONS)}; fp32 is the default.", offers=tuple(PRECISIONS)),
+        Option("checkpointing", None, "Recompute repeated blocks in the backward pass.", False),
+        Option("checkpoint_every", "N", "Recompute every N-th of the repeated blocks.", type=int, minimum=1),
+        Option("attention", "KERNEL", "flash, efficient or math; default: what torch chooses.", offers=KERNELS),
+        Option("freeze", "GLOB", "Freeze the parameters whose names match. May be repeated.", ()),
+        Option("lora", "r=8,targets=A+B", "LoRA by PEFT on the modules of these names; save=HEAD trains another."),
+        Option("inference", None, "A forward without gradients, in evaluation mode.", False),
+        Option("ema", None, "An averaged copy of the weights is on the device.", False),
+        Option("accumulate", "N", "N batches make one optimizer step.", type=int, minimum=1),
+        Option("ddp", None, "DistributedDataParallel, with its buckets.", False),
+        Option("input_on_device", None, "The next batch lies on the device during the step.", False),
+        Option("reserve", "SIZE", "Memory beside torch's allocator (default 512MiB)."),
+    ),
+    "With --memory",
+)
 
-@verb(specs=SPECS, model=BARE_MODEL, asked=ASKED, output=output_of("check"))
-def check(specs: tuple[str, ...], model: Request, asked: Check, output: Output) -> int:
+
+@verb(specs=SPECS, model=BARE_MODEL, asked=ASKED, training=TRAINING, output=output_of("check"))
+def check(specs: tuple[str, ...], model: Request, asked: Check, training: TrainingAsked, output: Output) -> int:
     """Check configs, checkpoints and memory before you train."""
+    asked = asked._replace(training=training)
     from vit_trace.targets.request import NO_REQUEST
 
     if asked.checkpoint is not None and not specs and model == NO_REQUEST:
