@@ -15,6 +15,7 @@ Importing this package imports no torch; the first `trace` does.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from vit_trace.scripts.hooks import explained_error as explain
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
 
     from vit_trace.api.traced import Traced as Trace
     from vit_trace.check.sizes.report import SizesReport
+    from vit_trace.weights.loading import Loaded
 
-__all__ = ["Trace", "__version__", "explain", "explaining", "install", "sizes", "trace", "uninstall"]
+__all__ = ["Trace", "__version__", "explain", "explaining", "install", "load_state_dict", "sizes", "trace", "uninstall"]
 
 
 def trace(model: nn.Module | Callable[..., Any] | str, *inputs: Any, formulas: bool = True, **kwargs: Any) -> Trace:
@@ -71,6 +73,30 @@ def trace(model: nn.Module | Callable[..., Any] | str, *inputs: Any, formulas: b
     if not isinstance(model, nn.Module):
         raise TypeError(f"vit_trace.trace takes a torch.nn.Module, got {type(model).__name__}")
     return Traced.of(of_model(model, inputs, kwargs, formulas))
+
+
+def load_state_dict(model: nn.Module, path: str | PathLike[str], *, key: str = "") -> Loaded:
+    """Load a checkpoint into a model as `vit-trace check --checkpoint` says it can be loaded; what was done.
+
+    Tensors are renamed, joined, split, transposed and position tables interpolated as the diagnostics say, and loaded
+    with strict=True: what the model has and the checkpoint lacks (a head) keeps the model's values. Values are read by
+    torch's weights-only reader or by safetensors: nothing in the file is executed, and no file is changed.
+
+    Args:
+        model: the model to load into, on any device.
+        path: a .safetensors, .pt or .npz file, an index of shards, or a directory with one.
+        key: where the file holds several state dicts, which to take ("model_ema"); or a prefix of the names to take.
+
+    Raises:
+        ValueError: it cannot be loaded whole; the message has the diagnostics. The model is left as it was.
+    """
+    from vit_trace.base.refused import Refused
+    from vit_trace.weights.loading import load_into
+
+    try:
+        return load_into(model, path if isinstance(path, str) else str(path), key)
+    except Refused as refused:
+        raise ValueError(str(refused)) from refused
 
 
 def sizes(spec: str | None = None, *names: str, at: Sequence[str] = (), settings: Sequence[str] = ()) -> SizesReport:

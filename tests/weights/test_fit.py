@@ -300,6 +300,7 @@ def test_interpolation_is_offered_with_both_grids():
     assert one.help == (
         "interpolate pos_embed 8×8 → 4×4, its first row kept",
         "set img_size 64 (tried: every tensor fits)",
+        "vit_trace.load_state_dict(model, 'x.pt') does this: resize pos_embed (tried: it loads with strict=True)",
     )
 
 

@@ -54,19 +54,21 @@ def with_fit(verdict: Verdict, subject: Examined, asked: Check) -> Verdict:
     """The verdict with what keeps the checkpoint from being loaded, where the model runs at all."""
     if asked.checkpoint is None or verdict.count("error"):
         return verdict
-    from vit_trace.weights.fit import fit
+    from vit_trace.weights.data import NOT_THERE
+    from vit_trace.weights.fit import judged
 
     spans = {one.name: one.span for one in subject.facts.quantities if one.span is not None}
     try:
-        found = fit(_checkpoint(asked.checkpoint), subject.facts.target, spans)
+        found = judged(_checkpoint(asked.checkpoint, asked.key or ""), subject.facts.target, spans)
     except Refused as refused:
-        return replace(verdict, diagnostics=(*verdict.diagnostics, *refused.diagnostics), started=False)
-    return replace(verdict, diagnostics=(*found, *verdict.diagnostics))
+        started = not any(one.code in NOT_THERE for one in refused.diagnostics)
+        return replace(verdict, diagnostics=(*verdict.diagnostics, *refused.diagnostics), started=started)
+    return replace(verdict, diagnostics=(*found.diagnostics, *verdict.diagnostics), remedy=found.remedy)
 
 
 @lru_cache(maxsize=1)
-def _checkpoint(path: Path) -> Checkpoint:
+def _checkpoint(path: Path, key: str) -> Checkpoint:
     """The checkpoint, read once for all specs. Raises Refused."""
     from vit_trace.weights.files import read
 
-    return read(path)
+    return read(path, key)

@@ -53,10 +53,11 @@ def destinations(subject: Subject, output: Output, view: str = "") -> list[Desti
     suffixes = {suffix: name for name, format in formats.items() for suffix in format.suffixes}
     wanted: list[tuple[str, Path | None]] = []
     for path in output.files:
-        if path.suffix.lower() not in suffixes:
+        ends = [suffix for suffix in suffixes if path.name.lower().endswith(suffix)]
+        if not ends:
             help = (f"end it in {' or '.join(suffixes)}",)
             raise refuse("unknown-suffix", f"-o {shown_file(path)}: its ending does not name a format", help=help)
-        wanted.append((suffixes[path.suffix.lower()], path))
+        wanted.append((suffixes[max(ends, key=len)], path))
     if output.format:
         require_known("--format", output.format, tuple(formats))
     if output.format or not wanted:
@@ -87,9 +88,22 @@ def write(content: Any, where: Sequence[Destination], said: Sequence[Diagnostic]
             continue
         if format.encoding and isinstance(sys.stdout, io.TextIOWrapper):  # the format's own, whatever the terminal's is
             sys.stdout.reconfigure(encoding=format.encoding)
-        with paged(pager and format.escape is None) as stream:
+        with _read_no_further(), paged(pager and format.escape is None) as stream:
             format.write(content, stream)
         _add_diagnostics(sys.stdout, said if format.escape is None and _is_file_of_its_own() else ())
+
+
+@contextmanager
+def _read_no_further() -> Iterator[None]:
+    """Goes on where whoever reads our output has closed it (`| head -1`): the exit code says what was found."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return
+    except SystemExit as leaving:  # rich leaves with 1 then
+        if not isinstance(leaving.__context__, BrokenPipeError):
+            raise
 
 
 def stdout_is_file() -> bool:

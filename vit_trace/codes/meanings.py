@@ -44,8 +44,8 @@ checkpoint-nested: load_state_dict was given what torch.load gave, and the state
   Example: checkpoint["model"] instead of checkpoint.
 checkpoint-unreadable: There is no such file, it is not a regular file, it cannot be read, or a directory holds no
   checkpoint or several.
-not-a-checkpoint: The file is something else: a Git LFS pointer, an HTML page, HDF5, or an archive without a state dict
-  in it.
+not-a-checkpoint: The file is something else: a Git LFS pointer, an HTML page, HDF5, the state of an optimizer, or an
+  archive without a state dict in it.
 checkpoint-malformed: The file begins like a checkpoint and does not continue like one: it is cut off, or its header
   contradicts itself.
   Example: a tensor of 2×3 float32 values that spans 20 bytes.
@@ -53,8 +53,12 @@ checkpoint-malformed: The file begins like a checkpoint and does not continue li
 checkpoint-unsafe: Loading the file would run code: its pickle names a function or a class that is not a tensor, or it
   is TorchScript.
   Example: a pickle that would call posix.system.
-  Nothing was executed. torch.load with weights_only=True refuses such files too. A whole pickled model or a training
-  script's argparse.Namespace is usually harmless, but is refused too: save only model.state_dict().
+  Nothing was executed. torch.load with weights_only=True refuses such files too. A whole pickled model is usually
+  harmless, but is refused too: save only model.state_dict().
+checkpoint-sharded: The values lie in shards of several processes, as FSDP saves them. dcp_to_torch_save writes one file
+  of them.
+no-mapping: -o mapping.json was asked for, and the checkpoint cannot be loaded whole into the model: the diagnostics say
+  why; or several models were named.
 checkpoint-too-large: A header, an archive's directory or a pickle asks for far more memory than names and shapes take,
   as a zip bomb does.
 checkpoint-shards: The index of a checkpoint and its files do not belong together: a file is missing, a tensor is in

@@ -12,12 +12,10 @@ from msgspec import Struct
 
 from vit_trace.weights.data import Entry
 from vit_trace.weights.layouts import AXES, part_of
+from vit_trace.weights.mapping import Part
 from vit_trace.weights.naming import Named, Piece, recognised
 
 Shape = tuple[int, ...]
-
-IGNORED = ("position_ids", "relative_position_index", "num_batches_tracked", "attn_mask", "relative_coords_table")
-"""Buffers that follow from the config: a checkpoint need not have them."""
 
 
 class Item(Struct, frozen=True):
@@ -46,7 +44,8 @@ class Item(Struct, frozen=True):
 class Comparison(Struct, frozen=True):
     """`strip` is the prefix of the checkpoint's names, `add` that of the model's; `total` counts the model's.
 
-    `left` and `right` are all names of both without prefix, where the comparison is by name.
+    `left` and `right` are all names of both without prefix, where the comparison is by name. `sources` says which
+    parts of the checkpoint make which tensor of the model, in whatever shape.
     """
 
     items: tuple[Item, ...]
@@ -58,6 +57,7 @@ class Comparison(Struct, frozen=True):
     renamed: tuple[tuple[str, tuple[str, ...]], ...] = ()
     left: tuple[str, ...] = ()
     right: tuple[str, ...] = ()
+    sources: Mapping[str, tuple[Part, ...]] = {}
 
     @property
     def common(self) -> int:
@@ -71,7 +71,7 @@ def compared(ours: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> Comparis
     if not direct.items:
         return direct
     one, two = recognised(ours), recognised(theirs)
-    if one is not None and two is not None:
+    if one is not None and two is not None and one.plain == two.plain:
         return _by_role(one, two, ours, theirs)
     return _prefixed(ours, theirs, direct)
 
@@ -80,13 +80,17 @@ def _by_name(ours: Mapping[str, Entry], theirs: Mapping[str, Entry], strip: str 
     """Names as they are, without the prefix `strip` of the checkpoint's and `add` of the model's."""
     left = {name.removeprefix(strip): name for name in ours}
     right = {name.removeprefix(add): name for name in theirs}
-    items = []
+    items, sources = [], {}
     for key in dict.fromkeys((*right, *left)):
         have = ours[left[key]].shape if key in left else None
         want = theirs[right[key]].shape if key in right else None
-        if have != want and not (key.endswith(IGNORED) and (have is None or want is None)):
+        if have is not None and want is not None:
+            sources[right[key]] = (Part(left[key]),)
+        if have != want:
             items.append(Item(left.get(key, ""), right.get(key, ""), have, want))
-    return Comparison(tuple(items), len(theirs), strip, add, left=tuple(left), right=tuple(right))
+    return Comparison(
+        tuple(items), len(theirs), strip, add, left=tuple(left), right=tuple(right), sources=sources
+    )
 
 
 def _prefixed(ours: Mapping[str, Entry], theirs: Mapping[str, Entry], direct: Comparison) -> Comparison:
@@ -117,14 +121,12 @@ def _likely_prefixes(ours: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> 
 
 def _by_role(one: Named, two: Named, ours: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> Comparison:
     """Tensors by role, whatever their names; what has no role by its name within the backbone."""
-    left, right = one.pieces, two.pieces
-    if ("flat.weight" in left) != ("flat.weight" in right):
-        left, right = _flattened_patches(left), _flattened_patches(right)
+    left, right = _alike(one.pieces, two.pieces)
     same = one.layout == two.layout
     items = []
     for role in dict.fromkeys((*right, *left)):
         have, want = left.get(role), right.get(role)
-        if part_of(role) == "index" or (part_of(role) == "mask" and want is None):
+        if _has_no_effect(role, left, right):
             continue
         if have is None or want is None or have.shape != want.shape:
             one_name, other_name = (piece.name if piece else "" for piece in (have, want))
@@ -139,15 +141,88 @@ def _by_role(one: Named, two: Named, ours: Mapping[str, Entry], theirs: Mapping[
     if strip.endswith(add) or add.endswith(strip):  # both end in vit.: module. is left of module.vit., nothing of vit.
         common = min(strip, add, key=len)
         strip, add = strip.removesuffix(common), add.removesuffix(common)
-    return Comparison((*items, *rest.items), len(theirs), strip, add, one, two, tuple(_renamings(left, right)))
+    return Comparison(
+        (*items, *rest.items),
+        len(theirs),
+        strip,
+        add,
+        one,
+        two,
+        tuple(_renamings(left, right)),
+        *(tuple(name.removeprefix(prefix) for name in names) for names, prefix in ((ours, strip), (theirs, add))),
+        sources={**rest.sources, **_sources(left, right)},
+    )
+
+
+def _has_no_effect(role: str, left: Mapping[str, Piece], right: Mapping[str, Piece]) -> bool:
+    """A bias of the keys on one side: softmax takes away what it adds, so zeros stand for none, and none for it."""
+    return role.endswith(".k.bias") and all(
+        f"{role.removesuffix('k.bias')}{part}.bias" in side for part in "qv" for side in (left, right)
+    )
+
+
+def _alike(left: Mapping[str, Piece], right: Mapping[str, Piece]) -> tuple[dict[str, Piece], dict[str, Piece]]:
+    """The pieces of both where they are kept differently: flattened patches, one table of positions for all layers."""
+    if "flat.weight" in right and "patch.weight" in left:
+        left = _flattened_patches(left)
+    elif "flat.weight" in left and (weight := right.get("patch.weight")) is not None and len(weight.shape) == 4:
+        dim, channels, *sides = weight.shape
+        piece = left["flat.weight"]
+        if piece.shape == (dim, channels * prod(sides)):  # rows, columns, channels -> channels, rows, columns
+            found = {role.replace("flat.bias", "patch.bias"): one for role, one in left.items()}
+            found["patch.weight"] = Piece(
+                piece.name, weight.shape, view=(dim, *sides, channels), permute=(0, 3, 1, 2)
+            )
+            left = {role: one for role, one in found.items() if role != "flat.weight"}
+        else:
+            right = _flattened_patches(right)
+    if (shared := left.get("shared_relative")) is not None and "shared_relative" not in right:
+        tables = (role for role in right if part_of(role) == "relative" and role not in left)
+        left = {role: one for role, one in left.items() if role != "shared_relative"}
+        left |= dict.fromkeys(tables, shared)
+    return dict(left), dict(right)
 
 
 def _flattened_patches(pieces: Mapping[str, Piece]) -> dict[str, Piece]:
-    """The pieces with the first convolution as a linear layer on flattened patches."""
+    """The pieces with the first convolution as a linear layer on flattened patches: rows, columns, channels."""
     found = {"flat.bias" if role == "patch.bias" else role: piece for role, piece in pieces.items()}
     if weight := found.pop("patch.weight", None):
-        found["flat.weight"] = Piece(weight.name, (weight.shape[0], prod(weight.shape[1:])))
+        order = weight.permute or tuple(range(len(weight.shape)))
+        permute = (order[0], *order[2:], order[1])
+        found["flat.weight"] = Piece(weight.name, (weight.shape[0], prod(weight.shape[1:])), permute=permute)
     return found
+
+
+def _sources(left: Mapping[str, Piece], right: Mapping[str, Piece]) -> dict[str, tuple[Part, ...]]:
+    """The parts of the checkpoint that make each tensor of the model, where all of them are there."""
+    wanted: dict[str, list[str]] = {}
+    for role, piece in right.items():
+        wanted.setdefault(piece.name, []).append(role)
+    found = {}
+    for name, roles in wanted.items():
+        parts = [_part(role, left, right) for role in roles]
+        if whole := [part for part in parts if part is not None]:
+            if len(whole) == len(parts):
+                found[name] = _joined(whole)
+    return found
+
+
+def _part(role: str, left: Mapping[str, Piece], right: Mapping[str, Piece]) -> Part | None:
+    if (piece := left.get(role)) is not None:
+        return Part(piece.name, piece.view, piece.rows, piece.permute)
+    return Part("", rows=(0, right[role].shape[0])) if _has_no_effect(role, left, right) else None
+
+
+def _joined(parts: list[Part]) -> tuple[Part, ...]:
+    """The parts; one whole tensor where they are its thirds, in order."""
+    rows = [part.rows for part in parts]
+    if len(parts) == 1 and not rows[0] and not parts[0].permute:
+        return (Part(parts[0].name),)  # it is only reshaped
+    if len({part.name for part in parts}) == 1 and len(parts) == 3 and all(rows):
+        first, second, third = (one or (0, 0) for one in rows)
+        if first[0] == 0 and first[1] == second[0] and second[1] == third[0]:
+            return (Part(parts[0].name),)
+    return tuple(parts)
 
 
 def _renamings(left: Mapping[str, Piece], right: Mapping[str, Piece]) -> list[tuple[str, tuple[str, ...]]]:

@@ -25,16 +25,16 @@ OTHERS = {
 """First bytes of files of other kinds -> what they are, and what to do."""
 
 
-def whole_file(path: Path) -> Checkpoint:
+def whole_file(path: Path, key: str = "") -> Checkpoint:
     """One file that is not an index. Raises Refused."""
     with opened(path) as stream:
-        size = os.fstat(stream.fileno()).st_size
         start = stream.read(512)
         stream.seek(0)
-        return _by_content(path, stream, start, size)
+        return _by_content(path, stream, start, key)
 
 
-def _by_content(path: Path, stream: BinaryIO, start: bytes, size: int) -> Checkpoint:
+def _by_content(path: Path, stream: BinaryIO, start: bytes, key: str) -> Checkpoint:
+    size = os.fstat(stream.fileno()).st_size
     name, first_bytes = shown_file(path), f"its first bytes are {start[:8]!r}"
     if not size:
         raise malformed(name, "the file is empty")
@@ -43,7 +43,7 @@ def _by_content(path: Path, stream: BinaryIO, start: bytes, size: int) -> Checkp
             raise refuse("not-a-checkpoint", f"{name} is {what}", help=(help,))
     suffix = path.suffix.lower()
     if start.startswith(b"PK"):
-        return _zipped(name, stream, size, suffix)
+        return _zipped(name, stream, suffix, key)
     if suffix == ".safetensors" or (start[8:9] == b"{" and suffix not in (".pt", ".pth", ".ckpt")):
         from vit_trace.weights.safe import safetensors
 
@@ -56,17 +56,18 @@ def _by_content(path: Path, stream: BinaryIO, start: bytes, size: int) -> Checkp
     if start[:1] == b"\x80" or suffix in (".pt", ".pth", ".ckpt", ".bin"):
         from vit_trace.weights.torch_file import legacy
 
-        return legacy(name, stream)
+        return legacy(name, stream, key)
     help = f"a checkpoint ends in {', '.join(SUFFIXES)}, or is a directory with one"
     raise refuse("not-a-checkpoint", f"{name} is not a checkpoint", notes=(first_bytes,), help=(help,))
 
 
-def _zipped(path: str, stream: BinaryIO, size: int, suffix: str) -> Checkpoint:
+def _zipped(path: str, stream: BinaryIO, suffix: str, key: str) -> Checkpoint:
     """The tensors of a zip archive, once its directory is checked: a .pt of torch or a .npz. Raises Refused."""
     from zipfile import BadZipFile, ZipFile
 
     from vit_trace.weights.archive import check_end, check_members
 
+    size = os.fstat(stream.fileno()).st_size
     check_end(path, stream, size)
     try:
         with ZipFile(stream) as archive:
@@ -78,7 +79,7 @@ def _zipped(path: str, stream: BinaryIO, size: int, suffix: str) -> Checkpoint:
                 return npz(path, archive)
             from vit_trace.weights.torch_file import torch_zip
 
-            return torch_zip(path, archive, size)
+            return torch_zip(path, archive, size, key)
     except (BadZipFile, OSError, EOFError, RuntimeError, ValueError, IndexError, OverflowError, MemoryError) as error:
         raise malformed(path, f"the zip archive is malformed: {cut(str(error) or type(error).__name__, 120)}") from None
 

@@ -23,6 +23,10 @@ BITS = {
 """Bits of one value, by torch's name of the dtype."""
 
 
+NOT_THERE = ("checkpoint-unreadable", "unknown-value")
+"""Codes of refusals where there is nothing to judge; what a file that is there holds is a finding."""
+
+
 class Entry(Struct, frozen=True):
     """One tensor of a checkpoint or of a model; `dtype` is torch's name."""
 
@@ -37,8 +41,10 @@ class Entry(Struct, frozen=True):
 class Checkpoint(Struct, frozen=True):
     """The tensors of a file by name, in the file's order.
 
-    `format` is safetensors, torch or npz; `taken` the keys to them inside a nested file (["model"]); `config` what a
-    config.json beside it says; `notes` what was left out.
+    `format` is safetensors, torch, npz or torch.distributed.checkpoint; `taken` the keys to them inside a nested file
+    (["model"]); `config` what a config.json beside it says; `notes` what was left out. `needs` are plain classes that
+    torch's weights-only reader has to be told of, `weights_only` is whether it can read the file then. `key` is what was asked for and names no
+    dictionary: a prefix of the tensors' names.
     """
 
     path: str
@@ -47,6 +53,9 @@ class Checkpoint(Struct, frozen=True):
     taken: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     config: dict[str, Any] | None = None
+    needs: tuple[str, ...] = ()
+    weights_only: bool = True
+    key: str = ""
 
 
 def are_counts(values: Any) -> bool:

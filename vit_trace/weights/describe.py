@@ -43,6 +43,7 @@ class Description(Struct, frozen=True):
     cls: bool = False
     dist: bool = False
     registers: int = 0
+    detection: int = 0
     classes: int | None = None
     heads: int | None = None
     fused: bool = False
@@ -54,7 +55,7 @@ class Description(Struct, frozen=True):
 def description_of(checkpoint: Checkpoint) -> Description | None:
     """The model in a checkpoint; None where it is not a plain Vision Transformer in a known layout."""
     named = recognised(checkpoint.entries)
-    return None if named is None else description(named, checkpoint.config or {})
+    return None if named is None or not named.plain else description(named, checkpoint.config or {})
 
 
 def description(named: Named, config: Mapping[str, Any] | None = None) -> Description:
@@ -98,6 +99,7 @@ class _Describer:
             cls="cls" in parts,
             dist="dist" in parts,
             registers=sizes.get("registers", 0),
+            detection=sizes.get("detection", 0),
             classes=sizes.get("classes"),
             heads=self.heads(),
             fused=self.named.fused,
@@ -133,6 +135,7 @@ class _Describer:
         if positions is None:
             self.how["image"] = "it has no learned position embedding, so it takes any image size"
             return 0, None
+        positions -= self.sizes.get("detection", 0)  # they come after the patches
         own = ("cls" in self.parts) + ("dist" in self.parts)
         most = own + self.sizes.get("registers", 0)
         side = self.config.get("image_size")
@@ -163,8 +166,9 @@ class _Describer:
             heads, how = self.named.heads, "kernels are kept as width × heads × width of a head"
         elif "heads" in self.sizes:
             heads, how = self.sizes["heads"], "from the relative position table"
-        elif "q_norm" in self.parts and normed and normed != inner and inner % normed == 0:
-            heads, how = inner // normed, f"queries are normalised {normed} wide: {inner} / {normed}"
+        elif {"q_norm", "rel_h"} & self.parts and normed and normed != inner and inner % normed == 0:
+            what = "queries are normalised" if "q_norm" in self.parts else "tables of relative positions are"
+            heads, how = inner // normed, f"{what} {normed} wide: {inner} / {normed}"
         elif found:
             heads, how = int(self.config[found[0]]), f"from {found[0]} of the config.json beside it"
         else:

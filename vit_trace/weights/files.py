@@ -14,27 +14,68 @@ from vit_trace.config.words import cut, in_quotes
 from vit_trace.weights.content import SUFFIXES, opened, whole_file
 from vit_trace.weights.data import Checkpoint, malformed, too_large
 
+METADATA = ".metadata"
+"""The file with the names and shapes in a directory of torch.distributed.checkpoint."""
+
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 SINGLE = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin", "open_clip_pytorch_model.bin")
 MAX_CONFIG = 1024 * 1024
 """Largest config.json read beside a checkpoint, in bytes; a larger one is ignored."""
 
 
-def read(path: str | Path) -> Checkpoint:
-    """The tensors of a checkpoint file, of its shards or of a model's directory. Raises Refused with one diagnostic.
+def read(path: str | Path, key: str = "") -> Checkpoint:
+    """The tensors of a checkpoint file, of its shards or of a directory. Raises Refused with one diagnostic.
 
-    No value is read and nothing is executed: of .safetensors and .npz only headers are read, of .pt only the pickle of
-    its structure, by a reader that has no functions to call.
+    No value is read and nothing is executed: of .safetensors and .npz only headers are read, of .pt and of the
+    .metadata of torch.distributed.checkpoint only the pickle of its structure, by a reader that has no functions to
+    call.
+
+    Args:
+        key: where the file holds several state dicts, which to take ("model_ema"); or a prefix of the names to take.
     """
     place = Path(path)
-    return (
-        replace(_read_file(_in_directory(place)), path=shown_file(place)) if os.path.isdir(place) else _read_file(place)
-    )
+    if not os.path.isdir(place):
+        found = _read_file(place, key)
+    elif os.path.exists(place / METADATA):
+        from vit_trace.weights.distributed import distributed
+
+        found = distributed(place, key)
+    else:
+        found = replace(_read_file(_in_directory(place), key), path=shown_file(place))
+    return _under(found) if found.key else found
 
 
-def _read_file(path: Path) -> Checkpoint:
+def value_files(path: Path) -> dict[Path, list[str] | None]:
+    """The files with the values of a checkpoint that was read, and the tensors in each; None stands for all."""
+    place = _in_directory(path) if os.path.isdir(path) else path
+    if not place.name.endswith(".index.json"):
+        return {place: None}
+    shards: dict[Path, list[str] | None] = {}
+    for name, shard in weight_map(place).items():
+        held = shards.setdefault(place.parent / shard, [])
+        assert held is not None
+        held.append(name)
+    return shards
+
+
+def _under(found: Checkpoint) -> Checkpoint:
+    """The tensors whose names start with the key. Raises Refused where there is none."""
+    prefix = f"{found.key}."
+    entries = {name: entry for name, entry in found.entries.items() if name.startswith(prefix)}
+    if not entries:
+        first = first_few(sorted({name.split(".")[0] for name in found.entries}), 6)
+        message = f"--key {cut(found.key, 60)}: {found.path} has no such key, and no tensor's name starts with it"
+        raise refuse("unknown-value", message, help=(f"names start with {cut(first, 150)}",))
+    note = f"took the names that start with {prefix} and left out {len(found.entries) - len(entries)} others"
+    return replace(found, entries=entries, notes=(*found.notes, note), key="")
+
+
+def _read_file(path: Path, key: str) -> Checkpoint:
     """One file, or an index with its shards."""
-    checkpoint = _sharded(path) if path.name.endswith(".index.json") else whole_file(path)
+    index = path.name.endswith(".index.json")
+    checkpoint = replace(_sharded(path), key=key) if index else whole_file(path, key)
+    if checkpoint.format in ("safetensors", "npz"):
+        checkpoint = replace(checkpoint, key=key)
     return replace(checkpoint, config=_config_beside(path))
 
 

@@ -3,7 +3,10 @@
 Builds the target, and it again at other values, without memory. Imports torch, late.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
@@ -11,11 +14,25 @@ from vit_trace.base.trace import Diagnostic, Source, Value
 from vit_trace.targets.target import Target, value_words
 from vit_trace.weights.causes import Misfit, MisfitKind, misfits_of
 from vit_trace.weights.causes.names import MODEL, find_names, other_model
-from vit_trace.weights.causes.quiet import other_dtypes, other_heads
+from vit_trace.weights.causes.parts import adapter_alone, adapter_in, parts_of
+from vit_trace.weights.causes.quiet import about_file, other_dtypes, other_heads
 from vit_trace.weights.compare import Comparison, compared
 from vit_trace.weights.data import Checkpoint, Entry
 from vit_trace.weights.describe import Description, description, description_of
-from vit_trace.weights.model import Model, model_of, name_in
+from vit_trace.weights.mapping import Remedy
+from vit_trace.weights.model import Model, listed, loads, model_of, name_in
+from vit_trace.weights.remedy import remedy_for
+from vit_trace.weights.wrapped import Unwrapped, unwrapped
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Fit(NamedTuple):
+    """What keeps a checkpoint from being loaded, and how it can be loaded nevertheless; None where it cannot."""
+
+    diagnostics: list[Diagnostic]
+    remedy: Remedy | None
 
 
 def fit(checkpoint: Checkpoint, target: Target, places: Mapping[str, Source] | None = None) -> list[Diagnostic]:
@@ -26,16 +43,83 @@ def fit(checkpoint: Checkpoint, target: Target, places: Mapping[str, Source] | N
 
     Raises what the target's constructor raises.
     """
-    places = places or {}
-    model = model_of(target)
-    found, ours, misfits = _differences(checkpoint, target, model)
-    if not any(misfit.kind is MODEL for misfit in misfits):
-        misfits = [*find_names(found, model), *misfits]
+    return judged(checkpoint, target, places).diagnostics
+
+
+def judged(checkpoint: Checkpoint, target: Target, places: Mapping[str, Source] | None = None) -> Fit:
+    """What keeps the checkpoint from being loaded, and the remedy. Raises what the target's constructor raises."""
+    return _judged(checkpoint, target, model_of(target), places or {})
+
+
+def about_module(checkpoint: Checkpoint, module: nn.Module) -> Fit:
+    """The same for a model at hand, whatever device it is on; it is not built again."""
+    name = type(module).__name__
+    target = Target(name, name, {}, lambda: module, lambda: ((), {}))
+    return _judged(checkpoint, target, listed(module), {})
+
+
+def _judged(checkpoint: Checkpoint, target: Target, model: Model, places: Mapping[str, Source]) -> Fit:
+    adapter = adapter_alone(checkpoint.entries, model.entries, checkpoint.config or {}, checkpoint.path)
+    if adapter is not None:
+        return Fit([_as_diagnostic(adapter, None)], None)
+    found, plain = _compared(checkpoint, model)
+    ours, misfits = _differences(found, checkpoint, target, plain)
+    stranger = any(misfit.kind is MODEL for misfit in misfits)
+    if not stranger and not plain.adapters:
+        misfits = [*find_names(found, model, plain.wrappers), *misfits]
     remedies = _Remedies(checkpoint, target, misfits)
     diagnostics = [remedies.diagnostic(misfit, places) for misfit in misfits]
     span = places.get(name_in(target, "heads") or "")
     diagnostics += [_as_diagnostic(one, span) for one in (other_heads(ours, target) if ours else ())]
-    return diagnostics + [_as_diagnostic(one, None) for one in other_dtypes(checkpoint, model)]
+    quantised = [*other_dtypes(checkpoint, model)]
+    remedy = None if stranger or quantised else whole_remedy(checkpoint, model)
+    if remedy is not None and not remedy.is_identity and loads(remedy, checkpoint, model):
+        diagnostics = _with_remedy(diagnostics, remedy, checkpoint)
+    diagnostics += [_as_diagnostic(one, None) for one in (*quantised, *about_file(checkpoint))]
+    return Fit(diagnostics, remedy)
+
+
+def _with_remedy(diagnostics: list[Diagnostic], remedy: Remedy, checkpoint: Checkpoint) -> list[Diagnostic]:
+    """The first of the diagnostics with the help that removes all of them."""
+    told = [place for place, one in enumerate(diagnostics) if one.severity != "note"] or [0]
+    if not diagnostics or checkpoint.format == "torch.distributed.checkpoint":
+        return diagnostics
+    first = diagnostics[told[0]]
+    help = f"vit_trace.load_state_dict(model, {checkpoint.path!r}) does {remedy.words} (tried: it loads with strict=True)"
+    return [replace(one, help=(*one.help, help)) if one is first else one for one in diagnostics]
+
+
+def _compared(checkpoint: Checkpoint, model: Model) -> tuple[Comparison, Unwrapped]:
+    """The comparison with the model, and what was taken apart for it: nothing where the names agree as they are."""
+    bare = Unwrapped(checkpoint.entries, {})
+    found = _nearest(checkpoint.entries, model)
+    plain = unwrapped(checkpoint.entries) if found.items else bare
+    if not plain.is_changed:
+        return found, bare
+    other = _nearest(plain.entries, model)
+    return (other, plain) if len(other.items) <= len(found.items) else (found, bare)
+
+
+def whole_remedy(checkpoint: Checkpoint, model: Model) -> Remedy | None:
+    """How the checkpoint is loaded into the model under its own names; None where it cannot be."""
+    found, plain = _compared(checkpoint, replace(model, saved=None))
+    if plain.adapters:
+        return None
+    sides: tuple[Description, ...] = ()
+    if found.ours and found.theirs and found.ours.plain and found.theirs.plain:
+        config = {"image_size": None} if checkpoint.config is None else checkpoint.config
+        sides = description(found.ours, config), description(found.theirs)
+    remedy = remedy_for(found, plain.entries, model.entries, sides)
+    if remedy is None:
+        return None
+    named = plain.names
+    tensors = tuple(
+        replace(move, parts=tuple(replace(part, name=named.get(part.name, part.name)) for part in move.parts))
+        for move in remedy.tensors
+    )
+    used = {part.name for move in tensors for part in move.parts}
+    left_out = tuple(name for name in checkpoint.entries if name not in used)
+    return replace(remedy, tensors=tensors, left_out=left_out, taken=checkpoint.taken)
 
 
 def _as_diagnostic(misfit: Misfit, span: Source | None, *help: str) -> Diagnostic:
@@ -50,23 +134,26 @@ def _as_diagnostic(misfit: Misfit, span: Source | None, *help: str) -> Diagnosti
 
 
 def _differences(
-    checkpoint: Checkpoint, target: Target, model: Model
-) -> tuple[Comparison, Description | None, list[Misfit]]:
-    """The comparison, the checkpoint's description where it is a Vision Transformer, every misfit but names."""
-    found = _nearest(checkpoint.entries, model)
-    ours = description(found.ours, checkpoint.config) if found.ours else description_of(checkpoint)
+    found: Comparison, checkpoint: Checkpoint, target: Target, plain: Unwrapped
+) -> tuple[Description | None, list[Misfit]]:
+    """The checkpoint's description where it is a Vision Transformer, every misfit but names."""
+    described = found.ours is not None and found.ours.plain
+    ours = description(found.ours, checkpoint.config) if found.ours and described else description_of(checkpoint)
+    apart = [*adapter_in(plain), *parts_of(found, plain)]
     if not found.items:
-        return found, ours, []
+        return ours, apart
     if (stranger := other_model(found)) is not None:
-        return found, ours, [stranger]
-    if ours is None or found.theirs is None:
-        return found, ours, [*misfits_of(found)]
+        return ours, [stranger]
+    explained = {item for misfit in apart for item in misfit.items}
+    found = replace(found, items=tuple(item for item in found.items if item not in explained))
+    if ours is None or found.theirs is None or not found.theirs.plain or not found.items:
+        return ours, [*apart, *misfits_of(found)]
     size = target.expected[2:] if target.expected and len(target.expected) == 4 else None
     theirs = description(found.theirs, {"image_size": list(size)} if size else None)
     same_patch = not any({"patch_dim", "patch", "channels"} & set(item.axes) for item in found.items)
     if same_patch and found.ours is not None and found.ours.layout == found.theirs.layout:
         ours = replace(ours, channels=theirs.channels, patch=theirs.patch)  # flattened patches do not tell: it does
-    return found, ours, [*misfits_of(found, ours, theirs)]
+    return ours, [*apart, *misfits_of(found, ours, theirs)]
 
 
 def _nearest(entries: Mapping[str, Entry], model: Model) -> Comparison:
@@ -129,7 +216,8 @@ class _Remedies:
             return None
         try:
             target = self.target.variant(values)
-            return {misfit.kind for misfit in _differences(checkpoint, target, model_of(target))[2]}
+            found, plain = _compared(checkpoint, model_of(target))
+            return {misfit.kind for misfit in _differences(found, checkpoint, target, plain)[1]}
         except Exception:  # a value that the model does not take is not offered
             return None
 

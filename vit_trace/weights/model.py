@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from vit_trace.base.roles import ROLES, SETTINGS
 from vit_trace.targets.target import Target
-from vit_trace.weights.data import Entry
+from vit_trace.weights.data import Checkpoint, Entry
+from vit_trace.weights.mapping import Remedy, shape_of_move
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,12 +22,13 @@ NAMES = ROLES | SETTINGS
 class Model(Struct, frozen=True):
     """A model's tensors by name; `saved` by the names its library saves them under, where those are others.
 
-    `base` is the prefix that the library itself adds or takes away when it loads.
+    `base` is the prefix that the library itself adds or takes away when it loads, `module` the model on meta.
     """
 
     entries: dict[str, Entry]
     saved: dict[str, Entry] | None = None
     base: str = ""
+    module: Any = None
 
 
 def model_of(target: Target) -> Model:
@@ -35,10 +37,36 @@ def model_of(target: Target) -> Model:
     from vit_trace.targets.complaints import contained
 
     with contained():
-        model = build_anyhow(target.build).model
-        state = {name: value for name, value in model.state_dict().items() if hasattr(value, "shape")}
-        base = str(getattr(model, "base_model_prefix", "") or "")
-        return Model(_entries_of(state), _saved_names(model, state) if base else None, f"{base}." if base else "")
+        return listed(build_anyhow(target.build).model)
+
+
+def listed(module: nn.Module) -> Model:
+    """A model's tensors, whatever device it is on."""
+    state = {name: value for name, value in module.state_dict().items() if hasattr(value, "shape")}
+    base = str(getattr(module, "base_model_prefix", "") or "")
+    saved = _saved_names(module, state) if base else None
+    return Model(_entries_of(state), saved, f"{base}." if base else "", module)
+
+
+def loads(remedy: Remedy, checkpoint: Checkpoint, model: Model) -> bool:
+    """Whether what the remedy makes loads into the model strictly: tried on meta, where it takes no memory."""
+    import torch
+
+    made = {
+        move.name: torch.empty(shape, device="meta")
+        for move in remedy.tensors
+        if (shape := shape_of_move(move, checkpoint.entries)) is not None
+    }
+    if any(not one.is_meta for one in model.module.parameters()):
+        return True  # a model at hand: it is loaded for real
+    try:
+        own = {name: value for name, value in model.module.state_dict().items() if name not in made}
+        outside = [name for name in own if name in model.entries and name not in remedy.kept]
+        bare = {name: value.to("meta") if isinstance(value, torch.Tensor) else value for name, value in own.items()}
+        model.module.load_state_dict({**made, **bare}, strict=True)
+    except Exception:  # what a model's own hooks make of it
+        return False
+    return not outside
 
 
 def _entries_of(state: Mapping[str, Any]) -> dict[str, Entry]:

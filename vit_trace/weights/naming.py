@@ -11,6 +11,7 @@ from functools import cache
 from math import prod
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from vit_trace.weights.data import Entry
 from vit_trace.weights.layouts import HEAD_ROLES, LibraryLayout, known_layouts
@@ -18,13 +19,26 @@ from vit_trace.weights.layouts import HEAD_ROLES, LibraryLayout, known_layouts
 NUMBER = re.compile(r"(?<=[._/])\d+(?=[./]|$)")
 TOKENS = ("cls", "dist", "mask")
 
+NO_HEAD = re.compile(r"decoder|proj|pred|embed|token|text|logit|pool|encoder|block|layer|pos")
+HEAD_WORD = re.compile(r"head|class|(^|\.)fc")
+"""Names of matrices that are no head of classes, and of those that are, even where they are square."""
+
 
 class Piece(Struct, frozen=True):
-    """A tensor in its role, or the part of a fused one: its name, and its shape in normal form."""
+    """A tensor in its role, or the part of a fused one: its name, and its shape in normal form.
+
+    The normal form is the tensor reshaped to `view`, of that the `rows`, and its axes in the order `permute`.
+    """
 
     name: str
     shape: tuple[int, ...]
-    fused: bool = False
+    view: tuple[int, ...] | None = None
+    rows: tuple[int, int] | None = None
+    permute: tuple[int, ...] | None = None
+
+    @property
+    def fused(self) -> bool:
+        return self.rows is not None
 
 
 class Named(Struct, frozen=True):
@@ -37,6 +51,11 @@ class Named(Struct, frozen=True):
     heads: int | None = None
 
     @property
+    def plain(self) -> bool:
+        """Whether all its layers are alike: it has one width, and can be described by a few numbers."""
+        return not self.layout.stages
+
+    @property
     def fused(self) -> bool:
         return any(piece.fused for piece in self.pieces.values())
 
@@ -46,30 +65,38 @@ def _templates() -> dict[str, list[tuple[str, str]]]:
     """(layout, role) by name, of all layouts."""
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for layout in known_layouts().values():
-        for name, role in layout.roles.items():
-            found[name].append((layout.name, role))
+        for name, roles in layout.roles.items():
+            found[name] += ((layout.name, role) for role in roles)
     return found
 
 
-def _numberings(name: str) -> Iterator[tuple[str, int | None]]:
-    """The name as it is, and with each of its numbers as the layer's: blocks.3.norm1 as blocks.#.norm1, 3."""
-    yield name, None
+def _numberings(name: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """The name as it is, and with each of its numbers as the layer's: blocks.3.norm1 as blocks.#.norm1, (3,).
+
+    Also with the number before it as that of a stage, or of blocks of several blocks: layers.@.blocks.#.norm1.
+    """
+    yield name, ()
     numbers = list(NUMBER.finditer(name))
     for place, found in enumerate(numbers):
         layer, rest = int(found[0][:9]), f"#{name[found.end() :]}"
-        yield name[: found.start()] + rest, layer
-        before = numbers[place - 1] if place else None
-        if before is not None and before.end() + 1 == found.start():  # blocks of several blocks, as DINOv2 saves
-            yield f"{name[: before.start()]}@{name[before.end() : found.start()]}{rest}", layer
+        yield name[: found.start()] + rest, (layer,)
+        if place:
+            before = numbers[place - 1]
+            stage = int(before[0][:9])
+            yield f"{name[: before.start()]}@{name[before.end() : found.start()]}{rest}", (layer, stage)
 
 
 def _readings(name: str) -> Iterator[tuple[str, str, str]]:
     """(prefix, layout, role) of everything that a name can be."""
     starts = [0, *(match.end() for match in re.finditer(r"[./]", name))]
     for start in starts[:12]:
-        for template, layer in _numberings(name[start:]):
+        for template, numbers in _numberings(name[start:]):
             for layout, role in _templates().get(template, ()):
-                yield name[:start], layout, role if layer is None else role.replace("#", str(layer))
+                if "#-" in role and not numbers[0]:
+                    continue
+                for mark, number in zip("#@", numbers, strict=False):
+                    role = role.replace(f"{mark}-", str(number - 1)).replace(mark, str(number))
+                yield name[:start], layout, role
 
 
 def recognised(entries: Mapping[str, Entry]) -> Named | None:
@@ -82,7 +109,7 @@ def recognised(entries: Mapping[str, Entry]) -> Named | None:
         place: found
         for place, found in roles.items()
         if any(role.startswith(("patch.", "flat.")) for role in found)
-        and any(re.match(r"block\.\d+\.(q|qkv)\.(weight|kernel)$", role) for role in found)
+        and any(re.match(r"block\.[\d_]+\.(q|qkv)\.(weight|kernel)$", role) for role in found)
     }
     if not plausible:
         return None
@@ -93,7 +120,35 @@ def recognised(entries: Mapping[str, Entry]) -> Named | None:
         if other == layout and outer != prefix and prefix.startswith(outer):
             heads = {role: name for role, name in found.items() if role.split(".")[0] in HEAD_ROLES}
             chosen = chosen | {role: name for role, name in heads.items() if role not in chosen}
-    return _normal(known_layouts()[layout], prefix, chosen, entries)
+    named = _normal(known_layouts()[layout], prefix, chosen, entries)
+    return None if named is None else _with_head(named, entries)
+
+
+def _with_head(named: Named, entries: Mapping[str, Entry]) -> Named:
+    """The model with its head, where that has another name: the last matrix that takes tokens in, alone in its module.
+
+    `heads.weight`, `head.1.weight`, `classifier.weight`; an MLP of several matrices is not one head.
+    """
+    widths = [piece.shape[-1] for role, piece in named.pieces.items() if re.fullmatch(r"norm\.weight|fc_norm\.weight", role)]
+    if "head.weight" in named.pieces or not widths:
+        return named
+    for name in reversed(named.rest):
+        shape, base = entries[name].shape, name.removesuffix("weight")
+        own = name.removeprefix(named.prefix)
+        module = name[: len(name) - len(own)] + re.split(r"[./]", own)[0] + "."
+        beside = {one for one in entries if one.startswith(module)} - {name, f"{base}bias"}
+        if len(shape) != 2 or shape[1] != widths[-1] or not name.endswith(".weight") or beside:
+            continue
+        if NO_HEAD.search(own) or (shape[0] == shape[1] and not HEAD_WORD.search(own)):
+            continue
+        bias = entries.get(f"{base}bias")
+        if bias is not None and bias.shape != shape[:1]:
+            continue
+        found = {"head.weight": name} | ({"head.bias": f"{base}bias"} if bias is not None else {})
+        pieces = named.pieces | {role: Piece(one, entries[one].shape) for role, one in found.items()}
+        rest = tuple(one for one in named.rest if one not in found.values())
+        return replace(named, pieces=pieces, rest=rest)
+    return named
 
 
 def _normal(layout: LibraryLayout, prefix: str, roles: Mapping[str, str], entries: Mapping[str, Entry]) -> Named | None:
@@ -106,8 +161,9 @@ def _normal(layout: LibraryLayout, prefix: str, roles: Mapping[str, str], entrie
             heads = shape[1]
         for one, piece in _normal_pieces(role, name, shape):
             pieces.setdefault(one, piece)
-    widths = {piece.shape[-1] for role, piece in pieces.items() if role.endswith(".q.weight") and len(piece.shape) == 2}
-    if len(widths) != 1:
+    queries = (piece for role, piece in pieces.items() if role.startswith("block.") and role.endswith(".q.weight"))
+    widths = {piece.shape[-1] for piece in queries if len(piece.shape) == 2}
+    if len(widths) != 1 and not layout.stages:
         return None
     rest = tuple(name for name in entries if name not in set(roles.values()))
     return Named(layout, prefix, pieces, rest, heads)
@@ -117,24 +173,27 @@ def _normal_pieces(role: str, name: str, shape: tuple[int, ...]) -> Iterator[tup
     """The roles of one tensor, each with its normal shape."""
     base, _, leaf = role.rpartition(".")
     if base.endswith("qkv") and leaf in ("weight", "bias") and shape and shape[0] % 3 == 0:
-        third = (shape[0] // 3, *shape[1:])
-        for part in "qkv":
-            yield f"{base.removesuffix('qkv')}{part}.{leaf}", Piece(name, third, True)
+        third = shape[0] // 3
+        for place, part in enumerate("qkv"):
+            rows = (place * third, (place + 1) * third)
+            yield f"{base.removesuffix('qkv')}{part}.{leaf}", Piece(name, (third, *shape[1:]), rows=rows)
     elif leaf == "kernel":
-        yield f"{base}.weight", Piece(name, _transposed(base, shape))
+        yield f"{base}.weight", _from_kernel(base, name, shape)
     elif (leaf == "bias" and re.search(r"\.[qkv]$", base)) or role in TOKENS:
-        yield role, Piece(name, (prod(shape),))
-    elif role in ("pos", "registers") and len(shape) >= 2:
-        yield role, Piece(name, (prod(shape[:-1]), shape[-1]))
+        yield role, Piece(name, (prod(shape),), view=(prod(shape),))
+    elif role in ("pos", "registers", "detection", "decoder.pos") and len(shape) >= 2:
+        rows_of = (prod(shape[:-1]), shape[-1])
+        yield role, Piece(name, rows_of, view=rows_of)
     else:
         yield role, Piece(name, shape)
 
 
-def _transposed(base: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+def _from_kernel(base: str, name: str, shape: tuple[int, ...]) -> Piece:
     """A flax kernel as torch keeps it: (out, in), heads flattened, convolutions as (out, in, height, width)."""
     if len(shape) == 4:
-        return shape[3], shape[2], shape[0], shape[1]
+        return Piece(name, (shape[3], shape[2], shape[0], shape[1]), permute=(3, 2, 0, 1))
+    view = None
     if len(shape) == 3:
-        out = base.endswith("out")
-        return (shape[2], shape[0] * shape[1]) if out else (shape[1] * shape[2], shape[0])
-    return shape[::-1]
+        view = (shape[0] * shape[1], shape[2]) if base.endswith("out") else (shape[0], shape[1] * shape[2])
+    flat = view or shape
+    return Piece(name, flat[::-1], view=view, permute=tuple(range(len(flat)))[::-1])

@@ -1,17 +1,18 @@
 """Reads a pickle as data: interprets its operations with no functions to call, so that nothing can be executed.
 
-Accepts only what `torch.load(weights_only=True)` accepts, and keeps only shapes and dtypes of it. Refuses a pickle that
-names anything else, with the name. The number of operations bounds memory and time.
+Accepts what `torch.load(weights_only=True)` accepts, and plain classes of settings (argparse.Namespace); keeps only
+shapes and dtypes of it. Refuses a pickle that names anything else, with the name. The number of operations bounds memory and time.
 """
 
 import pickletools
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from vit_trace.base.refused import Refused, refuse
 from vit_trace.config.words import cut
 from vit_trace.weights.data import malformed, too_large
-from vit_trace.weights.torch_values import ALLOWED, PLAIN, Global, result_of, storage_of
+from vit_trace.weights.torch_values import ALLOWED, PLAIN, Container, Global, is_container, result_of, storage_of
 
 MAX_OPERATIONS = 2_000_000
 """Operations read; more are refused. A tensor takes about forty, three times that with its optimizer's state."""
@@ -24,15 +25,26 @@ class _Unsafe(Exception):
 MARK = object()
 
 
-def unpickled(path: str, stream: BinaryIO) -> Any:
-    """The value of the pickle that starts here; leaves `stream` after its end. Raises Refused."""
+class Unpickled(NamedTuple):
+    """The value of a pickle, and the names of plain classes that torch reads only if they are allowed.
+
+    `weights_only` is whether torch's weights-only reader knows all its operations then.
+    """
+
+    value: Any
+    needs: tuple[str, ...]
+    weights_only: bool
+
+
+def unpickled(path: str, stream: BinaryIO) -> Unpickled:
+    """What the pickle that starts here holds; leaves `stream` after its end. Raises Refused."""
     machine = _Machine()
     try:
         for count, (operation, argument, _) in enumerate(pickletools.genops(stream)):
             if count > MAX_OPERATIONS:
                 raise too_large(path, "its pickle has more operations than a checkpoint needs")
             machine.step(operation.name, argument)
-        return machine.pop()
+        return Unpickled(machine.pop(), tuple(machine.needs), machine.weights_only)
     except _Unsafe as unsafe:
         raise _unsafe_pickle(path, cut(str(unsafe), 100)) from None
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, EOFError) as error:
@@ -41,15 +53,11 @@ def unpickled(path: str, stream: BinaryIO) -> Any:
 
 def _unsafe_pickle(path: str, name: str) -> Refused:
     """The refusal of a pickle that names something to call when it is loaded."""
-    module = name.split(".")[0]
     notes: tuple[str, ...] = ("nothing was executed; torch.load(weights_only=True) refuses it too",)
-    if module in ("argparse", "numpy", "omegaconf", "pathlib", "types", "easydict", "yacs", "datetime", "_codecs"):
-        help = "if you trust it: load it once with weights_only=False and save only its state_dict"
-    elif module in ("torch", "timm", "transformers", "torchvision", "__main__", "models", "vit_pytorch"):
+    help = "do not load it unless you know who wrote it"
+    if name.split(".")[0] in ("torch", "timm", "transformers", "torchvision", "__main__", "models", "vit_pytorch"):
         notes = ("it seems to be a whole pickled model", *notes)
         help = "torch.save(model.state_dict(), FILE) saves only the tensors"
-    else:
-        help = "do not load it unless you know who wrote it"
     return refuse("checkpoint-unsafe", f"{path} would call {name} when loaded", notes=notes, help=(help,))
 
 
@@ -59,6 +67,8 @@ class _Machine:
     def __init__(self) -> None:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
+        self.weights_only = True
+        self.needs: dict[str, None] = {}
 
     def pop(self) -> Any:
         value = self.stack.pop()
@@ -81,6 +91,7 @@ class _Machine:
         return found
 
     def step(self, name: str, argument: Any) -> None:
+        self.weights_only &= name in WEIGHTS_ONLY
         if name in CONSTANTS:
             self.stack.append(CONSTANTS[name])
         elif name in ARGUMENTS:
@@ -96,12 +107,14 @@ class _Machine:
         self.memo[int(place)] = self.stack[-1]
 
     def extend(self, values: list[Any]) -> None:
+        self.weights_only &= not isinstance(self.stack[-1], Container)
         if isinstance(self.stack[-1], list):
             self.stack[-1].extend(values)
 
     def update(self, values: list[Any]) -> None:
         """Only plain keys are kept."""
         target = self.stack[-1]
+        self.weights_only &= not isinstance(target, Container)
         if isinstance(target, dict):
             for key, value in zip(values[::2], values[1::2], strict=True):
                 if type(key) in PLAIN:
@@ -110,10 +123,36 @@ class _Machine:
     def named(self, module: Any, name: Any) -> None:
         if not isinstance(module, str) or not isinstance(name, str):
             raise ValueError("a name that is not text")
+        module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))  # as torch does
         if (full := f"{module}.{name}") not in ALLOWED:
-            raise _Unsafe(full)
+            if not is_container(module, name):
+                raise _Unsafe(full)
+            self.needs[full] = None
         self.stack.append(Global(full))
 
+    def call(self) -> None:
+        function, arguments = self.last(2)
+        made = result_of(function, arguments)
+        if isinstance(made, Container) and made.kind == "numpy.dtype" and made.made_of:
+            self.needs[f"numpy.dtypes.{NUMPY_DTYPES.get(str(made.made_of[0]), 'VoidDType')}"] = None
+        self.stack.append(made)
+
+    def build(self) -> None:
+        """Attributes of a plain object are kept beside its items; of anything else they have no shape."""
+        target, state = self.last(2)
+        if isinstance(target, Container):
+            target.made_of = state if isinstance(state, tuple) else target.made_of
+            for one in state if isinstance(state, tuple) else (state,):
+                if isinstance(one, dict):
+                    target.update((key, value) for key, value in one.items() if type(key) in PLAIN)
+        self.stack.append(target)
+
+
+NUMPY_DTYPES = {
+    "f8": "Float64DType", "f4": "Float32DType", "f2": "Float16DType", "b1": "BoolDType",
+    **{f"{sign}{size}": f"{word}{8 * size}DType" for sign, word in (("i", "Int"), ("u", "UInt")) for size in (1, 2, 4, 8)},
+}  # fmt: skip
+"""NumPy's descriptions -> its classes of dtypes, which torch has to know before it fills one in."""
 
 CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 ARGUMENTS = {
@@ -122,6 +161,13 @@ ARGUMENTS = {
     if one.arg and not one.stack_before and one.stack_after not in ([], [pickletools.anyobject])
 }
 """Operations whose argument is a number, text or bytes that they put on the stack."""
+
+WEIGHTS_ONLY = frozenset("""
+    APPEND APPENDS BINFLOAT BINGET BININT BININT1 BININT2 BINPERSID BINPUT BINUNICODE BUILD EMPTY_DICT EMPTY_LIST
+    EMPTY_SET EMPTY_TUPLE GLOBAL LONG1 LONG_BINGET LONG_BINPUT MARK NEWFALSE NEWOBJ NEWTRUE NONE PROTO REDUCE SETITEM
+    SETITEMS SHORT_BINSTRING STOP TUPLE TUPLE1 TUPLE2 TUPLE3
+""".split())
+"""Operations that torch's weights-only reader knows: those of protocol 2 that torch.save writes."""
 
 REFUSED = ("INST", "OBJ", "EXT1", "EXT2", "EXT4")
 """Operations that call something which GLOBAL does not name."""
@@ -157,7 +203,8 @@ STEPS: dict[str, Callable[[_Machine, Any], object]] = {
     ),
     "GLOBAL": lambda machine, argument: machine.named(*argument.split(" ", 1)),
     "STACK_GLOBAL": lambda machine, _: machine.named(*machine.last(2)),
-    **dict.fromkeys(("REDUCE", "NEWOBJ"), lambda machine, _: machine.stack.append(result_of(*machine.last(2)))),
+    **dict.fromkeys(("REDUCE", "NEWOBJ"), lambda machine, _: machine.call()),
+    "NEWOBJ_EX": lambda machine, _: machine.stack.append(result_of(*machine.last(3)[:2])),
     "BINPERSID": lambda machine, _: machine.stack.append(storage_of(machine.pop())),
-    "BUILD": lambda machine, _: machine.stack.append(machine.last(2)[0]),  # attributes have no shape
+    "BUILD": lambda machine, _: machine.build(),
 }

@@ -1,5 +1,6 @@
 """Keeps what matters of the values that torch writes into a pickle: shapes, dtypes, storages. Calls nothing."""
 
+import re
 from typing import Any, NamedTuple
 
 from vit_trace.weights.data import Entry, are_counts
@@ -28,6 +29,14 @@ class Tensor(NamedTuple):
 
 class _Opaque(NamedTuple):
     """Anything else that is allowed; its value does not matter."""
+
+
+class Container(dict[Any, Any]):
+    """An object of a plain class, never made: its items and attributes by name. `kind` is the class's full name."""
+
+    def __init__(self, kind: str, made_of: tuple[Any, ...] = ()) -> None:
+        super().__init__()
+        self.kind, self.made_of = kind, made_of
 
 
 PLAIN = {str, int, float, bool, bytes, type(None)}
@@ -60,15 +69,39 @@ ALLOWED = {
     "torch._tensor._rebuild_from_type_v2", "torch.serialization._get_layout", "torch.nn.parameter.Parameter",
     "torch.storage.TypedStorage", "torch.storage.UntypedStorage",
     "collections.OrderedDict", "collections.Counter", "_codecs.encode",
-    "builtins.set", "builtins.bytearray", "builtins.complex", "__builtin__.set", "__builtin__.bytearray",
+    "builtins.set", "builtins.bytearray", "builtins.complex",
 }  # fmt: skip
 """Names that torch's own weights-only reader knows; none of them is ever imported or called here."""
+
+CONTAINERS = {
+    "argparse.Namespace", "types.SimpleNamespace", "copyreg._reconstructor",
+    "collections.defaultdict", "collections.deque", "datetime.datetime", "datetime.date", "datetime.timedelta",
+    "datetime.timezone", "numpy.ndarray", "numpy.dtype", "torch.torch_version.TorchVersion",
+    *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
+    *(f"numpy.{core}.numeric._frombuffer" for core in ("core", "_core")),
+    *(f"builtins.{name}" for name in "dict list tuple frozenset slice range int float str bool bytes object".split()),
+}  # fmt: skip
+FAMILIES = re.compile(
+    r"(omegaconf|ml_collections|addict|munch|box|pathlib|uuid|decimal|fractions|easydict|typing|accelerate"
+    r"|yacs\.config|fvcore\.common\.config|detectron2\.config|mmengine\.config|mmcv\.utils\.config|numpy\.dtypes"
+    r"|transformers\.(training_args|trainer_utils|trainer_pt_utils)|lightning_fabric\.utilities"
+    r"|(pytorch_)?lightning\.(pytorch|fabric)\.utilities|torch\.distributed\.checkpoint)(\..*)?"
+)
+"""Modules whose classes hold settings or descriptions, and do nothing when they are made."""
+
+
+def is_container(module: str, name: str) -> bool:
+    """Whether a name is that of a plain class: it holds values, and torch reads it once it is said to be safe."""
+    plain = name.isidentifier() and name.lstrip("_")[:1].isupper()
+    return f"{module}.{name}" in CONTAINERS or (plain and FAMILIES.fullmatch(module) is not None)
 
 
 def result_of(function: Any, arguments: Any) -> Any:
     """What matters of a call: a tensor's shape and dtype, an ordered dictionary's items. Raises ValueError."""
     if not isinstance(function, Global) or not isinstance(arguments, tuple):
         raise ValueError("a call of something that is not a name")
+    if function.name not in ALLOWED:
+        return _container_of(function.name, arguments)
     short = function.name.rpartition(".")[2]
     if short == "_rebuild_from_type_v2":
         inner, _, values, *_ = arguments
@@ -94,6 +127,18 @@ def result_of(function: Any, arguments: Any) -> Any:
     if short == "Size" and arguments:
         return arguments[0]
     return _Opaque()
+
+
+def _container_of(name: str, arguments: tuple[Any, ...]) -> Container:
+    """An object of a plain class; what copyreg makes is of the class that it is given."""
+    first = arguments[0] if arguments else None
+    if name.endswith("._reconstructor") and isinstance(first, Global):
+        name = first.name
+    made = Container(name, arguments)
+    for one in arguments:
+        if isinstance(one, dict):
+            made.update(one)
+    return made
 
 
 def _checked_shape(value: Any) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from vit_trace.base.refused import refuse
 from vit_trace.check.options import Check
 from vit_trace.cli.options import BARE_MODEL, TALK, Option, OptionGroup, Output, output_of, verb
-from vit_trace.cli.output import Exit, destinations, write
+from vit_trace.cli.output import Exit, destinations, print_diagnostics, write
 from vit_trace.memory.options import KERNELS, PRECISIONS, TrainingAsked
 from vit_trace.memory.states import OPTIMIZERS
 
@@ -25,6 +25,7 @@ ASKED = OptionGroup(
         Option(
             "checkpoint", "FILE", "Check whether these weights fit, or, without a SPEC, say whose they are.", type=Path
         ),
+        Option("key", "NAME", "With --checkpoint: which state dict of several, or a prefix of the names to take."),
         Option("strict", None, "Exit with 1 on warnings too.", False),
         Option("jobs", "N", "Number of processes (default: all cores for many configs).", type=int, minimum=1),
         Option("suggest", "KEY", "Suggest values of a hyperparameter near its present one that build and run.", ()),
@@ -63,6 +64,8 @@ def check(specs: tuple[str, ...], model: Request, asked: Check, training: Traini
     asked = asked._replace(training=training)
     from vit_trace.targets.request import NO_REQUEST
 
+    if asked.key is not None and asked.checkpoint is None:
+        raise refuse("usage", "--key names a state dict in a checkpoint", help=("--checkpoint FILE --key NAME",))
     if asked.checkpoint is not None and not specs and model == NO_REQUEST:
         return _describe_checkpoint(asked.checkpoint, asked, output)
     from vit_trace.check.choice import codes_of, counted
@@ -84,13 +87,22 @@ def check(specs: tuple[str, ...], model: Request, asked: Check, training: Traini
 
 def _describe_checkpoint(path: Path, asked: Check, output: Output) -> int:
     """Say which model a checkpoint is from, or write it as a config. Raises Refused."""
+    from vit_trace.base.refused import Refused
+    from vit_trace.weights.data import NOT_THERE
     from vit_trace.weights.files import read
     from vit_trace.weights.holding import holding
 
     where = destinations("checkpoint", output)
     if asked.suggest:
         raise refuse("usage", "--suggest needs a SPEC", help=("vit-trace check SPEC --suggest heads",))
-    write(holding(read(path)), where)
+    try:
+        found = holding(read(path, asked.key or ""))
+    except Refused as refused:
+        if any(one.code in NOT_THERE for one in refused.diagnostics):
+            raise
+        print_diagnostics(list(refused.diagnostics))
+        return Exit.FOUND
+    write(found, where)
     return Exit.WELL
 
 

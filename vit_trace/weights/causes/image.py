@@ -29,6 +29,7 @@ IMAGE_SIZE = MisfitKind(
 WINDOW = MisfitKind(
     "checkpoint-window",
     "A table of relative positions has (2·window - 1)² rows: it fits one window size, or one image size.",
+    "window rel",
 )
 
 WINDOW_NAME = re.compile(r"relative_position|rel_pos|attention_bias(es|_idxs)$|attn_mask|relative_coords")
@@ -67,7 +68,7 @@ def find_channels(items: Sequence[Item], ours: Description, theirs: Description)
 
 @finder_by_role(40)
 def find_tokens(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
-    own = (item for item in items if item.role in ("cls", "dist", "registers"))
+    own = (item for item in items if item.role in ("cls", "dist", "registers", "detection"))
     parts: list[str] = []
     roles: dict[str, Value] = {}
     if ours.registers != theirs.registers:
@@ -76,13 +77,41 @@ def find_tokens(items: Sequence[Item], ours: Description, theirs: Description) -
     for name, has, needs in (("class", ours.cls, theirs.cls), ("distillation", ours.dist, theirs.dist)):
         if has != needs:
             parts.append(f"{'a' if has else 'no'} {name} token, this model {'one' if needs else 'none'}")
+    if ours.detection != theirs.detection:
+        parts.append(f"{ours.detection or 'no'} detection tokens, this model {theirs.detection or 'none'}")
     found = [item for item in own if "registers" in item.axes or item.have is None or item.want is None]
     if parts and found:
         if ours.grid == theirs.grid:
             found += on_axes(items, "positions")
         if ours.dist != theirs.dist:
             found += (item for item in items if part_of(item.role).startswith("head_dist"))
-        yield Misfit(TOKENS, f"checkpoint has {'; '.join(parts)}", tuple(found), roles)
+        notes = _rows_of(ours, theirs)
+        if ours.dist > theirs.dist or ours.detection > theirs.detection:
+            notes += ("those tokens take part in attention: without them the model has to be trained further",)
+        yield Misfit(TOKENS, f"checkpoint has {'; '.join(parts)}", tuple(found), roles, notes=notes)
+
+
+def _rows_of(ours: Description, theirs: Description) -> tuple[str, ...]:
+    """What the positions of the checkpoint are: 198 = 14·14 + 2, the class and the distillation token."""
+    if ours.positions is None or ours.positions == theirs.positions or not ours.grid or not theirs.positions:
+        return ()
+    more = ours.positions - ours.grid[0] * ours.grid[1]
+    names = [word for word, has in (("class", ours.cls), ("distillation", ours.dist)) if has and ours.extra]
+    names += [f"{ours.detection} detection"] if ours.detection else []
+    names += [f"{ours.registers} register"] if ours.registers and ours.extra > len(names) else []
+    tokens = f" ({', '.join(names)} token{'s' * (more != 1)})" if names else ""
+    grid = f"{ours.grid[0]}·{ours.grid[1]}"
+    return (f"its position embedding has {ours.positions} = {grid} + {more} rows{tokens}, this model's {theirs.positions}",)
+
+
+@finder_by_role(52)
+def find_relative(items: Sequence[Item], ours: Description, theirs: Description) -> Iterator[Misfit]:
+    """SAM's tables of 2·side - 1 relative positions along one side: of a window, or of the whole image."""
+    if found := on_axes(items, "rel"):
+        have, want = ((sides or (0,))[0] // 2 + 1 for sides in (found[0].have, found[0].want))
+        what = f"{found[0].ours} reaches over {have} patches a side, in this model over {want}"
+        note = "another window, another image, or attention over the whole image in other layers"
+        yield Misfit(WINDOW, f"checkpoint's relative positions differ: {what}", found, notes=(note,))
 
 
 @finder_by_role(41)

@@ -45,8 +45,11 @@ def other_model(found: Comparison) -> Misfit | None:
     return Misfit(MODEL, message, found.items, notes=(note,))
 
 
-def find_names(found: Comparison, model: Model) -> Iterator[Misfit]:
-    """What is the same tensors under other names."""
+def find_names(found: Comparison, model: Model, wrappers: Sequence[str]) -> Iterator[Misfit]:
+    """What is the same tensors under other names; `wrappers` were taken out of them."""
+    if wrappers:
+        help = (f"take {', '.join(wrappers)} out of the names",)
+        yield Misfit(PREFIX, f"checkpoint's names have {', '.join(wrappers)} in them, this model's do not", help=help)
     one, two = found.ours, found.theirs
     if one is not None and two is not None and one.layout != two.layout:
         yield _other_layout(found, one, two)
@@ -60,9 +63,16 @@ def find_names(found: Comparison, model: Model) -> Iterator[Misfit]:
     if one.fused != two.fused:
         yield _other_qkv(found.renamed, one.fused, fits)
     elif not found.strip and not found.add and any(name not in names for name, names in found.renamed):
+        heads = [(name, names) for name, names in found.renamed if name in _head_names(one) and name not in names]
         message = f"checkpoint has the names of another version of {two.layout.words}"
+        if heads and all(pair in heads for pair in found.renamed if pair[0] not in pair[1]):
+            message = f"checkpoint's head is named {heads[0][0]}, this model's {heads[0][1][0]}"
         help = (f"rename {len(found.renamed)} tensors this way (tried: {fits})",)
         yield Misfit(NAMING, message, help=help, notes=_renaming_notes(_examples(found.renamed)))
+
+
+def _head_names(one: Named) -> set[str]:
+    return {piece.name for role, piece in one.pieces.items() if role.startswith("head.")}
 
 
 def _other_layout(found: Comparison, one: Named, two: Named) -> Misfit:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 
+from vit_trace.base.words import first_few
 from vit_trace.targets.target import Target
 from vit_trace.weights.causes import Misfit, MisfitKind
 from vit_trace.weights.data import Checkpoint
 from vit_trace.weights.describe import Description
 from vit_trace.weights.model import Model, name_in
+from vit_trace.weights.remedy import is_buffer
 
 HEADS = MisfitKind(
     "checkpoint-heads",
@@ -23,6 +25,21 @@ DTYPE = MisfitKind(
     without their scales gives a model that computes nonsense. Half precision is fine: loading converts it.
     """,
     severity="warning",
+)
+
+GLOBALS = MisfitKind(
+    "checkpoint-globals",
+    """
+    Beside the tensors the file holds objects of plain classes (argparse.Namespace, pathlib.PosixPath). torch.load with
+    weights_only=True, its default, refuses them until they are named with torch.serialization.safe_globals.
+    vit_trace.load_state_dict reads the tensors without making such an object.
+    """,
+    severity="warning",
+)
+TAKEN = MisfitKind(
+    "checkpoint-taken",
+    "The file holds more than one thing: which state dict was taken, and what was left. --key NAME takes another.",
+    severity="note",
 )
 
 WHOLE = ("int", "uint", "qint", "quint", "float8", "float4", "float6", "bits")
@@ -45,9 +62,36 @@ def other_heads(ours: Description, target: Target) -> Iterator[Misfit]:
 
 def other_dtypes(checkpoint: Checkpoint, model: Model) -> Iterator[Misfit]:
     """Weights kept as whole numbers or in eight bits: loading copies them without their scales."""
-    kept = {one.dtype for one in checkpoint.entries.values() if one.dtype.startswith(WHOLE) and len(one.shape) > 1}
+    kept = {
+        one.dtype
+        for name, one in checkpoint.entries.items()
+        if one.dtype.startswith(WHOLE) and len(one.shape) > 1 and not is_buffer(name)
+    }
     wanted = {one.dtype for one in model.entries.values() if len(one.shape) > 1}
     if quantised := sorted(kept - wanted):
         dtypes = ", ".join(sorted(wanted))
         message = f"checkpoint keeps weights as {', '.join(quantised)}, this model as {dtypes}: quantised"
         yield Misfit(DTYPE, message, help=("load the weights it was quantised from; copying these loses their scales",))
+
+
+def about_file(checkpoint: Checkpoint) -> Iterator[Misfit]:
+    """What the file needs to be loaded at all, and what else is in it."""
+    trusted = "if you trust it, load it once with weights_only=False and save only its state dict"
+    if checkpoint.needs and checkpoint.weights_only:
+        names = ", ".join(map(_safe, checkpoint.needs))
+        message = f"torch.load refuses the file as it is: it also holds {first_few(checkpoint.needs, 3)}"
+        help = f"with torch.serialization.safe_globals([{names}]): torch.load(FILE)"
+        yield Misfit(GLOBALS, message, help=(help,))
+    elif not checkpoint.weights_only:
+        what = f"it also holds {first_few(checkpoint.needs, 3)}" if checkpoint.needs else "its pickle is of a later protocol"
+        message = f"torch.load(weights_only=True) cannot read the file: {what}"
+        yield Misfit(GLOBALS, message, help=(trusted,))
+    for note in checkpoint.notes:
+        yield Misfit(TAKEN, note)
+
+
+def _safe(name: str) -> str:
+    """How a name is said to be safe: with the name in the pickle, where Python has another one by now."""
+    if name.startswith("numpy.core."):
+        return f'(numpy._core.{name.removeprefix("numpy.core.")}, "{name}")'
+    return name.removeprefix("builtins.")

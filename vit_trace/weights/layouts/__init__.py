@@ -15,13 +15,15 @@ from vit_trace.base.modules import import_all
 class LibraryLayout(Struct, frozen=True):
     """One library's names: `words` is what people call it, `roles` gives the role of each name.
 
-    Where two layouts explain equally many tensors, the one of lower `rank` is taken.
+    Where two layouts explain equally many tensors, the one of lower `rank` is taken. A layout in `stages` numbers its
+    layers by stage and place, and is not a plain Vision Transformer.
     """
 
     name: str
     words: str
     rank: int
-    roles: dict[str, str]
+    roles: dict[str, tuple[str, ...]]
+    stages: bool = False
 
 
 _LAYOUTS: dict[str, LibraryLayout] = {}
@@ -30,22 +32,32 @@ _LAYOUTS: dict[str, LibraryLayout] = {}
 def register_layouts(text: str) -> None:
     """Register layouts by their text: a line `layout NAME RANK WORDS`, then lines of a role and the names that play it.
 
-    After a line `in CONTAINERS` the names are those of a layer in each of the containers. A name that ends in `*`
-    stands for a weight (in flax a kernel) and a bias.
+    After a line `in CONTAINERS` the names are those of a layer in each of the containers, and the roles those of
+    `block.#.`, or of what follows a colon. A name that ends in `*` stands for a weight (in flax a kernel) and a bias.
+    `#` is a number, `@` one before it; `#-` is one less.
     """
-    roles: dict[str, str] = {}
+    roles: dict[str, tuple[str, ...]] = {}
     containers, block = [""], ""
     for line in filter(None, text.splitlines()):
         role, *names = line.split()
         if role == "layout":
             roles, containers, block = {}, [""], ""
-            _LAYOUTS[names[0]] = LibraryLayout(names[0], " ".join(names[2:]), int(names[1]), roles)
+            stages = STAGED in text
+            _LAYOUTS[names[0]] = LibraryLayout(names[0], " ".join(names[2:]), int(names[1]), roles, stages)
         elif role == "in":
             containers, block = names, "block.#."
+            if ":" in names:
+                containers, block = names[: names.index(":")], names[-1]
         else:
             for full in (container + one for container in containers for one in names):
                 leaves = ("kernel" if "/" in full else "weight", "bias") if full.endswith("*") else ("",)
-                roles |= {full.rstrip("*") + leaf: block + role.rstrip("*") + leaf for leaf in leaves}
+                for leaf in leaves:
+                    name = full.rstrip("*") + leaf
+                    roles[name] = (*roles.get(name, ()), block + role.rstrip("*") + leaf)
+
+
+STAGED = "block.@_#."
+"""The role of a layer by its stage and its place in it."""
 
 
 @cache
@@ -69,11 +81,12 @@ AXES = {
     "fc_norm": ("dim",), "head_norm": ("dim",), "relative": ("window", "heads"),
     "head.weight": ("classes", "dim"), "head.bias": ("classes",),
     "head_dist.weight": ("classes", "dim"), "head_dist.bias": ("classes",),
-    "pooler.weight": ("dim", "dim"), "pooler.bias": ("dim",),
+    "pooler.weight": ("dim", "dim"), "pooler.bias": ("dim",), "rel_h": ("rel", "dim_head"), "rel_w": ("rel", "dim_head"),
+    "detection": ("detection", "dim"),
 }  # fmt: skip
 """What each axis of a role's tensor is, in its normal form."""
 
-HEAD_ROLES = ("head", "head_dist", "head_norm", "fc_norm", "pooler", "pre_logits", "proj")
+HEAD_ROLES = ("head", "head_dist", "head_norm", "fc_norm", "pooler", "pre_logits", "proj", "mask", "decoder")
 """Roles that may stand outside the backbone that holds the rest."""
 
 
@@ -84,5 +97,5 @@ def part_of(role: str) -> str:
 
 
 def block_of(role: str) -> int | None:
-    """The number of the role's layer."""
-    return int(role.split(".")[1]) if role.startswith("block.") else None
+    """The number of the role's layer, in its stage where there are stages."""
+    return int(role.split(".")[1].rpartition("_")[2]) if role.startswith("block.") else None

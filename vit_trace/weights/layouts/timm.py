@@ -1,21 +1,8 @@
-"""Names the parts of timm's Vision Transformers and of the original DINOv2."""
+"""Names the parts of timm's Vision Transformers, and of the originals of DINOv2, MAE, SAM and Swin."""
 
 from vit_trace.weights.layouts import register_layouts
 
-TIMM = """
-layout timm 1 timm
-cls cls_token
-pos pos_embed
-registers reg_token
-dist dist_token
-mask mask_token
-patch.* patch_embed.proj.*
-pre_norm.* norm_pre.*
-norm.* norm.*
-fc_norm.* fc_norm.*
-head.* head.*
-head_dist.* head_dist.*
-in blocks.#.
+LAYER = """
 norm1.* norm1.*
 qkv.* attn.qkv.*
 q.* attn.q_proj.*
@@ -29,6 +16,8 @@ attn_norm.* attn.norm.* attn.inner_attn_ln.*
 out.* attn.proj.*
 relative attn.relative_position_bias_table
 index attn.relative_position_index
+rel_h attn.rel_pos_h
+rel_w attn.rel_pos_w
 ls1 ls1.gamma gamma_1
 ls2 ls2.gamma gamma_2
 norm2.* norm2.*
@@ -37,7 +26,52 @@ gate.* mlp.fc1_g.*
 mlp_norm.* mlp.norm.*
 fc2.* mlp.fc2.* mlp.w3.*
 """
-DINOV2 = TIMM.replace("timm 1 timm", "dinov2 2 the original DINOv2")
+TIMM = f"""
+layout timm 1 timm
+cls cls_token
+pos pos_embed
+registers reg_token
+dist dist_token
+mask mask_token
+shared_relative rel_pos_bias.relative_position_bias_table
+index rel_pos_bias.relative_position_index
+patch.* patch_embed.proj.*
+pre_norm.* norm_pre.*
+norm.* norm.*
+fc_norm.* fc_norm.*
+head.* head.*
+head_dist.* head_dist.*
+neck.0.* neck.0.*
+neck.1.* neck.1.*
+neck.2.* neck.2.*
+neck.3.* neck.3.*
+decoder.pos decoder_pos_embed
+decoder.embed.* decoder_embed.*
+decoder.norm.* decoder_norm.*
+decoder.pred.* decoder_pred.*
+in decoder_blocks.#. : decoder.#.
+{LAYER}
+in blocks.#.
+{LAYER}"""
+DINOV2 = TIMM.replace("timm 1 timm", "dinov2 2 the original DINOv2").replace("registers reg_token", "registers register_tokens")
+SWIN = f"""
+layout swin 11 the original Swin
+patch.* patch_embed.proj.*
+patch_norm.* patch_embed.norm.*
+norm.* norm.*
+head.* head.*
+merge.#.norm.* layers.#.downsample.norm.*
+merge.#.reduction.* layers.#.downsample.reduction.*
+in layers.@.blocks.#. : block.@_#.
+mask attn_mask
+{LAYER}"""
 
 register_layouts(TIMM)
-register_layouts(DINOV2.replace("in blocks.#.", "registers register_tokens\nin blocks.#. blocks.@.#."))
+register_layouts(DINOV2.replace("in blocks.#.", "in blocks.#. blocks.@.#."))
+register_layouts(TIMM.replace("timm 1 timm", "sam 2 the original SAM").replace("mlp.fc", "mlp.lin"))
+register_layouts(SWIN)
+register_layouts(
+    SWIN.replace("swin 11 the original Swin", "timm-swin 10 timm's Swin")
+    .replace("merge.#.", "merge.#-.")
+    .replace("head.* head.*", "head.* head.fc.*")
+)

@@ -2,20 +2,7 @@
 
 from vit_trace.weights.layouts import register_layouts
 
-register_layouts("""
-layout transformers 3 transformers
-cls embeddings.cls_token
-pos embeddings.position_embeddings
-dist embeddings.distillation_token
-registers embeddings.register_tokens
-mask embeddings.mask_token
-patch.* embeddings.patch_embeddings.projection.* embeddings.patch_embeddings.*
-norm.* layernorm.* norm.*
-pooler.* pooler.dense.*
-fc_norm.* pooler.layernorm.*
-head.* classifier.* cls_classifier.*
-head_dist.* distillation_classifier.*
-in encoder.layer.#. layers.#. model.layer.#. layer.#.
+LAYER = """
 norm1.* layernorm_before.* norm1.*
 q.* attention.attention.query.* attention.q_proj.*
 k.* attention.attention.key.* attention.k_proj.*
@@ -23,6 +10,8 @@ v.* attention.attention.value.* attention.v_proj.*
 out.* attention.output.dense.* attention.o_proj.*
 relative attention.attention.relative_position_bias.relative_position_bias_table
 relative attention.relative_position_bias.relative_position_bias_table
+relative relative_position_bias.relative_position_bias_table
+index relative_position_bias.relative_position_index
 index attention.attention.relative_position_bias.relative_position_index
 index attention.relative_position_bias.relative_position_index
 ls1 layer_scale1.lambda1 lambda_1
@@ -31,7 +20,32 @@ norm2.* layernorm_after.* norm2.*
 fc1.* intermediate.dense.* mlp.fc1.* mlp.weights_in.* mlp.up_proj.*
 fc2.* output.dense.* mlp.fc2.* mlp.weights_out.* mlp.down_proj.*
 gate.* mlp.gate_proj.*
+"""
 
+register_layouts(f"""
+layout transformers 3 transformers
+cls embeddings.cls_token
+pos embeddings.position_embeddings
+dist embeddings.distillation_token
+registers embeddings.register_tokens
+mask embeddings.mask_token decoder.mask_token
+detection embeddings.detection_tokens
+shared_relative encoder.relative_position_bias.relative_position_bias_table
+shared_relative relative_position_bias.relative_position_bias_table
+decoder.pos decoder.decoder_pos_embed
+decoder.embed.* decoder.decoder_embed.*
+decoder.norm.* decoder.decoder_norm.*
+decoder.pred.* decoder.decoder_pred.*
+patch.* embeddings.patch_embeddings.projection.* embeddings.patch_embeddings.*
+norm.* layernorm.* norm.*
+pooler.* pooler.dense.*
+fc_norm.* pooler.layernorm.*
+head.* classifier.* cls_classifier.*
+head_dist.* distillation_classifier.*
+in encoder.layer.#. layers.#. model.layer.#. layer.#.
+{LAYER}
+in decoder.decoder_layers.#. decoder.decoder_layers.layer.#. : decoder.#.
+{LAYER}
 layout transformers-clip 4 transformers' CLIP
 cls embeddings.class_embedding
 patch.* embeddings.patch_embedding.*
@@ -49,4 +63,37 @@ out.* self_attn.out_proj.*
 norm2.* layer_norm2.*
 fc1.* mlp.fc1.*
 fc2.* mlp.fc2.*
+""")
+register_layouts(f"""
+layout transformers-swin 12 transformers' Swin
+patch.* embeddings.patch_embeddings.projection.*
+patch_norm.* embeddings.norm.*
+norm.* layernorm.*
+head.* classifier.*
+merge.#.norm.* encoder.layers.#.downsample.norm.*
+merge.#.reduction.* encoder.layers.#.downsample.reduction.*
+in encoder.layers.@.blocks.#. : block.@_#.
+relative attention.self.relative_position_bias_table
+index attention.self.relative_position_index
+q.* attention.self.query.*
+k.* attention.self.key.*
+v.* attention.self.value.*
+{LAYER}""")
+register_layouts("""
+layout transformers-sam 13 transformers' SAM
+pos pos_embed
+patch.* patch_embed.projection.*
+neck.0.* neck.conv1.*
+neck.1.* neck.layer_norm1.*
+neck.2.* neck.conv2.*
+neck.3.* neck.layer_norm2.*
+in layers.#.
+norm1.* layer_norm1.*
+qkv.* attn.qkv.*
+out.* attn.proj.*
+rel_h attn.rel_pos_h
+rel_w attn.rel_pos_w
+norm2.* layer_norm2.*
+fc1.* mlp.lin1.*
+fc2.* mlp.lin2.*
 """)

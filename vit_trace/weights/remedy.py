@@ -1,0 +1,143 @@
+"""Finds how a checkpoint can be loaded into a model as it is: renamed, joined, resized, with what is left out. No torch.
+
+A remedy is given only where every tensor of both sides is accounted for, so that strict loading succeeds.
+"""
+
+import re
+from collections.abc import Mapping
+from math import isqrt, prod
+
+from vit_trace.weights.compare import Comparison, Item
+from vit_trace.weights.data import Entry
+from vit_trace.weights.describe import Description
+from vit_trace.weights.layouts import part_of
+from vit_trace.weights.mapping import Move, Part, Remedy, Resize, left_after, shape_of_move
+
+BUFFER = re.compile(
+    r"(^|\.)(position_ids|relative_position_index|num_batches_tracked|attn_mask|relative_coords_table|pos_ids"
+    r"|attention_bias_idxs|rope_embed|rope|inv_freq|periods)$"
+)
+"""Names of buffers that follow from the config: a model computes them."""
+
+SPARE = ("dist", "detection", "head", "head_dist", "pooler", "pre_logits", "proj", "head_norm", "mask", "index", "decoder", "shared_relative")
+"""Roles after the tokens, or used in training only: the model computes the same features without them."""
+
+HEAD = re.compile(r"(^|\.)(heads?|classifier|cls_classifier|distillation_classifier|head_dist|fc|linear_head|mlp_head)\.")
+PART_OF_NETWORK = re.compile(r"norm|(^|[._])ln|embed|token|pos|stem|block|layer|gamma|scale|patch|conv")
+
+
+def is_buffer(name: str) -> bool:
+    """Whether a tensor follows from the config, by its name."""
+    return BUFFER.search(name) is not None
+
+
+def remedy_for(
+    found: Comparison, ours: Mapping[str, Entry], theirs: Mapping[str, Entry], sides: tuple[Description, ...] = ()
+) -> Remedy | None:
+    """How to load the checkpoint `ours` into the model `theirs`; None where something has no place or no source."""
+    moves, kept = [], []
+    for name, entry in theirs.items():
+        move = _move(name, found, ours, entry, sides)
+        if move is not None:
+            moves.append(move)
+        elif is_head(name, found) or is_buffer(name):
+            kept.append(name)
+        else:
+            return None
+    used = {part.name for move in moves for part in move.parts}
+    spare = [name for name in ours if name not in used]
+    if not moves or not all(is_spare(name, found, used) for name in spare):
+        return None
+    remedy = Remedy(tuple(moves), tuple(spare), tuple(kept))
+    return None if left_after(remedy, ours, theirs) else remedy
+
+
+def is_head(name: str, found: Comparison) -> bool:
+    """Whether a tensor of the model belongs to its classification head, by its role or by its name."""
+    if found.theirs is not None:
+        roles = [role for role, piece in found.theirs.pieces.items() if piece.name == name]
+        if roles:
+            return roles[0].split(".")[0] in ("head", "head_dist")
+    return HEAD.search(name) is not None
+
+
+def is_spare(name: str, found: Comparison, used: set[str]) -> bool:
+    """Whether a tensor of the checkpoint can be left out: what the model computes up to its head does not need it."""
+    roles = [role for role, piece in found.ours.pieces.items() if piece.name == name] if found.ours else []
+    if roles:
+        role = roles[0]
+        return part_of(role).split(".")[0] in SPARE or role.split(".")[0] in SPARE or role.endswith(".k.bias")
+    if is_buffer(name) or HEAD.search(name):
+        return True
+    part = own_part(name, used)
+    if found.strip and not name.startswith(found.strip):
+        return not re.search(r"\.\d+\.$", part) or not any(one.startswith(part.rsplit(".", 2)[0]) for one in used)
+    own = part.removeprefix(found.strip)
+    return re.search(r"(^|\.)\d+\.", own) is None and PART_OF_NETWORK.search(own) is None
+
+
+def own_part(name: str, used: set[str]) -> str:
+    """The outermost module of a tensor of which nothing is used; its name where the module that holds it is used."""
+    places = [found.end() for found in re.finditer(r"[./]", name)]
+    for place in places:
+        if not any(one.startswith(name[:place]) for one in used):
+            return name[:place]
+    return name
+
+
+def _move(
+    name: str, found: Comparison, ours: Mapping[str, Entry], entry: Entry, sides: tuple[Description, ...]
+) -> Move | None:
+    """How a tensor of the model is made; None where nothing of the checkpoint makes it in its shape."""
+    parts = found.sources.get(name)
+    if parts is None:
+        return None
+    move = Move(name, parts, entry.shape)
+    if shape_of_move(move, ours) == entry.shape:
+        return move
+    if len(parts) != 1 or not parts[0].name:
+        return None
+    have = ours[parts[0].name].shape
+    item = Item(parts[0].name, name, have, entry.shape)
+    return _positions(item, sides) if len(sides) == 2 else _square_positions(item)
+
+
+def _positions(item: Item, sides: tuple[Description, ...]) -> Move | None:
+    """A position embedding for another grid, or without the rows of tokens that the model does not have."""
+    one, two = sides
+    have, want = item.have or (), item.want or ()
+    if len(want) < 2 or have[-1:] != want[-1:] or prod(have[:-1]) != one.positions or not one.grid or not two.grid:
+        return None
+    rows, width = one.positions, have[-1]
+    if one.extra == two.extra:
+        kept = (0, one.extra)
+    elif one.dist and not two.dist and (one.extra, two.extra) == (2, 1):
+        kept = (0, 1)
+    else:
+        return None
+    patches = (one.extra, one.extra + prod(one.grid))
+    spans = [(0, patches[1])] if kept[1] == patches[0] else [kept, patches]
+    view = (rows, width)
+    parts = (Part(item.ours),) if spans == [(0, rows)] else tuple(Part(item.ours, view, span) for span in spans)
+    if one.grid == two.grid:
+        return Move(item.theirs, parts, want)
+    before = (*want[:-2], two.extra + prod(one.grid), width)
+    return Move(item.theirs, parts, before, Resize("grid", one.grid, two.grid, two.extra))
+
+
+def _square_positions(item: Item) -> Move | None:
+    """A table of positions that is a square grid on both sides, with as many rows before it, or a square window."""
+    have, want = item.have or (), item.want or ()
+    if len(have) != len(want) or len(have) < 2:
+        return None
+    if re.search(r"relative_position_bias_table$", item.theirs) and have[1:] == want[1:]:
+        sides = [next((side for side in range(2, 65) if (2 * side - 1) ** 2 == rows), 0) for rows in (have[0], want[0])]
+        if all(sides):
+            return Move(item.theirs, (Part(item.ours),), have, Resize("window", (sides[0],) * 2, (sides[1],) * 2))
+    if re.search(r"(^|[._])pos", item.theirs) and have[-1] == want[-1] and have[:-2] == want[:-2]:
+        for kept in range(min(6, have[-2], want[-2])):
+            grids = [isqrt(rows[-2] - kept) for rows in (have, want)]
+            if [side * side + kept for side in grids] == [have[-2], want[-2]] and min(grids) > 1:
+                grid = Resize("grid", (grids[0],) * 2, (grids[1],) * 2, kept)
+                return Move(item.theirs, (Part(item.ours),), have, grid)
+    return None
