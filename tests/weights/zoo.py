@@ -23,7 +23,14 @@ def timm(name: str = "vit_base_patch16_224", **changes: Any) -> nn.Module:
 
     torch.manual_seed(0)
     sizes = {} if "swin" in name or "samvit" in name else SIZES
-    return timm.create_model(name, **{**sizes, **changes}).eval()
+    return _filled(timm.create_model(name, **{**sizes, **changes}))
+
+
+def _filled(model: nn.Module) -> nn.Module:
+    """With values everywhere: tokens and tables are zeros at first, which would hide a mistake."""
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    return model.eval()
 
 
 def swin(**changes: Any) -> nn.Module:
@@ -40,11 +47,9 @@ def hf(name: str = "ViTForImageClassification", config: str = "ViTConfig", **cha
     import transformers
 
     torch.manual_seed(0)
-    values = {} if changes.pop("bare", False) else {**HF, "num_labels": 5}
-    model = getattr(transformers, name)(getattr(transformers, config)(**{**values, **changes})).eval()
-    for parameter in model.parameters():  # tokens and tables are zeros at first, which would hide a mistake
-        nn.init.normal_(parameter, std=0.05)
-    return model
+    values = {} if "Swin" in config else {**HF, "num_labels": 5}
+    values |= {key: list(value) if isinstance(value, tuple) else value for key, value in changes.items()}
+    return _filled(getattr(transformers, name)(getattr(transformers, config)(**values)))
 
 
 @cache
@@ -53,7 +58,7 @@ def torchvision() -> nn.Module:
 
     torch.manual_seed(0)
     sizes = dict(image_size=32, patch_size=8, num_layers=2, num_heads=3, hidden_dim=24, mlp_dim=96, num_classes=5)
-    return VisionTransformer(**sizes).eval()
+    return _filled(VisionTransformer(**sizes))
 
 
 def state(model: nn.Module) -> State:

@@ -130,7 +130,9 @@ class Label(Struct, frozen=True):
     text: str
 
 
-ALWAYS_SAID = frozenset({"formulas", "branch-on-values", "shapes-change", "search-cut-off", "not-looked-for", "checkpoint-taken"})
+ALWAYS_SAID = frozenset(
+    {"formulas", "branch-on-values", "shapes-change", "search-cut-off", "not-looked-for", "checkpoint-taken"}
+)
 """Codes of notes that are shown unasked: they say what was cut off, or was not looked for."""
 
 

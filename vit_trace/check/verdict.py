@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from vit_trace.base.trace import ALWAYS_SAID, Diagnostic, Severity
 from vit_trace.memory.report import MemoryReport
-from vit_trace.weights.mapping import Remedy
+from vit_trace.weights.mapping import Conversion
 
 SCHEMA = "vit-trace-check/1"
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
@@ -47,7 +47,8 @@ class Summary(Struct, frozen=True):
 class Verdict(Struct, frozen=True, omit_defaults=True):
     """What was found for one spec; parameters and FLOPs (of one forward of `batch_size` images) where it runs.
 
-    `remedy` says how the checkpoint is loaded, where all of it can be. `started` is False where there was nothing to check: no such file or model, a library that is not installed.
+    `remedy` says how the checkpoint is loaded, where all of it can be. `started` is False where there was nothing to
+    check: no such file or model, a library that is not installed.
     """
 
     spec: str
@@ -58,7 +59,7 @@ class Verdict(Struct, frozen=True, omit_defaults=True):
     started: bool = True
     suggestions: tuple[Suggestion, ...] = ()
     memory: MemoryReport | None = None
-    remedy: Remedy | None = None
+    remedy: Conversion | None = None
 
     def count(self, severity: str) -> int:
         return sum(one.severity == severity for one in self.diagnostics)

@@ -55,8 +55,6 @@ checkpoint-unsafe: Loading the file would run code: its pickle names a function 
   Example: a pickle that would call posix.system.
   Nothing was executed. torch.load with weights_only=True refuses such files too. A whole pickled model is usually
   harmless, but is refused too: save only model.state_dict().
-checkpoint-sharded: The values lie in shards of several processes, as FSDP saves them. dcp_to_torch_save writes one file
-  of them.
 no-mapping: -o mapping.json was asked for, and the checkpoint cannot be loaded whole into the model: the diagnostics say
   why; or several models were named.
 checkpoint-too-large: A header, an archive's directory or a pickle asks for far more memory than names and shapes take,

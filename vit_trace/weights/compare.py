@@ -88,9 +88,7 @@ def _by_name(ours: Mapping[str, Entry], theirs: Mapping[str, Entry], strip: str 
             sources[right[key]] = (Part(left[key]),)
         if have != want:
             items.append(Item(left.get(key, ""), right.get(key, ""), have, want))
-    return Comparison(
-        tuple(items), len(theirs), strip, add, left=tuple(left), right=tuple(right), sources=sources
-    )
+    return Comparison(tuple(items), len(theirs), strip, add, left=tuple(left), right=tuple(right), sources=sources)
 
 
 def _prefixed(ours: Mapping[str, Entry], theirs: Mapping[str, Entry], direct: Comparison) -> Comparison:
@@ -121,7 +119,7 @@ def _likely_prefixes(ours: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> 
 
 def _by_role(one: Named, two: Named, ours: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> Comparison:
     """Tensors by role, whatever their names; what has no role by its name within the backbone."""
-    left, right = _alike(one.pieces, two.pieces)
+    left, right = _in_one_form(one.pieces, two.pieces)
     same = one.layout == two.layout
     items = []
     for role in dict.fromkeys((*right, *left)):
@@ -149,7 +147,8 @@ def _by_role(one: Named, two: Named, ours: Mapping[str, Entry], theirs: Mapping[
         one,
         two,
         tuple(_renamings(left, right)),
-        *(tuple(name.removeprefix(prefix) for name in names) for names, prefix in ((ours, strip), (theirs, add))),
+        left=tuple(name.removeprefix(strip) for name in ours),
+        right=tuple(name.removeprefix(add) for name in theirs),
         sources={**rest.sources, **_sources(left, right)},
     )
 
@@ -161,7 +160,7 @@ def _has_no_effect(role: str, left: Mapping[str, Piece], right: Mapping[str, Pie
     )
 
 
-def _alike(left: Mapping[str, Piece], right: Mapping[str, Piece]) -> tuple[dict[str, Piece], dict[str, Piece]]:
+def _in_one_form(left: Mapping[str, Piece], right: Mapping[str, Piece]) -> tuple[dict[str, Piece], dict[str, Piece]]:
     """The pieces of both where they are kept differently: flattened patches, one table of positions for all layers."""
     if "flat.weight" in right and "patch.weight" in left:
         left = _flattened_patches(left)
@@ -170,9 +169,7 @@ def _alike(left: Mapping[str, Piece], right: Mapping[str, Piece]) -> tuple[dict[
         piece = left["flat.weight"]
         if piece.shape == (dim, channels * prod(sides)):  # rows, columns, channels -> channels, rows, columns
             found = {role.replace("flat.bias", "patch.bias"): one for role, one in left.items()}
-            found["patch.weight"] = Piece(
-                piece.name, weight.shape, view=(dim, *sides, channels), permute=(0, 3, 1, 2)
-            )
+            found["patch.weight"] = Piece(piece.name, weight.shape, view=(dim, *sides, channels), permute=(0, 3, 1, 2))
             left = {role: one for role, one in found.items() if role != "flat.weight"}
         else:
             right = _flattened_patches(right)
@@ -201,9 +198,9 @@ def _sources(left: Mapping[str, Piece], right: Mapping[str, Piece]) -> dict[str,
     found = {}
     for name, roles in wanted.items():
         parts = [_part(role, left, right) for role in roles]
-        if whole := [part for part in parts if part is not None]:
-            if len(whole) == len(parts):
-                found[name] = _joined(whole)
+        whole = [part for part in parts if part is not None]
+        if len(whole) == len(parts):
+            found[name] = _joined(whole)
     return found
 
 

@@ -8,11 +8,12 @@ from vit_trace.base.refused import refuse
 from vit_trace.config.files import read_at_most, shown_file
 from vit_trace.weights.content import opened
 from vit_trace.weights.data import Checkpoint, Entry, are_counts, malformed, too_large
-from vit_trace.weights.files import METADATA
-from vit_trace.weights.nested import chosen
+from vit_trace.weights.nested import state_dict_in
 from vit_trace.weights.pickles import unpickled
 from vit_trace.weights.torch_file import MAX_PICKLE
 from vit_trace.weights.torch_values import DTYPES, Container, Global, Tensor
+
+METADATA = ".metadata"
 
 
 def distributed(folder: Path, key: str) -> Checkpoint:
@@ -29,7 +30,7 @@ def distributed(folder: Path, key: str) -> Checkpoint:
     if not any(folder.glob("*.distcp")):
         raise refuse("checkpoint-shards", f"{path} has {METADATA}, but none of the .distcp files with the values")
     places = value.get("planner_data")
-    found = chosen(path, _nested(path, described, places if isinstance(places, dict) else {}), key)
+    found = state_dict_in(path, _nested(path, described, places if isinstance(places, dict) else {}), key)
     entries = {name: tensor.entry for name, tensor in found.tensors.items()}
     return Checkpoint(path, "torch.distributed.checkpoint", entries, found.taken, found.notes, key=found.key)
 
@@ -60,4 +61,4 @@ def _entry(path: str, one: Any) -> Entry | None:
     dtype = next((part.name.removeprefix("torch.") for part in state if isinstance(part, Global)), "")
     if not are_counts(size) or dtype not in DTYPES:
         raise malformed(path, f"its {METADATA} describes a tensor without size or dtype")
-    return Entry(tuple(size), dtype)
+    return Entry(tuple(size or ()), dtype)

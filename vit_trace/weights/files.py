@@ -14,9 +14,6 @@ from vit_trace.config.words import cut, in_quotes
 from vit_trace.weights.content import SUFFIXES, opened, whole_file
 from vit_trace.weights.data import Checkpoint, malformed, too_large
 
-METADATA = ".metadata"
-"""The file with the names and shapes in a directory of torch.distributed.checkpoint."""
-
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 SINGLE = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin", "open_clip_pytorch_model.bin")
 MAX_CONFIG = 1024 * 1024
@@ -36,7 +33,7 @@ def read(path: str | Path, key: str = "") -> Checkpoint:
     place = Path(path)
     if not os.path.isdir(place):
         found = _read_file(place, key)
-    elif os.path.exists(place / METADATA):
+    elif os.path.exists(place / ".metadata"):
         from vit_trace.weights.distributed import distributed
 
         found = distributed(place, key)

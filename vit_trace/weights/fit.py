@@ -13,14 +13,14 @@ from msgspec.structs import replace
 from vit_trace.base.trace import Diagnostic, Source, Value
 from vit_trace.targets.target import Target, value_words
 from vit_trace.weights.causes import Misfit, MisfitKind, misfits_of
-from vit_trace.weights.causes.names import MODEL, find_names, other_model
+from vit_trace.weights.causes.names import MODEL, find_names, other_model, saved_names
 from vit_trace.weights.causes.parts import adapter_alone, adapter_in, parts_of
 from vit_trace.weights.causes.quiet import about_file, other_dtypes, other_heads
 from vit_trace.weights.compare import Comparison, compared
 from vit_trace.weights.data import Checkpoint, Entry
 from vit_trace.weights.describe import Description, description, description_of
-from vit_trace.weights.mapping import Remedy
-from vit_trace.weights.model import Model, listed, loads, model_of, name_in
+from vit_trace.weights.mapping import Conversion
+from vit_trace.weights.model import Model, loads, model_at_hand, model_of, name_in
 from vit_trace.weights.remedy import remedy_for
 from vit_trace.weights.wrapped import Unwrapped, unwrapped
 
@@ -32,7 +32,7 @@ class Fit(NamedTuple):
     """What keeps a checkpoint from being loaded, and how it can be loaded nevertheless; None where it cannot."""
 
     diagnostics: list[Diagnostic]
-    remedy: Remedy | None
+    remedy: Conversion | None
 
 
 def fit(checkpoint: Checkpoint, target: Target, places: Mapping[str, Source] | None = None) -> list[Diagnostic]:
@@ -55,7 +55,7 @@ def about_module(checkpoint: Checkpoint, module: nn.Module) -> Fit:
     """The same for a model at hand, whatever device it is on; it is not built again."""
     name = type(module).__name__
     target = Target(name, name, {}, lambda: module, lambda: ((), {}))
-    return _judged(checkpoint, target, listed(module), {})
+    return _judged(checkpoint, target, model_at_hand(module), {})
 
 
 def _judged(checkpoint: Checkpoint, target: Target, model: Model, places: Mapping[str, Source]) -> Fit:
@@ -67,25 +67,29 @@ def _judged(checkpoint: Checkpoint, target: Target, model: Model, places: Mappin
     stranger = any(misfit.kind is MODEL for misfit in misfits)
     if not stranger and not plain.adapters:
         misfits = [*find_names(found, model, plain.wrappers), *misfits]
+    quantised = [*other_dtypes(checkpoint, model)]
+    remedy = None if stranger or quantised else whole_remedy(checkpoint, model)
+    if not misfits and remedy is not None and not remedy.is_identity:
+        misfits = [saved_names(remedy)]
     remedies = _Remedies(checkpoint, target, misfits)
     diagnostics = [remedies.diagnostic(misfit, places) for misfit in misfits]
     span = places.get(name_in(target, "heads") or "")
     diagnostics += [_as_diagnostic(one, span) for one in (other_heads(ours, target) if ours else ())]
-    quantised = [*other_dtypes(checkpoint, model)]
-    remedy = None if stranger or quantised else whole_remedy(checkpoint, model)
     if remedy is not None and not remedy.is_identity and loads(remedy, checkpoint, model):
         diagnostics = _with_remedy(diagnostics, remedy, checkpoint)
     diagnostics += [_as_diagnostic(one, None) for one in (*quantised, *about_file(checkpoint))]
     return Fit(diagnostics, remedy)
 
 
-def _with_remedy(diagnostics: list[Diagnostic], remedy: Remedy, checkpoint: Checkpoint) -> list[Diagnostic]:
+def _with_remedy(diagnostics: list[Diagnostic], remedy: Conversion, checkpoint: Checkpoint) -> list[Diagnostic]:
     """The first of the diagnostics with the help that removes all of them."""
     told = [place for place, one in enumerate(diagnostics) if one.severity != "note"] or [0]
     if not diagnostics or checkpoint.format == "torch.distributed.checkpoint":
         return diagnostics
     first = diagnostics[told[0]]
-    help = f"vit_trace.load_state_dict(model, {checkpoint.path!r}) does {remedy.words} (tried: it loads with strict=True)"
+    help = (
+        f"vit_trace.load_state_dict(model, {checkpoint.path!r}) does {remedy.words} (tried: it loads with strict=True)"
+    )
     return [replace(one, help=(*one.help, help)) if one is first else one for one in diagnostics]
 
 
@@ -100,7 +104,7 @@ def _compared(checkpoint: Checkpoint, model: Model) -> tuple[Comparison, Unwrapp
     return (other, plain) if len(other.items) <= len(found.items) else (found, bare)
 
 
-def whole_remedy(checkpoint: Checkpoint, model: Model) -> Remedy | None:
+def whole_remedy(checkpoint: Checkpoint, model: Model) -> Conversion | None:
     """How the checkpoint is loaded into the model under its own names; None where it cannot be."""
     found, plain = _compared(checkpoint, replace(model, saved=None))
     if plain.adapters:

@@ -17,7 +17,7 @@ from vit_trace.base.refused import Refused, refuse
 from vit_trace.weights.data import Checkpoint
 from vit_trace.weights.files import read, value_files
 from vit_trace.weights.fit import about_module
-from vit_trace.weights.mapping import Move, Part, Remedy, Resize
+from vit_trace.weights.mapping import Conversion, Move, Part, Resize
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -30,7 +30,7 @@ class Loaded(Struct, frozen=True):
     """
 
     path: str
-    remedy: Remedy
+    remedy: Conversion
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -41,11 +41,8 @@ class Loaded(Struct, frozen=True):
 def load_into(model: nn.Module, path: str | Path, key: str = "") -> Loaded:
     """Load the checkpoint. Raises Refused with what keeps it from being loaded; then the model is as it was."""
     checkpoint = read(path, key)
-    if checkpoint.format == "torch.distributed.checkpoint":
-        help = f"torch.distributed.checkpoint.format_utils.dcp_to_torch_save({checkpoint.path!r}, 'whole.pt')"
-        raise refuse("checkpoint-sharded", f"{checkpoint.path} keeps its values in shards of processes", help=(help,))
     found = about_module(checkpoint, model)
-    if found.remedy is None:
+    if found.remedy is None or checkpoint.format == "torch.distributed.checkpoint":
         raise Refused(*found.diagnostics)
     state = _made(found.remedy, _values(Path(path), checkpoint))
     own = model.state_dict()
@@ -54,7 +51,7 @@ def load_into(model: nn.Module, path: str | Path, key: str = "") -> Loaded:
     return Loaded(checkpoint.path, found.remedy, checkpoint.notes)
 
 
-def _made(remedy: Remedy, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _made(remedy: Conversion, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {move.name: made(move, values) for move in remedy.tensors}
 
 
@@ -68,7 +65,7 @@ def made(move: Move, values: Mapping[str, Tensor]) -> Tensor:
     joined = [zero[part] if part in zero else next(rest) for part in move.parts]
     whole = joined[0] if len(joined) == 1 else torch.cat(joined)
     whole = whole.reshape(move.shape)
-    return whole if move.resize is None else resized(whole, move.resize)
+    return whole if move.resize is None else interpolated(whole, move.resize)
 
 
 def _part(part: Part, values: Mapping[str, Tensor]) -> Tensor:
@@ -78,7 +75,7 @@ def _part(part: Part, values: Mapping[str, Tensor]) -> Tensor:
     return value if part.permute is None else value.permute(part.permute)
 
 
-def resized(value: Tensor, resize: Resize) -> Tensor:
+def interpolated(value: Tensor, resize: Resize) -> Tensor:
     """A table of positions on another grid: bicubic with antialiasing, as timm and DINOv2 do.
 
     A table of a window's relative positions is resized as timm does, along geometric steps; that needs timm.

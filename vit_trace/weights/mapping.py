@@ -53,7 +53,7 @@ class Move(Struct, frozen=True, omit_defaults=True):
         return self.resize is None and len(self.parts) == 1 and not self.parts[0].rows and not self.parts[0].permute
 
 
-class Remedy(Struct, frozen=True):
+class Conversion(Struct, frozen=True):
     """How a checkpoint is loaded into a model: `tensors` are made, `left_out` is not used, `kept` stays as it is.
 
     `taken` are the keys to the tensors in the file.
@@ -80,8 +80,8 @@ class Remedy(Struct, frozen=True):
         done = [f"rename {len(renamed)} tensors"] if renamed else []
         done += [f"join or split {len(joined)}"] if joined else []
         done += [f"resize {first_few([move.name for move in moves if move.resize], 2)}"] if self.resized else []
-        done += [f"leave out {_few(self.left_out)}"] if self.left_out else []
-        done += [f"keep the model's own {_few(self.kept)}"] if self.kept else []
+        done += [f"leave out {_named(self.left_out)}"] if self.left_out else []
+        done += [f"keep the model's own {_named(self.kept)}"] if self.kept else []
         return "this: " + ", ".join(done) if done else "nothing to it"
 
     @property
@@ -90,7 +90,7 @@ class Remedy(Struct, frozen=True):
         return any(move.resize for move in self.tensors)
 
 
-def _few(names: tuple[str, ...]) -> str:
+def _named(names: tuple[str, ...]) -> str:
     return first_few(names, 2) if len(names) < 3 else f"{len(names)} ({names[0]}, …)"
 
 
@@ -134,7 +134,7 @@ def _resized(shape: Shape, resize: Resize) -> Shape:
     return (*shape[:-2], rows, shape[-1])
 
 
-def left_after(remedy: Remedy, entries: Mapping[str, Entry], model: Mapping[str, Entry]) -> list[str]:
+def left_after(remedy: Conversion, entries: Mapping[str, Entry], model: Mapping[str, Entry]) -> list[str]:
     """Names that would still differ with strict loading, of both sides: none where the remedy is whole."""
     made = {move.name: shape_of_move(move, entries) for move in remedy.tensors}
     used = {part.name for move in remedy.tensors for part in move.parts} | set(remedy.left_out)
@@ -143,7 +143,7 @@ def left_after(remedy: Remedy, entries: Mapping[str, Entry], model: Mapping[str,
     return [*wrong, *(name for name in entries if name not in used), *(name for name in made if name not in model)]
 
 
-def counted(names: Iterable[str]) -> str:
-    """"1 tensor", "3 tensors"."""
+def tensors_counted(names: Iterable[str]) -> str:
+    """ "1 tensor", "3 tensors"."""
     count = len(set(names))
     return f"{count} tensor{'s' * (count != 1)}"

@@ -10,7 +10,7 @@ from msgspec import Struct
 from vit_trace.base.roles import ROLES, SETTINGS
 from vit_trace.targets.target import Target
 from vit_trace.weights.data import Checkpoint, Entry
-from vit_trace.weights.mapping import Remedy, shape_of_move
+from vit_trace.weights.mapping import Conversion, shape_of_move
 
 if TYPE_CHECKING:
     from torch import nn
@@ -37,10 +37,10 @@ def model_of(target: Target) -> Model:
     from vit_trace.targets.complaints import contained
 
     with contained():
-        return listed(build_anyhow(target.build).model)
+        return model_at_hand(build_anyhow(target.build).model)
 
 
-def listed(module: nn.Module) -> Model:
+def model_at_hand(module: nn.Module) -> Model:
     """A model's tensors, whatever device it is on."""
     state = {name: value for name, value in module.state_dict().items() if hasattr(value, "shape")}
     base = str(getattr(module, "base_model_prefix", "") or "")
@@ -48,7 +48,7 @@ def listed(module: nn.Module) -> Model:
     return Model(_entries_of(state), saved, f"{base}." if base else "", module)
 
 
-def loads(remedy: Remedy, checkpoint: Checkpoint, model: Model) -> bool:
+def loads(remedy: Conversion, checkpoint: Checkpoint, model: Model) -> bool:
     """Whether what the remedy makes loads into the model strictly: tried on meta, where it takes no memory."""
     import torch
 

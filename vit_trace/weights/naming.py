@@ -129,7 +129,9 @@ def _with_head(named: Named, entries: Mapping[str, Entry]) -> Named:
 
     `heads.weight`, `head.1.weight`, `classifier.weight`; an MLP of several matrices is not one head.
     """
-    widths = [piece.shape[-1] for role, piece in named.pieces.items() if re.fullmatch(r"norm\.weight|fc_norm\.weight", role)]
+    widths = [
+        piece.shape[-1] for role, piece in named.pieces.items() if re.fullmatch(r"norm\.weight|fc_norm\.weight", role)
+    ]
     if "head.weight" in named.pieces or not widths:
         return named
     for name in reversed(named.rest):

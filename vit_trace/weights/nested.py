@@ -43,7 +43,7 @@ class Chosen(Struct, frozen=True):
     key: str
 
 
-def chosen(path: str, value: Any, key: str) -> Chosen:
+def state_dict_in(path: str, value: Any, key: str) -> Chosen:
     """The state dict that `key` leads to, or that of a usual name. Raises Refused where there is none."""
     taken: list[str] = []
     notes: list[str] = []

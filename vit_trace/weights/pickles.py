@@ -1,7 +1,8 @@
 """Reads a pickle as data: interprets its operations with no functions to call, so that nothing can be executed.
 
 Accepts what `torch.load(weights_only=True)` accepts, and plain classes of settings (argparse.Namespace); keeps only
-shapes and dtypes of it. Refuses a pickle that names anything else, with the name. The number of operations bounds memory and time.
+shapes and dtypes of it. Refuses a pickle that names anything else, with the name. The number of operations bounds
+memory and time.
 """
 
 import pickletools
@@ -150,7 +151,8 @@ class _Machine:
 
 NUMPY_DTYPES = {
     "f8": "Float64DType", "f4": "Float32DType", "f2": "Float16DType", "b1": "BoolDType",
-    **{f"{sign}{size}": f"{word}{8 * size}DType" for sign, word in (("i", "Int"), ("u", "UInt")) for size in (1, 2, 4, 8)},
+    **{f"i{size}": f"Int{8 * size}DType" for size in (1, 2, 4, 8)},
+    **{f"u{size}": f"UInt{8 * size}DType" for size in (1, 2, 4, 8)},
 }  # fmt: skip
 """NumPy's descriptions -> its classes of dtypes, which torch has to know before it fills one in."""
 
@@ -162,11 +164,13 @@ ARGUMENTS = {
 }
 """Operations whose argument is a number, text or bytes that they put on the stack."""
 
-WEIGHTS_ONLY = frozenset("""
+WEIGHTS_ONLY = frozenset(
+    """
     APPEND APPENDS BINFLOAT BINGET BININT BININT1 BININT2 BINPERSID BINPUT BINUNICODE BUILD EMPTY_DICT EMPTY_LIST
     EMPTY_SET EMPTY_TUPLE GLOBAL LONG1 LONG_BINGET LONG_BINPUT MARK NEWFALSE NEWOBJ NEWTRUE NONE PROTO REDUCE SETITEM
     SETITEMS SHORT_BINSTRING STOP TUPLE TUPLE1 TUPLE2 TUPLE3
-""".split())
+""".split()
+)
 """Operations that torch's weights-only reader knows: those of protocol 2 that torch.save writes."""
 
 REFUSED = ("INST", "OBJ", "EXT1", "EXT2", "EXT4")

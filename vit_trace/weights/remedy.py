@@ -1,4 +1,4 @@
-"""Finds how a checkpoint can be loaded into a model as it is: renamed, joined, resized, with what is left out. No torch.
+"""Finds how a checkpoint can be loaded into a model as it is: what to rename, join, resize and leave out. No torch.
 
 A remedy is given only where every tensor of both sides is accounted for, so that strict loading succeeds.
 """
@@ -11,7 +11,7 @@ from vit_trace.weights.compare import Comparison, Item
 from vit_trace.weights.data import Entry
 from vit_trace.weights.describe import Description
 from vit_trace.weights.layouts import part_of
-from vit_trace.weights.mapping import Move, Part, Remedy, Resize, left_after, shape_of_move
+from vit_trace.weights.mapping import Conversion, Move, Part, Resize, left_after, shape_of_move
 
 BUFFER = re.compile(
     r"(^|\.)(position_ids|relative_position_index|num_batches_tracked|attn_mask|relative_coords_table|pos_ids"
@@ -19,10 +19,26 @@ BUFFER = re.compile(
 )
 """Names of buffers that follow from the config: a model computes them."""
 
-SPARE = ("dist", "detection", "head", "head_dist", "pooler", "pre_logits", "proj", "head_norm", "mask", "index", "decoder", "shared_relative")
+SPARE = (
+    "dist",
+    "detection",
+    "head",
+    "head_dist",
+    "pooler",
+    "pre_logits",
+    "proj",
+    "head_norm",
+    "mask",
+    "index",
+    "decoder",
+    "shared_relative",
+)
 """Roles after the tokens, or used in training only: the model computes the same features without them."""
 
-HEAD = re.compile(r"(^|\.)(heads?|classifier|cls_classifier|distillation_classifier|head_dist|fc|linear_head|mlp_head)\.")
+HEAD = re.compile(
+    r"(^|\.)(heads?|classifier|cls_classifier|distillation_classifier|head_dist|fc|linear_head|mlp_head)\."
+)
+OF_LOSS = re.compile(r"(^|\.)(logit_scale|logit_bias|temperature|pixel_mean|pixel_std)$")
 PART_OF_NETWORK = re.compile(r"norm|(^|[._])ln|embed|token|pos|stem|block|layer|gamma|scale|patch|conv")
 
 
@@ -33,7 +49,7 @@ def is_buffer(name: str) -> bool:
 
 def remedy_for(
     found: Comparison, ours: Mapping[str, Entry], theirs: Mapping[str, Entry], sides: tuple[Description, ...] = ()
-) -> Remedy | None:
+) -> Conversion | None:
     """How to load the checkpoint `ours` into the model `theirs`; None where something has no place or no source."""
     moves, kept = [], []
     for name, entry in theirs.items():
@@ -48,7 +64,7 @@ def remedy_for(
     spare = [name for name in ours if name not in used]
     if not moves or not all(is_spare(name, found, used) for name in spare):
         return None
-    remedy = Remedy(tuple(moves), tuple(spare), tuple(kept))
+    remedy = Conversion(tuple(moves), tuple(spare), tuple(kept))
     return None if left_after(remedy, ours, theirs) else remedy
 
 
@@ -67,7 +83,7 @@ def is_spare(name: str, found: Comparison, used: set[str]) -> bool:
     if roles:
         role = roles[0]
         return part_of(role).split(".")[0] in SPARE or role.split(".")[0] in SPARE or role.endswith(".k.bias")
-    if is_buffer(name) or HEAD.search(name):
+    if is_buffer(name) or HEAD.search(name) or OF_LOSS.search(name):
         return True
     part = own_part(name, used)
     if found.strip and not name.startswith(found.strip):
@@ -77,7 +93,7 @@ def is_spare(name: str, found: Comparison, used: set[str]) -> bool:
 
 
 def own_part(name: str, used: set[str]) -> str:
-    """The outermost module of a tensor of which nothing is used; its name where the module that holds it is used."""
+    """The outermost module of a tensor that nothing is used from; its name where the module that holds it is used."""
     places = [found.end() for found in re.finditer(r"[./]", name)]
     for place in places:
         if not any(one.startswith(name[:place]) for one in used):

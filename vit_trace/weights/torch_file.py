@@ -14,7 +14,7 @@ from vit_trace.base.words import bytes_text
 from vit_trace.config.words import cut
 from vit_trace.weights.archive import content
 from vit_trace.weights.data import BITS, Checkpoint, malformed, too_large
-from vit_trace.weights.nested import chosen
+from vit_trace.weights.nested import state_dict_in
 from vit_trace.weights.pickles import Unpickled, unpickled
 from vit_trace.weights.torch_values import Storage
 
@@ -70,10 +70,17 @@ def legacy(path: str, stream: BinaryIO, key: str) -> Checkpoint:
 
 def _state_of(path: str, read: Unpickled, key: str, check: Callable[[Storage], None]) -> Checkpoint:
     """The state dict in a loaded value; `check` is called for each storage it needs. Raises Refused."""
-    found = chosen(path, read.value, key)
+    found = state_dict_in(path, read.value, key)
     for storage in dict.fromkeys(tensor.storage for tensor in found.tensors.values() if tensor.storage is not None):
         check(storage)
     entries = {name: tensor.entry for name, tensor in found.tensors.items()}
     return Checkpoint(
-        path, "torch", entries, found.taken, found.notes, needs=read.needs, weights_only=read.weights_only, key=found.key
+        path,
+        "torch",
+        entries,
+        found.taken,
+        found.notes,
+        needs=read.needs,
+        weights_only=read.weights_only,
+        key=found.key,
     )

@@ -1,4 +1,4 @@
-"""Takes apart what training wraps around a model's tensors: copies of the network, adapters, wrappers in names. No torch.
+"""Takes apart what training wraps around a model: copies of the network, adapters, wrappers in names. No torch.
 
 What is left has the names of the model itself; the rest is set aside, with a word on what it is.
 """
@@ -49,7 +49,9 @@ def unwrapped(entries: Mapping[str, Entry]) -> Unwrapped:
     dropped = {name for name in entries if any(name.startswith(prefix) for prefix in copies[1:])}
     adapters = {name: entry for name, entry in entries.items() if ADAPTER.search(name)}
     replaced = tuple(name for name in entries if REPLACED in name)
-    kept, names, wrappers = {}, {}, {}
+    kept: dict[str, Entry] = {}
+    names: dict[str, str] = {}
+    wrappers: dict[str, None] = {}
     for name, entry in entries.items():
         if name in dropped or name in adapters or name in replaced:
             continue

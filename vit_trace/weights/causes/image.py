@@ -101,7 +101,9 @@ def _rows_of(ours: Description, theirs: Description) -> tuple[str, ...]:
     names += [f"{ours.registers} register"] if ours.registers and ours.extra > len(names) else []
     tokens = f" ({', '.join(names)} token{'s' * (more != 1)})" if names else ""
     grid = f"{ours.grid[0]}·{ours.grid[1]}"
-    return (f"its position embedding has {ours.positions} = {grid} + {more} rows{tokens}, this model's {theirs.positions}",)
+    return (
+        f"its position embedding has {ours.positions} = {grid} + {more} rows{tokens}, this model's {theirs.positions}",
+    )
 
 
 @finder_by_role(52)

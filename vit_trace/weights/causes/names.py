@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from vit_trace.config.words import cut
 from vit_trace.weights.causes import Misfit, MisfitKind
 from vit_trace.weights.compare import Comparison
+from vit_trace.weights.mapping import Conversion
 from vit_trace.weights.model import Model
 from vit_trace.weights.naming import Named
 
@@ -69,6 +70,14 @@ def find_names(found: Comparison, model: Model, wrappers: Sequence[str]) -> Iter
             message = f"checkpoint's head is named {heads[0][0]}, this model's {heads[0][1][0]}"
         help = (f"rename {len(found.renamed)} tensors this way (tried: {fits})",)
         yield Misfit(NAMING, message, help=help, notes=_renaming_notes(_examples(found.renamed)))
+
+
+def saved_names(remedy: Conversion) -> Misfit:
+    """That the tensors are there under the names that the model's library saves them under."""
+    moved = [move for move in remedy.tensors if move.parts[0].name != move.name]
+    message = "checkpoint has the names that its library saves: from_pretrained knows them, load_state_dict does not"
+    notes = _renaming_notes([(move.parts[0].name, (move.name,)) for move in moved[:2]])
+    return Misfit(NAMING, message, notes=notes, severity="warning")
 
 
 def _head_names(one: Named) -> set[str]:

@@ -1,6 +1,6 @@
 """Finds what training saved beside the network: copies of it, projectors and decoders, adapters, buffers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vit_trace.base.words import first_few
@@ -8,7 +8,7 @@ from vit_trace.config.words import cut
 from vit_trace.weights.causes import Misfit, MisfitKind, names_of
 from vit_trace.weights.compare import Comparison, Item
 from vit_trace.weights.data import Entry
-from vit_trace.weights.mapping import counted
+from vit_trace.weights.mapping import tensors_counted
 from vit_trace.weights.remedy import HEAD, is_buffer, is_spare, own_part
 from vit_trace.weights.wrapped import Unwrapped
 
@@ -48,10 +48,10 @@ def parts_of(found: Comparison, plain: Unwrapped) -> Iterator[Misfit]:
         masks = [item for item in spare if item.role == "mask"]
         groups |= {item.ours: [item] for item in masks}
         apart += masks
-    parts = [f"{cut(name, 60)} ({counted(one.ours for one in items)})" for name, items in groups.items()]
+    parts = [f"{cut(name, 60)} ({tensors_counted(one.ours for one in items)})" for name, items in groups.items()]
     if plain.copies:
         taken, *others = plain.copies
-        parts.insert(0, f"{' and '.join(others)} ({counted(plain.others)}), beside {taken} of the same names")
+        parts.insert(0, f"{' and '.join(others)} ({tensors_counted(plain.others)}), beside {taken} of the same names")
     if parts:
         help = tuple(f"--key {one.rstrip('.')} takes that copy of the network instead" for one in plain.copies[1:])
         message = f"checkpoint has parts that this model does without: {first_few(parts, 3)}"
@@ -61,7 +61,7 @@ def parts_of(found: Comparison, plain: Unwrapped) -> Iterator[Misfit]:
     for ours in (True, False):
         if some := tuple(item for item in buffers if (item.want is None) == ours):
             have = "has" if ours else "lacks"
-            which = f"{counted(item.name for item in some)}: {names_of(some, ours=ours)}"
+            which = f"{tensors_counted(item.name for item in some)}: {names_of(some, ours=ours)}"
             yield Misfit(BUFFERS, f"checkpoint {have} buffers that this model computes itself, {which}", some)
 
 
@@ -84,7 +84,7 @@ def adapter_in(plain: Unwrapped) -> Iterator[Misfit]:
         ranks = sorted({entry.shape[0] for name, entry in plain.adapters.items() if ".lora_A" in name and entry.shape})
         targets = sorted({name.split(".lora_")[0].rpartition(".")[2] for name in plain.adapters if ".lora_" in name})
         rank = f" of rank {', '.join(map(str, ranks))}" if ranks else ""
-        message = f"checkpoint is of a model that peft wrapped: {counted(plain.adapters)} of adapters{rank}"
+        message = f"checkpoint is of a model that peft wrapped: {tensors_counted(plain.adapters)} of adapters{rank}"
         saved = [name.split(".original_module.")[0].rpartition(".")[2] for name in plain.replaced[:1]]
         more = f", modules_to_save={saved}" if saved else ""
         config = f"peft.LoraConfig(r={ranks[0] if ranks else '…'}, target_modules={targets}{more})"
@@ -137,5 +137,8 @@ def _fits(module: str, pair: Mapping[str, Entry], model: Mapping[str, Entry]) ->
 def _bases(config: Mapping[str, Any]) -> list[Any]:
     """What the config says of the model that it belongs to."""
     mapped = config.get("auto_mapping")
-    found = [config.get("base_model_name_or_path"), mapped.get("base_model_class") if isinstance(mapped, dict) else None]
+    found = [
+        config.get("base_model_name_or_path"),
+        mapped.get("base_model_class") if isinstance(mapped, dict) else None,
+    ]
     return [one for one in found if one]

@@ -36,6 +36,14 @@ GLOBALS = MisfitKind(
     """,
     severity="warning",
 )
+SHARDED = MisfitKind(
+    "checkpoint-sharded",
+    """
+    The checkpoint is a directory of torch.distributed.checkpoint, as FSDP saves it: names and shapes are in .metadata,
+    the values in one file for each process. dcp_to_torch_save writes one file of them.
+    """,
+    severity="warning",
+)
 TAKEN = MisfitKind(
     "checkpoint-taken",
     "The file holds more than one thing: which state dict was taken, and what was left. --key NAME takes another.",
@@ -83,9 +91,18 @@ def about_file(checkpoint: Checkpoint) -> Iterator[Misfit]:
         help = f"with torch.serialization.safe_globals([{names}]): torch.load(FILE)"
         yield Misfit(GLOBALS, message, help=(help,))
     elif not checkpoint.weights_only:
-        what = f"it also holds {first_few(checkpoint.needs, 3)}" if checkpoint.needs else "its pickle is of a later protocol"
+        what = (
+            f"it also holds {first_few(checkpoint.needs, 3)}"
+            if checkpoint.needs
+            else "its pickle is of a later protocol"
+        )
         message = f"torch.load(weights_only=True) cannot read the file: {what}"
         yield Misfit(GLOBALS, message, help=(trusted,))
+    if checkpoint.format == "torch.distributed.checkpoint":
+        message = "its values lie in shards of several processes, which torch.load does not read"
+        how = f"dcp_to_torch_save({checkpoint.path!r}, 'whole.pt')"
+        help = f"from torch.distributed.checkpoint.format_utils import dcp_to_torch_save; {how}"
+        yield Misfit(SHARDED, message, help=(help,))
     for note in checkpoint.notes:
         yield Misfit(TAKEN, note)
 

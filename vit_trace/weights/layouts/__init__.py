@@ -81,8 +81,8 @@ AXES = {
     "fc_norm": ("dim",), "head_norm": ("dim",), "relative": ("window", "heads"),
     "head.weight": ("classes", "dim"), "head.bias": ("classes",),
     "head_dist.weight": ("classes", "dim"), "head_dist.bias": ("classes",),
-    "pooler.weight": ("dim", "dim"), "pooler.bias": ("dim",), "rel_h": ("rel", "dim_head"), "rel_w": ("rel", "dim_head"),
-    "detection": ("detection", "dim"),
+    "pooler.weight": ("dim", "dim"), "pooler.bias": ("dim",),
+    "rel_h": ("rel", "dim_head"), "rel_w": ("rel", "dim_head"), "detection": ("detection", "dim"),
 }  # fmt: skip
 """What each axis of a role's tensor is, in its normal form."""
 

@@ -53,7 +53,9 @@ in decoder_blocks.#. : decoder.#.
 {LAYER}
 in blocks.#.
 {LAYER}"""
-DINOV2 = TIMM.replace("timm 1 timm", "dinov2 2 the original DINOv2").replace("registers reg_token", "registers register_tokens")
+DINOV2 = TIMM.replace("timm 1 timm", "dinov2 2 the original DINOv2").replace(
+    "registers reg_token", "registers register_tokens"
+)
 SWIN = f"""
 layout swin 11 the original Swin
 patch.* patch_embed.proj.*

@@ -1,0 +1,439 @@
+"""Checkpoints of real training runs: verdict, cause, and the remedy, applied with torch alone and strict=True."""
+
+import json
+import re
+from copy import deepcopy
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy
+import pytest
+import torch
+import zoo
+from helpers.targets import library_target
+from torch import nn
+from zoo import Saved, saved
+
+import vit_trace
+from vit_trace.base.refused import Refused
+from vit_trace.base.trace import json_bytes
+from vit_trace.weights import read
+from vit_trace.weights.fit import judged
+
+
+def words(values: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(f"{name}={value}".replace(" ", "") for name, value in values.items())
+
+
+BARE = zoo.SIZES | {"num_classes": 0}
+LABELS = zoo.HF | {"num_labels": 5}
+SAM = dict(img_size=64, patch_size=8, embed_dim=24, depth=2, num_heads=3, neck_chans=16)
+HF_SWIN = dict(embed_dim=24, depths="[1,2]", num_heads="[3,6]", image_size=64, window_size=4, num_labels=5)
+TARGETS = {
+    "timm": ("timm:vit_base_patch16_224", words(zoo.SIZES)),
+    "timm bare": ("timm:vit_base_patch16_224", words(BARE)),
+    "timm 7 classes": ("timm:vit_base_patch16_224", words(zoo.SIZES | {"num_classes": 7})),
+    "timm 64": ("timm:vit_base_patch16_224", words(zoo.SIZES | {"img_size": 64})),
+    "timm 12 wide": ("timm:vit_base_patch16_224", words(zoo.SIZES | {"embed_dim": 12})),
+    "timm deep": ("timm:vit_base_patch16_224", words(zoo.SIZES | {"depth": 3})),
+    "timm reg": ("timm:vit_base_patch16_224", words(zoo.SIZES | {"reg_tokens": 4})),
+    "timm dist": ("timm:deit_base_distilled_patch16_224", words(zoo.SIZES)),
+    "beit": ("timm:beit_base_patch16_224", words(zoo.SIZES)),
+    "beit 64": ("timm:beit_base_patch16_224", words(zoo.SIZES | {"img_size": 64})),
+    "swin": ("timm:swin_tiny_patch4_window7_224", words(zoo.SWIN)),
+    "swin 8": ("timm:swin_tiny_patch4_window7_224", words(zoo.SWIN | {"window_size": 8})),
+    "sam": ("timm:samvit_base_patch16", words(SAM)),
+    "hf": ("hf:ViTForImageClassification", words(LABELS)),
+    "hf bare": ("hf:ViTModel", words(zoo.HF)),
+    "hf mae": ("hf:ViTMAEForPreTraining", words(zoo.HF | zoo.MAE_HF)),
+    "hf deit": ("hf:DeiTForImageClassificationWithTeacher", words(LABELS)),
+    "hf beit": (
+        "hf:BeitForImageClassification",
+        words(LABELS | {"use_relative_position_bias": True, "layer_scale_init_value": 0.1}),
+    ),
+    "hf swin": ("hf:SwinForImageClassification", words(HF_SWIN)),
+    "hf dinov2": ("hf:Dinov2Model", words({name: v for name, v in zoo.HF.items() if name != "intermediate_size"})),
+}
+
+
+@cache
+def target(name: str):
+    return library_target(TARGETS[name][0], TARGETS[name][1])
+
+
+class Case(NamedTuple):
+    """`codes` are what is found, notes apart; `same` is the model whose features the loaded one has to compute.
+
+    `loads` is whether a remedy loads the checkpoint whole; `says` a text that is told.
+    """
+
+    save: Saved
+    target: str
+    codes: str = ""
+    loads: bool = True
+    says: str = ""
+    same: Any = None
+    key: str = ""
+
+
+def in_model(values: Any, **how: Any) -> Saved:
+    return saved(lambda: {"model": values(), "args": zoo.NAMESPACE, "epoch": 3}, **how)
+
+
+hf = zoo.hf
+BEIT_HF = dict(use_relative_position_bias=True, use_mean_pooling=True, layer_scale_init_value=0.1)
+SWIN_HF = dict(HF_SWIN, depths=(1, 2), num_heads=(3, 6))
+YOLOS = dict(num_detection_tokens=5, image_size=(32, 32))
+NAMES, PREFIX, PARTS, GLOBALS = "naming", "prefix", "parts", "globals"
+
+CASES = {
+    # -- as training scripts save --
+    "timm's CheckpointSaver": Case(
+        saved(lambda: {"epoch": 1, "arch": "x", "state_dict": zoo.vit(), "args": zoo.NAMESPACE, "version": 2}),
+        "timm",
+        GLOBALS,
+        says="safe_globals([argparse.Namespace, pathlib.PosixPath])",
+        same=zoo.timm,
+    ),
+    "MAE fine-tuned": Case(in_model(zoo.vit), "timm", GLOBALS, says="argparse.Namespace"),
+    "Namespace, protocol 3": Case(in_model(zoo.vit, pickle_protocol=3), "timm", GLOBALS, says="safe_globals"),
+    "Namespace, before 1.6": Case(in_model(zoo.vit, _use_new_zipfile_serialization=False), "timm", GLOBALS),
+    "NumPy scalar": Case(saved(lambda: {"model": zoo.vit(), "best": numpy.float64(1)}), "timm", GLOBALS),
+    "NumPy array": Case(saved(lambda: {"model": zoo.vit(), "mean": numpy.zeros(3, "f4")}), "timm", GLOBALS),
+    "a date": Case(
+        saved(lambda: {"model": zoo.vit(), "at": __import__("datetime").datetime(2024, 1, 1)}), "timm", GLOBALS
+    ),
+    "model and EMA": Case(
+        saved(lambda: {"model": zoo.vit(), "model_ema": zoo.vit(), "optimizer": zoo.optimizer()}),
+        "timm",
+        says="--key model_ema takes that one instead",
+    ),
+    "EMA by --key": Case(saved(lambda: {"model": {}, "model_ema": zoo.vit()}), "timm", key="model_ema"),
+    "a prefix by --key": Case(
+        saved(lambda: zoo.prefixed("a.", zoo.vit()) | zoo.prefixed("b.", zoo.vit())),
+        "timm",
+        PREFIX,
+        key="b",
+        same=zoo.timm,
+    ),
+    "safetensors": Case(lambda folder: zoo.save_safetensors(folder, zoo.vit()), "timm", same=zoo.timm),
+    "DDP": Case(saved(lambda: zoo.prefixed("module.", zoo.vit())), "timm", PREFIX, same=zoo.timm),
+    "torch.compile": Case(saved(lambda: zoo.prefixed("_orig_mod.", zoo.vit())), "timm", PREFIX, same=zoo.timm),
+    "Lightning": Case(
+        saved(lambda: {"state_dict": zoo.prefixed("model.", zoo.vit()), "hyper_parameters": {"lr": 1}, "loops": {}}),
+        "timm",
+        PREFIX,
+    ),
+    "Lightning with metrics": Case(
+        saved(lambda: zoo.prefixed("model.", zoo.vit()) | {"criterion.weight": torch.ones(5)}),
+        "timm",
+        f"{PREFIX} {PARTS}",
+        same=zoo.timm,
+    ),
+    "FSDP's wrappers": Case(
+        saved(lambda: zoo.renamed(zoo.vit(), (r"blocks\.(\d)\.", r"blocks.\1._fsdp_wrapped_module."))),
+        "timm",
+        PREFIX,
+        says="_fsdp_wrapped_module",
+        same=zoo.timm,
+    ),
+    "recomputed blocks": Case(
+        saved(lambda: zoo.renamed(zoo.vit(), (r"blocks\.(\d)\.", r"blocks.\1._checkpoint_wrapped_module."))),
+        "timm",
+        PREFIX,
+        same=zoo.timm,
+    ),
+    "half precision": Case(saved(lambda: {n: v.half() for n, v in zoo.vit().items()}), "timm"),
+    "a scalar beside": Case(saved(lambda: zoo.vit() | {"logit_scale": torch.tensor(1.0)}), "timm", "unexpected"),
+    # -- heads --
+    "head named classifier": Case(
+        saved(lambda: zoo.renamed(zoo.vit(), ("^head", "classifier"))), "timm", NAMES, same=zoo.timm
+    ),
+    "head named heads": Case(saved(lambda: zoo.renamed(zoo.vit(), ("^head", "heads"))), "timm", NAMES, same=zoo.timm),
+    "head named head.1": Case(saved(lambda: zoo.renamed(zoo.vit(), ("^head", "head.1"))), "timm", NAMES),
+    "head named fc": Case(saved(lambda: zoo.renamed(zoo.vit(), ("^head", "fc"))), "timm", NAMES),
+    "MLP head": Case(
+        saved(
+            lambda: (
+                zoo.bare()
+                | {
+                    "head.0.weight": torch.ones(48, 24),
+                    "head.0.bias": torch.ones(48),
+                    "head.2.weight": torch.ones(5, 48),
+                }
+            )
+        ),
+        "timm",
+        f"no-head {PARTS}",
+    ),
+    "other classes": Case(saved(zoo.vit), "timm 7 classes", "classes"),
+    "no head": Case(saved(zoo.bare), "timm", "no-head"),
+    "head too many": Case(saved(zoo.vit), "timm bare", "no-head"),
+    # -- self-supervised --
+    "DINO": Case(
+        saved(lambda: {"student": zoo.dino("module."), "teacher": zoo.dino(""), "args": zoo.NAMESPACE, "epoch": 1}),
+        "timm bare",
+        f"{PREFIX} {PARTS} {GLOBALS}",
+        says="took ['teacher'] and left out student",
+    ),
+    "DINO's student": Case(
+        saved(lambda: {"student": zoo.dino("module."), "teacher": zoo.dino("")}),
+        "timm bare",
+        f"{PREFIX} {PARTS}",
+        key="student",
+    ),
+    "DINOv2, trained": Case(
+        saved(lambda: {"model": zoo.dinov2("student.") | zoo.dinov2("teacher."), "iteration": 4}),
+        "timm bare",
+        f"{NAMES} {PARTS}",
+        says="student. (37 tensors), beside teacher.",
+    ),
+    "DINOv2's teacher": Case(
+        saved(lambda: {"teacher": zoo.dinov2("")}), "timm bare", f"{NAMES} {PARTS}", says="dino_head."
+    ),
+    "MoCo v3": Case(
+        saved(lambda: {"state_dict": zoo.moco(), "optimizer": zoo.optimizer()}),
+        "timm bare",
+        f"{PREFIX} {PARTS}",
+        says="module.momentum_encoder.",
+    ),
+    "MAE with decoder": Case(in_model(zoo.mae), "timm bare", f"{PARTS} {GLOBALS}", says="decoder_blocks. (12 tensors)"),
+    "MAE in transformers": Case(saved(zoo.mae), "hf mae", NAMES),
+    "MAE of transformers": Case(
+        saved(lambda: zoo.state(hf("ViTMAEForPreTraining", "ViTMAEConfig", **zoo.MAE_HF))),
+        "timm bare",
+        f"{NAMES} {PARTS}",
+    ),
+    "mask token": Case(
+        saved(lambda: zoo.vit() | {"mask_token": torch.zeros(1, 1, 24)}), "timm", "unexpected", says="mask_token"
+    ),
+    # -- other libraries' names --
+    "timm in transformers": Case(saved(zoo.vit), "hf", NAMES, same=zoo.timm),
+    "transformers in timm": Case(saved(lambda: zoo.state(hf())), "timm", NAMES, same=hf),
+    "torchvision in timm": Case(saved(lambda: zoo.state(zoo.torchvision())), "timm", NAMES, same=zoo.torchvision),
+    "JAX in timm": Case(zoo.save_npz, "timm", NAMES, same=zoo.timm),
+    "JAX in transformers": Case(zoo.save_npz, "hf", NAMES, same=zoo.timm),
+    "q_bias and v_bias": Case(saved(lambda: zoo.biases_apart(zoo.vit())), "timm", NAMES),
+    "DeiT of transformers": Case(
+        saved(lambda: zoo.state(hf("DeiTForImageClassificationWithTeacher", "DeiTConfig"))),
+        "timm dist",
+        NAMES,
+        same=lambda: hf("DeiTForImageClassificationWithTeacher", "DeiTConfig"),
+    ),
+    "DeiT in transformers": Case(
+        saved(lambda: zoo.state(zoo.timm("deit_base_distilled_patch16_224"))),
+        "hf deit",
+        NAMES,
+        same=lambda: zoo.timm("deit_base_distilled_patch16_224"),
+    ),
+    "DeiT without distillation": Case(
+        saved(lambda: zoo.state(zoo.timm("deit_base_distilled_patch16_224"))),
+        "timm",
+        "tokens",
+        says="18 = 4·4 + 2 rows (class, distillation tokens), this model's 17",
+    ),
+    "BEiT of transformers": Case(
+        saved(lambda: zoo.state(hf("BeitForImageClassification", "BeitConfig", **BEIT_HF))),
+        "beit",
+        NAMES,
+        same=lambda: hf("BeitForImageClassification", "BeitConfig", **BEIT_HF),
+    ),
+    "BEiT in transformers": Case(
+        saved(lambda: zoo.state(zoo.timm("beit_base_patch16_224"))),
+        "hf beit",
+        NAMES,
+        same=lambda: zoo.timm("beit_base_patch16_224"),
+    ),
+    "BEiT, one table for all": Case(saved(zoo.shared_table), "beit", NAMES),
+    "original Swin": Case(
+        saved(lambda: {"model": zoo.original_swin()}), "swin", f"{NAMES} buffers", same=zoo.swin, says="original Swin"
+    ),
+    "original Swin, other window": Case(
+        saved(zoo.original_swin), "swin 8", f"{NAMES} buffers window", says="window 4 against 8"
+    ),
+    "Swin of transformers": Case(
+        saved(lambda: zoo.state(hf("SwinForImageClassification", "SwinConfig", **SWIN_HF))),
+        "swin",
+        NAMES,
+        same=lambda: hf("SwinForImageClassification", "SwinConfig", **SWIN_HF),
+    ),
+    "Swin in transformers": Case(saved(lambda: zoo.state(zoo.swin())), "hf swin", NAMES, same=zoo.swin),
+    "original Swin in transformers": Case(saved(zoo.original_swin), "hf swin", f"{NAMES} buffers", same=zoo.swin),
+    "original SAM": Case(saved(zoo.original_sam), "sam", f"{NAMES} {PARTS}", same=zoo.sam),
+    "YOLOS": Case(
+        saved(
+            lambda: zoo.state(hf("YolosForObjectDetection", "YolosConfig", num_detection_tokens=5, image_size=(32, 32)))
+        ),
+        "timm",
+        f"{NAMES} {PARTS} tokens no-head",
+        says="22 = 4·4 + 6 rows",
+    ),
+    "DINOv2 of transformers": Case(
+        saved(lambda: zoo.state(hf("Dinov2Model", "Dinov2Config"))), "timm bare", f"{NAMES} unexpected", loads=False
+    ),
+    # -- sizes --
+    "another image": Case(saved(zoo.vit), "timm 64", "image-size", says="interpolate pos_embed 4×4 → 8×8"),
+    "another image, other names": Case(saved(lambda: zoo.state(hf())), "timm 64", f"{NAMES} image-size"),
+    "another window of BEiT": Case(
+        saved(lambda: zoo.state(zoo.timm("beit_base_patch16_224"))), "beit 64", "image-size", loads=False
+    ),
+    "another width": Case(saved(zoo.vit), "timm 12 wide", "width", loads=False),
+    "another depth": Case(saved(zoo.vit), "timm deep", "depth", loads=False),
+    "registers": Case(saved(lambda: zoo.state(zoo.timm(reg_tokens=4))), "timm", "tokens", False, "set reg_tokens 4"),
+    "no registers": Case(saved(zoo.vit), "timm reg", "tokens", loads=False, says="no register tokens"),
+    # -- PEFT, shards, distributed --
+    "adapter": Case(zoo.save_adapter, "hf", "adapter", False, "it fits 6 of its 6 modules"),
+    "adapter of another model": Case(zoo.save_adapter, "timm", "adapter", False, "it fits 0 of its 6 modules"),
+    "PEFT, whole": Case(
+        saved(lambda: zoo.peft_model().state_dict()), "hf", "adapter", False, "target_modules=['q_proj', 'v_proj']"
+    ),
+    "PEFT, merged": Case(saved(lambda: zoo.state(deepcopy(zoo.peft_model()).merge_and_unload())), "hf", same=None),
+    "FSDP's directory": Case(zoo.save_distributed, "timm", "sharded", False, "took ['model'] and left out optimizer"),
+    "shards": Case(zoo.save_sharded, "hf", NAMES, says="from_pretrained knows them", same=hf),
+    # -- no weights --
+    "optimizer": Case(saved(zoo.optimizer), "timm", "!not-a-checkpoint", False, "the state of an optimizer"),
+    "scheduler": Case(
+        saved(lambda: {"last_epoch": 3, "_step_count": 4, "base_lrs": [0.1]}), "timm", "!not-a-checkpoint", False
+    ),
+    "random states": Case(
+        saved(lambda: {"python": (3, (1, 2), None), "numpy": None, "cpu": torch.get_rng_state()}),
+        "timm",
+        "!not-a-checkpoint",
+        False,
+        "states of random number generators",
+    ),
+    "a whole model": Case(saved(lambda: nn.Linear(2, 2)), "timm", "!checkpoint-unsafe", False, "torch.nn.modules"),
+}
+
+
+def told(case: Case, path: Any) -> tuple[list[str], str, Any]:
+    """(codes without checkpoint-, all that is said, the remedy)."""
+    try:
+        checkpoint = read(path, case.key)
+        found, remedy = judged(checkpoint, target(case.target))
+    except Refused as refused:
+        return [f"!{one.code}" for one in refused.diagnostics], _texts(refused.diagnostics), None
+    codes = [one.code.removeprefix("checkpoint-") for one in found if one.severity != "note"]
+    return codes, _texts(found), remedy
+
+
+def _texts(found: Any) -> str:
+    return "\n".join(text for one in found for text in (one.message, *one.notes, *one.help))
+
+
+def fresh(name: str) -> nn.Module:
+    torch.manual_seed(1)
+    foreign = target(name).foreign
+    assert foreign is not None
+    return foreign.make().eval()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_verdict_cause_and_remedy(name, tmp_path):
+    case = CASES[name]
+    path = case.save(tmp_path)
+    codes, texts, remedy = told(case, path)
+    assert sorted(codes) == sorted(case.codes.split()), texts
+    assert case.says in texts, texts
+    if not case.loads:
+        assert "load_state_dict(model, " not in texts
+        with pytest.raises(ValueError):
+            vit_trace.load_state_dict(fresh(case.target), path, key=case.key)
+        return
+    assert remedy is not None and (remedy.is_identity or "(tried: it loads with strict=True)" in texts)
+    model, other = fresh(case.target), fresh(case.target)
+    before = path.read_bytes() if path.is_file() else b""
+    done = vit_trace.load_state_dict(model, path, key=case.key)
+    assert done.remedy == remedy and before == (path.read_bytes() if path.is_file() else b"")
+    by_hand(json.loads(json_bytes(remedy)), raw_values(path, remedy, case.key), other)
+    for (one, value), (_, expected) in zip(model.state_dict().items(), other.state_dict().items(), strict=True):
+        assert torch.allclose(value, expected, atol=1e-6), one
+    if case.same is not None:
+        mine, theirs = features(model), features(case.same())
+        assert torch.allclose(mine[:, 0] if mine.ndim > theirs.ndim else mine, theirs, atol=1e-3), name
+
+
+def features(model: nn.Module) -> Any:
+    """What a model computes of an image before its head."""
+    size = 64 if any(word in type(model).__name__ for word in ("Swin", "Sam")) else 32
+    image = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        if hasattr(model, "forward_features"):
+            found = model.forward_features(image)
+        elif hasattr(model, "base_model"):
+            found = model.base_model(image).last_hidden_state
+        else:
+            head, model.heads = model.heads, nn.Identity()
+            found, model.heads = model(image), head
+            return found
+    return found.flatten(1, 2) if size == 64 and found.ndim == 4 and found.shape[-1] == 48 else found
+
+
+def raw_values(path: Any, remedy: Any, key: str) -> dict[str, torch.Tensor]:
+    """The tensors as torch, safetensors or NumPy themselves read them."""
+    files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+    found: dict[str, torch.Tensor] = {}
+    for file in files:
+        if file.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            found |= load_file(file)
+        elif file.suffix == ".npz":
+            found |= {name: torch.from_numpy(value) for name, value in numpy.load(file).items()}
+        else:
+            value = torch.load(file, weights_only=False)  # we made it
+            for step in remedy.taken:
+                value = value[step]
+            found |= value
+    return found
+
+
+def by_hand(mapping: dict[str, Any], values: dict[str, torch.Tensor], model: nn.Module) -> None:
+    """What mapping.json says, done with torch alone."""
+    made = {name: model.state_dict()[name] for name in mapping["kept"]}
+    for move in mapping["tensors"]:
+        parts = []
+        for part in move["parts"]:
+            if not part["name"]:
+                parts.append(torch.zeros(part["rows"][1] - part["rows"][0]))
+                continue
+            value = values[part["name"]].float()
+            value = value.reshape(part["view"]) if "view" in part else value
+            value = value[slice(*part["rows"])] if "rows" in part else value
+            parts.append(value.permute(part["permute"]) if "permute" in part else value)
+        whole = torch.cat(parts) if len(parts) > 1 else parts[0]
+        whole = whole.reshape(move["shape"])
+        if "resize" in move:
+            whole = as_timm(whole, move["resize"])
+        made[move["name"]] = whole
+    model.load_state_dict(made, strict=True)
+
+
+def as_timm(value: torch.Tensor, resize: dict[str, Any]) -> torch.Tensor:
+    from timm.layers import resample_abs_pos_embed, resize_rel_pos_bias_table
+
+    if resize["kind"] == "window":
+        side = resize["want"][0]
+        return resize_rel_pos_bias_table(value, (side, side), ((2 * side - 1) ** 2, value.shape[1]))
+    return resample_abs_pos_embed(value, resize["want"], resize["have"], num_prefix_tokens=resize.get("kept", 0))
+
+
+def test_a_directory_of_shards_becomes_one_file_as_is_said(tmp_path):
+    from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
+
+    folder = zoo.save_distributed(tmp_path)
+    _, texts, _ = told(CASES["FSDP's directory"], folder)
+    assert f"dcp_to_torch_save({str(folder)!r}, 'whole.pt')" in texts
+    dcp_to_torch_save(folder, tmp_path / "whole.pt")
+    model = fresh("timm")
+    assert vit_trace.load_state_dict(model, tmp_path / "whole.pt").remedy.is_identity
+    assert torch.equal(model.head.weight, zoo.timm().head.weight)
+
+
+def test_what_peft_wrapped_loads_into_what_is_said(tmp_path):
+    import peft
+
+    _, texts, _ = told(CASES["PEFT, whole"], CASES["PEFT, whole"].save(tmp_path))
+    config = re.search(r"peft\.LoraConfig\(.*?\]\)", texts)
+    wrapped = peft.get_peft_model(fresh("hf"), eval(config[0], {"peft": peft}))  # our own text
+    wrapped.load_state_dict(torch.load(tmp_path / "x.pth"), strict=True)
