@@ -27,8 +27,9 @@ from vit_trace.record.build.anyhow import ON_META
 from vit_trace.record.record import RecordOptions, record
 from vit_trace.record.source.lines import Lines, listening
 from vit_trace.record.source.listing import listed
-from vit_trace.render.commented import markdown_page, python_file
+from vit_trace.render.commented import python_file
 from vit_trace.render.console import console_for
+from vit_trace.render.markdown import listing_page
 from vit_trace.render.notes import note_words, telling
 from vit_trace.render.source import print_source
 from vit_trace.targets.builtin import builtin
@@ -541,7 +542,7 @@ def test_code_typed_in_has_lines_but_no_text():
         (7, "returns 6"),
     ]
     assert "its source is not available" in shown(trace, 80)
-    compile(python_block(markdown_page(trace, trace.listing)), "page", "exec")
+    compile(python_block(listing_page(trace, trace.listing)), "page", "exec")
 
 
 def test_code_in_a_zip_file_is_read(tmp_path, monkeypatch):
@@ -603,13 +604,13 @@ def test_only_what_ran(builtin_trace):
     text = shown(builtin_trace, 120, ran_only=True)
     assert "raise ValueError" not in text and "raise ValueError" in shown(builtin_trace, 120)
     assert "╎" not in text
-    compile(python_block(markdown_page(builtin_trace, builtin_trace.listing, True)), "page", "exec")
+    compile(python_block(listing_page(builtin_trace, builtin_trace.listing, True)), "page", "exec")
 
 
 @pytest.mark.parametrize("which", IN_PLACE)
 def test_the_markdown_page_holds_one_block_of_valid_python(which, request):
     trace = request.getfixturevalue(which)
-    block = python_block(markdown_page(trace, trace.listing))
+    block = python_block(listing_page(trace, trace.listing))
     compile(block, "page", "exec")
     assert "# → dots 5×16×65×65  b × heads × n+1 × n+1" in block
     assert block.count("class ") == 5
@@ -649,7 +650,7 @@ def test_comments_never_break_the_code(tmp_path, monkeypatch):
     scope: dict[str, type[nn.Module]] = {}
     exec(compile(python_file(trace), "listing.py", "exec"), scope)
     assert torch.equal(scope["Tricky"]()(torch.ones(2, 3)), torch.full((1, 6), 2.0))
-    block = python_block(markdown_page(trace, trace.listing))
+    block = python_block(listing_page(trace, trace.listing))
     compile(block, "page", "exec")
     assert "# y 6" in block and "# → z" not in block and "# z 1×6" in block
     assert scope["Tricky"]().text[1] == "not\n            a comment" and "# weight 5×3" in block
@@ -703,7 +704,7 @@ def test_the_saved_listing_at_other_values(tmp_path, capfd):
 
 
 REFUSED = {
-    "markdown of a table": (["--format", "markdown"], "--view source --format markdown"),
+    "csv of a listing": (["--view", "source", "--format", "csv"], "--view table --format csv"),
     "no such view": (["--view", "sauce"], "did you mean source?"),
 }
 
@@ -763,5 +764,5 @@ def test_other_peoples_models_list_their_own_files_each_method_once(factory):
             assert any(note.kind == "return" and note.tensors for line in each.lines for note in line.notes), (
                 each.class_
             )
-    compile(python_block(markdown_page(trace, trace.listing)), "page", "exec")
+    compile(python_block(listing_page(trace, trace.listing)), "page", "exec")
     assert max(map(len, shown(trace, 80).splitlines())) <= 80

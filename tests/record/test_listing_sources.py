@@ -10,7 +10,8 @@ from test_listing import built, notes_of, python_block, shown
 from torch import nn
 
 from vit_trace.base.trace import Trace
-from vit_trace.render.commented import markdown_page, python_file
+from vit_trace.render.commented import python_file
+from vit_trace.render.markdown import listing_page
 
 HEAD = "import torch\nfrom torch import nn\n"
 
@@ -127,7 +128,7 @@ def test_the_python_file_runs(case, traced, tmp_path):
     exec(compile(listing.read_bytes(), str(listing), "exec"), scope)
     net = scope["Net"]()
     assert net(torch.ones(2)).tolist() == [2, 2] and net.name == "größe"
-    compile(python_block(markdown_page(trace, trace.listing)), "page", "exec")
+    compile(python_block(listing_page(trace, trace.listing)), "page", "exec")
 
 
 CHANGES = {

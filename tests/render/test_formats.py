@@ -12,7 +12,7 @@ from vit_trace.render import formats
 from vit_trace.render.formats import DEFAULT, Format, formats_of
 
 SUFFIXES = {
-    "trace": {".txt": "rich", ".json": "json", ".md": "markdown", ".py": "python"},
+    "trace": {".txt": "rich", ".json": "json", ".md": "markdown", ".py": "python", ".csv": "csv", ".tex": "tex"},
     "check": {".txt": "rich", ".json": "json", ".sarif": "sarif"},
     "checkpoint": {".yaml": "yaml", ".yml": "yaml", ".json": "config"},
 }

@@ -1,7 +1,6 @@
 """Answers what a size, a shape, a stage, a parameter or a symbol of a trace is."""
 
 import re
-from difflib import get_close_matches
 
 from rich.console import Console
 
@@ -10,6 +9,7 @@ from vit_trace.base.trace import Stage, Trace
 from vit_trace.base.words import shape_text, whole_number
 from vit_trace.dims.explain import sizes_in, stages_named
 from vit_trace.render.explain import print_parameter, print_shape, print_size, print_stages, print_symbol
+from vit_trace.view.narrow import near_names
 
 SHAPE = re.compile(r"\d+([x×]\d+)+")
 
@@ -53,7 +53,7 @@ def _require_stages(trace: Trace, name: str) -> list[Stage]:
     """The stages of a name. Raises Refused."""
     stages = stages_named(trace, name)
     if not stages:
-        near = get_close_matches(name, [stage.name for stage in trace.stages], 3, 0.4)
+        near = near_names(name, [stage.name for stage in trace.stages])
         help = (f"did you mean {', '.join(near)}?",) if near else ()
         raise refuse("no-such-stage", f"no stage is named {name}", help=help)
     return stages

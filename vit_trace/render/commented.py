@@ -1,4 +1,4 @@
-"""Writes the listing as Python with its notes as comments: a Markdown page, or the model's whole file.
+"""Writes the listing as Python with its notes as comments: for a page, or as the model's whole file.
 
 The text parses as Python: a comment stands at the end of its line, or below it if the line would become too long, and
 never inside a string or behind a backslash.
@@ -16,7 +16,6 @@ from vit_trace.base.words import module_ranges
 from vit_trace.config.files import may_show, shown_file
 from vit_trace.render.notes import line_words, shown_lines
 from vit_trace.render.places import package_of, shown_path
-from vit_trace.view.summary import title
 
 WIDEST = 110
 """Longest line with its comment, in characters; a longer comment goes below the line."""
@@ -29,16 +28,7 @@ COOKIE = re.compile(r"^([ \t\f]*#.*?coding[:=][ \t]*)[-\w.]+")
 """The encoding that a file declares (PEP 263); ours is always UTF-8."""
 
 
-def markdown_page(trace: Trace, listing: Sequence[Listed], ran_only: bool = False) -> str:
-    """A page with the model's title and its listing as one block of Python."""
-    name, *phrases = title(trace)
-    code = "\n".join(_listing_blocks(listing, ran_only)) or "# no code of the model's own ran here"
-    fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", code)), 0)
-    about = f"{' · '.join(phrases)}\n\n" if phrases else ""
-    return f"# {name}\n\n{about}{fence}python\n{code}\n{fence}\n"
-
-
-def _listing_blocks(listing: Sequence[Listed], ran_only: bool) -> Iterator[str]:
+def listing_blocks(listing: Sequence[Listed], ran_only: bool) -> Iterator[str]:
     """Each function as lines of Python, under the first lines of its class; files and modules as comments."""
     file, scope, margin = "", "", 0
     for listed in listing:

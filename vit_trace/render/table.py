@@ -23,7 +23,7 @@ from vit_trace.view.screen import COLUMNS, ORDERS, Screen
 from vit_trace.view.summary import batch_of, legend, mixing_told, share_text, totals
 
 
-class _TableRow(NamedTuple):
+class TableRow(NamedTuple):
     """The cells of one row, not yet placed: texts by column, and several shapes with their formulas.
 
     `renamed` says that a formula differs from the one above it.
@@ -69,13 +69,13 @@ def print_table(outline: Outline, screen: Screen, console: Console) -> None:
 
 def _print_rows(rows: Sequence[Row], outline: Outline, screen: Screen, console: Console, first: str = "stage") -> None:
     """Rows under their heads, in columns; below each other on a screen that is too narrow for columns."""
-    lines = list(_table_rows(rows, outline))
+    lines = list(table_rows(rows, outline))
     named = any(formula.plain for line in lines for formula in line.formulas)
-    columns = _columns(lines, _shown(screen, console.width, named), first, outline, console.width)
+    columns = _columns(lines, shown_columns(screen, console.width, named), first, outline, console.width)
     if columns.total > console.width:
         texts = chain.from_iterable(map(partial(_stacked, width=console.width), lines))
     else:
-        heads = {name: Text(text, theme.COLUMN) for name, text in _heads(first, outline).items()}
+        heads = {name: Text(text, theme.COLUMN) for name, text in heads_of(first, outline).items()}
         below = named and "formula" not in columns.names and "shape" in columns.names and not screen.columns
         placed = map(partial(_screen_lines, columns=columns, below=below, width=console.width), lines)
         texts = chain([columns.lay_out(heads)], *placed)
@@ -84,7 +84,7 @@ def _print_rows(rows: Sequence[Row], outline: Outline, screen: Screen, console: 
         console.print(text, soft_wrap=True)
 
 
-def _shown(screen: Screen, width: int, named: bool) -> list[str]:
+def shown_columns(screen: Screen, width: int, named: bool) -> list[str]:
     """Names of the columns at a width, in order; with a share beside what the rows are sorted by."""
     shown = list(screen.columns) or [name for name in COLUMNS if FROM_WIDTH[name] <= width or name == screen.sort]
     if not named and not screen.columns:
@@ -97,13 +97,14 @@ def _shown(screen: Screen, width: int, named: bool) -> list[str]:
     return shown
 
 
-def _heads(first: str, outline: Outline) -> dict[str, str]:
+def heads_of(first: str, outline: Outline) -> dict[str, str]:
+    """The head of each column."""
     flops = "FLOPs/image" if batch_of(outline.trace) else "FLOPs"
     return dict(zip(COLUMNS, COLUMNS, strict=True)) | {"stage": first, "flops": flops, "share": "", "saved": "saved"}
 
 
-def _columns(lines: Sequence[_TableRow], names: Sequence[str], first: str, outline: Outline, width: int) -> Columns:
-    heads = _heads(first, outline)
+def _columns(lines: Sequence[TableRow], names: Sequence[str], first: str, outline: Outline, width: int) -> Columns:
+    heads = heads_of(first, outline)
     held = {
         name: [
             Cell(Text(heads[name])),
@@ -115,7 +116,7 @@ def _columns(lines: Sequence[_TableRow], names: Sequence[str], first: str, outli
     return fitted([name for name in names if name not in empty], held, width)
 
 
-def _table_rows(rows: Sequence[Row], outline: Outline) -> Iterator[_TableRow]:
+def table_rows(rows: Sequence[Row], outline: Outline) -> Iterator[TableRow]:
     """Every row's cells, each shape beside the one above it."""
     before: TensorSpec | None = None
     for row in rows:
@@ -124,7 +125,7 @@ def _table_rows(rows: Sequence[Row], outline: Outline) -> Iterator[_TableRow]:
             before = row.shapes[-1]
 
 
-def _row_of(row: Row, before: TensorSpec | None, outline: Outline) -> _TableRow:
+def _row_of(row: Row, before: TensorSpec | None, outline: Outline) -> TableRow:
     """A row's cells; a heading shows no shape, its stages do."""
     shapes, formulas = [Text("")], [Text("")]
     if row.value:
@@ -143,10 +144,10 @@ def _row_of(row: Row, before: TensorSpec | None, outline: Outline) -> _TableRow:
         "mixes": Text(", ".join(row.mixes)),
         "source": cells.source_cell(row.source),
     }
-    return _TableRow(texts, 2 * row.level + 2, shapes, formulas, renamed)
+    return TableRow(texts, 2 * row.level + 2, shapes, formulas, renamed)
 
 
-def _screen_lines(line: _TableRow, columns: Columns, below: bool, width: int) -> Iterator[Text]:
+def _screen_lines(line: TableRow, columns: Columns, below: bool, width: int) -> Iterator[Text]:
     """The screen lines of one row; its formulas `below` the shapes where they have no column or are too long for it."""
     stacks, edge = {}, "shape"
     for name in columns.names:
@@ -163,7 +164,7 @@ def _screen_lines(line: _TableRow, columns: Columns, below: bool, width: int) ->
                 yield Text(" " * max(0, end - one.cell_len)).append_text(one)
 
 
-def _stacked(line: _TableRow, width: int) -> Iterator[Text]:
+def _stacked(line: TableRow, width: int) -> Iterator[Text]:
     """The cells of one row below each other, without source and FLOPs."""
     yield from broken(line.texts["stage"], width, min(line.indent, width // 2))
     lead = " " * min(line.indent, width // 4)

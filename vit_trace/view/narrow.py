@@ -18,9 +18,14 @@ def require_stage(trace: Trace, pattern: str | None) -> None:
     words = [*names, *(stage.operation for stage in trace.stages)]
     if pattern and any(fnmatchcase(word, glob) for glob in (pattern, f"*.{pattern}") for word in words):
         return
-    near = get_close_matches(pattern or "*", [*names, *(name.rpartition(".")[2] for name in names)], 3, 0.5)
-    help = (f"did you mean {', '.join(dict.fromkeys(near))}?",) if near else ("--stage '*norm*' matches names",)
+    near = near_names(pattern or "*", [*names, *(name.rpartition(".")[2] for name in names)], 0.5)
+    help = (f"did you mean {', '.join(near)}?",) if near else ("--stage '*norm*' matches names",)
     raise refuse("no-such-stage", f"--stage {pattern}: no stage has such a name", help=help)
+
+
+def near_names(name: str, names: Sequence[str], likeness: float = 0.4) -> list[str]:
+    """Names of stages that are like one that there is not, the likest first."""
+    return [*dict.fromkeys(get_close_matches(name, names, 3, likeness))]
 
 
 def narrowed_listing(trace: Trace, pattern: str | None) -> tuple[Listed, ...]:

@@ -4,18 +4,27 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from vit_trace.base.trace import Trace
 from vit_trace.base.words import module_ranges
 from vit_trace.view.fold import StageNode, tree
-from vit_trace.view.outline import Outline, chosen, inclusive, operation, says_nothing_new
+from vit_trace.view.outline import Outline, chosen, inclusive, operation, outline, says_nothing_new
 from vit_trace.view.rows import Row
+from vit_trace.view.screen import Screen
 
 FIELDS = {"params": "parameters", "flops": "flops", "saved": "saved"}
 """Order -> the numbers of a row that it compares."""
 
 
-def ranked(outline: Outline, stage: str | None, by: str) -> Outline:
+def viewed_rows(trace: Trace, screen: Screen) -> Outline:
+    """The rows of a table or tree: in the order of the forward, or sorted, or the first of either."""
+    rows = outline(trace, screen.stage, screen.levels, screen.fold)
+    rows = ranked(rows, screen.stage, screen.sort) if screen.sort else rows
+    return first_rows(rows, screen.top) if screen.top else rows
+
+
+def ranked(rows: Outline, stage: str | None, by: str) -> Outline:
     """An outline of the steps that have something, those first that have most; equal steps in equal modules once."""
-    field, trace = FIELDS[by], outline.trace
+    field, trace = FIELDS[by], rows.trace
     left = dict(trace.saved or {})
     whole = sum(left.values()) if by == "saved" else getattr(trace.totals, field)
     groups: dict[object, list[Row]] = {}
@@ -23,17 +32,17 @@ def ranked(outline: Outline, stage: str | None, by: str) -> Outline:
         if getattr(row, field) > 0:
             same = (re.sub(r"\d+", "*", row.label), row.operation, row.parameters, row.flops, row.saved, row.shapes)
             groups.setdefault(same, []).append(row)
-    rows = sorted(map(_together, groups.values()), key=lambda row: -getattr(row, field))
-    return replace(outline, rows=tuple(replace(row, share=(getattr(row, field), whole)) for row in rows))
+    found = sorted(map(_together, groups.values()), key=lambda row: -getattr(row, field))
+    return replace(rows, rows=tuple(replace(row, share=(getattr(row, field), whole)) for row in found))
 
 
-def first_rows(outline: Outline, top: int) -> Outline:
+def first_rows(found: Outline, top: int) -> Outline:
     """The outline with its first rows; of sorted ones, with their sums."""
-    rows = outline.rows[:top]
+    rows = found.rows[:top]
     if not any(row.share[1] for row in rows):
-        return replace(outline, rows=rows)
+        return replace(found, rows=rows)
     sums = sum(row.parameters for row in rows), sum(row.flops for row in rows)
-    return replace(outline, rows=rows, partial=True, parameters=sums[0], flops=sums[1])
+    return replace(found, rows=rows, partial=True, parameters=sums[0], flops=sums[1])
 
 
 def _steps(nodes: Sequence[StageNode], saved: dict[str, int]) -> Iterator[Row]:

@@ -1,4 +1,4 @@
-"""Writes a trace: on a screen, as JSON for `vit-trace show`, as a Markdown page, as the model's own Python file."""
+"""Writes a trace: on a screen, as JSON for `vit-trace show`, as the model's own Python file."""
 
 from typing import IO
 
@@ -28,24 +28,9 @@ def _write_trace_screen(shown: Viewed, stream: IO[str]) -> None:
         return
     from vit_trace.render.table import print_table
     from vit_trace.render.tree import print_tree
-    from vit_trace.view.outline import outline
+    from vit_trace.view.ranked import viewed_rows
 
-    rows = outline(trace, screen.stage, screen.levels, screen.fold)
-    if screen.sort or screen.top:
-        from vit_trace.view.ranked import first_rows, ranked
-
-        rows = ranked(rows, screen.stage, screen.sort) if screen.sort else rows
-        rows = first_rows(rows, screen.top) if screen.top else rows
-    (print_tree if screen.view == "tree" else print_table)(rows, screen, console)
-
-
-def _write_trace_markdown(shown: Viewed, stream: IO[str]) -> None:
-    from vit_trace.render.commented import markdown_page
-    from vit_trace.view.narrow import narrowed_listing, require_stage
-
-    trace, screen = shown.trace, shown.screen
-    require_stage(trace, screen.stage)
-    stream.write(markdown_page(trace, narrowed_listing(trace, screen.stage), screen.ran))
+    (print_tree if screen.view == "tree" else print_table)(viewed_rows(trace, screen), screen, console)
 
 
 def _write_trace_python(shown: Viewed, stream: IO[str]) -> None:
@@ -61,6 +46,5 @@ def _write_trace_json(shown: Viewed, stream: IO[str]) -> None:
 FORMATS = {
     "rich": Format(_write_trace_screen, suffixes=(".txt",), encoding="", escape=None),
     "json": Format(_write_trace_json, (".json",), escape=visible_json),
-    "markdown": Format(_write_trace_markdown, suffixes=(".md",), view="source", needs_source=True),
     "python": Format(_write_trace_python, suffixes=(".py",), needs_source=True),
 }
