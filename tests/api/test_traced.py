@@ -43,7 +43,7 @@ def trace():
 
 
 def test_stages_by_name(trace):
-    assert trace["layer"].shape == (2, 97, 24) and trace["layer"].formula == "b × n + 1 × 24"
+    assert trace["layer"].shape == (2, 97, 24) and trace["layer"].formula == "b × n+1 × 24"
     assert trace["layer.linear1"].parent == trace["layer"] and trace["layer.linear1"] in trace["layer"].children
     assert [one.name for one in trace.find("layer.norm*")] == ["layer.norm1", "layer.norm2"]
     assert trace.find("Conv2d") == [trace["cut"]] and trace["cut"].input_shapes == [(2, 3, 64, 96)]
@@ -160,3 +160,171 @@ def test_traces_are_equal_and_pickled(trace):
 
 def test_repr_of_a_failure_says_where():
     assert "at cut>" in repr(vit_trace.trace(Net(), torch.zeros(2, 4, 64, 64)))
+
+
+class Block(nn.Module):
+    """A model that keeps what its constructor was given, but for its depth."""
+
+    def __init__(self, dim=24, heads=4, patch=8, depth=1, classes=5):
+        super().__init__()
+        self.dim, self.heads, self.classes = dim, heads, classes
+        self.cut = nn.Conv2d(3, dim, patch, patch)
+        self.layers = nn.ModuleList(nn.TransformerEncoderLayer(dim, heads, 2 * dim) for _ in range(depth))
+        self.head = nn.Linear(dim, classes)
+
+    def forward(self, x):
+        x = self.cut(x).flatten(2).transpose(1, 2)
+        for layer in self.layers:
+            x = layer(x)
+        return self.head(x.mean(1))
+
+
+@pytest.fixture(scope="module")
+def kept():
+    return vit_trace.trace(Block(classes=7, depth=2), torch.zeros(2, 3, 32, 48))
+
+
+@pytest.mark.parametrize("values", [{"dim": 48}, {"dim": 60, "heads": 5}, {"classes": 9}])
+def test_formulas_over_what_a_model_keeps_are_those_of_a_real_model(kept, values):
+    there = kept.at(**values)
+    real = vit_trace.trace(Block(**{"classes": 7, "depth": 2} | values), torch.zeros(2, 3, 32, 48), formulas=False)
+    for stage, other in zip(there, real, strict=True):
+        assert [
+            size in (None, -1, own)
+            for shape, real in zip(stage.shapes, other.shapes, strict=True)
+            for size, own in zip(shape, real, strict=True)
+        ].count(False) == 0
+    assert there["head"].shape == real["head"].shape and there["cut"].shape == real["cut"].shape
+    assert kept["layers.1.linear1"].formula == "b × n × 2·dim"
+
+
+def test_what_is_not_kept_gets_no_formula():
+    class Hidden(Block):
+        def __init__(self, width, extra):
+            super().__init__(dim=width)
+            self.more = nn.Linear(5, extra)
+
+        def forward(self, x):
+            return self.more(super().forward(x))
+
+    found = vit_trace.trace(Hidden(24, 3), torch.zeros(2, 3, 32, 48))
+    assert found["more"].formula == "b × 3" and set(found.symbols) == {"b", "H", "W", "p1", "p2", "h", "w", "n"}
+    assert found.target.hyperparameters == {}
+
+
+def test_a_wrong_guess_of_an_argument_is_not_taken():
+    class Told(Block):  # its attribute of that name is something else: 4 heads
+        def __init__(self, heads=2):
+            super().__init__(heads=2 * heads)
+            self.heads = 3
+
+    found = vit_trace.trace(Told(), torch.zeros(2, 3, 32, 48))
+    assert "heads" not in found.target.hyperparameters and found["layers.0"].formula == "b × n × 24"
+
+
+def step(model, loss, images, labels):
+    optimizer = torch.optim.AdamW(model.parameters())
+    logits = model(images)
+    value = loss(logits, labels) + logits.square().mean()
+    value.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    return value
+
+
+def test_a_training_step_runs_once_and_as_it_would():
+    torch.manual_seed(0)
+    model, twin = Net(), Net()
+    twin.load_state_dict(model.state_dict())
+    images, labels = torch.rand(2, 3, 16, 24), torch.tensor([1, 2])
+    torch.manual_seed(3)
+    real = step(twin, nn.CrossEntropyLoss(), images, labels)
+    after = torch.rand(1)
+    torch.manual_seed(3)
+    found = vit_trace.trace(step, model, nn.CrossEntropyLoss(), images, labels)
+    assert torch.equal(torch.rand(1), after), "as many random numbers"
+    assert all(torch.equal(one, two) for one, two in zip(model.parameters(), twin.parameters(), strict=True))
+    assert found.outputs[0].shape == tuple(real.shape) and found.failure is None
+    forward = [stage.operation for stage in vit_trace.trace(twin, images, formulas=False)][1:-1]
+    names = [stage.operation for stage in found]
+    assert names[:2] == ["input", "input"] and names[2] == "step"
+    inside = [stage.operation for stage in found if stage.name == "model" or stage.name.startswith("model.")]
+    assert [one for one in forward if one in inside] == forward
+    assert "CrossEntropyLoss" in names and names[-1] == "output" and len(names) < len(forward) + 9
+    assert sum(stage.record.parameters for stage in found) == sum(one.numel() for one in model.parameters())
+    assert not any(handle for handle in nn.modules.module._global_forward_pre_hooks.values())
+
+
+def test_a_function_names_modules_as_its_variables_do():
+    model = Net()
+    found = vit_trace.trace(lambda x: model.head(model.layer(x)), torch.zeros(2, 4, 24))
+    assert found["model.head"].shape == (2, 4, 5) and found["x"].shape == (2, 4, 24)
+    assert found["model.layer.linear1"].parent == found["model.layer"]
+    assert repr(found).startswith("<Trace of lambda: ")
+
+    class Trainer:
+        def __init__(self):
+            self.network = nn.Linear(24, 2)
+
+        def run(self, x):
+            return self.network(x)
+
+    assert vit_trace.trace(Trainer().run, torch.zeros(2, 24))["network"].shape == (2, 2)
+    with pytest.raises(TypeError, match=r"the class Net: Net\(…\) makes one"):
+        vit_trace.trace(Net, torch.zeros(2, 4, 24))
+
+
+def test_recording_keeps_all_that_ran_and_lets_exceptions_through():
+    model = Net()
+    with pytest.raises(RuntimeError, match="channels"), vit_trace.recording() as trace:
+        assert len(trace) == 1
+        one = model(torch.zeros(2, 3, 16, 16))
+        both = one + model(torch.zeros(2, 3, 32, 32))
+        assert both.shape == (2, 5)
+        model(torch.zeros(2, 4, 32, 32))
+    assert trace["model"].shape == trace["model#2"].shape == trace["both"].shape == (2, 5)
+    assert trace.failure.code == "conv-channels" and trace[trace.stages[trace.failure.stage].name].operation == "Conv2d"
+    assert trace.failure.help[0].startswith("an input of 3 channels (tried: runs")
+    with vit_trace.recording() as empty:
+        pass
+    assert len(empty) == 1 and empty.failure is None and pickle.loads(pickle.dumps(empty)) == empty
+    with vit_trace.recording() as outer, vit_trace.recording() as inner:
+        nn.Linear(3, 4)(torch.zeros(2, 3))
+    assert inner["Linear"].shape == outer["Linear"].shape == (2, 4)
+
+
+def test_the_cause_of_a_failing_step_is_found():
+    found = vit_trace.trace(step, Net(), nn.CrossEntropyLoss(), torch.rand(2, 3, 16, 24), torch.zeros(3).long())
+    assert found.failure.code.startswith("loss") and "3" in found.failure.message
+    assert found.stages[found.failure.stage].operation in ("CrossEntropyLoss", "cross_entropy")
+
+
+def test_source_is_the_listing():
+    found = vit_trace.trace(Net(), torch.zeros(2, 3, 16, 16), source=True)
+    assert "torch.cat([self.cls.expand(len(x), -1, -1), x], 1)" in str(found.source())
+    assert "returns 2×5×24" in found.to_markdown("source")
+    with pytest.raises(ValueError, match="source=True"):
+        vit_trace.trace(Net(), torch.zeros(2, 3, 16, 16), formulas=False).source()
+
+
+def test_check_is_the_command_line(capfd, tmp_path):
+    (tmp_path / "bad.yaml").write_text("dim: 100\nheads: 3\n")
+    found = vit_trace.check(tmp_path, settings=["depth=1"])
+    printed = call(capfd, "check", str(tmp_path), "--set", "depth=1")
+    assert str(found) == printed.out and found.ok == (printed.code == 0)
+    assert json.loads(found.to_json()) == json.loads(
+        call(capfd, "check", str(tmp_path), "--set", "depth=1", "--format", "json").out
+    )
+    assert "heads-do-not-fill-dim" in [one.diagnostic.code for one in found.findings]
+    assert not vit_trace.check("no-such-file.yaml").ok
+    with pytest.raises(ValueError, match="not an amount of memory"):
+        vit_trace.check(memory="much")
+    with pytest.raises(TypeError, match="no option memroy"):
+        vit_trace.check(memroy="24GiB")
+    assert vit_trace.check is __import__("vit_trace").check and callable(vit_trace.check)
+
+
+def test_a_frame_needs_a_library(trace, monkeypatch):
+    monkeypatch.setattr("vit_trace.api.frame.LIBRARIES", ("no_such_library",))
+    with pytest.raises(ImportError, match="pip install pandas"):
+        trace.to_frame()

@@ -8,10 +8,15 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
+from msgspec.structs import force_setattr
+
+from vit_trace.base.refused import value_errors
 from vit_trace.base.trace import Source, Stage, TensorSpec, Trace
 from vit_trace.base.words import shape_text
+from vit_trace.dims.formula import on_screen
 from vit_trace.dims.values import at, changes_of
 from vit_trace.render.drawn import Drawn
+from vit_trace.view.narrow import near_names
 from vit_trace.view.screen import Screen, Viewed
 
 
@@ -38,13 +43,16 @@ class Traced(Trace, frozen=True):
 
         return Traced.of(saved_trace(text if isinstance(text, bytes) else text.encode()))
 
+    def fill(self, trace: Trace) -> None:
+        """Become another trace: what `recording` gave before anything ran becomes what ran."""
+        for name in trace.__struct_fields__:
+            force_setattr(self, name, getattr(trace, name))
+
     def __getitem__(self, name: str) -> TracedStage:
         """The first stage of that name. Raises KeyError, with the names that are near."""
         found = next((stage for stage in self.stages if stage.name == name), None)
         if found is None:
-            from difflib import get_close_matches
-
-            near = get_close_matches(name, [stage.name for stage in self.stages], 3, 0.4)
+            near = near_names(name, [stage.name for stage in self.stages])
             raise KeyError(f"no stage is named {name}" + (f"; near it: {', '.join(near)}" if near else ""))
         return TracedStage(self, found)
 
@@ -88,17 +96,57 @@ class Traced(Trace, frozen=True):
         """The tree of modules and steps."""
         return self._screen(Screen(view="tree", **screen))
 
+    def source(self, **screen: Any) -> Drawn:
+        """The model's code with its shapes; `stage` and `ran` as on the command line.
+
+        Raises:
+            ValueError: the trace was made without the model's lines: `trace(…, source=True)` keeps them.
+        """
+        if not self.listing:
+            raise ValueError("this trace holds no source lines: vit_trace.trace(…, source=True) keeps them")
+        return self._screen(Screen(view="source", **screen))
+
     def to_text(self, width: int | None = None) -> str:
         """The table as plain text, at most `width` columns wide; as wide as it needs to be without."""
         return self.table().to_text(width)
 
+    def to_markdown(self, view: str = "table", **screen: Any) -> str:
+        """A page with the table as GitHub shows it; or with another `view` as a block, as `-o trace.md` writes it."""
+        return self._written("markdown", Screen(view=view, **screen))
+
+    def to_tex(self, **screen: Any) -> str:
+        """The table in LaTeX, with the rules of booktabs."""
+        return self._written("tex", Screen(**screen))
+
+    def to_csv(self, **screen: Any) -> str:
+        """One stage a row, numbers as numbers; `params` and `flops` add up to the totals."""
+        return self._written("csv", Screen(**screen))
+
+    def to_frame(self, **screen: Any) -> Any:
+        """The rows of `to_csv` as a DataFrame: pandas' where that is installed, else polars'.
+
+        Raises:
+            ImportError: neither is installed.
+        """
+        from vit_trace.api.frame import frame_of
+        from vit_trace.render.tabular import records
+
+        return frame_of(list(records(self, Screen(**screen))))
+
     def _screen(self, screen: Screen) -> Drawn:
         def draw(stream: io.StringIO, width: int | None) -> None:
-            from vit_trace.render.formats import formats_of
-
-            formats_of("trace")["rich"].write(Viewed(self, screen._replace(width=width or screen.width)), stream)
+            stream.write(self._written("rich", screen._replace(width=width or screen.width)))
 
         return Drawn(draw)
+
+    def _written(self, format: str, screen: Screen) -> str:
+        """What the command line writes in a format. Raises ValueError with the diagnostic."""
+        from vit_trace.render.formats import formats_of
+
+        stream = io.StringIO()
+        with value_errors():
+            formats_of("trace")[format].write(Viewed(self, screen), stream)
+        return stream.getvalue()
 
     def __eq__(self, other: object) -> bool:
         """Whether all that they hold is the same."""
@@ -162,7 +210,7 @@ class TracedStage:
 
     @property
     def formula(self) -> str | None:
-        """The same in one text: `b × n + 1 × dim`."""
+        """The same in one text, as screens write it: `b × n+1 × dim`."""
         return _formula(self.record.outputs[0]) if self.record.outputs else None
 
     @cached_property
@@ -193,15 +241,12 @@ def _shapes(shapes: list[tuple[int, ...]]) -> str:
 
 
 def _formula(spec: TensorSpec) -> str:
-    return " × ".join(spec.dims)
+    return " × ".join(map(on_screen, spec.dims))
 
 
 def _answered(trace: Trace, subject: str, stream: io.StringIO, width: int | None) -> None:
-    from vit_trace.base.refused import Refused
     from vit_trace.render.answer import print_answer
     from vit_trace.render.console import console_for
 
-    try:
+    with value_errors():
         print_answer(trace, subject, console_for(stream, width))
-    except Refused as refused:
-        raise ValueError(str(refused)) from None

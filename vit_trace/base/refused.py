@@ -1,5 +1,7 @@
 """Refuses to start, with the diagnostics that say why."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 from vit_trace.base.trace import Diagnostic
@@ -14,6 +16,15 @@ class Refused(Exception):
     def __init__(self, *diagnostics: Diagnostic) -> None:
         super().__init__("; ".join(diagnostic.message for diagnostic in diagnostics))
         self.diagnostics = diagnostics
+
+
+@contextmanager
+def value_errors() -> Iterator[None]:
+    """Turns a refusal into the ValueError that a program expects; its text is the diagnostic's."""
+    try:
+        yield
+    except Refused as refused:
+        raise ValueError(str(refused)) from refused
 
 
 def refuse(code: str, message: str, *, help: tuple[str, ...] = (), notes: tuple[str, ...] = ()) -> Refused:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,17 +26,10 @@ def run_trace(spec: str | None, model: Request, needs_source: bool = False, save
         from vit_trace.record.source.listing import listed
 
         return listed(lambda: run_trace(spec, model, saved=saved))
-    from vit_trace.diagnose.resolve import targeted
-    from vit_trace.targets.complaints import contained, returning
+    from vit_trace.diagnose.resolve import of_spec
 
-    with returning():
-        target = targeted(spec, model)
-        import_torch()
-        from vit_trace.diagnose.diagnose import diagnosed
-
-        with contained() if target.foreign is not None else nullcontext():  # somebody else's code runs, and may print
-            trace = diagnosed(target, model.rules, model.formulas)
-            return _with_saved(trace, target) if saved and trace.failure is None else trace
+    trace, target = of_spec(spec, model, import_torch)
+    return _with_saved(trace, target) if saved and trace.failure is None else trace
 
 
 def _with_saved(trace: Trace, target: Target) -> Trace:
@@ -46,9 +38,12 @@ def _with_saved(trace: Trace, target: Target) -> Trace:
 
     from vit_trace.memory.judge import saved_by_module
     from vit_trace.memory.subject import Unmeasured
+    from vit_trace.targets.complaints import contained, returning
 
     try:
-        return replace(trace, saved=saved_by_module(target))
+        with returning(), contained():
+            saved = saved_by_module(target)
+        return replace(trace, saved=saved)
     except Unmeasured as error:
         message = f"the memory of a training step could not be measured: {error}"
         raise refuse("memory-not-known", message) from None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from contextvars import Context
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -31,14 +33,33 @@ def diagnosed(target: Target, rules: bool = True, formulas: bool = True) -> Trac
 
 def of_model(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], formulas: bool = True) -> Trace:
     """The trace of a caller's own model, judged; what is tried is tried on copies."""
-    from vit_trace.diagnose.trials import case_of_model
+    from vit_trace.diagnose.trials import case_of_model, case_of_target
     from vit_trace.record.record import RecordOptions, record
 
     trace = record(model, args, kwargs, RecordOptions(limited=False))
+    if not formulas or trace.failure is not None:
+        return _checked(trace, cache(lambda: case_of_model(model, args, kwargs)))
+    again = _aside(lambda: _built_again(trace, model, args, kwargs))
+    if again is not None:
+        return _checked(again[0], cache(lambda: case_of_target(again[1])))
     case = cache(lambda: case_of_model(model, args, kwargs))
-    if formulas and trace.failure is None:
-        trace = _aside(lambda: _named(trace, case))
-    return _checked(trace, case)
+    return _checked(_aside(lambda: _named(trace, case)), case)
+
+
+def _built_again(
+    trace: Trace, model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[Trace, Target] | None:
+    """The trace with formulas over its hyperparameters, and its target, where its class makes the same model again."""
+    from vit_trace.probing.foreign import ForeignTracer
+    from vit_trace.targets.at_hand import at_hand
+    from vit_trace.targets.target import argument_words
+
+    with suppress(Exception):  # whatever its constructor raises
+        for foreign in at_hand(model, args, kwargs):
+            named = ForeignTracer(foreign, rules=True).named_beside(trace)
+            if named is not None and any(one.hyperparameter for one in named.symbols.values()):
+                return named, dataclasses.replace(foreign.target(), words=argument_words)
+    return None
 
 
 def _named(trace: Trace, case: Callable[[], Case]) -> Trace:

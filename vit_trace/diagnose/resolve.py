@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vit_trace.base.refused import Refused, refuse
-from vit_trace.base.trace import Value
+from vit_trace.base.trace import Trace, Value
 from vit_trace.config import Settled, settle
 from vit_trace.targets.spec import foreign_target, is_foreign, no_spec
 from vit_trace.targets.target import Target
 
 if TYPE_CHECKING:
     from vit_trace.targets.request import Request
+
+
+def of_spec(spec: str | None, request: Request, before: Callable[[], object] = lambda: None) -> tuple[Trace, Target]:
+    """The trace of what a spec names, and its target; `before` runs once the target is known. Raises Refused."""
+    from vit_trace.targets.complaints import contained, returning
+
+    with returning():
+        target = targeted(spec, request)
+        before()
+        with contained() if target.foreign is not None else nullcontext():  # somebody else's code runs, and may print
+            from vit_trace.diagnose.diagnose import diagnosed
+
+            return diagnosed(target, request.rules, request.formulas), target
 
 
 def targeted(spec: str | None, model: Request) -> Target:

@@ -23,6 +23,7 @@ from vit_trace.record.rungs import RUNGS, Rung, Runnable, trace_anyhow
 from vit_trace.targets.complaints import contained, silenced
 from vit_trace.targets.inputs import Inputs, Plan
 from vit_trace.targets.knobs import Changes, image_places, leaves_of
+from vit_trace.targets.recipe import showable
 from vit_trace.targets.target import Foreign, Sample
 
 MOST_CHANNELS = 4
@@ -68,6 +69,11 @@ class _Fed(NamedTuple):
         return stages + self.trace.totals.flops // FLOPS_PER_STAGE
 
 
+def _steps(trace: Trace) -> list[tuple[str, str, list[tuple[int, ...]]]]:
+    """What a forward does: its stages with their shapes."""
+    return [(one.name, one.operation, [spec.shape for spec in one.outputs]) for one in trace.stages]
+
+
 def _fed_at(plan: Plan, values: Mapping[str, int], batch: int) -> Inputs:
     """The inputs at some sizes, of a batch of another size."""
     return plan.inputs({**values, "b": batch})
@@ -102,6 +108,20 @@ class ForeignTracer:
             return real.trace  # the channels are where the width should be: no formula would be true
         with silenced():
             return self.named(real)
+
+    def named_beside(self, real: Trace) -> Trace | None:
+        """A trace that was made of the same model elsewhere, with formulas; None where the model does otherwise here.
+
+        Of its hyperparameters it says those that symbols stand for too.
+        """
+        fed = self.first()
+        if _steps(fed.trace) != _steps(real):
+            return None
+        named = self.named(fed._replace(trace=real))
+        turned = {one.hyperparameter.partition("[")[0] for one in named.symbols.values() if one.hyperparameter}
+        shown = {name: value for name, value in showable(self.foreign.arguments).items() if name in turned}
+        values = {**shown, **self.foreign.hyperparameters}
+        return replace(named, target=replace(named.target, hyperparameters=values))
 
     def first(self) -> _Fed:
         """The trace on the first plan that runs; else on the first, or of tokens too that which goes furthest."""

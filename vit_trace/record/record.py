@@ -4,7 +4,7 @@ import contextlib
 import inspect
 import platform
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -81,7 +81,7 @@ def record(
     lines = current()
     recorder.makers = options.makers or Makers()
     error: BaseException | None = None
-    _add_inputs(recorder, args, kwargs)
+    add_inputs(recorder, model.forward, args, kwargs)
     on_meta = all(parameter.is_meta for parameter in model.parameters())
     with exceptions_only(), uncollected(on_meta), _prepared(recorder, options, lines):
         try:
@@ -91,9 +91,9 @@ def record(
                 raise
             error = raised
         else:
-            _add_output(recorder, output)
+            add_output(recorder, output)
             del output
-    trace = _assemble(recorder, error, options)
+    trace = trace_of(recorder, error, options)
     if lines is not None:
         lines.recorded(model, trace)
     return trace
@@ -131,13 +131,15 @@ def _prepared(recorder: Recorder, options: RecordOptions, lines: Lines | None) -
         yield
 
 
-def _add_inputs(recorder: Recorder, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """One stage per argument that holds tensors, named as `forward` names it."""
+def add_inputs(
+    recorder: Recorder, called: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> None:
+    """One stage per argument that holds tensors, under the name that what is `called` has for it."""
     recorder.makers.hold_model(recorder.model)
     program = program_of(recorder.model)
     names = [*program.names] if program is not None else []
     with contextlib.suppress(TypeError, ValueError):  # not written in Python
-        parameters = inspect.signature(recorder.model.forward).parameters.values()
+        parameters = inspect.signature(called).parameters.values()
         kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
         names = names or [parameter.name for parameter in parameters if parameter.kind in kinds]
     given = [(names[place] if place < len(names) else f"input{place}", value) for place, value in enumerate(args)]
@@ -148,7 +150,8 @@ def _add_inputs(recorder: Recorder, args: tuple[Any, ...], kwargs: dict[str, Any
             recorder.makers.note_outputs(step.index, value)
 
 
-def _add_output(recorder: Recorder, output: object) -> None:
+def add_output(recorder: Recorder, output: Any) -> None:
+    """The stage of what was returned."""
     recorder.close_einops()
     with UNHEARD():
         outputs = specs(output)
@@ -156,7 +159,7 @@ def _add_output(recorder: Recorder, output: object) -> None:
         recorder.makers.note_inputs(step.index, (tensor for _, tensor in leaves(output)))
 
 
-def _assemble(recorder: Recorder, error: BaseException | None, options: RecordOptions) -> Trace:
+def trace_of(recorder: Recorder, error: BaseException | None, options: RecordOptions) -> Trace:
     """The trace of what the recorder saw."""
     failure = None if error is None else failure_of(error, failing_step(error, recorder), recorder)
     _count_uncalled(recorder)

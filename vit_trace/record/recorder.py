@@ -114,11 +114,10 @@ class _Known:
     lazy: tuple[str, ...] = ()  # names of its parameters that get a shape in the first forward
 
 
-def _know(model: nn.Module) -> dict[int, _Known]:
-    """What the recorder needs of each module, by identity."""
+def known_modules(model: nn.Module, counted: set[int], prefix: str = "") -> dict[int, _Known]:
+    """What the recorder needs of each module, by identity; parameters that are `counted` already are not again."""
     known: dict[int, _Known] = {}
-    counted: set[int] = set()
-    for path, module in model.named_modules():
+    for path, module in model.named_modules(prefix=prefix):
         own, lazy = 0, []
         for name, parameter in module._parameters.items():
             if parameter is not None and id(parameter) not in counted:
@@ -148,7 +147,8 @@ class Recorder(TorchFunctionMode):
 
     def __init__(self, model: nn.Module, root: CodeType, rules: bool) -> None:
         super().__init__()
-        self.known = _know(model)
+        self.counted: set[int] = set()  # parameters, by identity
+        self.known = known_modules(model, self.counted)
         self.modules = [known.module for known in self.known.values()]
         self.model, self.root, self.rules = model, root, rules
         self.steps: list[Step] = []

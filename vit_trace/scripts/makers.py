@@ -18,6 +18,7 @@ from vit_trace.record.meta.tensors import shape_of
 from vit_trace.record.raised.crash import Crash, Entry, held_by
 from vit_trace.scripts.replay import light_copy
 from vit_trace.scripts.slices import MISSING, Excerpt, Scope
+from vit_trace.targets.target import argument_words
 
 FETCHING = {"pretrained": False, "weights": None, "checkpoint_path": ""}
 """Arguments that would load weights, with what leaves them away."""
@@ -77,7 +78,7 @@ def with_maker(crash: Crash, case: Case) -> Case:
         case,
         hyperparameters=made.hyperparameters,
         variant=lambda values: dataclasses.replace(case, build=lambda: build(values), cache={}),
-        words=lambda name, value: f"{name}={tuple(value) if isinstance(value, list) else value!r} in {made.name}(…)",
+        words=lambda name, value: f"{argument_words(name, value)} in {made.name}(…)",
     )
 
 

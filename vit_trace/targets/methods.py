@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from vit_trace.targets.complaints import silenced
 from vit_trace.targets.inputs import Axis, Feed, Plan
@@ -39,6 +39,13 @@ class Method(NamedTuple):
         names = {"forward": forward, "__module__": own.__module__, "__qualname__": own.__qualname__}
         model.__class__ = type(own.__name__, (own,), names)
         return model
+
+
+def is_module(value: object) -> TypeGuard[nn.Module]:
+    """Whether it is a model, or a part of one."""
+    from torch import nn
+
+    return isinstance(value, nn.Module)
 
 
 @contextmanager

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from vit_trace.record.build.anyhow import Built
 
 
-def _showable(values: Mapping[str, Any]) -> dict[str, Value]:
+def showable(values: Mapping[str, Any]) -> dict[str, Value]:
     """The arguments that can be shown and saved: numbers, texts, lists of them."""
     several = {name: list(value) if isinstance(value, (tuple, list)) else [value] for name, value in values.items()}
     plain = [name for name, parts in several.items() if all(isinstance(one, (int, float, str)) for one in parts)]
@@ -75,7 +75,7 @@ def assemble(recipe: Recipe, request: Request) -> Foreign:
         plans: Sequence[Plan] = [given_plan(_in_place(built, request.given), integer_of(arguments, "channels"))]
     else:
         plans = recipe.plans(built)
-    shown, usual = _showable(arguments), recipe.plans if recipe.sure else lambda _: ()
+    shown, usual = showable(arguments), recipe.plans if recipe.sure else lambda _: ()
     return Foreign(recipe.spec, make, built, arguments, turnable, again, plans, shown, request.train, usual=usual)
 
 

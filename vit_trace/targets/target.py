@@ -25,6 +25,11 @@ def set_words(name: str, value: Value) -> str:
     return f"--set {name}={value_words(value)}"
 
 
+def argument_words(name: str, value: Value) -> str:
+    """How a hyperparameter is given in a program."""
+    return f"{name}={tuple(value) if isinstance(value, list) else value!r}"
+
+
 def value_words(value: Value) -> str:
     """384, also for a pair of it; 384x512 or 96x96x96 for other lists."""
     if isinstance(value, list):
