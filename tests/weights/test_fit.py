@@ -19,7 +19,8 @@ from vit_trace.vit import ViT
 from vit_trace.weights import Checkpoint, Entry, read
 from vit_trace.weights.describe import description_of
 from vit_trace.weights.fit import fit
-from vit_trace.weights.holding import holding
+from vit_trace.weights.holding import config_text, holding
+from vit_trace.weights.published import FAMILIES
 
 copyreg._slotnames(torch.Tensor)  # kept on the class by whoever pickles the first tensor
 
@@ -411,8 +412,73 @@ def test_describing_needs_no_torch(tmp_path):
         assert "named as in" in run.stdout and "Error" not in run.stderr, run.stderr
 
 
-def test_a_spec_that_builds_the_model_is_given():
-    held = holding(Checkpoint("x", "torch", timm_state()))
+BUILT = [
+    {},
+    {"reg_tokens": 4},
+    {"reg_tokens": 4, "no_embed_class": True, "init_values": 0.1},
+    {"no_embed_class": True},
+    {"class_token": False, "global_pool": "avg"},
+    {"class_token": False, "global_pool": "avg", "fc_norm": False},
+    {"global_pool": "avg"},
+    {"init_values": 0.1, "num_classes": 0},
+    {"qk_norm": True},
+    {"pre_norm": True},
+    {"qkv_bias": False, "in_chans": 1},
+    {"mlp_ratio": 2.5},
+]
+
+
+@pytest.mark.parametrize("changes", BUILT, ids=str)
+def test_a_spec_that_builds_the_model_is_given(changes, tmp_path):
+    checkpoint = Checkpoint("x", "torch", timm_state(**changes))
+    held = holding(checkpoint)
     spec, *words = held.spec
-    changes = [word for word in words if word != "--set"]
-    assert fit(Checkpoint("x", "torch", timm_state()), library_target(spec, changes)) == []
+    assert fit(checkpoint, library_target(spec, [word for word in words if word != "--set"])) == []
+    (tmp_path / "config.json").write_text(config_text(held, ".json"))
+    assert fit(checkpoint, library_target(str(tmp_path / "config.json"))) == []
+
+
+@pytest.mark.parametrize("name", ["beit_base_patch16_224", "vit_base_patch16_rope_224", "eva02_tiny_patch14_224"])
+def test_no_spec_is_given_where_it_would_build_another_model(name):
+    import timm
+
+    with torch.device("meta"):
+        held = holding(Checkpoint("x", "torch", state(timm.create_model(name, depth=1))))
+    assert held.spec is None and held.published is None
+
+
+PUBLISHED = [name for names in FAMILIES.values() for name in names.split()]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            name, marks=() if name in ("vit_small_patch16_384", "deit3_small_patch16_224") else pytest.mark.slow
+        )
+        for name in PUBLISHED
+    ],
+)
+def test_the_nearest_published_model_comes_first(name):
+    import timm
+
+    name = name.removesuffix("_518")
+    with torch.device("meta"):
+        checkpoint = Checkpoint("x", "torch", state(timm.create_model(name)))
+    held = holding(checkpoint)
+    assert held.published == f"timm:{name}, all hyperparameters equal"
+    if held.spec is not None:
+        assert fit(checkpoint, library_target(held.spec[0], held.spec[2::2])) == []
+
+
+def test_what_differs_from_the_nearest_published_model_is_said():
+    import timm
+
+    with torch.device("meta"):
+        model = timm.create_model("vit_tiny_patch16_224", img_size=256, num_classes=5)
+        swin = timm.create_model("swin_tiny_patch4_window7_224", window_size=8, img_size=256)
+    held = holding(Checkpoint("x", "torch", state(model)))
+    assert held.published == "nearest to timm:vit_tiny_patch16_224: image 256 instead of 224, classes 5 instead of 1000"
+    assert held.spec == ("timm:vit_tiny_patch16_224", "--set", "img_size=256", "--set", "num_classes=5")
+    held = holding(Checkpoint("x", "torch", state(swin)))
+    assert held.published == "nearest to timm:swin_tiny_patch4_window7_224: window 8 instead of 7"

@@ -23,6 +23,8 @@ def print_holding(held: Holding, console: Console) -> None:
     counts = f"{held.tensors} tensors · {compact(held.parameters)} parameters"
     head = f"{held.path}{taken} · {held.format} · {counts} · {dtypes}"
     console.print(Text(printable(head), theme.TITLE), soft_wrap=True)
+    if held.published is not None:
+        console.print(Text(printable(held.published)), soft_wrap=True)
     console.print()
     if held.model is None:
         console.print(Text("no Vision Transformer of a known layout: give a SPEC to compare it with"))

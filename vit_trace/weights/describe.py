@@ -1,5 +1,6 @@
 """Describes the model that tensors belong to: library, patch, width, depth, heads where shapes tell. No torch."""
 
+import re
 from collections.abc import Mapping
 from math import isqrt
 from typing import Any
@@ -10,9 +11,26 @@ from vit_trace.base.numbers import divisors
 from vit_trace.base.roles import ROLES
 from vit_trace.weights.data import Checkpoint
 from vit_trace.weights.layouts import AXES, block_of, part_of
-from vit_trace.weights.naming import Named, recognised
+from vit_trace.weights.naming import Named, own_part, recognised
 
 Sides = tuple[int, int]
+
+FEATURES = {
+    *("ls1", "q_norm", "k_norm", "pre_norm", "fc_norm", "norm", "mask", "q.bias", "v.bias", "k.bias", "patch.bias"),
+    *(
+        "relative",
+        "shared_relative",
+        "rel_h",
+        "gate",
+        "mlp_norm",
+        "attn_norm",
+        "proj",
+        "pooler",
+        "head_norm",
+        "head.bias",
+    ),
+}
+"""Parts of tensors that one ViT has and another does not."""
 
 CHANNELS = (3, 1, 4)
 """Channels of images, the usual first."""
@@ -22,8 +40,9 @@ class Description(Struct, frozen=True):
     """A plain Vision Transformer by its sizes; None where its tensors do not tell.
 
     `positions` are rows of the position embedding, `extra` those of them that are not patches; `projected` is whether
-    attention ends in a projection. `how` says for some fields where they come from, or why they are not known;
-    `assumed` names fields that are likely, not certain.
+    attention ends in a projection. `features` are parts that not every ViT has, `others` tensors of unknown parts.
+    `how` says for some fields where they come from, or why they are not known; `assumed` names fields that are likely,
+    not certain.
     """
 
     library: str
@@ -48,6 +67,8 @@ class Description(Struct, frozen=True):
     heads: int | None = None
     fused: bool = False
     projected: bool = True
+    features: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
     how: dict[str, str] = {}
     assumed: tuple[str, ...] = ()
 
@@ -104,9 +125,17 @@ class _Describer:
             heads=self.heads(),
             fused=self.named.fused,
             projected="out.weight" in parts,
+            features=tuple(sorted(FEATURES & {part.removesuffix(".weight") for part in parts})),
+            others=self.others(),
             how=self.how,
             assumed=self.assumed,
         )
+
+    def others(self) -> tuple[str, ...]:
+        """Names of tensors in the network's own modules that no size here accounts for."""
+        used = {piece.name for piece in self.named.pieces.values()}
+        inside = [name for name in self.named.rest if name.startswith(self.named.prefix)]
+        return tuple(name for name in inside if re.search(r"(^|\.)\d+\.|[^.]$", own_part(name, used)))
 
     def size(self, part: str, axis: int) -> int | None:
         """The size of an axis of the first tensor of that part."""

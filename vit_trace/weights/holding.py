@@ -8,17 +8,25 @@ from msgspec import Struct
 
 from vit_trace.base.numbers import divisors
 from vit_trace.base.refused import refuse
+from vit_trace.weights.causes.quiet import about_file
 from vit_trace.weights.data import Checkpoint
-from vit_trace.weights.describe import Description, description_of, likely_heads
+from vit_trace.weights.describe import Description, description, likely_heads
+from vit_trace.weights.naming import Named, recognised
+from vit_trace.weights.published import published_like, published_swin
+from vit_trace.weights.wrapped import unwrapped
 
 SCHEMA = "vit-trace-checkpoint/1"
+HF_VIT = {"norm", "q.bias", "k.bias", "v.bias", "patch.bias", "head.bias"}
+"""Features of a Description that ViTForImageClassification has."""
+
 TIMM_VIT = "timm:vit_base_patch16_224"
 
 
 class Holding(Struct, frozen=True):
     """A checkpoint's tensors in numbers, their model and a spec that builds it, where they are known.
 
-    The spec has a likely number of heads where the model's is not known.
+    The spec has a likely number of heads where the model's is not known. `published` is the nearest published model,
+    and what differs from it.
     """
 
     schema: str
@@ -31,12 +39,17 @@ class Holding(Struct, frozen=True):
     notes: tuple[str, ...]
     model: Description | None
     spec: tuple[str, ...] | None = None
+    published: str | None = None
 
 
 def holding(checkpoint: Checkpoint) -> Holding:
     """What the checkpoint holds."""
-    model = description_of(checkpoint)
+    plain = unwrapped(checkpoint.entries)
+    named = recognised(plain.entries)
+    model = description(named, checkpoint.config) if named is not None and named.plain else None
     entries = checkpoint.entries.values()
+    copies = f"{plain.copies[0]} is described; {', '.join(plain.copies[1:])} has the same names" if plain.copies else ""
+    notes = (*checkpoint.notes, *([copies] if copies else ()), *(one.message for one in about_file(checkpoint, False)))
     return Holding(
         SCHEMA,
         checkpoint.path,
@@ -45,10 +58,19 @@ def holding(checkpoint: Checkpoint) -> Holding:
         parameters=sum(entry.numel for entry in entries),
         dtypes=dict(Counter(entry.dtype for entry in entries).most_common()),
         taken=checkpoint.taken,
-        notes=checkpoint.notes,
+        notes=notes,
         model=model,
         spec=_spec_of(model) if model else None,
+        published=_published(named, model),
     )
+
+
+def _published(named: Named | None, model: Description | None) -> str | None:
+    """The nearest published model and what differs."""
+    if model is not None:
+        like = published_like(model)
+        return like.words if like else None
+    return published_swin(named) if named is not None else None
 
 
 def heads_or_likely(model: Description) -> int:
@@ -80,11 +102,29 @@ def _spec_of(model: Description) -> tuple[str, ...] | None:
     if model.layout == "classic" and model.inner % heads_or_likely(model) == 0:
         texts = {name: str(value).strip("[]").replace(", ", "x") for name, value in _classic_values(model).items()}
         return tuple(word for name, text in texts.items() for word in (f"--{name.replace('_', '-')}", text))
-    if model.layout == "timm" and model.inner == model.dim and model.cls:
-        values = _timm_values(model) | {"num_classes": model.classes or 0}
-        words = (word for name, value in values.items() for word in ("--set", f"{name}={value}"))
-        return (TIMM_VIT, *words)
+    if _is_timm(model):
+        name, given = _architecture(model)
+        values = {key: value for key, value in _timm_values(model).items() if given.get(key) != value}
+        words = (word for key, value in values.items() for word in ("--set", f"{key}={value}"))
+        return (f"timm:{name}", *words)
     return None
+
+
+def _is_timm(model: Description) -> bool:
+    """Whether timm's VisionTransformer has exactly these tensors, with the right settings."""
+    unknown = {"relative", "shared_relative", "rel_h", "gate", "mlp_norm", "attn_norm", "proj", "pooler", "head_norm"}
+    whole = model.inner == model.dim and not model.others and not unknown & set(model.features)
+    apart = {"q.bias", "v.bias"} & set(model.features) and "k.bias" not in model.features
+    return whole and not apart and model.layout == "timm" and not model.dist and "mask" not in model.features
+
+
+def _architecture(model: Description) -> tuple[str, dict[str, Any]]:
+    """timm's name to begin with, and the settings that it has already: those of a published model, else none."""
+    like = published_like(model)
+    if like is None:
+        return TIMM_VIT.removeprefix("timm:"), {}
+    given = {"img_size": like.image, "patch_size": like.patch, "in_chans": 3, "num_classes": 1000}
+    return like.name, _timm_values(model) | given
 
 
 def _classic_values(model: Description) -> dict[str, Any]:
@@ -110,9 +150,27 @@ def _timm_values(model: Description) -> dict[str, Any]:
         "depth": model.depth,
         "num_heads": heads_or_likely(model),
         "mlp_ratio": int(ratio) if ratio == int(ratio) else ratio,
+        "num_classes": model.classes or 0,
     }
-    if model.registers:
-        values |= {"reg_tokens": model.registers, "no_embed_class": model.extra == 0}
+    return values | _timm_options(model)
+
+
+def _timm_options(model: Description) -> dict[str, Any]:
+    """Settings for what not every ViT of timm has."""
+    has = set(model.features)
+    values: dict[str, Any] = {"reg_tokens": model.registers} if model.registers else {}
+    if model.extra == 0 and model.cls:
+        values["no_embed_class"] = True
+    if not model.cls:
+        values |= {"class_token": False, "global_pool": "avg"}
+    if "fc_norm" in has:
+        values["global_pool"] = "avg"
+    elif not model.cls:
+        values["fc_norm"] = False
+    values |= {"init_values": 1e-05} if "ls1" in has else {}
+    values |= {"qk_norm": True} if "q_norm" in has else {}
+    values |= {"pre_norm": True} if "pre_norm" in has else {}
+    values |= {"qkv_bias": False} if "q.bias" not in has else {}
     return values
 
 
@@ -154,13 +212,15 @@ def _json_values(model: Description) -> dict[str, Any] | None:
     """A config.json as its library reads it; None where none says everything."""
     if not _fully_known(model) or model.dist or model.inner != model.dim:
         return None
-    if model.layout == "timm" and model.cls:
-        name = TIMM_VIT.removeprefix("timm:")
-        return {"architecture": name, "num_classes": model.classes or 0, "model_args": _timm_values(model)}
+    if _is_timm(model):
+        values = _timm_values(model)
+        classes = values.pop("num_classes")
+        return {"architecture": _architecture(model)[0], "num_classes": classes, "model_args": values}
     assert model.image is not None and model.patch is not None
     square = model.image[0] == model.image[1]
-    if model.layout == "transformers" and square and not model.registers and model.prefix.endswith("vit."):
-        values: dict[str, Any] = {
+    plain = not model.others and set(model.features) <= HF_VIT and not model.registers
+    if model.layout == "transformers" and square and plain and model.prefix.endswith("vit."):
+        values = {
             "model_type": "vit",
             "architectures": ["ViTForImageClassification" if model.classes else "ViTModel"],
             "image_size": model.image[0],

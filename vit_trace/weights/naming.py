@@ -199,3 +199,12 @@ def _from_kernel(base: str, name: str, shape: tuple[int, ...]) -> Piece:
         view = (shape[0] * shape[1], shape[2]) if base.endswith("out") else (shape[0], shape[1] * shape[2])
     flat = view or shape
     return Piece(name, flat[::-1], view=view, permute=tuple(range(len(flat)))[::-1])
+
+
+def own_part(name: str, used: set[str]) -> str:
+    """The outermost module of a tensor that nothing is used from; its name where the module that holds it is used."""
+    places = [found.end() for found in re.finditer(r"[./]", name)]
+    for place in places:
+        if not any(one.startswith(name[:place]) for one in used):
+            return name[:place]
+    return name

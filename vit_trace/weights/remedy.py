@@ -12,6 +12,7 @@ from vit_trace.weights.data import Entry
 from vit_trace.weights.describe import Description
 from vit_trace.weights.layouts import part_of
 from vit_trace.weights.mapping import Conversion, Move, Part, Resize, left_after, shape_of_move
+from vit_trace.weights.naming import own_part
 
 BUFFER = re.compile(
     r"(^|\.)(position_ids|relative_position_index|num_batches_tracked|attn_mask|relative_coords_table|pos_ids"
@@ -90,15 +91,6 @@ def is_spare(name: str, found: Comparison, used: set[str]) -> bool:
         return not re.search(r"\.\d+\.$", part) or not any(one.startswith(part.rsplit(".", 2)[0]) for one in used)
     own = part.removeprefix(found.strip)
     return re.search(r"(^|\.)\d+\.", own) is None and PART_OF_NETWORK.search(own) is None
-
-
-def own_part(name: str, used: set[str]) -> str:
-    """The outermost module of a tensor that nothing is used from; its name where the module that holds it is used."""
-    places = [found.end() for found in re.finditer(r"[./]", name)]
-    for place in places:
-        if not any(one.startswith(name[:place]) for one in used):
-            return name[:place]
-    return name
 
 
 def _move(

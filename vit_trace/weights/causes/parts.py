@@ -9,7 +9,8 @@ from vit_trace.weights.causes import Misfit, MisfitKind, names_of
 from vit_trace.weights.compare import Comparison, Item
 from vit_trace.weights.data import Entry
 from vit_trace.weights.mapping import tensors_counted
-from vit_trace.weights.remedy import HEAD, is_buffer, is_spare, own_part
+from vit_trace.weights.naming import own_part
+from vit_trace.weights.remedy import HEAD, is_buffer, is_spare
 from vit_trace.weights.wrapped import Unwrapped
 
 PARTS = MisfitKind(

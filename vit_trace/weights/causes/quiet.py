@@ -82,7 +82,7 @@ def other_dtypes(checkpoint: Checkpoint, model: Model) -> Iterator[Misfit]:
         yield Misfit(DTYPE, message, help=("load the weights it was quantised from; copying these loses their scales",))
 
 
-def about_file(checkpoint: Checkpoint) -> Iterator[Misfit]:
+def about_file(checkpoint: Checkpoint, notes: bool = True) -> Iterator[Misfit]:
     """What the file needs to be loaded at all, and what else is in it."""
     trusted = "if you trust it, load it once with weights_only=False and save only its state dict"
     if checkpoint.needs and checkpoint.weights_only:
@@ -103,7 +103,7 @@ def about_file(checkpoint: Checkpoint) -> Iterator[Misfit]:
         how = f"dcp_to_torch_save({checkpoint.path!r}, 'whole.pt')"
         help = f"from torch.distributed.checkpoint.format_utils import dcp_to_torch_save; {how}"
         yield Misfit(SHARDED, message, help=(help,))
-    for note in checkpoint.notes:
+    for note in checkpoint.notes if notes else ():
         yield Misfit(TAKEN, note)
 
 
