@@ -270,6 +270,12 @@ def test_a_function_names_modules_as_its_variables_do():
             return self.network(x)
 
     assert vit_trace.trace(Trainer().run, torch.zeros(2, 24))["network"].shape == (2, 2)
+
+    async def later(x):
+        return model(x)
+
+    with pytest.raises(TypeError, match="later only runs while somebody waits for it"):
+        vit_trace.trace(later, torch.zeros(2, 3, 16, 16))
     with pytest.raises(TypeError, match=r"the class Net: Net\(…\) makes one"):
         vit_trace.trace(Net, torch.zeros(2, 4, 24))
 
@@ -290,6 +296,7 @@ def test_recording_keeps_all_that_ran_and_lets_exceptions_through():
     assert len(empty) == 1 and empty.failure is None and pickle.loads(pickle.dumps(empty)) == empty
     with vit_trace.recording() as outer, vit_trace.recording() as inner:
         nn.Linear(3, 4)(torch.zeros(2, 3))
+    assert [stage.name for stage in inner] == ["", "zeros", "Linear"], "nothing of its constructor"
     assert inner["Linear"].shape == outer["Linear"].shape == (2, 4)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec.structs import force_setattr
 
 from vit_trace.base.refused import value_errors
-from vit_trace.base.trace import Source, Stage, TensorSpec, Trace
+from vit_trace.base.trace import Source, Stage, Trace
 from vit_trace.base.words import shape_text
 from vit_trace.dims.formula import on_screen
 from vit_trace.dims.values import at, changes_of
@@ -158,8 +158,9 @@ class Traced(Trace, frozen=True):
 
     def __repr__(self) -> str:
         given = [spec.shape for stage in self.stages if stage.kind == "input" for spec in stage.outputs]
-        text = f"{self.target.class_}: {len(self.stages)} stages, {_shapes(given)} → "
-        text += _shapes([spec.shape for spec in self.outputs]) or "?"
+        text = f"{self.target.class_}: {len(self.stages)} stages"
+        if given or self.outputs:
+            text += f", {_shapes(given)} → {_shapes([spec.shape for spec in self.outputs]) or '?'}"
         if self.failure is not None:
             text += f", {self.failure.code} at {self.stages[self.failure.stage or 0].name or 'the model'}"
         return f"<Trace of {text}>"
@@ -178,6 +179,16 @@ class TracedStage:
     @property
     def operation(self) -> str:
         return self.record.operation
+
+    @property
+    def parameters(self) -> int:
+        """Parameters that it holds itself, without those of its parts."""
+        return self.record.parameters
+
+    @property
+    def flops(self) -> int:
+        """Floating point operations that it does itself, without those of its parts."""
+        return self.record.flops
 
     @property
     def source(self) -> Source | None:
@@ -211,7 +222,12 @@ class TracedStage:
     @property
     def formula(self) -> str | None:
         """The same in one text, as screens write it: `b × n+1 × dim`."""
-        return _formula(self.record.outputs[0]) if self.record.outputs else None
+        return self.formulas[0] if self.record.outputs else None
+
+    @property
+    def formulas(self) -> list[str]:
+        """Those of all its outputs."""
+        return [" × ".join(map(on_screen, spec.dims)) for spec in self.record.outputs]
 
     @cached_property
     def parent(self) -> TracedStage | None:
@@ -238,10 +254,6 @@ class TracedStage:
 
 def _shapes(shapes: list[tuple[int, ...]]) -> str:
     return ", ".join(map(shape_text, shapes))
-
-
-def _formula(spec: TensorSpec) -> str:
-    return " × ".join(map(on_screen, spec.dims))
 
 
 def _answered(trace: Trace, subject: str, stream: io.StringIO, width: int | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from inspect import iscoroutinefunction, isgeneratorfunction
 from typing import Any
 
 from vit_trace.api.around import Explain, traced_call
@@ -31,6 +32,8 @@ def trace_of_call(
         )
     if not callable(called):
         raise TypeError(f"vit_trace.trace takes a torch.nn.Module, a function or a spec, got {type(called).__name__}")
+    if iscoroutinefunction(called) or isgeneratorfunction(called):
+        raise TypeError(f"{called.__name__} only runs while somebody waits for it: use `with vit_trace.recording()`")
     return traced_call(called, args, kwargs, explain)
 
 

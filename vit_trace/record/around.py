@@ -104,9 +104,14 @@ class _OpenRecorder(Recorder):
 
 
 def _is_no_step(frame: FrameType | None) -> bool:
-    """Whether code of torch's that does not compute the network made the call."""
-    while frame is not None and frames.owner(frame.f_code.co_filename) != frames.OWN:
-        if any(part in frame.f_code.co_filename for part in NOT_STEPS):
+    """Whether the call does not compute the network: code of torch's around it made it, or a constructor."""
+    while frame is not None:
+        code = frame.f_code
+        if code.co_name == "__init__" and isinstance(frame.f_locals.get("self"), nn.Module):
+            return True
+        if frames.owner(code.co_filename) == frames.OWN:
+            return False
+        if any(part in code.co_filename for part in NOT_STEPS):
             return True
         frame = frame.f_back
     return False

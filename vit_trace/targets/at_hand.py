@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass, replace
 from functools import partial
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vit_trace.base.roles import SETTINGS
 from vit_trace.base.trace import Value
@@ -20,6 +20,8 @@ from vit_trace.targets.target import Foreign
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from vit_trace.record.build.anyhow import Built
 
 MODULES = 3_000
 """Modules of a model above which it is not built again."""
@@ -36,15 +38,13 @@ def at_hand(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) 
     found = _tensors(args, kwargs)
     if found is None or sum(1 for _ in model.modules()) > MODULES:
         return
-    wanted, made = _parameters(model), type(model)
-    for arguments, kept in _arguments(model):
-        make = partial(made, **arguments)
-        built = build_anyhow(make)
+    wanted = _parameters(model)
+    for one in _calls(model):
+        built = build_anyhow(partial(one.again, {}))
         if _parameters(built.model) == wanted:
-            fed = _fed_as(found, integer_of(arguments, "channels"), args, kwargs)
-            vary = partial(_varied, made, arguments)
-            recipe = Recipe(made.__name__, make, built, partial(_always, [fed]), arguments, vary)
-            sizes = _sizes({name: arguments[name] for name in kept})
+            fed = _fed_as(found, integer_of(one.arguments, "channels"), args, kwargs)
+            recipe = one.recipe(built, partial(_always, [fed]))
+            sizes = _sizes({name: one.arguments[name] for name in one.kept})
             yield replace(assemble(recipe, NO_REQUEST), hyperparameters=sizes)
 
 
@@ -57,32 +57,77 @@ def _sizes(arguments: Mapping[str, Any]) -> dict[str, Value]:
     return {str(path[-1]): [*one] if isinstance(one, Sequence) else one for path, one in integers(arguments)}
 
 
-def _varied(made: type, arguments: Mapping[str, Any], changes: Changes) -> object:
-    return made(**change_values(arguments, changes))
-
-
 def _parameters(model: nn.Module) -> list[tuple[str, tuple[int, ...]]]:
     return [(name, tuple(one.shape)) for name, one in model.named_parameters()]
 
 
-def _arguments(model: nn.Module) -> Iterator[tuple[dict[str, Any], list[str]]]:
-    """What its constructor may have been given, and the names of what the model itself keeps of it.
+class _Call(NamedTuple):
+    """How a model may have been made: its class, all arguments, those that are not defaults, those that it keeps."""
 
-    What it does not keep is what its parts keep under the same name, how many equal blocks there are for a count of
-    layers, or the default.
+    made: type
+    arguments: dict[str, Any]
+    given: Collection[str]
+    kept: Collection[str]
+
+    def again(self, changes: Changes) -> object:
+        """The same call with some arguments changed; what is a default already is not passed."""
+        passed = {*self.given, *(str(path[0]) for path in changes)}
+        changed = change_values(self.arguments, changes)
+        return self.made(**{name: value for name, value in changed.items() if name in passed})
+
+    def recipe(self, built: Built, plans: Callable[[Built], Sequence[Plan]]) -> Recipe:
+        """How the model is made again; a config works out again what follows from a change."""
+        configs = [name for name, value in self.arguments.items() if is_config(value)]
+        if len(configs) != 1:
+            again = partial(self.again, {})
+            return Recipe(self.made.__name__, again, built, plans, self.arguments, self.again)
+        from vit_trace.targets.huggingface.configs import Configured, given_of
+
+        own = self.arguments[configs[0]]
+
+        def make(config: Any) -> object:
+            config._attn_implementation = getattr(own, "_attn_implementation", None)  # no field: it is chosen once
+            return self.again({(configs[0],): config})
+
+        return Configured(own, given_of(own), make).recipe(self.made.__name__, built, plans)
+
+
+def _calls(model: nn.Module) -> Iterator[_Call]:
+    """What its constructor may have been given, the likeliest first.
+
+    What the model does not keep is what its parts keep under the same name, how many equal blocks there are for a
+    count of layers, or the default.
     """
-    parameters = signature_of(type(model)) or {}
-    if any(one.kind is inspect.Parameter.VAR_POSITIONAL for one in parameters.values()):
-        return
-    names = [name for name, one in parameters.items() if one.kind is not inspect.Parameter.VAR_KEYWORD]
-    own = {name: held for name in names if _is_plain(held := vars(model).get(name, _ABSENT))}
-    inner = {name: held for name in names if (held := _in_parts(model, name)) is not _ABSENT}
+    defaults = _defaults(type(model))
+    own = {name: held for name in defaults if _is_plain(held := vars(model).get(name, _ABSENT))}
+    inner = {name: held for name in defaults if (held := _in_parts(model, name)) is not _ABSENT}
     tried: list[dict[str, Any]] = []
-    for more in (inner, {**inner, **_depths(model, names)}, {}):
-        found = {name: parameters[name].default for name in names} | more | own
-        if _ABSENT not in found.values() and found not in tried:
-            tried.append(found)
-            yield found, [*own]
+    for more in (inner, {**inner, **_depths(model, defaults)}, {}):
+        found = {**more, **own}
+        arguments = {**defaults, **found}
+        if _ABSENT not in arguments.values() and arguments not in tried:
+            tried.append(arguments)
+            yield _Call(type(model), arguments, [name for name in found if not _same(found[name], defaults[name])], own)
+
+
+def _defaults(made: type) -> dict[str, Any]:
+    """The parameters of its constructor with their defaults, and of those around it that it hands arguments on to."""
+    found: dict[str, Any] = {}
+    for one in made.__mro__:
+        if "__init__" not in vars(one):
+            continue
+        parameters = [*(signature_of(vars(one)["__init__"]) or {}).values()][1:]
+        variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        found |= {
+            each.name: each.default for each in parameters if each.kind not in variable and each.name not in found
+        }
+        if inspect.Parameter.VAR_KEYWORD not in {each.kind for each in parameters}:
+            break
+    return found
+
+
+def _same(value: object, default: object) -> bool:
+    return value is default or (type(value) is type(default) and isinstance(value, PLAIN_VALUES) and value == default)
 
 
 _ABSENT = inspect.Parameter.empty
@@ -103,14 +148,24 @@ def _in_parts(model: nn.Module, name: str) -> Any:
     return held[0] if same else _ABSENT
 
 
-def _depths(model: nn.Module, names: Sequence[str]) -> dict[str, int]:
-    """Parameters that count layers, with how many blocks of one class the list has that holds most parameters."""
+def _depths(model: nn.Module, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters that count layers: how many blocks of one class there are, or how many in each stage."""
+    count, blocks = _blocks(model)
+    stages = [_blocks(block)[0] for block in blocks]
+    names = [name for name in defaults if name in SETTINGS["depth"] and count]
+    several = {name for name in names if isinstance(defaults[name], (tuple, list))}
+    return {name: tuple(stages) if name in several else count for name in names}
+
+
+def _blocks(model: nn.Module) -> tuple[int, Sequence[nn.Module]]:
+    """The list of blocks that hold most parameters: how many of them have one class, and all of them."""
     from torch import nn
 
     lists = [part for part in model.modules() if isinstance(part, (nn.ModuleList, nn.Sequential))]
-    held = max(lists, key=lambda part: sum(one.numel() for one in part.parameters()), default=None)
-    kinds = [type(child) for child in held] if held is not None else []
-    return {name: max(map(kinds.count, kinds)) for name in names if name in SETTINGS["depth"] and kinds}
+    blocks = [[child for child in part if any(True for _ in child.children())] for part in lists]
+    held = max(blocks, key=lambda one: sum(each.numel() for block in one for each in block.parameters()), default=[])
+    kinds = [type(block) for block in held]
+    return max(map(kinds.count, kinds), default=0), held
 
 
 _Places = tuple[list[Given], list[str | int]]

@@ -1,9 +1,12 @@
 """Makes and changes Hugging Face configs: --set, other sizes, and what the fields of a config hold."""
 
+from __future__ import annotations
+
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vit_trace.base import network
 from vit_trace.base.refused import Refused, refuse
@@ -15,6 +18,11 @@ from vit_trace.targets.complaints import contained, refusal
 from vit_trace.targets.huggingface.classes import config_class_of
 from vit_trace.targets.huggingface.permitted import require_permitted
 from vit_trace.targets.knobs import LABELS, Changes, change_values, integers, is_config
+from vit_trace.targets.recipe import Recipe
+
+if TYPE_CHECKING:
+    from vit_trace.record.build.anyhow import Built
+    from vit_trace.targets.inputs import Plan
 
 
 def read_object(file: Path) -> dict[str, Any]:
@@ -119,3 +127,44 @@ def alter(config: Any, given: Mapping[str, Any], changes: Changes) -> dict[str, 
         else:
             made[name] = change_values(value, inner)
     return {name: value for name, value in made.items() if "num_labels" not in made or name not in LABELS}
+
+
+CLASSIFIERS = ("Classification", "Segmentation")
+"""Words in the names of model classes that have `num_labels` outputs."""
+
+
+class Configured(NamedTuple):
+    """A config, those of its values that were given, and what makes a model of a config."""
+
+    config: Any
+    given: Mapping[str, Any]
+    make: Callable[[Any], object]
+
+    def config_with(self, changes: Changes) -> Any:
+        """The config with some values changed, and what follows from them worked out again."""
+        return type(self.config).from_dict(alter(self.config, self.given, changes))
+
+    def vary(self, changes: Changes) -> object:
+        return self.make(self.config_with(changes))
+
+    def recipe(self, spec: str, built: Built, plans: Callable[[Built], Sequence[Plan]]) -> Recipe:
+        """How its model is made again and fed."""
+        arguments = arguments_of(self.config)
+        if "num_labels" not in arguments and any(word in type(built.model).__name__ for word in CLASSIFIERS):
+            arguments["num_labels"] = self.config.num_labels
+        return Recipe(spec, partial(self.vary, {}), built, plans, arguments, self.vary, self.sizes)
+
+    def sizes(self, changes: Changes) -> dict[Any, Any]:
+        """All numbers that a change leads to."""
+        return sizes_of(self.config_with(changes))
+
+
+def given_of(config: Any) -> dict[str, Any]:
+    """The values that a config must have been given: those that it does not work out itself from the others."""
+    given = dict(config.to_diff_dict())
+    whole = config.to_dict()
+    for name in [*given]:
+        rest = {other: value for other, value in given.items() if other != name}
+        if type(config).from_dict(rest).to_dict() == whole:
+            given = rest
+    return given

@@ -9,12 +9,11 @@ from typing import Any
 
 from vit_trace.targets.complaints import build_first
 from vit_trace.targets.huggingface import classes
-from vit_trace.targets.huggingface.configs import alter, arguments_of, assign, config_of, read_object, sizes_of
+from vit_trace.targets.huggingface.configs import Configured, assign, config_of, read_object
 from vit_trace.targets.huggingface.inputs import hf_plans
 from vit_trace.targets.huggingface.permitted import download_named, structure
-from vit_trace.targets.knobs import Changes
 from vit_trace.targets.library import Library, library
-from vit_trace.targets.recipe import Recipe, assemble
+from vit_trace.targets.recipe import assemble
 from vit_trace.targets.request import Request
 from vit_trace.targets.target import Foreign
 
@@ -64,33 +63,20 @@ def _hf_model(
         given = assign(config_of(spec, config_class, values), values, request.assigned)
         config = config_of(spec, config_class, given)
 
-    def config_with(changes: Changes) -> Any:
-        return config_class.from_dict(alter(config, given, changes))  # type: ignore[attr-defined]
-
-    def vary(changes: Changes) -> object:
-        changed = config_with(changes)
+    def make(config: Any) -> object:
         if model_class is not None:
-            return model_class(changed)
+            return model_class(config)
         from transformers import AutoModel
 
-        return AutoModel.from_config(changed)  # type: ignore[no-untyped-call]
+        return AutoModel.from_config(config)  # type: ignore[no-untyped-call]
 
     model_class = model_class or classes.mapped_class(spec, config)
     if not request.given:
         classes.refuse_text(spec, config, model_class)
-    make = partial(vary, {})
+    configured = Configured(config, given, make)
     with download_named(spec, given):
-        built = build_first(spec, make, request.rules)
-    arguments = arguments_of(config)
-    if "num_labels" not in arguments and any(word in type(built.model).__name__ for word in CLASSIFIERS):
-        arguments["num_labels"] = config.num_labels
-    plans = partial(hf_plans, config=config, request=request)
-    recipe = Recipe(spec, make, built, plans, arguments, vary, lambda changes: sizes_of(config_with(changes)))
-    return assemble(recipe, request)
-
-
-CLASSIFIERS = ("Classification", "Segmentation")
-"""Words in the names of model classes that have `num_labels` outputs."""
+        built = build_first(spec, partial(configured.vary, {}), request.rules)
+    return assemble(configured.recipe(spec, built, partial(hf_plans, config=config, request=request)), request)
 
 
 def _config_classes() -> list[str]:
