@@ -33,6 +33,8 @@ LIBRARIES = {
     "typer": {"cli"},
     "rich": {"render", "cli"},
     "yaml": {"config"},
+    "omegaconf": {"config"},
+    "hydra": {"config"},
     "torch": {
         "__init__",
         "cli",
@@ -140,7 +142,7 @@ def test_only_the_command_line_prints_and_exits(module):
     assert not {call.id for call in calls if isinstance(call, ast.Name)} & {"print", "exit", "input"}
 
 
-HEAVY = {"torch", "timm", "transformers", "torchvision", "einops", "rich", "yaml"}
+HEAVY = {"torch", "timm", "transformers", "torchvision", "einops", "rich", "yaml", "omegaconf", "hydra"}
 """Packages that take long to import."""
 
 

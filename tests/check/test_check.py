@@ -194,7 +194,7 @@ def test_several_processes_say_what_one_says_in_the_same_order(tmp_path):
     specs = expanded([str(tmp_path)])
     assert specs == sorted(specs)
     alone = list(verdicts(specs, model(), ASKED._replace(jobs=1)))
-    assert [one.spec for one in alone] == specs
+    assert [one.spec for several in alone for one in several] == specs
     assert list(verdicts(specs, model(), ASKED._replace(jobs=2))) == alone
 
 

@@ -59,7 +59,8 @@ def checked(specs: Sequence[str], settings: tuple[str, ...], options: Mapping[st
         memory_question(asked)  # refuses what cannot be asked
         choice = codes_of(asked.select, asked.ignore)
         wanted = expanded(specs) if specs else [None]
-        found = [counted(one, choice) for one in verdicts(wanted, Request(assignments=settings), asked)]
+        judged = verdicts(wanted, Request(assignments=settings), asked)
+        found = [counted(one, choice) for several in judged for one in several]
     whole = report(found)
     return Checked(whole.schema, whole.versions, whole.configs, whole.summary)
 

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from vit_trace.base.refused import refuse
 from vit_trace.check.verdict import Verdict
 from vit_trace.config.files import MAX_BYTES, FileProblem, read_regular
+from vit_trace.targets.found import config_of_spec
 
 if TYPE_CHECKING:
     from vit_trace.base.trace import Diagnostic
@@ -100,10 +101,12 @@ def counted(verdict: Verdict, choice: Codes) -> Verdict:
     """The verdict without what does not count."""
     if all(one.severity == "error" for one in verdict.diagnostics):
         return verdict
-    whole, by_line = _comments(verdict.spec)
+    named = config_of_spec(verdict.spec)
+    file = str(named[0]) if named is not None else verdict.spec
+    whole, by_line = _comments(file)
 
     def counts(one: Diagnostic) -> bool:
-        line = one.span.line if one.span is not None and one.span.file == verdict.spec else 0
+        line = one.span.line if one.span is not None and one.span.file == file else 0
         ignored = (*whole, *by_line.get(line, ()))
         return one.severity == "error" or (choice.counts(one.code) and not one.code.startswith(ignored or (" ",)))
 

@@ -6,7 +6,7 @@ import os
 import signal
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
@@ -63,17 +63,21 @@ def _library_models(pattern: str) -> list[str]:
 
 
 def _in_directory(spec: str) -> list[str]:
-    """The YAML files and config.json below a directory, except hidden ones; a model's directory is one config."""
+    """The configs below a directory, except hidden ones; a model's directory is one config."""
     if not os.path.isdir(spec) or os.path.isfile(os.path.join(spec, "config.json")):
         return [spec]
     found = sorted(Walk(spec).configs())
     if not found:
-        raise refuse("no-match", f"there is no YAML file and no config.json below {shown_file(spec)}")
-    return found
+        raise refuse("no-match", f"there is no YAML or TOML file and no config.json below {shown_file(spec)}")
+    return [InDirectory(one) for one in found]
 
 
-def verdicts(specs: Sequence[str | None], request: Request, asked: Check) -> Iterator[Verdict]:
-    """One verdict for each spec, in the order of the specs, as they come."""
+class InDirectory(str):
+    """A file that a directory holds, and that nobody named: without a model it is skipped."""
+
+
+def verdicts(specs: Sequence[str | None], request: Request, asked: Check) -> Iterator[Sequence[Verdict]]:
+    """The verdicts on the models of each spec, in the order of the specs, as they come."""
     cores = (os.cpu_count() or 1) if len(specs) >= MANY else 1
     count = min(asked.jobs or cores, len(specs))
     judge = partial(_safely, request=request, asked=asked)
@@ -107,7 +111,10 @@ def _quiet_tracker() -> Iterator[None]:
         os.environ["PYTHONWARNINGS"] = before
 
 
-def _submit(pool: ProcessPoolExecutor, chunk: Sequence[str | None], judge: partial[Verdict]) -> Future[list[Verdict]]:
+_Judge = Callable[[str | None], list[Verdict]]
+
+
+def _submit(pool: ProcessPoolExecutor, chunk: Sequence[str | None], judge: _Judge) -> Future[list[list[Verdict]]]:
     """Hand a chunk to the pool, which may start a worker for it.
 
     Signals wait meanwhile: a worker whose parent ends while it starts prints a traceback. The worker keeps Ctrl-C
@@ -120,18 +127,18 @@ def _submit(pool: ProcessPoolExecutor, chunk: Sequence[str | None], judge: parti
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _judge_all(specs: Sequence[str | None], judge: partial[Verdict]) -> list[Verdict]:
+def _judge_all(specs: Sequence[str | None], judge: _Judge) -> list[list[Verdict]]:
     return [judge(spec) for spec in specs]
 
 
-def _safely(spec: str | None, request: Request, asked: Check) -> Verdict:
-    """The verdict; where vit-trace itself fails, a verdict that says so."""
-    from vit_trace.check.judge import judge_spec
+def _safely(spec: str | None, request: Request, asked: Check) -> list[Verdict]:
+    """A verdict for each model of a spec; where vit-trace itself fails, one that says so."""
+    from vit_trace.check.judge import judge_spec, specs_in
 
     warnings.filterwarnings("ignore", "Failed to initialize NumPy", UserWarning)  # in each process
     try:
-        return judge_spec(spec, request, asked)
+        return [judge_spec(one, request, asked) for one in specs_in(spec, request, isinstance(spec, InDirectory))]
     except Exception as error:
         message = f"vit-trace failed while it checked: {type(error).__name__}: {error}"
         note = "this is a defect of vit-trace, not of the config: please report it"
-        return Verdict(str(spec), (Diagnostic("internal-defect", "error", message, None, (note,)),))
+        return [Verdict(str(spec), (Diagnostic("internal-defect", "error", message, None, (note,)),))]

@@ -16,7 +16,9 @@ from vit_trace.base.trace import Diagnostic, Trace
 from vit_trace.check.facts import Facts, of_builtin, of_foreign
 from vit_trace.check.rules import Change
 from vit_trace.config.json_text import json_places
-from vit_trace.diagnose.resolve import foreign, of_settings, settings
+from vit_trace.diagnose.resolve import foreign, found_model, of_settings, settings
+from vit_trace.targets.aimed import setting_places
+from vit_trace.targets.found import Naming, named_by
 from vit_trace.targets.spec import is_foreign
 from vit_trace.targets.target import Target, value_words
 
@@ -47,18 +49,19 @@ def examined(spec: str | None, request: Request, change: Change | None = None, m
     Raises Refused, ConfigError, and what the model raises.
     """
     request = request.adding(*(f"{name}={value_words(value)}" for name, value in (change or {}).items()))
-    if spec is not None and is_foreign(spec):
+    one = named_by(spec, request)
+    if spec is not None and (one.spec is not None if one.model is not None else is_foreign(spec)):
         from vit_trace.targets.complaints import returning
 
         with returning():
-            return _library_model(spec, request, measured)
-    settled = settings(spec, request)
-    target = of_settings(spec, settled, request)
+            return _library_model(spec, request, one, measured)
+    settled = settings(spec, one)
+    target = of_settings(spec, settled, one.request)
     facts = of_builtin(settled, target)
     if request.inputs or request.train:
         return _subject(spec, request, facts, _traced(target, request, measured))
     one_layer = settled._replace(config=replace(settled.config, depth=1))
-    trace = _traced(of_settings(spec, one_layer, request), request, measured)
+    trace = _traced(of_settings(spec, one_layer, one.request), request, measured)
     subject = _subject(spec, request, facts, trace)
     inside = [stage for stage in trace.stages if stage.name.startswith("transformer.layers.0.")]
     more = settled.config.depth - 1
@@ -69,14 +72,14 @@ def examined(spec: str | None, request: Request, change: Change | None = None, m
     )
 
 
-def _library_model(spec: str, request: Request, measured: bool) -> Examined:
+def _library_model(spec: str, request: Request, one: Naming, measured: bool) -> Examined:
     from vit_trace.targets.complaints import contained
 
-    target = foreign(spec, request)
+    target = foreign(spec, request) if one.model is None else found_model(one.model, str(one.spec), one.request)
     with contained():
-        trace = _traced(target, request, measured)
+        trace = _traced(target, one.request, measured)
+    facts = of_foreign(target, trace, setting_places(spec, one.model))
     found = json_places(spec)
-    facts = of_foreign(target, trace, found.values if found else {})
     fields = {str(path[0]): span for path, span in found.keys.items() if len(path) == 1} if found else {}
     if fields:
         from vit_trace.targets.huggingface.configs import known_fields

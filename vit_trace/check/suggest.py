@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
@@ -16,8 +15,9 @@ from vit_trace.check.search import Search, alarms
 from vit_trace.check.subject import Examined
 from vit_trace.check.verdict import Suggested, Suggestion, Verdict
 from vit_trace.config import ConfigError, given_anyway
-from vit_trace.config.json_text import json_places
+from vit_trace.targets.aimed import setting_places
 from vit_trace.targets.assignments import literal
+from vit_trace.targets.found import named_by
 from vit_trace.targets.spec import is_foreign
 from vit_trace.targets.target import value_words
 
@@ -154,11 +154,12 @@ def _quantities(subject: Examined) -> dict[str, Size]:
 
 def _written(spec: str | None, request: Request) -> dict[str, Size]:
     """What a config that cannot be built sets: in its file, on the command line."""
-    if spec is None or not is_foreign(spec):
-        given = given_anyway(request.config if spec is None else Path(spec), request.flags, request.assignments)
+    one = named_by(spec, request)
+    if spec is None or (one.spec is None if one.model is not None else not is_foreign(spec)):
+        file = one.model.entries if one.model is not None else request.config
+        given = given_anyway(file, request.flags, one.request.assignments)
         return {name: value for name, value in given.items() if not isinstance(value, float)}
-    places = json_places(spec)
-    texts = {".".join(map(str, path)): span for path, span in places.values.items()} if places else {}
+    texts = {".".join(map(str, path)): span for path, span in setting_places(spec, one.model).items()}
     found = {name: literal(span.text[span.column : span.end_column]) for name, span in texts.items()}
     found |= {name: literal(text) for name, text in request.assigned.items()}
     return {name: value for name, value in found.items() if type(value) is int}

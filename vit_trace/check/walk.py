@@ -21,7 +21,7 @@ class Walk:
         self.spec, self.entries, self.found = spec, 0, 0
 
     def configs(self) -> Iterator[str]:
-        """The YAML files and config.json below the directory, except hidden ones. Raises Refused at a limit."""
+        """YAML and TOML files and config.json below the directory, except hidden ones. Raises Refused at a limit."""
         waiting = [self.spec]
         while waiting:
             for entry in self._entries_of(waiting.pop()):
@@ -29,7 +29,7 @@ class Walk:
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(entry.path)
-                elif entry.name.endswith((".yaml", ".yml")) or entry.name == "config.json":
+                elif entry.name.endswith((".yaml", ".yml", ".toml")) or entry.name == "config.json":
                     yield self._counted(entry.path)
 
     def matching(self) -> Iterator[str]:

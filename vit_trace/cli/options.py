@@ -180,6 +180,8 @@ BARE_MODEL = OptionGroup(
         Option("config", "FILE", "Read hyperparameters from a YAML file; flags override it.", type=Path),
         Option("assignments", "KEY=VALUE", "Set any hyperparameter. May be repeated.", (), flags=("--set",)),
         Option("inputs", "SHAPE", "Input: 5x3x256x256, or NAME=2x196:bool. May be repeated.", (), flags=("--input",)),
+        Option("model_key", "KEY", "The key of the model in a config file: net, or model.encoder."),
+        Option("no_import", None, "Do not import your own code that a config file names.", False),
         Option("train", None, "Trace in training mode.", False),
         Option("allow_network", None, "Let the model's code use the network.", False),
         Option(

@@ -96,7 +96,7 @@ assignment: --set takes KEY=VALUE.
 too-many-problems: The file has so many problems that the rest of it was not read. Fix the ones shown first.
 config-not-found: There is no such file. The help lists files with similar names.
 config-unreadable: The file exists but cannot be read; the message gives the system's reason.
-config-too-large: The file is too large to be a config, and was not read.
+config-too-large: The file is too large to be a config, or holds far too many values.
 not-a-file: A YAML file is needed; this is a directory, a pipe or a device.
 not-utf8: A config is text in UTF-8. The message gives the first byte that is not.
 empty-config: The file sets nothing.
@@ -106,10 +106,14 @@ not-a-mapping: A config is keys with values, one a line; this is a list or a sin
   Example: dim:512 is a text, dim: 512 sets dim.
 control-character: The file holds a control character, which YAML does not allow.
 yaml-syntax: The file is not YAML. The message is the YAML reader's, with the place where it stopped.
-yaml-alias: Aliases (*name) are not read: a config is flat, so write the value itself.
-yaml-merge: The merge key << is not read: a config is flat, so write the keys themselves.
-yaml-tag: Tags (!name) are not read, so that a config can only hold numbers and names.
-yaml-nesting: Values are nested, but a config is flat: keys with plain values or pairs.
+yaml-alias: An alias (*name) has no anchor before it, or aliases make the file hold more than 50,000 values.
+yaml-tag: A value of the model has a tag (!name), which is not read: a config only holds numbers and names.
+yaml-nesting: Values are nested deeper than 24 levels.
+not-toml: The file is not TOML. The place of the syntax error is shown.
+unresolved-value: A value of the model refers to something that there is not (${...}), stands for one that has to be
+  given (???), or is Python code, which is not run. The environment is not read: oc.env counts as unset.
+  Example: --set model.num_classes=10 gives the value.
+hydra-defaults: Hydra cannot compose the file with what its defaults list names. The message is Hydra's own.
 yaml-documents: A file holds one config; here a second YAML document starts at ---.
 """,
     "target": """
@@ -155,7 +159,13 @@ flag-of-the-builtin: --patch-size, --dim, --depth, --heads and the like set what
   Example: --set depths=2,2,6,2
 unreadable-config: The config.json cannot be read; the message gives the reason.
 not-json: The config.json is not JSON. The place of the syntax error is shown.
-not-a-config: The file is JSON but not a model's config: it is not an object, or has no model_type.
+not-a-config: No model is known in the file. A model is a mapping with _target_ or class_path, the name of a model of
+  timm or torchvision, a Hugging Face model_type, arguments of a known training script, or hyperparameters under the
+  names of one library. --model-key says where else in the file they stand.
+  Example: --model-key net
+several-models: The file holds several models, and one has to be named. `check` checks all of them.
+  Example: vit-trace configs.yaml:net, or --model-key net
+needs-import: The file names a class of your own code, and --no-import forbids importing it.
 remote-code: The config names Python code or compiled kernels on a hub, and neither is downloaded. Name the class in a
   local file; for attention use one of eager, sdpa and flex_attention.
 not-a-vision-model: The config is of a model that takes no images, so its input is unknown. Give one with --input.

@@ -1,18 +1,25 @@
-"""Reads a page of YAML as its top-level keys and values, each with its place; repeated keys are kept.
+"""Reads a page of YAML as a tree of nodes, each with its place; repeated keys are kept.
 
-Stops at the first of YAML's events that could grow, nest, merge documents or construct. Does not know which keys and
-values are right.
+Stops at the first of YAML's events that could grow, merge documents or construct. Does not know which keys and values
+are right.
 """
 
 import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from vit_trace.base.trace import Source
-from vit_trace.config.words import NO_VALUE, Entry, Node, cut, fail, line_span, split_lines
+from vit_trace.base.trace import Diagnostic, Source
+from vit_trace.config.words import NO_VALUE, ConfigError, Entry, Node, cut, diagnostic, fail, line_span, split_lines
 
-MAX_NESTING = 4
+MAX_NESTING = 24
 """Levels of nesting above which a page is refused; image_size: [256, 320] has 2."""
+
+MAX_VALUES = 50_000
+"""Values above which a page is refused, those that an alias repeats counted each time."""
+
+PLAIN_TAGS = set("bool float int map null seq str python/tuple python/list python/dict".split())
+PLAIN_TAGS |= {"python/object:argparse.Namespace"}
+"""Tags that only say what a value looks like anyway."""
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -38,39 +45,127 @@ class Page:
 
 def top_level(page: Page) -> list[Entry]:
     """The top-level keys and values in order, repeated ones included."""
-    import yaml
-
-    frames = (yaml.StreamStartEvent, yaml.StreamEndEvent, yaml.DocumentStartEvent, yaml.DocumentEndEvent)
-    events = _events(page)
-    top = next((event for event in events if not isinstance(event, frames)), None)
-    entries, node = [], None
-    if isinstance(top, yaml.MappingStartEvent):
-        while not isinstance(start := next(events), yaml.MappingEndEvent):
-            entries.append((_node(page, start, events), _node(page, next(events), events)))
-    elif top is not None:
-        node = _node(page, top, events)
-    list(events)  # to the end: an error or a second document may follow
-    if node is not None and (node.kind != "text" or node.quoted or node.text.lower() not in NO_VALUE):
-        _fail_top(page, node)
+    entries = list(tree_of(page).entries)
     if not entries:
         help = ("for example image_size: 256",)
         fail("empty-config", f"{page.file} is empty: it sets no hyperparameter", page.line(0, 0, 0), help=help)
     return entries
 
 
-def _node(page: Page, event: Any, events: Iterator[Any]) -> Node:
-    """One node. Recursion is safe: `_events` has bounded the nesting."""
+def tree_of(page: Page) -> Node:
+    """The mapping that a page is; one without entries where the page is empty."""
     import yaml
 
-    if isinstance(event, yaml.ScalarEvent):
-        span = page.span(event.start_mark, event.end_mark)
-        return Node("text", span, event.value, quoted=bool(event.style))
-    closing = yaml.SequenceEndEvent if isinstance(event, yaml.SequenceStartEvent) else yaml.MappingEndEvent
-    items = []
-    while not isinstance(inner := next(events), closing):
-        items.append(_node(page, inner, events))
-    span = page.span(event.start_mark, inner.end_mark)
-    return Node("list", span, items=tuple(items)) if closing is yaml.SequenceEndEvent else Node("mapping", span)
+    frames = (yaml.StreamStartEvent, yaml.StreamEndEvent, yaml.DocumentStartEvent, yaml.DocumentEndEvent)
+    events = _events(page)
+    top = next((event for event in events if not isinstance(event, frames)), None)
+    node = _Reader(page, events).node(top) if top is not None else None
+    list(events)  # to the end: an error or a second document may follow
+    if node is None or (node.kind == "text" and not node.quoted and node.text.lower() in NO_VALUE):
+        return Node("mapping", page.line(0, 0, 0))
+    if node.kind == "tagged value":
+        raise ConfigError(unknown_value(node))
+    if node.kind != "mapping":
+        _fail_top(page, node)
+    return node
+
+
+class _Reader:
+    """Makes nodes of YAML's events; an alias is its anchor's node. `_events` has bounded the nesting."""
+
+    def __init__(self, page: Page, events: Iterator[Any]) -> None:
+        self.page, self.events, self.values = page, events, 0
+        self.anchors: dict[str, tuple[Node, int]] = {}
+        self.levels: dict[int, int] = {}
+
+    def node(self, event: Any) -> Node:
+        import yaml
+
+        before = self.values
+        if isinstance(event, yaml.AliasEvent):
+            node, more = self._anchored(event)
+        else:
+            node, more = self._written(event), 1
+        self.values += more
+        inner = (*node.items, *(value for _, value in node.entries))
+        self.levels[id(node)] = level = 1 + max((self.levels.get(id(one), 0) for one in inner), default=0)
+        if level > MAX_NESTING + 1:
+            fail("yaml-nesting", f"nested {level} deep by aliases: {MAX_NESTING} levels are read", node.span)
+        if self.values > MAX_VALUES:
+            message = f"{self.page.file} has more than {MAX_VALUES:,} values"
+            fail("yaml-alias" if self.anchors else "config-too-large", message, node.span)
+        if (anchor := getattr(event, "anchor", None)) is not None and not isinstance(event, yaml.AliasEvent):
+            self.anchors[str(anchor)] = node, self.values - before
+        return node
+
+    def _anchored(self, event: Any) -> tuple[Node, int]:
+        if (found := self.anchors.get(str(event.anchor))) is None:
+            span = self.page.span(event.start_mark, event.end_mark)
+            fail("yaml-alias", f"the alias *{cut(str(event.anchor))} has no anchor before it", span)
+        return found
+
+    def _written(self, event: Any) -> Node:
+        import yaml
+
+        tag = _tag(event)
+        if isinstance(event, yaml.ScalarEvent):
+            span = self.page.span(event.start_mark, event.end_mark)
+            node = Node(
+                "text",
+                span,
+                event.value,
+                quoted=bool(event.style) and not str(event.tag).endswith((":int", ":float", ":bool")),
+            )
+        elif isinstance(event, yaml.SequenceStartEvent):
+            items = []
+            while not isinstance(inner := next(self.events), yaml.SequenceEndEvent):
+                items.append(self.node(inner))
+            node = Node("list", self.page.span(event.start_mark, inner.end_mark), items=tuple(items))
+        else:
+            entries = []
+            while not isinstance(inner := next(self.events), yaml.MappingEndEvent):
+                entries.append((self.node(inner), self.node(next(self.events))))
+            node = Node("mapping", self.page.span(event.start_mark, inner.end_mark), entries=tuple(_merged(entries)))
+        return node if tag is None else Node("tagged value", _tag_span(self.page, event), tag)
+
+
+def _merged(entries: list[Entry]) -> Iterator[Entry]:
+    """The entries with those that `<<` takes from other mappings; a key of its own wins, then the first mapping."""
+    own = [entry for entry in entries if not _is_merge(entry[0])]
+    seen = {key.text for key, _ in own}
+    yield from own
+    for _, value in (entry for entry in entries if _is_merge(entry[0])):
+        for mapping in value.items if value.kind == "list" else (value,):
+            for key, inner in mapping.entries:
+                if key.text not in seen:
+                    seen.add(key.text)
+                    yield key, inner
+
+
+def _is_merge(key: Node) -> bool:
+    return key.kind == "text" and key.text == "<<" and not key.quoted
+
+
+def _tag(event: Any) -> str | None:
+    """The tag of a value that is not read as what it looks like."""
+    tag = getattr(event, "tag", None)
+    short = "!!" + tag.removeprefix("tag:yaml.org,2002:") if tag and tag.startswith("tag:yaml.org,2002:") else tag
+    return None if short is None or short.removeprefix("!!") in PLAIN_TAGS else cut(short)
+
+
+def _tag_span(page: Page, event: Any) -> Source:
+    start = event.start_mark
+    width = len(page.lines[start.line][start.column :].split(None, 1)[0])
+    return page.line(start.line, start.column, start.column + width)
+
+
+def unknown_value(node: Node) -> Diagnostic:
+    """What is wrong with a value that is not known: it has a tag, or refers to what there is not."""
+    if node.kind == "unresolved value":
+        return diagnostic("unresolved-value", node.text, node.span, help=("write the value itself",))
+    notes, help = ("nothing was constructed",), ("remove the tag",)
+    return diagnostic("yaml-tag", f"the tag {node.text} is not read: values are plain numbers and names", node.span,
+                      notes, help)  # fmt: skip
 
 
 def _events(page: Page) -> Iterator[Any]:
@@ -103,20 +198,9 @@ def _events(page: Page) -> Iterator[Any]:
 
 
 def _refuse_event(page: Page, event: Any, depth: int, documents: int) -> None:
-    import yaml
-
-    if isinstance(event, yaml.AliasEvent):
-        fail("yaml-alias", f"the alias *{cut(str(event.anchor))} is not read: a config is flat",
-             page.span(event.start_mark, event.end_mark), help=("write the value itself",))  # fmt: skip
-    if getattr(event, "tag", None) is not None:
-        tag = event.tag.replace("tag:yaml.org,2002:", "!!")
-        width = len(page.lines[event.start_mark.line][event.start_mark.column :].split(None, 1)[0])
-        span = page.line(event.start_mark.line, event.start_mark.column, event.start_mark.column + width)
-        fail("yaml-tag", f"the tag {cut(tag)} is not read: values are plain numbers and names", span,
-             ("nothing was constructed",), ("remove the tag",))  # fmt: skip
     if depth > MAX_NESTING:
         span = page.line(event.start_mark.line, event.start_mark.column, event.start_mark.column + 1)
-        fail("yaml-nesting", f"nested {depth} deep: a config is flat", span, help=("for example image_size: 256",))
+        fail("yaml-nesting", f"nested {depth} deep: {MAX_NESTING} levels are read", span)
     if documents > 1:
         fail("yaml-documents", f"{page.file} holds more than one YAML document",
              page.line(event.start_mark.line), help=("keep one: remove this --- and what follows it",))  # fmt: skip

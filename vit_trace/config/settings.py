@@ -14,12 +14,15 @@ from vit_trace.config import words
 from vit_trace.config.files import file_name, file_text
 from vit_trace.config.grid import grid_problems
 from vit_trace.config.hyperparameters import KEYS, REFERENCE, Setting, Value, ViTConfig, nearest_key
-from vit_trace.config.page import Page, top_level
+from vit_trace.config.page import Page, top_level, unknown_value
 from vit_trace.config.values import BadValue, typed_value
 from vit_trace.config.words import ConfigError, Entry, Node, cut, diagnostic, is_flag, is_typed, label
 
+Given = Path | Sequence[Entry] | None
+"""Where settings below flags and --set come from: a YAML file, the entries of one, or nowhere."""
 
-def load(path: Path | None = None, flags: Mapping[str, str] = {}, assignments: Sequence[str] = ()) -> ViTConfig:
+
+def load(path: Given = None, flags: Mapping[str, str] = {}, assignments: Sequence[str] = ()) -> ViTConfig:
     """The config of a file, flags and --set, the later ones winning. Raises ConfigError with all that is wrong."""
     return settle(path, flags, assignments).config
 
@@ -31,7 +34,7 @@ class Settled(NamedTuple):
     given: Mapping[str, Setting]
 
 
-def settle(path: Path | None = None, flags: Mapping[str, str] = {}, assignments: Sequence[str] = ()) -> Settled:
+def settle(path: Given = None, flags: Mapping[str, str] = {}, assignments: Sequence[str] = ()) -> Settled:
     """As `load`, with the settings that were given. Raises ConfigError with all that is wrong."""
     layers = _layers(path, flags, assignments)
     given = {name: setting for layer in layers for name, setting in layer.settings.items()}
@@ -46,15 +49,15 @@ def settle(path: Path | None = None, flags: Mapping[str, str] = {}, assignments:
 
 
 def given_anyway(
-    path: Path | None = None, flags: Mapping[str, str] = {}, assignments: Sequence[str] = ()
+    path: Given = None, flags: Mapping[str, str] = {}, assignments: Sequence[str] = ()
 ) -> dict[str, Value]:
     """The values that can be read from file, flags and --set, whatever is wrong with the others."""
     layers = _layers(path, flags, assignments)
     return {name: setting.value for layer in layers for name, setting in layer.settings.items()}
 
 
-def _layers(path: Path | None, flags: Mapping[str, str], assignments: Sequence[str]) -> list[_Layer]:
-    files = [_yaml_layer(path)] if path is not None else []
+def _layers(path: Given, flags: Mapping[str, str], assignments: Sequence[str]) -> list[_Layer]:
+    files = [_yaml_layer(path) if isinstance(path, Path) else _layer_of(path)] if path is not None else []
     return [*files, _flag_layer(flags), _assignment_layer(assignments)]
 
 
@@ -119,7 +122,8 @@ def _layer_of(entries: Sequence[Entry], repeatable: bool = False) -> _Layer:
         places.setdefault(key.text, []).append(key.span)
         if len(places[key.text]) > 1 and not repeatable:
             continue
-        if problem := _key_problem(key):
+        tagged = next((one for one in (key, value) if one.kind.startswith(("tagged", "unresolved"))), None)
+        if problem := unknown_value(tagged) if tagged is not None else _key_problem(key):
             layer.problems.append(problem)
             continue
         try:
@@ -136,9 +140,6 @@ def _layer_of(entries: Sequence[Entry], repeatable: bool = False) -> _Layer:
 def _key_problem(key: Node) -> Diagnostic | None:
     if key.kind != "text":
         return diagnostic("unknown-key", f"a key is one name, not a {key.kind}", key.span, (_known_keys(key.span),))
-    if key.text == "<<" and not key.quoted:
-        help = ("write the merged keys out",)
-        return diagnostic("yaml-merge", "the merge key << is not read: a config is flat", key.span, help=help)
     if key.text in KEYS:
         return None
     near = nearest_key(key.text)

@@ -18,13 +18,14 @@ _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # as in YAML 1.1
 
 
 class Node(NamedTuple):
-    """A value as written: a text, a list of nodes, or a mapping (whose contents do not matter)."""
+    """A value as written: a text, a list of nodes, a mapping of entries, or what is not read, with the reason."""
 
-    kind: Literal["text", "list", "mapping"]
+    kind: Literal["text", "list", "mapping", "tagged value", "unresolved value"]
     span: Source
     text: str = ""
     quoted: bool = False
     items: tuple[Node, ...] = ()
+    entries: tuple[Entry, ...] = ()
 
 
 Entry = tuple[Node, Node]

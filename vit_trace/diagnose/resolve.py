@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 from vit_trace.base.refused import Refused, refuse
 from vit_trace.base.trace import Trace, Value
 from vit_trace.config import Settled, settle
+from vit_trace.targets.aimed import aimed_at
+from vit_trace.targets.found import Naming, named_by
+from vit_trace.targets.model_found import ModelFound
 from vit_trace.targets.spec import foreign_target, is_foreign, no_spec
 from vit_trace.targets.target import Target
 
@@ -34,9 +37,20 @@ def of_spec(spec: str | None, request: Request, before: Callable[[], object] = l
 
 def targeted(spec: str | None, model: Request) -> Target:
     """The target of a spec: the built-in ViT, or somebody else's model. Raises Refused and ConfigError."""
-    if spec is not None and is_foreign(spec):
+    one = named_by(spec, model)
+    if one.model is not None and one.spec is not None:
+        return replace(found_model(one.model, one.spec, one.request), spec=str(spec))
+    if spec is not None and one.model is None and is_foreign(spec):
         return foreign(spec, model)
-    return of_settings(spec, settings(spec, model), model)
+    return of_settings(spec, settings(spec, one), one.request)
+
+
+def found_model(found: ModelFound, spec: str, request: Request) -> Target:
+    """The target of a model that a config file names. Raises Refused, pointed at the file."""
+    try:
+        return foreign(spec, request)
+    except Refused as refused:
+        raise Refused(*(aimed_at(one, found) for one in refused.diagnostics)) from refused
 
 
 def foreign(spec: str, model: Request) -> Target:
@@ -70,11 +84,20 @@ def foreign(spec: str, model: Request) -> Target:
         raise without(what_builds(refused, build), kept, left_out) from refused
 
 
-def settings(spec: str | None, model: Request) -> Settled:
-    """The built-in ViT's settings: the YAML file, flags and --set. Raises Refused and ConfigError."""
+def settings(spec: str | None, one: Naming) -> Settled:
+    """The built-in ViT's settings: the config file, flags and --set. Raises Refused and ConfigError."""
+    asked = one.request
     if spec is not None:
-        _require_yaml(spec, model.config)
-    return settle(model.config if spec is None else Path(spec), model.flags, model.assignments)
+        _require_yaml(spec, asked.config)
+    if one.model is None and asked.config is not None:
+        one = named_by(str(asked.config), asked)
+        if one.spec is not None and one.model is not None:
+            message = f"--config is for the built-in ViT, and {asked.config} names {one.spec}"
+            raise refuse("flag-of-the-builtin", message, help=(f"vit-trace {asked.config}",))
+        asked = one.request
+    entries = one.model.entries if one.model is not None else None
+    file = Path(spec) if spec is not None else None
+    return settle(entries if entries is not None else file, asked.flags, asked.assignments)
 
 
 def of_settings(spec: str | None, settled: Settled, model: Request) -> Target:

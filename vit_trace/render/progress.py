@@ -3,15 +3,17 @@
 import sys
 from collections.abc import Iterable, Iterator
 from threading import Timer
+from typing import TypeVar
 
-from vit_trace.check.verdict import Verdict
 from vit_trace.render.console import console_for
+
+T = TypeVar("T")
 
 DELAY = 1.0
 """Seconds until the bar appears; no result depends on it."""
 
 
-def with_progress(verdicts: Iterable[Verdict], total: int) -> Iterator[Verdict]:
+def with_progress(verdicts: Iterable[T], total: int) -> Iterator[T]:
     """The verdicts as they come."""
     console = console_for(sys.stderr)
     if not console.is_terminal or total < 2:

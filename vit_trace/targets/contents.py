@@ -64,6 +64,18 @@ def names_defined(file: str) -> list[str]:
         return []
 
 
+def kind_of(module: str, name: str) -> str:
+    """What a dotted module has under a name, from its text: "model", "other", or "" where there is none such."""
+    file = _file_of(module)
+    if file is None:
+        return ""
+    try:
+        found = next((one for one in _names_in(file) if one.name == name), None)
+    except Refused:
+        return ""
+    return "" if found is None else "model" if found.likely else "other"
+
+
 def _undecided(spec: str, names: Sequence[_Named]) -> Refused:
     """The refusal of a file without a name, with the names in it, the likeliest first."""
     what = "which of its classes or functions" if spec.endswith(".py") else "what of that module"

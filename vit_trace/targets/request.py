@@ -26,8 +26,10 @@ class Request:
     """What the command line asks of a model: the flags as typed, and what they mean for a library's model.
 
     `flags` are those of the built-in ViT, `config` the YAML file below them, `assignments` every --set, `inputs` every
-    --input; why a `trial` does not build is not asked. The properties parse them; each raises Refused where the text
-    cannot be parsed.
+    --input; why a `trial` does not build is not asked. `model_key` says where in a config file the model stands;
+    with `no_import` a file's own classes are not imported.
+
+    The properties parse them; each raises Refused where the text cannot be parsed.
     """
 
     flags: Mapping[str, str] = field(default_factory=dict)
@@ -40,6 +42,8 @@ class Request:
     rules: bool = True
     formulas: bool = True
     trial: bool = False
+    model_key: str | None = None
+    no_import: bool = False
 
     @cached_property
     def assigned(self) -> dict[str, str]:

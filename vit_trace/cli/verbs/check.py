@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from vit_trace.base.refused import refuse
 from vit_trace.check.options import Check
 from vit_trace.cli.options import BARE_MODEL, TALK, Option, OptionGroup, Output, output_of, verb
-from vit_trace.cli.output import Exit, destinations, print_diagnostics, write
+from vit_trace.cli.output import Exit, destinations, print_diagnostics, say, write
 from vit_trace.memory.options import KERNELS, PRECISIONS, TrainingAsked
 from vit_trace.memory.states import OPTIMIZERS
 
@@ -78,7 +78,10 @@ def check(specs: tuple[str, ...], model: Request, asked: Check, training: Traini
     memory_question(asked)  # refuses what cannot be asked
     wanted = expanded(specs) if specs else [None]
     choice = codes_of(asked.select, asked.ignore)
-    found = [counted(one, choice) for one in with_progress(verdicts(wanted, model, asked), len(wanted))]
+    judged = list(with_progress(verdicts(wanted, model, asked), len(wanted)))
+    found = [counted(one, choice) for several in judged for one in several]
+    if (skipped := sum(not several for several in judged)) and not asked.quiet:
+        say(f"{skipped} file{'s' * (skipped > 1)} without a model {'were' if skipped > 1 else 'was'} skipped")
     shown = for_people(found, asked.verbose, asked.quiet)
     for one in where:
         write(shown if one.format.for_people else found, [one])
