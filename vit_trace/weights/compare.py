@@ -213,8 +213,6 @@ def _part(role: str, left: Mapping[str, Piece], right: Mapping[str, Piece]) -> P
 def _joined(parts: list[Part]) -> tuple[Part, ...]:
     """The parts; one whole tensor where they are its thirds, in order."""
     rows = [part.rows for part in parts]
-    if len(parts) == 1 and not rows[0] and not parts[0].permute:
-        return (Part(parts[0].name),)  # it is only reshaped
     if len({part.name for part in parts}) == 1 and len(parts) == 3 and all(rows):
         first, second, third = (one or (0, 0) for one in rows)
         if first[0] == 0 and first[1] == second[0] and second[1] == third[0]:

@@ -44,7 +44,7 @@ class Checkpoint(Struct, frozen=True):
     `format` is safetensors, torch, npz or torch.distributed.checkpoint; `taken` the keys to them inside a nested file
     (["model"]); `config` what a config.json beside it says; `notes` what was left out. `needs` are plain classes that
     torch's weights-only reader has to be told of, `weights_only` is whether it can read the file then. `key` is what
-    was asked for and names no dictionary: a prefix of the tensors' names.
+    was asked for and names no dictionary: a prefix of the tensors' names; `asked` is all that was asked for.
     """
 
     path: str
@@ -56,6 +56,7 @@ class Checkpoint(Struct, frozen=True):
     needs: tuple[str, ...] = ()
     weights_only: bool = True
     key: str = ""
+    asked: str = ""
 
 
 def are_counts(values: Any) -> bool:

@@ -39,7 +39,7 @@ def read(path: str | Path, key: str = "") -> Checkpoint:
         found = distributed(place, key)
     else:
         found = replace(_read_file(_in_directory(place), key), path=shown_file(place))
-    return _under(found) if found.key else found
+    return replace(_under(found) if found.key else found, asked=key)
 
 
 def value_files(path: Path) -> dict[Path, list[str] | None]:

@@ -87,9 +87,9 @@ def _with_remedy(diagnostics: list[Diagnostic], remedy: Conversion, checkpoint: 
     if not diagnostics or checkpoint.format == "torch.distributed.checkpoint":
         return diagnostics
     first = diagnostics[told[0]]
-    help = (
-        f"vit_trace.load_state_dict(model, {checkpoint.path!r}) does {remedy.words} (tried: it loads with strict=True)"
-    )
+    key = f", key={checkpoint.asked!r}" if checkpoint.asked else ""
+    call = f"vit_trace.load_state_dict(model, {checkpoint.path!r}{key})"
+    help = f"{call} does {remedy.words} (tried: it loads with strict=True)"
     return [replace(one, help=(*one.help, help)) if one is first else one for one in diagnostics]
 
 

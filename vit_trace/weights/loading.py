@@ -126,7 +126,8 @@ def _file_values(file: Path, checkpoint: Checkpoint) -> dict[str, Tensor]:
         help = ("if you trust it, load it once with weights_only=False and save only its state dict",)
         raise refuse("checkpoint-globals", message, notes=notes, help=help) from None
     for key in checkpoint.taken:
-        value = next(one for name, one in value.items() if str(name) == key)
+        held = enumerate(value) if isinstance(value, (tuple, list)) else value.items()
+        value = next(one for name, one in held if str(name) == key)
     return {str(name): one for name, one in value.items() if isinstance(one, torch.Tensor)}
 
 

@@ -104,9 +104,15 @@ def shape_of_move(move: Move, entries: Mapping[str, Entry]) -> Shape | None:
         joined: Shape = whole
     else:
         joined = (sum(shape[0] for shape in shapes if shape), *(shapes[0] or ())[1:])
-    if prod(joined) != prod(move.shape):
+    told = any(part.view or part.permute for part in move.parts)
+    if prod(joined) != prod(move.shape) or not (told or _without_ones(joined) == _without_ones(move.shape)):
         return None
     return _resized(move.shape, move.resize) if move.resize else move.shape
+
+
+def _without_ones(shape: Shape) -> list[int]:
+    """The axes that reshaping must not mix."""
+    return [size for size in shape if size != 1]
 
 
 def _part_shape(part: Part, entries: Mapping[str, Entry]) -> Shape | None:

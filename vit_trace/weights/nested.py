@@ -47,6 +47,7 @@ def state_dict_in(path: str, value: Any, key: str) -> Chosen:
     """The state dict that `key` leads to, or that of a usual name. Raises Refused where there is none."""
     taken: list[str] = []
     notes: list[str] = []
+    value = _by_place(value)
     while isinstance(value, dict) and len(taken) < DEPTH and (key or not _is_state(value)):
         _require_weights(path, value)
         step, key = _wanted(value, key)
@@ -57,7 +58,7 @@ def state_dict_in(path: str, value: Any, key: str) -> Chosen:
             break
         notes += _left_out(value, step)
         taken.append(str(step))
-        value = value[step]
+        value = _by_place(value[step])
     tensors = _tensors_by_name(value)
     if not tensors:
         help = ("torch.save(model.state_dict(), FILE)",)
@@ -66,6 +67,12 @@ def state_dict_in(path: str, value: Any, key: str) -> Chosen:
     if len(tensors) > MAX_TENSORS:
         raise too_large(path, f"{len(tensors):,} tensors; {MAX_TENSORS:,} are read at most")
     return Chosen(tensors, tuple(taken), tuple(notes), key)
+
+
+def _by_place(value: Any) -> Any:
+    """A tuple or a list with a dictionary in it, as a dictionary of its places."""
+    held = isinstance(value, (tuple, list)) and not isinstance(value, Tensor)
+    return dict(enumerate(value)) if held and any(isinstance(one, dict) for one in value) else value
 
 
 def _require_weights(path: str, value: dict[Any, Any]) -> None:
@@ -102,6 +109,10 @@ def _saved_instead(value: Any) -> str:
     """What was saved instead of a state dict."""
     if isinstance(value, Container):
         return f"a {value.kind}"
+    lists = [value] if isinstance(value, list) else [*value.values()] if isinstance(value, dict) else []
+    for one in lists:
+        if isinstance(one, list) and one and all(isinstance(tensor, Tensor) for tensor in one):
+            return f"a list of {len(one)} tensors without names: only its model's code knows which is which"
     if isinstance(value, dict):
         return f"a dictionary of {cut(', '.join(map(str, list(value)[:4])), 80)}" if value else "an empty dictionary"
     return "one tensor" if isinstance(value, Tensor) else "None" if value is None else f"a {type(value).__name__}"

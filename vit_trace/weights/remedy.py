@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from math import isqrt, prod
 
+from msgspec.structs import replace
+
 from vit_trace.weights.compare import Comparison, Item
 from vit_trace.weights.data import Entry
 from vit_trace.weights.describe import Description
@@ -100,7 +102,8 @@ def _move(
     parts = found.sources.get(name)
     if parts is None:
         return None
-    move = Move(name, parts, entry.shape)
+    plain = Move(name, tuple(replace(part, view=None) if not part.rows else part for part in parts), entry.shape)
+    move = plain if shape_of_move(plain, ours) == entry.shape else Move(name, parts, entry.shape)
     if shape_of_move(move, ours) == entry.shape:
         return move
     if len(parts) != 1 or not parts[0].name:

@@ -1,10 +1,11 @@
 """Finds tensors under other names: a prefix, q, k and v apart or together, another library, another model."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from vit_trace.config.words import cut
 from vit_trace.weights.causes import Misfit, MisfitKind
-from vit_trace.weights.compare import Comparison
+from vit_trace.weights.compare import Comparison, Item, Shape
 from vit_trace.weights.mapping import Conversion
 from vit_trace.weights.model import Model
 from vit_trace.weights.naming import Named
@@ -31,6 +32,9 @@ QKV = MisfitKind(
     "One side keeps the weights of q, k and v in one tensor, the other in three. The rows are the same, in that order.",
 )
 
+SAME_SHAPES = 0.9
+"""Share of a model's shapes from which a checkpoint with other names is said to be of such a model after all."""
+
 STRANGERS = 0.3
 """Share of a model's tensors below which a checkpoint is of another model."""
 
@@ -41,9 +45,25 @@ def other_model(found: Comparison) -> Misfit | None:
     """That hardly a tensor of the model is in the checkpoint."""
     if found.ours is not None or found.common >= STRANGERS * found.total:
         return None
+    have, want = (Counter(shape for item in found.items if (shape := side(item))) for side in (_have, _want))
+    alike = sum((have & want).values())
+    if alike >= SAME_SHAPES * max(1, sum(want.values())) and alike > 1:
+        message = f"checkpoint has names of a layout that is not known here: {alike} shapes are those of this model"
+        return Misfit(MODEL, message, found.items, notes=(_names_note(found),))
     message = f"checkpoint is of another model: {found.common} of this model's {found.total} tensors are in it"
-    note = f"the checkpoint has {cut(', '.join(item.ours for item in found.items if item.ours)[:120], 120)}"
-    return Misfit(MODEL, message, found.items, notes=(note,))
+    return Misfit(MODEL, message, found.items, notes=(_names_note(found),))
+
+
+def _have(item: Item) -> Shape | None:
+    return item.have if item.want is None else None
+
+
+def _want(item: Item) -> Shape | None:
+    return item.want if item.have is None else None
+
+
+def _names_note(found: Comparison) -> str:
+    return f"the checkpoint has {cut(', '.join(item.ours for item in found.items if item.ours)[:120], 120)}"
 
 
 def find_names(found: Comparison, model: Model, wrappers: Sequence[str]) -> Iterator[Misfit]:

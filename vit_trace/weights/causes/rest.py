@@ -43,7 +43,8 @@ def unexplained(items: Sequence[Item], *sides: object) -> Iterator[Misfit]:
         first = both[0]
         shapes = f"{first.ours} is {shape_text(first.have or ())}, in this model {shape_text(first.want or ())}"
         more = f", and {len(both) - 1} more" if len(both) > 1 else ""
-        yield Misfit(SHAPE, f"{_counted(both)} differ in shape: {shapes}{more}", both)
+        verb = "differs" if len({item.name for item in both}) == 1 else "differ"
+        yield Misfit(SHAPE, f"{_counted(both)} {verb} in shape: {shapes}{more}", both)
 
 
 def _counted(items: Sequence[Item]) -> str:

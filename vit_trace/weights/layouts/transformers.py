@@ -53,7 +53,7 @@ pos embeddings.position_embedding.weight
 index embeddings.position_ids
 pre_norm.* pre_layrnorm.*
 norm.* post_layernorm.*
-proj visual_projection.weight
+proj.weight visual_projection.weight
 in encoder.layers.#.
 norm1.* layer_norm1.*
 q.* self_attn.q_proj.*

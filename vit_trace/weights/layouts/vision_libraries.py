@@ -27,7 +27,7 @@ pos positional_embedding
 patch.* conv1.*
 pre_norm.* ln_pre.*
 norm.* ln_post.*
-proj proj
+proj.kernel proj
 in transformer.resblocks.#.
 norm1.* ln_1.*
 qkv.weight attn.in_proj_weight
