@@ -291,6 +291,58 @@ def test_torchscript_is_refused(tmp_path):
     assert refusal(path)[0] == "checkpoint-unsafe"
 
 
+@pytest.mark.parametrize("protocol", [1, 2, 3, 4, 5])
+def test_plain_classes_are_opened_at_every_protocol(tmp_path, protocol):
+    from argparse import Namespace
+    from collections import defaultdict
+
+    value = {"model": STATE, "args": Namespace(a=Path("x"), b=Namespace()), "counts": defaultdict(int, a=1)}
+    torch.save(value, tmp_path / "x.pt", pickle_protocol=protocol)
+    found = read(tmp_path / "x.pt")
+    assert shapes(tmp_path / "x.pt") == SHAPES
+    assert {"argparse.Namespace", "pathlib.PosixPath", "collections.defaultdict"} <= set(found.needs)
+    assert not found.weights_only, "torch fills no defaultdict, whatever is said to be safe"
+
+
+def test_protocol_0_is_one_diagnostic(tmp_path):
+    torch.save({"model": STATE}, tmp_path / "x.pt", pickle_protocol=0)
+    with pytest.raises(Exception):  # noqa: B017 # torch cannot read what it wrote
+        torch.load(tmp_path / "x.pt", weights_only=False)
+    assert refusal(tmp_path / "x.pt")[0] == "checkpoint-malformed"
+
+
+def named(module: str, name: str, then: bytes = b"") -> bytes:
+    return (
+        b"\x80\x04\x8c" + bytes([len(module)]) + module.encode() + b"\x8c" + bytes([len(name)]) + name.encode() + then
+    )
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("pathlib", "os.system"),
+        ("omegaconf", "os.system"),
+        ("argparse", "Namespace.__init__"),
+        ("builtins", "getattr"),
+        ("builtins", "exec"),
+        ("types", "FunctionType"),
+        ("functools", "partial"),
+        ("numpy", "load"),
+        ("torch.distributed.checkpoint", "load"),
+        ("omegaconf.omegaconf", "os"),
+        ("transformers.trainer_utils", "subprocess"),
+    ],
+)
+def test_names_beside_plain_classes_are_refused(tmp_path, module, name):
+    stream = written(tmp_path, "x.pt", named(module, name, b"\x93)R."))
+    assert refusal(stream)[0] == "checkpoint-unsafe"
+    folder = tmp_path / "dcp"
+    folder.mkdir()
+    (folder / "__0_0.distcp").write_bytes(b"")
+    written(folder, ".metadata", named(module, name, b"\x93)R."))
+    assert refusal(folder)[0] == "checkpoint-unsafe"
+
+
 # -- bombs ------------------------------------------------------------------------------------------------------------
 
 
@@ -315,6 +367,11 @@ def bombs(folder: Path) -> dict[str, Path]:
         b"(" + b"h" + bytes([n]) + b"h" + bytes([n]) + b"tq" + bytes([n + 1]) for n in range(60)
     )
     written(folder, "laughs.pt", laughs + b"}h" + bytes([60]) + b"K\1s.")
+    many = b"(" + b"K\1" * 500_000
+    copies = b"\x80\x02cargparse\nNamespace\nq\0)\x81q\1" + b"}q\2" + many.replace(b"K\1", b"K\1K\2") + b"u0"
+    written(folder, "copies.pt", copies + b"h\1h\2b0" * 100_000 + b"h\1.")
+    ordered = b"\x80\x02ccollections\nOrderedDict\nq\0" + b"]q\1" + many + b"e0"
+    written(folder, "ordered.pt", ordered + b"h\0h\1\x85R0" * 100_000 + b"h\1.")
     keys = b"\x80\x02}(" + b")" + b"\x85" * 300_000 + b"K\1u."
     written(folder, "keys.pt", keys)
     return {path.name: path for path in folder.iterdir()}

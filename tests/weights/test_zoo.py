@@ -19,6 +19,8 @@ from vit_trace.base.refused import Refused
 from vit_trace.base.trace import json_bytes
 from vit_trace.weights import read
 from vit_trace.weights.fit import judged
+from vit_trace.weights.loading import made
+from vit_trace.weights.mapping import Move, Part, Resize
 
 
 def words(values: dict[str, Any]) -> tuple[str, ...]:
@@ -51,6 +53,12 @@ TARGETS = {
         "hf:BeitForImageClassification",
         words(LABELS | {"use_relative_position_bias": True, "layer_scale_init_value": 0.1}),
     ),
+    "hf clip": ("hf:CLIPVisionModelWithProjection", words(zoo.CLIP_HF)),
+    "timm clip": (
+        "timm:vit_base_patch16_clip_224",
+        words(dict(img_size=32, patch_size=8, embed_dim=64, depth=2, num_heads=4, num_classes=32)),
+    ),
+    "convnext": ("timm:convnext_tiny", words(dict(depths=(1, 1, 1, 1), dims=(8, 16, 24, 32), num_classes=5))),
     "hf swin": ("hf:SwinForImageClassification", words(HF_SWIN)),
     "hf dinov2": ("hf:Dinov2Model", words({name: v for name, v in zoo.HF.items() if name != "intermediate_size"})),
 }
@@ -83,6 +91,7 @@ def in_model(values: Any, **how: Any) -> Saved:
 hf = zoo.hf
 BEIT_HF = dict(use_relative_position_bias=True, use_mean_pooling=True, layer_scale_init_value=0.1)
 SWIN_HF = dict(HF_SWIN, depths=(1, 2), num_heads=(3, 6))
+CONVNEXT = dict(depths=(1, 1, 1, 1), hidden_sizes=(8, 16, 24, 32))
 YOLOS = dict(num_detection_tokens=5, image_size=(32, 32))
 NAMES, PREFIX, PARTS, GLOBALS = "naming", "prefix", "parts", "globals"
 
@@ -268,6 +277,22 @@ CASES = {
         f"{NAMES} {PARTS} tokens no-head",
         says="22 = 4·4 + 6 rows",
     ),
+    "open_clip in transformers": Case(saved(lambda: zoo.state(zoo.clip())), "hf clip", f"{NAMES} {PARTS}"),
+    "open_clip in timm": Case(
+        saved(lambda: zoo.state(zoo.clip())), "timm clip", f"{NAMES} {PARTS} no-head unexpected", says="visual.proj"
+    ),
+    "CLIP of transformers": Case(
+        saved(lambda: zoo.state(hf("CLIPVisionModelWithProjection", "CLIPVisionConfig", **zoo.CLIP_HF))),
+        "timm clip",
+        f"{NAMES} no-head unexpected",
+    ),
+    "ConvNeXt of transformers": Case(
+        saved(lambda: zoo.state(hf("ConvNextForImageClassification", "ConvNextConfig", **CONVNEXT))),
+        "convnext",
+        "model",
+        False,
+        "names of a layout that is not known here: 56 shapes",
+    ),
     "DINOv2 of transformers": Case(
         saved(lambda: zoo.state(hf("Dinov2Model", "Dinov2Config"))), "timm bare", f"{NAMES} unexpected", loads=False
     ),
@@ -291,6 +316,32 @@ CASES = {
     "FSDP's directory": Case(zoo.save_distributed, "timm", "sharded", False, "took ['model'] and left out optimizer"),
     "shards": Case(zoo.save_sharded, "hf", NAMES, says="from_pretrained knows them", same=hf),
     # -- no weights --
+    "a tuple of a state dict and more": Case(saved(lambda: (zoo.vit(), {"epoch": 1})), "timm", same=zoo.timm),
+    "BYOL": Case(
+        saved(lambda: zoo.prefixed("backbone.", zoo.bare()) | zoo.prefixed("momentum_backbone.", zoo.bare())),
+        "timm bare",
+        f"{PREFIX} {PARTS}",
+        says="--key momentum_backbone takes that copy of the network instead",
+    ),
+    "I-JEPA": Case(
+        saved(lambda: {side: zoo.prefixed("module.", zoo.bare()) for side in ("encoder", "target_encoder")}),
+        "timm bare",
+        PREFIX,
+        says="took ['target_encoder'] and left out encoder; --key encoder",
+    ),
+    "DeepSpeed": Case(saved(lambda: {"module": zoo.vit(), "ds_config": {}, "optimizer": None}), "timm"),
+    "all at once": Case(
+        saved(lambda: {"state_dict_ema": zoo.prefixed("module.", zoo.timm(num_classes=7).state_dict())}),
+        "timm 64",
+        f"{PREFIX} image-size classes",
+    ),
+    "values without names": Case(
+        saved(lambda: {"decay": 0.9, "shadow_params": list(zoo.vit().values())}),
+        "timm",
+        "!not-a-checkpoint",
+        False,
+        "a list of 32 tensors without names",
+    ),
     "optimizer": Case(saved(zoo.optimizer), "timm", "!not-a-checkpoint", False, "the state of an optimizer"),
     "scheduler": Case(
         saved(lambda: {"last_epoch": 3, "_step_count": 4, "base_lrs": [0.1]}), "timm", "!not-a-checkpoint", False
@@ -383,7 +434,7 @@ def raw_values(path: Any, remedy: Any, key: str) -> dict[str, torch.Tensor]:
         else:
             value = torch.load(file, weights_only=False)  # we made it
             for step in remedy.taken:
-                value = value[step]
+                value = value[int(step) if isinstance(value, tuple) else step]
             found |= value
     return found
 
@@ -437,3 +488,28 @@ def test_what_peft_wrapped_loads_into_what_is_said(tmp_path):
     config = re.search(r"peft\.LoraConfig\(.*?\]\)", texts)
     wrapped = peft.get_peft_model(fresh("hf"), eval(config[0], {"peft": peft}))  # our own text
     wrapped.load_state_dict(torch.load(tmp_path / "x.pth"), strict=True)
+
+
+def test_clip_computes_the_same_in_transformers(tmp_path):
+    path = CASES["open_clip in transformers"].save(tmp_path)
+    model = fresh("hf clip")
+    vit_trace.load_state_dict(model, path)
+    image = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.allclose(model(image).image_embeds, zoo.clip().encode_image(image), atol=1e-3)
+
+
+@pytest.mark.parametrize("grid", [(4, 7), (7, 4), (14, 16), (16, 37)])
+@pytest.mark.parametrize("kept", [0, 1, 5])
+def test_positions_are_interpolated_as_timm_and_dinov2_do(grid, kept):
+    from timm.layers import resample_abs_pos_embed
+
+    have, want = grid
+    table = torch.randn(1, have * have + kept, 24)
+    move = Move("pos", (Part("pos"),), table.shape, Resize("grid", (have, have), (want, want), kept))
+    found = made(move, {"pos": table})
+    expected = resample_abs_pos_embed(table, (want, want), (have, have), num_prefix_tokens=kept)
+    assert (found - expected).abs().max() <= 1e-6
+    patches = table[:, kept:].reshape(1, have, have, 24).permute(0, 3, 1, 2)  # as DINOv2 with registers does
+    theirs = nn.functional.interpolate(patches, mode="bicubic", antialias=True, size=(want, want))
+    assert (found[:, kept:] - theirs.permute(0, 2, 3, 1).flatten(1, 2)).abs().max() <= 1e-6

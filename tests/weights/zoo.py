@@ -47,7 +47,9 @@ def hf(name: str = "ViTForImageClassification", config: str = "ViTConfig", **cha
     import transformers
 
     torch.manual_seed(0)
-    values = {} if "Swin" in config else {**HF, "num_labels": 5}
+    values = {} if "Swin" in config or "CLIP" in config else {**HF, "num_labels": 5}
+    if "ConvNext" in config:
+        values = {"num_labels": 5}
     values |= {key: list(value) if isinstance(value, tuple) else value for key, value in changes.items()}
     return _filled(getattr(transformers, name)(getattr(transformers, config)(**values)))
 
@@ -137,6 +139,22 @@ def original_swin(**changes: Any) -> State:
             index = torch.zeros(16, 16, dtype=torch.long)
             found[f"layers.{stage}.blocks.{block}.attn.relative_position_index"] = index
     return found
+
+
+CLIP_HF = dict(
+    hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=256, projection_dim=32,
+    hidden_act="gelu", image_size=32, patch_size=8,
+)  # fmt: skip
+
+
+@cache
+def clip() -> Any:
+    """open_clip, both towers."""
+    from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
+
+    torch.manual_seed(0)
+    vision = CLIPVisionCfg(layers=2, width=64, image_size=32, patch_size=8, head_width=16)
+    return _filled(CLIP(32, vision, CLIPTextCfg(layers=1, width=32, heads=2, vocab_size=100)))
 
 
 def original_sam() -> State:

@@ -11,7 +11,7 @@ from vit_trace.base.numbers import divisors
 from vit_trace.base.roles import ROLES
 from vit_trace.weights.data import Checkpoint
 from vit_trace.weights.layouts import AXES, block_of, part_of
-from vit_trace.weights.naming import Named, own_part, recognised
+from vit_trace.weights.naming import Named, modules_of, own_part, recognised
 
 Sides = tuple[int, int]
 
@@ -133,7 +133,7 @@ class _Describer:
 
     def others(self) -> tuple[str, ...]:
         """Names of tensors in the network's own modules that no size here accounts for."""
-        used = {piece.name for piece in self.named.pieces.values()}
+        used = modules_of(piece.name for piece in self.named.pieces.values())
         inside = [name for name in self.named.rest if name.startswith(self.named.prefix)]
         return tuple(name for name in inside if re.search(r"(^|\.)\d+\.|[^.]$", own_part(name, used)))
 

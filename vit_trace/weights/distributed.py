@@ -41,7 +41,7 @@ def _nested(path: str, described: dict[Any, Any], places: dict[Any, Any]) -> dic
     for name, one in described.items():
         entry = _entry(path, one)
         way = places.get(name)
-        keys = [str(key) for key in way] if isinstance(way, tuple) and way else [str(name)]
+        keys = [str(key) for key in way] if isinstance(way, tuple) and 0 < len(way) < 20 else [str(name)]
         inner = root
         for key in keys[:-1]:
             inner = inner.setdefault(key, {})

@@ -6,7 +6,7 @@ and positions without leading axes of 1. So the same model has the same roles an
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from math import prod
 
@@ -17,7 +17,13 @@ from vit_trace.weights.data import Entry
 from vit_trace.weights.layouts import HEAD_ROLES, LibraryLayout, known_layouts
 
 NUMBER = re.compile(r"(?<=[._/])\d+(?=[./]|$)")
+PATH = re.compile(r"[./]")
+"""What is between modules in a name."""
+
 TOKENS = ("cls", "dist", "mask")
+
+MOST_HEADS = 20
+"""Matrices that are looked at to find a head under another name, from the end."""
 
 NO_HEAD = re.compile(r"decoder|proj|pred|embed|token|text|logit|pool|encoder|block|layer|pos")
 HEAD_WORD = re.compile(r"head|class|(^|\.)fc")
@@ -134,12 +140,13 @@ def _with_head(named: Named, entries: Mapping[str, Entry]) -> Named:
     ]
     if "head.weight" in named.pieces or not widths:
         return named
-    for name in reversed(named.rest):
+    matrices = [name for name in named.rest if entries[name].shape[1:] == (widths[-1],) and name.endswith(".weight")]
+    for name in reversed(matrices[-MOST_HEADS:]):
         shape, base = entries[name].shape, name.removesuffix("weight")
         own = name.removeprefix(named.prefix)
         module = name[: len(name) - len(own)] + re.split(r"[./]", own)[0] + "."
         beside = {one for one in entries if one.startswith(module)} - {name, f"{base}bias"}
-        if len(shape) != 2 or shape[1] != widths[-1] or not name.endswith(".weight") or beside:
+        if beside:
             continue
         if NO_HEAD.search(own) or (shape[0] == shape[1] and not HEAD_WORD.search(own)):
             continue
@@ -201,10 +208,12 @@ def _from_kernel(base: str, name: str, shape: tuple[int, ...]) -> Piece:
     return Piece(name, flat[::-1], view=view, permute=tuple(range(len(flat)))[::-1])
 
 
+def modules_of(names: Iterable[str]) -> set[str]:
+    """Every module that holds one of these tensors, with the dot behind it."""
+    return {name[: found.end()] for name in names for found in PATH.finditer(name)}
+
+
 def own_part(name: str, used: set[str]) -> str:
-    """The outermost module of a tensor that nothing is used from; its name where the module that holds it is used."""
-    places = [found.end() for found in re.finditer(r"[./]", name)]
-    for place in places:
-        if not any(one.startswith(name[:place]) for one in used):
-            return name[:place]
-    return name
+    """The outermost module of a tensor that is not `used`; its name where the module that holds it is."""
+    ends = (found.end() for found in PATH.finditer(name))
+    return next((name[:end] for end in ends if name[:end] not in used), name)

@@ -128,7 +128,8 @@ def _is_state(value: dict[Any, Any]) -> bool:
 
 def _leading(value: dict[Any, Any]) -> dict[Any, int]:
     """The keys that lead to tensors, with how many."""
-    counts = {key: _tensors_in(one, {}) for key, one in value.items() if isinstance(one, dict)}
+    counted: dict[tuple[int, int], int] = {}
+    counts = {key: _tensors_in(one, counted) for key, one in value.items() if isinstance(one, dict)}
     return {key: count for key, count in counts.items() if count}
 
 

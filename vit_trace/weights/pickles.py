@@ -69,6 +69,7 @@ class _Machine:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
         self.weights_only = True
+        self.copied = 0
         self.needs: dict[str, None] = {}
 
     def pop(self) -> Any:
@@ -131,8 +132,17 @@ class _Machine:
             self.needs[full] = None
         self.stack.append(Global(full))
 
+    def charge(self, held: Any) -> None:
+        """Count what a step copies: a pickle may name one large list a million times."""
+        self.copied += len(held)
+        if self.copied > MAX_OPERATIONS:
+            raise ValueError("it fills objects with more than a checkpoint holds")
+
     def call(self) -> None:
         function, arguments = self.last(2)
+        for one in arguments if isinstance(arguments, tuple) else ():
+            if isinstance(one, (list, dict, tuple)):
+                self.charge(one)
         made = result_of(function, arguments)
         if isinstance(made, Container) and made.kind == "numpy.dtype" and made.made_of:
             self.needs[f"numpy.dtypes.{NUMPY_DTYPES.get(str(made.made_of[0]), 'VoidDType')}"] = None
@@ -145,6 +155,7 @@ class _Machine:
             target.made_of = state if isinstance(state, tuple) else target.made_of
             for one in state if isinstance(state, tuple) else (state,):
                 if isinstance(one, dict):
+                    self.charge(one)
                     target.update((key, value) for key, value in one.items() if type(key) in PLAIN)
         self.stack.append(target)
 

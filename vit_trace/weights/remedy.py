@@ -4,7 +4,7 @@ A remedy is given only where every tensor of both sides is accounted for, so tha
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import isqrt, prod
 
 from msgspec.structs import replace
@@ -14,7 +14,7 @@ from vit_trace.weights.data import Entry
 from vit_trace.weights.describe import Description
 from vit_trace.weights.layouts import part_of
 from vit_trace.weights.mapping import Conversion, Move, Part, Resize, left_after, shape_of_move
-from vit_trace.weights.naming import own_part
+from vit_trace.weights.naming import modules_of, own_part
 
 BUFFER = re.compile(
     r"(^|\.)(position_ids|relative_position_index|num_batches_tracked|attn_mask|relative_coords_table|pos_ids"
@@ -55,44 +55,54 @@ def remedy_for(
 ) -> Conversion | None:
     """How to load the checkpoint `ours` into the model `theirs`; None where something has no place or no source."""
     moves, kept = [], []
+    roles = {piece.name: role for role, piece in found.theirs.pieces.items()} if found.theirs else {}
     for name, entry in theirs.items():
         move = _move(name, found, ours, entry, sides)
         if move is not None:
             moves.append(move)
-        elif is_head(name, found) or is_buffer(name):
+        elif (
+            roles.get(name, "").split(".")[0] in ("head", "head_dist")
+            or is_buffer(name)
+            or (name not in roles and HEAD.search(name))
+        ):
             kept.append(name)
         else:
             return None
     used = {part.name for move in moves for part in move.parts}
     spare = [name for name in ours if name not in used]
-    if not moves or not all(is_spare(name, found, used) for name in spare):
+    sparing = Sparing(found, used)
+    if not moves or not all(map(sparing.is_spare, spare)):
         return None
     remedy = Conversion(tuple(moves), tuple(spare), tuple(kept))
     return None if left_after(remedy, ours, theirs) else remedy
 
 
-def is_head(name: str, found: Comparison) -> bool:
-    """Whether a tensor of the model belongs to its classification head, by its role or by its name."""
-    if found.theirs is not None:
-        roles = [role for role, piece in found.theirs.pieces.items() if piece.name == name]
-        if roles:
-            return roles[0].split(".")[0] in ("head", "head_dist")
-    return HEAD.search(name) is not None
+def _keeps_own(name: str, role: str | None) -> bool:
+    """Whether a model without a source for a tensor still computes the same features: a head, a buffer."""
+    head = HEAD.search(name) is not None if role is None else role.split(".")[0] in ("head", "head_dist")
+    return head or is_buffer(name)
 
 
-def is_spare(name: str, found: Comparison, used: set[str]) -> bool:
-    """Whether a tensor of the checkpoint can be left out: what the model computes up to its head does not need it."""
-    roles = [role for role, piece in found.ours.pieces.items() if piece.name == name] if found.ours else []
-    if roles:
-        role = roles[0]
-        return part_of(role).split(".")[0] in SPARE or role.split(".")[0] in SPARE or role.endswith(".k.bias")
-    if is_buffer(name) or HEAD.search(name) or OF_LOSS.search(name):
-        return True
-    part = own_part(name, used)
-    if found.strip and not name.startswith(found.strip):
-        return not re.search(r"\.\d+\.$", part) or not any(one.startswith(part.rsplit(".", 2)[0]) for one in used)
-    own = part.removeprefix(found.strip)
-    return re.search(r"(^|\.)\d+\.", own) is None and PART_OF_NETWORK.search(own) is None
+class Sparing:
+    """Which tensors of a checkpoint a model does without, once it uses some of them."""
+
+    def __init__(self, found: Comparison, used: Iterable[str]) -> None:
+        self.strip = found.strip
+        self.used = modules_of(used)
+        self.roles = {piece.name: role for role, piece in found.ours.pieces.items()} if found.ours else {}
+
+    def part(self, name: str) -> str:
+        """The outermost module of a tensor that nothing is used from; else its name."""
+        return own_part(name, self.used)
+
+    def is_spare(self, name: str) -> bool:
+        """Whether a tensor can be left out: what the model computes up to its head does not need it."""
+        if (role := self.roles.get(name)) is not None:
+            return part_of(role).split(".")[0] in SPARE or role.split(".")[0] in SPARE or role.endswith(".k.bias")
+        if is_buffer(name) or HEAD.search(name) or OF_LOSS.search(name) or not name.startswith(self.strip):
+            return True
+        own = self.part(name).removeprefix(self.strip)
+        return re.search(r"(^|\.)\d+\.", own) is None and PART_OF_NETWORK.search(own) is None
 
 
 def _move(

@@ -20,6 +20,9 @@ WRAPPER = re.compile(r"(_fsdp_wrapped_module|_checkpoint_wrapped_module|_orig_mo
 ADAPTER = re.compile(r"\.(lora_[A-Za-z_]+|ia3_l|oft_[A-Za-z]+|vera_[A-Za-z_]+|hada_\w+|prompt_encoder)(\.|$)")
 REPLACED = ".original_module."
 
+MOST_COPIES = 40
+"""Prefixes that are compared with one another to find copies of a network."""
+
 FEWEST = 8
 """Tensors that a copy of a network has at least."""
 
@@ -72,9 +75,10 @@ def _copies(entries: Mapping[str, Entry]) -> list[str]:
     for name, entry in entries.items():
         for prefix in _prefixes(name):
             groups[prefix][name[len(prefix) :]] = entry
-    networks = [prefix for prefix, held in groups.items() if _is_network(held)]
+    networks = [prefix for prefix, held in groups.items() if _is_network(held)][:MOST_COPIES]
     for first in networks:
-        same = [first, *(other for other in networks if other != first and _are_copies(groups[first], groups[other]))]
+        others = (other for other in networks if other != first and _are_copies(groups[first], groups[other]))
+        same = [first, *others]
         apart = [one for one in same if not any(other != one and one.startswith(other) for other in same)]
         if len(apart) > 1:
             return sorted(apart, key=_wanted)

@@ -1,5 +1,6 @@
 """Finds what training saved beside the network: copies of it, projectors and decoders, adapters, buffers."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,8 +10,7 @@ from vit_trace.weights.causes import Misfit, MisfitKind, names_of
 from vit_trace.weights.compare import Comparison, Item
 from vit_trace.weights.data import Entry
 from vit_trace.weights.mapping import tensors_counted
-from vit_trace.weights.naming import own_part
-from vit_trace.weights.remedy import HEAD, is_buffer, is_spare
+from vit_trace.weights.remedy import HEAD, Sparing, is_buffer
 from vit_trace.weights.wrapped import Unwrapped
 
 PARTS = MisfitKind(
@@ -39,12 +39,13 @@ ADAPTER = MisfitKind(
 
 def parts_of(found: Comparison, plain: Unwrapped) -> Iterator[Misfit]:
     """What the checkpoint has besides the network, in one misfit, and buffers on one side in another."""
-    used = {part.name for parts in found.sources.values() for part in parts}
+    sparing = Sparing(found, (part.name for parts in found.sources.values() for part in parts))
     spare = [item for item in found.items if item.want is None]
-    apart = [item for item in spare if _is_part(item, found, used)]
+    held = Counter(sparing.part(item.ours) for item in spare)
+    apart = [item for item in spare if _is_part(item, sparing, held)]
     groups: dict[str, list[Item]] = {}
     for item in apart:
-        groups.setdefault(own_part(item.ours, used), []).append(item)
+        groups.setdefault(sparing.part(item.ours), []).append(item)
     if groups:
         masks = [item for item in spare if item.role == "mask"]
         groups |= {item.ours: [item] for item in masks}
@@ -58,7 +59,8 @@ def parts_of(found: Comparison, plain: Unwrapped) -> Iterator[Misfit]:
         message = f"checkpoint has parts that this model does without: {first_few(parts, 3)}"
         yield Misfit(PARTS, message, tuple(apart), help=help)
     buffers = [item for item in found.items if is_buffer(item.name) and None in (item.have, item.want)]
-    buffers = [item for item in buffers if item not in apart]
+    known = set(apart)
+    buffers = [item for item in buffers if item not in known]
     for ours in (True, False):
         if some := tuple(item for item in buffers if (item.want is None) == ours):
             have = "has" if ours else "lacks"
@@ -66,17 +68,16 @@ def parts_of(found: Comparison, plain: Unwrapped) -> Iterator[Misfit]:
             yield Misfit(BUFFERS, f"checkpoint {have} buffers that this model computes itself, {which}", some)
 
 
-def _is_part(item: Item, found: Comparison, used: set[str]) -> bool:
+def _is_part(item: Item, sparing: Sparing, held: Mapping[str, int]) -> bool:
     """Whether a tensor belongs to a part of its own: no head of classes, no single tensor of the network."""
     role = item.role.split(".")[0]
     if role:
         return role == "decoder"
-    part = own_part(item.ours, used)
-    inside = item.ours.startswith(found.strip)
-    beside = sum(one.ours.startswith(part) for one in found.items)
-    if inside and beside <= 2 and HEAD.fullmatch(part.removeprefix(found.strip)):
+    part = sparing.part(item.ours)
+    inside = item.ours.startswith(sparing.strip)
+    if inside and held[part] <= 2 and HEAD.fullmatch(part.removeprefix(sparing.strip)):
         return False
-    return is_spare(item.ours, found, used) and (part != item.ours or not inside)
+    return sparing.is_spare(item.ours) and (part != item.ours or not inside)
 
 
 def adapter_in(plain: Unwrapped) -> Iterator[Misfit]:
