@@ -3,10 +3,12 @@
 from contextlib import nullcontext
 from copy import deepcopy
 from functools import partial
+from math import prod
 
 import pytest
 import torch
-from helpers.commands import call
+from helpers.commands import call, python_process
+from helpers.places import ROOT
 from test_memory import really_saved, small
 from torch.optim.swa_utils import AveragedModel
 
@@ -188,6 +190,39 @@ def test_ddp_has_buckets_as_large_as_the_gradients():
     plain, ddp = (memory_report(small(), CPU(ddp=ddp), None) for ddp in (False, True))
     assert ddp.peak.parts["DDP buckets"] == ddp.gradients
     assert ddp.peak.bytes - plain.peak.bytes == plain.gradients
+
+
+def real_sharding(*words):
+    """What real_fsdp.py prints."""
+    done = python_process(
+        "tests/memory/real_fsdp.py", *map(str, words), PYTHONPATH=f"{ROOT}:{ROOT}/tests:{ROOT}/tests/memory"
+    )
+    return int(done.stdout.split()[-1])
+
+
+@pytest.mark.parametrize(
+    ("zero", "gpus", "batch"),
+    [(3, 4, 2), *(pytest.param(*one, marks=pytest.mark.slow) for one in ((3, 8, 8), (2, 2, 2)))],
+)
+def test_sharding_takes_what_fsdp_takes(zero, gpus, batch):
+    """Within 5 %: FSDP2 also makes tensors of its own while it copies."""
+    ours = Run(small(dropout="0"), Training(batch, device="cpu", shards=gpus, zero=zero)).peak(batch)
+    assert ours == pytest.approx(real_sharding(gpus, zero, batch), rel=0.05)
+    assert ours < 0.8 * Run(small(dropout="0"), Training(batch, device="cpu")).peak(batch)
+
+
+@pytest.mark.slow
+def test_the_optimizers_state_is_dealt_out_as_by_torch():
+    report = memory_report(small(dropout="0"), CPU(shards=4, zero=1), None)
+    assert report.optimizer_state == 8 * real_sharding(4, 1, 2)
+    assert report.gradients == memory_report(small(), CPU(), None).gradients
+
+
+def test_shards_are_padded_rows():
+    report = memory_report(small(dropout="0"), CPU(shards=4, zero=3), None)
+    shapes = [tuple(one.shape) for one in small(dropout="0").build().parameters()]
+    rows = sum(-(-shape[0] // 4) * prod(shape[1:]) for shape in shapes)
+    assert (report.parameters, report.gradients, report.optimizer_state) == (4 * rows, 4 * rows, 8 * rows)
 
 
 @pytest.mark.parametrize(

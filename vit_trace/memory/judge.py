@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from vit_trace.memory.cuda import CUBLAS, RESERVE, Reached, allocate
 from vit_trace.memory.options import PRECISIONS, Training
 from vit_trace.memory.report import MemoryReport, Peak, Remedy, StageBytes, not_counted
+from vit_trace.memory.sharding import BUFFERS, GATHERED, sharded
 from vit_trace.memory.states import OPTIMIZERS
 from vit_trace.memory.subject import Subject, Unmeasured
 from vit_trace.memory.tape import Tape, inferred
@@ -23,7 +24,7 @@ MOST_BATCHES = 2**24
 
 PARTS = (
     *("parameters", "gradients", "buffers", "inputs", "activations", "optimizer state", "optimizer's temporaries"),
-    *("EMA weights", "DDP buckets", "next batch", "workspaces", "cuBLAS workspaces"),
+    *("EMA weights", "DDP buckets", "next batch", GATHERED, BUFFERS, "workspaces", "cuBLAS workspaces"),
 )
 """What a peak is made of, in their order on the screen."""
 
@@ -39,7 +40,7 @@ class Run:
     def tape(self, batch: int | None) -> Tape:
         """One step. Raises Unmeasured."""
         if batch not in self.tapes:
-            self.tapes[batch] = self.subject.tape(batch, self.training)
+            self.tapes[batch] = sharded(self.subject.tape(batch, self.training), self.training)
         return self.tapes[batch]
 
     @property
@@ -75,7 +76,7 @@ class Run:
         """Bytes that every batch takes: parameters, buffers, gradients, and what the options add to them."""
         step = self.tape(batch)
         line = self.timeline(step)
-        varying = {"inputs", "activations", "next batch", "workspaces"}
+        varying = {"inputs", "activations", "next batch", "workspaces", GATHERED, BUFFERS}
         held = line.tape.of(*(kind for kind in PARTS if kind not in {*varying, "gradients"}))
         return held + step.gradient_bytes + self.reserve
 

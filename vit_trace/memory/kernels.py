@@ -6,6 +6,7 @@ dtype; for anything else it raises `Unsure`, and torch answers. Covers the kerne
 """
 
 from collections.abc import Callable, Sequence
+from functools import reduce as reduce_all
 from typing import Any
 
 import torch
@@ -30,8 +31,11 @@ Kernel = Callable[..., Any]
 def _combined(a: Any, b: Any, *, alpha: float = 1) -> Tensor:
     """add, mul, div"""
     lone = type(b) in (int, float)
-    require(alpha == 1 and sure_float(a).dtype in FLOATS and (lone or sure_float(b).dtype is a.dtype))
-    return elementwise((a,) if lone else (a, b), a.dtype)
+    require(alpha == 1 and sure_float(a).dtype in FLOATS and (lone or sure_float(b).dtype in FLOATS))
+    if lone or b.dtype is a.dtype:
+        return elementwise((a,) if lone else (a, b), a.dtype)
+    require(a.ndim > 0 and b.ndim > 0 and a.is_contiguous() and b.is_contiguous())  # autocast: a half and a float32
+    return elementwise((a, b), torch.promote_types(a.dtype, b.dtype))
 
 
 def _in_place(a: Any, *others: Any, **more: Any) -> Tensor:
@@ -84,9 +88,17 @@ def _on_floats(rule: Kernel) -> Kernel:
     return lambda x, *rest, **more: rule(sure_float(x), *rest, **more)
 
 
-def _cast(x: Any, *, dtype: Any = None, **more: Any) -> Tensor:
+def _cast(x: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, **more: Any) -> Tensor:
     require(dtype in FLOATS and not any(more.values()))
-    return elementwise((sure_float(x),), dtype)
+    require(layout in (None, torch.strided) and device in (None, sure_float(x).device))
+    return elementwise((x,), dtype)
+
+
+def _cat(tensors: Any, dim: int = 0) -> Tensor:
+    """Of several dtypes, as under autocast, in the widest."""
+    require(all(one.dtype in FLOATS for one in tensors))
+    dtype = reduce_all(torch.promote_types, (one.dtype for one in tensors))
+    return arrange.cat([one if one.dtype is dtype else elementwise((one,), dtype) for one in tensors], dim)
 
 
 def _drop(x: Any, p: float, train: bool | None) -> tuple[Tensor, Tensor]:
@@ -149,7 +161,7 @@ def kernels() -> dict[Any, Kernel]:
         aten.gelu_backward.default: _backward_of_same_shape,
         **dict.fromkeys((aten.sum.default, aten.sum.dim_IntList), _on_floats(reduce.total)),
         aten.mean.dim: _on_floats(reduce.mean),
-        aten.cat.default: arrange.cat,
+        aten.cat.default: _cat,
         aten.native_dropout.default: _drop,
         aten.native_dropout_backward.default: lambda grad, mask, scale: elementwise((sure_float(grad),), grad.dtype),
         aten._scaled_dot_product_flash_attention.default: _flash,

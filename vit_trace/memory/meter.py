@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from vit_trace.memory.kernels import Kernels
 from vit_trace.memory.states import Trained
-from vit_trace.memory.tape import Place, Tape
+from vit_trace.memory.tape import Owned, Place, Tape
 
 LAST = chr(0x10FFFF)
 sequence_number: Any = torch.autograd._get_sequence_nr  # type: ignore[attr-defined]
@@ -91,6 +91,7 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.saved: dict[int, str] = {}
         self.loose: dict[int, tuple[Any, str]] = {}
         self.masks: set[int] = set()
+        self.owned: dict[int, Owned] = {}
         aten = torch.ops.aten
         self.masking = {aten.bernoulli_.float: 0, aten.native_dropout.default: 1}  # place of the mask among the results
 
@@ -128,11 +129,12 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.references.pop(number, None)
             self.events.append(~number)
 
-    def set_kind(self, tensor: Tensor, kind: str) -> None:
-        """Change the kind of the tensor's storage."""
+    def own(self, tensor: Tensor, kind: str, unit: str) -> None:
+        """The tensor's storage is a parameter or the gradient of one, in a unit of the model."""
         number = self.live.get(tensor.untyped_storage()._cdata)
         if number is not None:
             self.kinds[number] = kind
+            self.owned[number] = Owned(unit, Trained(tuple(tensor.shape), tensor.element_size()))
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = self.run(func, args, kwargs or {})
@@ -169,4 +171,5 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             loose=dict(loose),
             trained=tuple(trained),
             masks=frozenset(self.masks & self.saved.keys()),
+            owned=self.owned,
         )

@@ -6,10 +6,10 @@ its words.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, nullcontext
 from fnmatch import fnmatchcase
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 from itertools import product
 from operator import add
 from typing import Any, NamedTuple
@@ -217,7 +217,9 @@ def run_step(model: nn.Module, fed: Inputs, batch: int, way: Way = Way()) -> Tap
     """
     where = Where(model)
     meter = Meter(where, Kernels(way.rules), way.workspaces)
-    meter.add_all(model.parameters(), "parameters")
+    for parameter, unit in _with_units(model):
+        meter.add(parameter, "parameters")
+        meter.own(parameter, "parameters", unit)
     meter.add_all(model.buffers(), "buffers")
     trained = [one for one in model.parameters() if one.requires_grad]
     with ExitStack() as stack:
@@ -229,9 +231,7 @@ def run_step(model: nn.Module, fed: Inputs, batch: int, way: Way = Way()) -> Tap
         where.hook(stack)
         if way.forward_only:
             return _forward(model, fed, meter, way, batch)
-        for parameter in trained:
-            hook = parameter.register_post_accumulate_grad_hook(lambda held: meter.set_kind(held.grad, "gradients"))  # type: ignore[no-untyped-call]
-            stack.callback(hook.remove)
+        _own_gradients(model, meter, stack)
         stack.enter_context(torch.enable_grad())
         stack.enter_context(meter)
         with torch.autograd.graph.saved_tensors_hooks(meter.save, lambda tensor: tensor), way.around():
@@ -243,6 +243,26 @@ def run_step(model: nn.Module, fed: Inputs, batch: int, way: Way = Way()) -> Tap
         tape = meter.tape(batch, (Trained(tuple(one.shape), one.element_size()) for one in held))
         del out, loss
     return tape
+
+
+def _with_units(model: nn.Module) -> Iterator[tuple[nn.Parameter, str]]:
+    """Parameters with the outermost repeated block that each belongs to, "" beside them."""
+    held = [name for name, _ in blocks(model)]
+    for name, parameter in model.named_parameters():
+        yield parameter, next((unit for unit in held if name.startswith(f"{unit}.")), "")
+
+
+def _own_gradients(model: nn.Module, meter: Meter, stack: ExitStack) -> None:
+    """Tell the meter of gradients as soon as they are there."""
+
+    def own(unit: str, parameter: Tensor) -> None:
+        if parameter.grad is not None:
+            meter.own(parameter.grad, "gradients", unit)
+
+    for parameter, unit in _with_units(model):
+        if parameter.requires_grad:
+            hook = parameter.register_post_accumulate_grad_hook(partial(own, unit))  # type: ignore[no-untyped-call]
+            stack.callback(hook.remove)
 
 
 def _forward(model: nn.Module, fed: Inputs, meter: Meter, way: Way, batch: int) -> Tape:

@@ -19,13 +19,21 @@ class Place(NamedTuple):
     stage: str
 
 
+class Owned(NamedTuple):
+    """A parameter, or the gradient of one: the block that it belongs to ("" beside all blocks), and its shape."""
+
+    unit: str
+    tensor: Trained
+
+
 @dataclass(frozen=True)
 class Tape:
     """Events of one forward and backward.
 
     `events` holds n where storage n is made and ~n where it is dropped; `bytes`, `kinds` and `places` (where it is
     made) are by storage. `saved` are the storages kept for backward with the stage that keeps them, `loose` the saved
-    bytes that no kernel made; `trained` are the parameters with a gradient, `masks` the saved dropout masks.
+    bytes that no kernel made; `trained` are the parameters with a gradient, `masks` the saved dropout masks;
+    `owned` says of parameters and gradients whose they are.
     """
 
     batch: int
@@ -37,6 +45,7 @@ class Tape:
     loose: dict[str, int] = field(default_factory=dict)
     trained: tuple[Trained, ...] = ()
     masks: frozenset[int] = frozenset()
+    owned: dict[int, Owned] = field(default_factory=dict)
 
     @property
     def saved_bytes(self) -> int:

@@ -4,7 +4,7 @@ The first step makes the optimizer's state; every later one is as the second.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from vit_trace.memory.options import Training
@@ -46,7 +46,7 @@ def timeline(step: Tape, training: Training, workspaces: Iterable[int] = ()) -> 
     if training.inference:
         return _twice(writer, step, lasting, [])
     optimizer = OPTIMIZERS[training.optimizer]
-    trained = [_share(one, training) for one in step.trained]
+    trained = _stepped(step, training)
     for one in trained:
         for size in optimizer.state(one):
             writer.make(size, "optimizer state", STEP)
@@ -66,12 +66,17 @@ def _twice(writer: "_Writer", step: Tape, lasting: set[int], stepping: list[int]
     return Timeline(writer.tape(), second)
 
 
-def _share(parameter: Trained, training: Training) -> Trained:
-    """What one GPU holds the optimizer's state of."""
-    if training.shards < 2 or not training.zero or not parameter.shape:
-        return parameter
-    rows, *rest = parameter.shape
-    return parameter._replace(shape=(-(-rows // training.shards), *rest))
+def _stepped(step: Tape, training: Training) -> Sequence[Trained]:
+    """The parameters that one GPU keeps the optimizer's state of.
+
+    With --zero 1 as torch's ZeroRedundancyOptimizer deals them out: the largest first, each to the GPU that has least.
+    """
+    if training.zero != 1:
+        return step.trained
+    hands: list[list[Trained]] = [[] for _ in range(training.shards)]
+    for parameter in sorted(step.trained, key=lambda one: -one.elements):
+        min(hands, key=lambda hand: sum(one.elements for one in hand)).append(parameter)
+    return max(hands, key=lambda hand: sum(one.elements for one in hand))
 
 
 def _held(step: Tape, training: Training, workspaces: Iterable[int]) -> Iterator[tuple[str, int]]:

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vit_trace.base.words import bytes_text, module_ranges
-from vit_trace.memory.report import EXACT, MODELLED, MemoryReport, budget_text, peak_words, what
+from vit_trace.memory.report import MemoryReport, budget_text, grounds, peak_words, what
 from vit_trace.render import theme
 from vit_trace.render.cells import borderless
 from vit_trace.render.diagnostics import STYLES
@@ -37,8 +37,8 @@ def print_memory(spec: str, report: MemoryReport, console: Console) -> None:
         if report.largest_batch is not None:
             text.append(f" · largest batch {report.largest_batch}" if report.largest_batch else " · no batch does")
         console.print(text)
-    modelled = "" if report.training.device == "cpu" else f"{MODELLED}\n"
-    console.print(Text(f"{EXACT}\n{modelled}not counted: {'; '.join(report.left_out)}", theme.SAME))
+    said = [*grounds(report.training), f"not counted: {'; '.join(report.left_out)}"]
+    console.print(Text("\n".join(said), theme.SAME))
 
 
 def _bytes_table(lines: Iterable[Row], whole: int = 0, indent: int = 2) -> Table:
