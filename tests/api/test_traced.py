@@ -212,6 +212,24 @@ def test_what_is_not_kept_gets_no_formula():
     assert found.target.hyperparameters == {}
 
 
+def test_noted_arguments_are_those_of_lightning():
+    lightning = pytest.importorskip("lightning")
+
+    class Noted(lightning.LightningModule):
+        def __init__(self, width=24, out=3):
+            super().__init__()
+            self.save_hyperparameters()
+            self.net = nn.Sequential(nn.Linear(12, width), nn.GELU(), nn.Linear(width, out))
+
+        def forward(self, x):
+            return self.net(x)
+
+    found = vit_trace.trace(Noted(width=40), torch.zeros(2, 12))
+    assert found["net.0"].formula == "b × dim" and found["net.2"].formula.startswith("b × ")
+    assert found.at(width=64)["net.0"].shape == (2, 64)
+    assert found.target.hyperparameters == {"width": 40, "out": 3}
+
+
 def test_a_wrong_guess_of_an_argument_is_not_taken():
     class Told(Block):  # its attribute of that name is something else: 4 heads
         def __init__(self, heads=2):

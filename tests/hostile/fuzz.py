@@ -65,7 +65,10 @@ VIEWS: tuple[tuple[str, ...], ...] = (
     ("--with", f"b={'9' * 18}"),
     ("--with", f"dim={'9' * 500}"),
     ("--format", "json"),
-    ("--format", "markdown", "--view", "source"),
+    *(("--format", "markdown", "--view", view) for view in ("source", "table", "tree")),
+    ("--format", "tex", "--no-fold"),
+    ("--format", "csv"),
+    ("--format", "csv", "--sort", "params", "--top", "3"),
     ("--format", "python"),
 )
 WIDTHS = ("0", "1", "5", "40", "80", "200")

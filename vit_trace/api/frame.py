@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from typing import Any
 
 LIBRARIES = ("pandas", "polars")
+COUNTS = ("params", "flops", "saved", "blocks")
+"""Columns of whole numbers."""
 
 
 def frame_of(rows: Sequence[dict[str, Any]]) -> Any:
@@ -15,5 +17,6 @@ def frame_of(rows: Sequence[dict[str, Any]]) -> Any:
     library = next((one for one in LIBRARIES if find_spec(one) is not None), None)
     if library is None:
         raise ImportError("to_frame makes a DataFrame: pip install pandas, or polars; to_csv needs neither")
-    made = import_module(library).DataFrame(rows)
-    return made.astype(dict.fromkeys(("params", "flops", "saved", "blocks"), "Int64")) if library == "pandas" else made
+    if library == "polars":
+        return import_module(library).DataFrame(rows, infer_schema_length=None)
+    return import_module(library).DataFrame(rows).astype(dict.fromkeys(COUNTS, "Int64"))

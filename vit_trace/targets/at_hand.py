@@ -99,7 +99,8 @@ def _calls(model: nn.Module) -> Iterator[_Call]:
     count of layers, or the default.
     """
     defaults = _defaults(type(model))
-    own = {name: held for name in defaults if _is_plain(held := vars(model).get(name, _ABSENT))}
+    attributes = {**vars(model), **_noted(model)}
+    own = {name: held for name in defaults if _is_plain(held := attributes.get(name, _ABSENT))}
     inner = {name: held for name in defaults if (held := _in_parts(model, name)) is not _ABSENT}
     tried: list[dict[str, Any]] = []
     for more in (inner, {**inner, **_depths(model, defaults)}, {}):
@@ -108,6 +109,12 @@ def _calls(model: nn.Module) -> Iterator[_Call]:
         if _ABSENT not in arguments.values() and arguments not in tried:
             tried.append(arguments)
             yield _Call(type(model), arguments, [name for name in found if not _same(found[name], defaults[name])], own)
+
+
+def _noted(model: nn.Module) -> dict[str, Any]:
+    """Arguments of the constructor that were noted as such: by Lightning as hparams, by diffusers as config."""
+    held = [getattr(model, name, None) for name in ("config", "hparams")]
+    return {str(name): value for one in held if isinstance(one, Mapping) for name, value in one.items()}
 
 
 def _defaults(made: type) -> dict[str, Any]:
