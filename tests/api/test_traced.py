@@ -133,6 +133,10 @@ def test_screens_are_those_of_the_command_line(trace, capfd, tmp_path):
     for screen, flags in ((trace.table(levels=1), ["--levels", "1"]), (trace.tree(), ["--view", "tree"])):
         printed = call(capfd, "show", str(tmp_path / "a.json"), *flags, "--width", "100").out
         assert screen.to_text(100) == printed
+    with pytest.raises(TypeError, match="no option colums; did you mean columns"):
+        trace.to_csv(colums=("stage",))
+    with pytest.raises(ValueError, match="no stage has such a name"):
+        trace.to_markdown(stage="zzz")
     assert str(trace) == trace.table().to_text() and "b × n+1 × 24" in str(trace)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vit_trace.api.options import require_options
 from vit_trace.base.refused import value_errors
 from vit_trace.base.trace import Diagnostic
 from vit_trace.check.options import Check
@@ -72,9 +72,7 @@ NOT_ASKED = {"strict", "verbose", "quiet", "training"}
 def _asked(options: Mapping[str, Any]) -> Check:
     """The options as the command line has them. Raises TypeError."""
     own = [name for name in Check._fields if name not in NOT_ASKED]
-    if unknown := sorted(options.keys() - {*own, *TrainingAsked._fields}):
-        near = get_close_matches(unknown[0], (*own, *TrainingAsked._fields), 1)
-        raise TypeError(f"check has no option {unknown[0]}" + (f"; did you mean {near[0]}?" if near else ""))
+    require_options("check", options, (*own, *TrainingAsked._fields))
     given = {"jobs": 1, **options}
     for name in ("suggest", "select", "ignore", "freeze"):
         value = given.get(name, ())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
 from msgspec.structs import force_setattr
 
+from vit_trace.api.options import require_options
 from vit_trace.base.refused import value_errors
 from vit_trace.base.trace import Source, Stage, Trace
 from vit_trace.base.words import shape_text
@@ -90,11 +91,11 @@ class Traced(Trace, frozen=True):
 
         Prints as text, and is a rich renderable.
         """
-        return self._screen(Screen(view="table", **screen))
+        return self._screen(_screen(screen, "table"))
 
     def tree(self, **screen: Any) -> Drawn:
         """The tree of modules and steps."""
-        return self._screen(Screen(view="tree", **screen))
+        return self._screen(_screen(screen, "tree"))
 
     def source(self, **screen: Any) -> Drawn:
         """The model's code with its shapes; `stage` and `ran` as on the command line.
@@ -104,7 +105,7 @@ class Traced(Trace, frozen=True):
         """
         if not self.listing:
             raise ValueError("this trace holds no source lines: vit_trace.trace(…, source=True) keeps them")
-        return self._screen(Screen(view="source", **screen))
+        return self._screen(_screen(screen, "source"))
 
     def to_text(self, width: int | None = None) -> str:
         """The table as plain text, at most `width` columns wide; as wide as it needs to be without."""
@@ -112,15 +113,15 @@ class Traced(Trace, frozen=True):
 
     def to_markdown(self, view: str = "table", **screen: Any) -> str:
         """A page with the table as GitHub shows it; or with another `view` as a block, as `-o trace.md` writes it."""
-        return self._written("markdown", Screen(view=view, **screen))
+        return self._written("markdown", _screen(screen, view))
 
     def to_tex(self, **screen: Any) -> str:
         """The table in LaTeX, with the rules of booktabs."""
-        return self._written("tex", Screen(**screen))
+        return self._written("tex", _screen(screen))
 
     def to_csv(self, **screen: Any) -> str:
         """One stage a row, numbers as numbers; `params` and `flops` add up to the totals."""
-        return self._written("csv", Screen(**screen))
+        return self._written("csv", _screen(screen))
 
     def to_frame(self, **screen: Any) -> Any:
         """The rows of `to_csv` as a DataFrame: pandas' where that is installed, else polars'.
@@ -131,7 +132,7 @@ class Traced(Trace, frozen=True):
         from vit_trace.api.frame import frame_of
         from vit_trace.render.tabular import records
 
-        return frame_of(list(records(self, Screen(**screen))))
+        return frame_of(list(records(self, _screen(screen))))
 
     def _screen(self, screen: Screen) -> Drawn:
         def draw(stream: io.StringIO, width: int | None) -> None:
@@ -254,6 +255,12 @@ class TracedStage:
 
 def _shapes(shapes: list[tuple[int, ...]]) -> str:
     return ", ".join(map(shape_text, shapes))
+
+
+def _screen(options: Mapping[str, Any], view: str = "table") -> Screen:
+    """What the command line asks by these names. Raises TypeError."""
+    require_options("the view", options, [name for name in Screen._fields if name != "view"])
+    return Screen(view, **options)
 
 
 def _answered(trace: Trace, subject: str, stream: io.StringIO, width: int | None) -> None:
