@@ -19,6 +19,7 @@ from vit_trace.base.refused import Refused
 from vit_trace.base.trace import json_bytes
 from vit_trace.weights import read
 from vit_trace.weights.fit import judged
+from vit_trace.weights.holding import holding
 from vit_trace.weights.loading import made
 from vit_trace.weights.mapping import Move, Part, Resize
 
@@ -307,7 +308,7 @@ CASES = {
     "registers": Case(saved(lambda: zoo.state(zoo.timm(reg_tokens=4))), "timm", "tokens", False, "set reg_tokens 4"),
     "no registers": Case(saved(zoo.vit), "timm reg", "tokens", loads=False, says="no register tokens"),
     # -- PEFT, shards, distributed --
-    "adapter": Case(zoo.save_adapter, "hf", "adapter", False, "it fits 6 of its 6 modules"),
+    "adapter": Case(zoo.save_adapter, "hf", "adapter", False, "rank 4, alpha 8 for q_proj, v_proj, not a whole model"),
     "adapter of another model": Case(zoo.save_adapter, "timm", "adapter", False, "it fits 0 of its 6 modules"),
     "PEFT, whole": Case(
         saved(lambda: zoo.peft_model().state_dict()), "hf", "adapter", False, "target_modules=['q_proj', 'v_proj']"
@@ -513,3 +514,14 @@ def test_positions_are_interpolated_as_timm_and_dinov2_do(grid, kept):
     patches = table[:, kept:].reshape(1, have, have, 24).permute(0, 3, 1, 2)  # as DINOv2 with registers does
     theirs = nn.functional.interpolate(patches, mode="bicubic", antialias=True, size=(want, want))
     assert (found[:, kept:] - theirs.permute(0, 2, 3, 1).flatten(1, 2)).abs().max() <= 1e-6
+
+
+def test_an_adapter_says_what_it_is_without_a_model(tmp_path):
+    notes = "\n".join(holding(read(zoo.save_adapter(tmp_path))).notes)
+    assert "rank 4, alpha 8" in notes and "its base model: ViTForImageClassification" in notes
+
+
+def test_a_key_that_is_not_there(tmp_path):
+    path = CASES["model and EMA"].save(tmp_path)
+    with pytest.raises(ValueError, match="no such key"):
+        vit_trace.load_state_dict(fresh("timm"), path, key="model_em")

@@ -40,7 +40,8 @@ def print_holding(held: Holding, console: Console) -> None:
     for note in held.notes:
         console.print(Text.assemble(("note: ", "bold"), printable(note)))
     if held.spec is not None and held.model is not None:
-        heads = "" if held.model.heads else f" ({heads_or_likely(held.model)} heads assumed)"
+        count = heads_or_likely(held.model)
+        heads = "" if held.model.heads else f" ({count} head{'s' * (count != 1)} assumed)"
         console.print()
         console.print(Text(f"to build it{heads}:", theme.SAME))
         console.print(_command(held.spec, console.width))

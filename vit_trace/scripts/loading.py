@@ -55,7 +55,7 @@ def _misfits(model: nn.Module, state: Mapping[str, Any]) -> list[Diagnostic]:
     }
     bare = light_copy(model)
     target = Target(type(model).__name__, type(model).__name__, {}, lambda: light_copy(bare), lambda: ((), {}))
-    return fit(Checkpoint("the state dict", "torch", entries), target)
+    return fit(Checkpoint("the state dict", "memory", entries), target)
 
 
 def _nested_in(state: Mapping[str, Any]) -> str:

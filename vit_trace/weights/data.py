@@ -41,10 +41,11 @@ class Entry(Struct, frozen=True):
 class Checkpoint(Struct, frozen=True):
     """The tensors of a file by name, in the file's order.
 
-    `format` is safetensors, torch, npz or torch.distributed.checkpoint; `taken` the keys to them inside a nested file
-    (["model"]); `config` what a config.json beside it says; `notes` what was left out. `needs` are plain classes that
-    torch's weights-only reader has to be told of, `weights_only` is whether it can read the file then. `key` is what
-    was asked for and names no dictionary: a prefix of the tensors' names; `asked` is all that was asked for.
+    `format` is safetensors, torch, npz, torch.distributed.checkpoint, or memory for a state dict at hand; `taken` the
+    keys to them inside a nested file (["model"]); `config` what a config.json beside it says; `notes` what was left
+    out. `needs` are plain classes that torch's weights-only reader has to be told of, `weights_only` is whether it can
+    read the file then. `key` is what was asked for and names no dictionary: a prefix of the tensors' names; `asked` is
+    all that was asked for.
     """
 
     path: str

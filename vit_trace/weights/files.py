@@ -62,7 +62,7 @@ def _under(found: Checkpoint) -> Checkpoint:
     if not entries:
         first = first_few(sorted({name.split(".")[0] for name in found.entries}), 6)
         message = f"--key {cut(found.key, 60)}: {found.path} has no such key, and no tensor's name starts with it"
-        raise refuse("unknown-value", message, help=(f"names start with {cut(first, 150)}",))
+        raise refuse("unknown-value", message, help=(f"names start with {cut(first, 150)}",), notes=found.notes)
     note = f"took the names that start with {prefix} and left out {len(found.entries) - len(entries)} others"
     return replace(found, entries=entries, notes=(*found.notes, note), key="")
 
@@ -97,8 +97,8 @@ def _in_directory(folder: Path) -> Path:
 
 
 def _config_beside(path: Path) -> dict[str, Any] | None:
-    """The config.json beside the file, if there is one that can be read."""
-    file = path.parent / "config.json"
+    """The config.json beside the file (adapter_config.json for an adapter), if there is one that can be read."""
+    file = path.parent / ("adapter_config.json" if path.name.startswith("adapter_model") else "config.json")
     try:
         values = json.loads(read_regular(file, "a config", MAX_CONFIG).decode())
     except (FileProblem, ValueError, RecursionError):

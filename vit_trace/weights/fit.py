@@ -84,7 +84,7 @@ def _judged(checkpoint: Checkpoint, target: Target, model: Model, places: Mappin
 def _with_remedy(diagnostics: list[Diagnostic], remedy: Conversion, checkpoint: Checkpoint) -> list[Diagnostic]:
     """The first of the diagnostics with the help that removes all of them."""
     told = [place for place, one in enumerate(diagnostics) if one.severity != "note"] or [0]
-    if not diagnostics or checkpoint.format == "torch.distributed.checkpoint":
+    if not diagnostics or checkpoint.format in ("memory", "torch.distributed.checkpoint"):
         return diagnostics
     first = diagnostics[told[0]]
     key = f", key={checkpoint.asked!r}" if checkpoint.asked else ""

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from vit_trace.base.numbers import divisors
 from vit_trace.base.refused import refuse
+from vit_trace.weights.causes.parts import adapter_alone
 from vit_trace.weights.causes.quiet import about_file
 from vit_trace.weights.data import Checkpoint
 from vit_trace.weights.describe import Description, description, likely_heads
@@ -49,7 +50,14 @@ def holding(checkpoint: Checkpoint) -> Holding:
     model = description(named, checkpoint.config) if named is not None and named.plain else None
     entries = checkpoint.entries.values()
     copies = f"{plain.copies[0]} is described; {', '.join(plain.copies[1:])} has the same names" if plain.copies else ""
-    notes = (*checkpoint.notes, *([copies] if copies else ()), *(one.message for one in about_file(checkpoint, False)))
+    adapter = adapter_alone(checkpoint.entries, None, checkpoint.config or {}, checkpoint.path)
+    about = (adapter.message, *adapter.notes, f"{adapter.help[0]} wraps its model") if adapter is not None else ()
+    notes = (
+        *about,
+        *checkpoint.notes,
+        *([copies] if copies else ()),
+        *(one.message for one in about_file(checkpoint, False)),
+    )
     return Holding(
         SCHEMA,
         checkpoint.path,

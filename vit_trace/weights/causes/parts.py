@@ -99,9 +99,9 @@ def adapter_in(plain: Unwrapped) -> Iterator[Misfit]:
 
 
 def adapter_alone(
-    entries: Mapping[str, Entry], model: Mapping[str, Entry], config: Mapping[str, Any], path: str
+    entries: Mapping[str, Entry], model: Mapping[str, Entry] | None, config: Mapping[str, Any], path: str
 ) -> Misfit | None:
-    """An adapter without its model: which modules of this model it fits. None where there is more in it."""
+    """An adapter without its model: which modules of this model, if any, it fits. None where there is more in it."""
     modules: dict[str, dict[str, Entry]] = {}
     others = []
     for name, entry in entries.items():
@@ -112,15 +112,18 @@ def adapter_alone(
             others.append(name.removeprefix("base_model.model."))
     if not modules or len(others) > len(modules):
         return None
-    wrong = [module for module, pair in modules.items() if not _fits(module, pair, model)]
-    wrong += [name for name in others if name not in model or model[name].shape != entries[_in(entries, name)].shape]
+    notes = [f"its base model: {cut(str(base), 150)}" for base in _bases(config)]
+    wrong: list[str] = []
+    if model is not None:
+        wrong = [module for module, pair in modules.items() if not _fits(module, pair, model)]
+        wrong += [one for one in others if one not in model or model[one].shape != entries[_in(entries, one)].shape]
+        count = len(modules) + len(others)
+        notes.insert(0, f"it fits {count - len(wrong)} of its {count} modules")
+        notes += [f"this model has no such module: {cut(first_few(wrong, 3), 200)}"] if wrong else []
     rank = config.get("r") or next(iter(next(iter(modules.values())).get("A", Entry((0,))).shape), 0)
     alpha = f", alpha {config['lora_alpha']}" if isinstance(config.get("lora_alpha"), (int, float)) else ""
     targets = ", ".join(sorted({module.rpartition(".")[2] for module in modules}))
     what = f"checkpoint is a LoRA adapter of rank {rank}{alpha} for {cut(targets, 100)}, not a whole model"
-    notes = [f"it fits {len(modules) + len(others) - len(wrong)} of its {len(modules) + len(others)} modules"]
-    notes += [f"this model has no such module: {cut(first_few(wrong, 3), 200)}"] if wrong else []
-    notes += [f"its base model: {cut(str(base), 150)}" for base in _bases(config)]
     help = f"peft.PeftModel.from_pretrained(model, {path!r})"
     return Misfit(ADAPTER, what, notes=tuple(notes), help=(help,), severity="error" if wrong else "warning")
 
