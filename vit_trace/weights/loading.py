@@ -83,8 +83,12 @@ def interpolated(value: Tensor, resize: Resize) -> Tensor:
     import torch
 
     if resize.kind == "window":
-        layers = __import__("timm.layers", fromlist=["resize_rel_pos_bias_table"])
-        rows = (2 * resize.want[0] - 1) * (2 * resize.want[1] - 1)
+        from vit_trace.targets.library import library
+
+        timm = library("timm")
+        assert timm is not None
+        layers = timm.load("timm.layers")
+        rows = (2 * resize.want[0] - 1) * (2 * resize.want[1] - 1) + resize.kept
         shape = (rows, *value.shape[1:])
         made: Tensor = layers.resize_rel_pos_bias_table(value, new_window_size=resize.want, new_bias_shape=shape)
         return made

@@ -120,6 +120,8 @@ def _move(
         return None
     have = ours[parts[0].name].shape
     item = Item(parts[0].name, name, have, entry.shape)
+    if name.endswith("relative_position_bias_table"):
+        return _window(item)
     return _positions(item, sides) if len(sides) == 2 else _square_positions(item)
 
 
@@ -146,15 +148,21 @@ def _positions(item: Item, sides: tuple[Description, ...]) -> Move | None:
     return Move(item.theirs, parts, before, Resize("grid", one.grid, two.grid, two.extra))
 
 
+def _window(item: Item) -> Move | None:
+    """A table of relative positions for another window: (2·side - 1)² rows, and as many more on both sides."""
+    have, want = item.have or (0,), item.want or (0,)
+    for kept in (0, 3):  # BEiT has three for the class token
+        one, two = ((isqrt(max(rows - kept, 0)) + 1) // 2 for rows in (have[0], want[0]))
+        if [(2 * side - 1) ** 2 + kept for side in (one, two)] == [have[0], want[0]] and have[1:] == want[1:]:
+            return Move(item.theirs, (Part(item.ours),), have, Resize("window", (one,) * 2, (two,) * 2, kept))
+    return None
+
+
 def _square_positions(item: Item) -> Move | None:
     """A table of positions that is a square grid on both sides, with as many rows before it, or a square window."""
     have, want = item.have or (), item.want or ()
     if len(have) != len(want) or len(have) < 2:
         return None
-    if re.search(r"relative_position_bias_table$", item.theirs) and have[1:] == want[1:]:
-        sides = [next((side for side in range(2, 65) if (2 * side - 1) ** 2 == rows), 0) for rows in (have[0], want[0])]
-        if all(sides):
-            return Move(item.theirs, (Part(item.ours),), have, Resize("window", (sides[0],) * 2, (sides[1],) * 2))
     if re.search(r"(^|[._])pos", item.theirs) and have[-1] == want[-1] and have[:-2] == want[:-2]:
         for kept in range(min(6, have[-2], want[-2])):
             grids = [isqrt(rows[-2] - kept) for rows in (have, want)]

@@ -56,6 +56,8 @@ def parts_of(found: Comparison, plain: Unwrapped) -> Iterator[Misfit]:
         parts.insert(0, f"{' and '.join(others)} ({tensors_counted(plain.others)}), beside {taken} of the same names")
     if parts:
         help = tuple(f"--key {one.rstrip('.')} takes that copy of the network instead" for one in plain.copies[1:])
+        if any(item.role.startswith("decoder.") for item in apart):
+            help += ("hf:ViTMAEForPreTraining has a place for MAE's decoder",)
         message = f"checkpoint has parts that this model does without: {first_few(parts, 3)}"
         yield Misfit(PARTS, message, tuple(apart), help=help)
     buffers = [item for item in found.items if is_buffer(item.name) and None in (item.have, item.want)]
