@@ -57,7 +57,7 @@ def trace(
     its config, or from what it keeps of its constructor's arguments; else the batch and the sides of the image.
 
     A function (a training step, a loss) runs once and as it is: with gradients, in the modes its modules are in. Its
-    sizes have no formulas.
+    sizes have formulas over the batch and the sides of the image where it does no more than call modules and torch.
 
     Args:
         model: any torch.nn.Module, or a bound method of one (`vit.forward_features`); a function that runs modules; or

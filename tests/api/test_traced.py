@@ -357,3 +357,58 @@ def test_a_frame_needs_a_library(trace, monkeypatch):
     monkeypatch.setattr("vit_trace.api.frame.LIBRARIES", ("no_such_library",))
     with pytest.raises(ImportError, match="pip install pandas"):
         trace.to_frame()
+
+
+MODEL, SEEN = Net(), []
+
+
+def plain(x):
+    first = MODEL.features(x)
+    return torch.softmax(MODEL.head(first.mean(1)), -1) * 2
+
+
+def noting(x):
+    SEEN.append(x.shape)
+    return MODEL(x)
+
+
+def changing(x):
+    MODEL.train(MODEL.training)
+    return MODEL(x)
+
+
+def in_place(x):
+    return MODEL(x).add_(1)
+
+
+def assigning(x):
+    MODEL.last = MODEL(x)
+    return MODEL.last
+
+
+def counting(x):
+    global COUNT
+    COUNT = 1
+    return MODEL(x)
+
+
+def test_a_function_of_modules_has_formulas_that_hold_at_other_images():
+    heads = [nn.Linear(24, 3)]
+    for function in (plain, lambda x: MODEL.features(x)[:, 0], lambda x, k=2: MODEL(x) * k):
+        there = vit_trace.trace(function, torch.zeros(2, 3, 32, 48)).at(b=3, H=64, W=24)
+        real = vit_trace.trace(function, torch.zeros(3, 3, 64, 24), formulas=False)
+        pairs = [(one, two) for one, two in zip(there, real, strict=True) if one.shape]
+        sizes = [pair for one, two in pairs for pair in zip(one.shape, two.shape, strict=True)]
+        assert all(size in (-1, wanted) for size, wanted in sizes) and sum(size > 0 for size, _ in sizes) > 12
+        assert there["x"].shape == (3, -1, 64, 24)
+    with torch.no_grad():
+        assert "b" not in vit_trace.trace(lambda x: heads[0](MODEL.features(x)), torch.zeros(2, 3, 32, 48)).symbols
+
+
+@pytest.mark.parametrize("function", [noting, changing, in_place, assigning, counting])
+def test_a_function_that_does_more_runs_once(function):
+    SEEN.clear()
+    calls = []
+    with MODEL.register_forward_hook(lambda *_: calls.append(1)):
+        found = vit_trace.trace(function, torch.zeros(2, 3, 32, 48))
+    assert len(calls) == 1 and len(SEEN) == (function is noting) and not found.symbols

@@ -91,11 +91,11 @@ class Traced(Trace, frozen=True):
 
         Prints as text, and is a rich renderable.
         """
-        return self._screen(_screen(screen, "table"))
+        return self._screen(_screen_of(screen, "table"))
 
     def tree(self, **screen: Any) -> Drawn:
         """The tree of modules and steps."""
-        return self._screen(_screen(screen, "tree"))
+        return self._screen(_screen_of(screen, "tree"))
 
     def source(self, **screen: Any) -> Drawn:
         """The model's code with its shapes; `stage` and `ran` as on the command line.
@@ -105,7 +105,7 @@ class Traced(Trace, frozen=True):
         """
         if not self.listing:
             raise ValueError("this trace holds no source lines: vit_trace.trace(…, source=True) keeps them")
-        return self._screen(_screen(screen, "source"))
+        return self._screen(_screen_of(screen, "source"))
 
     def to_text(self, width: int | None = None) -> str:
         """The table as plain text, at most `width` columns wide; as wide as it needs to be without."""
@@ -113,15 +113,15 @@ class Traced(Trace, frozen=True):
 
     def to_markdown(self, view: str = "table", **screen: Any) -> str:
         """A page with the table as GitHub shows it; or with another `view` as a block, as `-o trace.md` writes it."""
-        return self._written("markdown", _screen(screen, view))
+        return self._written("markdown", _screen_of(screen, view))
 
     def to_tex(self, **screen: Any) -> str:
         """The table in LaTeX, with the rules of booktabs."""
-        return self._written("tex", _screen(screen))
+        return self._written("tex", _screen_of(screen))
 
     def to_csv(self, **screen: Any) -> str:
         """One stage a row, numbers as numbers; `params` and `flops` add up to the totals."""
-        return self._written("csv", _screen(screen))
+        return self._written("csv", _screen_of(screen))
 
     def to_frame(self, **screen: Any) -> Any:
         """The rows of `to_csv` as a DataFrame: pandas' where that is installed, else polars'.
@@ -132,7 +132,7 @@ class Traced(Trace, frozen=True):
         from vit_trace.api.frame import frame_of
         from vit_trace.render.tabular import records
 
-        return frame_of(list(records(self, _screen(screen))))
+        return frame_of(list(records(self, _screen_of(screen))))
 
     def _screen(self, screen: Screen) -> Drawn:
         def draw(stream: io.StringIO, width: int | None) -> None:
@@ -257,7 +257,7 @@ def _shapes(shapes: list[tuple[int, ...]]) -> str:
     return ", ".join(map(shape_text, shapes))
 
 
-def _screen(options: Mapping[str, Any], view: str = "table") -> Screen:
+def _screen_of(options: Mapping[str, Any], view: str = "table") -> Screen:
     """What the command line asks by these names. Raises TypeError."""
     require_options("the view", options, [name for name in Screen._fields if name != "view"])
     return Screen(view, **options)

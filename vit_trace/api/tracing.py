@@ -17,7 +17,7 @@ def trace_of_call(
     called: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], formulas: bool, explain: Explain
 ) -> Trace:
     """The trace of a module, a method of one, or a function. Raises TypeError where it is none of these."""
-    from vit_trace.diagnose.diagnose import of_model
+    from vit_trace.diagnose.diagnose import of_function, of_model
     from vit_trace.targets.methods import is_module, with_method
 
     owner = getattr(called, "__self__", None)
@@ -34,7 +34,8 @@ def trace_of_call(
         raise TypeError(f"vit_trace.trace takes a torch.nn.Module, a function or a spec, got {type(called).__name__}")
     if iscoroutinefunction(called) or isgeneratorfunction(called):
         raise TypeError(f"{called.__name__} only runs while somebody waits for it: use `with vit_trace.recording()`")
-    return traced_call(called, args, kwargs, explain)
+    trace = traced_call(called, args, kwargs, explain)
+    return of_function(trace, called, args, kwargs) if formulas else trace
 
 
 def trace_of_spec(spec: str, inputs: tuple[Any, ...], settings: Mapping[str, Any], formulas: bool) -> Trace:

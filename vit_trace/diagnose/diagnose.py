@@ -46,6 +46,18 @@ def of_model(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any],
     return _checked(_aside(lambda: _named(trace, case)), case)
 
 
+def of_function(trace: Trace, called: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Trace:
+    """The trace of a function that ran, with formulas where it can run again on copies of its modules."""
+    from vit_trace.diagnose.trials import case_of_model
+    from vit_trace.targets.functions import function_model
+
+    model = function_model(called)
+    if model is None or trace.failure is not None:
+        return trace
+    case = dataclasses.replace(case_of_model(model, args, kwargs), train=None)
+    return _aside(lambda: _named(trace, lambda: case))
+
+
 def _built_again(
     trace: Trace, model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> tuple[Trace, Target] | None:
