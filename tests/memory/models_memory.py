@@ -1,4 +1,4 @@
-"""Models to be weighed: two inputs, no gradient, some parameters frozen."""
+"""Models to be weighed: two inputs, no gradient, some parameters frozen, a branch on values."""
 
 import torch
 from torch import nn
@@ -43,3 +43,20 @@ class HalfFrozen(nn.Module):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         return self.two(self.one(image.flatten(1)[:, :16]))
+
+
+class Branching(nn.Module):
+    """Its forward asks for values twice; the second answer has to be no."""
+
+    def __init__(self, asks: bool = True) -> None:
+        super().__init__()
+        self.one = nn.Linear(3, 8)
+        self.asks = asks
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        x = self.one(image.mean((2, 3)))
+        if self.asks and not torch.isfinite(x).all():
+            x = x.clamp(-1, 1)
+        if self.asks and bool((x > 1e9).any()):
+            raise ValueError("too large")
+        return x.relu()

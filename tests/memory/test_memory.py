@@ -345,6 +345,18 @@ def test_a_model_without_gradients_is_not_measured():
         memory_report(library_target("tests/memory/models_memory.py:Frozen"), Training(), None)
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_model_that_branches_on_values_is_measured(device):
+    """A condition that is taken as true raises; taken as false, the step is the one of the model that asks nothing."""
+    asks, plain = (
+        memory_report(
+            library_target("tests/memory/models_memory.py:Branching", [f"asks={asks}"]), Training(device=device), None
+        )
+        for asks in ("true", "false")
+    )
+    assert asks.activations >= plain.activations > 0
+
+
 def test_frozen_parameters_get_no_gradient_and_no_state():
     report = memory_report(library_target("tests/memory/models_memory.py:HalfFrozen"), Training(), None)
     assert (report.parameters, report.gradients, report.optimizer_state) == (4 * 16 * 24, 4 * 16 * 8, 2 * 4 * 16 * 8)

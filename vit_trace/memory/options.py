@@ -129,7 +129,11 @@ class TrainingAsked(NamedTuple):
         if self.fsdp and (self.zero or self.gpus):
             raise refuse("bad-value", "--fsdp N is --zero 3 --gpus N: give one of the two", help=("--fsdp 8",))
         if bool(self.zero) != bool(self.gpus):
-            raise refuse("bad-value", "--zero needs the number of GPUs, --gpus", help=("--zero 1 --gpus 8",))
+            raise refuse(
+                "bad-value",
+                "--zero needs the number of GPUs, --gpus",
+                help=(f"--zero {self.zero or 1} --gpus {self.gpus or 8}",),
+            )
         if self.zero and self.zero > 3:
             raise refuse("bad-value", f"--zero {self.zero}: it takes 1, 2 or 3")
 

@@ -34,7 +34,8 @@ def grounds(training: Training) -> list[str]:
 
 def not_counted(training: Training) -> tuple[str, ...]:
     """What the figures leave out."""
-    return ON_CPU if training.device == "cpu" else ON_CUDA
+    left_out = ON_CPU if training.device == "cpu" else ON_CUDA
+    return tuple(one for one in left_out if one is not THE_LOSS) if training.inference else left_out
 
 
 class Peak(Struct, frozen=True):
@@ -119,10 +120,21 @@ def notes(report: MemoryReport) -> list[str]:
     parts = ", ".join(f"{names.get(name, name)} {bytes_text(size)}" for name, size in report.peak.parts.items())
     found = [f"the peak is in {'' if report.peak.stage else 'the '}{peak_words(report.peak)}; at the peak: {parts}"]
     if report.budget is not None and report.floor > report.budget:
-        held = "parameters, gradients and the optimizer" if report.optimizer_state else "parameters and gradients"
-        found.append(f"{held} alone take {bytes_text(report.floor)}: no batch fits")
+        found.append(f"{_held(report)} alone take {bytes_text(report.floor)}: no batch fits")
     hopeless = [one for one in report.remedies if not one.fits and not one.largest_batch]
     return found + [f"{one.flag} does not fit either: {bytes_text(one.peak)}" for one in hopeless]
+
+
+def _held(report: MemoryReport) -> str:
+    """What every batch takes."""
+    held = [
+        "parameters",
+        *(["gradients"] if report.gradients else []),
+        *(["the optimizer"] * (report.optimizer_state > 0)),
+    ]
+    held += [name for name in ("EMA weights", "DDP buckets") if name in report.peak.parts]
+    held += ["the reserve"] * ("reserve" in report.peak.parts)
+    return f"{', '.join(held[:-1])} and {held[-1]}" if len(held) > 1 else held[0]
 
 
 def _helps(report: MemoryReport) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, nullcontext
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cached_property, partial, reduce
 from itertools import product
@@ -146,11 +147,18 @@ def freeze(model: nn.Module, globs: Iterable[str]) -> None:
     for glob in globs:
         matched = [name for name in names if fnmatchcase(name, glob)]
         if not matched:
-            starts = sorted({f"{name.split('.')[0]}*" for name in names})
             message = f"--freeze {glob}: no parameter of {type(model).__name__} has such a name"
-            raise refuse("bad-value", message, help=tuple(f"--freeze '{start}'" for start in starts[:6]))
+            starts = dict.fromkeys(name.split(".")[0] for name in names)
+            help = (f"--freeze '{start}*'" for start in _nearest(glob.split(".")[0], starts))
+            raise refuse("bad-value", message, help=tuple(help))
         for name in matched:
             model.get_parameter(name).requires_grad_(False)
+
+
+def _nearest(text: str, names: Iterable[str]) -> list[str]:
+    """Names like the text, else some."""
+    known = [*names]
+    return get_close_matches(text, known, 3, 0.5) or known[:6]
 
 
 def with_lora(model: nn.Module, lora: Lora) -> nn.Module:
@@ -162,11 +170,13 @@ def with_lora(model: nn.Module, lora: Lora) -> nn.Module:
             "library-missing", "--lora needs peft, which is not installed", help=("pip install 'vit-trace[peft]'",)
         ) from None
     config = LoraConfig(r=lora.r, target_modules=[*lora.targets], modules_to_save=[*lora.save] or None)
-    endings = {name.rsplit(".", 1)[-1] for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    linear = (name for name, module in model.named_modules() if isinstance(module, nn.Linear))
+    endings = dict.fromkeys(name.rsplit(".", 1)[-1] for name in linear)
     try:
         adapted: Any = get_peft_model(model, config)
     except ValueError as error:
-        help = (f"--lora r={lora.r},targets={'+'.join(sorted(endings)[:4])}",)
+        near = dict.fromkeys(_nearest(target, endings)[0] for target in lora.targets if endings)
+        help = (f"--lora r={lora.r},targets={'+'.join(near)}",) if near else ()
         raise refuse("bad-value", f"--lora: {str(error).partition(chr(10))[0]}", help=help) from None
     bare: nn.Module = adapted.base_model.model
     return bare
