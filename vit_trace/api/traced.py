@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import cached_property
+from shutil import get_terminal_size
 from typing import Any
 
 from msgspec.structs import force_setattr
@@ -133,6 +134,23 @@ class Traced(Trace, frozen=True):
         from vit_trace.render.tabular import records
 
         return frame_of(list(records(self, _screen_of(screen))))
+
+    def to_html(self, **screen: Any) -> str:
+        """One self-contained page: stages, drawing and source, whose sizes follow from fields for the symbols."""
+        return self._written("html", Screen(**screen))
+
+    def to_svg(self, **screen: Any) -> str:
+        """The drawing: who feeds whom, one repeated block opened."""
+        return self._written("svg", Screen(**screen))
+
+    def _repr_html_(self) -> str:
+        from vit_trace.render.page.page import cell_of
+
+        return cell_of(self)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """A table in a notebook; in a terminal, the table as text."""
+        return {"text/plain": self.to_text(get_terminal_size((100, 24)).columns), "text/html": self._repr_html_()}
 
     def _screen(self, screen: Screen) -> Drawn:
         def draw(stream: io.StringIO, width: int | None) -> None:

@@ -57,7 +57,7 @@ def knob_of(symbol: Symbol) -> str:
 
 def _require_multiples(trace: Trace, values: Mapping[str, int]) -> None:
     """Raise ValuesError where a value has to be a multiple of another, as H of p1 for h = H//p1, and is not."""
-    for formula in _divisions(trace):
+    for formula in divisions(trace):
         whole, part = evaluate(formula.top, values), evaluate(formula.bottom, values)
         if part > 0 and whole % part:
             near = sorted({max(whole // part, 1) * part, (whole // part + 1) * part})
@@ -65,7 +65,7 @@ def _require_multiples(trace: Trace, values: Mapping[str, int]) -> None:
             raise ValuesError(message, f"{' and '.join(map(str, near))} are")
 
 
-def _divisions(trace: Trace) -> Iterator[Quotient]:
+def divisions(trace: Trace) -> Iterator[Quotient]:
     """Divisions by a symbol that leave no rest: of a patch grid, and of a width by its heads in any size."""
     texts = [(symbol.formula, False) for symbol in trace.symbols.values() if symbol.formula]
     texts += [(text, True) for text in {dim for one in trace.stages for spec in one.outputs for dim in spec.dims}]

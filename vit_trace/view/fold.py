@@ -23,7 +23,8 @@ SMALLEST_COLLAPSED = 6
 class StageNode:
     """A stage with the stages inside it; after folding, several equal ones.
 
-    `block` holds the stages of a repeated block; `like` names the earlier block that a collapsed one repeats.
+    `block` holds the stages of a repeated block; `like` names the earlier block that a collapsed one repeats; `starts`
+    are the indexes that the repetitions begin at.
     """
 
     stage: Stage
@@ -33,6 +34,7 @@ class StageNode:
     block: list[StageNode] | None = None
     block_label: str = ""
     like: str = ""
+    starts: list[int] = field(default_factory=list)
 
     @property
     def inside(self) -> list[StageNode]:
@@ -115,15 +117,16 @@ class Folder:
 
     def folded(self, blocks: list[list[StageNode]]) -> StageNode:
         """One node for equal blocks: the node itself if each is one stage, else a heading over the block's stages."""
-        first = blocks[0][0]
+        first, starts = blocks[0][0], [block[0].stage.index for block in blocks]
         if len(blocks) == 1:
             return first
         if len(blocks[0]) == 1:
-            first.repeats = len(blocks)
+            first.repeats, first.starts = len(blocks), starts
             first.labels = [block[0].stage.name for block in blocks]
             return first
         label, inner = range_label([[node.stage.name for node in block] for block in blocks])
-        return StageNode(first.stage, [], len(blocks), [inner], block=self.fold(blocks[0]), block_label=label)
+        inside = self.fold(blocks[0])
+        return StageNode(first.stage, [], len(blocks), [inner], block=inside, block_label=label, starts=starts)
 
 
 def _longest_run(ids: Sequence[int], place: int) -> _Repetition:

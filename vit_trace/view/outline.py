@@ -43,11 +43,16 @@ class Outline:
     flops: int = 0
 
 
-def outline(trace: Trace, stage: str | None = None, levels: int | None = None, fold: bool = True) -> Outline:
-    """The rows of a trace, `levels` deep; with `fold`, equal consecutive blocks once. A row counts what it hides."""
+def outline(
+    trace: Trace, stage: str | None = None, levels: int | None = None, fold: bool = True, sized: bool = True
+) -> Outline:
+    """The rows of a trace, `levels` deep; with `fold`, equal consecutive blocks once. A row counts what it hides.
+
+    Not `sized`, no operation says a size.
+    """
     nodes = nodes_of(trace, stage, levels, fold)
     failed = trace.failure.stage if trace.failure else None
-    maker = RowMaker(levels, fold, failed)
+    maker = RowMaker(levels, fold, failed, sized)
     rows = tuple(maker.rows(nodes))
     collapsed = 0
     if fold and len(rows) > LONG and (stage, levels, failed) == (None, None, None):
@@ -105,11 +110,15 @@ def _unwrapped(node: StageNode) -> StageNode:
 
 
 class RowMaker(NamedTuple):
-    """Makes the rows of nodes, `levels` deep; hides what says nothing new if `fold`; `failed` is the failing stage."""
+    """Makes the rows of nodes, `levels` deep; hides what says nothing new if `fold`; `failed` is the failing stage.
+
+    Not `sized`, no operation says a size, for a view whose sizes may change.
+    """
 
     levels: int | None
     fold: bool
     failed: int | None
+    sized: bool = True
 
     def rows(self, nodes: Sequence[StageNode], level: int = 0, prefix: str = "") -> Iterator[Row]:
         """The rows of nodes and of what is inside them; names are relative to the module `prefix`."""
@@ -137,7 +146,7 @@ class RowMaker(NamedTuple):
         stage = node.stage
         failed = stage.index == self.failed
         parameters, flops = (stage.parameters, stage.flops) if heading and node.repeats == 1 else inclusive(node)
-        done = operation(stage)
+        done = operation(stage, self.sized)
         if node.repeats > 1 and stage.operation == "getitem":  # q, k, v  qkv[…]
             done = re.sub(r"\[\d+\]", "[…]", done)
         return Row(
@@ -197,8 +206,8 @@ def _relative(name: str, prefix: str) -> str:
     return name[len(prefix) + 1 :] if prefix and name.startswith(prefix + ".") else name
 
 
-def operation(stage: Stage) -> str:
-    """What a stage does, in a few words."""
+def operation(stage: Stage, sized: bool = True) -> str:
+    """What a stage does, in a few words; with the shapes of what else it takes unless not `sized`."""
     if stage.pattern:
         pattern = stage.pattern.replace("->", "→")
         return pattern if stage.operation in ("Rearrange", "rearrange") else f"{stage.operation} {pattern}"
@@ -209,6 +218,8 @@ def operation(stage: Stage) -> str:
     if written and 0 < len(text) <= SHORT_TEXT and "\n" not in text:
         return text
     word = (SIGNS | SHORT_NAMES).get(stage.operation, stage.operation)
+    if not sized:
+        return word
     given = [spec.shape for spec in stage.inputs]
     if stage.operation in SIGNS and stage.outputs:  # what broadcasts
         others = [shape for shape in given if shape != stage.outputs[0].shape]

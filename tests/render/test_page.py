@@ -1,0 +1,102 @@
+"""The page, opened in a browser: its sizes at other settings are those of a real trace there, or unknown."""
+
+import os
+
+import pytest
+from helpers.browser import chromium, shapes_at, totals_of
+
+import vit_trace
+from vit_trace.base.words import bytes_text, compact, shape_text
+from vit_trace.render.page.page import page_of
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser):
+    """A page on which no script fails and nothing is asked of the network."""
+    page, said = browser.new_page(), []
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("console", lambda message: said.append(message.text))
+    page.on("request", lambda request: said.extend([request.url] if not request.url.startswith("file:") else []))
+    yield page
+    page.close()
+    assert said == []
+
+
+def saved(trace, folder):
+    path = folder / "trace.html"
+    path.write_text(page_of(trace), encoding="utf-8")
+    return path
+
+
+QUICK = {
+    "timm:vit_tiny_patch16_224": [dict(img_size=96), dict(img_size="64x128", embed_dim=96), dict(num_heads=4)],
+    "hf:ViTConfig": [dict(hidden_size=96, num_attention_heads=4), dict(image_size=64)],
+}
+
+MANY = {
+    "": [dict(image_size=64), dict(dim=128, heads=2), dict(patch_size=16), dict(mlp_dim=99, num_classes=7)],
+    "timm:vit_base_patch16_224": [dict(img_size=384), dict(patch_size=32), dict(embed_dim=384, num_heads=6)],
+    "timm:deit3_small_patch16_224": [dict(img_size=112), dict(num_classes=10), dict(in_chans=1)],
+    "timm:swin_tiny_patch4_window7_224": [dict(img_size=448), dict(embed_dim=48), dict(num_classes=9)],
+    "timm:vit_small_patch14_reg4_dinov2": [dict(img_size=224), dict(embed_dim=192)],
+    "torchvision:vit_b_16": [dict(image_size=96), dict(hidden_dim=384), dict(mlp_dim=100)],
+    "hf:SegformerConfig": [dict(image_size=128), dict(num_channels=1)],
+    "hf:SwinConfig": [dict(image_size=448), dict(embed_dim=48)],
+}
+if os.environ.get("VIT_TRACE_ALL_MODELS"):
+    MORE = (
+        "timm:eva02_tiny_patch14_224 timm:cait_xxs24_224 timm:xcit_nano_12_p16_224 timm:pvt_v2_b0 timm:hiera_tiny_224 \
+timm:maxvit_pico_rw_256 timm:crossvit_tiny_240 timm:levit_128s timm:beit_base_patch16_224 timm:mixer_s32_224".split()
+    )
+    MANY |= {one: [dict(img_size=192), dict(num_classes=3), dict(in_chans=1), dict(batch_size=3)] for one in MORE}
+    MANY |= {"hf:DeiTConfig": [dict(image_size=96)], "hf:VideoMAEConfig": [dict(num_frames=8), dict(image_size=96)]}
+
+
+def compared(page, folder, spec, settings):
+    """How many sizes the page gives at each of the settings; none may differ from a real trace there."""
+    file, known = saved(vit_trace.trace(spec or None, formulas=True) if spec else reference(), folder), []
+    for one in settings:
+        found, totals = shapes_at(page, file, one), totals_of(page)
+        there = vit_trace.trace(spec, **one, formulas=False) if spec else reference(one)
+        if there.failure is not None:  # the page must not claim sizes
+            assert all("?" in text for texts in found.values() for text in texts if text != "scalar"), one
+            continue
+        stages, count = there.stages, 0
+        for index, texts in found.items():
+            real = [shape_text(spec.shape) for spec in (stages[index].outputs if index < len(stages) else ())]
+            for text, wanted in zip(texts, real if texts else (), strict=True):  # a heading has none
+                for size, other in zip(text.split("×"), wanted.split("×"), strict=True):
+                    assert size in ("?", other), (spec, one, stages[index].name, text, wanted)
+                    count += size != "?"
+        batch = stages[0].outputs[0].shape[0]
+        held = there.totals
+        real = f"{held.parameters:,}", bytes_text(held.parameter_bytes), compact(held.flops // batch)
+        for said, wanted in zip(totals, real, strict=True):
+            assert said in ("?", wanted), (spec, one, totals, real)
+        known.append(count)
+    return known
+
+
+def reference(settings=None):
+    from vit_trace.diagnose.diagnose import diagnosed
+    from vit_trace.diagnose.resolve import targeted
+    from vit_trace.targets.request import Request
+
+    return diagnosed(targeted(None, Request({name: str(value) for name, value in (settings or {}).items()})))
+
+
+@pytest.mark.parametrize("spec", QUICK)
+def test_sizes_at_other_settings_are_those_of_a_real_trace(spec, page, tmp_path):
+    assert all(count > 60 for count in compared(page, tmp_path, spec, QUICK[spec]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", MANY)
+def test_sizes_of_many_models(spec, page, tmp_path):
+    assert compared(page, tmp_path, spec, MANY[spec])

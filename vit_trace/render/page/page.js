@@ -1,0 +1,191 @@
+"use strict";
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  const start = Object.fromEntries(data.knobs.map(([name, , value]) => [name, value]));
+  let now = { ...start };
+
+  // Values of all entries: null is unknown. Whole numbers beyond 2^53 are not exact, and so unknown.
+  const sure = (value) => (Number.isSafeInteger(value) ? value : null);
+  const signs = {
+    "+": (parts) => parts.reduce((one, two) => one + two, 0),
+    "*": (parts) => parts.reduce((one, two) => one * two, 1),
+    "/": ([top, bottom]) => (bottom === 0 ? null : Math.floor(top / bottom)),
+    min: (parts) => Math.min(...parts),
+    "=": (parts) => (parts.every((one) => one === parts[0]) ? parts[0] : null),
+  };
+  const computed = (knobs) => {
+    const changed = Object.keys(start).some((name) => knobs[name] !== start[name]);
+    const values = [];
+    for (const [sign, ...parts] of data.entries) {
+      if (sign === "n") values.push(parts[0]);
+      else if (sign === "?") values.push(changed || parts[0] < 0 ? null : parts[0]);
+      else if (sign === "s") values.push(parts[0] in knobs ? knobs[parts[0]] : changed ? null : null);
+      else {
+        const inner = parts.map((place) => values[place]);
+        values.push(inner.includes(null) ? null : sure(signs[sign](inner)));
+      }
+    }
+    return values;
+  };
+
+  // What is wrong with the values: a size that does not divide, other stages, a size of nothing.
+  const holds = (branch, values) => branch.every(([, place, text]) => values[place] === values[text]);
+  const before = computed(start);
+  const sized = [...new Set(all("tbody [data-e]:not([data-u])").map((one) => +one.dataset.e))];
+  const undivided = (values) => data.checks.find(([, , top, bottom]) => values[bottom] > 0 && values[top] % values[bottom]);
+  const emptied = (values) => sized.some((place) => values[place] !== null && values[place] <= 0 && before[place] > 0);
+  const restructured = (values) => {
+    for (const branch of data.branches)
+      if (holds(branch, values) !== holds(branch, before)) return "the model has other stages where " + branch.map(([name, , text]) => `${name} = ${values[text]}`).join(" and ") + ": trace it with these values";
+    for (const [name, place, low, high] of data.held)
+      if (values[place] !== null && (values[place] < low || values[place] > high))
+        return `${name} decides which stages there are: they stay ${low === high ? `at ${low}` : `from ${low} to ${high}`}; trace the model with ${values[place]}`;
+    return "";
+  };
+  const runs = (values) => !undivided(values) && !emptied(values);
+  const problem = (values) => {
+    const check = undivided(values);
+    if (check) return `does not run: ${check[0]} = ${values[check[2]]} is not a multiple of ${check[1]} = ${values[check[3]]}`;
+    return emptied(values) ? "does not run: a size would be 0" : "";
+  };
+  const near = (name) => {
+    const found = [];
+    for (const step of [-1, 1])
+      for (let by = 1; by <= 4096 && now[name] + step * by > 0; by++)
+        if (runs(computed({ ...now, [name]: now[name] + step * by }))) {
+          found.push(now[name] + step * by);
+          break;
+        }
+    return found;
+  };
+
+  const units = [[1e15, "P"], [1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "K"]];
+  const compact = (value) => {
+    const found = units.find(([unit]) => value >= unit * 0.9995);
+    if (!found) return String(value);
+    const digits = value / found[0];
+    return `${digits.toFixed(digits < 9.995 ? 2 : digits < 99.95 ? 1 : 0)} ${found[1]}`;
+  };
+  const binary = (value) => {
+    let unit = 0;
+    while (value >= 1024 && unit < 5) { value /= 1024; unit++; }
+    return `${unit ? value.toFixed(1) : value} ${["B", "KiB", "MiB", "GiB", "TiB", "PiB"][unit]}`;
+  };
+  const written = { exact: (value) => value.toLocaleString("en-US"), bytes: binary, count: compact };
+  const shown = all("[data-e]").map((one) => [one, +one.dataset.e, written[one.dataset.u] || String, one.textContent]);
+
+  // The lines of a small picture, as render/drawing.py draws them.
+  const lines = (kind, sizes, extra) => {
+    const [width, height] = [40, 36];
+    const [rows, columns] = sizes.map((size) => (kind === "tokens" ? Math.min(size, 10) : size <= 16 ? size : 1));
+    const across = [], down = [];
+    if (kind === "tokens") {
+      for (let row = Math.min(extra, rows); row < rows; row++) across.push(`M0 ${((height / rows) * (row + 0.5)).toFixed(1)}H${width}`);
+      return across.join("");
+    }
+    for (let row = 0; row <= rows; row++) across.push(`M0 ${((height * row) / rows).toFixed(1)}H${width}`);
+    for (let column = 0; column <= columns; column++) down.push(`M${((width * column) / columns).toFixed(1)} 0V${height}`);
+    return across.join("") + down.join("") + (kind === "square" && rows === 1 ? `M0 0L${width} ${height}` : "");
+  };
+  const pictures = all("[data-g]").map((one) => [one.querySelector("path"), one.dataset.g, (one.dataset.a || "").trim().split(" ").map(Number), +one.dataset.x]);
+
+  const note = document.getElementById("told");
+  let touched = "";
+  const show = () => {
+    const same = Object.keys(start).every((name) => now[name] === start[name]);
+    const values = computed(now);
+    const changed = restructured(values), wrong = same ? "" : problem(values);
+    for (const [one, place, write, text] of shown) {
+      const value = wrong || (changed && !same) ? null : values[place];
+      one.textContent = same ? text : value === null ? "?" : write(value);
+      one.classList.toggle("changed", !same && value !== before[place]);
+    }
+    for (const [path, kind, places, extra] of pictures) {
+      const sizes = places.map((place) => values[place]);
+      if (sizes.every((size) => size > 0)) path.setAttribute("d", lines(kind, sizes, extra));
+    }
+    document.body.classList.toggle("wrong", Boolean(wrong));
+    const untried = data.failed ? "not run at these values: there it may run, or fail at another step" : "";
+    note.textContent = wrong || (same ? "" : changed || untried);
+    if (wrong && touched) {
+      const others = near(touched);
+      note.append(others.length ? "; near it " : "");
+      for (const value of others) {
+        const button = document.createElement("button");
+        button.type = "button";
+        button.textContent = `${touched} ${value}`;
+        button.addEventListener("click", () => set(touched, value));
+        note.append(button, " ");
+      }
+    }
+    for (const input of all("[data-k]")) if (document.activeElement !== input) input.value = now[input.dataset.k];
+    for (const input of all("[data-r]")) {
+      input.max = Math.max(+input.max, now[input.dataset.r]);
+      input.value = now[input.dataset.r];
+    }
+    const parts = Object.keys(start).filter((name) => now[name] !== start[name]).map((name) => `${encodeURIComponent(name)}=${now[name]}`);
+    const wanted = parts.length ? `#${parts.join("&")}` : location.pathname + location.search;
+    if (location.hash.includes("=") || parts.length) try { history.replaceState(null, "", wanted); } catch { /* a page without an address */ }
+  };
+  const set = (name, value) => {
+    touched = name;
+    now[name] = value;
+    show();
+  };
+  // The name of a symbol, or of a hyperparameter, which may stand for a height and a width.
+  const read = () => {
+    if (!location.hash.includes("=")) return;
+    now = { ...start };
+    for (const part of location.hash.slice(1).split("&")) {
+      const [name, text] = part.split("=").map(decodeURIComponent);
+      const sides = (text || "").split(/[x×]/).map(Number);
+      const meant = data.knobs.filter(([symbol, label]) => symbol === name || label === name || label.split("[")[0] === name);
+      meant.forEach(([symbol], at) => {
+        const value = sides[Math.min(at, sides.length - 1)];
+        if (Number.isSafeInteger(value) && value > 0) { now[symbol] = value; touched = symbol; }
+      });
+    }
+    show();
+  };
+  for (const input of all("[data-k], [data-r]"))
+    input.addEventListener("input", () => {
+      const value = +input.value;
+      if (Number.isSafeInteger(value) && value > 0) set(input.dataset.k || input.dataset.r, value);
+    });
+  document.getElementById("reset")?.addEventListener("click", () => { now = { ...start }; show(); });
+  document.getElementById("link")?.addEventListener("click", () => navigator.clipboard?.writeText(location.href));
+  document.getElementById("knobs")?.addEventListener("submit", (event) => event.preventDefault());
+  addEventListener("hashchange", read);
+
+  // Folding and searching: a row is seen where all headings above it are open, or where it is searched for.
+  const rows = all("#stages tbody tr");
+  const search = document.getElementById("search");
+  const closed = new Set();
+  const arrange = () => {
+    const wanted = search.value.trim().toLowerCase();
+    let count = 0;
+    const kept = new Set();
+    for (const row of [...rows].reverse()) {
+      const hit = wanted && row.textContent.toLowerCase().includes(wanted);
+      count += hit ? 1 : 0;
+      row.classList.toggle("hit", Boolean(hit));
+      if (hit || kept.has(row)) { kept.add(row); if (row.dataset.up) kept.add(document.getElementById(`r${row.dataset.up}`)); }
+    }
+    for (const row of rows) {
+      const above = row.dataset.up === undefined ? null : document.getElementById(`r${row.dataset.up}`);
+      row.hidden = wanted ? !kept.has(row) : Boolean(above && (above.hidden || closed.has(above)));
+    }
+    document.getElementById("found").textContent = wanted ? `${count} found` : "";
+  };
+  const fold = (row, shut) => {
+    shut ? closed.add(row) : closed.delete(row);
+    row.querySelector(".fold").setAttribute("aria-expanded", String(!shut));
+  };
+  const headings = rows.filter((row) => row.querySelector(".fold"));
+  for (const row of headings) row.querySelector(".fold").addEventListener("click", () => { fold(row, !closed.has(row)); arrange(); });
+  document.getElementById("open").addEventListener("click", () => { headings.forEach((row) => fold(row, false)); arrange(); });
+  document.getElementById("close").addEventListener("click", () => { headings.forEach((row) => fold(row, true)); arrange(); });
+  search.addEventListener("input", arrange);
+  read();
+})();

@@ -1,0 +1,322 @@
+"""Makes one self-contained page of a trace: nothing is loaded, and what the model calls itself is text there."""
+
+from __future__ import annotations
+
+import os
+import re
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from hashlib import sha256
+from importlib.resources import files
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from vit_trace.base.trace import Stage, Symbol, TensorSpec, Trace
+from vit_trace.base.words import bytes_text, compact
+from vit_trace.dims.formula import on_screen, parse
+from vit_trace.dims.values import divisions, knob_of, used_in
+from vit_trace.render.cells import has_formula
+from vit_trace.render.drawing import HEIGHT, WIDTH, Plan, described, plan_of
+from vit_trace.render.legible import printable
+from vit_trace.render.page.code import CodeBlock, code_of
+from vit_trace.render.page.expressions import Expressions
+from vit_trace.render.page.told import coloured, told
+from vit_trace.view.flow import flow_of
+from vit_trace.view.outline import Outline, outline
+from vit_trace.view.rows import Row
+from vit_trace.view.screen import Screen
+from vit_trace.view.summary import batch_of, legend, mixing_told, title, totals
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+COLOURS = 12
+"""Colours of symbols; a further symbol has the first again."""
+
+WORD = re.compile(r"[A-Za-z_]\w*(?:\[\d+\])?")
+
+
+class Piece(NamedTuple):
+    """A part of a formula: a symbol with its colour, or what stands between symbols."""
+
+    text: str
+    colour: int | None = None
+
+
+class Tensor(NamedTuple):
+    """A tensor, or several equal ones: its sizes with the places of their expressions, and its formula."""
+
+    alike: int
+    sizes: tuple[tuple[int, int], ...]
+    formula: tuple[Piece, ...]
+
+
+class Line(NamedTuple):
+    """A row of the page; `parent` is the number of the heading that hides it."""
+
+    number: int
+    row: Row
+    parent: int | None
+    tensors: tuple[Tensor, ...]
+    parameters: int | None
+    flops: int | None
+    source: str
+    anchor: str
+
+
+Branch = tuple[Line, list[Any]]
+"""A line, and the branches inside it."""
+
+
+class Knob(NamedTuple):
+    """A symbol that can be set."""
+
+    name: str
+    label: str
+    meaning: str
+    value: int
+    colour: int
+    used: bool
+
+
+class Page:
+    """What the template of a page shows of a trace."""
+
+    def __init__(self, trace: Trace, screen: Screen = Screen()) -> None:
+        self.trace, self.screen = trace, screen
+        self.expressions = Expressions(trace)
+        self.colours = {name: place % COLOURS for place, name in enumerate(trace.symbols)}
+
+    @cached_property
+    def outline(self) -> Outline:
+        return outline(self.trace, self.screen.stage, self.screen.levels, self.screen.fold, sized=False)
+
+    @cached_property
+    def title(self) -> tuple[str, ...]:
+        return tuple(map(printable, title(self.trace)))
+
+    @cached_property
+    def lines(self) -> list[Line]:
+        found: list[Line] = []
+        above: list[int] = []
+        for number, row in enumerate(self.outline.rows):
+            del above[row.level :]
+            found.append(self._line(number, row, above[-1] if above else None))
+            above += [number] * (row.level + 1 - len(above))
+        return found
+
+    def _line(self, number: int, row: Row, parent: int | None) -> Line:
+        parameters, flops = self.expressions.counts(row.node) if row.node else (None, None)
+        batch = self.trace.symbols.get("b")
+        if flops is not None and batch is not None:
+            flops = self.expressions.add("/", flops, self.expressions.add("s", "b"))
+        source = row.source
+        name = f"{os.path.basename(source.file)}:{source.line}" if source else ""
+        anchor = self.code.anchor(source.file, source.line) if source else ""
+        tensors = tuple(self.tensors(row.shapes)) if not row.heading else ()
+        return Line(
+            number,
+            row,
+            parent,
+            tensors,
+            parameters if row.parameters else None,
+            flops if row.flops else None,
+            printable(name),
+            anchor,
+        )
+
+    def tensors(self, specs: Sequence[TensorSpec]) -> Iterator[Tensor]:
+        """Equal neighbours together, with their number."""
+        for _, run in groupby(specs, lambda one: (one.shape, one.dims, one.constant)):
+            first, *others = list(run)
+            sizes = zip(self.expressions.shape(first), first.shape, strict=True)
+            formula = self.formula(" × ".join(map(on_screen, first.dims))) if has_formula(first) else ()
+            yield Tensor(1 + len(others), tuple(sizes), formula)
+
+    def formula(self, text: str) -> tuple[Piece, ...]:
+        """A formula in pieces: each symbol in its colour."""
+        pieces, end = [], 0
+        for found in WORD.finditer(text):
+            if found[0] in self.colours:
+                pieces += [Piece(text[end : found.start()]), Piece(found[0], self.colours[found[0]])]
+                end = found.end()
+        return tuple(piece for piece in (*pieces, Piece(text[end:])) if piece.text)
+
+    @cached_property
+    def branches(self) -> list[Branch]:
+        """The lines as a tree."""
+        top: list[Branch] = []
+        found: dict[int, list[Branch]] = {}
+        for line in self.lines:
+            inside: list[Branch] = []
+            (top if line.parent is None else found[line.parent]).append((line, inside))
+            found[line.number] = inside
+        return top
+
+    @cached_property
+    def phrases(self) -> list[str]:
+        """The symbols with their values, and the totals."""
+        return [*legend(self.outline), *totals(self.outline)]
+
+    def svg(self) -> str:
+        """The drawing, whose sizes the page computes."""
+        return _drawn(self, self.expressions, "")
+
+    def colour_of(self, dim: str) -> int | None:
+        """The colour of a size: that of the first symbol of its formula."""
+        return next((self.colours[one] for one in WORD.findall(dim) if one in self.colours), None)
+
+    @cached_property
+    def rows(self) -> dict[int, int]:
+        """The numbers of the rows by the stages that they show."""
+        return {line.row.stage: line.number for line in reversed(self.lines) if line.row.stage is not None}
+
+    def row_of(self, stage: Stage) -> int | None:
+        return self.rows.get(stage.index)
+
+    @cached_property
+    def code(self) -> CodeBlock:
+        return code_of(self.trace)
+
+    @cached_property
+    def plan(self) -> Plan:
+        return plan_of(flow_of(self.trace, self.screen.stage))
+
+    @cached_property
+    def knobs(self) -> list[Knob]:
+        """The symbols that sizes depend on and that follow from no other."""
+        texts = {dim for stage in self.trace.stages for spec in stage.outputs for dim in spec.dims}
+        used = used_in(self.trace, texts | {dim for one in self.trace.parameters for dim in one.dims})
+        return [
+            Knob(name, _label(name, symbol), symbol.meaning, symbol.value, self.colours[name], name in used)
+            for name, symbol in self.trace.symbols.items()
+            if symbol.formula is None and name in used
+        ]
+
+    @cached_property
+    def derived(self) -> list[tuple[str, Symbol, tuple[Piece, ...], int]]:
+        """The symbols that follow from others: with their formulas, and the places of their expressions."""
+        return [
+            (name, symbol, self.formula(on_screen(symbol.formula)), self.expressions.text(symbol.formula))
+            for name, symbol in self.trace.symbols.items()
+            if symbol.formula
+        ]
+
+    @cached_property
+    def totals(self) -> dict[str, int]:
+        found = dict(self.expressions.totals())
+        if "b" in self.trace.symbols:
+            found["flops"] = self.expressions.add("/", found["flops"], self.expressions.add("s", "b"))
+        return found
+
+    @cached_property
+    def diagnostics(self) -> str:
+        """The failure and the warnings as on a screen, as HTML."""
+        failure = self.trace.failure
+        shown = [one for one in self.trace.diagnostics if one.severity != "note"]
+        return told([*((failure,) if failure else ()), *shown])
+
+    @cached_property
+    def mixes(self) -> str:
+        return mixing_told(self.outline)
+
+    def data(self) -> dict[str, Any]:
+        """What the page computes with; asked last, when all expressions are known."""
+        trace, add = self.trace, self.expressions
+        held = {
+            name: [symbol.kept[0], symbol.kept[1]] for name, symbol in trace.symbols.items() if symbol.kept is not None
+        }
+        tiles = {(str(one.top), str(one.bottom)): one for one in divisions(trace)}
+        checks = [[top, bottom, add.formula(one.top), add.formula(one.bottom)] for (top, bottom), one in tiles.items()]
+        branches = [
+            [[name, add.formula(parse(name)), add.text(text)] for name, text in branch.items()]
+            for branch in trace.branches
+        ]
+        return {
+            "knobs": [[one.name, one.label, one.value] for one in self.knobs],
+            "held": [[name, add.formula(parse(name)), *ends] for name, ends in held.items()],
+            "checks": checks,
+            "branches": branches,
+            "failed": trace.failure is not None,
+            "entries": add.entries,
+        }
+
+
+def _label(name: str, symbol: Symbol) -> str:
+    """What a field is called: the hyperparameter, else what the symbol means."""
+    knob = knob_of(symbol)
+    return symbol.hyperparameter or symbol.meaning or name if knob else symbol.meaning or name
+
+
+def page_of(trace: Trace, screen: Screen = Screen()) -> str:
+    """The page as HTML."""
+    from markupsafe import Markup
+
+    style, script = _text("page.css") + _text("flow.css"), _text("page.js")
+    page = Page(trace, screen)
+    return _template("page.html").render(
+        page=page,
+        trace=trace,
+        batch=batch_of(trace) or 1,
+        style=Markup(style),
+        script=Markup(script),
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+        data=lambda: Markup(_json(page.data())),
+    )
+
+
+def cell_of(trace: Trace) -> str:
+    """The table as HTML for a notebook's cell, folded without any script."""
+    from markupsafe import Markup
+
+    return _template("notebook.html").render(page=Page(trace), style=Markup(_text("notebook.css")))
+
+
+def svg_of(trace: Trace, screen: Screen = Screen()) -> str:
+    """The drawing of a trace as a file of its own."""
+    from markupsafe import Markup
+
+    page = Page(trace, screen)
+    return _drawn(page, None, Markup(_text("page.css").partition("* {")[0] + _text("flow.css")))
+
+
+def _drawn(page: Page, expressions: Expressions | None, style: str) -> str:
+    from markupsafe import Markup
+
+    svg = _template("flow.svg").render(
+        plan=page.plan,
+        title=page.title[0],
+        style=style,
+        expressions=expressions,
+        colour_of=page.colour_of,
+        described=described,
+        width=WIDTH,
+        height=HEIGHT,
+    )
+    return Markup(svg)
+
+
+def _text(name: str) -> str:
+    return files(__package__).joinpath(name).read_text("utf-8")
+
+
+def _template(name: str) -> Template:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"compact": compact, "bytes": bytes_text, "printable": printable, "code": coloured}
+    return environment.from_string(_text(name))
+
+
+def _hash(text: str) -> str:
+    """What a page's policy calls the only style and the only script that it may have."""
+    return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
+
+
+def _json(value: object) -> str:
+    """JSON that cannot end the element that it stands in."""
+    from vit_trace.base.trace import json_bytes
+
+    return json_bytes(value).decode().replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
