@@ -31,8 +31,8 @@ READ = """() => Object.fromEntries([...document.querySelectorAll('#stages tbody 
 
 def shapes_at(page, file, settings):
     """stage -> the shapes of its outputs as texts, as the page has them at settings."""
+    page.goto("about:blank")  # a change of the hash alone loads nothing anew
     page.goto(f"file://{file}#" + "&".join(f"{quote(name)}={value}" for name, value in settings.items()))
-    page.reload()  # a change of the hash alone loads nothing anew
     found = {}
     for stage, texts in page.evaluate(READ).items():
         groups = [text.rpartition(" of ") for text in texts]
@@ -42,3 +42,13 @@ def shapes_at(page, file, settings):
 
 def totals_of(page):
     return page.eval_on_selector_all(".totals > div:nth-child(-n+3) dd", "all => all.map(one => one.textContent)")
+
+
+def watched_page(browser, **how):
+    """A page, and what it says that it should not: errors of scripts, messages, dialogs, requests to a network."""
+    page, said = browser.new_page(**how), []
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("console", lambda message: said.append(message.text))
+    page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
+    page.on("request", lambda request: said.extend([request.url] if not request.url.startswith("file:") else []))
+    return page, said

@@ -20,7 +20,7 @@
     for (const [sign, ...parts] of data.entries) {
       if (sign === "n") values.push(parts[0]);
       else if (sign === "?") values.push(changed || parts[0] < 0 ? null : parts[0]);
-      else if (sign === "s") values.push(parts[0] in knobs ? knobs[parts[0]] : changed ? null : null);
+      else if (sign === "s") values.push(parts[0] in knobs ? knobs[parts[0]] : null);
       else {
         const inner = parts.map((place) => values[place]);
         values.push(inner.includes(null) ? null : sure(signs[sign](inner)));
@@ -33,8 +33,8 @@
   const holds = (branch, values) => branch.every(([, place, text]) => values[place] === values[text]);
   const before = computed(start);
   const sized = [...new Set(all("tbody [data-e]:not([data-u])").map((one) => +one.dataset.e))];
-  const undivided = (values) => data.checks.find(([, , top, bottom]) => values[bottom] > 0 && values[top] % values[bottom]);
-  const emptied = (values) => sized.some((place) => values[place] !== null && values[place] <= 0 && before[place] > 0);
+  const undivided = (values) => data.checks.filter(([, , top, bottom]) => values[bottom] > 0 && values[top] % values[bottom]);
+  const emptied = (values) => sized.filter((place) => values[place] !== null && values[place] <= 0 && before[place] > 0);
   const restructured = (values) => {
     for (const branch of data.branches)
       if (holds(branch, values) !== holds(branch, before)) return "the model has other stages where " + branch.map(([name, , text]) => `${name} = ${values[text]}`).join(" and ") + ": trace it with these values";
@@ -43,17 +43,21 @@
         return `${name} decides which stages there are: they stay ${low === high ? `at ${low}` : `from ${low} to ${high}`}; trace the model with ${values[place]}`;
     return "";
   };
-  const runs = (values) => !undivided(values) && !emptied(values);
+  const wrongs = (values) => undivided(values).length + emptied(values).length;
   const problem = (values) => {
-    const check = undivided(values);
+    const [check] = undivided(values);
     if (check) return `does not run: ${check[0]} = ${values[check[2]]} is not a multiple of ${check[1]} = ${values[check[3]]}`;
-    return emptied(values) ? "does not run: a size would be 0" : "";
+    return emptied(values).length ? "does not run: a size would be 0" : "";
   };
+  // The nearest values at which less is wrong; a height and a width that are equal move together.
+  const pairs = Object.fromEntries(data.knobs.map(([name, label]) => [name, data.knobs.filter((other) => label.includes("[") && other[1].split("[")[0] === label.split("[")[0]).map(([other]) => other)]));
+  const together = (name) => (pairs[name].length === 2 && pairs[name].every((one) => now[one] === now[name]) && !document.getElementById("apart")?.checked ? pairs[name] : [name]);
+  const changed = (name, value) => ({ ...now, ...Object.fromEntries(together(name).map((one) => [one, value])) });
   const near = (name) => {
-    const found = [];
+    const found = [], most = wrongs(computed(now));
     for (const step of [-1, 1])
       for (let by = 1; by <= 4096 && now[name] + step * by > 0; by++)
-        if (runs(computed({ ...now, [name]: now[name] + step * by }))) {
+        if (wrongs(computed(changed(name, now[name] + step * by))) < most) {
           found.push(now[name] + step * by);
           break;
         }
@@ -91,14 +95,15 @@
   const pictures = all("[data-g]").map((one) => [one.querySelector("path"), one.dataset.g, (one.dataset.a || "").trim().split(" ").map(Number), +one.dataset.x]);
 
   const note = document.getElementById("told");
-  let touched = "";
+  let touched = "", unused = "";
   const show = () => {
     const same = Object.keys(start).every((name) => now[name] === start[name]);
     const values = computed(now);
-    const changed = restructured(values), wrong = same ? "" : problem(values);
+    const others = restructured(values), wrong = same ? "" : problem(values);
+    const doubtful = wrong || unused || (others && !same);
     for (const [one, place, write, text] of shown) {
-      const value = wrong || (changed && !same) ? null : values[place];
-      one.textContent = same ? text : value === null ? "?" : write(value);
+      const value = doubtful ? null : values[place];
+      one.textContent = same && !unused ? text : value === null ? "?" : write(value);
       one.classList.toggle("changed", !same && value !== before[place]);
     }
     for (const [path, kind, places, extra] of pictures) {
@@ -107,11 +112,11 @@
     }
     document.body.classList.toggle("wrong", Boolean(wrong));
     const untried = data.failed ? "not run at these values: there it may run, or fail at another step" : "";
-    note.textContent = wrong || (same ? "" : changed || untried);
+    note.textContent = wrong || unused || (same ? "" : others || untried);
     if (wrong && touched) {
-      const others = near(touched);
-      note.append(others.length ? "; near it " : "");
-      for (const value of others) {
+      const better = near(touched);
+      note.append(better.length ? "; near it " : "");
+      for (const value of better) {
         const button = document.createElement("button");
         button.type = "button";
         button.textContent = `${touched} ${value}`;
@@ -130,17 +135,20 @@
   };
   const set = (name, value) => {
     touched = name;
-    now[name] = value;
+    now = changed(name, value);
+    unused = "";
     show();
   };
   // The name of a symbol, or of a hyperparameter, which may stand for a height and a width.
   const read = () => {
     if (!location.hash.includes("=")) return;
     now = { ...start };
+    unused = "";
     for (const part of location.hash.slice(1).split("&")) {
       const [name, text] = part.split("=").map(decodeURIComponent);
       const sides = (text || "").split(/[x×]/).map(Number);
       const meant = data.knobs.filter(([symbol, label]) => symbol === name || label === name || label.split("[")[0] === name);
+      if (!meant.length) unused = `${name}: no size here follows from it`;
       meant.forEach(([symbol], at) => {
         const value = sides[Math.min(at, sides.length - 1)];
         if (Number.isSafeInteger(value) && value > 0) { now[symbol] = value; touched = symbol; }
@@ -153,7 +161,7 @@
       const value = +input.value;
       if (Number.isSafeInteger(value) && value > 0) set(input.dataset.k || input.dataset.r, value);
     });
-  document.getElementById("reset")?.addEventListener("click", () => { now = { ...start }; show(); });
+  document.getElementById("reset")?.addEventListener("click", () => { now = { ...start }; unused = ""; show(); });
   document.getElementById("link")?.addEventListener("click", () => navigator.clipboard?.writeText(location.href));
   document.getElementById("knobs")?.addEventListener("submit", (event) => event.preventDefault());
   addEventListener("hashchange", read);

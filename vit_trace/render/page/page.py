@@ -194,6 +194,12 @@ class Page:
             if symbol.formula is None and name in used
         ]
 
+    @property
+    def paired(self) -> bool:
+        """Whether two fields are the sides of one hyperparameter."""
+        names = [one.label.partition("[")[0] for one in self.knobs if "[" in one.label]
+        return len(set(names)) < len(names)
+
     @cached_property
     def derived(self) -> list[tuple[str, Symbol, tuple[Piece, ...], int]]:
         """The symbols that follow from others: with their formulas, and the places of their expressions."""
