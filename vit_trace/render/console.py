@@ -92,6 +92,7 @@ def console_for(stream: IO[str], width: int | None = None) -> FittingConsole:
         emoji=False,
         soft_wrap=False,
         width=width,
+        force_jupyter=False,  # which would show it in the cell, and write nothing
         force_terminal={"always": True, "never": False}.get(CHOSEN["color"]),
         color_system=None if CHOSEN["color"] == "never" else "auto",
         _environ=_environment(),
