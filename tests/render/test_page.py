@@ -40,12 +40,8 @@ QUICK = {
 MANY = {
     "": [dict(image_size=64), dict(dim=128, heads=2), dict(patch_size=16), dict(mlp_dim=99, num_classes=7)],
     "timm:vit_base_patch16_224": [dict(img_size=384), dict(patch_size=32), dict(embed_dim=384, num_heads=6)],
-    "timm:deit3_small_patch16_224": [dict(img_size=112), dict(num_classes=10), dict(in_chans=1)],
     "timm:swin_tiny_patch4_window7_224": [dict(img_size=448), dict(embed_dim=48), dict(num_classes=9)],
-    "timm:vit_small_patch14_reg4_dinov2": [dict(img_size=224), dict(embed_dim=192)],
-    "torchvision:vit_b_16": [dict(image_size=96), dict(hidden_dim=384), dict(mlp_dim=100)],
     "hf:SegformerConfig": [(dict(H=128, W=128), dict(image_size=128)), dict(num_channels=1)],
-    "hf:SwinConfig": [dict(image_size=448), dict(embed_dim=48)],
 }
 if os.environ.get("VIT_TRACE_ALL_MODELS"):
     MORE = (
@@ -53,6 +49,12 @@ if os.environ.get("VIT_TRACE_ALL_MODELS"):
 timm:maxvit_pico_rw_256 timm:crossvit_tiny_240 timm:levit_128s timm:beit_base_patch16_224 timm:mixer_s32_224".split()
     )
     MANY |= {one: [dict(img_size=192), dict(num_classes=3), dict(in_chans=1), dict(batch_size=3)] for one in MORE}
+    MANY |= {
+        "timm:deit3_small_patch16_224": [dict(img_size=112), dict(num_classes=10), dict(in_chans=1)],
+        "timm:vit_small_patch14_reg4_dinov2": [dict(img_size=224), dict(embed_dim=192)],
+        "torchvision:vit_b_16": [dict(image_size=96), dict(hidden_dim=384), dict(mlp_dim=100)],
+        "hf:SwinConfig": [dict(image_size=448), dict(embed_dim=48)],
+    }
     MANY |= {"hf:DeiTConfig": [dict(image_size=96)], "hf:VideoMAEConfig": [dict(num_frames=8), dict(image_size=96)]}
 
 

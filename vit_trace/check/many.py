@@ -137,7 +137,8 @@ def _safely(spec: str | None, request: Request, asked: Check) -> list[Verdict]:
 
     warnings.filterwarnings("ignore", "Failed to initialize NumPy", UserWarning)  # in each process
     try:
-        return [judge_spec(one, request, asked) for one in specs_in(spec, request, isinstance(spec, InDirectory))]
+        found = specs_in(spec and str(spec), request, isinstance(spec, InDirectory))
+        return [judge_spec(one, request, asked) for one in found]
     except Exception as error:
         message = f"vit-trace failed while it checked: {type(error).__name__}: {error}"
         note = "this is a defect of vit-trace, not of the config: please report it"

@@ -24,7 +24,7 @@ PICTURE = (40, 36)
 """Width and height of a small picture."""
 
 MOST_LINES, MOST_BARS = 16, 10
-"""Lines of a grid, which has none where more would run together; bars of tokens, of which more are left out."""
+"""Lines of a grid, which has none where more would run together; bars of tokens, where others are left out."""
 
 LONGEST = 27
 """Characters of a box's text."""
@@ -33,7 +33,7 @@ ROWS, COLUMNS = re.compile(r"^(H|h\d*|h_*)$"), re.compile(r"^(W|w\d*|w_*)$")
 
 
 class Picture(NamedTuple):
-    """What a tensor looks like: a "map" of rows × columns, "tokens" of which some are no patches, a "square" n × n.
+    """What a tensor looks like: a "map" of rows × columns, "tokens", a "square" n × n.
 
     `dims` are the formulas of what it shows and `sizes` their values; `extra` are tokens that are no patches.
     """
@@ -95,7 +95,7 @@ class Edge(NamedTuple):
     end: int
 
 
-class Plan(NamedTuple):
+class Drawing(NamedTuple):
     """A drawing: its size, and what lies where."""
 
     width: float
@@ -105,7 +105,7 @@ class Plan(NamedTuple):
     edges: tuple[Edge, ...]
 
 
-def plan_of(flow: Flow) -> Plan:
+def plan_of(flow: Flow) -> Drawing:
     """Places for all boxes of a flow: below those that feed them, side by side where they do not feed each other."""
     layers = _layers(flow)
     rows: dict[int, list[int]] = {}
@@ -124,7 +124,7 @@ def plan_of(flow: Flow) -> Plan:
     right = 2 * middle - MARGIN
     edges, lanes = _routed(flow, places, layers, right)
     height = max((y for _, y in places), default=0) + HEIGHT + MARGIN
-    return Plan(right + (lanes + 2) * LANE + MARGIN, height, placed, _frames(flow, places), edges)
+    return Drawing(right + (lanes + 2) * LANE + MARGIN, height, placed, _frames(flow, places), edges)
 
 
 def _layers(flow: Flow) -> list[int]:

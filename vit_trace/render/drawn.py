@@ -24,8 +24,16 @@ class Drawn:
 
     def to_text(self, width: int | None = None) -> str:
         """Plain text, at most `width` columns wide; as wide as it needs to be without."""
-        stream = io.StringIO()
-        self.draw(stream, width)
+        return self._drawn(width, "never")
+
+    def _drawn(self, width: int | None, color: str) -> str:
+        """The text with or without colour, whatever the environment asks of a terminal."""
+        stream, before = io.StringIO(), CHOSEN["color"]
+        CHOSEN["color"] = color
+        try:
+            self.draw(stream, width)
+        finally:
+            CHOSEN["color"] = before
         return stream.getvalue()
 
     def __str__(self) -> str:
@@ -35,9 +43,5 @@ class Drawn:
         return self.to_text()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
-        before = CHOSEN["color"]
-        CHOSEN["color"] = "always" if console.color_system else "never"
-        try:
-            yield Text.from_ansi(self.to_text(options.max_width).rstrip("\n"))
-        finally:
-            CHOSEN["color"] = before
+        color = "always" if console.color_system else "never"
+        yield Text.from_ansi(self._drawn(options.max_width, color).rstrip("\n"))

@@ -36,7 +36,7 @@ class CodeFunction(NamedTuple):
 
 
 class CodeBlock(NamedTuple):
-    """All functions, in the order in which they ran first."""
+    """All functions, ordered by their first run."""
 
     functions: tuple[CodeFunction, ...]
     anchors: Mapping[tuple[str, int], str]

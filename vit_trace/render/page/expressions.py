@@ -67,7 +67,7 @@ class Expressions:
         return parts[0] if len(parts) == 1 else self.add("*", *parts) if parts else self.number(1)
 
     def sum(self, parts: Iterable[int]) -> int:
-        """A sum in which equal parts are counted."""
+        """A sum; equal parts are counted."""
         counts = Counter(parts)
         counts.pop(self.number(0), None)
         terms = [one if times == 1 else self.add("*", self.number(times), one) for one, times in counts.items()]

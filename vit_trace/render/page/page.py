@@ -17,11 +17,11 @@ from vit_trace.base.words import bytes_text, compact
 from vit_trace.dims.formula import on_screen, parse
 from vit_trace.dims.values import divisions, knob_of, used_in
 from vit_trace.render.cells import has_formula
-from vit_trace.render.drawing import HEIGHT, WIDTH, Plan, described, plan_of
+from vit_trace.render.drawing import HEIGHT, WIDTH, Drawing, described, plan_of
 from vit_trace.render.legible import printable
 from vit_trace.render.page.code import CodeBlock, code_of
 from vit_trace.render.page.expressions import Expressions
-from vit_trace.render.page.told import coloured, told
+from vit_trace.render.page.told import coloured, diagnostics_in_page
 from vit_trace.view.flow import flow_of
 from vit_trace.view.outline import Outline, outline
 from vit_trace.view.rows import Row
@@ -37,39 +37,39 @@ COLOURS = 12
 WORD = re.compile(r"[A-Za-z_]\w*(?:\[\d+\])?")
 
 
-class Piece(NamedTuple):
+class Coloured(NamedTuple):
     """A part of a formula: a symbol with its colour, or what stands between symbols."""
 
     text: str
     colour: int | None = None
 
 
-class Tensor(NamedTuple):
+class ShownTensor(NamedTuple):
     """A tensor, or several equal ones: its sizes with the places of their expressions, and its formula."""
 
     alike: int
     sizes: tuple[tuple[int, int], ...]
-    formula: tuple[Piece, ...]
+    formula: tuple[Coloured, ...]
 
 
-class Line(NamedTuple):
+class PageLine(NamedTuple):
     """A row of the page; `parent` is the number of the heading that hides it."""
 
     number: int
     row: Row
     parent: int | None
-    tensors: tuple[Tensor, ...]
+    tensors: tuple[ShownTensor, ...]
     parameters: int | None
     flops: int | None
     source: str
     anchor: str
 
 
-Branch = tuple[Line, list[Any]]
+Branch = tuple[PageLine, list[Any]]
 """A line, and the branches inside it."""
 
 
-class Knob(NamedTuple):
+class Field(NamedTuple):
     """A symbol that can be set."""
 
     name: str
@@ -80,7 +80,7 @@ class Knob(NamedTuple):
     used: bool
 
 
-class Page:
+class TracePage:
     """What the template of a page shows of a trace."""
 
     def __init__(self, trace: Trace, screen: Screen = Screen()) -> None:
@@ -97,8 +97,8 @@ class Page:
         return tuple(map(printable, title(self.trace)))
 
     @cached_property
-    def lines(self) -> list[Line]:
-        found: list[Line] = []
+    def lines(self) -> list[PageLine]:
+        found: list[PageLine] = []
         above: list[int] = []
         for number, row in enumerate(self.outline.rows):
             del above[row.level :]
@@ -106,7 +106,7 @@ class Page:
             above += [number] * (row.level + 1 - len(above))
         return found
 
-    def _line(self, number: int, row: Row, parent: int | None) -> Line:
+    def _line(self, number: int, row: Row, parent: int | None) -> PageLine:
         parameters, flops = self.expressions.counts(row.node) if row.node else (None, None)
         batch = self.trace.symbols.get("b")
         if flops is not None and batch is not None:
@@ -115,7 +115,7 @@ class Page:
         name = f"{os.path.basename(source.file)}:{source.line}" if source else ""
         anchor = self.code.anchor(source.file, source.line) if source else ""
         tensors = tuple(self.tensors(row.shapes)) if not row.heading else ()
-        return Line(
+        return PageLine(
             number,
             row,
             parent,
@@ -126,22 +126,22 @@ class Page:
             anchor,
         )
 
-    def tensors(self, specs: Sequence[TensorSpec]) -> Iterator[Tensor]:
+    def tensors(self, specs: Sequence[TensorSpec]) -> Iterator[ShownTensor]:
         """Equal neighbours together, with their number."""
         for _, run in groupby(specs, lambda one: (one.shape, one.dims, one.constant)):
             first, *others = list(run)
             sizes = zip(self.expressions.shape(first), first.shape, strict=True)
             formula = self.formula(" × ".join(map(on_screen, first.dims))) if has_formula(first) else ()
-            yield Tensor(1 + len(others), tuple(sizes), formula)
+            yield ShownTensor(1 + len(others), tuple(sizes), formula)
 
-    def formula(self, text: str) -> tuple[Piece, ...]:
+    def formula(self, text: str) -> tuple[Coloured, ...]:
         """A formula in pieces: each symbol in its colour."""
         pieces, end = [], 0
         for found in WORD.finditer(text):
             if found[0] in self.colours:
-                pieces += [Piece(text[end : found.start()]), Piece(found[0], self.colours[found[0]])]
+                pieces += [Coloured(text[end : found.start()]), Coloured(found[0], self.colours[found[0]])]
                 end = found.end()
-        return tuple(piece for piece in (*pieces, Piece(text[end:])) if piece.text)
+        return tuple(piece for piece in (*pieces, Coloured(text[end:])) if piece.text)
 
     @cached_property
     def branches(self) -> list[Branch]:
@@ -180,16 +180,16 @@ class Page:
         return code_of(self.trace)
 
     @cached_property
-    def plan(self) -> Plan:
+    def plan(self) -> Drawing:
         return plan_of(flow_of(self.trace, self.screen.stage))
 
     @cached_property
-    def knobs(self) -> list[Knob]:
+    def knobs(self) -> list[Field]:
         """The symbols that sizes depend on and that follow from no other."""
         texts = {dim for stage in self.trace.stages for spec in stage.outputs for dim in spec.dims}
         used = used_in(self.trace, texts | {dim for one in self.trace.parameters for dim in one.dims})
         return [
-            Knob(name, _label(name, symbol), symbol.meaning, symbol.value, self.colours[name], name in used)
+            Field(name, _label(name, symbol), symbol.meaning, symbol.value, self.colours[name], name in used)
             for name, symbol in self.trace.symbols.items()
             if symbol.formula is None and name in used
         ]
@@ -201,7 +201,7 @@ class Page:
         return len(set(names)) < len(names)
 
     @cached_property
-    def derived(self) -> list[tuple[str, Symbol, tuple[Piece, ...], int]]:
+    def derived(self) -> list[tuple[str, Symbol, tuple[Coloured, ...], int]]:
         """The symbols that follow from others: with their formulas, and the places of their expressions."""
         return [
             (name, symbol, self.formula(on_screen(symbol.formula)), self.expressions.text(symbol.formula))
@@ -221,7 +221,7 @@ class Page:
         """The failure and the warnings as on a screen, as HTML."""
         failure = self.trace.failure
         shown = [one for one in self.trace.diagnostics if one.severity != "note"]
-        return told([*((failure,) if failure else ()), *shown])
+        return diagnostics_in_page([*((failure,) if failure else ()), *shown])
 
     @cached_property
     def mixes(self) -> str:
@@ -260,7 +260,7 @@ def page_of(trace: Trace, screen: Screen = Screen()) -> str:
     from markupsafe import Markup
 
     style, script = _text("page.css") + _text("flow.css"), _text("page.js")
-    page = Page(trace, screen)
+    page = TracePage(trace, screen)
     return _template("page.html").render(
         page=page,
         trace=trace,
@@ -277,18 +277,18 @@ def cell_of(trace: Trace) -> str:
     """The table as HTML for a notebook's cell, folded without any script."""
     from markupsafe import Markup
 
-    return _template("notebook.html").render(page=Page(trace), style=Markup(_text("notebook.css")))
+    return _template("notebook.html").render(page=TracePage(trace), style=Markup(_text("notebook.css")))
 
 
 def svg_of(trace: Trace, screen: Screen = Screen()) -> str:
     """The drawing of a trace as a file of its own."""
     from markupsafe import Markup
 
-    page = Page(trace, screen)
+    page = TracePage(trace, screen)
     return _drawn(page, None, Markup(_text("page.css").partition("* {")[0] + _text("flow.css")))
 
 
-def _drawn(page: Page, expressions: Expressions | None, style: str) -> str:
+def _drawn(page: TracePage, expressions: Expressions | None, style: str) -> str:
     from markupsafe import Markup
 
     svg = _template("flow.svg").render(

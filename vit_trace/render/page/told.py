@@ -20,7 +20,7 @@ STYLES = {"bold": "bold", "dim": "quiet", "red": "red", "yellow": "yellow", "cya
 """A word of rich's style -> the class of the page."""
 
 
-def told(diagnostics: Sequence[Diagnostic]) -> str:
+def diagnostics_in_page(diagnostics: Sequence[Diagnostic]) -> str:
     """The lines of diagnostics as HTML; all that is not of this file is escaped."""
     from markupsafe import Markup
 
