@@ -10,8 +10,8 @@ from vit_trace.config import REFERENCE, Settled, near_multiples
 from vit_trace.targets.knobs import is_integer, walk_values
 from vit_trace.targets.target import Target
 
-RATES = re.compile(r"drop(?!.*(mode|layer|type|kind|size|block|last))")
-"""Names of dropout rates."""
+RATES = re.compile(r"drop(?!.*(mode|layer|type|kind|size|block|last))|^mask(ing)?_ratio$")
+"""Names of dropout rates, and of the share of patches that are masked."""
 
 PREFIX = re.compile(r"^(decoder|encoder|sm|lg|text|predictor|pred)_")
 """Prefixes that tell apart two networks in one config."""
@@ -80,7 +80,8 @@ class Facts:
 
     `rates` are dropout rates; `image` is the (height, width) of the images it is made for; `tokens` the longest
     sequence that attention looks over, where that is known; `trace` is None where the settings say all. For a
-    config.json, `json_fields` are the fields it has and `class_fields` those that its config class reads.
+    config.json, `json_fields` are the fields it has, with `json_values`, and `class_fields` those that its config class
+    reads. `places` are the places of settings by their dotted names.
     """
 
     target: Target
@@ -91,6 +92,12 @@ class Facts:
     trace: Trace | None = None
     json_fields: Mapping[str, Source] = field(default_factory=dict)
     class_fields: tuple[str, ...] = ()
+    json_values: Mapping[str, object] = field(default_factory=dict)
+    places: Mapping[str, Source] = field(default_factory=dict)
+
+    def field(self, name: str) -> object:
+        """The value that the model has for a field, as far as its arguments or the file say."""
+        return self.target.arguments.get(name, self.json_values.get(name))
 
     @property
     def quantities(self) -> Iterator[Quantity]:
@@ -124,7 +131,9 @@ def of_foreign(target: Target, trace: Trace, spans: Mapping[Path, Source]) -> Fa
             networks.setdefault((*path[:-1], prefix and prefix[0]), Network()).setdefault(one.role, one)
     confirmed = tuple(_confirmed(network, trace) for network in networks.values())
     image = (target.expected[-2], target.expected[-1]) if target.expected and len(target.expected) > 1 else None
-    return Facts(target, confirmed, tuple(rates), image, _longest_attended(trace), trace)
+    named = {".".join(map(str, path)): span for path, span in spans.items()}
+    tokens = _longest_attended(trace)
+    return Facts(target, confirmed, tuple(rates), image, tokens, trace, places=named)
 
 
 def _quantity_of(path: Path, value: object, span: Source | None) -> Quantity | None:

@@ -13,6 +13,7 @@ from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Diagnostic
 from vit_trace.check.extras import with_fit, with_memory
 from vit_trace.check.options import Check
+from vit_trace.check.preprocessed import wrong_size
 from vit_trace.check.rules import Change, Finding, Rule, all_rules
 from vit_trace.check.search import Search, alarms
 from vit_trace.check.subject import Examined, examined
@@ -79,6 +80,7 @@ def _findings(subject: Examined) -> Iterator[Diagnostic]:
     found = [(rule, finding) for rule in all_rules() for finding in rule.find(subject.facts)]
     codes = {rule.code for rule, _ in found}
     yield from (one for one in subject.said if one.code not in codes)
+    yield from wrong_size(subject)
     search, before = Search(subject.spec, subject.request, LIMIT), alarms(subject)
     for rule, finding in found:
         doubtful = rule.severity != "note"

@@ -82,10 +82,11 @@ def _library_model(spec: str, request: Request, one: Naming, measured: bool) -> 
     found = json_places(spec)
     fields = {str(path[0]): span for path, span in found.keys.items() if len(path) == 1} if found else {}
     if fields:
-        from vit_trace.targets.huggingface.configs import known_fields
+        from vit_trace.targets.huggingface.configs import known_fields, read_object
 
         known = known_fields(Path(next(iter(fields.values())).file))
-        facts = dataclasses.replace(facts, json_fields=fields, class_fields=known)
+        values = read_object(Path(next(iter(fields.values())).file))
+        facts = dataclasses.replace(facts, json_fields=fields, class_fields=known, json_values=values)
     return _subject(spec, request, facts, trace)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from difflib import get_close_matches
 
+from vit_trace.base.roles import same_role
 from vit_trace.check.facts import Facts, Quantity
 from vit_trace.check.rules import Finding, rule
 
@@ -18,7 +19,8 @@ def misspelt_field(facts: Facts) -> Iterator[Finding]:
     """
     absent = [name for name in facts.class_fields if name not in facts.json_fields]
     for name, place in facts.json_fields.items():
-        near = get_close_matches(name, absent, 1, LIKENESS) if name not in facts.class_fields else []
+        other = name in facts.class_fields or same_role(name, facts.class_fields)
+        near = get_close_matches(name, absent, 1, LIKENESS) if not other else []
         if near:
             note = f"it is ignored, and {near[0]} keeps its default; did you mean {near[0]}?"
             yield Finding(f"{name} is not a field of this config", (Quantity("field", name, 0, place),), (note,))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from vit_trace.base.numbers import divisors
 from vit_trace.check.facts import Facts, Network
 from vit_trace.check.rules import Finding, rule
 from vit_trace.config import near_divisors, near_multiples
@@ -29,6 +30,31 @@ def one_token(facts: Facts) -> Iterator[Finding]:
             tuple({patch.name: one} for one in smaller),
         )
         return
+
+
+FEW = 4
+"""Patches of a whole image up to which attention has little to compare."""
+
+
+@rule("few-patches", "warning")
+def few_patches(facts: Facts) -> Iterator[Finding]:
+    """The image is cut into four patches or fewer, most often because a patch size of ImageNet is used on small images.
+    Example: image_size 32, patch_size 16.
+    It runs, but attention compares at most four patches. For small images (32×32 in CIFAR) patches of 4 or 8 are usual.
+    """
+    for network in facts.networks:
+        patch, image = network.get("patch"), network.get("image")
+        step, size = (one.sides if one is not None else None for one in (patch, image))
+        if patch is None or image is None or step is None or size is None or not all(step):
+            continue
+        rows, columns = size[0] // step[0], size[1] // step[1]
+        if 1 < rows * columns <= FEW:
+            smaller = [one for one in divisors(size[0]) if size[0] // 8 <= one < step[0] and one > 1]
+            changes = tuple({patch.name: one} for one in smaller) if size[0] == size[1] else ()
+            note = f"attention compares {rows * columns} patches of {step[0]}×{step[1]}"
+            message = f"the image {size[0]}×{size[1]} is cut into {rows}×{columns} patches"
+            yield Finding(message, (patch, image), (note,), changes)
+            return
 
 
 DROPPED = "pixels-dropped"

@@ -3,8 +3,14 @@
 from collections.abc import Iterator
 
 from vit_trace.base.numbers import divisors
-from vit_trace.check.facts import Facts, Network, multiples_near
+from vit_trace.check.facts import Facts, Network, Quantity, multiples_near
 from vit_trace.check.rules import Change, Finding, rule
+
+NEARLY = 0.25
+"""Share of a width by which another one differs at most to be taken for it with a mistake."""
+
+WIDTHS = (192, 384, 768, 1024, 1280)
+"""Embedding dimensions of published ViTs."""
 
 
 @rule("heads-do-not-divide-dim", "warning", shared=True)
@@ -36,13 +42,16 @@ def _dividing(network: Network, width: int, count: int) -> Iterator[Change]:
 def heads_fill_dim(facts: Facts) -> Iterator[Finding]:
     """heads · dim_head, the dimension inside attention, is not dim, the embedding dimension.
     Example: heads 12 × dim_head 64 = 768, dim is 770.
-    It runs: to_qkv and to_out project between the two. In every published ViT they are equal, so most often one of the
-    three numbers was changed and the others were forgotten. Set dim_head to dim / heads.
+    It runs: to_qkv and to_out project between the two. Where they are nearly equal, most often one of the three numbers
+    was changed and the others were forgotten. Set dim_head to dim / heads. Not said where they differ by a quarter or
+    more: attention of another width is a choice.
     """
     for network in facts.networks:
         dim, heads, dim_head = (network.get(role) for role in ("dim", "heads", "dim_head"))
         width, count, each = (network.whole(role) for role in ("dim", "heads", "dim_head"))
         if not (dim and heads and dim_head and width and count and each) or count * each == width:
+            continue
+        if not width * (1 - NEARLY) < count * each < width * (1 + NEARLY):
             continue
         ways = ((width % count, dim_head, width // count), (width % each, heads, width // each), (0, dim, count * each))
         yield Finding(
@@ -72,3 +81,39 @@ def narrow_mlp(facts: Facts) -> Iterator[Finding]:
         elif ratio is not None and isinstance(ratio.value, (int, float)) and 0 < ratio.value < 1:
             message = f"{ratio.name} {ratio.value:g} makes the feed-forward narrower than the tokens"
             yield Finding(message, (ratio,), (), ({ratio.name: 4.0}, {ratio.name: 2.0}))
+
+
+@rule("mlp-of-another-width", "warning")
+def mlp_of_another_width(facts: Facts) -> Iterator[Finding]:
+    """The hidden dimension of the feed-forward is four times the embedding dimension of another published ViT.
+    Example: hidden_size 192 with intermediate_size 3072, which is 4 · 768.
+    It runs, but most often hidden_size was changed and intermediate_size was forgotten. Said where it is at least six
+    times, or less than twice, the embedding dimension.
+    """
+    for network in facts.networks:
+        dim, mlp = network.whole("dim"), network.whole("mlp_dim")
+        if not dim or not mlp or mlp % 4 or mlp // 4 not in WIDTHS or 2 * dim <= mlp < 6 * dim or mlp < dim:
+            continue
+        names = network["dim"].name, network["mlp_dim"].name
+        note = f"{mlp} = 4 · {mlp // 4}; 4 · {dim} = {4 * dim}"
+        message = f"{names[1]} {mlp} is four times {mlp // 4}, but {names[0]} is {dim}"
+        yield Finding(message, network.present("mlp_dim", "dim"), (note,), ({names[1]: 4 * dim},))
+
+
+@rule("stages-of-other-length", "warning")
+def stage_lists(facts: Facts) -> Iterator[Finding]:
+    """The lists of layers and of heads have different lengths, though each has one value for each stage. What is too
+    long is not read to its end.
+    """
+    for network in facts.networks:
+        heads = network.get("heads")
+        if heads is None or not isinstance(heads.value, tuple):
+            continue
+        prefix = heads.name.rpartition(".")[0]
+        for name in ("depths", "layers", "num_layers"):
+            dotted = f"{prefix}.{name}" if prefix else name
+            layers = facts.target.arguments.get(dotted)
+            if isinstance(layers, (list, tuple)) and len(layers) != len(heads.value):
+                message = f"{heads.name} has {len(heads.value)} values, {dotted} has {len(layers)}"
+                place = Quantity("depth", dotted, len(layers), facts.places.get(dotted))
+                yield Finding(message, (heads, place), ("each has one value for each stage",))

@@ -43,6 +43,8 @@ def hf_plans(built: Any, config: Any, request: Request) -> list[Plan]:
         sizes |= {"T": frames, "pt": first(vision, ROLES["frame_patch"], 1)}
     read = [name for name in ("input_ids", "attention_mask") if name in names]
     texts = [Feed(name, ("b", TOKENS), "int64") for name in read if "input_ids" in names]
+    if "decoder_input_ids" in names and "input_ids" not in names and is_config(getattr(config, "decoder", None)):
+        texts = [Feed("decoder_input_ids", ("b", TOKENS), "int64")]  # what a decoder of texts has written so far
     plans = []
     for feed in _image_feeds(model, names, vision, frames, channels):
         plans.append(Plan((feed, *_masks(parameters, vision, sizes), *texts), sizes))

@@ -1,0 +1,57 @@
+"""Rules: the fields of a config.json against each other, and against those that its config class has."""
+
+from collections.abc import Iterator
+
+from vit_trace.base.roles import same_role
+from vit_trace.check.facts import Facts, Quantity
+from vit_trace.check.rules import Finding, rule
+
+
+@rule("other-library-name", "warning")
+def other_library(facts: Facts) -> Iterator[Finding]:
+    """A config.json sets a hyperparameter under another library's name, with another value than its own field has.
+    Example: embed_dim 384, where the config class has hidden_size (768 by default); num_classes for num_labels.
+    transformers keeps such a field without a warning and never reads it.
+    """
+    arguments = facts.target.arguments
+    for name, place in facts.json_fields.items():
+        own = same_role(name, facts.class_fields) if name not in facts.class_fields else []
+        given, value = facts.json_values.get(name), next((facts.field(one) for one in own), None)
+        if own and isinstance(given, int) and isinstance(value, int) and given != value and name in arguments:
+            notes = (f"it is not read: {own[0]} is {value}",)
+            help = f"{name} {given} is another library's name for {own[0]}, which is {value}"
+            yield Finding(help, (Quantity("field", name, given, place),), notes, ({own[0]: given},))
+
+
+@rule("labels-disagree", "warning")
+def labels_disagree(facts: Facts) -> Iterator[Finding]:
+    """A config.json names another number of classes in id2label than num_labels says. transformers takes one
+    of them.
+    """
+    names, count = facts.json_values.get("id2label"), facts.json_values.get("num_labels")
+    if isinstance(names, dict) and isinstance(count, int) and len(names) != count:
+        note = f"the model has {facts.field('num_labels')}"
+        place = facts.json_fields.get("num_labels")
+        blame = (Quantity("classes", "num_labels", count, place),)
+        yield Finding(f"num_labels is {count}, id2label names {len(names)}", blame, (note,))
+
+
+MASKED = ("ViTForMaskedImageModeling",)
+"""Classes whose decoder makes encoder_stride² pixels of each patch, and which refuse another stride than the patch."""
+
+
+@rule("stride-is-not-patch", "warning")
+def stride_of_decoder(facts: Facts) -> Iterator[Finding]:
+    """encoder_stride of a ViT for masked image modeling is not its patch_size, so a forward with masked patches raises:
+    each patch is decoded to encoder_stride × encoder_stride pixels.
+    """
+    stride, patch = facts.field("encoder_stride"), facts.field("patch_size")
+    if facts.target.class_name in MASKED and isinstance(stride, int) and isinstance(patch, int) and stride != patch:
+        blame = tuple(
+            Quantity("patch", name, value, facts.json_fields.get(name))
+            for name, value in (("encoder_stride", stride), ("patch_size", patch))
+        )
+        note = "a forward with bool_masked_pos raises: each patch is decoded to encoder_stride × encoder_stride pixels"
+        yield Finding(
+            f"encoder_stride {stride} is not patch_size {patch}", blame, (note,), ({"encoder_stride": patch},)
+        )
