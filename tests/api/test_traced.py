@@ -332,8 +332,10 @@ def test_source_is_the_listing():
     found = vit_trace.trace(Net(), torch.zeros(2, 3, 16, 16), source=True)
     assert "torch.cat([self.cls.expand(len(x), -1, -1), x], 1)" in str(found.source())
     assert "returns 2×5×24" in found.to_markdown("source")
-    with pytest.raises(ValueError, match="source=True"):
-        vit_trace.trace(Net(), torch.zeros(2, 3, 16, 16), formulas=False).source()
+    bare = vit_trace.trace(Net(), torch.zeros(2, 3, 16, 16), formulas=False)
+    for shown in (bare.source, lambda: bare.to_markdown("source")):
+        with pytest.raises(ValueError, match="source=True"):
+            shown()
 
 
 def test_check_is_the_command_line(capfd, tmp_path):

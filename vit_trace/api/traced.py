@@ -104,8 +104,6 @@ class Traced(Trace, frozen=True):
         Raises:
             ValueError: the trace was made without the model's lines: `trace(…, source=True)` keeps them.
         """
-        if not self.listing:
-            raise ValueError("this trace holds no source lines: vit_trace.trace(…, source=True) keeps them")
         return self._screen(_screen_of(screen, "source"))
 
     def to_text(self, width: int | None = None) -> str:
@@ -153,13 +151,20 @@ class Traced(Trace, frozen=True):
         return {"text/plain": self.to_text(get_terminal_size((100, 24)).columns), "text/html": self._repr_html_()}
 
     def _screen(self, screen: Screen) -> Drawn:
+        self._require_listing(screen)
+
         def draw(stream: io.StringIO, width: int | None) -> None:
             stream.write(self._written("rich", screen._replace(width=width or screen.width)))
 
         return Drawn(draw)
 
+    def _require_listing(self, screen: Screen) -> None:
+        if screen.view == "source" and not self.listing:
+            raise ValueError("this trace holds no source lines: vit_trace.trace(…, source=True) keeps them")
+
     def _written(self, format: str, screen: Screen) -> str:
         """What the command line writes in a format. Raises ValueError with the diagnostic."""
+        self._require_listing(screen)
         from vit_trace.render.formats import formats_of
 
         stream = io.StringIO()
