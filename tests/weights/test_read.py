@@ -169,6 +169,29 @@ def test_shards_that_do_not_belong_together(tmp_path, name):
     assert code == "checkpoint-shards" and words in message
 
 
+def bytes_read() -> int:
+    """Bytes that this process has read so far."""
+    return int(Path("/proc/self/io").read_text().split("rchar:")[1].split()[0])
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="counts bytes as Linux does")
+def test_of_20_gb_in_shards_no_tensor_is_read(tmp_path):
+    names: dict[str, str] = {}
+    for shard in range(10):
+        file = f"model-{shard}.safetensors"
+        span = 2 * 10**9
+        told = json.dumps({f"w{shard}": {"dtype": "F32", "shape": [span // 4], "data_offsets": [0, span]}}).encode()
+        with (tmp_path / file).open("wb") as stream:
+            stream.write(struct.pack("<Q", len(told)) + told)
+            stream.truncate(8 + len(told) + span)
+        names[f"w{shard}"] = file
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": names}))
+    read(tmp_path)
+    before = bytes_read()
+    assert sum(entry.numel for entry in read(tmp_path).entries.values()) == 5 * 10**9
+    assert bytes_read() - before < 200_000
+
+
 # -- safetensors that are none ----------------------------------------------------------------------------------------
 
 

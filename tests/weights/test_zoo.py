@@ -38,6 +38,7 @@ TARGETS = {
     "timm": ("timm:vit_base_patch16_224", words(zoo.SIZES)),
     "timm bare": ("timm:vit_base_patch16_224", words(BARE)),
     "timm 7 classes": ("timm:vit_base_patch16_224", words(zoo.SIZES | {"num_classes": 7})),
+    "timm scaled": ("timm:vit_base_patch16_224", words(BARE | {"init_values": 0.1})),
     "timm 64": ("timm:vit_base_patch16_224", words(zoo.SIZES | {"img_size": 64})),
     "timm 12 wide": ("timm:vit_base_patch16_224", words(zoo.SIZES | {"embed_dim": 12})),
     "timm deep": ("timm:vit_base_patch16_224", words(zoo.SIZES | {"depth": 3})),
@@ -300,6 +301,13 @@ CASES = {
         "model",
         False,
         "names of a layout that is not known here: 56 shapes",
+    ),
+    "DINOv2 of transformers, scaled": Case(
+        saved(lambda: zoo.state(hf("Dinov2Model", "Dinov2Config"))),
+        "timm scaled",
+        f"{NAMES} unexpected",
+        says="leave out embeddings.mask_token",
+        same=lambda: hf("Dinov2Model", "Dinov2Config"),
     ),
     "DINOv2 of transformers": Case(
         saved(lambda: zoo.state(hf("Dinov2Model", "Dinov2Config"))), "timm bare", f"{NAMES} unexpected", loads=False

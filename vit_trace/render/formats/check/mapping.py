@@ -17,7 +17,9 @@ def _write_mapping(verdicts: Sequence[Verdict], stream: IO[str]) -> None:
     if len(verdicts) != 1 or not remedies:
         what = "no mapping loads the checkpoint whole into the model" if len(verdicts) == 1 else "name one model"
         help = ("vit-trace check SPEC --checkpoint FILE -o mapping.json",)
-        raise refuse("no-mapping", f"a mapping belongs to one model and its checkpoint: {what}", help=help)
+        errors = [said.message for one in verdicts for said in one.diagnostics if said.severity == "error"]
+        message = f"a mapping belongs to one model and its checkpoint: {what}"
+        raise refuse("no-mapping", message, help=help, notes=tuple(errors[:3]))
     values = msgspec.to_builtins(remedies[0])
     tensors = ",\n".join(f"  {json.dumps(one)}" for one in values.pop("tensors"))
     text = json.dumps(values, indent=1)
