@@ -5,6 +5,7 @@ import json
 import re
 from copy import deepcopy
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy
@@ -57,6 +58,7 @@ TARGETS = {
         "hf:BeitForImageClassification",
         words(LABELS | {"use_relative_position_bias": True, "layer_scale_init_value": 0.1}),
     ),
+    "wrapped": (f"{Path(__file__).parent / 'wrapped.py'}:Wrapped", ()),
     "hf clip": ("hf:CLIPVisionModelWithProjection", words(zoo.CLIP_HF)),
     "timm clip": (
         "timm:vit_base_patch16_clip_224",
@@ -346,6 +348,10 @@ CASES = {
         says="took ['target_encoder'] and left out encoder; --key encoder",
     ),
     "DeepSpeed": Case(saved(lambda: {"module": zoo.vit(), "ds_config": {}, "optimizer": None}), "timm"),
+    "double precision": Case(saved(lambda: {n: v.double() for n, v in zoo.vit().items()}), "timm"),
+    "a teacher with a head beside its backbone": Case(
+        saved(lambda: zoo.beside("student.") | zoo.beside("teacher.")), "wrapped", f"{PREFIX} {PARTS}"
+    ),
     "all at once": Case(
         saved(lambda: {"state_dict_ema": zoo.prefixed("module.", zoo.timm(num_classes=7).state_dict())}),
         "timm 64",

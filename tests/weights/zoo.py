@@ -86,6 +86,14 @@ def renamed(values: State, *pairs: tuple[str, str]) -> State:
     return values
 
 
+def beside(prefix: str) -> State:
+    """A backbone and the head beside it, as a wrapper of one's own has them."""
+    return prefixed(f"{prefix}backbone.", bare()) | {
+        f"{prefix}fc.weight": torch.ones(3, 24),
+        f"{prefix}fc.bias": torch.ones(3),
+    }
+
+
 def projector(prefix: str) -> State:
     """DINO's head."""
     sizes = {"mlp.0.weight": (32, 24), "mlp.0.bias": (32,), "mlp.2.weight": (8, 32), "mlp.2.bias": (8,)}

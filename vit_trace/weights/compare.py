@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from math import prod
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from vit_trace.weights.data import Entry
 from vit_trace.weights.layouts import AXES, part_of
@@ -80,6 +81,20 @@ def _by_name(ours: Mapping[str, Entry], theirs: Mapping[str, Entry], strip: str 
     """Names as they are, without the prefix `strip` of the checkpoint's and `add` of the model's."""
     left = {name.removeprefix(strip): name for name in ours}
     right = {name.removeprefix(add): name for name in theirs}
+    return replace(_by_key(left, right, ours, theirs), strip=strip, add=add)
+
+
+def _key(name: str, prefix: str, outer: str | None) -> str:
+    """A name within the backbone; behind a mark where it stands beside it, on both sides."""
+    if name.startswith(prefix) or outer is None:
+        return name.removeprefix(prefix)
+    return f"^{name.removeprefix(outer)}"
+
+
+def _by_key(
+    left: Mapping[str, str], right: Mapping[str, str], ours: Mapping[str, Entry], theirs: Mapping[str, Entry]
+) -> Comparison:
+    """Tensors of the same key; `left` and `right` give the names."""
     items, sources = [], {}
     for key in dict.fromkeys((*right, *left)):
         have = ours[left[key]].shape if key in left else None
@@ -88,7 +103,7 @@ def _by_name(ours: Mapping[str, Entry], theirs: Mapping[str, Entry], strip: str 
             sources[right[key]] = (Part(left[key]),)
         if have != want:
             items.append(Item(left.get(key, ""), right.get(key, ""), have, want))
-    return Comparison(tuple(items), len(theirs), strip, add, left=tuple(left), right=tuple(right), sources=sources)
+    return Comparison(tuple(items), len(theirs), left=tuple(left), right=tuple(right), sources=sources)
 
 
 def _prefixed(ours: Mapping[str, Entry], theirs: Mapping[str, Entry], direct: Comparison) -> Comparison:
@@ -132,13 +147,16 @@ def _by_role(one: Named, two: Named, ours: Mapping[str, Entry], theirs: Mapping[
             items.append(Item(one_name, other_name, one_shape, other_shape, role))
         elif same and not have.fused and not want.fused and ours[have.name].shape != theirs[want.name].shape:
             items.append(Item(have.name, want.name, ours[have.name].shape, theirs[want.name].shape))
-    rest = _by_name(
-        {name: ours[name] for name in one.rest}, {name: theirs[name] for name in two.rest}, one.prefix, two.prefix
-    )
     strip, add = one.prefix, two.prefix
     if strip.endswith(add) or add.endswith(strip):  # both end in vit.: module. is left of module.vit., nothing of vit.
         common = min(strip, add, key=len)
         strip, add = strip.removesuffix(common), add.removesuffix(common)
+    rest = _by_key(
+        {_key(name, one.prefix, strip if two.prefix else None): name for name in one.rest},
+        {_key(name, two.prefix, add if one.prefix else None): name for name in two.rest},
+        ours,
+        theirs,
+    )
     return Comparison(
         (*items, *rest.items),
         len(theirs),

@@ -130,6 +130,12 @@ def recognised(entries: Mapping[str, Entry]) -> Named | None:
     return None if named is None else _with_head(named, entries)
 
 
+def _shared(prefix: str, name: str) -> int:
+    """Where a name leaves the modules of a prefix: behind teacher. of teacher.fc.weight beside teacher.backbone."""
+    ends = (found.end() for found in PATH.finditer(prefix))
+    return max((end for end in ends if name.startswith(prefix[:end])), default=0)
+
+
 def _with_head(named: Named, entries: Mapping[str, Entry]) -> Named:
     """The model with its head, where that has another name: the last matrix that takes tokens in, alone in its module.
 
@@ -143,7 +149,7 @@ def _with_head(named: Named, entries: Mapping[str, Entry]) -> Named:
     matrices = [name for name in named.rest if entries[name].shape[1:] == (widths[-1],) and name.endswith(".weight")]
     for name in reversed(matrices[-MOST_HEADS:]):
         shape, base = entries[name].shape, name.removesuffix("weight")
-        own = name.removeprefix(named.prefix)
+        own = name[_shared(named.prefix, name) :]
         module = name[: len(name) - len(own)] + re.split(r"[./]", own)[0] + "."
         beside = {one for one in entries if one.startswith(module)} - {name, f"{base}bias"}
         if beside:

@@ -50,7 +50,7 @@ TAKEN = MisfitKind(
     severity="note",
 )
 
-WHOLE = ("int", "uint", "qint", "quint", "float8", "float4", "float6", "bits")
+WHOLE = ("int", "uint", "qint", "quint", "float8_", "float4_", "float6_", "bits")
 """Beginnings of dtypes that weights are quantised to."""
 
 
