@@ -339,7 +339,7 @@ def test_source_is_the_listing():
 
 
 def test_check_is_the_command_line(capfd, tmp_path):
-    (tmp_path / "bad.yaml").write_text("dim: 100\nheads: 3\n")
+    (tmp_path / "bad.yaml").write_text("dim: 200\nheads: 3\n")
     found = vit_trace.check(tmp_path, settings=["depth=1"])
     printed = call(capfd, "check", str(tmp_path), "--set", "depth=1")
     assert str(found) == printed.out and found.ok == (printed.code == 0)

@@ -12,6 +12,7 @@ from helpers.pages import Section, sections
 
 from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Source
+from vit_trace.check.judge import judge_spec
 from vit_trace.config.tree import value_of_node
 from vit_trace.targets.found import models_in, named_by
 from vit_trace.targets.model_found import ModelFound, setting_text
@@ -100,6 +101,27 @@ def test_own_code_is_not_imported_to_find_it_and_not_at_all_where_that_is_forbid
     assert named_by("c.yaml", Request()).spec == "nets:Net"
     with pytest.raises(Refused, match="--no-import forbids"):
         named_by("c.yaml", Request(no_import=True))
+
+
+NET = """
+from torch import nn
+class Net(nn.Module):
+    def __init__(self, width=8):
+        super().__init__()
+        self.layer = nn.Conv2d(3, width, 4)
+    def forward(self, x):
+        return self.layer(x)
+"""
+
+
+def test_own_code_that_was_imported_is_said(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_nets.py").write_text(NET)
+    (tmp_path / "c.yaml").write_text("model:\n  _target_: own_nets.Net\n  width: 4\n")
+    said = [one for one in judge_spec("c.yaml", Request()).diagnostics if one.code == "own-code-imported"]
+    assert [(one.severity, one.span and one.span.line, one.message) for one in said] == [
+        ("note", 2, "own_nets:Net was imported, which is your own code")
+    ]
 
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

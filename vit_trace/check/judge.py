@@ -13,7 +13,6 @@ from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Diagnostic
 from vit_trace.check.extras import with_fit, with_memory
 from vit_trace.check.options import Check
-from vit_trace.check.preprocessed import wrong_size
 from vit_trace.check.rules import Change, Finding, Rule, all_rules
 from vit_trace.check.search import Search, alarms
 from vit_trace.check.subject import Examined, examined
@@ -21,7 +20,7 @@ from vit_trace.check.suggest import with_suggestions
 from vit_trace.check.verdict import SEVERITIES, Verdict
 from vit_trace.config import ConfigError
 from vit_trace.targets.aimed import NOTHING_TO_CHECK, aimed, name_in_file
-from vit_trace.targets.found import config_of_spec, models_in
+from vit_trace.targets.found import config_of_spec, models_in, named_by
 
 if TYPE_CHECKING:
     from vit_trace.targets.request import Request
@@ -77,9 +76,12 @@ def _place(diagnostic: Diagnostic) -> tuple[int, int, int]:
 
 def _findings(subject: Examined) -> Iterator[Diagnostic]:
     """What the trace warns of, then what the rules find, each with remedies."""
+    from vit_trace.check.preprocessed import wrong_size
+
     found = [(rule, finding) for rule in all_rules() for finding in rule.find(subject.facts)]
     codes = {rule.code for rule, _ in found}
     yield from (one for one in subject.said if one.code not in codes)
+    yield from _own_code(subject)
     yield from wrong_size(subject)
     search, before = Search(subject.spec, subject.request, LIMIT), alarms(subject)
     for rule, finding in found:
@@ -88,6 +90,14 @@ def _findings(subject: Examined) -> Iterator[Diagnostic]:
         help = tuple(f"{_words(subject, change)} (tried: builds and runs)" for change in islice(works, OFFERED))
         yield Diagnostic(rule.code, rule.severity, finding.message, finding.span, finding.notes, help)
     yield from search.cut_off("remedies")
+
+
+def _own_code(subject: Examined) -> Iterator[Diagnostic]:
+    """A note on the user's own code that was imported because a config names it."""
+    found = named_by(subject.spec, subject.request).model
+    if found is not None and found.imports:
+        message = f"{found.spec} was imported, which is your own code"
+        yield Diagnostic("own-code-imported", "note", message, found.at, (), ("--no-import forbids it",))
 
 
 def _changes(subject: Examined, finding: Finding) -> Iterator[Change]:

@@ -37,6 +37,8 @@ structure: `show --with` asks for a value at which the model has other stages, o
 preprocessor-size: preprocessor_config.json makes images of another size than the config says, and the model fails at
   that size, which was tried. Models that take any size get no warning.
   Example: image_size 224 in config.json, size 256 in preprocessor_config.json.
+own-code-imported: The config names a class of your own code in _target_ or class_path, which was imported and built.
+  --no-import forbids that.
 search-cut-off: `check` tries each value before it offers it. The work for one search is limited, counted in traced
   stages, and this search ended at the limit: a value that was not tried may work too.
   Example: remedies: 5 tried, 3 not tried: the limit is 6,000 traced stages.
