@@ -13,6 +13,7 @@ from helpers.places import PACKAGE, ROOT
 ROOMS = [
     *(
         "__main__",
+        "documents",
         "__init__",
         "cli",
         "scripts",
