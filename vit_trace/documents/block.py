@@ -28,7 +28,7 @@ class Block(NamedTuple):
     html: str = ""
 
 
-def block_of(spec: str, options: Mapping[str, str], folder: Path) -> Block:
+def embedded_block(spec: str, options: Mapping[str, str], folder: Path) -> Block:
     """The block for a spec. Paths in it, and that of the recorded shapes, are relative to a folder.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Any
 from mkdocs.exceptions import PluginError
 from mkdocs.plugins import BasePlugin
 
-from vit_trace.documents.block import ShapesChanged, block_of
+from vit_trace.documents.block import ShapesChanged, embedded_block
 
 FENCE = re.compile(r"^```vit-trace[ \t]+(\S+)([^\n]*)\n((?:[^\n`][^\n]*\n)*)```[ \t]*$", re.MULTILINE)
 """A block: the spec and options as name=value on its first line; settings, one a line, inside."""
@@ -25,7 +25,7 @@ class TracePlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call, misc, 
             options = dict(one.split("=", 1) for one in found[2].split() if "=" in one)
             options["set"] = " ".join(line.strip() for line in found[3].splitlines())
             try:
-                block = block_of(found[1], options, folder)
+                block = embedded_block(found[1], options, folder)
             except (ShapesChanged, ValueError) as error:
                 line = markdown.count("\n", 0, found.start()) + 1
                 raise PluginError(f"{page.file.src_path}:{line}: {error}") from None

@@ -9,7 +9,7 @@ from docutils import nodes
 from docutils.parsers.rst import Directive, directives
 from sphinx.errors import SphinxError
 
-from vit_trace.documents.block import ShapesChanged, block_of
+from vit_trace.documents.block import ShapesChanged, embedded_block
 from vit_trace.version import __version__
 
 
@@ -18,7 +18,7 @@ class _Refused(SphinxError):
 
 
 class TraceDirective(Directive):  # type: ignore[misc, unused-ignore]
-    """`.. vit-trace:: SPEC` with the options view, set, width and shapes of `block_of`."""
+    """`.. vit-trace:: SPEC` with the options view, set, width and shapes of `embedded_block`."""
 
     required_arguments = 1
     option_spec = dict.fromkeys(  # type: ignore[assignment, unused-ignore]
@@ -28,7 +28,7 @@ class TraceDirective(Directive):  # type: ignore[misc, unused-ignore]
     def run(self) -> list[nodes.Node]:
         page = Path(self.state.document.settings.env.doc2path(self.state.document.settings.env.docname))
         try:
-            found = block_of(self.arguments[0], self.options, page.parent)
+            found = embedded_block(self.arguments[0], self.options, page.parent)
         except (ShapesChanged, ValueError) as error:
             raise _Refused(f"{page.name}:{self.lineno}: {error}") from None
         if found.html:
