@@ -166,7 +166,8 @@ def _attend(
 ) -> Tensor:
     """F.scaled_dot_product_attention, by the kernel that torch chooses for CPU tensors of these shapes."""
     about |= {"dropout_p": dropout_p, "is_causal": is_causal}
-    if not query.is_meta or _chosen_kernel(query, key, value, attn_mask, about) != FUSED:
+    learnt = attn_mask is not None and attn_mask.requires_grad  # a CPU's fused kernel gives a mask no gradient
+    if not query.is_meta or learnt or _chosen_kernel(query, key, value, attn_mask, about) != FUSED:
         return F.scaled_dot_product_attention(query, key, value, attn_mask, **about)
     mask = attn_mask
     if mask is not None and mask.dtype is torch.bool:
