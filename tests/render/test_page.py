@@ -45,14 +45,16 @@ MANY = {
 }
 if os.environ.get("VIT_TRACE_ALL_MODELS"):
     MORE = (
-        "timm:eva02_tiny_patch14_224 timm:cait_xxs24_224 timm:xcit_nano_12_p16_224 timm:pvt_v2_b0 timm:hiera_tiny_224 \
-timm:maxvit_pico_rw_256 timm:crossvit_tiny_240 timm:levit_128s timm:beit_base_patch16_224 timm:mixer_s32_224".split()
+        "timm:eva02_tiny_patch14_224 timm:cait_xxs24_224 timm:xcit_nano_12_p16_224 timm:hiera_tiny_224 \
+timm:maxvit_pico_rw_256 timm:levit_128s timm:beit_base_patch16_224 timm:mixer_s32_224".split()
     )
     MANY |= {one: [dict(img_size=192), dict(num_classes=3), dict(in_chans=1), dict(batch_size=3)] for one in MORE}
     MANY |= {
+        "timm:pvt_v2_b0": [(dict(H=192, W=192), dict(image_size=192)), dict(num_classes=3), dict(in_chans=1)],
+        "timm:crossvit_tiny_240": [dict(img_size=480), dict(num_classes=3), dict(in_chans=1)],
         "timm:deit3_small_patch16_224": [dict(img_size=112), dict(num_classes=10), dict(in_chans=1)],
         "timm:vit_small_patch14_reg4_dinov2": [dict(img_size=224), dict(embed_dim=192)],
-        "torchvision:vit_b_16": [dict(image_size=96), dict(hidden_dim=384), dict(mlp_dim=100)],
+        "torchvision:vit_b_16": [dict(image_size=96), dict(num_classes=7), dict(mlp_dim=100)],
         "hf:SwinConfig": [dict(image_size=448), dict(embed_dim=48)],
     }
     MANY |= {"hf:DeiTConfig": [dict(image_size=96)], "hf:VideoMAEConfig": [dict(num_frames=8), dict(image_size=96)]}
