@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from helpers.commands import python_process
+from helpers.everything import RARELY
 from helpers.places import ROOT
 
 sys.path.insert(0, str(ROOT))
@@ -62,7 +63,7 @@ def test_a_mutated_trace_is_shown_or_refused(first, count, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("first", "count"), [(0, 12), *(pytest.param(start, 75, marks=pytest.mark.slow) for start in (12, 87))]
+    ("first", "count"), [(0, 12), pytest.param(12, 75, marks=pytest.mark.slow), pytest.param(87, 75, marks=RARELY)]
 )
 def test_mutated_settings_are_traced_or_refused(first, count, tmp_path: Path):
     for seed in range(first, first + count):

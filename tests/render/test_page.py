@@ -1,9 +1,8 @@
 """The page, opened in a browser: its sizes at other settings are those of a real trace there, or unknown."""
 
-import os
-
 import pytest
 from helpers.browser import chromium, shapes_at, totals_of, watched_page
+from helpers.everything import EVERYTHING
 
 import vit_trace
 from vit_trace.base.words import bytes_text, compact, shape_text
@@ -39,17 +38,15 @@ QUICK = {
 
 MANY = {
     "": [dict(image_size=64), dict(dim=128, heads=2), dict(patch_size=16), dict(mlp_dim=99, num_classes=7)],
-    "timm:vit_base_patch16_224": [dict(img_size=384), dict(patch_size=32), dict(embed_dim=384, num_heads=6)],
     "timm:swin_tiny_patch4_window7_224": [dict(img_size=448), dict(embed_dim=48), dict(num_classes=9)],
-    "hf:SegformerConfig": [(dict(H=128, W=128), dict(image_size=128)), dict(num_channels=1)],
 }
-if os.environ.get("VIT_TRACE_ALL_MODELS"):
-    MORE = (
-        "timm:eva02_tiny_patch14_224 timm:cait_xxs24_224 timm:xcit_nano_12_p16_224 timm:hiera_tiny_224 \
+if EVERYTHING:
+    MORE = "timm:eva02_tiny_patch14_224 timm:cait_xxs24_224 timm:xcit_nano_12_p16_224 timm:hiera_tiny_224 \
 timm:maxvit_pico_rw_256 timm:levit_128s timm:beit_base_patch16_224 timm:mixer_s32_224".split()
-    )
     MANY |= {one: [dict(img_size=192), dict(num_classes=3), dict(in_chans=1), dict(batch_size=3)] for one in MORE}
     MANY |= {
+        "timm:vit_base_patch16_224": [dict(img_size=384), dict(patch_size=32), dict(embed_dim=384, num_heads=6)],
+        "hf:SegformerConfig": [(dict(H=128, W=128), dict(image_size=128)), dict(num_channels=1)],
         "timm:pvt_v2_b0": [(dict(H=192, W=192), dict(image_size=192)), dict(num_classes=3), dict(in_chans=1)],
         "timm:crossvit_tiny_240": [dict(img_size=480), dict(num_classes=3), dict(in_chans=1)],
         "timm:deit3_small_patch16_224": [dict(img_size=112), dict(num_classes=10), dict(in_chans=1)],

@@ -44,18 +44,14 @@ SLOW = {
     "timm:deit3_small_patch16_224": ("depth=2",),
     "timm:beit_base_patch16_224": ("depth=2",),
     "timm:eva02_tiny_patch14_224": ("depth=2",),
-    "timm:swinv2_tiny_window8_256": (),
     "timm:cait_xxs24_224": ("depth=2",),
     "timm:xcit_nano_12_p16_224": ("depth=2",),
     "timm:pvt_v2_b0": (),
     "timm:hiera_tiny_224": (),
     "timm:vit_base_patch14_reg4_dinov2": ("depth=2", "img_size=126"),
     "timm:vit_base_patch16_siglip_224": ("depth=2",),
-    "timm:naflexvit_base_patch16_gap": ("depth=2",),
     "timm:convit_tiny": (),
     "timm:levit_128s": (),
-    "timm:pit_ti_224": (),
-    "timm:efficientformer_l1": (),
     "hf:ViTModel": HF_SMALL,
     "hf:DeiTModel": HF_SMALL,
     "hf:BeitModel": HF_SMALL,
@@ -66,7 +62,6 @@ SLOW = {
     "hf:SegformerModel": (),
     "hf:BlipVisionConfig": HF_SMALL,
     "hf:BridgeTowerVisionConfig": HF_SMALL,
-    "hf:Qwen2_5_VLVisionConfig": ("depth=2", "hidden_size=320", "intermediate_size=320"),
     "vit_pytorch.xcit:XCiT": (*VIT_PYTORCH, "cls_depth=1"),
     "vit_pytorch.vit_1d:ViT": ("seq_len=64", "patch_size=8", *VIT_PYTORCH[2:]),
     "vit_pytorch.vit_3d:ViT": (
@@ -74,11 +69,16 @@ SLOW = {
         *VIT_PYTORCH[2:],
     ),
     "torchvision:swin_t": (),
-    "torchvision:maxvit_t": (),
     "vit_pytorch.vit:ViT": VIT_PYTORCH,
     "vit_pytorch.deepvit:DeepViT": VIT_PYTORCH,
 }
 RARE = {
+    "timm:swinv2_tiny_window8_256": (),
+    "timm:pit_ti_224": (),
+    "timm:efficientformer_l1": (),
+    "hf:Qwen2_5_VLVisionConfig": ("depth=2", "hidden_size=320", "intermediate_size=320"),
+    "torchvision:maxvit_t": (),
+    "timm:naflexvit_base_patch16_gap": ("depth=2",),
     "timm:maxvit_tiny_tf_224": (),
     "timm:crossvit_9_240": (),
     "timm:mobilevit_xxs": (),
@@ -91,7 +91,7 @@ RARE = {
     "hf:VideoMAEModel": HF_SMALL,
     "vit_pytorch.twins_svt:TwinsSVT": ("num_classes=10", *(f"s{stage}_depth=1" for stage in (1, 2, 3, 4))),
 }
-"""Half a minute and more each: with VIT_TRACE_ALL_MODELS=1 only."""
+"""A quarter of a minute and more each: with VIT_TRACE_ALL_MODELS=1 only."""
 
 
 def on_cpu(value):

@@ -9,6 +9,7 @@ import numpy
 import pytest
 import torch
 from helpers.commands import call, python_process
+from helpers.everything import RARELY
 from helpers.targets import library_target
 from safetensors.torch import save_file
 
@@ -453,9 +454,7 @@ PUBLISHED = [name for names in FAMILIES.values() for name in names.split()]
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(
-            name, marks=() if name in ("vit_small_patch16_384", "deit3_small_patch16_224") else pytest.mark.slow
-        )
+        pytest.param(name, marks=() if name in ("vit_small_patch16_384", "deit3_small_patch16_224") else RARELY)
         for name in PUBLISHED
     ],
 )
