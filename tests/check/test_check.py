@@ -125,7 +125,7 @@ def test_remedies_hold_when_they_are_written_into_the_file(case, verdict_as_give
     before = verdict_as_given(case)
     alarms = {one.code for one in before.diagnostics if one.severity != "note"}
     remedies = [(one.code, help) for one in before.diagnostics for help in one.help if help.endswith(TRIED)]
-    assert remedies or alarms == {"misspelt-field"} or "one-token" in alarms
+    assert remedies or alarms <= WITHOUT_REMEDY or "one-token" in alarms
     for code, help in remedies:
         text = followed(case.text, help.removesuffix(TRIED), case.language)
         after = verdict_of(Section("", case.language, text, []), tmp_path)
@@ -134,6 +134,9 @@ def test_remedies_hold_when_they_are_written_into_the_file(case, verdict_as_give
         assert {one.code for one in after.diagnostics if one.severity != "note"} <= alarms
         assert after.parameters
 
+
+WITHOUT_REMEDY = {"misspelt-field", "other-library-name", "labels-disagree", "stages-of-other-length", "few-patches"}
+"""Findings that say what is wrong, and for which nothing is tried: what is meant is not known."""
 
 SIZES = st.fixed_dictionaries(
     {
@@ -163,7 +166,7 @@ def test_rules_and_their_remedies_on_any_config(tmp_path_factory, sizes):
         return
     wide = sizes["heads"] * sizes["dim_head"]
     tokens = (sizes["image_size"] // sizes["patch_size"]) ** 2 + 1
-    assert ("heads-do-not-fill-dim" in codes) == (wide != sizes["dim"])
+    assert ("heads-do-not-fill-dim" in codes) == (wide != sizes["dim"] and 3 < 4 * wide / sizes["dim"] < 5)
     assert ("mlp-narrower-than-dim" in codes) == (sizes["mlp_dim"] < sizes["dim"])
     assert ("one-class" in codes) == (sizes["num_classes"] == 1)
     assert ("drops-everything" in codes) == (sizes["dropout"] == 1)

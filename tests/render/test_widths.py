@@ -79,7 +79,8 @@ def judged(folder: Path) -> list:
     file = folder / f"{WIDE}.yaml"
     file.write_text("depth: 1\ndim: 33\nheads: 4\nimage_size: 64\n")
     asked = Check(suggest=("heads",), memory="1MiB")
-    return [*verdicts([str(file), str(folder / "missing.yaml")], Request(), asked)]
+    judged = verdicts([str(file), str(folder / "missing.yaml")], Request(), asked)
+    return [verdict for several in judged for verdict in several]
 
 
 def held(folder: Path):
