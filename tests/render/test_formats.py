@@ -13,9 +13,19 @@ from vit_trace.render.formats import DEFAULT, Format, formats_of
 
 SUFFIXES = {
     "trace": {
-        **{".txt": "rich", ".json": "json", ".md": "markdown", ".py": "python", ".csv": "csv", ".tex": "tex"},
-        **{".html": "html", ".htm": "html", ".svg": "svg", ".mmd": "mermaid", ".mermaid": "mermaid"},
-        **{".dot": "dot", ".gv": "dot"},
+        ".txt": "rich",
+        ".json": "json",
+        ".md": "markdown",
+        ".py": "python",
+        ".csv": "csv",
+        ".tex": "tex",
+        ".html": "html",
+        ".htm": "html",
+        ".svg": "svg",
+        ".mmd": "mermaid",
+        ".mermaid": "mermaid",
+        ".dot": "dot",
+        ".gv": "dot",
     },
     "check": {".txt": "rich", ".json": "json", ".sarif": "sarif", "mapping.json": "mapping"},
     "checkpoint": {".yaml": "yaml", ".yml": "yaml", ".json": "config"},

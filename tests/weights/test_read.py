@@ -6,6 +6,7 @@ import os
 import pickle
 import struct
 import zipfile
+from io import BytesIO
 from pathlib import Path
 
 import numpy
@@ -18,6 +19,7 @@ from safetensors.torch import save_file
 
 from vit_trace.base.refused import Refused
 from vit_trace.weights import read
+from vit_trace.weights.pickles import unpickled
 from vit_trace.weights.torch_values import ALLOWED
 
 STATE = {
@@ -298,6 +300,27 @@ def test_a_pickle_that_calls_os_system_is_refused_and_not_run(tmp_path, kind):
 )
 def test_other_ways_to_run_code(tmp_path, raw):
     assert refusal(written(tmp_path, "x.pt", raw))[0] == "checkpoint-unsafe"
+
+
+MEMBERS = {
+    "of a module": b"cbuiltins\ngetattr\n(cos\npath\nS'system'\ntR.",
+    "hidden": b"cbuiltins\ngetattr\n(cargparse\nNamespace\nS'__init__'\ntR.",
+    "of a call": b"cbuiltins\ngetattr\n(cbuiltins\ngetattr\nS'mro'\ntR.",
+    "of nothing": b"cbuiltins\ngetattr\n(tR.",
+}
+
+
+@pytest.mark.parametrize("case", MEMBERS)
+def test_getattr_is_refused_unless_it_names_a_member_of_a_plain_class(tmp_path, case):
+    assert refusal(written(tmp_path, "x.pt", MEMBERS[case]))[0] == "checkpoint-unsafe"
+
+
+def test_members_of_enumerations_are_opened(tmp_path):
+    """Before 3.11.4 Python writes them as getattr(class, name): torch.distributed.checkpoint's .metadata holds some."""
+    raw = b"\x80\x02}q\x00(X\x01\x00\x00\x00aK\x01X\x01\x00\x00\x00bcbuiltins\ngetattr\n"
+    raw += b"ctransformers.trainer_utils\nIntervalStrategy\nX\x02\x00\x00\x00NO\x86Ru."
+    found = unpickled("x", BytesIO(raw))
+    assert found.value["b"].kind == "transformers.trainer_utils.IntervalStrategy" and not found.weights_only
 
 
 def test_a_whole_model_is_refused_by_name(tmp_path):

@@ -25,6 +25,9 @@ class _Unsafe(Exception):
 
 MARK = object()
 
+MEMBER = "builtins.getattr"
+"""Stands before a plain class and a name of it: a member of an enumeration."""
+
 
 class Unpickled(NamedTuple):
     """The value of a pickle, and the names of plain classes that torch reads only if they are allowed.
@@ -126,7 +129,7 @@ class _Machine:
         if not isinstance(module, str) or not isinstance(name, str):
             raise ValueError("a name that is not text")
         module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))  # as torch does
-        if (full := f"{module}.{name}") not in ALLOWED:
+        if (full := f"{module}.{name}") not in (*ALLOWED, MEMBER):
             if not is_container(module, name):
                 raise _Unsafe(full)
             self.needs[full] = None
@@ -143,10 +146,18 @@ class _Machine:
         for one in arguments if isinstance(arguments, tuple) else ():
             if isinstance(one, (list, dict, tuple)):
                 self.charge(one)
-        made = result_of(function, arguments)
+        made = self.member(arguments) if function == Global(MEMBER) else result_of(function, arguments)
         if isinstance(made, Container) and made.kind == "numpy.dtype" and made.made_of:
             self.needs[f"numpy.dtypes.{NUMPY_DTYPES.get(str(made.made_of[0]), 'VoidDType')}"] = None
         self.stack.append(made)
+
+    def member(self, arguments: Any) -> Container:
+        """A member of an enumeration, by its name: what Python before 3.11.4 writes for one."""
+        match arguments:
+            case (Global(name), str(member)) if name in self.needs and member.isidentifier() and member[:1] != "_":
+                self.weights_only = False
+                return Container(name, (member,))
+        raise _Unsafe(MEMBER)
 
     def build(self) -> None:
         """Attributes of a plain object are kept beside its items; of anything else they have no shape."""

@@ -134,6 +134,8 @@ def _container_of(name: str, arguments: tuple[Any, ...]) -> Container:
     first = arguments[0] if arguments else None
     if name.endswith("._reconstructor") and isinstance(first, Global):
         name = first.name
+    if not is_container(*name.rpartition(".")[::2]):
+        raise ValueError(f"it makes an object of {name}")
     made = Container(name, arguments)
     for one in arguments:
         if isinstance(one, dict):
