@@ -35,7 +35,7 @@ def _deep(folder: Path) -> None:
 
 
 CASES = [
-    Case("a directory without configs", ("check", "."), 2, "no YAML file"),
+    Case("a directory without configs", ("check", "."), 2, "no YAML or TOML file"),
     Case("a directory of 100,000 files", ("check", "d"), 2, "too-many-files", _many),
     Case("a glob of 100,000 files", ("check", "d/*.yaml"), 2, "too-many-files", _many),
     Case("links in circles", ("check", "."), 0, "1 config", _circles),

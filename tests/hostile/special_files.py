@@ -89,7 +89,7 @@ def _prepared(make: Callable[[Path, str], None], name: str) -> Callable[[Path], 
 
 def _exit_of(place: str, kind: str) -> int:
     """`check` judges what it was given; what is no config at all cannot start."""
-    return 1 if place.startswith("check of") and kind in LARGE else 2
+    return 1 if place.startswith(("check of", "an index")) and kind in LARGE else 2
 
 
 LARGE = ("30 GB",)

@@ -92,6 +92,8 @@ Span = tuple[int, int]
 
 def _walk(text: str, place: int, path: Path) -> Iterator[tuple[Path, Span | None, Span]]:
     """(path, span of its key, span of its value) of everything in an object, or in a list, which has no keys."""
+    if text[place : place + 1] not in ("{", "["):  # a number or a text alone
+        return
     is_object, key = text[place] == "{", None
     place = _after_gap(text, place + 1)
     for count in itertools.count():

@@ -63,7 +63,7 @@ class _Reader:
             if isinstance(statement, ast.ImportFrom):
                 self.imported |= {one.asname or one.name: f"{statement.module}.{one.name}" for one in statement.names}
             elif isinstance(statement, ast.ClassDef):
-                entries = tuple(self._fields(statement))
+                entries = tuple(self._fields(statement)) if not _is_code(statement) else ()
                 if entries:
                     self.names[statement.name] = Node("mapping", self._span(statement), entries=entries)
             elif isinstance(statement, (ast.Assign, ast.AnnAssign)) and statement.value is not None:
@@ -167,3 +167,10 @@ def _folded(value: ast.expr) -> int | float | None:
             found: int | float = _SUMS[type(sign)](one, two)
             return found
     return None
+
+
+def _is_code(statement: ast.ClassDef) -> bool:
+    """Whether a class does something, as a model does, and is no config."""
+    methods = {one.name for one in statement.body if isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef))}
+    modules = any(ast.unparse(base).rpartition(".")[2].endswith("Module") for base in statement.bases)
+    return modules or bool(methods & {"forward", "__init__", "__call__"})
