@@ -25,7 +25,7 @@ ROLES = _names(
     " embedding_dim emb_dim model_dim n_embd emb_size embed_size token_dim",
     heads="num_attention_heads num_heads heads n_heads attention_heads encoder_attention_heads n_head nhead"
     " num_head head_count head_num",
-    dim_head="dim_head head_dim attn_head_dim attention_head_dim dim_conv_head head_size d_head key_dim",
+    dim_head="dim_head head_dim attn_head_dim attention_head_dim dim_conv_head head_size d_head",
     mlp_dim="mlp_dim intermediate_size mlp_hidden_dim ffn_dim encoder_ffn_dim mlp_hidden dim_feedforward ff_dim"
     " d_ff mlp_size hidden_mlp",
     window="window_size attn_window_size partition_size",

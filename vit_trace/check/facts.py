@@ -20,6 +20,10 @@ WIDTHS = ("dim", "mlp_dim")
 """Roles that are kept only where a layer of the trace has that size."""
 
 
+OF_NO_ROLE = {"key_dim"}
+"""Names of sizes that stand for themselves: attention whose heads do not share out the width has a key_dim."""
+
+
 @dataclass(frozen=True)
 class Quantity:
     """One quantity of a config: its role, the name that sets it, its value and, where it was given, its place."""
@@ -141,7 +145,8 @@ def _quantity_of(path: Path, value: object, span: Source | None) -> Quantity | N
     name, dotted = str(path[-1]), ".".join(map(str, path))
     if isinstance(value, (int, float)) and not isinstance(value, bool) and RATES.search(name):
         return Quantity("rate", dotted, value, span)
-    role = "mlp_ratio" if name.endswith("mlp_ratio") else role_named(PREFIX.sub("", name))
+    own = PREFIX.sub("", name)
+    role = "mlp_ratio" if name.endswith("mlp_ratio") else role_named(own) or (own if own in OF_NO_ROLE else "")
     if isinstance(value, float):
         return Quantity(role, dotted, value, span) if role == "mlp_ratio" else None
     sizes = tuple(value) if isinstance(value, (list, tuple)) else value

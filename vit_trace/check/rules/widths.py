@@ -18,7 +18,7 @@ def heads_divide_dim(facts: Facts) -> Iterator[Finding]:
     """Where the library takes dim // heads as the head dimension, a remainder is left out without a warning."""
     for network in facts.networks:
         dim, heads = network.get("dim"), network.get("heads")
-        if dim is None or heads is None or "dim_head" in network:
+        if dim is None or heads is None or not network.keys().isdisjoint(("dim_head", "key_dim")):
             continue
         remainders = [(width, count) for width, count in network.pairs("dim", "heads") if count and width % count]
         for width, count in remainders[:1]:
