@@ -62,14 +62,20 @@ def mkdocs(folder):
 BUILDERS = {"sphinx": (sphinx, "index.rst", RST), "mkdocs": (mkdocs, "index.md", MARKDOWN)}
 
 
-@pytest.mark.parametrize("name", BUILDERS)
-def test_a_site_shows_a_trace_until_its_shapes_change(name, tmp_path):
+def site(name, tmp_path, view):
+    """A folder with a model and a page that shows it; with how it is built, and the page's name and text."""
     pytest.importorskip(name)
     build, page, text = BUILDERS[name]
     folder = tmp_path / "pages"
     folder.mkdir()
     (folder / "tiny.py").write_text(MODEL.format(4))
-    (folder / page).write_text(text.format("drawing"))
+    (folder / page).write_text(text.format(view))
+    return build, folder, page, text
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_a_site_shows_a_trace_until_its_shapes_change(name, tmp_path):
+    build, folder, page, text = site(name, tmp_path, "drawing")
     done, made = build(folder)
     assert done.returncode == 0, done.stderr
     shown = made.read_text()
@@ -84,12 +90,7 @@ def test_a_site_shows_a_trace_until_its_shapes_change(name, tmp_path):
 
 @pytest.mark.parametrize("name", BUILDERS)
 def test_a_mistake_in_a_page_is_said_with_its_line(name, tmp_path):
-    pytest.importorskip(name)
-    build, page, text = BUILDERS[name]
-    folder = tmp_path / "pages"
-    folder.mkdir()
-    (folder / "tiny.py").write_text(MODEL.format(4))
-    (folder / page).write_text(text.format("tabel"))
+    build, folder, page, _ = site(name, tmp_path, "tabel")
     done, _ = build(folder)
     assert done.returncode != 0
     assert f"{page}:8: view tabel: one of table, tree, source, drawing, page" in done.stderr

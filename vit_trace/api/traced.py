@@ -135,11 +135,11 @@ class Traced(Trace, frozen=True):
 
     def to_html(self, **screen: Any) -> str:
         """One self-contained page: stages, drawing and source, whose sizes follow from fields for the symbols."""
-        return self._written("html", Screen(**screen))
+        return self._written("html", _screen_of(screen))
 
     def to_svg(self, **screen: Any) -> str:
         """The drawing: who feeds whom, one repeated block opened."""
-        return self._written("svg", Screen(**screen))
+        return self._written("svg", _screen_of(screen))
 
     def _repr_html_(self) -> str:
         from vit_trace.render.page.page import cell_of

@@ -94,7 +94,7 @@ def bindings(trace: Trace, changes: Mapping[str, int]) -> dict[str, int]:
     return values
 
 
-def _used(trace: Trace) -> set[str]:
+def used_symbols(trace: Trace) -> set[str]:
     """Symbols that some size depends on, directly or through another symbol."""
     texts = {dim for stage in trace.stages for spec in stage.outputs for dim in spec.dims}
     return used_in(trace, texts | {dim for parameter in trace.parameters for dim in parameter.dims})
@@ -122,7 +122,7 @@ def changes_of(trace: Trace, assignments: Mapping[str, str]) -> dict[str, int]:
             digits = f"{cut(name)}={cut(text)}: {MAX_DIGITS} digits are read at most"
             raise ValuesError(digits, "384, or 384x512 for a pair")
         changes |= _symbols_of(trace.symbols, name, found)
-    idle = changes.keys() - _used(trace)
+    idle = changes.keys() - used_symbols(trace)
     if idle:
         message = f"{', '.join(sorted(idle))}: no size follows from it, so this trace does not say what it changes"
         raise ValuesError(message, "trace the model with the new value")

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from math import prod
 
 from vit_trace.base.trace import Parameter, Stage, TensorSpec, Trace
-from vit_trace.dims.costs import BYTES, flop_factors, flop_rules, weight_of
+from vit_trace.dims.costs import BYTES, bytes_of, flop_factors, flop_rules, weight_of
 from vit_trace.dims.formula import Formula, Least, Name, Number, Product, Quotient, Sum, parse
 from vit_trace.view.fold import StageNode
 
@@ -76,7 +77,7 @@ class Expressions:
     def parameters(self, stage: Stage) -> int:
         """The count of what a stage holds: known at other values where it holds all of its module's own."""
         held = self.modules.get(stage.module, [])
-        if not stage.parameters or sum(map(_elements, held)) != stage.parameters:
+        if not stage.parameters or sum(prod(one.shape) for one in held) != stage.parameters:
             return self.add("?", stage.parameters) if stage.parameters else self.number(0)
         return self.sum(self.product(self.held[one.name]) for one in held)
 
@@ -111,22 +112,18 @@ class Expressions:
             self.inside[id(node)] = first, second
         return self.inside[id(node)]
 
+    def per_image(self, flops: int) -> int:
+        """FLOPs of one image, where the trace says how many there are."""
+        return self.add("/", flops, self.add("s", "b")) if "b" in self.trace.symbols else flops
+
     def totals(self) -> Mapping[str, int]:
-        """The sums over the whole model: parameters, bytes of them, FLOPs."""
+        """The sums over the whole model: parameters, bytes of them, FLOPs of an image."""
         sizes = [(self.product(self.held[one.name]), BYTES.get(one.dtype, 1)) for one in self.trace.parameters]
-        exact = sum(_elements(one) * BYTES.get(one.dtype, 1) for one in self.trace.parameters)
-        known = exact == self.trace.totals.parameter_bytes
+        known = bytes_of(self.trace.parameters) == self.trace.totals.parameter_bytes
         return {
             "parameters": self.sum(one for one, _ in sizes),
             "bytes": self.sum(self.product([self.number(each), one]) for one, each in sizes)
             if known
             else self.add("?", self.trace.totals.parameter_bytes),
-            "flops": self.sum(map(self.flops, self.trace.stages)),
+            "flops": self.per_image(self.sum(map(self.flops, self.trace.stages))),
         }
-
-
-def _elements(parameter: Parameter) -> int:
-    count = 1
-    for size in parameter.shape:
-        count *= size
-    return count

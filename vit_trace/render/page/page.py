@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from hashlib import sha256
 from importlib.resources import files
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from vit_trace.base.trace import Stage, Symbol, TensorSpec, Trace
 from vit_trace.base.words import bytes_text, compact
 from vit_trace.dims.formula import on_screen, parse
-from vit_trace.dims.values import divisions, knob_of, used_in
+from vit_trace.dims.values import divisions, knob_of, used_symbols
 from vit_trace.render.cells import has_formula
 from vit_trace.render.drawing import HEIGHT, WIDTH, Drawing, described, plan_of
 from vit_trace.render.legible import printable
@@ -74,10 +74,8 @@ class Field(NamedTuple):
 
     name: str
     label: str
-    meaning: str
     value: int
     colour: int
-    used: bool
 
 
 class TracePage:
@@ -108,9 +106,6 @@ class TracePage:
 
     def _line(self, number: int, row: Row, parent: int | None) -> PageLine:
         parameters, flops = self.expressions.counts(row.node) if row.node else (None, None)
-        batch = self.trace.symbols.get("b")
-        if flops is not None and batch is not None:
-            flops = self.expressions.add("/", flops, self.expressions.add("s", "b"))
         source = row.source
         name = f"{os.path.basename(source.file)}:{source.line}" if source else ""
         anchor = self.code.anchor(source.file, source.line) if source else ""
@@ -121,7 +116,7 @@ class TracePage:
             parent,
             tensors,
             parameters if row.parameters else None,
-            flops if row.flops else None,
+            self.expressions.per_image(flops) if row.flops and flops is not None else None,
             printable(name),
             anchor,
         )
@@ -186,10 +181,9 @@ class TracePage:
     @cached_property
     def knobs(self) -> list[Field]:
         """The symbols that sizes depend on and that follow from no other."""
-        texts = {dim for stage in self.trace.stages for spec in stage.outputs for dim in spec.dims}
-        used = used_in(self.trace, texts | {dim for one in self.trace.parameters for dim in one.dims})
+        used = used_symbols(self.trace)
         return [
-            Field(name, _label(name, symbol), symbol.meaning, symbol.value, self.colours[name], name in used)
+            Field(name, _label(name, symbol), symbol.value, self.colours[name])
             for name, symbol in self.trace.symbols.items()
             if symbol.formula is None and name in used
         ]
@@ -210,11 +204,8 @@ class TracePage:
         ]
 
     @cached_property
-    def totals(self) -> dict[str, int]:
-        found = dict(self.expressions.totals())
-        if "b" in self.trace.symbols:
-            found["flops"] = self.expressions.add("/", found["flops"], self.expressions.add("s", "b"))
-        return found
+    def totals(self) -> Mapping[str, int]:
+        return self.expressions.totals()
 
     @cached_property
     def diagnostics(self) -> str:
