@@ -267,7 +267,8 @@ def _import_all(library: str) -> None:
     from vit_trace.base import network
 
     network.close()
-    ours = [one.name for one in pkgutil.walk_packages(vit_trace.__path__, "vit_trace.")]
+    everything = [one.name for one in pkgutil.walk_packages(vit_trace.__path__, "vit_trace.")]
+    ours = [name for name in everything if not name.startswith("vit_trace.documents.")]  # Sphinx and MkDocs need these
     deeper = ("transformers.models.auto.modeling_auto", "transformers.models.vit.modeling_vit")
     inside = deeper if library == "transformers" else ()
     for name in ("torch", "rich.progress", "rich.table", "rich.tree", "rich.syntax", library, *inside, *ours):
