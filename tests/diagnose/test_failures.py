@@ -25,7 +25,7 @@ from helpers.commands import call
 from helpers.pages import Section, sections
 from torch import nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 import vit_trace
 from vit_trace.base.trace import Trace
@@ -360,8 +360,12 @@ class Edited(TorchFunctionMode):
 
 
 def counted_to(place: int, steps: list, given: tuple) -> tuple:
-    """The arguments with one tensor changed: the one that stands at a place among them."""
+    """The arguments with one tensor changed: the one that stands at a place among them, or alone in its container."""
     count = itertools.count()
+    if steps == [["alone"]]:
+        tensor = [one for one in tree_leaves(given) if isinstance(one, torch.Tensor)][place]
+        alone = [tensor if any(held is tensor for held in tree_leaves(value)) else value for value in given[0]]
+        return tuple(alone), given[1]
     return tree_map_only(torch.Tensor, lambda one: stepped(one, steps) if next(count) == place else one, given)
 
 

@@ -47,6 +47,10 @@ search-cut-off: `check` tries each value before it offers it. The work for one s
 checkpoint-nested: load_state_dict was given what torch.load gave, and the state dict is one of its values: the others
   are the optimizer's state, the epoch and the like.
   Example: checkpoint["model"] instead of checkpoint.
+optimizer-state: The state of an optimizer does not go with the parameters of this one: a group has another number of
+  them, or there are other groups. The state was saved for another model, or with other parameters frozen; an optimizer
+  keeps them by place, so their order counts too.
+  Example: the saved state has 32 parameters in group 0, the optimizer has 44.
 checkpoint-unreadable: There is no such file, it is not a regular file, it cannot be read, or a directory holds no
   checkpoint or several.
 not-a-checkpoint: The file is something else: a Git LFS pointer, an HTML page, HDF5, the state of an optimizer, or an

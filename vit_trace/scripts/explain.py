@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from vit_trace.scripts.origins import origins
 from vit_trace.scripts.replay import Root, replayed
 from vit_trace.scripts.slices import Sliced, sliced
 
-SILENT = {"forward-failed", "python-error", "internal-defect"}
+SILENT = {"python-error", "internal-defect"}
 """Codes that say no more than Python does."""
 
 STEPS = ("training_step", "validation_step", "test_step", "predict_step", "on_")
@@ -71,12 +72,20 @@ def _of_call(crash: Crash) -> Explanation | None:
         return None
     for root in _roots(crash):
         trace = replayed(root, crash, partial(with_maker, crash))
-        if trace is None or trace.failure is None or trace.failure.code in SILENT:
+        if trace is None or trace.failure is None or _says_nothing(trace.failure):
             continue
         failure = structs.replace(trace.failure, notes=(*_origins(trace.failure, crash), *trace.failure.notes))
         trace = structs.replace(trace, failure=failure)
         return Explanation((*trace.diagnostics, failure), trace)
     return None
+
+
+def _says_nothing(failure: Failure) -> bool:
+    """Whether it says no more than Python: no cause is known, and torch's words name no size of what it was given."""
+    if failure.code != "forward-failed":
+        return failure.code in SILENT
+    named = {int(number) for number in re.findall(r"\b\d{1,9}\b", failure.exception)}
+    return len(named & {size for one in failure.operands for size in one.shape}) < 2
 
 
 def _origins(failure: Failure, crash: Crash) -> list[str]:

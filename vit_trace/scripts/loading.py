@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,7 +26,7 @@ def of_loading(crash: Crash) -> tuple[Diagnostic, ...] | None:
     """One diagnostic for each cause; None where the failure is another one."""
     found = next(((at, frame) for at, (frame, _) in enumerate(crash.entries) if frame.f_code is LOAD), None)
     if found is None or not isinstance(crash.error, RuntimeError):
-        return None
+        return _of_optimizer(crash) if isinstance(crash.error, ValueError) else None
     place, frame = found
     model, state = frame.f_locals.get("self"), frame.f_locals.get("state_dict")
     caller = crash.caller(place)
@@ -45,6 +46,31 @@ def of_loading(crash: Crash) -> tuple[Diagnostic, ...] | None:
     if not errors:
         return None
     return tuple(structs.replace(one, span=span, severity="error") if one is errors[0] else one for one in diagnostics)
+
+
+def _of_optimizer(crash: Crash) -> tuple[Diagnostic, ...] | None:
+    """An optimizer's load_state_dict: the groups that have another number of parameters than those that were saved."""
+    optim = sys.modules.get("torch.optim")
+    for at, (frame, _) in enumerate(crash.entries):
+        if frame.f_code.co_name != "load_state_dict" or optim is None:
+            continue
+        optimizer, state = frame.f_locals.get("self"), frame.f_locals.get("state_dict")
+        if not isinstance(optimizer, optim.Optimizer) or not isinstance(state, Mapping):
+            continue
+        saved = [len(group["params"]) for group in state.get("param_groups", ())]
+        here = [len(group["params"]) for group in optimizer.param_groups]
+        other = next((at for at, (one, two) in enumerate(zip(saved, here, strict=False)) if one != two), None)
+        if other is not None:
+            counted = f"{saved[other]} parameters in group {other}, the optimizer has {here[other]}"
+        elif len(saved) != len(here):
+            counted = f"{len(saved)} groups of parameters, the optimizer has {len(here)}"
+        else:
+            return None
+        message, caller = f"the saved state has {counted}", crash.caller(at)
+        note = "it was saved for another model, or with other parameters frozen"
+        span = frames.span(caller[0].f_code, caller[1]) if caller is not None else None
+        return (Diagnostic("optimizer-state", "error", message, span, (note, crash.quoted)),)
+    return None
 
 
 def _misfits(model: nn.Module, state: Mapping[str, Any]) -> list[Diagnostic]:

@@ -103,8 +103,12 @@ def subscript_of_tensor(scene: Scene) -> Cause | None:
     wrong = (*filter(None, (_part_out_of_range(tensor, part) for part in parts)), *_indices_differ(parts))
     if wrong:
         return wrong[0]
-    assigned = _does_not_fit_into(scene, _selected_shape(tensor.shape, parts), scene.tensor(1 + count))
-    return assigned or Cause(INDEX, f"the subscript is out of range for {with_shape(tensor)}")
+    if scene.call == "setitem":
+        told = re.search(r"indexing result of shape \[([\d, ]+)\]", scene.raised[1])
+        room = tuple(map(int, told[1].split(","))) if told is not None else _selected_shape(tensor.shape, parts)
+        return _does_not_fit_into(scene, room, scene.tensor(1 + count))
+    is_range = scene.raised[0] == "IndexError"
+    return Cause(INDEX, f"the subscript is out of range for {with_shape(tensor)}") if is_range else None
 
 
 def _part_out_of_range(tensor: Operand, part: _Part) -> Cause | None:
@@ -145,7 +149,7 @@ def _indices_differ(parts: Sequence[_Part]) -> Iterator[Cause]:
 
 def _does_not_fit_into(scene: Scene, shape: Shape | None, value: Operand | None) -> Cause | None:
     """`y[:, 1:] = x` where x does not have the size of what it is put into."""
-    if scene.call != "setitem" or value is None or shape is None:
+    if value is None or shape is None:
         return None
     target = scene.failure.span.text if scene.failure.span and "\n" not in scene.failure.span.text else "the target"
     for back in range(1, max(len(shape), len(value.shape)) + 1):

@@ -3,6 +3,10 @@ does not take, a value of another type than the line needs. The message is Pytho
 notes give what is near: names of the module's layers and parameters, the object's attributes, the variables.
 """
 
+import linecache
+import re
+
+from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, Turn, finds
 from vit_trace.diagnose.scene import Scene, frame_note
 
@@ -29,4 +33,25 @@ def line_refused(scene: Scene) -> Cause:
         notes.append(f"{scene.argument('name')} is assigned only on {lines}, which did not run before this line")
     if isinstance(signature, str):
         notes.append(f"it takes {signature}")
+    if kind in ("TypeError", "AttributeError"):
+        notes += _container_note(scene, said)
     return Cause(PYTHON, text, (*notes, *(frame_note(scene) if not notes else ())))
+
+
+def _container_note(scene: Scene, said: str) -> list[str]:
+    """self.attn(x, x, x) gives a tuple of 2: the layer on the line that gives a container of tensors, not one."""
+    kind = re.search(r"'?(tuple|list|dict|\w+Output\w*)'?", said)
+    span, stages = scene.failure.span, [*scene.trace.stages]
+    if kind is None or span is None:
+        return []
+    names = set(re.findall(r"\w+", span.text))
+    for stage in reversed(stages):
+        there = stage.source
+        if stage.kind != "module" or there is None or there.file != span.file or not stage.outputs:
+            continue
+        bound = re.match(r"\s*(\w+) = ", linecache.getline(there.file, there.line)) if there.line < span.line else None
+        several = stage.outputs[0].path != ""
+        if several and (there.line == span.line or (bound is not None and bound[1] in names)):
+            shapes = ", ".join(f"{one.path} {shape_text(one.shape)}" for one in stage.outputs[:4])
+            return [f"{stage.name} gives a {kind[1]} of {len(stage.outputs)}, pass on the one that is meant: {shapes}"]
+    return []

@@ -2,8 +2,13 @@
 tensors instead of one of them; a size is not a whole number (a / b, where a // b is meant).
 """
 
+import re
+from collections.abc import Iterator
+
 from vit_trace.base.words import shape_text
-from vit_trace.diagnose.cause import Cause, CauseKind, Turn, finds
+from vit_trace.diagnose.cause import Cause, CauseKind, Question, Turn, finds
+from vit_trace.diagnose.changes.calls import call_changed, input_written
+from vit_trace.diagnose.changes.records import ALONE, Fix, LayerInput
 from vit_trace.diagnose.scene import Scene
 
 WRONG_CALL = CauseKind("wrong-call", __doc__)
@@ -21,22 +26,49 @@ def other_arguments(scene: Scene) -> Cause | None:
     kind, _, said = scene.failure.exception.partition(": ")
     if scene.stage is None or not kind.startswith("TypeError") or "forward()" not in said:
         return None
-    return Cause(WRONG_CALL, " ".join(said.split()))
+    takes = scene.argument("signature")
+    return Cause(WRONG_CALL, " ".join(said.split()), (f"it takes {takes}",) if takes else ())
 
 
-@finds("forward")
+def _one_of_them(question: Question) -> Iterator[Fix]:
+    """Each of the tensors of the container in its place: model(x)[0] instead of model(x)."""
+    scene, stage, held = question.scene, question.scene.stage, question.scene.argument("held")
+    start, stop = held if isinstance(held, list) else (0, 0)
+    layer = stage is not None and stage.kind == "module"
+    for place in range(start, min(stop, start + MOST_SHAPES)):
+        name, whole = _written(scene, place, start)
+        text = f"{name} instead of {whole}" if whole else f"{name} of what {scene.layer} is given"
+        if layer and stage is not None:
+            yield LayerInput(text, (stage.module,), ALONE, place)
+        else:
+            yield from call_changed(scene, text, operand=place, steps=ALONE)
+
+
+def _written(scene: Scene, place: int, start: int) -> tuple[str, str]:
+    """A tensor of the container, and the container, as the line writes them; [0] and "" where it does not."""
+    name = scene.operands[place].name
+    whole = input_written(scene)
+    step = f"[{place - start}]"
+    found = re.search(r"(\.\w+|\[[^][]*\])$", name)
+    if found is not None:
+        step, whole = found[0], whole or (name[: found.start()] if scene.operands[place].span is None else "")
+    whole = "" if whole in ("input", "x") and not input_written(scene) else whole
+    return f"{whole}{step}", whole
+
+
+@finds(turn=Turn.FIRST, edits=[_one_of_them])
 def not_a_tensor(scene: Scene) -> Cause | None:
-    """A layer that gets a tuple: the output of a layer that gives several tensors, passed on as it is."""
-    given = scene.argument("given")
-    if given is None:
+    """A call that gets a tuple: the output of a layer that gives several tensors, passed on as it is."""
+    given, held = scene.argument("given"), scene.argument("held")
+    if not isinstance(given, str):
         return None
     if given == "NoneType":
         return Cause(WRONG_CALL, f"{scene.layer} takes a tensor and is given None")
-    inside = [operand for operand in scene.operands if not operand.parameter]
+    inside = [one for one in scene.operands[slice(*held) if isinstance(held, list) else slice(0)] if not one.parameter]
     shapes = ", ".join(shape_text(operand.shape) for operand in inside[:MOST_SHAPES])
-    which = f" {given}" if isinstance(given, str) and given else ""
-    text = f"{scene.layer} takes a tensor and is given a{which} of {len(inside)}: {shapes}"
-    note = "the layer before it gives several tensors: pass on the one that is meant, as in [0]"
+    a = "an" if given[0] in "AEIOU" else "a"
+    text = f"{scene.layer} takes a tensor and is given {a} {given} of {len(inside)}: {shapes}"
+    note = "what made it gives several tensors: pass on the one that is meant"
     if len(inside) == 1:
         note = "it holds one tensor: pass on that tensor itself"
     return Cause(WRONG_CALL, text, (note,) if inside else ())

@@ -23,6 +23,9 @@ Inputs = tuple[tuple[Any, ...], dict[str, Any]]
 Method = tuple[str, *tuple[int, ...]]
 """A method of a tensor with its arguments: ("transpose", 1, 2); interpolate and pad are torch.nn.functional's."""
 
+ALONE: tuple[Method, ...] = (("alone",),)
+"""In place of methods: the tensor takes the place of the tuple, or another container, that was handed over with it."""
+
 MULTIHEAD = "MultiheadAttention"
 BATCH_FIRST = "batch_first"
 """The attribute of torch's attention that says whether the batch comes before the tokens."""
@@ -215,7 +218,7 @@ class LayerInput(Fix):
         with ExitStack() as stack:
             for path in self.modules:
                 hook = model.get_submodule(path).register_forward_pre_hook(
-                    lambda _, *given: _change_tensor(given, lambda one: _turn(one, self.steps), self.operand),
+                    lambda _, *given: _edited(given, self.steps, self.operand),
                     with_kwargs=True,
                 )
                 stack.callback(hook.remove)
@@ -287,7 +290,7 @@ class CallChange(Fix):
             held = [*(args[1:] or kwargs.values())]
             held = [*held[0]] if len(held) == 1 and isinstance(held[0], (tuple, list)) else held
             return (args[0], [self.sizes.get(place, size) for place, size in enumerate(held)]), {}
-        return _change_tensor(given, lambda tensor: _turn(tensor, self.steps), self.operand)
+        return _edited(given, self.steps, self.operand)
 
 
 @dataclass(frozen=True)
@@ -347,6 +350,25 @@ def images_for_tokens(trace: Trace, batch: int) -> list[str]:
         for spec in stage.inputs[:1]
         if len(spec.shape) == 3 and spec.shape[0] == batch != spec.shape[1]
     ]
+
+
+def _edited(given: Inputs, steps: tuple[Method, ...], place: int) -> Inputs:
+    """The arguments after methods on one tensor, or with that tensor in place of the container that holds it."""
+    return _alone(given, place) if steps == ALONE else _change_tensor(given, lambda tensor: _turn(tensor, steps), place)
+
+
+def _alone(given: Inputs, place: int) -> Inputs:
+    from vit_trace.record.meta.tensors import leaves
+
+    args, kwargs = given
+    values = [*args, *kwargs.values()]
+    for at, value in enumerate(values):
+        held = [tensor for _, tensor in leaves(value)]
+        if place < len(held):
+            values[at] = held[place]
+            break
+        place -= len(held)
+    return tuple(values[: len(args)]), dict(zip(kwargs, values[len(args) :], strict=True))
 
 
 def _change_tensor(given: Inputs, change: Callable[[Tensor], Tensor], place: int) -> Inputs:

@@ -5,6 +5,7 @@ Reads the traceback once, after the failure. Runs no code of the model.
 
 import contextlib
 import inspect
+import re
 import traceback as tracebacks
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
@@ -22,6 +23,9 @@ from vit_trace.record.raised.expressions import Expression, Link, argument_expre
 from vit_trace.record.raised.mishaps import ASSERTIONS, Captured, capture_python, numbers
 from vit_trace.record.recorder import CALL_IMPL, Recorder
 from vit_trace.record.source import frames
+
+NO_TENSOR = re.compile(r"must be Tensor, not (\w+)|^'(\w+)' object has no attribute")
+"""What torch and Python say where a call gets something else than a tensor."""
 
 FUNCTION: CodeType = Recorder.__torch_function__.__code__
 MOST_INDICES = 1 << 22
@@ -51,6 +55,7 @@ def captured(error: BaseException, cause: BaseException, recorder: Recorder) -> 
         _capture_einops(found, einops_call, own, names)
     elif torch_call is not None and inside and called not in ASSERTIONS:
         _capture_function(found, torch_call, own, names)
+        _note_container(found, torch_call, cause)
     else:
         capture_python(found, cause, links[-1], own, names)
     return found
@@ -101,6 +106,8 @@ def _capture_function(found: Captured, link: Link, own: Link | None, names: Mapp
         tensors = list(islice(leaves(value), 32))
         for inner, tensor in tensors:
             one = operand(path + inner, tensor, own, expressions, names)
+            if inner and path in expressions and path + inner not in expressions:
+                one = replace(one, name=expressions[path].text + inner)
             if not inner and path not in expressions and not one.parameter and path != "[0]" and path in called:
                 one = replace(one, name=called[path])
             found.operands.append(one)
@@ -113,6 +120,20 @@ def _capture_function(found: Captured, link: Link, own: Link | None, names: Mapp
     first = found.operands[0] if found.operands else None
     if first is not None and link.module is not None and not first.name and not first.parameter:
         found.operands[0] = replace(first, name="input")  # of a layer of torch
+
+
+def _note_container(found: Captured, link: Link, error: BaseException) -> None:
+    """Note a tuple, or another container, that was given where a tensor is taken, and the tensors that it holds."""
+    refused = NO_TENSOR.search(str(error)) if isinstance(error, (TypeError, AttributeError)) else None
+    if refused is None:
+        return
+    kind, start = refused[1] or refused[2], 0
+    for value in (*(link.frame.f_locals.get("args") or ()), *dict(link.frame.f_locals.get("kwargs") or {}).values()):
+        stop = start + sum(1 for _ in islice(leaves(value), 32))
+        if type(value).__name__ == kind:
+            found.arguments |= {"given": kind, "held": [start, stop]}
+            return
+        start = stop
 
 
 def _expressions(own: Link | None, frame: FrameType, func: Callable[..., Any] | None = None) -> dict[str, Expression]:

@@ -102,7 +102,9 @@ def _hands_on(module: Any) -> bool:
 def held_by(module: Any) -> Any:
     """The module within wrappers of torch."""
     for _ in range(8):
-        inner = next((found for name in HELD if (found := module._modules.get(name)) is not None), None)
+        inner = next(
+            (found for name in HELD if name in module._modules and (found := module._modules[name]) is not None), None
+        )
         if inner is None or not type(module).__module__.startswith(WRAPPERS):
             return module
         module = inner

@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import inspect
 import linecache
 import re
 from collections.abc import Mapping, Sized
@@ -58,6 +59,9 @@ def capture_python(
         _capture_subscript(found, last)
     elif isinstance(error, (TypeError, AttributeError)) and last.module is not None and own is not last:
         _capture_given(found, last, names)
+        if "forward()" in str(error):
+            with contextlib.suppress(TypeError, ValueError):  # not written in Python
+                found.arguments["signature"] = f"forward{inspect.signature(last.module.forward)}"
     if not found.call and own is not None and refused_by_python(error, last, own):
         found.call = "python"
         found.arguments |= names_nearby(error, last, own)
@@ -148,6 +152,7 @@ def _capture_given(found: Captured, last: Link, names: Mapping[int, str]) -> Non
         if isinstance(given, (tuple, list, dict, type(None))):
             found.call = "forward"
             found.arguments["given"] = type(given).__name__
+            found.arguments["held"] = [0, sum(1 for _ in islice(leaves(given), 8))]
             found.operands = [_plain_operand(name + inner, tensor, names) for inner, tensor in islice(leaves(given), 8)]
 
 
