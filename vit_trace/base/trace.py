@@ -103,6 +103,21 @@ class Symbol(Struct, frozen=True, omit_defaults=True):
     kept: tuple[int, int] | None = None
 
 
+LAYERS = "layers"
+"""Meaning of the symbol that counts equal blocks."""
+
+
+class Whole(Struct, frozen=True):
+    """A formula that is divided by another, and what becomes of a `rest`.
+
+    The model is "refused", its sizes are "unknown" there, or pixels are "dropped".
+    """
+
+    top: str
+    bottom: str
+    rest: Literal["refused", "unknown", "dropped"]
+
+
 class Construction(Struct, frozen=True):
     """A quantity that the constructor of `module` worked out before any forward."""
 
@@ -294,6 +309,7 @@ class Trace(Struct, frozen=True):
     """One forward pass, stage by stage, in the order the stages were entered.
 
     `branches` are conditions under which the model has other stages: symbols with the formulas whose values they have.
+    `wholes` are the divisions that should leave no rest.
     `saved` are the bytes that each module, by its path, itself keeps for backward in a training step of this batch;
     null where that was not measured.
     """
@@ -312,6 +328,7 @@ class Trace(Struct, frozen=True):
     listing: tuple[Listed, ...] = ()
     branches: tuple[dict[str, str], ...] = ()
     saved: dict[str, int] | None = None
+    wholes: tuple[Whole, ...] = ()
 
     def to_json(self) -> str:
         """The trace as one JSON document, one record a line."""

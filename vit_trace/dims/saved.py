@@ -108,6 +108,8 @@ def _formulas(trace: Trace) -> Iterator[tuple[str, str]]:
         yield from ((f"construction[{number}]", text) for text in split_formulas(record.formula or "") if text)
     for number, branch in enumerate(trace.branches):
         yield from ((f"branches[{number}]", text) for pair in branch.items() for text in pair)
+    for number, whole in enumerate(trace.wholes):
+        yield from ((f"wholes[{number}]", text) for text in (whole.top, whole.bottom))
     for place, tensor in _tensors(trace):
         yield from ((f"{place}.dims[{axis}]", dim) for axis, dim in enumerate(tensor.dims))
     for place, line in _lines(trace.listing):

@@ -21,15 +21,11 @@ from vit_trace.dims.costs import NOT_KNOWN, bytes_of, flops_at
 from vit_trace.dims.formula import (
     LARGEST,
     FormulaError,
-    Name,
     Number,
-    Product,
-    Quotient,
     evaluate,
     parse,
     split_formulas,
     symbols_of,
-    walk,
 )
 from vit_trace.dims.walk import Sized, map_specs, map_tensors
 
@@ -57,27 +53,12 @@ def knob_of(symbol: Symbol) -> str:
 
 def _require_multiples(trace: Trace, values: Mapping[str, int]) -> None:
     """Raise ValuesError where a value has to be a multiple of another, as H of p1 for h = H//p1, and is not."""
-    for formula in divisions(trace):
-        whole, part = evaluate(formula.top, values), evaluate(formula.bottom, values)
-        if part > 0 and whole % part:
+    for one in trace.wholes:
+        whole, part = _size(one.top, values), _size(one.bottom, values)
+        if part > 0 and whole % part and one.rest != "dropped":
             near = sorted({max(whole // part, 1) * part, (whole // part + 1) * part})
-            message = f"{formula.top} {whole} is not a multiple of {formula.bottom} {part}"
+            message = f"{one.top} {whole} is not a multiple of {one.bottom} {part}".replace(f"{part} {part}", str(part))
             raise ValuesError(message, f"{' and '.join(map(str, near))} are")
-
-
-def divisions(trace: Trace) -> Iterator[Quotient]:
-    """Divisions by a symbol that leave no rest: of a patch grid, and of a width by its heads in any size."""
-    texts = [(symbol.formula, False) for symbol in trace.symbols.values() if symbol.formula]
-    texts += [(text, True) for text in {dim for one in trace.stages for spec in one.outputs for dim in spec.dims}]
-    for text, widths in texts if trace.symbols else ():
-        for part in walk(parse(text)) if "//" in text else ():
-            if not isinstance(part, Quotient) or not isinstance(part.bottom, Name):
-                continue
-            if not isinstance(part.top, Name) and not (widths and isinstance(part.top, Product)):
-                continue
-            if widths and "heads" not in part.bottom.name:
-                continue
-            yield part
 
 
 def bindings(trace: Trace, changes: Mapping[str, int]) -> dict[str, int]:

@@ -1,15 +1,18 @@
-"""Finds which symbols decide the structure of a model: where some have a value, it has other stages."""
+"""Finds at which values of symbols a model has other stages, and where a division that leaves a rest stops it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
-from msgspec.structs import replace
+from msgspec.structs import replace as altered
 
-from vit_trace.base.trace import Symbol, Trace
-from vit_trace.dims.formula import evaluate, parse
+from vit_trace.base.trace import LAYERS, Symbol, Trace, Whole
+from vit_trace.dims.formula import Name, Product, Quotient, evaluate, parse, walk
+from vit_trace.dims.values import UNKNOWN, at, used_in
 from vit_trace.dims.walk import stage_keys
-from vit_trace.probing.screening import Spent
+from vit_trace.probing.screening import Spent, shapes
+from vit_trace.view.fold import StageNode, layer_nodes
+from vit_trace.view.outline import nodes_of
 
 Condition = dict[str, str]
 """Symbols with the formulas whose values they have: {"heads": "1", "dim_head": "dim"}."""
@@ -36,9 +39,7 @@ def _structure(trace: Trace) -> set[object]:
     return {*kinds, *(parameter.name for parameter in trace.parameters)}
 
 
-def branches(
-    trace: Trace, symbols: Mapping[str, Symbol], attempt: Callable[[Mapping[str, int]], Trace | None]
-) -> tuple[Condition, ...]:
+def branches(trace: Trace, symbols: Mapping[str, Symbol], attempt: "Attempt") -> tuple[Condition, ...]:
     """The smallest conditions under which the trace at these values has other stages."""
     found: list[Condition] = []
     values = {name: symbol.value for name, symbol in symbols.items()}
@@ -89,7 +90,7 @@ def _differs(
     trace: Trace,
     condition: Condition,
     values: Mapping[str, int],
-    attempt: Callable[[Mapping[str, int]], Trace | None],
+    attempt: "Attempt",
 ) -> bool:
     """Whether the trace at this condition runs and has other stages; it is not tried where it holds already."""
     there = None if _holds(condition, values) else attempt(_values_at(condition, values))
@@ -113,7 +114,7 @@ def _conditions(symbols: Mapping[str, Symbol]) -> Iterator[Condition]:
 
 def with_kept(symbols: Mapping[str, Symbol], seen: Sequence[Seen]) -> dict[str, Symbol]:
     """The symbols, those that decide the structure with the values between which the stages were seen to stay."""
-    return {name: replace(symbol, kept=_kept(name, symbol.value, seen)) for name, symbol in symbols.items()}
+    return {name: altered(symbol, kept=_kept(name, symbol.value, seen)) for name, symbol in symbols.items()}
 
 
 def _kept(name: str, here: int, seen: Sequence[Seen]) -> tuple[int, int] | None:
@@ -127,3 +128,96 @@ def _kept(name: str, here: int, seen: Sequence[Seen]) -> tuple[int, int] | None:
     known = [value for value in known if low < value or value == here]
     known = [value for value in known if not high or value < high or value == here]
     return min(known), max(known)
+
+
+STEPS = (8, 4, 2, 1)
+"""What is added to a size for a division that leaves a rest, the likeliest to run first."""
+
+Attempt = Callable[[Mapping[str, int]], Trace | None]
+
+
+def wholes(trace: Trace, attempt: Attempt) -> Iterator[Whole]:
+    """The divisions of other sizes than the image's by a symbol, unless formulas are right where they leave a rest."""
+    values = {name: symbol.value for name, symbol in trace.symbols.items()}
+    found: dict[str, Trace | None] = {}
+    for top, bottom in divisions(trace):
+        free = sorted(name for name in used_in(trace, {top}) if trace.symbols[name].formula is None)
+        if {"H", "W"} & {*free}:
+            continue
+        rests = ({name: values[name] + step} for name in free for step in STEPS)
+        rest = next((one for one in rests if evaluate(parse(top), values | one) % values[bottom]), {})
+        try:
+            if rest and str(rest) not in found:
+                found[str(rest)] = attempt(rest)
+        except Spent:
+            rest = {}
+        there = found.get(str(rest))
+        if not rest or there is None or there.failure is not None:
+            yield Whole(top, bottom, "refused" if rest else "unknown")
+        elif not _foretold(trace, rest, there):
+            yield Whole(top, bottom, "unknown")
+
+
+def _foretold(trace: Trace, values: Mapping[str, int], there: Trace) -> bool:
+    """Whether the formulas give what a trace has at other values."""
+    said, real = shapes(at(trace, values)), shapes(there)
+    pairs = [pair for key, held in said.items() for pair in zip(held, real.get(key, ()), strict=False)]
+    return said.keys() == real.keys() and all(
+        len(one) == len(other) and all(size in (UNKNOWN, made) for size, made in zip(one, other, strict=True))
+        for one, other in pairs
+    )
+
+
+def divisions(trace: Trace) -> list[tuple[str, str]]:
+    """What is divided by a symbol anywhere: of a symbol's value, and of a width in any size."""
+    texts = {symbol.formula for symbol in trace.symbols.values() if symbol.formula}
+    texts |= {dim for one in trace.stages for spec in one.outputs for dim in spec.dims}
+    parts = (part for text in sorted(texts) if "//" in text for part in walk(parse(text)))
+    found = (part for part in parts if isinstance(part, Quotient) and isinstance(part.bottom, Name))
+    return list(dict.fromkeys((str(one.top), str(one.bottom)) for one in found if isinstance(one.top, Name | Product)))
+
+
+MOST_LAYERS = 10_000
+"""Layers up to which a trace says what more of them would make."""
+
+
+def with_layers(trace: Trace, real: Trace, name: str, depth: int, attempt: Callable[[int], Trace | None]) -> Trace:
+    """The trace with a symbol for its number of layers, if a `real` one with more or fewer only repeats them so often.
+
+    Args:
+        name: the hyperparameter.
+        attempt: the trace with so many layers. Raises Spent.
+    """
+    nodes = nodes_of(real)
+    try:
+        more, *fewer = dict.fromkeys((depth + 1, max(2, depth // 4), max(2, depth // 2), depth))
+        if not layer_nodes(nodes, depth) or not _repeats(nodes, depth, attempt(more), more):
+            return trace
+        low = next(one for one in fewer if one == depth or _repeats(nodes, depth, attempt(one), one))
+    except Spent:
+        return trace
+    symbol = Symbol(depth, LAYERS, hyperparameter=name, kept=(low, MOST_LAYERS))
+    return altered(trace, symbols={**trace.symbols, "depth" if "depth" not in trace.symbols else name: symbol})
+
+
+def _repeats(nodes: Sequence[StageNode], depth: int, there: Trace | None, layers: int) -> bool:
+    """Whether a trace has the same stages as some nodes, with another number of repetitions of the layers."""
+    others = nodes_of(there) if there is not None and there.failure is None else []
+    return len(nodes) == len(others) and all(
+        _same_but_layers(*pair, depth, layers) for pair in zip(nodes, others, strict=True)
+    )
+
+
+def _same_but_layers(one: StageNode, other: StageNode, depth: int, layers: int) -> bool:
+    repeated = bool(layer_nodes([one], depth)) and one.repeats == depth
+    if other.repeats != (layers if repeated else one.repeats) or _does(one) != _does(other):
+        return False
+    within = 0 if repeated else depth  # the layers of a layer are its own
+    pairs = zip(one.inside, other.inside, strict=False)
+    return len(one.inside) == len(other.inside) and all(_same_but_layers(*pair, within, layers) for pair in pairs)
+
+
+def _does(node: StageNode) -> tuple[object, ...]:
+    stage = node.stage
+    shapes = [spec.shape for spec in (*stage.inputs, *stage.outputs)]
+    return stage.kind, stage.operation, stage.pattern, stage.parameters, stage.flops, shapes, node.block is None

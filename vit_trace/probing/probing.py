@@ -5,21 +5,23 @@ symbol, so no formula mentions it.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import gcd
 
 from msgspec.structs import replace as altered
 
-from vit_trace.base.trace import Diagnostic, Symbol, Trace
+from vit_trace.base.roles import SETTINGS
+from vit_trace.base.trace import Diagnostic, Symbol, Trace, Whole
 from vit_trace.dims.name import Beside, name_dims
 from vit_trace.dims.symbols import shorten, split
 from vit_trace.dims.walk import Key, stage_keys
 from vit_trace.probing.bounded import TooLong
-from vit_trace.probing.branches import Seen, branches, same_stages, with_kept
+from vit_trace.probing.branches import Seen, branches, divisions, same_stages, wholes, with_kept, with_layers
 from vit_trace.probing.screening import Screened, Spent, scales, screen, shapes
 from vit_trace.probing.sizes import GROUPS, Sizes, Style, group_of
 from vit_trace.record.meta.collector import uncollected
-from vit_trace.targets.knobs import RESERVED, Changes, Knob, Leaf, leaf_knob
+from vit_trace.targets.knobs import RESERVED, Changes, Knob, Leaf, is_integer, leaf_knob
 
 PROBES = 5
 ENOUGH = 4
@@ -222,7 +224,31 @@ class Prober:
             return self.trace_at(self.sizes.changes(values), values, {}, self.aside)
 
         found = branches(self.trace, trace.symbols, at)
-        return altered(trace, symbols=with_kept(trace.symbols, self.seen), branches=found)
+        whole = dict.fromkeys((*self.whole_sides(trace), *wholes(trace, at)))
+        symbols = with_kept(trace.symbols, self.seen)
+        return self.layered(altered(trace, symbols=symbols, branches=found, wholes=tuple(whole)))
+
+    def layered(self, trace: Trace) -> Trace:
+        """The trace with a symbol for its number of layers, where it only says how often one repeats."""
+        counts = [leaf for leaf in self.whole.leaves if leaf.name in SETTINGS["depth"] and is_integer(leaf.value)]
+        if len(counts) != 1:
+            return trace
+        path, name, depth = counts[0].path, counts[0].name, int(counts[0].value)
+        return with_layers(trace, self.trace, name, depth, lambda layers: self.attempt({path: layers}))
+
+    def whole_sides(self, trace: Trace) -> Iterator[Whole]:
+        """What the sides of the image should be multiples of: of the patch, else of what they all had in common."""
+        kind, tiled = self.chosen.image.removeprefix("square "), divisions(trace)
+        for place, side in enumerate(("H", "W") if kind != "fixed" else ()):
+            patch = next((name for name in (f"p{place + 1}", "p") if (side, name) in tiled), None)
+            if side not in trace.symbols:
+                continue
+            if kind in ("awkward", "patches") and patch is not None:
+                yield Whole(side, patch, "dropped" if kind == "awkward" else "refused")
+            elif kind != "awkward":
+                real, ran = self.sizes.real[side], [values[side] for _, _, values in self.ran if side in values]
+                step = real if kind == "multiple" else gcd(real, *ran)
+                yield from [Whole(side, str(step), "unknown")] if step > 1 else []
 
     def loose(self, knob: Knob) -> bool:
         """Whether the elements of a list can have other values than the first one gives them."""

@@ -26,7 +26,7 @@ def run_target(target: Target, rules: bool = True, formulas: bool = True) -> Tra
 
         probes = [trace_once(probe, rules) for probe in target.probes()]
         named = name_dims(*split(trace, probes), target.repeats)
-        return named if trace.failure is not None else replace(named, branches=target.branches)
+        return named if trace.failure is not None else replace(named, branches=target.branches, wholes=target.wholes)
 
 
 def trace_once(target: Target, rules: bool = True) -> Trace:

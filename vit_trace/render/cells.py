@@ -27,8 +27,7 @@ def label_cell(row: Row) -> Text:
     """The stage's name, and how many equal blocks it stands for."""
     text = Text("  " * row.level)
     text.append(printable(row.label) or "(root)", theme.HEADING if row.heading else "")
-    if row.repeats > 1 and "," not in row.label and not row.share[1]:
-        text.append(f" ×{row.repeats}", theme.FOLDED)
+    text.append("" if row.share[1] else row.times, theme.FOLDED)
     if row.failed:
         text.append(" ✗", theme.FAILED)
     return text

@@ -12,7 +12,7 @@ from vit_trace.base.trace import Symbol, TensorSpec
 from vit_trace.base.words import shape_text
 from vit_trace.dims.formula import Number, Quotient, Sum, parse
 from vit_trace.render.legible import printable
-from vit_trace.view.flow import Box, Flow
+from vit_trace.view.flow import Box, Flow, Group
 
 WIDTH, HEIGHT, GAP, BESIDE, LANE, MARGIN, HEAD = 250, 54, 22, 18, 14, 16, 14
 """Of a box, between layers, between boxes side by side, between lanes, around all, over a block."""
@@ -83,7 +83,7 @@ class Frame(NamedTuple):
     y: float
     width: float
     height: float
-    label: str
+    group: Group
 
 
 class Edge(NamedTuple):
@@ -152,18 +152,18 @@ def _placed(box: Box, place: tuple[float, float], symbols: Mapping[str, Symbol])
     name = printable(row.label) or "model"
     if name.isdigit() and row.node is not None:
         name = ".".join(row.node.stage.name.split(".")[-2:])
-    name += f" ×{row.repeats}" if row.repeats > 1 and "," not in name else ""
     tensor = row.shapes[0] if row.shapes else None
     if tensor is None and row.node is not None and row.node.stage.outputs:
         tensor = row.node.stage.outputs[0]
     alike = sum(one.shape == row.shapes[0].shape for one in row.shapes) if row.shapes else 1
     does = printable(row.operation)
-    return Placed(box, *place, short(name), short(does), tensor, alike, picture_of(tensor, symbols))
+    name = short(name, LONGEST - len(row.times))
+    return Placed(box, *place, name, short(does), tensor, alike, picture_of(tensor, symbols))
 
 
-def short(text: str) -> str:
+def short(text: str, longest: int = LONGEST) -> str:
     """The text, cut where a box is too narrow for it."""
-    while cell_len(text) > LONGEST:
+    while cell_len(text) > longest:
         text = f"{text[:-2]}…" if text.endswith("…") else f"{text[:-1]}…"
     return text
 
@@ -202,8 +202,7 @@ def _frames(flow: Flow, places: Sequence[tuple[float, float]]) -> tuple[Frame, .
         if inside:
             left, top = min(x for x, _ in inside), min(y for _, y in inside)
             right, bottom = max(x for x, _ in inside) + WIDTH, max(y for _, y in inside) + HEIGHT
-            label = f"{printable(group.label)} ×{len(group.starts)}"
-            found.append(Frame(left - 10, top - 9, right - left + 20, bottom - top + 18, label))
+            found.append(Frame(left - 10, top - 9, right - left + 20, bottom - top + 18, group))
     return tuple(found)
 
 

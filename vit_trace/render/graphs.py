@@ -101,8 +101,7 @@ def _group_label(flow: Flow, number: int) -> str:
 def _texts(box: Box) -> list[str]:
     """What a box says: its name, what it does, what it makes."""
     row = box.row
-    name = printable(row.label) or "model"
-    name += f" ×{row.repeats}" if row.repeats > 1 and "," not in name else ""
+    name = (printable(row.label) or "model") + row.times
     stage = row.node.stage if row.node is not None else None
     made = row.shapes or (stage.outputs if stage is not None else ())
     formula = " × ".join(map(on_screen, made[0].dims)) if made and has_formula(made[0]) else ""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import asdict, replace
 
 from vit_trace.base.refused import refuse
-from vit_trace.base.trace import Symbol, Value
+from vit_trace.base.trace import LAYERS, Symbol, Value, Whole
 from vit_trace.config import ViTConfig, load
 from vit_trace.targets.inputs import Given, Inputs, parse_inputs
 from vit_trace.targets.target import Sample, Target, value_words
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 BRANCHES = ({"heads": "1", "dim_head": "dim"},)
 """The built-in ViT leaves out `to_out` where one head is as wide as the tokens."""
+
+WHOLES = (Whole("H", "p1", "refused"), Whole("W", "p2", "refused"))
+"""It refuses an image of parts of patches."""
 
 
 def builtin(config: ViTConfig, spec: str = "", given: Given | None = None, train: bool = False) -> Target:
@@ -35,6 +38,7 @@ def builtin(config: ViTConfig, spec: str = "", given: Given | None = None, train
         probes=lambda: [builtin(setting, train=train) for setting in _probe_settings(config)],
         repeats=True,
         branches=BRANCHES,
+        wholes=WHOLES,
         variant=lambda values: builtin(_change_config(config, values), spec, given, train),
         train=train,
         words=lambda name, value: f"--{name.replace('_', '-')} {value_words(value)}",
@@ -98,7 +102,7 @@ def config_symbols(config: ViTConfig) -> dict[str, Symbol]:
         "w": Symbol(w, "patch columns", "W//p2"),
         "n": Symbol(h * w, "patches", "h*w"),
         "dim": Symbol(config.dim, "embedding dimension", hyperparameter="dim"),
-        "depth": Symbol(config.depth, "layers", hyperparameter="depth"),
+        "depth": Symbol(config.depth, LAYERS, hyperparameter="depth"),
         "heads": Symbol(config.heads, "attention heads", hyperparameter="heads"),
         "dim_head": Symbol(config.dim_head, "head dimension", hyperparameter="dim_head"),
         "mlp_dim": Symbol(config.mlp_dim, "hidden dimension of the feed-forward", hyperparameter="mlp_dim"),

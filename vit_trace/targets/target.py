@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vit_trace.base import trace as schema
 from vit_trace.base.refused import Refused
-from vit_trace.base.trace import Symbol, Value
+from vit_trace.base.trace import Symbol, Value, Whole
 from vit_trace.targets.complaints import build_first, silenced
 from vit_trace.targets.inputs import Inputs, Plan
 from vit_trace.targets.knobs import Changes, Knob
@@ -78,6 +78,7 @@ class Target:
     probes: Callable[[], Sequence[Target]] = tuple
     repeats: bool = False
     branches: tuple[dict[str, str], ...] = ()
+    wholes: tuple[Whole, ...] = ()
     foreign: Foreign | None = None
     train: bool = False
     variant: Callable[[Mapping[str, Value]], Target] | None = None

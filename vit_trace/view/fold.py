@@ -62,6 +62,15 @@ def matching(nodes: list[StageNode], pattern: str) -> list[StageNode]:
     return kept
 
 
+def layer_nodes(nodes: Sequence[StageNode], depth: int) -> list[StageNode]:
+    """The outermost modules, or blocks that begin with one, that repeat so many times."""
+    found: list[StageNode] = []
+    for node in nodes if depth > 1 else ():
+        layers = node.repeats == depth and node.stage.kind == "module"
+        found += [node] if layers else layer_nodes(node.inside, depth)
+    return found
+
+
 class _Repetition(NamedTuple):
     """`times` blocks of `period` stages."""
 

@@ -33,3 +33,8 @@ class Row:
     share: tuple[int, int] = (0, 0)
     saved: int = 0
     node: StageNode | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def times(self) -> str:
+        """How often its block repeats, " ×6"; "" where its label names each."""
+        return f" ×{self.repeats}" if self.repeats > 1 and "," not in self.label else ""

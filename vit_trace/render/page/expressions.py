@@ -11,10 +11,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 
-from vit_trace.base.trace import Parameter, Stage, TensorSpec, Trace
+from vit_trace.base.trace import LAYERS, Parameter, Stage, TensorSpec, Trace
 from vit_trace.dims.costs import BYTES, bytes_of, flop_factors, flop_rules, weight_of
 from vit_trace.dims.formula import Formula, Least, Name, Number, Product, Quotient, Sum, parse
-from vit_trace.view.fold import StageNode
+from vit_trace.view.fold import StageNode, layer_nodes
+from vit_trace.view.outline import nodes_of
 
 SIGNS = {Sum: "+", Product: "*", Quotient: "/", Least: "min"}
 
@@ -33,6 +34,8 @@ class Expressions:
         self.modules: dict[str, list[Parameter]] = {}
         for one in trace.parameters:
             self.modules.setdefault(one.name.rpartition(".")[0], []).append(one)
+        self.depth = next((name for name, symbol in trace.symbols.items() if symbol.meaning == LAYERS), "")
+        self.layers = layer_nodes(nodes_of(trace), trace.symbols[self.depth].value) if self.depth else []
 
     def add(self, *entry: object) -> int:
         if entry not in self.places:
@@ -107,10 +110,28 @@ class Expressions:
             within = [self.counts(one) for one in node.inside]
             if node.block is None:
                 within.append((self.parameters(node.stage), self.flops(node.stage)))
-            times = [self.number(node.repeats)] if node.repeats > 1 else []
+            times = [self.times(node)] if node.repeats > 1 else []
             first, second = (self.product([*times, self.sum(one)]) for one in zip(*within, strict=True))
             self.inside[id(node)] = first, second
         return self.inside[id(node)]
+
+    def repeats_layers(self, starts: Sequence[int]) -> bool:
+        """Whether what begins at these stages repeats as often as there are layers."""
+        return any(node.starts == starts for node in self.layers)
+
+    @property
+    def layers_place(self) -> int:
+        return self.add("s", self.depth)
+
+    def times(self, node: StageNode) -> int:
+        return self.layers_place if self.repeats_layers(node.starts) else self.number(node.repeats)
+
+    def more(self, place: int) -> list[int]:
+        """The parameters, or the FLOPs, of the layers that are more than were traced."""
+        if not self.layers:
+            return []
+        each = self.sum(self.sum(self.counts(one)[place] for one in node.inside) for node in self.layers)
+        return [self.product([each, self.add("+", self.layers_place, self.number(-self.layers[0].repeats))])]
 
     def per_image(self, flops: int) -> int:
         """FLOPs of one image, where the trace says how many there are."""
@@ -118,12 +139,16 @@ class Expressions:
 
     def totals(self) -> Mapping[str, int]:
         """The sums over the whole model: parameters, bytes of them, FLOPs of an image."""
-        sizes = [(self.product(self.held[one.name]), BYTES.get(one.dtype, 1)) for one in self.trace.parameters]
-        known = bytes_of(self.trace.parameters) == self.trace.totals.parameter_bytes
+        held, whole = self.trace.parameters, self.trace.totals
+        count = self.sum([*(self.product(self.held[one.name]) for one in held), *self.more(0)])
+        kinds = {BYTES.get(one.dtype, 1) for one in held}
+        sizes = [self.product([self.number(BYTES.get(one.dtype, 1)), *self.held[one.name]]) for one in held]
+        if len(kinds) == 1:
+            known = self.product([self.number(*kinds), count])
+        else:
+            known = self.sum(sizes) if not self.layers else self.add("?", whole.parameter_bytes)
         return {
-            "parameters": self.sum(one for one, _ in sizes),
-            "bytes": self.sum(self.product([self.number(each), one]) for one, each in sizes)
-            if known
-            else self.add("?", self.trace.totals.parameter_bytes),
-            "flops": self.per_image(self.sum(map(self.flops, self.trace.stages))),
+            "parameters": count,
+            "bytes": known if bytes_of(held) == whole.parameter_bytes else self.add("?", whole.parameter_bytes),
+            "flops": self.per_image(self.sum([*map(self.flops, self.trace.stages), *self.more(1)])),
         }

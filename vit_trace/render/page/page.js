@@ -33,7 +33,8 @@
   const holds = (branch, values) => branch.every(([, place, text]) => values[place] === values[text]);
   const before = computed(start);
   const sized = [...new Set(all("tbody [data-e]:not([data-u])").map((one) => +one.dataset.e))];
-  const undivided = (values) => data.checks.filter(([, , top, bottom]) => values[bottom] > 0 && values[top] % values[bottom]);
+  const severe = ["dropped", "unknown", "refused"];
+  const undivided = (values) => data.checks.filter(([, , top, bottom]) => values[bottom] > 0 && values[top] % values[bottom]).sort((one, other) => severe.indexOf(other[4]) - severe.indexOf(one[4]));
   const emptied = (values) => sized.filter((place) => values[place] !== null && values[place] <= 0 && before[place] > 0);
   const restructured = (values) => {
     for (const branch of data.branches)
@@ -41,12 +42,16 @@
     for (const [name, place, low, high] of data.held)
       if (values[place] !== null && (values[place] < low || values[place] > high))
         return `${name} decides which stages there are: they stay ${low === high ? `at ${low}` : `from ${low} to ${high}`}; trace the model with ${values[place]}`;
+    const layers = now[data.layers], [fewest, most] = data.layered;
+    if (layers < fewest || layers > most) return `layers are known to be equal from ${fewest} to ${most}; trace the model with ${data.layers} ${layers}`;
     return "";
   };
   const wrongs = (values) => undivided(values).length + emptied(values).length;
+  const said = { dropped: "pixels are left out", unknown: "not known, it may not run", refused: "does not run" };
+  const divided = ([top, bottom, above, below, rest], values) => `${said[rest]}: ${top} = ${values[above]} is not a multiple of ${bottom === String(values[below]) ? bottom : `${bottom} = ${values[below]}`}`;
   const problem = (values) => {
     const [check] = undivided(values);
-    if (check) return `does not run: ${check[0]} = ${values[check[2]]} is not a multiple of ${check[1]} = ${values[check[3]]}`;
+    if (check && check[4] !== "dropped") return divided(check, values);
     return emptied(values).length ? "does not run: a size would be 0" : "";
   };
   // The nearest values at which less is wrong; a height and a width that are equal move together.
@@ -100,6 +105,7 @@
     const same = Object.keys(start).every((name) => now[name] === start[name]);
     const values = computed(now);
     const others = restructured(values), wrong = same ? "" : problem(values);
+    const [dropping] = same ? [] : undivided(values);
     const doubtful = wrong || unused || (others && !same);
     for (const [one, place, write, text] of shown) {
       const value = doubtful ? null : values[place];
@@ -112,14 +118,14 @@
     }
     document.body.classList.toggle("wrong", Boolean(wrong));
     const untried = data.failed ? "not run at these values: there it may run, or fail at another step" : "";
-    note.textContent = wrong || unused || (same ? "" : others || untried);
-    if (wrong && touched) {
+    note.textContent = wrong || unused || (same ? "" : others || (dropping ? divided(dropping, values) : untried));
+    if ((wrong || (dropping && !others && !unused)) && touched) {
       const better = near(touched);
       note.append(better.length ? "; near it " : "");
       for (const value of better) {
         const button = document.createElement("button");
         button.type = "button";
-        button.textContent = `${touched} ${value}`;
+        button.textContent = `${together(touched).length > 1 ? data.knobs.find(([name]) => name === touched)[1].split("[")[0] : touched} ${value}`;
         button.addEventListener("click", () => set(touched, value));
         note.append(button, " ");
       }

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from vit_trace.base.trace import Stage, Symbol, TensorSpec, Trace
 from vit_trace.base.words import bytes_text, compact
 from vit_trace.dims.formula import on_screen, parse
-from vit_trace.dims.values import divisions, knob_of, used_symbols
+from vit_trace.dims.values import knob_of, used_symbols
 from vit_trace.render.cells import has_formula
 from vit_trace.render.drawing import HEIGHT, WIDTH, Drawing, described, plan_of
 from vit_trace.render.legible import printable
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 COLOURS = 12
 """Colours of symbols; a further symbol has the first again."""
+
+LARGEST_SAFE = 2**53
+"""Above this a page's numbers are not exact."""
 
 WORD = re.compile(r"[A-Za-z_]\w*(?:\[\d+\])?")
 
@@ -53,7 +56,10 @@ class ShownTensor(NamedTuple):
 
 
 class PageLine(NamedTuple):
-    """A row of the page; `parent` is the number of the heading that hides it."""
+    """A row of the page; `parent` is the number of the heading that hides it.
+
+    Of what layers repeat, `times` says how often, and `last` is the number at the end of its label.
+    """
 
     number: int
     row: Row
@@ -63,6 +69,8 @@ class PageLine(NamedTuple):
     flops: int | None
     source: str
     anchor: str
+    times: int | None
+    last: int | None
 
 
 Branch = tuple[PageLine, list[Any]]
@@ -119,7 +127,15 @@ class TracePage:
             self.expressions.per_image(flops) if row.flops and flops is not None else None,
             printable(name),
             anchor,
+            *self._layers(row),
         )
+
+    def _layers(self, row: Row) -> tuple[int | None, int | None]:
+        if row.node is None or not self.expressions.repeats_layers(row.node.starts):
+            return None, None
+        times = self.expressions.layers_place
+        ends = row.label.endswith(f"…{row.repeats - 1}")
+        return times, self.expressions.add("+", times, self.expressions.number(-1)) if ends else None
 
     def tensors(self, specs: Sequence[TensorSpec]) -> Iterator[ShownTensor]:
         """Equal neighbours together, with their number."""
@@ -182,6 +198,8 @@ class TracePage:
     def knobs(self) -> list[Field]:
         """The symbols that sizes depend on and that follow from no other."""
         used = used_symbols(self.trace)
+        if any(line.times is not None for line in self.lines):
+            used.add(self.expressions.depth)
         return [
             Field(name, _label(name, symbol), symbol.value, self.colours[name])
             for name, symbol in self.trace.symbols.items()
@@ -222,10 +240,9 @@ class TracePage:
         """What the page computes with; asked last, when all expressions are known."""
         trace, add = self.trace, self.expressions
         held = {
-            name: [symbol.kept[0], symbol.kept[1]] for name, symbol in trace.symbols.items() if symbol.kept is not None
+            name: symbol.kept for name, symbol in trace.symbols.items() if symbol.kept is not None and name != add.depth
         }
-        tiles = {(str(one.top), str(one.bottom)): one for one in divisions(trace)}
-        checks = [[top, bottom, add.formula(one.top), add.formula(one.bottom)] for (top, bottom), one in tiles.items()]
+        checks = [[one.top, one.bottom, add.text(one.top), add.text(one.bottom), one.rest] for one in trace.wholes]
         branches = [
             [[name, add.formula(parse(name)), add.text(text)] for name, text in branch.items()]
             for branch in trace.branches
@@ -233,6 +250,8 @@ class TracePage:
         return {
             "knobs": [[one.name, one.label, one.value] for one in self.knobs],
             "held": [[name, add.formula(parse(name)), *ends] for name, ends in held.items()],
+            "layers": add.depth,
+            "layered": (trace.symbols[add.depth].kept if add.depth else None) or [1, LARGEST_SAFE],
             "checks": checks,
             "branches": branches,
             "failed": trace.failure is not None,
