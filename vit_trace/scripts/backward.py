@@ -156,7 +156,7 @@ def _of_forward(crash: Crash) -> Diagnostic | None:
     step.requires_grad_(True)
     given = inputs_on_meta(Root(around.step, (), around.given))
     anomaly = torch.autograd.set_detect_anomaly(True, check_nan=False)  # NaN cannot be asked of tensors without values
-    with warnings.catch_warnings(record=True) as heard, torch.enable_grad(), anomaly:
+    with warnings.catch_warnings(record=True) as heard, torch.enable_grad(), anomaly, torch.device("meta"):
         warnings.simplefilter("always")
         try:
             out = step(*given[0], **given[1])

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from html import escape
 from itertools import islice
+from types import FrameType
 from typing import Any
 
 from msgspec import structs
@@ -16,6 +17,7 @@ from torch import nn
 
 from vit_trace.base.trace import Diagnostic, Failure, Trace
 from vit_trace.record.raised.crash import Crash, Entry, crashes, held_by
+from vit_trace.record.source import frames
 from vit_trace.scripts.makers import with_maker
 from vit_trace.scripts.origins import origins
 from vit_trace.scripts.replay import Root, replayed
@@ -74,7 +76,8 @@ def _of_call(crash: Crash) -> Explanation | None:
         trace = replayed(root, crash, partial(with_maker, crash))
         if trace is None or trace.failure is None or _says_nothing(trace.failure):
             continue
-        failure = structs.replace(trace.failure, notes=(*_origins(trace.failure, crash), *trace.failure.notes))
+        notes = (*_origins(trace.failure, crash), *_reached_from(trace.failure, crash), *trace.failure.notes)
+        failure = structs.replace(trace.failure, notes=notes)
         trace = structs.replace(trace, failure=failure)
         return Explanation((*trace.diagnostics, failure), trace)
     return None
@@ -96,6 +99,19 @@ def _origins(failure: Failure, crash: Crash) -> list[str]:
     if not own or failure.span is None or failure.span.file != own[-1][0].f_code.co_filename:
         return []
     return [*islice(origins(own), MOST_OPERANDS)]
+
+
+def _reached_from(failure: Failure, crash: Crash) -> list[str]:
+    """The program's own line that led to a failure in the files of a library."""
+    spans = (frames.span(frame.f_code, lasti) for frame, lasti in reversed(crash.own) if not _installed(frame))
+    line = next((span for span in spans if span is not None), None)
+    if line is None or failure.span is None or "site-packages" not in failure.span.file:
+        return []
+    return [f"reached from {line.file}:{line.line}: {' '.join(line.text.split())}"]
+
+
+def _installed(frame: FrameType) -> bool:
+    return "site-packages" in frame.f_code.co_filename
 
 
 def _roots(crash: Crash) -> Iterator[Root]:

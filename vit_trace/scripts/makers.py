@@ -24,7 +24,7 @@ FETCHING = {"pretrained": False, "weights": None, "checkpoint_path": ""}
 """Arguments that would load weights, with what leaves them away."""
 
 MOST_CALLS = 4
-"""Calls that are tried: one is taken only if it makes a model of the same parameters."""
+"""Calls that are tried: one is taken only if it makes a model like the program's."""
 
 READING = ("load", "pretrained", "resume")
 """Parts of the names of functions that read files; they are not called again."""
@@ -83,15 +83,15 @@ def with_maker(crash: Crash, case: Case) -> Case:
 
 
 def _made(crash: Crash, model: nn.Module) -> _Made | None:
-    """The call that makes a model of the same parameters."""
-    wanted = _shapes(model)
+    """The call that makes a model like this one: one that was changed after it was made has none."""
+    wanted = _likeness(model)
     for place, (entry, call) in enumerate(_calls(crash, type(model))):
         if place == MOST_CALLS:
             break
         found = _read(Scope(entry[0]), call)
         try:
             built = found.again({}) if found is not None else None
-            if found is not None and built is not None and _shapes(built.model) == wanted:
+            if found is not None and built is not None and _likeness(built.model) == wanted:
                 open_ended = inspect.Parameter.VAR_KEYWORD in {
                     one.kind for one in inspect.signature(found.make).parameters.values()
                 }
@@ -102,8 +102,13 @@ def _made(crash: Crash, model: nn.Module) -> _Made | None:
     return None
 
 
-def _shapes(model: nn.Module) -> list[tuple[str, tuple[int, ...]]]:
-    return [(name, shape_of(one)) for name, one in model.named_parameters()]
+def _likeness(model: nn.Module) -> tuple[object, ...]:
+    """The shapes of a model's parameters; of each module its class, its hooks, whether its forward was replaced."""
+    modules = [
+        (type(one), len(one._forward_hooks), len(one._forward_pre_hooks), "forward" in vars(one))
+        for one in model.modules()
+    ]
+    return modules, [(name, shape_of(one)) for name, one in model.named_parameters()]
 
 
 def _calls(crash: Crash, kind: type) -> Iterator[tuple[Entry, ast.Call]]:

@@ -22,7 +22,7 @@ ELEMENTWISE = {
     *("floor_divide", "pow", "mod", "remainder", "rsub", "lerp", "addcmul", "addcdiv", "atan2", "hypot", "xlogy"),
     *("eq", "ne", "lt", "le", "gt", "ge", "isclose", "where", "masked_fill", "clamp", "clip", "max", "min"),
     *("maximum", "minimum", "and", "or", "xor", "logical_and", "logical_or", "logical_xor", "bitwise_and"),
-    *("bitwise_or", "bitwise_xor", "heaviside", "copy"),
+    *("bitwise_or", "bitwise_xor", "heaviside", "copy", "triplet_margin_loss"),
 }
 """Functions that broadcast their tensors to one another."""
 
@@ -31,7 +31,6 @@ PAIRS = {
     "cosine_similarity",
     "pairwise_distance",
     "margin_ranking_loss",
-    "triplet_margin_loss",
 }
 """Functions that do so with their first two tensors alone."""
 
@@ -66,7 +65,7 @@ def _broadcasts_to(shape: Shape, whole: Shape) -> bool:
 def cannot_be_broadcast(scene: Scene) -> Cause | None:
     """`x + pos_embedding`: the first axis from the right on which two operands differ."""
     shaped = [one for one in scene.operands[: 2 if scene.call in PAIRS else None] if one.shape]
-    if scene.stage is None or scene.stage.kind != "function":
+    if scene.stage is None or (scene.stage.kind != "function" and not scene.stage.outputs):  # after it, in a hook
         return None
     for place, second in enumerate(shaped):
         for first in shaped[:place]:

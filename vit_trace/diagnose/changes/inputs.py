@@ -65,7 +65,10 @@ def _layouts_from(question: Question, in_doubt: bool) -> Iterator[Fix]:
     known = expected if expected is not None and len(expected) == len(shape) else ()
     if known and len(shape) != 5 and (len(shape) != 4 or shape[1] == known[1] or known[1] not in (shape[0], shape[-1])):
         return  # the channels are where the model expects them
-    for words, steps in _layout_steps(shape, expected):
+    channels = {expected[1]} if expected is not None and len(expected) == 4 else set(CHANNEL_COUNTS)
+    if scene.call.startswith("conv") and len(question.cause.sides) == 2:  # those that the failing layer takes
+        channels = {question.cause.sides[1].size}
+    for words, steps in _layout_steps(shape, expected, channels):
         moved = _shape_after(shape, steps)
         if len(moved) != len(shape) and not in_doubt:
             continue
@@ -112,9 +115,8 @@ def _axis_of_time(shape: Shape, case: Case) -> int | None:
     return 2 if order is not None and order[1] in CHANNEL_COUNTS else 1
 
 
-def _layout_steps(shape: Shape, expected: Shape | None) -> Iterator[tuple[str, tuple[Method, ...]]]:
+def _layout_steps(shape: Shape, expected: Shape | None, channels: set[int]) -> Iterator[tuple[str, tuple[Method, ...]]]:
     """(what the methods do, methods to call on the input)"""
-    channels = {expected[1]} if expected is not None and len(expected) == 4 else set(CHANNEL_COUNTS)
     if len(shape) == 4 and shape[-1] in channels and shape[1] not in channels:
         yield "channels moved to the front", (("permute", 0, 3, 1, 2),)
     if len(shape) == 4 and shape[0] in channels and shape[1] not in channels:
@@ -131,6 +133,10 @@ def _layout_steps(shape: Shape, expected: Shape | None) -> Iterator[tuple[str, t
         if shape[place] != expected[place] == shape[3 - place]:
             yield "frames and channels exchanged", (("transpose", 1, 2),)
     elif len(shape) == 5:
+        if shape[2] in channels and shape[1] not in channels:
+            yield "frames and channels exchanged", (("transpose", 1, 2),)
+        elif shape[4] in channels and shape[1] not in channels:
+            yield "channels moved to the front", (("permute", 0, 4, 1, 2, 3),)
         axis = next((axis for axis in (0, 1, 2) if shape[axis] == 1), None)
         if axis is not None:
             yield "without the extra axis", (("squeeze", axis),)

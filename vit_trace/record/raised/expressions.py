@@ -109,7 +109,7 @@ def _located(source: Source, node: ast.expr, shift: int) -> Expression:
 def resolved(node: ast.AST, frame: FrameType) -> object:
     """The value of a variable, or of an attribute chain of one, without running code of the model."""
     if isinstance(node, ast.Name):
-        return frame.f_locals.get(node.id)
+        return frame.f_locals.get(node.id, frame.f_globals.get(node.id))
     if isinstance(node, ast.Attribute):
         owner = resolved(node.value, frame)
         return attribute_of(owner, node.attr) if isinstance(owner, nn.Module) else None
