@@ -16,7 +16,7 @@ Importing this package imports no torch; the first `trace` does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from os import PathLike, fspath
@@ -122,7 +122,7 @@ def check(*specs: str | PathLike[str], settings: Sequence[str] = (), **options: 
     return checked([fspath(one) for one in specs], tuple(settings), options)
 
 
-def load_state_dict(model: nn.Module, path: str | PathLike[str], *, key: str = "") -> Loaded:
+def load_state_dict(model: nn.Module, source: str | PathLike[str] | Mapping[str, Any], *, key: str = "") -> Loaded:
     """Load a checkpoint into a model as `vit-trace check --checkpoint` says it can be loaded; what was done.
 
     Tensors are renamed, joined, split, transposed and position tables interpolated as the diagnostics say, and loaded
@@ -131,8 +131,8 @@ def load_state_dict(model: nn.Module, path: str | PathLike[str], *, key: str = "
 
     Args:
         model: the model to load into, on any device.
-        path: a .safetensors, .pt or .npz file, an index of shards, or a directory with one.
-        key: where the file holds several state dicts, which to take ("model_ema"); or a prefix of the names to take.
+        source: a .safetensors, .pt or .npz file, an index of shards, or a directory with one; or a state dict.
+        key: where it holds several state dicts, which to take ("model_ema"); or a prefix of the names to take.
 
     Raises:
         ValueError: it cannot be loaded whole; the message has the diagnostics. The model is left as it was.
@@ -141,7 +141,7 @@ def load_state_dict(model: nn.Module, path: str | PathLike[str], *, key: str = "
     from vit_trace.weights.loading import load_into
 
     with value_errors():
-        return load_into(model, path if isinstance(path, str) else str(path), key)
+        return load_into(model, source, key)
 
 
 def sizes(spec: str | None = None, *names: str, at: Sequence[str] = (), settings: Sequence[str] = ()) -> SizesReport:

@@ -544,6 +544,16 @@ def test_an_adapter_says_what_it_is_without_a_model(tmp_path):
     assert "rank 4, alpha 8" in notes and "its base model: ViTForImageClassification" in notes
 
 
+def test_a_state_dict_of_the_program_loads_as_its_file_does(tmp_path):
+    path = CASES["model and EMA"].save(tmp_path)
+    one, two = fresh("timm"), fresh("timm")
+    vit_trace.load_state_dict(one, path, key="model")
+    vit_trace.load_state_dict(two, torch.load(path, weights_only=False), key="model")
+    assert all(torch.equal(value, two.state_dict()[name]) for name, value in one.state_dict().items())
+    with pytest.raises(ValueError, match="no such key"):
+        vit_trace.load_state_dict(two, {"model": {}}, key="mode")
+
+
 def test_a_key_that_is_not_there(tmp_path):
     path = CASES["model and EMA"].save(tmp_path)
     with pytest.raises(ValueError, match="no such key"):

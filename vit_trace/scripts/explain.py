@@ -21,7 +21,7 @@ from vit_trace.record.source import frames
 from vit_trace.scripts.makers import with_maker
 from vit_trace.scripts.origins import origins
 from vit_trace.scripts.replay import Root, replayed
-from vit_trace.scripts.slices import Sliced, sliced
+from vit_trace.scripts.slices import Excerpt, Sliced, sliced
 
 SILENT = {"python-error", "internal-defect"}
 """Codes that say no more than Python does."""
@@ -77,7 +77,7 @@ def _of_call(crash: Crash) -> Explanation | None:
         if trace is None or trace.failure is None or _says_nothing(trace.failure):
             continue
         notes = (*_origins(trace.failure, crash), *_reached_from(trace.failure, crash), *trace.failure.notes)
-        failure = structs.replace(trace.failure, notes=notes)
+        failure = structs.replace(trace.failure, notes=notes, **_in_its_words(trace, root.model))
         trace = structs.replace(trace, failure=failure)
         return Explanation((*trace.diagnostics, failure), trace)
     return None
@@ -99,6 +99,21 @@ def _origins(failure: Failure, crash: Crash) -> list[str]:
     if not own or failure.span is None or failure.span.file != own[-1][0].f_code.co_filename:
         return []
     return [*islice(origins(own), MOST_OPERANDS)]
+
+
+def _in_its_words(trace: Trace, model: nn.Module) -> dict[str, Any]:
+    """The remedies for the input of some lines of the program, which call it something else than x."""
+    failure, given = trace.failure, [stage.name for stage in trace.stages if stage.kind == "input"]
+    if failure is None or not isinstance(model, Excerpt) or not given or not given[0].isidentifier():
+        return {}
+    texts = {
+        one.change: one.change.replace(": x.", f": {given[0]}.") for one in failure.remedies if one.kind == "input"
+    }
+    remedies = tuple(structs.replace(one, change=texts.get(one.change, one.change)) for one in failure.remedies)
+    help = (*failure.help,)
+    for old, new in texts.items():
+        help = tuple(one.replace(old, new) for one in help)
+    return {"remedies": remedies, "help": help}
 
 
 def _reached_from(failure: Failure, crash: Crash) -> list[str]:

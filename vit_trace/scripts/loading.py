@@ -10,13 +10,12 @@ from msgspec import structs
 from torch import Tensor, nn
 
 from vit_trace.base.trace import Diagnostic
-from vit_trace.record.meta.tensors import dtype_name, shape_of
 from vit_trace.record.raised.crash import Crash
 from vit_trace.record.source import frames
 from vit_trace.scripts.replay import light_copy, quietly
 from vit_trace.targets.target import Target
-from vit_trace.weights.data import Checkpoint, Entry
 from vit_trace.weights.fit import fit
+from vit_trace.weights.loading import at_hand
 
 LOAD = nn.Module.load_state_dict.__code__
 NESTED = "checkpoint-nested"
@@ -35,9 +34,9 @@ def of_loading(crash: Crash) -> tuple[Diagnostic, ...] | None:
     span = frames.span(caller[0].f_code, caller[1]) if caller is not None else None
     inner = _nested_in(state)
     with quietly():
-        diagnostics = [] if inner else _misfits(model, state)
+        diagnostics = [] if inner else _misfits(model, state, _written(span))
         if inner:
-            left = _misfits(model, state[inner])
+            left = _misfits(model, state[inner], f"{_written(span)}[{inner!r}]")
             outcome = "every tensor fits" if not left else f"then {left[0].message}"
             message = f"the state dict is under the key {inner!r} of what was loaded, beside {len(state) - 1} others"
             help = (f"load_state_dict({_written(span)}[{inner!r}]) (tried: {outcome})",)
@@ -73,15 +72,10 @@ def _of_optimizer(crash: Crash) -> tuple[Diagnostic, ...] | None:
     return None
 
 
-def _misfits(model: nn.Module, state: Mapping[str, Any]) -> list[Diagnostic]:
-    entries = {
-        str(name): Entry(shape_of(value), dtype_name(value.dtype))
-        for name, value in state.items()
-        if isinstance(value, Tensor)
-    }
+def _misfits(model: nn.Module, state: Mapping[str, Any], written: str) -> list[Diagnostic]:
     bare = light_copy(model)
     target = Target(type(model).__name__, type(model).__name__, {}, lambda: light_copy(bare), lambda: ((), {}))
-    return fit(Checkpoint("the state dict", "memory", entries), target)
+    return fit(at_hand(state, written), target)
 
 
 def _nested_in(state: Mapping[str, Any]) -> str:

@@ -84,11 +84,12 @@ def _judged(checkpoint: Checkpoint, target: Target, model: Model, places: Mappin
 def _with_remedy(diagnostics: list[Diagnostic], remedy: Conversion, checkpoint: Checkpoint) -> list[Diagnostic]:
     """The first of the diagnostics with the help that removes all of them."""
     told = [place for place, one in enumerate(diagnostics) if one.severity != "note"] or [0]
-    if not diagnostics or checkpoint.format in ("memory", "torch.distributed.checkpoint"):
+    if not diagnostics or checkpoint.format == "torch.distributed.checkpoint":
         return diagnostics
     first = diagnostics[told[0]]
     key = f", key={checkpoint.asked!r}" if checkpoint.asked else ""
-    call = f"vit_trace.load_state_dict(model, {checkpoint.path!r}{key})"
+    source = checkpoint.asked if checkpoint.format == "memory" else f"{checkpoint.path!r}{key}"
+    call = f"vit_trace.load_state_dict(model, {source})"
     help = f"{call} does {remedy.words} (tried: it loads with strict=True)"
     return [replace(one, help=(*one.help, help)) if one is first else one for one in diagnostics]
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from vit_trace.base.refused import Refused, refuse
-from vit_trace.weights.data import Checkpoint
+from vit_trace.weights.data import Checkpoint, Entry
 from vit_trace.weights.files import read, value_files
 from vit_trace.weights.fit import about_module
 from vit_trace.weights.mapping import Conversion, Move, Part, Resize
@@ -38,13 +39,24 @@ class Loaded(Struct, frozen=True):
         return what if self.remedy.is_identity else f"{what}; {self.remedy.words.removeprefix('this: ')}"
 
 
-def load_into(model: nn.Module, path: str | Path, key: str = "") -> Loaded:
+def at_hand(state: Mapping[str, Any], written: str = "state_dict") -> Checkpoint:
+    """A state dict of the program, `written` so in its source, as a checkpoint."""
+    held = {str(name): value for name, value in state.items() if hasattr(value, "dtype") and hasattr(value, "shape")}
+    entries = {name: Entry(tuple(value.shape), str(value.dtype).removeprefix("torch.")) for name, value in held.items()}
+    return Checkpoint("the state dict", "memory", entries, asked=written)
+
+
+def load_into(model: nn.Module, source: str | PathLike[str] | Mapping[str, Any], key: str = "") -> Loaded:
     """Load the checkpoint. Raises Refused with what keeps it from being loaded; then the model is as it was."""
-    checkpoint = read(path, key)
+    given = source if isinstance(source, Mapping) else None
+    if given is not None and key and not isinstance(given := given.get(key), Mapping):
+        raise refuse("unknown-value", f"key {key!r}: the dictionary has no such key, or no state dict under it")
+    checkpoint = at_hand(given) if given is not None else read(Path(source), key)  # type: ignore[arg-type]
     found = about_module(checkpoint, model)
     if found.remedy is None or checkpoint.format == "torch.distributed.checkpoint":
         raise Refused(*found.diagnostics)
-    state = _made(found.remedy, _values(Path(path), checkpoint))
+    values = given if given is not None else _values(Path(source), checkpoint)  # type: ignore[arg-type]
+    state = _made(found.remedy, values)
     own = model.state_dict()
     left = {name: value for name, value in own.items() if name not in state}
     model.load_state_dict({**state, **left}, strict=True)

@@ -1,6 +1,6 @@
 # code: channels-last
 # message: f 1×8×8×24 has its channels last, the model takes them first
-# help: channels moved to the front: x.permute(0, 3, 1, 2) (tried: runs
+# help: channels moved to the front: f.permute(0, 3, 1, 2) (tried: runs
 # fix: conv(f) => conv(f.permute(0, 3, 1, 2))
 import torch
 from torch import nn
