@@ -15,7 +15,7 @@ from vit_trace.record.source import frames
 from vit_trace.scripts.replay import light_copy, quietly
 from vit_trace.targets.target import Target
 from vit_trace.weights.fit import fit
-from vit_trace.weights.loading import at_hand
+from vit_trace.weights.loading import state_dict_at_hand
 
 LOAD = nn.Module.load_state_dict.__code__
 NESTED = "checkpoint-nested"
@@ -75,7 +75,7 @@ def _of_optimizer(crash: Crash) -> tuple[Diagnostic, ...] | None:
 def _misfits(model: nn.Module, state: Mapping[str, Any], written: str) -> list[Diagnostic]:
     bare = light_copy(model)
     target = Target(type(model).__name__, type(model).__name__, {}, lambda: light_copy(bare), lambda: ((), {}))
-    return fit(at_hand(state, written), target)
+    return fit(state_dict_at_hand(state, written), target)
 
 
 def _nested_in(state: Mapping[str, Any]) -> str:

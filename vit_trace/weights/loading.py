@@ -39,7 +39,7 @@ class Loaded(Struct, frozen=True):
         return what if self.remedy.is_identity else f"{what}; {self.remedy.words.removeprefix('this: ')}"
 
 
-def at_hand(state: Mapping[str, Any], written: str = "state_dict") -> Checkpoint:
+def state_dict_at_hand(state: Mapping[str, Any], written: str = "state_dict") -> Checkpoint:
     """A state dict of the program, `written` so in its source, as a checkpoint."""
     held = {str(name): value for name, value in state.items() if hasattr(value, "dtype") and hasattr(value, "shape")}
     entries = {name: Entry(tuple(value.shape), str(value.dtype).removeprefix("torch.")) for name, value in held.items()}
@@ -51,7 +51,7 @@ def load_into(model: nn.Module, source: str | PathLike[str] | Mapping[str, Any],
     given = source if isinstance(source, Mapping) else None
     if given is not None and key and not isinstance(given := given.get(key), Mapping):
         raise refuse("unknown-value", f"key {key!r}: the dictionary has no such key, or no state dict under it")
-    checkpoint = at_hand(given) if given is not None else read(Path(source), key)  # type: ignore[arg-type]
+    checkpoint = state_dict_at_hand(given) if given is not None else read(Path(source), key)  # type: ignore[arg-type]
     found = about_module(checkpoint, model)
     if found.remedy is None or checkpoint.format == "torch.distributed.checkpoint":
         raise Refused(*found.diagnostics)
