@@ -18,6 +18,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from datetime import date
@@ -51,7 +52,7 @@ CASES = {
     "timm ViT-B/16": Case("timm:vit_base_patch16_224", 1, False, library="import timm"),
     "HF ViT-B/16": Case("hf:ViTConfig", 1, False, library="from transformers import ViTForImageClassification"),
 }
-PEERS = ("import torch", "import the library", "no formulas", "bare meta", "torchinfo", "torchlens", "torchtyc")
+PEERS = ("import torch", "import the library", "no formulas", "page", "bare meta", "torchinfo", "torchlens", "torchtyc")
 NEEDS_WEIGHTS = {"torchinfo", "torchlens", "torchtyc"}
 
 
@@ -72,6 +73,8 @@ def command(peer: str, case: Case) -> list[str]:
         return ours
     if peer == "no formulas":
         return [*ours, "--no-formulas"]
+    if peer == "page":
+        return [*ours, "-o", f"{tempfile.gettempdir()}/page.html"]
     if peer == "import torch":
         return [sys.executable, "-c", "import torch"]
     if peer == "import the library":

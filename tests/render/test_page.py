@@ -8,6 +8,7 @@ import vit_trace
 from vit_trace.base.words import bytes_text, compact, shape_text
 from vit_trace.render.page.page import page_of
 from vit_trace.view.outline import outline
+from vit_trace.view.screen import Screen
 
 
 @pytest.fixture(scope="module")
@@ -177,3 +178,9 @@ def test_stages_and_source_lines_lead_to_each_other(page, tmp_path):
 @pytest.mark.parametrize("spec", MANY)
 def test_sizes_of_many_models(spec, page, tmp_path):
     assert compared(page, tmp_path, spec, MANY[spec])
+
+
+def test_a_page_of_too_many_rows_folds_and_says_so():
+    trace = reference(dict(depth=400, dim=16, heads=2, dim_head=4, mlp_dim=16, num_classes=3))
+    whole, few = page_of(trace, Screen(fold=False)), page_of(reference(dict(depth=3)), Screen(fold=False))
+    assert len(whole) < 200_000 and "Equal blocks are shown once" in whole and "Equal blocks" not in few

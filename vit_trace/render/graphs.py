@@ -39,16 +39,16 @@ def dot(flow: Flow) -> str:
     return "\n".join((*lines, "}")) + "\n"
 
 
-def model_explorer(trace: Trace) -> list[dict[str, Any]]:
-    """Graph collections for Model Explorer: every step in the layers of its modules.
+def model_explorer(trace: Trace) -> dict[str, Any]:
+    """A graph collection for Model Explorer: every step in the layers of its modules.
 
-    The format is that of `model_explorer.graph_builder`: https://github.com/google-ai-edge/model-explorer.
+    It opens a file of one, and none of a list of them. The format is that of `model_explorer.graph_builder`: https://github.com/google-ai-edge/model-explorer.
     """
     around = {stage.parent for stage in trace.stages}
     steps = [stage for stage in trace.stages if stage.index not in around]
     shown = {stage.index for stage in steps}
     nodes = [_node(trace.stages, stage, shown) for stage in steps]
-    return [{"label": printable(trace.target.class_), "graphs": [{"id": "forward", "nodes": nodes}]}]
+    return {"label": printable(trace.target.class_), "graphs": [{"id": "forward", "nodes": nodes}]}
 
 
 def _node(stages: Sequence[Stage], stage: Stage, shown: set[int]) -> dict[str, Any]:

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 COLOURS = 12
 """Colours of symbols; a further symbol has the first again."""
 
+MOST_ROWS = 6_000
+"""Rows of a page; where all would be more, equal blocks are shown once."""
+
 LARGEST_SAFE = 2**53
 """Above this a page's numbers are not exact."""
 
@@ -96,7 +99,15 @@ class TracePage:
 
     @cached_property
     def outline(self) -> Outline:
-        return outline(self.trace, self.screen.stage, self.screen.levels, self.screen.fold, sized=False)
+        found = outline(self.trace, self.screen.stage, self.screen.levels, self.screen.fold, sized=False)
+        if len(found.rows) <= MOST_ROWS:
+            return found
+        return outline(self.trace, self.screen.stage, self.screen.levels, sized=False)
+
+    @property
+    def folded(self) -> bool:
+        """Whether equal blocks are shown once though all were asked for."""
+        return not self.screen.fold and any(row.repeats > 1 for row in self.outline.rows)
 
     @cached_property
     def title(self) -> tuple[str, ...]:
@@ -273,6 +284,7 @@ def page_of(trace: Trace, screen: Screen = Screen()) -> str:
     page = TracePage(trace, screen)
     return _template("page.html").render(
         page=page,
+        live=True,
         trace=trace,
         batch=batch_of(trace) or 1,
         style=Markup(style),
@@ -287,7 +299,7 @@ def cell_of(trace: Trace) -> str:
     """The table as HTML for a notebook's cell, folded without any script."""
     from markupsafe import Markup
 
-    return _template("notebook.html").render(page=TracePage(trace), style=Markup(_text("notebook.css")))
+    return _template("notebook.html").render(page=TracePage(trace), live=False, style=Markup(_text("notebook.css")))
 
 
 def svg_of(trace: Trace, screen: Screen = Screen()) -> str:
@@ -323,7 +335,7 @@ def _template(name: str) -> Template:
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"compact": compact, "bytes": bytes_text, "printable": printable, "code": coloured}
-    return environment.from_string(_text(name))
+    return environment.from_string(_text("macros.html") + _text(name))
 
 
 def _hash(text: str) -> str:
