@@ -53,6 +53,14 @@ def _module(first, name):
     return done.returncode, PASSING.sub(b"", done.stdout), done.stderr
 
 
+def test_a_script_keeps_its_flags_beside_ours(tmp_path):
+    alone = outcome([FOLDER / "arguments.py", "--lr", 3], tmp_path / "alone")
+    assert (
+        outcome(["-m", "vit_trace", "run", "-o", "crash.txt", FOLDER / "arguments.py", "--lr", 3], tmp_path / "ours")
+        == alone
+    )
+
+
 def test_the_comparison_can_fail(tmp_path):
     path = FOLDER / "arguments.py"
     assert outcome([path, "--lr", 1], tmp_path / "a") != outcome([path, "--lr", 2], tmp_path / "b")

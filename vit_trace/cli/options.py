@@ -115,7 +115,7 @@ def _require_values(options: Sequence[Option], given: Mapping[str, Any]) -> None
     for option in options:
         value = given[option.name]
         for text in map(str, value if isinstance(value, list) else [value]):
-            if text.startswith("--") and text[2:3].isalpha():
+            if text.startswith("--") and text[2:3].isalpha() and not option.positional:
                 message, help = f"{option.flag} has no value: {text} follows it", (f"{option.flag} {option.metavar}",)
                 found.append(Diagnostic("missing-value", "error", message, None, (), help))
     if found:
