@@ -250,6 +250,14 @@ def test_what_a_model_has_not_is_refused(arguments, said, capsys):
     assert run.code == 2 and said in run.out + run.err
 
 
+@pytest.mark.parametrize("words", [["--checkpointing", "every=3"], ["--checkpointing=every=3"]])
+def test_every_third_block_is_recomputed(words, capsys):
+    run = call(capsys, "check", *words, "configs/vit_ti_16.yaml", "--memory", "24GiB")
+    assert run.code == 0 and "layers.0,3,6,9.0…1 recomputed" in " ".join(run.out.split())
+    run = call(capsys, "check", "--checkpointing", "configs/vit_ti_16.yaml", "--memory", "24GiB")
+    assert run.code == 0 and "layers.0…11.0…1 recomputed" in " ".join(run.out.split())
+
+
 def test_a_frozen_model_is_left_as_it_was():
     target = small()
     model = target.build()

@@ -38,6 +38,19 @@ OUR_DEFECT = (
 class _Verb(TyperCommand):
     """A verb, whose help fits the screen."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """`--checkpointing every=2` is `--checkpointing --checkpoint-every 2`: the parser has no optional values."""
+        words: list[str] = []
+        for word in args:
+            flag, found, value = word.partition("every=")
+            if found and not flag and words[-1:] == ["--checkpointing"]:
+                words += ["--checkpoint-every", value]
+            elif found and flag == "--checkpointing=":
+                words += ["--checkpointing", "--checkpoint-every", value]
+            else:
+                words.append(word)
+        return super().parse_args(ctx, words)
+
     def get_help(self, ctx: Any) -> str:
         return _fitting(super().get_help(ctx))
 

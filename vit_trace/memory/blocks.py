@@ -7,7 +7,7 @@ names and shapes. Where a block is itself only a list, its modules are the block
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
 from torch import nn
@@ -17,19 +17,25 @@ LISTS = (nn.ModuleList, nn.ModuleDict)
 """Containers that are not called themselves."""
 
 
-def blocks(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """(path, module) of all that checkpointing wraps, in the model's order."""
+def blocks(model: nn.Module, every: int = 1) -> Iterator[tuple[str, nn.Module]]:
+    """(path, module) of all that checkpointing wraps, in the model's order; of every n-th block."""
+    for path, block in islice(_repeated(model), 0, None, every):
+        yield from _called(block, path)
+
+
+def _repeated(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """(path, block), also of blocks that are lists."""
     children = [(f"{path}.{name}" if path else name, child) for name, child in module.named_children()]
     if not isinstance(module, (*LISTS, nn.Sequential)):
         for name, child in children:
-            yield from blocks(child, name)
+            yield from _repeated(child, name)
         return
     alike = groupby(children, lambda one: (type(one[1]), [(name, p.shape) for name, p in one[1].named_parameters()]))
     for _, group in alike:
         members = list(group)
         repeated = len(members) > 1 and any(members[0][1].children())
         for name, child in members:
-            yield from _called(child, name) if repeated else blocks(child, name)
+            yield from [(name, child)] if repeated else _repeated(child, name)
 
 
 def _called(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
@@ -50,7 +56,7 @@ def checkpointed(model: nn.Module, around: Callable[[], AbstractContextManager[A
         around: what a forward runs under, needed again when a block is computed in backward.
     """
     with ExitStack() as stack:
-        for _, module in [*blocks(model)][::every]:
+        for _, module in [*blocks(model, every)]:
             stack.callback(vars(module).update, {name: own for name, own in vars(module).items() if name == "forward"})
             module.forward = _again(module.forward, around)
             stack.callback(vars(module).pop, "forward")

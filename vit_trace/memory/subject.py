@@ -89,7 +89,7 @@ class Subject:
 
     def recomputed(self, training: Training) -> tuple[str, ...]:
         """Paths of the modules that checkpointing computes again."""
-        return tuple(name for name, _ in blocks(self.runnable.model))[:: training.checkpoint_every]
+        return tuple(name for name, _ in blocks(self.runnable.model, training.checkpoint_every))
 
     @cached_property
     def runnable(self) -> Runnable:
