@@ -63,3 +63,44 @@ def test_what_differs_is_counted(capfd, saved):
 def test_what_cannot_stand_side_by_side_is_refused(capfd, saved, words):
     code, out, err = call(capfd, "show", saved, *words)
     assert (code, out) == (2, "") and "error[" in err
+
+
+MODELS = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, dim=24, depth=3, wide=1):
+        super().__init__()
+        self.embed = nn.Conv2d(3, dim, 8, 8)
+        self.blocks = nn.ModuleList([nn.Linear(dim, dim) for _ in range(depth)])
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, x):
+        x = self.embed(x).flatten(2).transpose(1, 2)
+        for block in self.blocks:
+            x = x + block(x)
+        return self.norm(x).mean(1)
+
+class Classifier(Net):
+    def __init__(self, dim=48, depth=3):
+        super().__init__(dim, depth)
+        self.head = nn.Linear(dim, 7)
+
+    def forward(self, x):
+        return self.head(super().forward(x))
+"""
+
+
+def test_two_models_are_told_apart(capfd, tmp_path):
+    """Only what differs: hyperparameters that both have, totals, and the step that one of them lacks."""
+    (tmp_path / "nets.py").write_text(MODELS)
+    net = f"{tmp_path}/nets.py:Net"
+    code, out, _ = call(
+        capfd, net, "--compare", f"{tmp_path}/nets.py:Classifier", "--input", "2x3x32x32", "--width", 200
+    )
+    said = dict(re.findall(r"^(\S+) +(.+)$", out.partition("what differs")[2].partition("\n")[2], re.M))
+    assert code == 0 and said["dim"].split() == ["24", "48", "×2"] and said["head"] == "Linear 2×7"
+    assert not said.keys() & {"depth", "embed", "norm", "blocks.0"}  # as many layers, the same steps
+    code, out, _ = call(capfd, net, "--compare", net, "--input", "2x3x32x32")
+    assert code == 0 and "nothing differs: the same stages, shapes and hyperparameters\n" in out
+    assert call(capfd, net, "--compare", net, "--view", "tree", "--input", "2x3x32x32").code == 2

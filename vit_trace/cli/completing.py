@@ -133,6 +133,9 @@ def _values(option: Option, last: str, rest: Sequence[str]) -> Iterator[_Offer]:
         yield from _stages(rest)
     elif "|" in str(option.metavar) and str(option.metavar).islower():
         yield from map(_Offer, str(option.metavar).split("|"))
+    elif option.metavar == "SPEC":
+        yield from _specs(last)
+        yield from _files(last, ENDINGS["specs"])
     elif option.metavar == "FILE":
         yield from _files(last, ("",))
 

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from vit_trace.render import cells, theme
 from vit_trace.render.columns import Cell, Columns, broken, fitted
-from vit_trace.view.beside import Labelled, differences, rows_beside
+from vit_trace.view.beside import Labelled, differences, of_one_model, rows_beside
 from vit_trace.view.rows import Row
 from vit_trace.view.screen import Screen
 
@@ -21,12 +21,15 @@ def print_beside(traces: Sequence[Labelled], screen: Screen, console: Console) -
     console.print()
     shapes = [f"shape {place}" for place in range(len(traces))]
     labels: Line = {name: [Text(one.label)] for name, one in zip(shapes, traces, strict=True)}
-    lines = [_stage_line(rows, shapes) for rows in rows_beside(traces, screen)]
-    heads = {"stage": [Text("stage")], **labels, "formula": [Text("formula")]}
-    _print_lines(heads, lines, [["stage", *shapes, "formula"], ["stage", *shapes]], console)
     found = list(differences(traces))
-    if found:
+    if of_one_model(traces) and len({one.trace.target.spec for one in traces}) == 1:
+        lines = [_stage_line(rows, shapes) for rows in rows_beside(traces, screen)]
+        heads = {"stage": [Text("stage")], **labels, "formula": [Text("formula")]}
+        _print_lines(heads, lines, [["stage", *shapes, "formula"], ["stage", *shapes]], console)
         console.print()
+    if not found:
+        console.print("nothing differs: the same stages, shapes and hyperparameters")
+    if found:
         heads = {"stage": [Text("what differs")], **labels, "shape last": [Text("")]}
         lines = [
             {"stage": [Text(one.name)], "shape last": [Text(one.ratio, theme.SAME)]}

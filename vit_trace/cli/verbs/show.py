@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from vit_trace.base.refused import refuse
 from vit_trace.cli.options import SCREEN, TALKING, Option, OptionGroup, Output, Talk, output_of, verb
 from vit_trace.cli.output import destinations, write
-from vit_trace.cli.verbs.trace import needs_source, report_trace, told_of
+from vit_trace.cli.verbs.trace import needs_source, report_trace, require_table, told_of
 from vit_trace.view.screen import Screen, Viewed
 
 if TYPE_CHECKING:
@@ -51,9 +51,7 @@ def show(file: Path, what_if: _WhatIf, screen: Screen, talk: Talk, output: Outpu
         help = ("measure it with: vit-trace --sort saved",)
         raise refuse("memory-not-known", f"{file} does not say what is kept for backward at these values", help=help)
     beside = _beside(saved, *what_if)
-    screens = all(one.format.suffixes == (".txt",) for one in where)
-    if len(beside) > 1 and (screen.view != "table" or screen.sort or not screens):
-        raise refuse("usage", "traces side by side are a table: no other view, order or format shows them")
+    require_table(len(beside) > 1, screen, where)
     trace = beside[-1][1]
     write(Viewed(trace, screen, beside if len(beside) > 1 else ()), where, told_of(trace, talk))
     return report_trace(trace, screen.traceback, talk)

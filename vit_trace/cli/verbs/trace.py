@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from vit_trace.base.refused import refuse
 from vit_trace.base.trace import ALWAYS_SAID
-from vit_trace.cli.options import MODEL, SCREEN, TALKING, Option, Output, Talk, output_of, verb
+from vit_trace.cli.options import MODEL, SCREEN, TALKING, Option, OptionGroup, Output, Talk, output_of, verb
 from vit_trace.cli.output import Destination, Exit, destinations, print_diagnostics, say, write
 from vit_trace.targets.libraries import prefixes
 from vit_trace.view.screen import Screen, Viewed
@@ -22,15 +23,38 @@ ABOUT_SPEC = (
 SPEC = Option("spec", "[SPEC]", ABOUT_SPEC, positional=True)
 
 
-@verb(spec=SPEC, model=MODEL, screen=SCREEN, talk=TALKING, output=output_of("trace"))
-def trace(spec: str | None, model: Request, screen: Screen, talk: Talk, output: Output) -> int:
+class _Models(NamedTuple):
+    """The model to trace, and one to compare it with."""
+
+    spec: str | None
+    compare: str | None
+
+
+COMPARE = Option("compare", "SPEC", "Show what differs from another model.")
+MODELS = OptionGroup(_Models, (SPEC, COMPARE), MODEL.panel)
+
+
+@verb(models=MODELS, model=MODEL, screen=SCREEN, talk=TALKING, output=output_of("trace"))
+def trace(models: _Models, model: Request, screen: Screen, talk: Talk, output: Output) -> int:
     """Trace a model: every stage of one forward pass with its shapes. The default verb."""
     from vit_trace.cli.tracing import run_trace
 
     where = destinations("trace", output, screen.view)
+    spec, compare = models
+    require_table(compare is not None, screen, where)
     found = run_trace(spec, model, needs_source(screen, where), screen.sort == "saved")
-    write(Viewed(found, screen), where, told_of(found, talk))
+    other = run_trace(compare, model) if compare and found.failure is None else None
+    if other is not None and other.failure is not None:
+        return report_trace(other, screen.traceback, talk)
+    beside = ((spec or "built-in ViT", found), (str(compare), other)) if other is not None else ()
+    write(Viewed(found, screen, beside), where, told_of(found, talk))
     return report_trace(found, screen.traceback, talk)
+
+
+def require_table(beside: bool, screen: Screen, where: Sequence[Destination]) -> None:
+    """Refuse another view, order or format than a table for traces side by side. Raises Refused."""
+    if beside and (screen.view != "table" or screen.sort or any(one.format.suffixes != (".txt",) for one in where)):
+        raise refuse("usage", "traces side by side are a table: no other view, order or format shows them")
 
 
 def needs_source(screen: Screen, where: Sequence[Destination]) -> bool:
