@@ -30,7 +30,7 @@ ENGINE = torch.autograd.graph._engine_run_backward.__code__
 
 def of_backward(crash: Crash) -> Diagnostic | None:
     """What a backward that raised has to do with the forward; None where nothing is known."""
-    if (one := _of_several_numbers(crash)) is not None:
+    if (one := _of_several_numbers(crash) or _of_no_gradient(crash)) is not None:
         return one
     if not any(frame.f_code is ENGINE for frame, _ in crash.entries):
         return None
@@ -55,6 +55,24 @@ def _of_several_numbers(crash: Crash) -> Diagnostic | None:
             continue
         return Diagnostic(BACKWARD, "error", message, crash.span, (f"RuntimeError: {crash.error}",), help)
     return None
+
+
+def _of_no_gradient(crash: Crash) -> Diagnostic | None:
+    """A loss that no parameter with a gradient leads to: a frozen model, no_grad, detach."""
+    if "does not require grad and does not have a grad_fn" not in str(crash.error) or crash.span is None:
+        return None
+    name, frame = crash.span.text.partition(".backward")[0], crash.own[-1][0]
+    notes = []
+    for held, value in {**frame.f_globals, **frame.f_locals}.items():
+        if isinstance(value, nn.Module) and (every := [*value.parameters()]):
+            wanted = sum(one.requires_grad for one in every)
+            notes.append(f"{wanted} of the {len(every)} parameters of {held} require a gradient")
+    if not torch.is_grad_enabled():
+        notes.append("gradients are switched off here: torch.no_grad, inference_mode or set_grad_enabled(False)")
+    elif any(not note.startswith("0 ") for note in notes):
+        notes.append("a detach, no_grad, item or argmax on the way to it ends the gradients")
+    message = f"{name} depends on no parameter that requires a gradient"
+    return Diagnostic(BACKWARD, "error", message, crash.span, (*notes[:4], f"RuntimeError: {crash.error}"))
 
 
 # -- checkpoint ---------------------------------------------------------------------------------------------------

@@ -44,6 +44,8 @@ def argument_expressions(own: Link, func: Callable[..., Any] | None) -> dict[str
     elif isinstance(node, ast.BinOp):
         reflected = getattr(func, "__name__", "").startswith("__r")
         found = dict(zip(("[1]", "[0]") if reflected else ("[0]", "[1]"), (node.left, node.right), strict=True))
+    elif isinstance(node, ast.Compare) and len(node.comparators) == 1:
+        found = {"[0]": node.left, "[1]": node.comparators[0]}
     elif isinstance(node, ast.Call):
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         # the call is of this function, not of a helper that uses it; einops' names are known already
