@@ -20,6 +20,9 @@ out-of-memory: The device is out of memory, although one training step of this m
   tensors of the program, other programs or the allocator's fragments hold the rest.
 backward-failed: backward raised. The diagnostic points at the line of the forward whose gradient it was: a tensor that
   is needed for a gradient was changed in place, or a function of the program's own gives a gradient of another shape.
+array-shapes: NumPy refused arrays, in an augmentation, a data set or a metric. The arrays of the line are shown with
+  their shapes; most often one image has its channels last, as files have them, and the other first, as torch has them.
+  Example: img 64×64×3 and noise 3×64×64.
 internal-defect: vit-trace itself failed while it recorded. The model is not to blame. The stages recorded so far are
   shown; please report it with the traceback.
 """,

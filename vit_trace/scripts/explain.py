@@ -18,6 +18,7 @@ from torch import nn
 from vit_trace.base.trace import Diagnostic, Failure, Trace
 from vit_trace.record.raised.crash import Crash, Entry, crashes, held_by
 from vit_trace.record.source import frames
+from vit_trace.scripts.arrays import of_arrays
 from vit_trace.scripts.makers import with_maker
 from vit_trace.scripts.origins import origins
 from vit_trace.scripts.replay import Root, replayed
@@ -225,6 +226,11 @@ def _of_backward(crash: Crash) -> Explanation | None:
     return Explanation((found,)) if found is not None else None
 
 
+def _of_arrays(crash: Crash) -> Explanation | None:
+    found = of_arrays(crash)
+    return Explanation((found,)) if found is not None else None
+
+
 def _of_memory(crash: Crash) -> Explanation | None:
     from vit_trace.scripts.memory import of_memory
 
@@ -233,6 +239,7 @@ def _of_memory(crash: Crash) -> Explanation | None:
 
 
 _EXPLAINERS: tuple[Callable[[Crash], Explanation | None], ...] = (
+    _of_arrays,
     _of_memory,
     _of_loading,
     _of_backward,
