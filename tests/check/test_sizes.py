@@ -35,6 +35,16 @@ class Rounded(nn.Module):
         x = (q @ k.transpose(-2, -1)).softmax(-1) @ v
         return self.head(x.transpose(1, 2).reshape(b, n, c).mean(1))
 
+class Endless(nn.Module):
+    """Loops, in one line, at any width but its own."""
+    def __init__(self, width=8):
+        super().__init__()
+        while width != 8: pass
+        self.stem = nn.Conv2d(3, width, 16, 16)
+
+    def forward(self, x):
+        return self.stem(x)
+
 class Clip(nn.Module):
     """Frames in pairs, at most as many as there are positions."""
     def __init__(self, num_frames=8, patch_size=4, width=12):
@@ -110,6 +120,19 @@ def test_a_value_that_does_not_work_says_why_and_what_is_near():
     (asked,) = vit_trace.sizes("timm:vit_tiny_patch16_224", at=["img_size=500"]).asked
     assert asked.outcome == "drops pixels" and asked.nearest[:2] == (496, 512)
     assert "the last 4 rows" in asked.why
+
+
+def test_a_constructor_without_end_is_not_known_to_refuse(own):
+    (rule,) = vit_trace.sizes(f"{own}:Endless", "width").rules
+    assert not rule.rule and rule.works == (8,)
+    assert [(one.outcome, one.why) for one in rule.outside] == [
+        ("unknown", "its constructor runs more than 300,000 lines at other sizes")
+    ]
+
+
+def test_sides_that_differ_are_both_named(own, capfd):
+    found = call(capfd, "sizes", f"{own}:Rounded", "--at", "image_size=40x48")
+    assert found.code == 1 and "image_size=40×48: is refused" in found.out
 
 
 def test_on_the_command_line(own, capfd):

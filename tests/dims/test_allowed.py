@@ -77,6 +77,11 @@ def test_an_answer_that_cannot_be_told_is_no_refusal():
     assert find_rule(lambda number: None if number > 300 else number % 14 == 0, 224).rule == Allowed(14, None, 14)
 
 
+def test_where_nothing_else_can_be_told_there_is_no_rule():
+    found = find_rule(lambda number: True if number == 8 else None, 8)
+    assert found.rule is None and found.answers[8]
+
+
 def test_nearest():
     assert Allowed(64, 512, 32).nearest(500) == [512, 480]
     assert Allowed(1, None, 1, 0, 192).nearest(5, 3) == [4, 6, 3]

@@ -181,15 +181,25 @@ def run(arguments: list[str]) -> int:
     except SystemExit as leaving:  # typer and rich leave with 1 when the reader of our output has closed it
         raise leaving.__context__ if isinstance(leaving.__context__, BrokenPipeError) else leaving from None
     except Exception as error:
-        found = _diagnostics_of(error, arguments)
-        if not found:
-            import traceback
-
-            say(f"{traceback.format_exc()}{OUR_DEFECT}")
-            return Exit.DEFECT
-        print_diagnostics(found)
-        return Exit.CANNOT_START
+        return _answer(error, arguments)
     return code if isinstance(code, int) else Exit.WELL
+
+
+def _answer(error: Exception, arguments: list[str]) -> int:
+    """Print what was wrong with the call, or how to report a defect of ours; the exit code."""
+    try:
+        if found := _diagnostics_of(error, arguments):
+            print_diagnostics(found)
+            return Exit.CANNOT_START
+    except (ImportError, AttributeError) as broken:  # a library that prints diagnostics
+        error = broken
+    if said := _broken_library(error):
+        say(said)
+        return Exit.CANNOT_START
+    import traceback
+
+    say(f"{''.join(traceback.format_exception(error))}{OUR_DEFECT}")
+    return Exit.DEFECT
 
 
 def _require_directory() -> None:
@@ -221,6 +231,20 @@ def _diagnostics_of(error: Any, arguments: list[str]) -> list[Diagnostic]:
         if any(map(is_foreign, arguments)) and (refused := raised_by_model(error)) is not None:
             return list(refused.diagnostics)
     return []
+
+
+def _broken_library(error: Exception) -> str:
+    """The diagnostic of a library that does not import, in plain text: rich may be that one. "" for a defect of ours."""
+    from vit_trace.base.imports import failed_import, hiding_files
+    from vit_trace.base.words import exception_text
+
+    name, help = failed_import(error), hiding_files(error)
+    if not name and not help:
+        return ""
+    headline = f"{name} does not import" if name else "a library is hidden by a file of the same name"
+    help = help or (f"python -c 'import {name}' shows the whole traceback",)
+    lines = [f"note: {exception_text(type(error).__name__, str(error))}", *(f"help: {one}" for one in help)]
+    return "\n".join([f"error[library-broken]: {headline}", *lines])
 
 
 def _suggest_verb(diagnostic: Diagnostic, arguments: list[str]) -> Diagnostic:

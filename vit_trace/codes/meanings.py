@@ -144,7 +144,8 @@ over-limit: The model passes a limit that keeps a mistyped number or a loop from
   raises it.
   Example: --limit modules=200000
 library-missing: The model belongs to a library that is not installed. The help gives the command that installs it.
-library-broken: The library is installed but cannot be imported, often because its version does not fit that of torch.
+library-broken: The library is installed but cannot be imported, often because its version does not fit that of
+  torch, or because a file of yours has its name and Python takes it for the library.
 no-weights: A trace needs no weights and downloads none, so options that ask for weights are refused.
 no-such-file: There is no such file, or no config.json in the directory.
 no-such-module: There is no Python module of that name on the path. Give a file with its suffix: path/model.py:build.

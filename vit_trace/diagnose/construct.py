@@ -16,12 +16,14 @@ from msgspec.structs import replace
 
 from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Diagnostic, Value
+from vit_trace.diagnose.causes.python_error import nearby_notes
 from vit_trace.diagnose.changes.records import InputChange
 from vit_trace.diagnose.scene import mentions
 from vit_trace.diagnose.trials import case_of_target
 from vit_trace.dims.allowed import near_numbers
 from vit_trace.record.raised.expressions import Link
 from vit_trace.record.raised.mishaps import numbers
+from vit_trace.record.raised.names import names_nearby, refused_by_python
 from vit_trace.record.source import frames
 
 if TYPE_CHECKING:
@@ -59,8 +61,14 @@ def build_failure(
     links = [Link(frame, lasti, None) for frame, lasti in entries if not frames.is_machinery(frame.f_code.co_filename)]
     if not links:
         return known
-    met, text = _spoken(next((link for link in reversed(links) if frames.is_own(link.frame)), links[-1]))
+    own = next((link for link in reversed(links) if frames.is_own(link.frame)), links[-1])
+    met, text = _spoken(own)
     message, notes = known.message, list(known.notes)
+    if refused_by_python(error, links[-1], own):
+        found = names_nearby(error, links[-1], own)
+        notes += nearby_notes(found)
+        if found.get("near"):  # no number mends a name
+            return replace(known, notes=tuple(notes))
     pair = _indivisible(met, text)
     if pair is not None:
         (name, whole), (other, divisor) = pair

@@ -343,7 +343,10 @@ def _divisors(answers: _Answers, number: int, start: int) -> Iterator[Allowed]:
 
 
 def _confirmed(answers: _Answers, rule: Allowed, start: int) -> bool:
-    """Whether the rule holds at numbers that were not asked: the likeliest to break it, then some drawn."""
+    """Whether the rule holds at numbers that were not asked: the likeliest to break it, then some drawn.
+
+    A number that it excludes has to be refused: where none of these can be told, nothing is known of them.
+    """
     draw, last = random.Random(start), max(FAR * start, LEAST_TOP)
     inside = [one for one in islice(rule.numbers(), 400) if one not in answers.known and one <= last]
     reach = range(1, max(2 * start + 4 * rule.step, LEAST_TOP))
@@ -353,4 +356,6 @@ def _confirmed(answers: _Answers, rule: Allowed, start: int) -> bool:
         bent += [start + rule.least, start - rule.least, 3 * rule.least, 5 * rule.least, *range(2, 17)]
     bent += [one for one in (start // 2, 2 * start, start - 2, start + 2) if not rule.holds(one)]
     drawn = [draw.sample(group, min(HELD_OUT, len(group))) for group in (inside, outside)]
-    return all(answers.answer(one) in (rule.holds(one), None) for one in (*bent, *drawn[1], *drawn[0]) if one > 0)
+    held = all(answers.answer(one) in (rule.holds(one), None) for one in (*bent, *drawn[1], *drawn[0]) if one > 0)
+    excluded = [answer for number, answer in answers.known.items() if not rule.holds(number)]
+    return held and (not excluded or False in excluded)

@@ -90,4 +90,4 @@ class Looping(Bounded):
 def _loops(code: CodeType) -> bool:
     """Whether it is the model's own code and jumps back."""
     own = frames.owner(code.co_filename) == frames.OWN
-    return own and any(step.opname.startswith("JUMP_BACKWARD") for step in dis.get_instructions(code))
+    return own and any("JUMP_BACKWARD" in step.opname for step in dis.get_instructions(code))

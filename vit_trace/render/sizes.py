@@ -50,7 +50,7 @@ def _words(rule: SizeRule) -> str:
 def _example(one: Example) -> str:
     """225 drops pixels: …; 500 is refused at layers.0: …"""
     where = f" by {one.where}" if one.where and one.outcome == "refused" and one.where not in one.why else ""
-    verb = "is refused" if one.outcome == "refused" else one.outcome
+    verb = f"is {one.outcome}" if one.outcome in ("refused", "unknown") else one.outcome
     return f"{one.value} {verb}{where}{f': {one.why}' if one.why else ''}"
 
 
@@ -66,7 +66,7 @@ def name_of(names: tuple[str, ...]) -> str:
 
 def _answer(one: Asked) -> list[Text]:
     """image_size=500: refused by patch_embed (…). Nearest that work: 496, 512"""
-    head = f"{name_of(one.names)}={one.value}: "
+    head = f"{name_of(one.names)}={'×'.join(map(str, one.values or (one.value,)))}: "
     lines = [Text.assemble((printable(head), theme.TITLE), printable(_example(_as_example(one)).partition(" ")[2]))]
     if one.nearest:
         lines.append(Text(f"nearest that work: {', '.join(map(str, one.nearest))}"))

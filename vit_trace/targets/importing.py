@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
+from vit_trace.base.imports import hiding_files
 from vit_trace.base.leaving import Exited
 from vit_trace.base.refused import refuse
 from vit_trace.config.files import MAX_SOURCE, FileProblem, names_in, read_regular, shown_file
@@ -157,4 +158,4 @@ def _failed(shown: str, error: Exception) -> Exception:
         guard = 'put the training under if __name__ == "__main__":, which an import does not run'
         return refusal("trains-on-import", f"{shown} trains while it is imported", error, (first, guard))
     script = (f"it is a script: {run} explains the shape error that ends it",) if isinstance(error, Exited) else ()
-    return refusal("import-failed", f"{shown} does not import", error, script)
+    return refusal("import-failed", f"{shown} does not import", error, (*script, *hiding_files(error)))

@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vit_trace.base.imports import hiding_files
 from vit_trace.base.refused import Refused, refuse
 from vit_trace.base.trace import Diagnostic
 from vit_trace.targets.complaints import contained, refusal
@@ -46,10 +47,11 @@ class Library:
                 return importlib.import_module(module or self.package)
         except Exception as error:
             name, extra = self.package, f"'vit-trace[{self.package}]'"
-            if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == name:
+            if isinstance(error, ModuleNotFoundError) and error.name == name:
                 install = (f"pip install {extra}",)
                 raise refuse("library-missing", f"{name} is not installed", help=install) from error
             help = (f"python -c 'import {name}' shows the whole traceback", f"pip install --upgrade {extra}")
+            help = hiding_files(error) or help
             raise refusal("library-broken", f"{name} is installed but does not import", error, help) from error
 
     def require_no_weights(self, request: Request) -> None:

@@ -13,3 +13,16 @@ class Net(nn.Module):
 
     def forward(self, image):
         return torch.relu(self.qkv(image))
+
+
+class Misspelled(Net):
+    def __init__(self, dim=192):
+        super().__init__(dim, 6)
+        self.norm = nn.Layernorm(dim)
+
+
+class TooEarly(nn.Module):
+    def __init__(self, dim=192):
+        super().__init__()
+        self.tokens = self.patches + 1
+        self.patches = dim // 16

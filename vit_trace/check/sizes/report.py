@@ -52,7 +52,10 @@ class SizeRule(Struct, frozen=True, omit_defaults=True):
 
 
 class Asked(Struct, frozen=True):
-    """One value that was asked for, what becomes of it, and the nearest values that work."""
+    """One value that was asked for, what becomes of it, and the nearest values that work.
+
+    Where the sides of an image were asked for apart, `value` is the larger one, and `values` has both.
+    """
 
     names: tuple[str, ...]
     value: int
@@ -60,6 +63,7 @@ class Asked(Struct, frozen=True):
     where: str = ""
     why: str = ""
     nearest: tuple[int, ...] = ()
+    values: tuple[int, ...] = ()
 
 
 class SizesReport(Struct, frozen=True, omit_defaults=True):

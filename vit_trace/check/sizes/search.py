@@ -252,7 +252,7 @@ class SizeSearch:
         seen: set[str] = set()
         for number in sorted(found.answers, key=lambda one: abs(one - asked[0].value)):
             outcome = self.at(dict.fromkeys((one.name for one in asked), number))
-            if outcome.word not in (RUNS, UNKNOWN, *seen):
+            if outcome is not NOT_TRIED and outcome.word not in (RUNS, *seen):
                 seen.add(outcome.word)
                 yield Example(number, outcome.word, outcome.where, outcome.why)
 

@@ -140,4 +140,5 @@ def _asked(search: SizeSearch, group: list[Dial], values: Mapping[str, int]) -> 
     if outcome.word != "runs":
         rules: list[SizeRule] = list(search.rules(group))
         nearest = tuple(dict.fromkeys(one for rule in rules for one in search.nearest(rule, value, NEAREST)))[:NEAREST]
-    return Asked(tuple(values), value, outcome.word, outcome.where, outcome.why, nearest)
+    apart = tuple(values.values()) if len(set(values.values())) > 1 else ()
+    return Asked(tuple(values), value, outcome.word, outcome.where, outcome.why, nearest, apart)

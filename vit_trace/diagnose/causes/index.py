@@ -92,6 +92,8 @@ def subscript_of_tensor(scene: Scene) -> Cause | None:
     tensor, written = scene.operands[0], scene.argument("[1]")
     if not isinstance(written, list):
         return None
+    if "str" in written:
+        return Cause(INDEX, f"{with_shape(tensor)} is a tensor, which has no keys, and is asked for one")
     count = sum(part == "tensor" for part in written)
     parts = _parts_of(written, scene.operands[1 : 1 + count], len(tensor.shape))
     asked = sum(part.takes for part in parts)

@@ -5,7 +5,9 @@ notes give what is near: names of the module's layers and parameters, the object
 
 import linecache
 import re
+from collections.abc import Iterator, Mapping
 
+from vit_trace.base.trace import Value
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, Turn, finds
 from vit_trace.diagnose.scene import Scene, frame_note
@@ -22,20 +24,25 @@ def line_refused(scene: Scene) -> Cause:
     kind, said = scene.raised
     said = " ".join(said.split())
     text = f"{kind}: {said}" if len(said) <= LONGEST_HEADLINE else f"{scene.name} raised {kind}"
-    notes = []
-    near, assigned, signature = (scene.argument(name) for name in ("near", "assigned", "signature"))
-    if isinstance(near, list) and near:
-        notes.append(f"did you mean {' or '.join(f'`{one}`' for one in near)}?")
-    if (hidden := scene.argument("hidden")) is not None:
-        notes.append(f"{hidden} is a property of {scene.argument('class')}: an AttributeError in it became this one")
-    if isinstance(assigned, list) and assigned:
-        lines = f"line{'s' * (len(assigned) > 1)} {', '.join(map(str, assigned))}"
-        notes.append(f"{scene.argument('name')} is assigned only on {lines}, which did not run before this line")
-    if isinstance(signature, str):
-        notes.append(f"it takes {signature}")
+    notes = [*nearby_notes(scene.failure.arguments)]
     if kind in ("TypeError", "AttributeError"):
         notes += _container_note(scene, said)
     return Cause(PYTHON, text, (*notes, *(frame_note(scene) if not notes else ())))
+
+
+def nearby_notes(found: Mapping[str, Value]) -> Iterator[str]:
+    """What `names_nearby` found, in words."""
+    near, assigned, signature, hidden = (found.get(name) for name in ("near", "assigned", "signature", "hidden"))
+    if isinstance(near, list) and near:
+        yield f"did you mean {' or '.join(f'`{one}`' for one in near)}?"
+    if hidden is not None:
+        yield f"{hidden} is a property of {found['class']}: an AttributeError in it became this one"
+    if isinstance(assigned, list) and assigned:
+        lines = f"line{'s' * (len(assigned) > 1)} {', '.join(map(str, assigned))}"
+        only = "" if str(found["name"]).startswith("self.") else "only "  # other methods may assign an attribute
+        yield f"{found['name']} is assigned {only}on {lines}, which did not run before this line"
+    if isinstance(signature, str):
+        yield f"it takes {signature}"
 
 
 def _container_note(scene: Scene, said: str) -> list[str]:

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vit_trace.base.trace import Operand, Source, Value
 from vit_trace.record.meta.tensors import are_sizes, dtype_name, leaves, shape_of, size_texts
@@ -55,8 +55,8 @@ def capture_python(
         _capture_unpacking(found, error, last, names)
     elif operation == "RAISE_VARARGS" or last.frame.f_code.co_name in ASSERTIONS:
         found.call = "raise"
-    elif own is last and isinstance(error, LookupError):
-        _capture_subscript(found, last)
+    elif own is not None and isinstance(error, LookupError):
+        _capture_subscript(found, own)
     elif isinstance(error, (TypeError, AttributeError)) and last.module is not None and own is not last:
         _capture_given(found, last, names)
         if "forward()" in str(error):
@@ -169,6 +169,8 @@ def _capture_subscript(found: Captured, last: Link) -> None:
     if isinstance(place, (int, str)):
         found.arguments["place"] = place
     held = _unpackable(node.value, last.frame)
+    if isinstance(held, (nn.ModuleDict, nn.ParameterDict)):
+        held = dict.fromkeys(held.keys())
     if isinstance(held, Mapping):
         found.arguments["keys"] = [str(key) for key in islice(held, MOST_KEYS)]
     elif isinstance(held, Sized) and not isinstance(node.value, (ast.Tuple, ast.List)):

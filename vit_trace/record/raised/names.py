@@ -18,14 +18,14 @@ from vit_trace.record.source import frames
 REFUSALS = (AttributeError, NameError, TypeError, KeyError, ZeroDivisionError)
 """What Python raises where a line cannot be run."""
 
-LOOKUPS = {"__getattr__", "__getitem__"}
+LOOKUPS = {"__getattr__"}
 """Functions of torch that look a name up for the model's line."""
 
 QUOTED = re.compile(r"'(\w+)'")
 """The name in Python's message."""
 
-NEAR = 0.8
-"""How much alike two names are, from 0 to 1, for one to be offered in place of the other."""
+NEAR, NEAREST = 0.8, 0.75
+"""How much alike two names are, from 0 to 1, for some to be offered in place of one, and for the likest alone."""
 
 MOST_NEAR = 3
 """Names that are offered in place of one that is not there."""
@@ -48,20 +48,21 @@ def names_nearby(error: BaseException, last: Link, own: Link) -> dict[str, Value
         name = QUOTED.findall(str(error))[0]
         return {"name": name, "assigned": [*_lines_of_assignments(frame, name)]}
     if isinstance(error, NameError):
-        there = {**vars(builtins), **frame.f_globals, **frame.f_locals}
-        return {"near": [*_near(error.name or QUOTED.findall(str(error))[0], there)]}
+        name = error.name or QUOTED.findall(str(error))[0]
+        own_one = ["self." + name] if name in _attributes(frame.f_locals.get("self")) else []
+        return {"near": own_one or _near(name, {**vars(builtins), **frame.f_globals, **frame.f_locals})}
     if isinstance(error, AttributeError):
         asked = last.frame.f_locals if last is not own else {"name": error.name, "self": error.obj}
         name = str(asked.get("name"))
         owner = asked.get("self", sys.modules.get(last.frame.f_globals["__name__"]))
         if hasattr(inspect.getattr_static(type(owner), name, None), "__get__"):
             return {"hidden": name, "class": type(owner).__qualname__}
+        later = _lines_of_assignments(frame, name, attribute=True) if owner is frame.f_locals.get("self") else ()
+        if later:
+            return {"name": f"self.{name}", "assigned": [*later]}
         read = (one for one in ast.walk(node) if isinstance(one, ast.Attribute) and one.attr == name) if node else ()
         before = next((ast.unparse(one.value) for one in read), "")
         return {"near": [f"{before}.{one}" for one in _near(name, _attributes(owner))]}
-    if isinstance(error, KeyError) and error.args:
-        held = getattr(last.frame.f_locals.get("self"), "_modules", ())
-        return {"near": [repr(one) for one in _near(str(error.args[0]), held)]}
     signature = _signature(node, frame) if isinstance(error, TypeError) and "()" in str(error) else ""
     return {"signature": signature} if signature else {}
 
@@ -90,7 +91,7 @@ def _near(name: str, there: Iterable[str]) -> list[str]:
     from difflib import get_close_matches
 
     known = [one for one in there if isinstance(one, str) and one.startswith("_") <= name.startswith("_")]
-    return get_close_matches(name, known, MOST_NEAR, NEAR)
+    return get_close_matches(name, known, MOST_NEAR, NEAR) or get_close_matches(name, known, 1, NEAREST)
 
 
 def _attributes(owner: object) -> list[str]:
@@ -102,8 +103,9 @@ def _attributes(owner: object) -> list[str]:
     return [*dict.fromkeys(name for names in (*held, *inherited) for name in names)]
 
 
-def _lines_of_assignments(frame: FrameType, name: str) -> list[int]:
-    """The lines of a function on which a variable is assigned."""
+def _lines_of_assignments(frame: FrameType, name: str, attribute: bool = False) -> list[int]:
+    """The lines of a function on which a variable, or an attribute, is assigned."""
     listing, _ = frames.instructions(frame.f_code)
-    places = [one.positions for one in listing if one.opname.startswith("STORE_") and one.argval == name]
+    stores = (one for one in listing if (one.opname == "STORE_ATTR") is attribute and name in frames.stored(one))
+    places = [one.positions for one in stores]
     return sorted({place.lineno for place in places if place is not None and place.lineno is not None})
