@@ -48,5 +48,4 @@ CASES = [
         environment=(("TORCH_LOGS", "nonesuch"),),
         alone=True,
     ),
-    Case("a model in json.py", ("json.py:Net", "--no-formulas", "--input", "2x8"), 0, "output", _files(json=SOURCE)),
 ]

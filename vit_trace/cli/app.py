@@ -234,7 +234,7 @@ def _diagnostics_of(error: Any, arguments: list[str]) -> list[Diagnostic]:
 
 
 def _broken_library(error: Exception) -> str:
-    """The diagnostic of a library that does not import, in plain text: rich may be that one. "" for a defect of ours."""
+    """The diagnostic of a library that does not import, in plain text: rich may be the one; "" for a defect of ours."""
     from vit_trace.base.imports import failed_import, hiding_files
     from vit_trace.base.words import exception_text
 
