@@ -128,22 +128,28 @@ def test_values_that_do_not_run_are_said_with_the_nearest_that_do(page, tmp_path
     assert "dim = 192 is not a multiple of heads = 5" in told(page) and "heads 4" in told(page)
 
 
-def test_layers_are_counted(page, tmp_path):
+@pytest.mark.parametrize(
+    ("spec", "settings", "name"),
+    [
+        ("hf:ViTConfig", dict(hidden_size=48, num_attention_heads=4), "num_hidden_layers"),
+        ("timm:cait_xxs24_224", dict(depth=6, embed_dim=48, num_heads=4), "depth"),  # a block has parameters of its own
+    ],
+)
+def test_layers_are_counted(page, tmp_path, spec, settings, name):
     """More and fewer of them than were traced: rows, their labels and the totals are those of a real trace."""
-    file = saved(vit_trace.trace("hf:ViTConfig", hidden_size=48, num_attention_heads=4), tmp_path)
+    file = saved(vit_trace.trace(spec, **settings), tmp_path)
     for depth in (7, 30):
-        real = vit_trace.trace("hf:ViTConfig", hidden_size=48, num_attention_heads=4, num_hidden_layers=depth)
-        found, totals = shapes_at(page, file, dict(num_hidden_layers=depth)), totals_of(page)
+        real = vit_trace.trace(spec, **{**settings, name: depth})
+        found, totals = shapes_at(page, file, {name: depth}), totals_of(page)
         shown = [row for row in outline(real).rows if row.stage is not None]
         assert [[] if row.heading else [shape_text(one.shape) for one in row.shapes] for row in shown] == [
             *found.values()
         ]
         held = real.totals
         assert totals == [f"{held.parameters:,}", bytes_text(held.parameter_bytes), compact(held.flops // 2)]
-        assert f"layers.0…{depth - 1} ×{depth}" in page.inner_text("#stages") and f"×{depth}" in page.inner_text(
-            "#flow"
-        )
-    assert "from 3 to" in said_of(page, file, dict(depth=2))
+        assert f"s.0…{depth - 1} ×{depth}" in page.inner_text("#stages")
+        assert f"×{depth}" in page.inner_text("#flow")
+    assert "are known to be equal from" in said_of(page, file, dict(depth=1))
 
 
 def test_rows_fold_and_are_found(page, tmp_path):

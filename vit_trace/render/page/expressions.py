@@ -106,12 +106,17 @@ class Expressions:
 
     def counts(self, node: StageNode) -> tuple[int, int]:
         """(parameters, FLOPs) of a node and all that is inside it, times its repetitions."""
+        first, second = self.each(node)
+        times = [self.times(node)] if node.repeats > 1 else []
+        return self.product([*times, first]), self.product([*times, second])
+
+    def each(self, node: StageNode) -> tuple[int, int]:
+        """(parameters, FLOPs) of one repetition of a node."""
         if id(node) not in self.inside:
             within = [self.counts(one) for one in node.inside]
             if node.block is None:
                 within.append((self.parameters(node.stage), self.flops(node.stage)))
-            times = [self.times(node)] if node.repeats > 1 else []
-            first, second = (self.product([*times, self.sum(one)]) for one in zip(*within, strict=True))
+            first, second = (self.sum(one) for one in zip(*within, strict=True))
             self.inside[id(node)] = first, second
         return self.inside[id(node)]
 
@@ -130,7 +135,7 @@ class Expressions:
         """The parameters, or the FLOPs, of the layers that are more than were traced."""
         if not self.layers:
             return []
-        each = self.sum(self.sum(self.counts(one)[place] for one in node.inside) for node in self.layers)
+        each = self.sum(self.each(node)[place] for node in self.layers)
         return [self.product([each, self.add("+", self.layers_place, self.number(-self.layers[0].repeats))])]
 
     def per_image(self, flops: int) -> int:

@@ -32,7 +32,7 @@
   // What is wrong with the values: a size that does not divide, other stages, a size of nothing.
   const holds = (branch, values) => branch.every(([, place, text]) => values[place] === values[text]);
   const before = computed(start);
-  const sized = [...new Set(all("tbody [data-e]:not([data-u])").map((one) => +one.dataset.e))];
+  const sized = [...new Set(all("tbody td [data-e]:not([data-u])").map((one) => +one.dataset.e))];
   const severe = ["dropped", "unknown", "refused"];
   const undivided = (values) => data.checks.filter(([, , top, bottom]) => values[bottom] > 0 && values[top] % values[bottom]).sort((one, other) => severe.indexOf(other[4]) - severe.indexOf(one[4]));
   const emptied = (values) => sized.filter((place) => values[place] !== null && values[place] <= 0 && before[place] > 0);
