@@ -64,7 +64,15 @@ TARGETS = {
         "timm:vit_base_patch16_clip_224",
         words(dict(img_size=32, patch_size=8, embed_dim=64, depth=2, num_heads=4, num_classes=32)),
     ),
-    "convnext": ("timm:convnext_tiny", words(dict(depths=(1, 1, 1, 1), dims=(8, 16, 24, 32), num_classes=5))),
+    "convnext": ("timm:convnext_tiny", words(zoo.CONVNEXT)),
+    "convnext v2": ("timm:convnextv2_tiny", words(zoo.CONVNEXT)),
+    "hf convnext": (
+        "hf:ConvNextForImageClassification",
+        words(dict(depths="[1,1,1,1]", hidden_sizes="[8,16,24,32]", num_labels=5)),
+    ),
+    "swin v2": ("timm:swinv2_tiny_window8_256", words(zoo.SWIN)),
+    "siglip": ("timm:vit_base_patch16_siglip_224", words(BARE)),
+    "hf siglip": ("hf:SiglipVisionModel", words(zoo.HF)),
     "hf swin": ("hf:SwinForImageClassification", words(HF_SWIN)),
     "hf dinov2": ("hf:Dinov2Model", words({name: v for name, v in zoo.HF.items() if name != "intermediate_size"})),
 }
@@ -97,6 +105,7 @@ def in_model(values: Any, **how: Any) -> Saved:
 hf = zoo.hf
 BEIT_HF = dict(use_relative_position_bias=True, use_mean_pooling=True, layer_scale_init_value=0.1)
 SWIN_HF = dict(HF_SWIN, depths=(1, 2), num_heads=(3, 6))
+SWIN_V2 = dict(embed_dim=24, depths=(1, 2), num_heads=(3, 6), image_size=64, window_size=4)
 CONVNEXT = dict(depths=(1, 1, 1, 1), hidden_sizes=(8, 16, 24, 32))
 YOLOS = dict(num_detection_tokens=5, image_size=(32, 32))
 NAMES, PREFIX, PARTS, GLOBALS = "naming", "prefix", "parts", "globals"
@@ -300,9 +309,62 @@ CASES = {
     "ConvNeXt of transformers": Case(
         saved(lambda: zoo.state(hf("ConvNextForImageClassification", "ConvNextConfig", **CONVNEXT))),
         "convnext",
-        "model",
-        False,
-        "names of a layout that is not known here: 56 shapes",
+        NAMES,
+        same=lambda: hf("ConvNextForImageClassification", "ConvNextConfig", **CONVNEXT),
+    ),
+    "ConvNeXt V2 of transformers": Case(
+        saved(lambda: zoo.state(hf("ConvNextV2ForImageClassification", "ConvNextV2Config", **CONVNEXT))),
+        "convnext v2",
+        NAMES,
+        same=lambda: hf("ConvNextV2ForImageClassification", "ConvNextV2Config", **CONVNEXT),
+    ),
+    "ConvNeXt in transformers": Case(
+        saved(lambda: zoo.state(zoo.timm_convnext())), "hf convnext", NAMES, same=zoo.timm_convnext
+    ),
+    "ConvNeXt of torchvision": Case(
+        saved(lambda: zoo.state(zoo.torchvision_convnext())), "convnext", NAMES, same=zoo.torchvision_convnext
+    ),
+    "original ConvNeXt": Case(
+        saved(lambda: zoo.original_convnext("convnext_tiny")), "convnext", NAMES, same=zoo.timm_convnext
+    ),
+    "original ConvNeXt V2": Case(
+        saved(zoo.original_convnext), "convnext v2", NAMES, same=lambda: zoo.timm_convnext("convnextv2_tiny")
+    ),
+    "Swin of torchvision": Case(
+        saved(lambda: zoo.state(zoo.torchvision_swin())), "swin", f"{NAMES} buffers", same=zoo.torchvision_swin
+    ),
+    "Swin V2 of torchvision": Case(
+        saved(lambda: zoo.state(zoo.torchvision_swin(True))),
+        "swin v2",
+        f"{NAMES} buffers",
+        same=lambda: zoo.torchvision_swin(True),
+    ),
+    "Swin V2 of transformers": Case(
+        saved(lambda: zoo.state(hf("Swinv2ForImageClassification", "Swinv2Config", **SWIN_V2))),
+        "swin v2",
+        NAMES,
+        same=lambda: hf("Swinv2ForImageClassification", "Swinv2Config", **SWIN_V2),
+    ),
+    "SigLIP of transformers": Case(saved(lambda: zoo.state(zoo.siglip())), "siglip", NAMES, same=zoo.siglip),
+    "SigLIP in transformers": Case(
+        saved(lambda: zoo.state(zoo.timm("vit_base_patch16_siglip_224", num_classes=0))),
+        "hf siglip",
+        NAMES,
+        same=lambda: zoo.timm("vit_base_patch16_siglip_224", num_classes=0),
+    ),
+    "iBOT": Case(
+        saved(
+            lambda: {"teacher": zoo.prefixed("backbone.", zoo.bare()) | {"backbone.masked_embed": torch.ones(1, 24)}}
+        ),
+        "timm bare",
+        f"{PREFIX} unexpected",
+        same=zoo.timm,
+    ),
+    "tokens of images to be predicted": Case(
+        saved(lambda: zoo.bare() | {"lm_head.weight": torch.ones(81, 24), "lm_head.bias": torch.ones(81)}),
+        "timm",
+        f"{PARTS} no-head",
+        says="lm_head. (2 tensors)",
     ),
     "DINOv2 of transformers, scaled": Case(
         saved(lambda: zoo.state(hf("Dinov2Model", "Dinov2Config"))),
@@ -325,6 +387,9 @@ CASES = {
     "registers": Case(saved(lambda: zoo.state(zoo.timm(reg_tokens=4))), "timm", "tokens", False, "set reg_tokens 4"),
     "no registers": Case(saved(zoo.vit), "timm reg", "tokens", loads=False, says="no register tokens"),
     # -- PEFT, shards, distributed --
+    "PEFT, whole, of another library": Case(
+        saved(lambda: zoo.peft_model().state_dict()), "timm", "adapter", False, "save it merged: torch.save"
+    ),
     "adapter": Case(zoo.save_adapter, "hf", "adapter", False, "rank 4, alpha 8 for q_proj, v_proj, not a whole model"),
     "adapter of another model": Case(zoo.save_adapter, "timm", "adapter", False, "it fits 0 of its 6 modules"),
     "PEFT, whole": Case(
@@ -435,6 +500,9 @@ def features(model: nn.Module) -> Any:
             found = model.forward_features(image)
         elif hasattr(model, "base_model"):
             found = model.base_model(image).last_hidden_state
+        elif hasattr(model, "features"):
+            found = model.features(image)
+            found = model.norm(found) if hasattr(model, "norm") else found
         else:
             head, model.heads = model.heads, nn.Identity()
             found, model.heads = model(image), head
@@ -512,6 +580,25 @@ def test_what_peft_wrapped_loads_into_what_is_said(tmp_path):
     config = re.search(r"peft\.LoraConfig\(.*?\]\)", texts)
     wrapped = peft.get_peft_model(fresh("hf"), eval(config[0], {"peft": peft}))  # our own text
     wrapped.load_state_dict(torch.load(tmp_path / "x.pth"), strict=True)
+
+
+def test_siglip_pools_the_same_in_timm(tmp_path):
+    path = saved(lambda: zoo.state(zoo.siglip()))(tmp_path)
+    model, image = fresh("siglip"), torch.randn(2, 3, 32, 32)
+    vit_trace.load_state_dict(model, path)
+    with torch.no_grad():
+        assert torch.allclose(model(image), zoo.siglip()(image).pooler_output, atol=1e-4)
+
+
+def test_a_torchscript_archive_is_said_to_be_one_although_it_is_compressed(tmp_path):
+    torch.jit.script(nn.Sequential(*(nn.Linear(2, 2) for _ in range(20)))).save(str(tmp_path / "m.pt"))
+    with pytest.raises(Refused, match="TorchScript"):
+        read(tmp_path / "m.pt")
+
+
+def test_peft_is_not_offered_where_the_model_has_no_such_modules(tmp_path):
+    _, texts, _ = told(CASES["PEFT, whole, of another library"], CASES["PEFT, whole"].save(tmp_path))
+    assert "get_peft_model" not in texts
 
 
 def test_clip_computes_the_same_in_transformers(tmp_path):

@@ -37,6 +37,56 @@ def swin(**changes: Any) -> nn.Module:
     return timm("swin_tiny_patch4_window7_224", **{**SWIN, **changes})
 
 
+CONVNEXT = dict(depths=(1, 1, 1, 1), dims=(8, 16, 24, 32), num_classes=5)
+
+
+def torchvision_convnext() -> nn.Module:
+    from torchvision.models.convnext import CNBlockConfig, ConvNeXt
+
+    torch.manual_seed(0)
+    sizes = [CNBlockConfig(8, 16, 1), CNBlockConfig(16, 24, 1), CNBlockConfig(24, 32, 1), CNBlockConfig(32, None, 1)]
+    return _filled(ConvNeXt(sizes, num_classes=5))
+
+
+def original_convnext(name: str = "convnextv2_tiny") -> State:
+    """facebookresearch/ConvNeXt and its second version: the stem is the first of the downsamplings."""
+    found = {}
+    for old, value in state(timm_convnext(name)).items():
+        new = re.sub(
+            r"^stem", "downsample_layers.0", re.sub(r"^stages\.(\d)\.downsample", r"downsample_layers.\1", old)
+        )
+        for mine, theirs in (
+            *(("blocks.", ""), ("conv_dw", "dwconv"), ("mlp.fc", "pwconv"), ("mlp.grn.weight", "grn.gamma")),
+            *(("mlp.grn.bias", "grn.beta"), ("head.norm", "norm"), ("head.fc", "head")),
+        ):
+            new = new.replace(mine, theirs)
+        found[new] = value.reshape(1, 1, 1, -1) if "grn" in new else value
+    return found
+
+
+def timm_convnext(name: str = "convnext_tiny") -> nn.Module:
+    import timm as library
+
+    torch.manual_seed(0)
+    return _filled(library.create_model(name, **CONVNEXT))
+
+
+def torchvision_swin(second: bool = False) -> nn.Module:
+    from torchvision.models import swin_transformer as swins
+
+    torch.manual_seed(0)
+    sizes = dict(patch_size=[4, 4], embed_dim=24, depths=[1, 2], num_heads=[3, 6], window_size=[4, 4], num_classes=5)
+    v2 = dict(block=swins.SwinTransformerBlockV2, downsample_layer=swins.PatchMergingV2) if second else {}
+    return _filled(swins.SwinTransformer(**sizes, **v2))
+
+
+def siglip() -> nn.Module:
+    import transformers
+
+    torch.manual_seed(0)
+    return _filled(transformers.SiglipVisionModel(transformers.SiglipVisionConfig(**HF)))
+
+
 def sam(**changes: Any) -> nn.Module:
     sizes = dict(img_size=64, patch_size=8, embed_dim=24, depth=2, num_heads=3, neck_chans=16)
     return timm("samvit_base_patch16", **{**sizes, **changes})
@@ -48,7 +98,7 @@ def hf(name: str = "ViTForImageClassification", config: str = "ViTConfig", **cha
 
     torch.manual_seed(0)
     values = {} if "Swin" in config or "CLIP" in config else {**HF, "num_labels": 5}
-    if "ConvNext" in config:
+    if "ConvNext" in config or "Swinv2" in config:
         values = {"num_labels": 5}
     values |= {key: list(value) if isinstance(value, tuple) else value for key, value in changes.items()}
     return _filled(getattr(transformers, name)(getattr(transformers, config)(**values)))

@@ -33,7 +33,10 @@ LIMIT = 6_000
 
 
 def specs_in(spec: str | None, request: Request, skip: bool) -> list[str | None]:
-    """The spec, or one for each model where it is a config file that holds several; none to `skip` without a model."""
+    """The spec, or one for each model where it is a config file that holds several; none to `skip` without a model.
+
+    A file to `skip` may also be a part of a config, whose references lead to the other parts.
+    """
     named = config_of_spec(spec) if spec is not None else None
     if named is None or named[1] or request.model_key:
         return [spec]
@@ -41,6 +44,8 @@ def specs_in(spec: str | None, request: Request, skip: bool) -> list[str | None]
         found = models_in(str(spec), request)
     except Refused as refused:
         return [] if skip and all(one.code == "not-a-config" for one in refused.diagnostics) else [spec]
+    if skip and found and all(one.is_part for one in found):
+        return []
     return [spec] if len(found) < 2 else [f"{spec}:{one.key}" for one in found]
 
 
@@ -86,7 +91,8 @@ def _findings(subject: Examined) -> Iterator[Diagnostic]:
     search, before = Search(subject.spec, subject.request, LIMIT), alarms(subject)
     for rule, finding in found:
         doubtful = rule.severity != "note"
-        works = (one for one in _changes(subject, finding) if _helps(search.at(one, doubtful), rule, before))
+        most = sum(1 for other, _ in found if other is rule) - 1
+        works = (one for one in _changes(subject, finding) if _helps(search.at(one, doubtful), rule, before, most))
         help = tuple(f"{_words(subject, change)} (tried: builds and runs)" for change in islice(works, OFFERED))
         yield Diagnostic(rule.code, rule.severity, finding.message, finding.span, finding.notes, help)
     yield from search.cut_off("remedies")
@@ -95,8 +101,10 @@ def _findings(subject: Examined) -> Iterator[Diagnostic]:
 def _own_code(subject: Examined) -> Iterator[Diagnostic]:
     """A note on the user's own code that was imported because a config names it."""
     found = named_by(subject.spec, subject.request).model
-    if found is not None and found.imports:
-        message = f"{found.spec} was imported, which is your own code"
+    named = [one.text for one in found.objects] if found is not None else []
+    if found is not None and (found.imports or named):
+        names = dict.fromkeys([str(found.spec), *named] if found.imports else named)
+        message = f"{', '.join(names)} {'was' if len(names) == 1 else 'were'} imported, which is your own code"
         yield Diagnostic("own-code-imported", "note", message, found.at, (), ("--no-import forbids it",))
 
 
@@ -111,9 +119,11 @@ def _changes(subject: Examined, finding: Finding) -> Iterator[Change]:
             yield change
 
 
-def _helps(changed: Examined | None, rule: Rule, before: set[str]) -> bool:
-    """Whether a config is free of a finding and has no new warning."""
-    return changed is not None and not any(rule.find(changed.facts)) and alarms(changed) <= before - {rule.code}
+def _helps(changed: Examined | None, rule: Rule, before: set[str], most: int) -> bool:
+    """Whether a config has `most` findings of a rule, which is fewer than before, and no new warning."""
+    if changed is None or sum(1 for _ in rule.find(changed.facts)) > most:
+        return False
+    return alarms(changed) <= (before if most else before - {rule.code})
 
 
 def _words(subject: Examined, change: Change) -> str:

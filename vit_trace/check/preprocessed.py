@@ -10,6 +10,7 @@ from typing import Any
 
 from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Diagnostic
+from vit_trace.check.rules import Change
 from vit_trace.check.subject import Examined, examined
 from vit_trace.config.json_text import json_places
 from vit_trace.targets.huggingface.configs import read_object
@@ -31,18 +32,23 @@ def wrong_size(subject: Examined) -> Iterator[Diagnostic]:
         return
     if size is None or size == tuple(expected[-2:]):
         return
-    shape = "x".join(map(str, (*expected[:-2], *size)))
-    try:
-        runs = examined(subject.spec, replace(subject.request, inputs=(f"pixel_values={shape}",)), None, False).runs
-    except Exception:
-        runs = False
-    if not runs:
+    inputs = (f"pixel_values={'x'.join(map(str, (*expected[:-2], *size)))}",)
+    if not _runs(subject, inputs):
         places = json_places(str(file))
         height, width = expected[-2:]
         message = f"the image processor makes {size[0]}×{size[1]}, the model takes {height}×{width}"
         notes = (f"tried: the model fails at {size[0]}×{size[1]}",)
-        help = (f"{key} {height} in {FILE}, or image_size {size[0]} in config.json",)
-        yield Diagnostic(CODE, "warning", message, places.values.get((key,)) if places else None, notes, help)
+        help = [f"{key} {height} in {FILE} (tried: the model runs at {height}×{width})"] if height == width else []
+        if size[0] == size[1] and _runs(subject, inputs, {"image_size": size[0]}):
+            help.append(f"image_size {size[0]} in config.json (tried: builds and runs)")
+        yield Diagnostic(CODE, "warning", message, places.values.get((key,)) if places else None, notes, tuple(help))
+
+
+def _runs(subject: Examined, inputs: tuple[str, ...], change: Change | None = None) -> bool:
+    try:
+        return examined(subject.spec, replace(subject.request, inputs=inputs), change, False).runs
+    except Exception:  # whatever it raises: it does not run
+        return False
 
 
 def _made_size(values: Mapping[str, Any]) -> tuple[str, tuple[int, int] | None]:

@@ -18,6 +18,7 @@ from vit_trace.check.rules import Change
 from vit_trace.config.json_text import json_places
 from vit_trace.diagnose.resolve import foreign, found_model, of_settings, settings
 from vit_trace.targets.aimed import setting_places
+from vit_trace.targets.assignments import literal
 from vit_trace.targets.found import Naming, named_by
 from vit_trace.targets.spec import is_foreign
 from vit_trace.targets.target import Target, value_words
@@ -85,7 +86,8 @@ def _library_model(spec: str, request: Request, one: Naming, measured: bool) -> 
         from vit_trace.targets.huggingface.configs import known_fields, read_object
 
         known = known_fields(Path(next(iter(fields.values())).file))
-        values = read_object(Path(next(iter(fields.values())).file))
+        changed = {name: literal(text) for name, text in request.assigned.items()}
+        values = {**read_object(Path(next(iter(fields.values())).file)), **changed}
         facts = dataclasses.replace(facts, json_fields=fields, class_fields=known, json_values=values)
     return _subject(spec, request, facts, trace)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,26 @@ UP = 3
 """Directories above a file that may be the root of its configs."""
 
 MOST = 200
-"""Files that are read for one defaults list, each time that one is named."""
+"""Files that are read for one defaults list or one config, each time that one is named."""
+
+
+BASES = ("BASE", "_BASE_", "_base_")
+"""Keys of the files that one is based on, as YACS, detectron2 and mmengine have them."""
+
+
+def with_bases(tree: Node, file: Path, read: Callable[[Path], Node], left: Iterator[int] | None = None) -> Node:
+    """The tree merged over the files that it is based on, and those that they are."""
+    left = left or iter(range(MOST))
+    for base in bases_of(tree):
+        if (path := Path(file).parent / base).is_file() and next(left, None) is not None:
+            tree = merged(with_bases(read(path), path, read, left), tree)
+    return tree
+
+
+def bases_of(tree: Node) -> list[str]:
+    """The paths of the files that a config is based on."""
+    named = [node for key in BASES if (node := child(tree, key)) is not None]
+    return [one.text for node in named for one in (node.items or (node,)) if one.kind == "text" and one.text]
 
 
 def with_defaults(tree: Node, file: Path) -> Node:

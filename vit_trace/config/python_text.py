@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from vit_trace.base.trace import Source
 from vit_trace.config.composed import merged
 from vit_trace.config.files import MAX_SOURCE, FileProblem, file_name, read_regular
-from vit_trace.config.tree import MAX_VALUES, child, text_node, values_in
+from vit_trace.config.tree import MAX_VALUES, child, replaced, text_node, values_in
 from vit_trace.config.words import Entry, Node, cut, fail, line_span, split_lines
+
+MAPPINGS = "dict ConfigDict FrozenConfigDict CN CfgNode EasyDict edict Munch Namespace SimpleNamespace".split()
+"""Functions and classes that make a mapping of their arguments."""
 
 LAZY = ("L", "LazyCall")
 """Names under which detectron2 wraps a class, so that calling it only notes the arguments."""
 
-MAX_BASES = 20
-"""Files that one file may be based on, directly or by another."""
-
 _SUMS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv}
 
 
-def python_tree(file: Path, bases: int = 0) -> Node:
-    """The variables and classes at the top of a file as a mapping, over those of its `_base_`. Raises ConfigError."""
+def python_tree(file: Path) -> Node:
+    """The variables and classes at the top of a file as a mapping. Raises ConfigError."""
     name = file_name(file)
     try:
         text = read_regular(file, "a Python file", MAX_SOURCE).decode("utf-8-sig")
@@ -39,15 +39,7 @@ def python_tree(file: Path, bases: int = 0) -> Node:
         fail("not-python", f"{name} is nested too deeply to be read as a config", line_span(name, 1))
     if count > MAX_VALUES:
         fail("config-too-large", f"{name} has more than {MAX_VALUES:,} values", line_span(name, 1))
-    for base in value_texts(child(whole, "_base_")):
-        if bases < MAX_BASES and (path := file.parent / base).is_file():
-            whole = merged(python_tree(path, bases + 1), whole)
     return whole
-
-
-def value_texts(node: Node | None) -> list[str]:
-    """The texts of a node that is one or a list of them."""
-    return [one.text for one in (node.items or (node,)) if one.kind == "text"] if node is not None else []
 
 
 class _Reader:
@@ -57,22 +49,53 @@ class _Reader:
         self.file, self.lines = file, split_lines(text)
         self.names: dict[str, Node] = {}
         self.imported: dict[str, str] = {}
+        self.makers = set(MAPPINGS)
 
     def module(self, tree: ast.Module) -> Node:
-        for statement in tree.body:
-            if isinstance(statement, ast.ImportFrom):
-                self.imported |= {one.asname or one.name: f"{statement.module}.{one.name}" for one in statement.names}
-            elif isinstance(statement, ast.ClassDef):
-                entries = tuple(self._fields(statement)) if not _is_code(statement) else ()
-                if entries:
-                    self.names[statement.name] = Node("mapping", self._span(statement), entries=entries)
-            elif isinstance(statement, (ast.Assign, ast.AnnAssign)) and statement.value is not None:
-                targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-                for target in targets:
-                    if isinstance(target, ast.Name):
-                        self.names[target.id] = self.node(statement.value)
+        self.run(tree.body)
         whole = line_span(self.file, 1, self.lines[0])
         return Node("mapping", whole, entries=tuple((self._key(name, one), one) for name, one in self.names.items()))
+
+    def run(self, body: list[ast.stmt]) -> None:
+        """Notes what statements define; loops and branches are left alone."""
+        for statement in body:
+            match statement:
+                case ast.ImportFrom(module=module, names=names):
+                    self.imported |= {one.asname or one.name: f"{module}.{one.name}" for one in names}
+                case ast.Import(names=names):
+                    self.imported |= {one.asname: one.name for one in names if one.asname}
+                case ast.ClassDef(name=name) if not _is_code(statement):
+                    if entries := tuple(self._fields(statement)):
+                        self.names[name] = Node("mapping", self._span(statement), entries=entries)
+                case ast.FunctionDef(name=name, body=[*_, ast.Return(value=ast.Call() as made)]) if self._makes(made):
+                    self.makers.add(name)
+                case ast.FunctionDef(name=name) if "config" in name:
+                    self._function(statement)
+                case ast.Assign(targets=targets, value=value):
+                    for target in targets:
+                        self._assign(target, value)
+                case ast.AnnAssign(target=target, value=ast.expr() as value):
+                    self._assign(target, value)
+
+    def _function(self, statement: ast.FunctionDef) -> None:
+        """A function that returns a config, as ml_collections has it: the config under the function's name."""
+        last = statement.body[-1]
+        before, self.names = self.names, dict(self.names)
+        self.run(statement.body)
+        found = self.node(last.value) if isinstance(last, ast.Return) and last.value is not None else None
+        self.names = before
+        if found is not None and found.kind == "mapping":
+            self.names[statement.name] = found
+
+    def _assign(self, target: ast.expr, value: ast.expr) -> None:
+        if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
+            for one, part in zip(target.elts, value.elts, strict=True):
+                self._assign(one, part)
+        elif path := _path_of(target):
+            root, *inner = path
+            held = self.names.get(root)
+            start = held if held is not None and held.kind == "mapping" else Node("mapping", self._span(target))
+            self.names[root] = replaced(start, tuple(inner), self.node(value))
 
     def _fields(self, statement: ast.ClassDef) -> Iterator[Entry]:
         """The fields of a class that have a value, as in a dataclass."""
@@ -90,29 +113,58 @@ class _Reader:
             case ast.List(elts=items) | ast.Tuple(elts=items):
                 return Node("list", span, items=tuple(map(self.node, items)))
             case ast.Dict(keys=keys, values=values):
-                pairs = zip(keys, values, strict=True)
-                named = ((self._named(key, str(key.value)), one) for key, one in pairs if isinstance(key, ast.Constant))
-                return Node("mapping", span, entries=tuple((key, self.node(one)) for key, one in named))
-            case ast.Call(func=ast.Name(id="dict"), args=[], keywords=keywords):
-                return Node("mapping", span, entries=tuple(self._keywords(keywords)))
-            case ast.Call(func=ast.Call(func=ast.Name(id=name), args=[ast.Name(id=made)]), keywords=keywords) if (
+                return Node("mapping", span, entries=_last_wins(self._pairs(keys, values)))
+            case ast.Call(func=ast.Call(func=ast.Name(id=name), args=[ast.expr() as made]), keywords=keywords) if (
                 name in LAZY
             ):
-                target = text_node(self.imported.get(made, made), self._span(value.func))
-                return Node(
-                    "mapping", span, entries=((self._key("_target_", target), target), *self._keywords(keywords))
-                )
+                return self._called(made, keywords, span)
+            case ast.Call(func=ast.Name(id="partial"), args=[made], keywords=keywords):
+                return self._called(made, keywords, span, ("_partial_", True))
+            case ast.Call(args=args, keywords=keywords) if self._makes(value):
+                first = (entry for one in args for entry in self.node(one).entries)
+                return Node("mapping", span, entries=_last_wins((*first, *self._keywords(keywords))))
             case ast.Call(func=ast.Name(id=name), args=[], keywords=keywords) if name in self.names:
-                given = Node("mapping", span, entries=tuple(self._keywords(keywords)))
-                return merged(self.names[name], given)
-            case ast.Name(id=name) if name in self.names:
-                return self.names[name]
+                return merged(self.names[name], Node("mapping", span, entries=tuple(self._keywords(keywords))))
+            case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+                return Node("mapping", span, entries=_last_wins((*self.node(left).entries, *self.node(right).entries)))
+            case ast.Name() | ast.Attribute() | ast.Subscript():
+                root, *path = _path_of(value) or ("",)
+                if (held := child(self.names.get(root), *path)) is not None:
+                    return held
+                if self._dotted(value).startswith("torch.nn."):
+                    return self._called(value, [], span, ("_partial_", True))
         number = _folded(value)
         return text_node(number, span) if number is not None else Node(
             "unresolved value", span, "is Python code, which is not run to read a config")  # fmt: skip
 
+    def _makes(self, call: ast.Call) -> bool:
+        """Whether a call makes a mapping of its arguments."""
+        return self._dotted(call.func).rpartition(".")[2] in self.makers
+
+    def _called(self, made: ast.expr, keywords: list[ast.keyword], span: Source, *more: tuple[str, bool]) -> Node:
+        """A call of a class, as Hydra writes it down."""
+        target = text_node(self._dotted(made), self._span(made))
+        own = [(Node("text", span, key), text_node(value, span)) for key, value in more]
+        return Node("mapping", span, entries=((self._key("_target_", target), target), *own, *self._keywords(keywords)))
+
+    def _dotted(self, value: ast.expr) -> str:
+        """The dotted name of what an expression names, as it was imported."""
+        root, *path = _path_of(value) or ("",)
+        return ".".join((self.imported.get(root, root), *path))
+
+    def _pairs(self, keys: list[ast.expr | None], values: list[ast.expr]) -> Iterator[Entry]:
+        for key, value in zip(keys, values, strict=True):
+            if key is None:
+                yield from self.node(value).entries
+            elif isinstance(key, ast.Constant):
+                yield self._named(key, str(key.value)), self.node(value)
+
     def _keywords(self, keywords: list[ast.keyword]) -> Iterator[Entry]:
-        return ((self._key_at(one), self.node(one.value)) for one in keywords if one.arg is not None)
+        for one in keywords:
+            if one.arg is not None and one.arg != "initial_dictionary":
+                yield self._key_at(one), self.node(one.value)
+            else:
+                yield from self.node(one.value).entries
 
     def _key_at(self, keyword: ast.keyword) -> Node:
         name = str(keyword.arg)
@@ -136,6 +188,23 @@ class _Reader:
             len(one.encode()[:at].decode(errors="ignore")) for one, at in ((lines[0], column), (lines[-1], end))
         )
         return Source(self.file, line, last, start, stop, "\n".join(lines))
+
+
+def _path_of(value: ast.expr) -> tuple[str, ...]:
+    """model, backbone of model.backbone or model["backbone"]; nothing of any other expression."""
+    match value:
+        case ast.Name(id=name):
+            return (name,)
+        case (
+            ast.Attribute(value=inner, attr=name) | ast.Subscript(value=inner, slice=ast.Constant(value=str() as name))
+        ):
+            path = _path_of(inner)
+            return (*path, name) if path else ()
+    return ()
+
+
+def _last_wins(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    return tuple({key.text: (key, value) for key, value in entries}.values())
 
 
 def _default(value: ast.expr) -> ast.expr:

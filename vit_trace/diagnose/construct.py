@@ -69,7 +69,8 @@ def build_failure(
         notes += nearby_notes(found)
         if found.get("near"):  # no number mends a name
             return replace(known, notes=tuple(notes))
-    pair = _indivisible(met, text)
+    said = {name: value for name, value in met.items() if mentions(str(error), name)}
+    pair = _indivisible(said, text) or _indivisible(met, text)
     if pair is not None:
         (name, whole), (other, divisor) = pair
         message = f"{known.message}: {other} = {divisor} does not divide {name} = {whole}"

@@ -12,6 +12,7 @@ from vit_trace.base.refused import Refused
 from vit_trace.base.roles import Path, role_named
 from vit_trace.base.trace import Diagnostic, Source
 from vit_trace.config.json_text import json_places
+from vit_trace.config.tree import YAML
 from vit_trace.config.words import is_typed
 from vit_trace.targets.found import named_by
 from vit_trace.targets.model_found import ModelFound
@@ -47,6 +48,8 @@ def aimed(diagnostic: Diagnostic, spec: str | None, request: Request) -> Diagnos
 def aimed_at(diagnostic: Diagnostic, found: ModelFound) -> Diagnostic:
     """An error about a model of a config file, pointed at a value of it, else at where it names the model."""
     spans = found.places
+    if diagnostic.code in NOTHING_TO_CHECK and found.spec is not None:
+        return diagnostic if diagnostic.span == found.at else _moved(diagnostic, found.at)
     if found.spec is None or (diagnostic.span is not None and diagnostic.span in (found.at, *spans.values())):
         return diagnostic
     message = re.sub(r"^--set (\w[\w.]*=)", r"\1", diagnostic.message)
@@ -54,12 +57,13 @@ def aimed_at(diagnostic: Diagnostic, found: ModelFound) -> Diagnostic:
     if pointed.span == diagnostic.span:
         pointed = _moved(pointed, found.at)
     own = {".".join(map(str, path)): name_in_file(span) for path, span in spans.items() if not is_typed(span)}
-    return replace(pointed, help=tuple(_as_in_file(help, own) for help in pointed.help))
+    sign = ": " if found.at.file.endswith((*YAML, ".json")) else " = "
+    return replace(pointed, help=tuple(_as_in_file(help, own, sign) for help in pointed.help))
 
 
-def _as_in_file(help: str, own: Mapping[str, str]) -> str:
+def _as_in_file(help: str, own: Mapping[str, str], sign: str) -> str:
     """A help that sets a value of the file with --set, under the name that it has there."""
-    return re.sub(r"--set (\w[\w.]*)=", lambda found: f"{own.get(found[1]) or found[1]}: ", help) if own else help
+    return re.sub(r"--set (\w[\w.]*)=", lambda found: f"{own.get(found[1]) or found[1]}{sign}", help) if own else help
 
 
 def name_in_file(span: Source) -> str:
@@ -84,14 +88,16 @@ def _moved(diagnostic: Diagnostic, span: Source) -> Diagnostic:
 
 def _pointed(diagnostic: Diagnostic, found: Mapping[Path, Source]) -> Diagnostic:
     spans = {".".join(map(str, path)): span for path, span in found.items()}
-    ranked = [(rank, span) for path, span in spans.items() if (rank := _rank(diagnostic, path, span)) is not None]
-    return _moved(diagnostic, min(ranked, key=lambda one: one[0])[1]) if ranked else diagnostic
+    ranks = ((_rank(diagnostic, path, span), path.count("."), span) for path, span in spans.items())
+    ranked = [(rank, depth, span) for rank, depth, span in ranks if rank is not None]
+    return _moved(diagnostic, min(ranked, key=lambda one: one[:2])[2]) if ranked else diagnostic
 
 
 def _rank(diagnostic: Diagnostic, path: str, span: Source) -> int | None:
     """How likely an error is about a value, 0 being surest.
 
-    It quotes the value, a remedy sets it (the first is the likeliest), it names it, or it has the same number.
+    It quotes the value, a remedy sets it (the first is the likeliest), it names it, it has the same number, or a note
+    names it.
     """
     text = " ".join((diagnostic.message, *diagnostic.notes))
     numbers = re.findall(r"\d+", diagnostic.message)
@@ -102,6 +108,8 @@ def _rank(diagnostic: Diagnostic, path: str, span: Source) -> int | None:
     if (place := next(setting, None)) is not None:
         return place
     named, numbered = (len(diagnostic.help) + more for more in (1, 2))
-    if len(name) > 3 and re.search(rf"\b{re.escape(name)}\b", text):
+    if len(name) > 3 and re.search(rf"\b{re.escape(name)}\b", diagnostic.message):
         return named
-    return numbered + numbers.index(value) if role_named(name) and value in numbers else None
+    if role_named(name) and value in numbers:
+        return numbered + numbers.index(value)
+    return numbered + len(numbers) if len(name) > 3 and re.search(rf"\b{re.escape(name)}\b", text) else None

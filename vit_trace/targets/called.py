@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from vit_trace.config.tree import child
 from vit_trace.config.words import Node, cut
-from vit_trace.targets.contents import kind_of
+from vit_trace.targets.contents import is_lightning, kind_of
 from vit_trace.targets.defined import scanned_names
 from vit_trace.targets.library import library
 from vit_trace.targets.model_found import ModelFound, Settings, Standing, installed, refused
@@ -142,4 +142,5 @@ def _own(call: DottedCall, site: Standing) -> ModelFound | None:
             what = f"{call.module} has no {call.name}"
         help = "run vit-trace in the directory from which your training is started"
         return replace(refused("no-such-module", message, call.target.span, help, notes=(what,)), outer=True)
-    return ModelFound(f"{call.module}:{call.name}", call.target.span, call.settings, imports=True, outer=True)
+    around = is_lightning(call.module, call.name)
+    return ModelFound(f"{call.module}:{call.name}", call.target.span, call.settings, imports=True, outer=around)

@@ -46,7 +46,7 @@ def chosen_spec(spec: str) -> str:
 
     Raises Refused with what it defines where it has other classes.
     """
-    file = _file_of(spec)
+    file = file_of(spec)
     if file is None:
         return f"{spec}:"
     names = _names_in(file)
@@ -66,7 +66,7 @@ def names_defined(file: str) -> list[str]:
 
 def kind_of(module: str, name: str) -> str:
     """What a dotted module has under a name, from its text: "model", "other", or "" where there is none such."""
-    file = _file_of(module)
+    file = file_of(module)
     if file is None:
         return ""
     try:
@@ -74,6 +74,14 @@ def kind_of(module: str, name: str) -> str:
     except Refused:
         return ""
     return "" if found is None else "model" if found.likely else "other"
+
+
+def is_lightning(module: str, name: str) -> bool:
+    """Whether a class trains a network that it is given: a LightningModule, as far as its file says."""
+    file = file_of(module)
+    tree = ast.parse(file.read_bytes()) if file is not None and kind_of(module, name) == "model" else ast.Module([], [])
+    classes = (one for one in tree.body if isinstance(one, ast.ClassDef) and one.name == name)
+    return any(_last_name(base).endswith("LightningModule") for one in classes for base in one.bases)
 
 
 def _undecided(spec: str, names: Sequence[_Named]) -> Refused:
@@ -92,10 +100,10 @@ def _undecided(spec: str, names: Sequence[_Named]) -> Refused:
 
 def names_module(spec: str) -> bool:
     """Whether a word is the dotted name of a module that can be found, and no file."""
-    return not os.path.exists(spec) and _file_of(spec) is not None
+    return not os.path.exists(spec) and file_of(spec) is not None
 
 
-def _file_of(spec: str) -> Path | None:
+def file_of(spec: str) -> Path | None:
     """The file of a path or a dotted name, found without importing it; None where there is none."""
     if spec.endswith(".py"):
         return Path(spec) if os.path.isfile(spec) else None

@@ -13,19 +13,21 @@ from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, NamedTuple
 
 from vit_trace.base.refused import Refused
+from vit_trace.base.roles import ROLES
 from vit_trace.base.trace import Diagnostic, Source
 from vit_trace.base.words import first_few
-from vit_trace.config.composed import with_defaults
-from vit_trace.config.hyperparameters import KEYS, nearest_key
+from vit_trace.config.composed import bases_of, with_bases, with_defaults
+from vit_trace.config.hyperparameters import KEYS, OTHER_NAMES, nearest_key
 from vit_trace.config.interpolated import with_references
 from vit_trace.config.logged import run_settings
 from vit_trace.config.python_text import python_tree
-from vit_trace.config.tree import TEXTS, YAML, child, read_tree, replaced
+from vit_trace.config.tree import TEXTS, YAML, child, every_node, read_tree, replaced
 from vit_trace.config.words import COMMAND_LINE, ConfigError, Node, cut, line_span
 from vit_trace.targets import forms
 from vit_trace.targets.called import MODEL_KEYS
 from vit_trace.targets.contents import names_defined
 from vit_trace.targets.model_found import Form, ModelFound, Standing
+from vit_trace.targets.objects import is_users_own
 
 if TYPE_CHECKING:
     from vit_trace.targets.request import Request
@@ -110,9 +112,14 @@ def _usable(found: ModelFound, request: Request) -> ModelFound:
         raise Refused(found.refused)
     if found.unknown:
         raise Refused(*found.unknown)
-    if found.imports and request.no_import:
-        message = f"{found.spec} is your own code, and --no-import forbids importing it"
-        raise Refused(Diagnostic("needs-import", "error", message, found.at, (), ("leave --no-import out",)))
+    if (found.imports or found.objects) and request.no_import:
+        name, at = (found.spec, found.at) if found.imports else (found.objects[0].text, found.objects[0].span)
+        message = f"{name} is your own code, and --no-import forbids importing it"
+        raise Refused(Diagnostic("needs-import", "error", message, at, (), ("leave --no-import out",)))
+    if (other := next((one for one in found.objects if not is_users_own(one.text)), None)) is not None:
+        message = f"{other.text} is not in this directory, and other code is not imported for a config"
+        help = ("run vit-trace in the directory from which your training is started",)
+        raise Refused(Diagnostic("needs-import", "error", message, other.span, (), help))
     return found
 
 
@@ -121,7 +128,7 @@ def _request_for(found: ModelFound, request: Request) -> Request:
     own = (text for text in request.assignments if text.partition("=")[0].strip() not in found.overridden)
     own = (text.removeprefix(f"{found.key}.").removeprefix("init_args.") for text in own)
     flags = dict(request.flags)
-    if found.image is not None:
+    if found.image is not None and not (request.assigned.keys() - found.overridden) & {*ROLES["image"]}:
         flags.setdefault("image_size", _size_text(found.image))
     texts = found.texts() if found.spec is not None else ()
     inputs = request.inputs or found.inputs
@@ -168,7 +175,9 @@ def _tree(file: FilePath) -> Node:
 
 @lru_cache(maxsize=16)
 def _read(file: FilePath, *_: object) -> Node:
-    return python_tree(file) if file.suffix.lower() == ".py" else run_settings(with_defaults(read_tree(file), file))
+    if file.suffix.lower() == ".py":
+        return with_bases(python_tree(file), file, python_tree)
+    return run_settings(with_bases(with_defaults(read_tree(file), file), file, read_tree), file)
 
 
 def _overridden(tree: Node, request: Request) -> tuple[frozenset[str], Node]:
@@ -221,9 +230,13 @@ def _is_ours(node: Node, named: bool, file: FilePath) -> bool:
     """Whether a mapping is read as settings of the built-in ViT: it is named as a model, or flat with such a key."""
     if named or not node.entries:
         return True
+    if child(node, "_target_") is not None or child(node, "class_path") is not None:
+        return False
     flat = all(value.kind != "mapping" or key.text in KEYS for key, value in node.entries)
-    known = (key.kind != "text" or nearest_key(key.text) is not None for key, _ in node.entries[:100])
-    return file.suffix.lower() in YAML and flat and any(known)
+    keys = [key for key, _ in node.entries[:100]]
+    plain = {key.text.replace("-", "_").lower() for key in keys}
+    known = plain & {*KEYS, *OTHER_NAMES} or all(nearest_key(key.text) is not None for key in keys)
+    return file.suffix.lower() in YAML and flat and (bool(known) or any(key.kind != "text" for key in keys))
 
 
 KINDS: dict[str, tuple[str, ...]] = {
@@ -241,14 +254,25 @@ KINDS: dict[str, tuple[str, ...]] = {
 
 def _no_model(tree: Node, file: FilePath, key: str) -> Diagnostic:
     """Says that there is no model, which kind of file it seems to be, and what to write."""
-    keys = [one.text for one, _ in tree.entries]
-    span = tree.entries[0][0].span if tree.entries else tree.span
+    span, keys = tree.entries[0][0].span if tree.entries else tree.span, [one.text for one, _ in tree.entries]
+    if len(keys) == 1:
+        keys = [f"{keys[0]}.{one.text}" for one, _ in tree.entries[0][1].entries] or keys
+    variant = next(
+        (node for _, node in every_node(tree) if re.fullmatch(r"(Ti|S|B|L|H|g|G|So400m)/\d+", node.text)), None
+    )
+    if variant is not None and file.suffix == ".py":
+        message = f"{file} seems to be a config of big_vision, whose models are JAX's: they are not traced"
+        size = dict(Ti="tiny", S="small", B="base", L="large", H="huge", g="giant", G="gigantic").get(variant.text[:-3])
+        near = f"vit_{size or 'so400m'}_patch{variant.text.rpartition('/')[2]}"
+        return Diagnostic("not-a-config", "error", message, variant.span, (), (f"vit-trace models 'timm:{near}*'",))
     if key and child(tree, *key.split(".")) is None:
         nested = [one.text for one, value in tree.entries if value.kind == "mapping"] or keys
         help = (f"its keys are {first_few([cut(one) for one in nested], 8)}",)
         return Diagnostic("not-a-config", "error", f"{file} has no key {cut(key)}", span, (), help)
     kind = next((kind for kind, needed in KINDS.items() if {*needed} <= {*keys}), None)
     seems = f"it seems to be {kind}" if kind else f"its keys are {first_few([cut(one) for one in keys], 8)}"
+    missing = [one for one in bases_of(tree) if not (file.parent / one).is_file()]
+    seems = f"it is based on {cut(missing[0])}, which is not there" if missing else seems
     ways = ("name the key of the model's settings: --model-key KEY", "or the class that builds it: FILE.py:CLASS")
     return Diagnostic("not-a-config", "error", f"{file} holds no model that is known here", span, (seems,), ways)
 

@@ -9,12 +9,18 @@ from importlib.util import find_spec
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from vit_trace.base.roles import ROLES, Path
 from vit_trace.base.trace import Diagnostic, Source
 from vit_trace.config.page import unknown_value
-from vit_trace.config.tree import every_node, value_of_node
+from vit_trace.config.tree import child, every_node, text_at, value_of_node
 from vit_trace.config.words import NO_VALUE, Entry, Node
 from vit_trace.targets.assignments import literal
+from vit_trace.targets.objects import NAMES, is_of_library
+
+NOT_HERE = "Interpolation key"
+"""How OmegaConf says that a reference leads to a key that is not in the config."""
 
 Settings = Mapping[str, Node]
 """Arguments of a model, under the library's names."""
@@ -69,9 +75,25 @@ class ModelFound:
     @property
     def unknown(self) -> list[Diagnostic]:
         """What is wrong with settings whose value is not known."""
-        nodes = [*self.settings.values(), *filter(None, (self.image, self.batch))]
-        inside = [one for node in nodes for _, one in every_node(node)]
-        return [unknown_value(node) for node in inside if node.kind not in ("text", "list", "mapping")]
+        held = [*self.settings.items(), ("image_size", self.image), ("batch_size", self.batch)]
+        nodes = [(name, node) for name, one in held if one is not None for _, node in every_node(one)]
+        found = [(name, unknown_value(node)) for name, node in nodes if node.kind not in ("text", "list", "mapping")]
+        prefix = f"{self.key}." if self.path else ""
+        given = ((one, f"{one.help[0]}, or give it: --set {prefix}{name}=VALUE") for name, one in found)
+        return [replace(one, help=(help,)) if one.code == "unresolved-value" else one for one, help in given]
+
+    @property
+    def is_part(self) -> bool:
+        """Whether the model is a part of a config: all that is wrong are references to other parts."""
+        nodes = [*self.settings.values(), *(value for _, value in self.entries)]
+        return any(node.kind == "unresolved value" and NOT_HERE in node.text for node in nodes)
+
+    @property
+    def objects(self) -> list[Node]:
+        """The names of the user's own code that makes what is given to the model."""
+        nodes = [node for one in self.settings.values() for _, node in every_node(one)]
+        found = [child(node, key) for node in nodes for key in NAMES if text_at(node, key)]
+        return [one for one in found if one is not None and not is_of_library(one.text)]
 
     @property
     def places(self) -> dict[Path, Source]:

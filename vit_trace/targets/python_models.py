@@ -19,6 +19,7 @@ from vit_trace.targets.importing import module_of
 from vit_trace.targets.inputs import Plan
 from vit_trace.targets.knobs import Changes, change_values, image_places
 from vit_trace.targets.methods import Method, method_named, plans_of
+from vit_trace.targets.objects import with_objects
 from vit_trace.targets.recipe import Recipe, assemble
 from vit_trace.targets.request import Request
 from vit_trace.targets.target import Foreign
@@ -43,8 +44,14 @@ def python_model(spec: str, request: Request) -> Foreign:
     # the arguments of the model's class say what to feed it, else those of the factory
     recipe = Recipe(spec, make, built, lambda one: guessed_plans(one, request, image_size_of(arguments)), sure=sure)
     turnable = not isinstance(value, type) and any(isinstance(one, (int, tuple, list)) for one in arguments.values())
-    if turnable and (len(called) <= len(arguments) or image_places(arguments)):  # else those of the class are turned
-        recipe = replace(recipe, arguments=arguments, vary=lambda changes: value(**change_values(arguments, changes)))
+    made_of = any(isinstance(one, dict) for one in arguments.values())
+    # else those of the class are turned
+    if made_of or (turnable and (len(called) <= len(arguments) or image_places(arguments))):
+
+        def vary(changes: Changes) -> object:
+            return value(**with_objects(change_values(arguments, changes)))
+
+        recipe = replace(recipe, arguments=arguments, vary=vary)
     return assemble(recipe, request)
 
 
@@ -81,7 +88,7 @@ def factory(spec: str, value: Any, request: Request) -> tuple[Callable[[], objec
         more = "or name a function of yours that calls it: FILE.py:NAME"
         raise refuse("missing-hyperparameter", f"{spec} needs {', '.join(lacking)}", help=(help, more))
     kept = {name: one.default for name, one in parameters.items() if one.default is not inspect.Parameter.empty}
-    return lambda: value(**values), {**kept, **values}
+    return lambda: value(**with_objects(values)), {**kept, **values}
 
 
 def attribute(spec: str, module: ModuleType, name: str) -> Any:

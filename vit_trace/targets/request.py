@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vit_trace.base.refused import refuse
+from vit_trace.base.roles import ROLES
 from vit_trace.base.words import whole_number
 
 if TYPE_CHECKING:
@@ -87,8 +88,10 @@ class Request:
         return found
 
     def adding(self, *assignments: str) -> Request:
-        """The same request with more --set behind its own."""
-        return replace(self, assignments=(*self.assignments, *assignments))
+        """The same request with more --set behind its own, which win over an --image-size."""
+        sized = any(text.partition("=")[0] in ROLES["image"] for text in assignments)
+        flags = {name: text for name, text in self.flags.items() if name != "image_size" or not sized}
+        return replace(self, flags=flags, assignments=(*self.assignments, *assignments))
 
     def require_parsed(self, spec: str) -> None:
         """Refuse what cannot be parsed, or is not for a library's model. Raises Refused."""

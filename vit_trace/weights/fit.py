@@ -63,7 +63,7 @@ def _judged(checkpoint: Checkpoint, target: Target, model: Model, places: Mappin
     if adapter is not None:
         return Fit([_as_diagnostic(adapter, None)], None)
     found, plain = _compared(checkpoint, model)
-    ours, misfits = _differences(found, checkpoint, target, plain)
+    ours, misfits = _differences(found, checkpoint, target, plain, model)
     stranger = any(misfit.kind is MODEL for misfit in misfits)
     if not stranger and not plain.adapters:
         misfits = [*find_names(found, model, plain.wrappers), *misfits]
@@ -139,12 +139,12 @@ def _as_diagnostic(misfit: Misfit, span: Source | None, *help: str) -> Diagnosti
 
 
 def _differences(
-    found: Comparison, checkpoint: Checkpoint, target: Target, plain: Unwrapped
+    found: Comparison, checkpoint: Checkpoint, target: Target, plain: Unwrapped, model: Model
 ) -> tuple[Description | None, list[Misfit]]:
     """The checkpoint's description where it is a Vision Transformer, every misfit but names."""
     described = found.ours is not None and found.ours.plain
     ours = description(found.ours, checkpoint.config) if found.ours and described else description_of(checkpoint)
-    apart = [*adapter_in(plain), *parts_of(found, plain)]
+    apart = [*adapter_in(plain, model.entries), *parts_of(found, plain)]
     if not found.items:
         return ours, apart
     if (stranger := other_model(found)) is not None:
@@ -221,8 +221,9 @@ class _Remedies:
             return None
         try:
             target = self.target.variant(values)
-            found, plain = _compared(checkpoint, model_of(target))
-            return {misfit.kind for misfit in _differences(found, checkpoint, target, plain)[1]}
+            model = model_of(target)
+            found, plain = _compared(checkpoint, model)
+            return {misfit.kind for misfit in _differences(found, checkpoint, target, plain, model)[1]}
         except Exception:  # a value that the model does not take is not offered
             return None
 

@@ -77,7 +77,7 @@ class Conversion(Struct, frozen=True):
         moves = self.tensors
         joined = [move for move in moves if len(move.parts) > 1 or move.parts[0].rows or move.parts[0].permute]
         renamed = [move for move in moves if move not in joined and move.parts[0].name != move.name]
-        done = [f"rename {len(renamed)} tensors"] if renamed else []
+        done = [f"rename {tensors_counted(move.name for move in renamed)}"] if renamed else []
         done += [f"join or split {len(joined)}"] if joined else []
         done += [f"resize {first_few([move.name for move in moves if move.resize], 2)}"] if self.resized else []
         done += [f"leave out {_named(self.left_out)}"] if self.left_out else []

@@ -21,11 +21,13 @@ PATH = re.compile(r"[./]")
 """What is between modules in a name."""
 
 TOKENS = ("cls", "dist", "mask")
+FLAT = re.compile(r"\.(ls1|ls2|grn\.\w+)$")
+"""Roles of one number for each feature, whatever axes of 1 are around them."""
 
 MOST_HEADS = 20
 """Matrices that are looked at to find a head under another name, from the end."""
 
-NO_HEAD = re.compile(r"decoder|proj|pred|embed|token|text|logit|pool|encoder|block|layer|pos")
+NO_HEAD = re.compile(r"decoder|lm_|proj|pred|embed|token|text|logit|pool|encoder|block|layer|pos")
 HEAD_WORD = re.compile(r"head|class|(^|\.)fc")
 """Names of matrices that are no head of classes, and of those that are, even where they are square."""
 
@@ -115,7 +117,7 @@ def recognised(entries: Mapping[str, Entry]) -> Named | None:
         place: found
         for place, found in roles.items()
         if any(role.startswith(("patch.", "flat.")) for role in found)
-        and any(re.match(r"block\.[\d_]+\.(q|qkv)\.(weight|kernel)$", role) for role in found)
+        and any(re.match(r"block\.[\d_]+\.(q|qkv|dw)\.(weight|kernel)$", role) for role in found)
     }
     if not plausible:
         return None
@@ -187,14 +189,15 @@ def _normal(layout: LibraryLayout, prefix: str, roles: Mapping[str, str], entrie
 def _normal_pieces(role: str, name: str, shape: tuple[int, ...]) -> Iterator[tuple[str, Piece]]:
     """The roles of one tensor, each with its normal shape."""
     base, _, leaf = role.rpartition(".")
-    if base.endswith("qkv") and leaf in ("weight", "bias") and shape and shape[0] % 3 == 0:
-        third = shape[0] // 3
-        for place, part in enumerate("qkv"):
-            rows = (place * third, (place + 1) * third)
-            yield f"{base.removesuffix('qkv')}{part}.{leaf}", Piece(name, (third, *shape[1:]), rows=rows)
+    fused = re.search(r"(?:^|\.)(qkv|kv)$", base)
+    if fused and leaf in ("weight", "bias") and shape and shape[0] % len(fused[1]) == 0:
+        each = shape[0] // len(fused[1])
+        for place, part in enumerate(fused[1]):
+            rows = (place * each, (place + 1) * each)
+            yield f"{base.removesuffix(fused[1])}{part}.{leaf}", Piece(name, (each, *shape[1:]), rows=rows)
     elif leaf == "kernel":
         yield f"{base}.weight", _from_kernel(base, name, shape)
-    elif (leaf == "bias" and re.search(r"\.[qkv]$", base)) or role in TOKENS:
+    elif (leaf == "bias" and re.search(r"\.[qkv]$", base)) or role in TOKENS or FLAT.search(role):
         yield role, Piece(name, (prod(shape),), view=(prod(shape),))
     elif role in ("pos", "registers", "detection", "decoder.pos") and len(shape) >= 2:
         rows_of = (prod(shape[:-1]), shape[-1])

@@ -28,6 +28,7 @@ SPARE = (
     "head",
     "head_dist",
     "pooler",
+    "pool",
     "pre_logits",
     "proj",
     "head_norm",
@@ -75,12 +76,6 @@ def remedy_for(
         return None
     remedy = Conversion(tuple(moves), tuple(spare), tuple(kept))
     return None if left_after(remedy, ours, theirs) else remedy
-
-
-def _keeps_own(name: str, role: str | None) -> bool:
-    """Whether a model without a source for a tensor still computes the same features: a head, a buffer."""
-    head = HEAD.search(name) is not None if role is None else role.split(".")[0] in ("head", "head_dist")
-    return head or is_buffer(name)
 
 
 class Sparing:

@@ -31,14 +31,14 @@ def torch_zip(path: str, archive: zipfile.ZipFile, size: int, key: str) -> Check
     if not pickles:
         message = f"{path}: it is a zip archive without a data.pkl, so not from torch.save"
         raise refuse("not-a-checkpoint", message, notes=(f"it holds {cut(', '.join(list(members)[:4]), 150)}",))
-    total = sum(member.file_size for member in members.values())
-    if total > size:
-        sizes = f"its {bytes_text(size)} unpack to {bytes_text(total)}"
-        raise too_large(path, f"{sizes}: a zip bomb, as torch does not compress")
     root = pickles[0].rpartition("/")[0]
     if f"{root}/constants.pkl" in members or any(name.startswith(f"{root}/code/") for name in members):
         help = "torch.save(model.state_dict(), FILE) of the model it was made of"
         raise refuse("checkpoint-unsafe", f"{path} is a TorchScript archive, which holds code", help=(help,))
+    total = sum(member.file_size for member in members.values())
+    if total > size:
+        sizes = f"its {bytes_text(size)} unpack to {bytes_text(total)}"
+        raise too_large(path, f"{sizes}: a zip bomb, as torch does not compress")
     read = unpickled(path, BytesIO(content(path, archive, pickles[0], MAX_PICKLE)))
     return _state_of(path, read, key, lambda held: _check_storage(path, held, members.get(f"{root}/data/{held.key}")))
 

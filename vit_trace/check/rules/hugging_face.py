@@ -33,25 +33,33 @@ def labels_disagree(facts: Facts) -> Iterator[Finding]:
         note = f"the model has {facts.field('num_labels')}"
         place = facts.json_fields.get("num_labels")
         blame = (Quantity("classes", "num_labels", count, place),)
-        yield Finding(f"num_labels is {count}, id2label names {len(names)}", blame, (note,))
+        yield Finding(
+            f"num_labels is {count}, id2label names {len(names)}", blame, (note,), ({"num_labels": len(names)},)
+        )
 
 
-MASKED = ("ViTForMaskedImageModeling",)
-"""Classes whose decoder makes encoder_stride² pixels of each patch, and which refuse another stride than the patch."""
+MASKED = (
+    "ViTForMaskedImageModeling",
+    "DeiTForMaskedImageModeling",
+    "SwinForMaskedImageModeling",
+    "Swinv2ForMaskedImageModeling",
+)
+"""Classes whose decoder makes encoder_stride² pixels of each of its tokens."""
 
 
 @rule("stride-is-not-patch", "warning")
 def stride_of_decoder(facts: Facts) -> Iterator[Finding]:
-    """encoder_stride of a ViT for masked image modeling is not its patch_size, so a forward with masked patches raises:
-    each patch is decoded to encoder_stride × encoder_stride pixels.
+    """encoder_stride of a model for masked image modeling is not the side of what one token stands for: a patch, and
+    in Swin a patch doubled by each stage after the first. Each token is decoded to encoder_stride × encoder_stride
+    pixels, so the decoded image has another size, and a forward with masked patches raises.
     """
-    stride, patch = facts.field("encoder_stride"), facts.field("patch_size")
-    if facts.target.class_name in MASKED and isinstance(stride, int) and isinstance(patch, int) and stride != patch:
-        blame = tuple(
-            Quantity("patch", name, value, facts.json_fields.get(name))
-            for name, value in (("encoder_stride", stride), ("patch_size", patch))
-        )
-        note = "a forward with bool_masked_pos raises: each patch is decoded to encoder_stride × encoder_stride pixels"
-        yield Finding(
-            f"encoder_stride {stride} is not patch_size {patch}", blame, (note,), ({"encoder_stride": patch},)
-        )
+    stride, patch, depths = (facts.field(name) for name in ("encoder_stride", "patch_size", "depths"))
+    if facts.target.class_name not in MASKED or not isinstance(stride, int) or not isinstance(patch, int):
+        return
+    merges = len(depths) - 1 if isinstance(depths, (list, tuple)) else 0
+    if stride != (side := patch * 2**merges):
+        given = (("encoder_stride", stride), ("patch_size", patch))
+        blame = tuple(Quantity("patch", name, value, facts.json_fields.get(name)) for name, value in given)
+        note = "a forward with bool_masked_pos raises: each token is decoded to encoder_stride × encoder_stride pixels"
+        meant = f"patch_size {patch}" + (f" · 2^{merges} = {side}" if merges else "")
+        yield Finding(f"encoder_stride {stride} is not {meant}", blame, (note,), ({"encoder_stride": side},))

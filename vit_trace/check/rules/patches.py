@@ -67,7 +67,8 @@ def whole_patches(facts: Facts) -> Iterator[Finding]:
     if found is None:
         return
     network = next((one for one in facts.networks if "image" in one and "patch" in one), Network())
-    size, step = network.whole("image"), network["patch"].sides if "patch" in network else None
-    near = near_multiples(size, step[0]) if size and step and step[0] == step[1] else []
+    size, step = (network[role].sides if role in network else None for role in ("image", "patch"))
+    square = size and step and size[0] == size[1] and step[0] == step[1]
+    near = near_multiples(size[0], step[0]) if size and step and square else []
     changes = tuple({network["image"].name: one} for one in near)
     yield Finding(found.message, network.present("image", "patch"), found.notes, changes)

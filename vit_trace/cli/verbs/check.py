@@ -84,7 +84,7 @@ def check(specs: tuple[str, ...], model: Request, asked: Check, training: Traini
     judged = list(with_progress(verdicts(wanted, model, asked), len(wanted)))
     found = [counted(one, choice) for several in judged for one in several]
     if (skipped := sum(not several for several in judged)) and not asked.quiet:
-        say(f"{skipped} file{'s' * (skipped > 1)} without a model {'were' if skipped > 1 else 'was'} skipped")
+        say(f"{skipped} file{'s' * (skipped > 1)} without a model to check {'were' if skipped > 1 else 'was'} skipped")
     shown = for_people(found, asked.verbose, asked.quiet)
     for one in where:
         write(shown if one.format.for_people else found, [one])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 
 from vit_trace.base.roles import ROLES, SETTINGS
@@ -28,10 +29,21 @@ SIZES |= {"mlp_ratio"}
 NOT_SIZES = set("size image input resolution width hidden stages layers drop pool classes crop_size".split())
 """Names that as often mean something else beside a model's hyperparameters."""
 
-TYPE_KEYS = ("name", "type", "model", "arch", "architecture", "model_name", "model_type", "_name_")
+TYPE_KEYS = (
+    "_target_",
+    "class_path",
+    "name",
+    "type",
+    "model",
+    "arch",
+    "architecture",
+    "model_name",
+    "model_type",
+    "_name_",
+)
 """Keys that say what a mapping configures."""
 
-VIT_LIKE = ("vit", "visiontransformer", "vision_transformer", "transformer")
+VIT_LIKE = re.compile(r"(?<![a-z])(vit|Vit|VIT)|ViT|[Tt]ransformer")
 
 FEWEST = 3
 """Names of one library from which a mapping without a name of its model is taken for one of that library."""
@@ -42,7 +54,7 @@ LIKENESS = 0.8
 
 def _own_names(mapping: Node, site: Standing) -> ModelFound | None:
     said = next((text_at(mapping, key) for key in TYPE_KEYS if text_at(mapping, key)), "")
-    if said and not any(word in said.lower().replace("-", "_") for word in VIT_LIKE):
+    if said and not site.named and VIT_LIKE.search(said) is None:
         return None
     plain = {
         key.text.replace("-", "_").lower(): (key, value) for key, value in mapping.entries if value.kind != "mapping"
@@ -52,6 +64,8 @@ def _own_names(mapping: Node, site: Standing) -> ModelFound | None:
     roles = {OTHER_NAMES.get(name, name) for name in sizes} & set(CORE)
     if len(roles) < (1 if site.named or not site.path else 3) or not sizes:
         return None
+    if not (site.named or not site.path or "patch_size" in roles or {"dim", "heads"} <= {*core}):
+        return None  # a part of a model, such as its encoder alone
     for spec, names in CLASSES.items():
         if len(sizes) >= FEWEST and set(sizes) <= set(names.split()) and not set(sizes) <= set(KEYS):
             settings = {name: plain[name][1] for name in names.split() if name in plain}

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from vit_trace.config.words import cut
 from vit_trace.weights.causes import Misfit, MisfitKind
 from vit_trace.weights.compare import Comparison, Item, Shape
-from vit_trace.weights.mapping import Conversion
+from vit_trace.weights.mapping import Conversion, tensors_counted
 from vit_trace.weights.model import Model
 from vit_trace.weights.naming import Named
 
@@ -88,7 +88,7 @@ def find_names(found: Comparison, model: Model, wrappers: Sequence[str]) -> Iter
         message = f"checkpoint has the names of another version of {two.layout.words}"
         if heads and all(pair in heads for pair in found.renamed if pair[0] not in pair[1]):
             message = f"checkpoint's head is named {heads[0][0]}, this model's {heads[0][1][0]}"
-        help = (f"rename {len(found.renamed)} tensors this way (tried: {fits})",)
+        help = (f"rename {tensors_counted(one for one, _ in found.renamed)} this way (tried: {fits})",)
         yield Misfit(NAMING, message, help=help, notes=_renaming_notes(_examples(found.renamed)))
 
 
@@ -113,7 +113,7 @@ def _other_layout(found: Comparison, one: Named, two: Named) -> Misfit:
     if ("flat.weight" in one.pieces) != ("flat.weight" in two.pieces):
         notes.append("a flattened patch is ordered (row column channel), a convolution (channel row column)")
     outcome = "what else differs has its own diagnostic" if found.items else "the shapes then agree"
-    help = (f"rename {len(found.renamed)} tensors this way (tried: {outcome})",)
+    help = (f"rename {tensors_counted(one for one, _ in found.renamed)} this way (tried: {outcome})",)
     return Misfit(NAMING, message, help=help, notes=tuple(notes))
 
 

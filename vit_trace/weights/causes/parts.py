@@ -1,7 +1,7 @@
 """Finds what training saved beside the network: copies of it, projectors and decoders, adapters, buffers."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from vit_trace.base.words import first_few
@@ -82,8 +82,8 @@ def _is_part(item: Item, sparing: Sparing, held: Mapping[str, int]) -> bool:
     return sparing.is_spare(item.ours) and (part != item.ours or not inside)
 
 
-def adapter_in(plain: Unwrapped) -> Iterator[Misfit]:
-    """A model that peft wrapped, saved whole."""
+def adapter_in(plain: Unwrapped, model: Iterable[str]) -> Iterator[Misfit]:
+    """A model that peft wrapped, saved whole; `model` are the names of ours."""
     if plain.adapters:
         ranks = sorted({entry.shape[0] for name, entry in plain.adapters.items() if ".lora_A" in name and entry.shape})
         targets = sorted({name.split(".lora_")[0].rpartition(".")[2] for name in plain.adapters if ".lora_" in name})
@@ -92,10 +92,11 @@ def adapter_in(plain: Unwrapped) -> Iterator[Misfit]:
         saved = [name.split(".original_module.")[0].rpartition(".")[2] for name in plain.replaced[:1]]
         more = f", modules_to_save={saved}" if saved else ""
         config = f"peft.LoraConfig(r={ranks[0] if ranks else '…'}, target_modules={targets}{more})"
-        help = (
-            f"model = peft.get_peft_model(model, {config}) has these names; lora_alpha has to be as in training",
-            "or save it merged: torch.save(model.merge_and_unload().state_dict(), FILE)",
-        )
+        modules = {part for name in model for part in name.split(".")}
+        help: tuple[str, ...] = ("save it merged: torch.save(model.merge_and_unload().state_dict(), FILE)",)
+        if modules.issuperset(targets):
+            way = f"model = peft.get_peft_model(model, {config}) has these names"
+            help = (f"{way}; lora_alpha has to be as in training", f"or {help[0]}")
         note = "without the adapters the base model alone is left: it computes what it did before training"
         yield Misfit(ADAPTER, message, help=help, notes=(note,))
 

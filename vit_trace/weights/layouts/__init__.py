@@ -5,6 +5,7 @@ libraries: `block.#.q.weight`, `pos`, `head.bias`; `#` stands for the layer's nu
 `known_layouts`.
 """
 
+import re
 from functools import cache
 
 from msgspec import Struct
@@ -42,7 +43,7 @@ def register_layouts(text: str) -> None:
         role, *names = line.split()
         if role == "layout":
             roles, containers, block = {}, [""], ""
-            stages = STAGED in text
+            stages = STAGED.search(text) is not None
             _LAYOUTS[names[0]] = LibraryLayout(names[0], " ".join(names[2:]), int(names[1]), roles, stages)
         elif role == "in":
             containers, block = names, "block.#."
@@ -56,7 +57,7 @@ def register_layouts(text: str) -> None:
                     roles[name] = (*roles.get(name, ()), block + role.rstrip("*") + leaf)
 
 
-STAGED = "block.@_#."
+STAGED = re.compile(r"block\.[@\d]_#\.")
 """The role of a layer by its stage and its place in it."""
 
 
@@ -86,7 +87,7 @@ AXES = {
 }  # fmt: skip
 """What each axis of a role's tensor is, in its normal form."""
 
-HEAD_ROLES = ("head", "head_dist", "head_norm", "fc_norm", "pooler", "pre_logits", "proj", "mask", "decoder")
+HEAD_ROLES = ("head", "head_dist", "head_norm", "fc_norm", "pooler", "pre_logits", "pool", "proj", "mask", "decoder")
 """Roles that may stand outside the backbone that holds the rest."""
 
 

@@ -16,6 +16,9 @@ attn_norm.* attn.norm.* attn.inner_attn_ln.*
 out.* attn.proj.*
 relative attn.relative_position_bias_table
 index attn.relative_position_index
+logit_scale attn.logit_scale
+cpb.0.* attn.cpb_mlp.0.*
+cpb.2.weight attn.cpb_mlp.2.weight
 rel_h attn.rel_pos_h
 rel_w attn.rel_pos_w
 ls1 ls1.gamma gamma_1
@@ -32,13 +35,20 @@ cls cls_token
 pos pos_embed
 registers reg_token
 dist dist_token
-mask mask_token
+mask mask_token masked_embed
 shared_relative rel_pos_bias.relative_position_bias_table
 index rel_pos_bias.relative_position_index
 patch.* patch_embed.proj.*
 pre_norm.* norm_pre.*
 norm.* norm.*
 fc_norm.* fc_norm.*
+pool.latent attn_pool.latent
+pool.q.* attn_pool.q.*
+pool.kv.* attn_pool.kv.*
+pool.out.* attn_pool.proj.*
+pool.norm.* attn_pool.norm.*
+pool.fc1.* attn_pool.mlp.fc1.*
+pool.fc2.* attn_pool.mlp.fc2.*
 head.* head.*
 head_dist.* head_dist.*
 neck.0.* neck.0.*

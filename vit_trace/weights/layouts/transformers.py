@@ -53,6 +53,13 @@ pos embeddings.position_embedding.weight
 index embeddings.position_ids
 pre_norm.* pre_layrnorm.*
 norm.* post_layernorm.*
+pool.latent head.probe
+pool.qkv.weight head.attention.in_proj_weight
+pool.qkv.bias head.attention.in_proj_bias
+pool.out.* head.attention.out_proj.*
+pool.norm.* head.layernorm.*
+pool.fc1.* head.mlp.fc1.*
+pool.fc2.* head.mlp.fc2.*
 proj.weight visual_projection.weight
 in encoder.layers.#.
 norm1.* layer_norm1.*
@@ -75,6 +82,9 @@ merge.#.reduction.* encoder.layers.#.downsample.reduction.*
 in encoder.layers.@.blocks.#. : block.@_#.
 relative attention.self.relative_position_bias_table
 index attention.self.relative_position_index
+logit_scale attention.self.logit_scale
+cpb.0.* attention.self.continuous_position_bias_mlp.0.*
+cpb.2.weight attention.self.continuous_position_bias_mlp.2.weight
 q.* attention.self.query.*
 k.* attention.self.key.*
 v.* attention.self.value.*

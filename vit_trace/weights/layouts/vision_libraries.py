@@ -92,6 +92,15 @@ patch.* embedding/*
 norm.weight Transformer/encoder_norm/scale
 norm.bias Transformer/encoder_norm/bias
 pre_logits.* pre_logits/*
+pool.latent MAPHead_0/probe
+pool.q.* MAPHead_0/MultiHeadDotProductAttention_0/query/*
+pool.k.* MAPHead_0/MultiHeadDotProductAttention_0/key/*
+pool.v.* MAPHead_0/MultiHeadDotProductAttention_0/value/*
+pool.out.* MAPHead_0/MultiHeadDotProductAttention_0/out/*
+pool.norm.weight MAPHead_0/LayerNorm_0/scale
+pool.norm.bias MAPHead_0/LayerNorm_0/bias
+pool.fc1.* MAPHead_0/MlpBlock_0/Dense_0/*
+pool.fc2.* MAPHead_0/MlpBlock_0/Dense_1/*
 head.* head/*
 in Transformer/encoderblock_#/
 norm1.weight LayerNorm_0/scale
