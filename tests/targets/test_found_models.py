@@ -4,6 +4,7 @@ A section of a page is a file; then a line for each model in it: its key (`.` is
 built-in one), and settings with the line and column of each. `code line:column` where it is refused.
 """
 
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from helpers.pages import Section, sections
 
 from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Source
-from vit_trace.check.judge import judge_spec
+from vit_trace.check.judge import judge_spec, specs_in
+from vit_trace.check.many import InDirectory
 from vit_trace.config.tree import value_of_node
 from vit_trace.targets.found import models_in, named_by
 from vit_trace.targets.model_found import ModelFound, setting_text
@@ -122,6 +124,74 @@ def test_own_code_that_was_imported_is_said(tmp_path: Path, monkeypatch):
     assert [(one.severity, one.span and one.span.line, one.message) for one in said] == [
         ("note", 2, "own_nets:Net was imported, which is your own code")
     ]
+
+
+PARTS = """
+from torch import nn
+class Embed(nn.Module):
+    def __init__(self, dim=24):
+        super().__init__()
+        self.proj = nn.Conv2d(3, dim, 8, 8)
+    def forward(self, x):
+        return self.proj(x).flatten(2).transpose(1, 2)
+class Net(nn.Module):
+    def __init__(self, embed, norm, dim=24, heads=3):
+        super().__init__()
+        self.embed, self.norm = embed, norm(dim)
+        self.block = nn.TransformerEncoderLayer(dim, heads, 2 * dim, batch_first=True)
+    def forward(self, x):
+        return self.norm(self.block(self.embed(x))).mean(1)
+"""
+WITH_PARTS = """
+model:
+  class_path: own_parts.Net
+  init_args:
+    embed: {_target_: own_parts.Embed, dim: WIDTH}
+    norm: {_target_: torch.nn.LayerNorm, _partial_: true, eps: 1.0e-6}
+    heads: HEADS
+    dim: 24
+"""
+
+
+@pytest.mark.parametrize(
+    ("width", "heads", "code", "line"), [(24, 3, "", 0), (32, 3, "attention-width", 8), (24, 5, "build-failed", 7)]
+)
+def test_objects_given_to_own_code_are_made_as_hydra_makes_them(width, heads, code, line, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_parts.py").write_text(PARTS)
+    (tmp_path / "c.yaml").write_text(WITH_PARTS.replace("WIDTH", str(width)).replace("HEADS", str(heads)))
+    verdict = judge_spec("c.yaml", Request())
+    errors = [(one.code, one.span and one.span.line) for one in verdict.diagnostics if one.severity == "error"]
+    assert errors == ([(code, line)] if code else [])
+    parameters = 24 * 192 + 24 + 2 * 24 + 4 * (24 * 24 + 24) + 2 * 24 * 48 + 48 + 24 + 4 * 24
+    assert code or verdict.parameters == parameters
+
+
+@pytest.mark.parametrize("name", ["os.system", "pip._internal.main", "antigravity.geohash", "nothing_here.Norm"])
+def test_what_a_config_names_outside_of_the_user_s_code_is_not_imported(name, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_parts.py").write_text(PARTS)
+    (tmp_path / "c.yaml").write_text(WITH_PARTS.replace("torch.nn.LayerNorm", name))
+    with pytest.raises(Refused, match=f"{name} is not in this directory") as raised:
+        named_by("c.yaml", Request())
+    assert raised.value.diagnostics[0].span.line == 6
+    assert "antigravity" not in sys.modules
+
+
+def test_a_directory_of_hydra_s_groups_is_checked_where_a_config_is_whole(tmp_path: Path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "data").mkdir()
+    net = "net:\n  image_size: ${data.size}\n  patch_size: 4\n  dim: 16\n  depth: 1\n  heads: 2\n  mlp_dim: 8\n"
+    (tmp_path / "model" / "vit.yaml").write_text(net)
+    (tmp_path / "data" / "images.yaml").write_text("_target_: src.data.Images\nsize: 32\n")
+    (tmp_path / "train.yaml").write_text("defaults: [_self_, model: vit, data: images]\n")
+    judged = [specs_in(InDirectory(tmp_path / one), Request(), True) for one in ("model/vit.yaml", "data/images.yaml")]
+    assert judged == [[], []]
+    assert specs_in(InDirectory(tmp_path / "train.yaml"), Request(), True)
+    [said] = judge_spec(str(tmp_path / "model" / "vit.yaml"), Request()).diagnostics
+    assert said.help == ("write the value itself, or give it: --set net.image_size=VALUE",)
+    given = Request(assignments=("net.image_size=32",))
+    assert judge_spec(str(tmp_path / "model" / "vit.yaml"), given).parameters is not None
 
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy
 import pytest
 import torch
-from helpers.commands import python_process
+from helpers.commands import call, python_process
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
@@ -601,3 +601,42 @@ def good() -> dict[str, bytes]:
 
 
 GOOD = good()
+
+
+@pytest.mark.parametrize(
+    ("width", "heads", "says", "command"),
+    [(24, 3, "with its number of heads for HEADS", "num_heads=HEADS"),
+     (192, 4, "with heads of 64 as in published models", "num_heads=3")],
+)  # fmt: skip
+def test_heads_that_no_tensor_tells_are_those_of_published_models_or_asked_for(
+    width, heads, says, command, tmp_path, capfd
+):
+    timm = pytest.importorskip("timm")
+    sizes = dict(img_size=32, patch_size=8, embed_dim=width, depth=1, num_heads=heads, num_classes=5)
+    torch.save(timm.create_model("vit_base_patch16_224", **sizes).state_dict(), tmp_path / "x.pth")
+    code, shown, _ = call(capfd, "check", "--checkpoint", str(tmp_path / "x.pth"))
+    assert code == 0 and says in shown and command in shown and "assumed" not in shown
+
+
+def test_a_refused_file_is_a_finding_in_json_too(tmp_path, capfd):
+    model = torch.nn.Linear(2, 2)
+    torch.save(torch.optim.AdamW(model.parameters()).state_dict(), tmp_path / "optimizer.pt")
+    code, shown, _ = call(capfd, "check", "--checkpoint", str(tmp_path / "optimizer.pt"), "--format", "json")
+    assert code == 1 and json.loads(shown)["configs"][0]["diagnostics"][0]["code"] == "not-a-checkpoint"
+
+
+def test_a_mapping_that_there_is_not_is_a_finding(tmp_path, capfd):
+    torch.save({"a.weight": torch.ones(2, 2)}, tmp_path / "x.pth")
+    words = (
+        "check",
+        "--image-size",
+        "32",
+        "--checkpoint",
+        str(tmp_path / "x.pth"),
+        "-o",
+        str(tmp_path / "mapping.json"),
+    )
+    code, _, said = call(capfd, *words)
+    assert code == 1 and "no mapping loads" in said
+    code, _, _ = call(capfd, *words[:4], str(tmp_path / "nothing.pth"), *words[5:])
+    assert code == 2 and not (tmp_path / "mapping.json").exists()

@@ -9,6 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Diagnostic
 from vit_trace.check.extras import with_fit, with_memory
@@ -85,7 +87,7 @@ def _findings(subject: Examined) -> Iterator[Diagnostic]:
 
     found = [(rule, finding) for rule in all_rules() for finding in rule.find(subject.facts)]
     codes = {rule.code for rule, _ in found}
-    yield from (one for one in subject.said if one.code not in codes)
+    yield from (_of_library(one) for one in subject.said if one.code not in codes)
     yield from _own_code(subject)
     yield from wrong_size(subject)
     search, before = Search(subject.spec, subject.request, LIMIT), alarms(subject)
@@ -96,6 +98,12 @@ def _findings(subject: Examined) -> Iterator[Diagnostic]:
         help = tuple(f"{_words(subject, change)} (tried: builds and runs)" for change in islice(works, OFFERED))
         yield Diagnostic(rule.code, rule.severity, finding.message, finding.span, finding.notes, help)
     yield from search.cut_off("remedies")
+
+
+def _of_library(said: Diagnostic) -> Diagnostic:
+    """A result that a library's own code drops is only noted: no value of a config changes it."""
+    installed = said.span is not None and "site-packages" in Path(said.span.file).parts
+    return replace(said, severity="note") if said.code == "result-dropped" and installed else said
 
 
 def _own_code(subject: Examined) -> Iterator[Diagnostic]:

@@ -40,11 +40,20 @@ def print_holding(held: Holding, console: Console) -> None:
     for note in held.notes:
         console.print(Text.assemble(("note: ", "bold"), printable(note)))
     if held.spec is not None and held.model is not None:
-        count = heads_or_likely(held.model)
-        heads = "" if held.model.heads else f" ({count} head{'s' * (count != 1)} assumed)"
+        each = held.model.inner // heads_or_likely(held.model)
+        sure = held.model.heads is not None or each >= 64
+        how = "" if held.model.heads else f", with heads of {each} as in published models"
         console.print()
-        console.print(Text(f"to build it{heads}:", theme.SAME))
-        console.print(_command(held.spec, console.width))
+        console.print(Text(f"to build it{how if sure else ', with its number of heads for HEADS'}:", theme.SAME))
+        words = held.spec if sure else _with_any_heads(held.spec, held.model.inner)
+        console.print(_command(words, console.width))
+
+
+def _with_any_heads(words: Sequence[str], inner: int) -> list[str]:
+    """A command line with HEADS for the number of heads."""
+    unknown = {"--heads": "HEADS", "--dim-head": f"{inner}/HEADS"}
+    given = (unknown.get(before, word) for before, word in zip(("", *words), words, strict=False))
+    return ["num_heads=HEADS" if word.startswith("num_heads=") else word for word in given]
 
 
 def _command(words: Sequence[str], width: int) -> Text:

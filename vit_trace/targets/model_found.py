@@ -75,7 +75,8 @@ class ModelFound:
     @property
     def unknown(self) -> list[Diagnostic]:
         """What is wrong with settings whose value is not known."""
-        held = [*self.settings.items(), ("image_size", self.image), ("batch_size", self.batch)]
+        entries = [(key.text, value) for key, value in self.entries if value.kind == "unresolved value"]
+        held = [*self.settings.items(), *entries, ("image_size", self.image), ("batch_size", self.batch)]
         nodes = [(name, node) for name, one in held if one is not None for _, node in every_node(one)]
         found = [(name, unknown_value(node)) for name, node in nodes if node.kind not in ("text", "list", "mapping")]
         prefix = f"{self.key}." if self.path else ""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vit_trace.base.refused import refuse
+from vit_trace.base.refused import Refused, refuse
 from vit_trace.check.options import Check
 from vit_trace.cli.options import BARE_MODEL, TALK, Option, OptionGroup, Output, output_of, verb
 from vit_trace.cli.output import Exit, destinations, print_diagnostics, say, write
@@ -86,14 +86,19 @@ def check(specs: tuple[str, ...], model: Request, asked: Check, training: Traini
     if (skipped := sum(not several for several in judged)) and not asked.quiet:
         say(f"{skipped} file{'s' * (skipped > 1)} without a model to check {'were' if skipped > 1 else 'was'} skipped")
     shown = for_people(found, asked.verbose, asked.quiet)
+    code = _exit_code(found, asked.strict)
     for one in where:
-        write(shown if one.format.for_people else found, [one])
-    return _exit_code(found, asked.strict)
+        try:
+            write(shown if one.format.for_people else found, [one])
+        except Refused as refused:  # a mapping that there is not, which the findings explain
+            if code != Exit.FOUND:
+                raise
+            print_diagnostics(list(refused.diagnostics))
+    return code
 
 
 def _describe_checkpoint(path: Path, asked: Check, output: Output) -> int:
     """Say which model a checkpoint is from, or write it as a config. Raises Refused."""
-    from vit_trace.base.refused import Refused
     from vit_trace.weights.data import NOT_THERE
     from vit_trace.weights.files import read
     from vit_trace.weights.holding import holding
@@ -106,7 +111,12 @@ def _describe_checkpoint(path: Path, asked: Check, output: Output) -> int:
     except Refused as refused:
         if any(one.code in NOT_THERE for one in refused.diagnostics):
             raise
-        print_diagnostics(list(refused.diagnostics))
+        if output.format == "json":
+            from vit_trace.check.verdict import Verdict
+
+            write([Verdict(str(path), refused.diagnostics)], destinations("check", output._replace(files=())))
+        else:
+            print_diagnostics(list(refused.diagnostics))
         return Exit.FOUND
     write(found, where)
     return Exit.WELL

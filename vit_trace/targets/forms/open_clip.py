@@ -23,12 +23,13 @@ def _model_cfg(mapping: Node, site: Standing) -> ModelFound | None:
     if name := next((child(text, key) for key in CUSTOM if text_at(text, key)), None):
         message = f"the text tower is {name.text} of Hugging Face, whose config is not on this machine"
         return refused("needs-download", message, name.span, "leave hf_model_name out: the vision tower stays as it is")
-    custom = child(mapping, "custom_text") is not None or "multimodal_cfg" in [key.text for key, _ in mapping.entries]
-    name_of_class = "CustomTextCLIP" if custom else "CLIP"
-    settings = {key.text: value for key, value in mapping.entries if key.text not in ("custom_text", "multimodal_cfg")}
+    name_of_class = f"{PLACE}:{'CLIP' if child(mapping, 'custom_text') is None else 'CustomTextCLIP'}"
+    if child(mapping, "multimodal_cfg") is not None:
+        name_of_class = "open_clip.coca_model:CoCa"
+    settings = {key.text: value for key, value in mapping.entries if key.text not in ("custom_text", "type")}
     image, length = text_at(vision, "image_size") or "224", text_at(text, "context_length") or "77"
     inputs = (f"image=2x3x{image}x{image}", f"text=2x{length}:int64")
-    return ModelFound(f"{PLACE}:{name_of_class}", vision.span, settings, inputs=inputs)
+    return ModelFound(name_of_class, vision.span, settings, inputs=inputs)
 
 
 FORM = Form(_model_cfg, 3)
