@@ -214,6 +214,14 @@ HOSTILE = [
         "a = [1]\n" + "".join(f"a = [{'a, ' * 9}]\n" for _ in range(30)) + "model = dict(dim=a, depth=2, heads=3)\n",
     ),
     ("x.py", "a = " + "-" * 100_000 + "1"),
+    ("x.py", "a = dict()\n" + "".join(f"a.b{n} = {n}\n" for n in range(20_000))),
+    ("x.py", "a = 1\n" + "a = [a, a, a, a]\n" * 20 + "a.b.c = a\n" * 30),
+    ("x.py", "x = {'a': 1}\n" + "x = {**x, 'b': x}\n" * 5_000),
+    ("x.yaml", "BASE: ['x.yaml', './x.yaml', '../x.yaml']\nMODEL: {TYPE: swin}\n"),
+    ("x.toml", "a" + ".a" * 4_000_000 + " = 1\n"),
+    ("x.toml", "\n".join(f"k{n} = {n}" for n in range(500_000))),
+    ("x.json", "{" + ", ".join(f'"k{n}": {n}' for n in range(400_000)) + "}"),
+    ("x.json", '{"model": [' + '{"dim": 1},' * 600_000 + "{}]}"),
 ]
 
 

@@ -178,8 +178,8 @@ not-a-config: No model is known in the file. A model is a mapping with _target_ 
   Example: --model-key net
 several-models: The file holds several models, and one has to be named. `check` checks all of them.
   Example: vit-trace configs.yaml:net, or --model-key net
-needs-import: The file names code that is not imported: your own, where --no-import forbids it, or code that is neither a
-  layer of a library nor in your own directory.
+needs-import: The file names code that is not imported: your own, where --no-import forbids it, or code that is neither
+  a layer of a library nor in your own directory.
 remote-code: The config names Python code or compiled kernels on a hub, and neither is downloaded. Name the class in a
   local file; for attention use one of eager, sdpa and flex_attention.
 not-a-vision-model: The config is of a model that takes no images, so its input is unknown. Give one with --input.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,21 @@ UP = 3
 """Directories above a file that may be the root of its configs."""
 
 MOST = 200
-"""Files that are read for one defaults list or one config, each time that one is named."""
+"""Files that are read for one defaults list, each time that one is named, or that one file is based on."""
 
 
 BASES = ("BASE", "_BASE_", "_base_")
 """Keys of the files that one is based on, as YACS, detectron2 and mmengine have them."""
 
 
-def with_bases(tree: Node, file: Path, read: Callable[[Path], Node], left: Iterator[int] | None = None) -> Node:
-    """The tree merged over the files that it is based on, and those that they are."""
-    left = left or iter(range(MOST))
+def with_bases(tree: Node, file: Path, read: Callable[[Path], Node], seen: set[Path] | None = None) -> Node:
+    """The tree merged over the files that it is based on, and those that they are, each of them once."""
+    seen = set() if seen is None else seen
     for base in bases_of(tree):
-        if (path := Path(file).parent / base).is_file() and next(left, None) is not None:
-            tree = merged(with_bases(read(path), path, read, left), tree)
+        path = Path(file).parent / base
+        if len(seen) < MOST and path.is_file() and (own := path.resolve()) not in seen:
+            seen.add(own)
+            tree = merged(with_bases(read(path), path, read, seen), tree)
     return tree
 
 

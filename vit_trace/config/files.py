@@ -10,7 +10,7 @@ from typing import BinaryIO
 from vit_trace.config.words import cut, fail, line_span, split_lines
 
 MAX_BYTES = 64 * 1024
-"""Bytes of the largest YAML file that is read: a hundred times what thirteen keys and their comments take."""
+"""Bytes of the largest YAML or TOML file that is read: a hundred times what thirteen keys and their comments take."""
 
 
 MAX_JSON = 8 * 2**20

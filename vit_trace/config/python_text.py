@@ -16,6 +16,9 @@ from vit_trace.config.words import Entry, Node, cut, fail, line_span, split_line
 MAPPINGS = "dict ConfigDict FrozenConfigDict CN CfgNode EasyDict edict Munch Namespace SimpleNamespace".split()
 """Functions and classes that make a mapping of their arguments."""
 
+MAX_CHANGES = 2_000
+"""Values that a file may set in mappings that it made before."""
+
 LAZY = ("L", "LazyCall")
 """Names under which detectron2 wraps a class, so that calling it only notes the arguments."""
 
@@ -50,6 +53,7 @@ class _Reader:
         self.names: dict[str, Node] = {}
         self.imported: dict[str, str] = {}
         self.makers = set(MAPPINGS)
+        self.changes = 0
 
     def module(self, tree: ast.Module) -> Node:
         self.run(tree.body)
@@ -93,6 +97,9 @@ class _Reader:
                 self._assign(one, part)
         elif path := _path_of(target):
             root, *inner = path
+            self.changes += bool(inner)
+            if self.changes > MAX_CHANGES:
+                fail("config-too-large", f"{self.file} changes more than {MAX_CHANGES:,} values", self._span(target))
             held = self.names.get(root)
             start = held if held is not None and held.kind == "mapping" else Node("mapping", self._span(target))
             self.names[root] = replaced(start, tuple(inner), self.node(value))

@@ -10,7 +10,7 @@ from typing import Any
 
 from vit_trace.base.roles import Path
 from vit_trace.base.trace import Source
-from vit_trace.config.files import MAX_JSON, FileProblem, file_name, file_text, read_regular
+from vit_trace.config.files import MAX_BYTES, MAX_JSON, FileProblem, file_name, file_text, read_regular
 from vit_trace.config.json_text import JsonSpans, json_spans, long_number
 from vit_trace.config.page import Page, tree_of
 from vit_trace.config.words import NO_VALUE, ConfigError, Entry, Node, diagnostic, fail, line_span
@@ -37,17 +37,31 @@ def read_tree(file: FilePath) -> Node:
         return tree_of(Page(file_name(file), file_text(file)))
     text = _text_of(file, suffix)
     values = _parsed(text, file_name(file), suffix)
+    whole = line_span(file_name(file), 1, text.split("\n", 1)[0][:1000])
+    _require_few(values, whole)
     try:
         spans = (_toml_spans if suffix == ".toml" else json_spans)(text, file_name(file))
     except RecursionError:
         spans = JsonSpans({}, {})
-    return node_of(values, spans, line_span(file_name(file), 1, text.split("\n", 1)[0][:1000]))
+    return node_of(values, spans, whole)
+
+
+def _require_few(values: Any, whole: Source) -> None:
+    """Raise ConfigError for more values than are given places, before any is."""
+    waiting, count = [values], 0
+    while waiting:
+        held = waiting.pop()
+        inner = held.values() if isinstance(held, dict) else held if isinstance(held, list) else ()
+        count += len(inner)
+        if count > MAX_VALUES:
+            fail("config-too-large", f"{whole.file} has more than {MAX_VALUES:,} values", whole)
+        waiting.extend(inner)
 
 
 def _text_of(file: FilePath, suffix: str) -> str:
-    what = "a TOML file" if suffix == ".toml" else "a config"
+    what, most = ("a TOML file", MAX_BYTES) if suffix == ".toml" else ("a config", MAX_JSON)
     try:
-        return read_regular(file, what, MAX_JSON).decode("utf-8-sig").replace("\r\n", "\n")
+        return read_regular(file, what, most).decode("utf-8-sig").replace("\r\n", "\n")
     except FileProblem as found:
         codes = {"kind": "not-a-file", "missing": "config-not-found", "large": "config-too-large"}
         code = codes.get(found.problem, "config-unreadable")
@@ -80,13 +94,10 @@ def _parsed(text: str, file: str, suffix: str) -> Any:
 
 def node_of(value: Any, spans: JsonSpans, whole: Source) -> Node:
     """The node of a value; what has no span of its own has that of what it stands in."""
-    counted = [0]
 
     def made(value: Any, path: Path, around: Source) -> Node:
-        counted[0] += 1
-        if counted[0] > MAX_VALUES or len(path) > MAX_LEVELS:
-            many = f"more than {MAX_VALUES:,} values" if counted[0] > MAX_VALUES else f"more than {MAX_LEVELS} levels"
-            fail("config-too-large", f"{whole.file} has {many}", whole)
+        if len(path) > MAX_LEVELS:
+            fail("config-too-large", f"{whole.file} has more than {MAX_LEVELS} levels", whole)
         span = spans.values.get(path, around)
         if isinstance(value, Mapping):
             keys = [Node("text", spans.keys.get((*path, key), span), str(key), True) for key in value]

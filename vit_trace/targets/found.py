@@ -146,7 +146,9 @@ def _text_config(file: FilePath) -> Node | None:
         return _tree(file)
     try:
         tree = _tree(file)
-    except ConfigError:
+    except ConfigError as error:
+        if error.diagnostics[0].code == "config-too-large":
+            raise
         return None
     own = any(child(tree, name) is not None for name in OF_HUGGING_FACE)
     return None if own or not tree.entries else tree
