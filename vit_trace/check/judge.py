@@ -93,8 +93,7 @@ def _findings(subject: Examined) -> Iterator[Diagnostic]:
     search, before = Search(subject.spec, subject.request, LIMIT), alarms(subject)
     for rule, finding in found:
         doubtful = rule.severity != "note"
-        most = sum(1 for other, _ in found if other is rule) - 1
-        works = (one for one in _changes(subject, finding) if _helps(search.at(one, doubtful), rule, before, most))
+        works = (one for one in _changes(subject, finding) if _helps(search.at(one, doubtful), rule, before))
         help = tuple(f"{_words(subject, change)} (tried: builds and runs)" for change in islice(works, OFFERED))
         yield Diagnostic(rule.code, rule.severity, finding.message, finding.span, finding.notes, help)
     yield from search.cut_off("remedies")
@@ -127,11 +126,9 @@ def _changes(subject: Examined, finding: Finding) -> Iterator[Change]:
             yield change
 
 
-def _helps(changed: Examined | None, rule: Rule, before: set[str], most: int) -> bool:
-    """Whether a config has `most` findings of a rule, which is fewer than before, and no new warning."""
-    if changed is None or sum(1 for _ in rule.find(changed.facts)) > most:
-        return False
-    return alarms(changed) <= (before if most else before - {rule.code})
+def _helps(changed: Examined | None, rule: Rule, before: set[str]) -> bool:
+    """Whether a config is free of a finding and has no new warning."""
+    return changed is not None and not any(rule.find(changed.facts)) and alarms(changed) <= before - {rule.code}
 
 
 def _words(subject: Examined, change: Change) -> str:

@@ -13,14 +13,16 @@ def other_library(facts: Facts) -> Iterator[Finding]:
     Example: embed_dim 384, where the config class has hidden_size (768 by default); num_classes for num_labels.
     transformers keeps such a field without a warning and never reads it.
     """
-    arguments = facts.target.arguments
+    arguments, found = facts.target.arguments, []
     for name, place in facts.json_fields.items():
         own = same_role(name, facts.class_fields) if name not in facts.class_fields else []
         given, value = facts.json_values.get(name), next((facts.field(one) for one in own), None)
         if own and isinstance(given, int) and isinstance(value, int) and given != value and name in arguments:
-            notes = (f"it is not read: {own[0]} is {value}",)
-            help = f"{name} {given} is another library's name for {own[0]}, which is {value}"
-            yield Finding(help, (Quantity("field", name, given, place),), notes, ({own[0]: given},))
+            found.append((Quantity("field", name, given, place), own[0], given, value))
+    meant = {own: given for _, own, given, _ in found}
+    for quantity, own, given, value in found:
+        message = f"{quantity.name} {given} is another library's name for {own}, which is {value}"
+        yield Finding(message, (quantity,), (f"it is not read: {own} is {value}",), (meant,))
 
 
 @rule("labels-disagree", "warning")
