@@ -19,10 +19,10 @@ def other_library(facts: Facts) -> Iterator[Finding]:
         given, value = facts.json_values.get(name), next((facts.field(one) for one in own), None)
         if own and isinstance(given, int) and isinstance(value, int) and given != value and name in arguments:
             found.append((Quantity("field", name, given, place), own[0], given, value))
-    meant = {own: given for _, own, given, _ in found}
-    for quantity, own, given, value in found:
-        message = f"{quantity.name} {given} is another library's name for {own}, which is {value}"
-        yield Finding(message, (quantity,), (f"it is not read: {own} is {value}",), (meant,))
+    meant = {own_name: given for _, own_name, given, _ in found}
+    for quantity, own_name, given, value in found:
+        message = f"{quantity.name} {given} is another library's name for {own_name}, which is {value}"
+        yield Finding(message, (quantity,), (f"it is not read: {own_name} is {value}",), (meant,))
 
 
 @rule("labels-disagree", "warning")
