@@ -352,6 +352,9 @@ class Edited(TorchFunctionMode):
             return func(*args, **kwargs)
         if "arguments" in values:
             return func(*args[:1], **(kwargs | values["arguments"]))
+        if "pairs" in values:
+            pad = [*(args[1] if len(args) > 1 else kwargs.pop("pad")), *[0] * 8][:8]
+            return func(args[0], [size for at in values["pairs"] for size in pad[2 * at : 2 * at + 2]], **kwargs)
         if "sizes" in values:
             sizes = list(args[1]) if isinstance(args[1], (tuple, list)) else list(args[1:])
             return func(args[0], [values["sizes"].get(str(place), size) for place, size in enumerate(sizes)])

@@ -217,6 +217,10 @@ def _diagnostics_of(error: Any, arguments: list[str]) -> list[Diagnostic]:
     """What was wrong with the call; nothing for a defect of ours."""
     diagnostics = getattr(error, "diagnostics", None)
     if diagnostics is not None:
+        if "torch" in sys.modules and {one.code for one in diagnostics} & {"build-failed", "forward-failed"}:
+            from vit_trace.scripts.explain import within_factory
+
+            diagnostics = within_factory(error)
         return [_suggest_verb(one, arguments) for one in diagnostics]
     if hasattr(error, "format_message"):
         return [_misused(error)]

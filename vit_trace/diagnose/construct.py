@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import linecache
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from vit_trace.base.refused import Refused
-from vit_trace.base.trace import Diagnostic, Value
+from vit_trace.base.trace import Diagnostic, Trace, Value
 from vit_trace.diagnose.causes.python_error import nearby_notes
 from vit_trace.diagnose.changes.records import InputChange
+from vit_trace.diagnose.grids import grids_of
 from vit_trace.diagnose.scene import mentions
 from vit_trace.diagnose.trials import case_of_target
 from vit_trace.dims.allowed import near_numbers
@@ -70,7 +71,7 @@ def build_failure(
         if found.get("near"):  # no number mends a name
             return replace(known, notes=tuple(notes))
     said = {name: value for name, value in met.items() if mentions(str(error), name)}
-    pair = _indivisible(said, text) or _indivisible(met, text)
+    pair = _indivisible(said, text, known.notes) or _indivisible(met, text, known.notes)
     if pair is not None:
         (name, whole), (other, divisor) = pair
         message = f"{known.message}: {other} = {divisor} does not divide {name} = {whole}"
@@ -95,12 +96,18 @@ def _spoken(link: Link) -> tuple[dict[str, int], str]:
 REMAINDER = re.compile(r"([A-Za-z_][\w.]*)\s*%\s*([A-Za-z_][\w.]*)")
 
 
-def _indivisible(met: Mapping[str, int], text: str) -> tuple[tuple[str, int], tuple[str, int]] | None:
-    """Two numbers, where the second should divide the first: those of a `%`, or the only two that do not."""
+def _indivisible(
+    met: Mapping[str, int], text: str, said: Sequence[str]
+) -> tuple[tuple[str, int], tuple[str, int]] | None:
+    """Two numbers, where the second should divide the first: those of a `%`, or the only two that do not.
+
+    The latter only where what was said is about dividing.
+    """
     for whole, divisor in REMAINDER.findall(text):
         if whole in met and divisor in met and met[divisor] and met[whole] % met[divisor]:
             return (whole, met[whole]), (divisor, met[divisor])
     pairs = [(one, two) for one in met.items() for two in met.items() if one[1] > two[1] > 1 and one[1] % two[1]]
+    pairs = pairs if re.search("divi|multiple", " ".join(said)) else []
     return pairs[0] if len(pairs) == 1 else None
 
 
@@ -123,7 +130,7 @@ class _BuildSearch:
             for name, values in searches.items():
                 if made := self.first(name, islice(values, depth + ENOUGH), depth):
                     self.stopped = False
-                    runs = [value for value, target in made.items() if _runs(target)]
+                    runs = [value for value, target in made.items() if (ran := _run(target)) and ran.failure is None]
                     found = sorted(runs or made)
                     listed = f"{', '.join(map(str, found[:-1]))} or {found[-1]}".removeprefix(" or ")
                     yield f"{self.setting}{name}={listed} (tried: builds{' and runs' if runs else ''})"
@@ -144,9 +151,14 @@ class _BuildSearch:
                 break
             self.trials += 1
             try:
-                found[value] = self.build({name: value})
+                made = self.build({name: value})
             except Exception:  # whatever it raises: it does not build
                 failures -= 1
+                continue
+            if _of_one_patch(made):
+                failures -= 1
+            else:
+                found[value] = made
         return found
 
     def shortfall(self) -> Iterator[str]:
@@ -155,12 +167,18 @@ class _BuildSearch:
             yield f"stopped after {self.trials} trials: other values may build"
 
 
-def _runs(target: Target) -> bool:
-    """Whether a forward of what was built runs, on meta."""
+def _run(target: Target) -> Trace | None:
+    """A forward of what was built, on meta."""
     try:
-        return case_of_target(target).run(InputChange("")).failure is None
+        return case_of_target(target).run(InputChange(""))
     except Exception:  # whatever it raises: it does not run
-        return False
+        return None
+
+
+def _of_one_patch(target: Target) -> bool:
+    """Whether the image is one patch: its position is then broadcast, whatever it was made for."""
+    trace = _run(target)
+    return trace is not None and grids_of(trace)[:1] == [(1, 1)]
 
 
 def _knobs(links: list[Link], number: int) -> list[str]:

@@ -5,8 +5,8 @@ from itertools import combinations, pairwise
 from math import isqrt, prod
 from typing import NamedTuple
 
-from vit_trace.base.trace import Parameter
-from vit_trace.base.words import shape_text
+from vit_trace.base.trace import Parameter, Stage, Trace
+from vit_trace.base.words import product_text, shape_text
 from vit_trace.diagnose.pixels import images
 from vit_trace.diagnose.scene import Scene
 from vit_trace.dims.symbols import ENDING
@@ -20,9 +20,9 @@ CALLED = (("cls", "class token"), ("class", "class token"), ("dist", "distillati
 Grid = tuple[int, int]
 
 
-def grids_of(scene: Scene) -> list[Grid]:
+def grids_of(trace: Trace) -> list[Grid]:
     """(rows, columns) of each grid of patches: by the formulas, then as the convolutions from the image on made it."""
-    symbols, trace = scene.trace.symbols, scene.trace
+    symbols = trace.symbols
     named = [(f"h{ending}", f"w{ending}") for ending in ("", ENDING)]
     found = [(symbols[h].value, symbols[w].value) for h, w in named if h in symbols and w in symbols]
     maps = {spec.shape for spec in images(trace)}
@@ -34,9 +34,9 @@ def grids_of(scene: Scene) -> list[Grid]:
     return list(dict.fromkeys(found))
 
 
-def beside_words(scene: Scene, count: int) -> str:
+def beside_words(trace: Trace, count: int) -> str:
     """1 class token, 4 registers: what so many tokens beside a grid are, where parameters of as many rows tell."""
-    held = [one for one in scene.trace.parameters if len(one.shape) == 3 and one.shape[0] == 1 and _noun(one)]
+    held = [one for one in trace.parameters if len(one.shape) == 3 and one.shape[0] == 1 and _noun(one)]
     for number in range(1, len(held) + 1):
         for group in combinations(held, number):
             if sum(one.shape[1] for one in group) == count:
@@ -54,14 +54,42 @@ def _rows(held: Parameter) -> str:
     return f"{rows} {_noun(held)}{'s' * (rows != 1)}"
 
 
-def beside_grid(scene: Scene, tokens: int, grid: Grid) -> int:
+def beside_grid(trace: Trace, tokens: int, grid: Grid) -> int:
     """How many tokens are beside a grid, where they are the grid's and a few more; else 0.
 
     Tokens that are all of another grid's patches have none beside them.
     """
     more = tokens - prod(grid)
-    known = [prod(one) for one in grids_of(scene)]
+    known = [prod(one) for one in grids_of(trace)]
     return more if 0 < more <= MOST_BESIDE and min(grid) > 1 and tokens not in known else 0
+
+
+class Swallowed(NamedTuple):
+    """A reshape of tokens to a map of their grid: those beside the grid went into the features."""
+
+    stage: Stage
+    axis: int
+    more: int
+    made: int
+    said: str
+
+
+def swallowed(trace: Trace) -> Iterator[Swallowed]:
+    """The reshapes that make maps of more features than the tokens had: x.reshape(b, h, w, -1) with the class token."""
+    for stage in trace.stages:
+        if stage.operation not in ("reshape", "view") or not stage.inputs or not stage.outputs:
+            continue
+        given, made = stage.inputs[0].shape, stage.outputs[0].shape
+        if len(given) != 3 or len(made) != 4:
+            continue
+        for axis, width in ((1, given[2]), (2, given[1])):
+            for grid in grids_of(trace) if made[1:3] in grids_of(trace) or made[2:] in grids_of(trace) else ():
+                more = beside_grid(trace, given[axis], grid)
+                rest = prod(made[1:]) // prod(grid)
+                if more and grid in (made[1:3], made[2:]) and rest > width and rest * prod(grid) == width * given[axis]:
+                    parts = f"{given[axis]} tokens are {product_text(grid)} + {beside_words(trace, more)}"
+                    said = f"{stage.operation} to {shape_text(made)} makes {rest} features of {width}: {parts}"
+                    yield Swallowed(stage, axis, more, rest, said)
 
 
 class Instead(NamedTuple):
@@ -77,7 +105,7 @@ def pixels_for_patches(scene: Scene, wanted: tuple[int, ...]) -> Iterator[Instea
     for spec in images(scene.trace):
         image = (spec.shape[-2], spec.shape[-1])
         for at in range(len(wanted)):
-            for grid in grids_of(scene):
+            for grid in grids_of(scene.trace):
                 if wanted[at : at + 2] == image and grid != image:
                     yield Instead((*wanted[:at], *grid, *wanted[at + 2 :]), image, grid)
                 elif wanted[at] == image[0] * image[1] and grid != image:
@@ -86,7 +114,7 @@ def pixels_for_patches(scene: Scene, wanted: tuple[int, ...]) -> Iterator[Instea
 
 def grids_meant(scene: Scene, wanted: tuple[int, ...]) -> Iterator[Instead]:
     """The same where the sides are a grid's rounded down, or the root of its patches."""
-    grids = grids_of(scene)
+    grids = grids_of(scene.trace)
     for at, asked in enumerate(pairwise(wanted)):
         for grid in grids if asked not in grids else ():
             rounded = {0, 1} >= {side - size for side, size in zip(grid, asked, strict=True)}

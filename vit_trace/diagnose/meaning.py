@@ -42,8 +42,8 @@ SPACE = {"H", "W", "h", "w", "n", "H_model", "W_model", "h_model", "w_model", "n
 
 GRID = TIME | SPACE
 
-FEATURES = {"dim", "dim_head", "mlp_dim", "channels", "classes"}
-"""Roles of settings that count features."""
+FEATURES = {"dim", "dim_head", "mlp_dim", "channels", "classes", "heads"}
+"""Roles of settings that count features, or parts of them."""
 
 
 def means_the_same(question: Question, change: Fix, after: Trace) -> bool:
@@ -55,6 +55,8 @@ def _objections(question: Question, change: Fix, after: Trace) -> Iterator[bool]
     """What may speak against a change, and whether it does; the cheap ones first."""
     if isinstance(change, ParameterResize):
         yield as_wide_as_the_image(question, change)
+    yield any(role_named(name) == "heads" and value == 1 for name, value in change.settings.items())
+    yield isinstance(change, SettingChange) and any(map(_of_one_axis, question.cause.sides))
     yield _counts_something_else(question, change)
     if isinstance(change, InputChange) and change.shape is not None and not change.name:
         yield _far_larger(question, change.shape)
@@ -63,6 +65,13 @@ def _objections(question: Question, change: Fix, after: Trace) -> Iterator[bool]
     yield _spreads_one(question.scene.trace, after)
     yield _other_axes(question, change, after)
     yield _for_one_batch_alone(question, change, after)
+
+
+def _of_one_axis(side: Side) -> bool:
+    """Whether a size is that of a scale or a bias, which was made for other features: no reason to change a width."""
+    operand = side.operand
+    own = operand is not None and not operand.parameter.endswith((".weight", ".bias"))
+    return operand is not None and own and bool(operand.parameter) and len(operand.shape) == 1
 
 
 def as_wide_as_the_image(question: Question, change: ParameterResize) -> bool:
@@ -87,7 +96,8 @@ def _counts_something_else(question: Question, change: Fix) -> bool:
         features = [one for one in sides if _counts_features(question, one)]
         if isinstance(change, ParameterResize):
             return any(one.name in change.shapes for one in features)
-        return isinstance(change, InputChange) and change.shape is not None and bool(features)
+        in_common = frozenset.intersection(*(symbols_of(parse(formula_of(one) or "1")) for one in sides))
+        return isinstance(change, InputChange) and change.shape is not None and bool(features) and not in_common
     kinds = [(bool(names & TIME), bool(names & SPACE)) for names in counted]
     edits = isinstance(change, (CallChange, LayerInput))
     return not edits and sorted(kinds) == [(False, True), (True, False)]

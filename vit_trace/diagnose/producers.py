@@ -28,6 +28,8 @@ REARRANGES = {
     *("rearrange", "Rearrange", "Flatten", "Unflatten", "view_as", "reshape_as", "swapaxes", "moveaxis"),
 }
 """Operations that give the same elements in another shape."""
+RESHAPES = {"view", "reshape", "flatten", "unflatten", "Flatten", "Unflatten", "view_as", "reshape_as"}
+"""Operations that keep the order of the elements: an axis stays where as many elements stand before it."""
 RESAMPLES = {"interpolate", "Upsample", "pad", "PixelShuffle", "pixel_shuffle", "unfold", "Unfold", "fold", "Fold"}
 """Operations that make images of another size."""
 LIMIT = 10_000
@@ -73,12 +75,13 @@ class _Follower:
         return None
 
     def keeper(self, stage: Stage, size: int) -> Stage | None:
-        """The outermost module around a step that gets one tensor with this size and gives it back with it."""
+        """The outermost module around a step that gets one tensor with this size, not its batch, and gives it back."""
         found = None
         while stage.parent is not None:
             stage = self.trace.stages[stage.parent]
             kept = bool(stage.inputs and stage.outputs) and stage.inputs[0].shape == stage.outputs[0].shape
-            if kept and stage.inputs[0].shape.count(size) == 1 and self.maker(stage, 0) is not None:
+            once = kept and stage.inputs[0].shape[1:].count(size) == 1 and stage.inputs[0].shape[0] != size
+            if once and self.maker(stage, 0) is not None:
                 found = stage
         return found
 
@@ -92,7 +95,7 @@ class _Follower:
             other = stage.inputs[1].shape
             return (1, len(other) - 1) if other and other[-1] == size else None
         kept = [at for at, given in enumerate(stage.inputs) if len(given.shape) == ndim and given.shape[axis] == size]
-        if kept:
+        if kept and (stage.operation != "permute" or spec.shape.count(size) == 1):
             return max(kept, key=lambda at: self.order(stage, at)), axis
         if stage.operation in CATS or digit or stage.operation in RESAMPLES:
             return None  # these make the sizes of an image, whatever else has that size
@@ -101,6 +104,9 @@ class _Follower:
             candidates = [at for at, length in enumerate(given.shape) if length == size]
             if stage.operation in EXPANDS:
                 candidates = [at for at in candidates if at == behind]
+            if stage.operation in RESHAPES:
+                before = prod(spec.shape[:axis])
+                candidates = [at for at in candidates if prod(given.shape[:at]) == before]
             if len(candidates) == 1 or behind in candidates:
                 return place, candidates[0] if len(candidates) == 1 else behind
         return None

@@ -163,6 +163,8 @@ def _following(change: Fix, question: Question, after: Trace) -> Fix | None:
     then = Scene(after, after.failure)
     if isinstance(change, NumberChange):
         return _further_number(change, then, question.case)
+    if isinstance(change, CallChange) and change.steps:
+        return _further_edit(change, Question(then, cause_of(then), (), question.case))
     if not isinstance(change, ParameterResize):
         return None
     for more in resized(Question(then, cause_of(then), (), question.case)):
@@ -171,6 +173,15 @@ def _following(change: Fix, question: Question, after: Trace) -> Fix | None:
             text = f"{change.text.removesuffix(LIKEWISE)} and {more.text}"
             more = everywhere(then, more)
             return ParameterResize(text, {**change.attributes, **more.attributes}, {**change.shapes, **more.shapes})
+    return None
+
+
+def _further_edit(change: CallChange, again: Question) -> CallChange | None:
+    """The change together with the same methods in another line, where that fails next."""
+    edits = (one for edit in again.cause.edits for one in edit(again))
+    for more in edits:
+        if isinstance(more, CallChange) and more.steps == change.steps and more.span != change.span:
+            return replace(change, text=f"{change.text}, {more.text}", others=(*change.others, more))
     return None
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from msgspec import structs
 from torch import nn
 
+from vit_trace.base.refused import Refused
 from vit_trace.base.trace import Diagnostic, Failure, Trace
 from vit_trace.record.raised.crash import Crash, Entry, crashes, held_by
 from vit_trace.record.source import frames
@@ -67,6 +68,21 @@ def explanation(error: BaseException) -> Explanation | None:
         finally:
             crash.forget()
     return None
+
+
+def within_factory(refused: Refused) -> tuple[Diagnostic, ...]:
+    """A refusal's diagnostics; of a factory that fails outside of constructors, as of a program that ended there."""
+    from vit_trace.diagnose.construct import first_cause
+
+    error, known = first_cause(refused), refused.diagnostics
+    if error is None or len(known) != 1 or known[0].help or Crash(error).constructor is not None:
+        return known
+    found = explanation(error)
+    if found is None:
+        return known
+    last = found.diagnostics[-1]
+    spec = known[0].message.partition(" ")[0].rpartition(":")[2]
+    return (*found.diagnostics[:-1], structs.replace(last, notes=(f"{spec} fails here", *last.notes)))
 
 
 def _of_call(crash: Crash) -> Explanation | None:

@@ -58,8 +58,8 @@ def _axes_the_check_names(question: Question) -> Iterator[Fix]:
 def _beside(scene: Scene) -> Iterator[tuple[Operand, int, Grid]]:
     """(tokens, how many of them are beside a grid, the grid), of tensors that the check knows."""
     for tensor in scene.operands:
-        for grid in grids_of(scene) if len(tensor.shape) == 3 else ():
-            if more := beside_grid(scene, tensor.shape[1], grid):
+        for grid in grids_of(scene.trace) if len(tensor.shape) == 3 else ():
+            if more := beside_grid(scene.trace, tensor.shape[1], grid):
                 yield tensor, more, grid
 
 
@@ -95,7 +95,7 @@ def refused_by_its_author(scene: Scene) -> Cause | None:
         return None
     message = " ".join(said.split()) or _unsaid(scene) or f"{scene.name} raises {kind}"
     beside = (
-        f"{tensor.shape[1]} = {product_text(grid)} + {beside_words(scene, more)}"
+        f"{tensor.shape[1]} = {product_text(grid)} + {beside_words(scene.trace, more)}"
         for tensor, more, grid in _beside(scene)
     )
     return Cause(ASSERTION, message, (*frame_note(scene), *islice(beside, 1)))
@@ -120,4 +120,6 @@ def _unsaid(scene: Scene) -> str:
     )
     root = isqrt(max(numbers[0], 0))
     square = numbers[1] == root**2 != numbers[0] and isinstance(node.ops[0], ast.Eq)
-    return f"{ast.unparse(node)} does not hold: {told}{f'; {numbers[0]} is no square' if square else ''}"
+    beside = beside_words(scene.trace, numbers[0] - root**2) if square else ""
+    more = "" if beside.isdigit() or not beside else f" = {root}·{root} + {beside}"
+    return f"{ast.unparse(node)} does not hold: {told}{f'; {numbers[0]}{more} is no square' if square else ''}"

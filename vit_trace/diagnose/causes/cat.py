@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from vit_trace.diagnose.cause import Cause, CauseKind, Question, finds
-from vit_trace.diagnose.changes.calls import call_changed, turned
+from vit_trace.diagnose.changes.calls import as_large_as_the_other, call_changed, turned
 from vit_trace.diagnose.changes.records import Fix
 from vit_trace.diagnose.changes.solved import multiples
 from vit_trace.diagnose.changes.usual import usual
@@ -53,7 +53,7 @@ def _made_to_fit(question: Question) -> Iterator[Fix]:
             yield from turned(scene, ones[0], ("expand", *(full if at == axis else -1 for at in range(ndim))))
 
 
-@finds(*JOINS, tensors=2, edits=[_made_to_fit])
+@finds(*JOINS, tensors=2, edits=[_made_to_fit, as_large_as_the_other])
 def cannot_be_joined(scene: Scene) -> Cause | None:
     """`torch.cat([cls_token, x], dim=1)`."""
     shapes = [operand.shape for operand in scene.operands if operand.shape != (0,)]  # cat takes an empty one anywhere

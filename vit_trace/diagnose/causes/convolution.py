@@ -12,6 +12,7 @@ from vit_trace.diagnose.changes.inputs import (
     resized_images,
     usual_channels,
 )
+from vit_trace.diagnose.changes.parameters import resized
 from vit_trace.diagnose.changes.records import Fix
 from vit_trace.diagnose.changes.solved import multiples
 from vit_trace.diagnose.changes.usual import usual
@@ -58,6 +59,28 @@ def _axis_of_channels(question: Question) -> Iterator[Fix]:
     shape = scene.operands[0].shape
     if cause.kind is CONV_CHANNELS and cause.sides[1].size == 1 and len(shape) == len(scene.operands[1].shape) - 1:
         yield from turned(scene, 0, ("unsqueeze", 1))
+
+
+PIXEL_SHUFFLE = CauseKind(
+    "pixel-shuffle",
+    """pixel_shuffle makes r × r pixels of each place: its input has r·r times the channels of its output.
+    Example: 192 channels are not a multiple of 16·16 = 256; for images of 3 channels there have to be 3·16·16 = 768.
+    """,
+    (resized,),
+)
+
+
+@finds("pixel_shuffle", tensors=1)
+def channels_of_pixels(scene: Scene) -> Cause | None:
+    """`nn.PixelShuffle(16)` of 192 channels."""
+    x, factor = scene.operands[0], scene.integer("[1]", "upscale_factor", default=1)
+    if len(x.shape) < 3 or factor < 1 or not x.shape[-3] % factor**2:
+        return None
+    images = first_input(scene)
+    wanted = factor**2 * (images[1] if len(images) == 4 else 1)
+    text = f"{scene.layer} makes {factor}×{factor} pixels of each place: {name_in_layer(x)} {shape_text(x.shape)} has "
+    text += f"{x.shape[-3]} channels, not a multiple of {factor}·{factor} = {factor**2}"
+    return Cause(PIXEL_SHUFFLE, text, sides=(side(x, -3), Side(None, None, wanted, scene.layer)))
 
 
 @finds(*CONVOLUTIONS, tensors=2, edits=[_channels_moved, _axis_of_channels])

@@ -47,10 +47,10 @@ def _without_those_beside(question: Question) -> Iterator[Fix]:
     size = sides[0].size
     if cause.divisor is not None:
         more = size % cause.divisor
-        fits = not beside_words(scene, more).isdigit()
+        fits = not beside_words(scene.trace, more).isdigit()
     else:
         more = size - sides[1].size if len(sides) == 2 else 0
-        fits = size not in [prod(grid) for grid in grids_of(scene)]
+        fits = size not in [prod(grid) for grid in grids_of(scene.trace)]
     if 0 < more <= MOST_BESIDE and fits:
         yield from turned(scene, 0, ("narrow", sides[0].axis, more, size - more))
 
@@ -122,8 +122,8 @@ def _axis_against(scene: Scene, whole: Side, names: list[str], lengths: dict[str
         wanted = f"{product_text(fixed)} = {total}" if len(fixed) > 1 else str(total)
         text = f"axis {axis} of {with_shape(tensor)} is {whole.size}, the pattern wants {wanted}"
         notes = (f" with {given}",) if given else ()
-        if len(fixed) == 2 and (more := beside_grid(scene, whole.size, (fixed[0], fixed[1]))):
-            notes = (*notes, f"; {whole.size} = {product_text(fixed)} + {beside_words(scene, more)}")
+        if len(fixed) == 2 and (more := beside_grid(scene.trace, whole.size, (fixed[0], fixed[1]))):
+            notes = (*notes, f"; {whole.size} = {product_text(fixed)} + {beside_words(scene.trace, more)}")
         for one in grids_meant(scene, tuple(fixed)):
             notes = (*notes, f"; {grid_said(one.asked, one.grid)}") if prod(one.grid) == whole.size else notes
         return Cause(EINOPS_LENGTH, text, notes, (*sides, Side(None, None, total, axis)))
@@ -132,7 +132,7 @@ def _axis_against(scene: Scene, whole: Side, names: list[str], lengths: dict[str
         return Cause(EINOPS_DIVIDE, text, sides=sides)
     if free and whole.size % total:
         text = f"{whole.size} is not a multiple of {given or product_text(fixed)}: axis {axis} of {with_shape(tensor)} "
-        beside = beside_words(scene, whole.size % total)
+        beside = beside_words(scene.trace, whole.size % total)
         notes = () if beside.isdigit() else (f"; {whole.size} = {whole.size // total * total} + {beside}",)
         window = any(lengths.get(name) and ("win" in name or name == "ws") for name in names)
         return Cause(WINDOW if window else EINOPS_DIVIDE, f"{text}does not divide", notes, sides, divisor=total)

@@ -36,6 +36,8 @@ def other_features(scene: Scene) -> Cause | None:
     text = f"{layer} takes {weight.shape[1]} features, {name} {shape_text(given.shape)} has {x.shape[-1]}"
     sides = (side(x, -1, name), side(weight, 1, layer))
     notes = patches_note(scene, weight.shape[1]) or _features_note(given, weight.shape[1])
+    if role is not None and role.name != "query":
+        notes = (*notes, f"built with kdim={x.shape[-1]} and vdim={x.shape[-1]} it takes such keys and values")
     return Cause(LINEAR, text, notes, sides)
 
 

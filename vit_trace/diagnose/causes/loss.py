@@ -190,8 +190,8 @@ def _beside_labels(loss: _Loss) -> tuple[int, int] | None:
     odd = [axis for axis, (one, two) in enumerate(zip(given, labels, strict=False)) if one != two]
     if len(given) != len(labels) or len(odd) != 1 or loss.call in CLASSED:
         return None
-    grids = [grid for grid in grids_of(loss.scene) if prod(grid) == labels[odd[0]]]
-    more = beside_grid(loss.scene, given[odd[0]], grids[0]) if grids else 0
+    grids = [grid for grid in grids_of(loss.scene.trace) if prod(grid) == labels[odd[0]]]
+    more = beside_grid(loss.scene.trace, given[odd[0]], grids[0]) if grids else 0
     return (odd[0], more) if more else None
 
 
@@ -308,7 +308,7 @@ def _notes(loss: _Loss) -> Iterator[str]:
         yield f"class numbers, int64, go with cross_entropy; {loss.call} takes a float for each of {given[-1]} classes"
     if (found := _beside_labels(loss)) is not None:
         axis, more = found
-        yield f"{given[axis]} = {given[axis] - more} patches + {beside_words(loss.scene, more)}"
+        yield f"{given[axis]} = {given[axis] - more} patches + {beside_words(loss.scene.trace, more)}"
     made = makers_of(loss.scene, loss.labels)
     if made and made[-1].kind == "input":
         yield from _notes_of_input(loss, made)

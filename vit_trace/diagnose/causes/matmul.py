@@ -4,6 +4,7 @@ A transpose is missing, or the two sides were projected to different widths.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations
 
 from vit_trace.base.trace import Operand
 from vit_trace.base.words import shape_text
@@ -23,6 +24,16 @@ BIASED = {"addmm", "baddbmm", "addbmm"}
 """Products whose first tensor is added."""
 
 
+def _heads_repeated(question: Question) -> Iterator[Fix]:
+    """`k.repeat_interleave(4, 1)`: each head of keys serves several of queries."""
+    scene = question.scene
+    pair = scene.operands[:2]
+    for place, other in ((1, 0), (0, 1)) if len(pair) == 2 else ():
+        few, many = pair[place].shape, pair[other].shape
+        if len(few) == len(many) == 4 and few[0] == many[0] and 1 < few[1] < many[1] and not many[1] % few[1]:
+            yield from turned(scene, place, ("repeat_interleave", many[1] // few[1], 1))
+
+
 def _last_axes_exchanged(question: Question) -> Iterator[Fix]:
     """Exchanges the last two axes of one of two matrices."""
     scene = question.scene
@@ -36,7 +47,7 @@ def _last_axes_exchanged(question: Question) -> Iterator[Fix]:
         yield from turned(scene, start, ("transpose", -2, -1))
 
 
-@finds(*PRODUCTS, tensors=2, edits=[_last_axes_exchanged])
+@finds(*PRODUCTS, tensors=2, edits=[_last_axes_exchanged, _heads_repeated])
 def inner_sizes_differ(scene: Scene) -> Cause | None:
     """`a @ b`: a's last size against b's last but one, then the axes in front."""
     start = 1 if scene.call in BIASED else 0
@@ -68,7 +79,21 @@ def _numbers_of_matrices_differ(scene: Scene, first: Operand, second: Operand) -
             yield Cause(MATMUL, text, sides=(one, two))
 
 
-@finds("einsum")
+def _letters_in_place(question: Question) -> Iterator[Fix]:
+    """Exchanges two axes of one tensor of an einsum, so that each letter has one size."""
+    scene, equation = question.scene, str(question.scene.argument("[0]", "equation") or "")
+    terms = [*zip(equation.replace(" ", "").split("->")[0].split(","), scene.operands, strict=False)]
+    for place, (term, operand) in enumerate(terms):
+        known = {letter: size for at, (one, held) in enumerate(terms) if at != place
+                 for letter, size in zip(one, held.shape, strict=False)}  # fmt: skip
+        for one, two in combinations(range(1, len(operand.shape)), 2):
+            sizes = [*operand.shape]
+            sizes[one], sizes[two] = sizes[two], sizes[one]
+            if tuple(sizes) != operand.shape and all(known.get(*pair) == pair[1] for pair in zip(term, sizes, strict=False)):
+                yield from turned(scene, place, ("transpose", one, two))
+
+
+@finds("einsum", edits=[_letters_in_place])
 def letter_with_two_sizes(scene: Scene) -> Cause | None:
     """`torch.einsum("bij,bjk->bik", x, y)`: a letter with two sizes, or a term with other axes than its tensor."""
     equation = scene.argument("[0]", "equation")

@@ -235,7 +235,7 @@ def _mask_as_input(question: Question) -> Iterator[Fix]:
     name, at, given = made[-1].name, question.scene.inputs.index(made[-1]), made[-1].outputs[0].shape
     shapes = [wanted] if given == mask.shape else []
     if mask.name == "key_padding_mask" and len(given) == 3:
-        shapes += [(given[0], *grid) for grid in grids_of(question.scene) if prod(grid) == wanted[-1]]
+        shapes += [(given[0], *grid) for grid in grids_of(question.scene.trace) if prod(grid) == wanted[-1]]
     for shape in shapes:
         yield InputChange(f"{name} of shape {shape_text(shape)}", shape=shape, name=name, place=at)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from vit_trace.base.trace import Value
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, Turn, finds
+from vit_trace.diagnose.changes.calls import first_of_several
 from vit_trace.diagnose.scene import Scene, frame_note
 
 PYTHON = CauseKind("python-error", __doc__)
@@ -18,7 +19,7 @@ LONGEST_HEADLINE = 100
 """Characters of Python's message in the headline; a longer one is left to a note."""
 
 
-@finds("python", turn=Turn.LATE)
+@finds("python", turn=Turn.LATE, edits=[first_of_several])
 def line_refused(scene: Scene) -> Cause:
     """`self.headx(x)` where the layer is called head."""
     kind, said = scene.raised

@@ -4,7 +4,7 @@ import ast
 import linecache
 import re
 from collections.abc import Iterator, Sequence
-from itertools import chain, pairwise, product
+from itertools import pairwise, product
 from math import prod
 from typing import NamedTuple
 
@@ -95,6 +95,7 @@ def numbers_written_out(question: Question) -> Iterator[NumberChange]:
             yield NumberChange(
                 text, failure.call, failure.span, sizes={one.place: one.sizes[one.place]}, literal=one.literal
             )
+    yield from _named_numbers(question)
 
 
 @finds(
@@ -164,7 +165,7 @@ def _rearranged(given: Shape, wanted: Shape) -> tuple[int, Shape, Shape]:
 def _tokens_over(scene: Scene, have: Shape, want: Shape) -> tuple[str, ...]:
     """197 = 14·14 + 1 class token: a grid has no place for it."""
     return tuple(
-        f"{size} = {product_text(grid)} + {beside_words(scene, more)}: the grid has no place for {_them(more)}"
+        f"{size} = {product_text(grid)} + {beside_words(scene.trace, more)}: the grid has no place for {_them(more)}"
         for size, grid, more in _beside(scene, have, want)
     )[:1]
 
@@ -250,13 +251,13 @@ def _them(count: int) -> str:
 
 def _beside(scene: Scene, have: Shape, want: Shape) -> Iterator[tuple[int, tuple[int, int], int]]:
     """(tokens, grid, tokens beside it): a size that is a grid and a few more, without which the sizes would do."""
-    known = grids_of(scene)
+    known = grids_of(scene.trace)
     pairs = [(one, two) for one, two in pairwise(want) if one > 1 and two > 1]
     pairs += [grid for grid in known if prod(grid) in want]
     for place, size in enumerate(have):
         for grid in dict.fromkeys(pairs):
-            more = beside_grid(scene, size, grid)
-            if known and grid not in known and beside_words(scene, more).isdigit():
+            more = beside_grid(scene.trace, size, grid)
+            if known and grid not in known and beside_words(scene.trace, more).isdigit():
                 continue
             if more and _holds_as_many((*have[:place], size - more, *have[place + 1 :]), want):
                 yield size, grid, more
@@ -289,9 +290,9 @@ def _divided_with_rest(scene: Scene, wanted: Sequence[int], have: int) -> tuple[
     numbers = {name: value for name, value in _numbers(scene) if value > 1}
     here = DIVISION.findall(spoken_lines(scene))
     pairs = [(name, other) for name, other in here if name in numbers and (other in numbers or other.isdigit())]
-    divisors = {other.rpartition(".")[2] for _, other in DIVISION.findall(_own_file(scene))}
-    elsewhere = [other for other in numbers if other.rpartition(".")[2] in divisors]
-    for name, other in chain(pairs, product(numbers, elsewhere)):
+    written = {(_last(name), _last(other)) for name, other in DIVISION.findall(_own_file(scene))}
+    elsewhere = [pair for pair in product(numbers, numbers) if (_last(pair[0]), _last(pair[1])) in written]
+    for name, other in (*pairs, *elsewhere):
         value, divisor = numbers[name], numbers[other] if other in numbers else int(other)
         quotient, rest = divmod(value, divisor) if divisor else (0, 0)
         known = (name, other) in pairs or {divisor, quotient} <= set(wanted)
@@ -302,6 +303,10 @@ def _divided_with_rest(scene: Scene, wanted: Sequence[int], have: int) -> tuple[
             text = f"{name} = {value} is {relation} {said}: {value} // {divisor} = {what}"
             return text, divisor
     return None
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
 
 
 def _numbers(scene: Scene) -> Iterator[tuple[str, int]]:
@@ -321,15 +326,41 @@ def _own_file(scene: Scene) -> str:
 
 def _misfit(scene: Scene, want: Sequence[int], have: int) -> tuple[str, int] | None:
     """(note, number) for a number that would have to be another for the sizes to fit: self.num_heads = 5, not 3."""
+    for name, value, fitting in _misfits(scene, want, have):
+        written = _quotient(scene, name, value, fitting)
+        return f"{name} = {value} would have to be {fitting}{written} for the other sizes to fit", value
+    return None
+
+
+def _misfits(scene: Scene, want: Sequence[int], have: int) -> Iterator[tuple[str, int, int]]:
+    """(name, value, value at which the other sizes fit) of the numbers that the line names."""
     if -1 in want or 0 in want:
-        return None
+        return
     text = spoken_lines(scene)
     for name, value in scene.whole_numbers.items():
         if name.startswith("self.") and mentions(text, name) and value > 1 and value in want:
             fitting, rest = divmod(have * value, prod(want))
-            if not rest and fitting > 0:
-                return f"{name} = {value} would have to be {fitting} for the other sizes to fit", value
-    return None
+            if not rest and fitting > 1:
+                yield name, value, fitting
+
+
+def _quotient(scene: Scene, name: str, value: int, fitting: int) -> str:
+    """ " = self.dim // self.heads", where that is what a number would have to be."""
+    numbers = scene.whole_numbers.items()
+    other = next((one for one, size in numbers if one.startswith("self.") and size > 1 and size * fitting == value), "")
+    return f" = {name} // {other}" if other else ""
+
+
+def _named_numbers(question: Question) -> Iterator[NumberChange]:
+    """self.dim // self.heads instead of self.dim: the value of a name at which the other sizes fit."""
+    scene, failure = question.scene, question.scene.failure
+    wanted = _wanted_sizes(scene)
+    for name, value, fitting in _misfits(scene, wanted, prod(scene.operands[0].shape)):
+        better = _quotient(scene, name, value, fitting).removeprefix(" = ")
+        if failure.span is not None and better and wanted.count(value) == 1:
+            text = f"{better} instead of {name} in line {failure.span.line}"
+            sizes = {wanted.index(value): fitting}
+            yield NumberChange(text, failure.call, failure.span, sizes=sizes, literal=value)
 
 
 def _named_sizes(scene: Scene, want: Sequence[int]) -> tuple[str, ...]:

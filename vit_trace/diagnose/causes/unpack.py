@@ -6,7 +6,7 @@ from vit_trace.base.trace import Operand, Stage
 from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Cause, CauseKind, finds
 from vit_trace.diagnose.causes.index import INDEX, valid_indices
-from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK
+from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK, map_as_tokens
 from vit_trace.diagnose.changes.inputs import layouts_of_expected_axes
 from vit_trace.diagnose.changes.usual import usual
 from vit_trace.diagnose.scene import Scene, axes_text, side
@@ -36,7 +36,7 @@ LONGEST = 60
 """Characters of an assignment's right side; a longer one is called the right side."""
 
 
-@finds("unpack")
+@finds("unpack", edits=[map_as_tokens])
 def other_number_of_values(scene: Scene) -> Cause | None:
     """`b, c, h, w = x.shape`, `h, w = x.shape[1]`, `q, k, v = x.chunk(3)`, `h, w = self.grid`, `a, b = x`."""
     if "names" not in scene.failure.arguments:  # einops has an unpack too

@@ -2,7 +2,11 @@
 axis that does not exist, a layer that gets a tensor without the batch axis or with one axis too many.
 """
 
-from vit_trace.diagnose.cause import Cause, CauseKind, Turn, finds
+from collections.abc import Iterator
+
+from vit_trace.diagnose.cause import Cause, CauseKind, Question, Turn, finds
+from vit_trace.diagnose.changes.calls import output_turned, turned
+from vit_trace.diagnose.changes.records import Fix
 from vit_trace.diagnose.scene import Scene, axes_text, with_shape
 
 WRONG_RANK = CauseKind("wrong-rank", __doc__)
@@ -18,7 +22,20 @@ NAMES = ("dim", "axis", "dims", "start_dim", "end_dim")
 REORDERS = ("permute", "transpose", "swapaxes", "swapdims", "movedim", "moveaxis")
 
 
-@finds("permute", tensors=1)
+def map_as_tokens(question: Question) -> Iterator[Fix]:
+    """`.flatten(2).transpose(1, 2)` on what first made a map, where tokens are wanted; `.flatten(2)` where it is turned."""
+    scene, first = question.scene, question.scene.tensor(0)
+    if question.cause.rank != 3 or first is None or len(first.shape) != 4:
+        return
+    if scene.call == "permute":
+        yield from turned(scene, 0, ("flatten", 2))
+    layers = (one for one in scene.trace.stages if one.kind == "module" and one.module and one.outputs)
+    made = next((one for one in layers if one.outputs[0].shape == first.shape), None)
+    if made is not None:
+        yield output_turned(made, ("flatten", 2), ("transpose", 1, 2))
+
+
+@finds("permute", tensors=1, edits=[map_as_tokens])
 def other_number_of_axes(scene: Scene) -> Cause | None:
     """`x.permute(0, 2, 1)` of a tensor with four axes."""
     tensor, dims = scene.operands[0], scene.sizes("dims")

@@ -10,11 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from typing import NamedTuple
 
-from vit_trace.base.trace import Operand, Value
+from vit_trace.base.trace import Operand, Stage, Value
+from vit_trace.base.words import shape_text
 from vit_trace.diagnose.cause import Question
 from vit_trace.diagnose.changes.parameters import LIKEWISE, other_blocks
 from vit_trace.diagnose.changes.records import CallChange, Fix, LayerInput, Method, methods_text
-from vit_trace.diagnose.scene import Scene, Shape, call_written
+from vit_trace.diagnose.producers import makers_of
+from vit_trace.diagnose.scene import Scene, Shape, call_written, called
 
 LONGEST = 40
 """Characters of an expression that a suggestion repeats; a longer one is not repeated."""
@@ -89,6 +91,43 @@ def call_changed(
     """The failing call with other arguments, or with methods applied to one of its tensors, where its line is known."""
     if scene.failure.span is not None:
         yield CallChange(text, scene.failure.call, scene.failure.span, arguments or {}, operand, tuple(steps))
+
+
+def as_large_as_the_other(question: Question) -> Iterator[Fix]:
+    """interpolate to the size of the other map, in place of a factor: what strides rounded up does not come back."""
+    scene = question.scene
+    pairs = [*scene.operands[:2]] if len(scene.operands) > 1 else []
+    for operand, other in (pairs, pairs[::-1]) if pairs else ():
+        made = next((stage for stage in makers_of(scene, operand) if stage.operation == "interpolate"), None)
+        space = other.shape[2:]
+        if made is None or made.source is None or len(operand.shape) != len(other.shape) < 4 or not space:
+            continue
+        text = f"interpolate with size={called(other)}.shape[2:], {shape_text(space)}, in line {made.source.line}"
+        yield CallChange(text, "interpolate", made.source, {"size": [*space], "scale_factor": None}, runs=True)
+
+
+def output_turned(stage: Stage, *steps: Method, others: Sequence[str] = ()) -> LayerInput:
+    """Calls methods on what a module returns."""
+    written = stage.source.text if stage.source is not None else ""
+    simple = stage.module and len(written) <= LONGEST and "\n" not in written and written.endswith(")")
+    text = methods_text(steps)
+    text = f"{written}{text} instead of {written}" if simple else f"{text} on the output of {stage.module}"
+    return LayerInput(f"{text}{LIKEWISE if others else ''}", (stage.module, *others), (), back=steps)
+
+
+TUPLE = re.compile(r"\btuple\b")
+
+
+def first_of_several(question: Question) -> Iterator[Fix]:
+    """`self.attn(x, x, x)[0]`: the first of the tensors that the layer before returned, where a tuple is refused."""
+    scene = question.scene
+    if scene.stage is None or not TUPLE.search(scene.raised[1]):
+        return
+    around = (scene.stage.index, scene.stage.parent)
+    made = [one for one in scene.trace.stages if one.kind == "module" and one.parent in around and len(one.outputs) > 1]
+    if made:
+        yield output_turned(made[-1], ("__getitem__", 0))
+        yield output_turned(made[-1], ("__getitem__", 0), others=other_blocks(scene, made[-1].module))
 
 
 def _expression(operand: Operand) -> str:

@@ -237,6 +237,20 @@ def usual_channels(question: Question) -> Iterator[Fix]:
         yield from resized_images(shape, channels)
 
 
+def other_inputs(question: Question) -> Iterator[Fix]:
+    """Another input than the first in the size that the other side has: a mask of as many tokens as there are."""
+    sides, inputs = question.cause.sides, question.scene.inputs
+    for made in question.producers if len(sides) == 2 else ():
+        place = next((at for at, one in enumerate(inputs) if one.index == made.stage and at), None)
+        wanted = next((side.size for side in sides if side.size != made.size), 0)
+        shape = inputs[place].outputs[0].shape if place is not None and inputs[place].outputs else ()
+        if place is None or shape[1:].count(made.size) != 1 or wanted < 2:
+            continue
+        shape = (shape[0], *(wanted if size == made.size else size for size in shape[1:]))
+        name = inputs[place].name
+        yield InputChange(f"{name} of shape {shape_text(shape)}", shape=shape, name=name, place=place)
+
+
 def input_width(question: Question) -> Iterator[Fix]:
     """Tokens with as many features as the layer was built for."""
     shape, sides = first_input(question.scene), question.cause.sides

@@ -234,7 +234,8 @@ class LayerInput(Fix):
 
 @dataclass(frozen=True)
 class CallChange(Fix):
-    """The call at `span` with other arguments by name, other sizes by their place, or `steps` on one of its tensors.
+    """The call at `span` with other arguments by name, other sizes by their place, or `steps` on one of its tensors;
+    a pad with its `pairs` in another order, where pair 3 adds nothing.
 
     `operand` is the place of that tensor among the tensors. The call is changed where it raises, or where it `runs`;
     `others` are further calls that are changed with it.
@@ -246,6 +247,7 @@ class CallChange(Fix):
     operand: int = 0
     steps: tuple[Method, ...] = ()
     sizes: Mapping[int, int] = field(default_factory=dict)
+    pairs: tuple[int, ...] = ()
     others: tuple[CallChange, ...] = ()
     runs: bool = False
 
@@ -262,6 +264,8 @@ class CallChange(Fix):
             where |= {"others": [one.values() for one in self.others]}
         if self.arguments:
             return where | {"arguments": dict(self.arguments)}
+        if self.pairs:
+            return where | {"pairs": [*self.pairs]}
         if self.sizes:
             return where | {"sizes": {str(place): size for place, size in self.sizes.items()}}
         return where | {"operand": self.operand, "steps": _as_json(self.steps)}
@@ -286,6 +290,10 @@ class CallChange(Fix):
         args, kwargs = given
         if self.arguments:
             return args[:1], {**kwargs, **self.arguments}
+        if self.pairs:
+            pad = [*(args[1] if len(args) > 1 else kwargs["pad"]), *[0] * 8][:8]
+            ordered = [number for place in self.pairs for number in pad[2 * place : 2 * place + 2]]
+            return (args[0], ordered), {name: one for name, one in kwargs.items() if name != "pad"}
         if self.sizes:
             held = [*(args[1:] or kwargs.values())]
             held = [*held[0]] if len(held) == 1 and isinstance(held[0], (tuple, list)) else held
@@ -303,7 +311,11 @@ class NumberChange(CallChange):
 def methods_text(steps: Iterable[Method]) -> str:
     """.flatten(2).transpose(1, 2); what is left from a place on as a slice, [:, 1:]"""
     return "".join(
-        f"[{':, ' * numbers[0]}{numbers[1]}:]" if name == "narrow" else f".{name}({', '.join(map(str, numbers))})"
+        f"[{':, ' * numbers[0]}{numbers[1]}:]"
+        if name == "narrow"
+        else f"[{numbers[0]}]"
+        if name == "__getitem__"
+        else f".{name}({', '.join(map(str, numbers))})"
         for name, *numbers in steps
     )
 

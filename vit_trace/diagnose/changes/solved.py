@@ -11,7 +11,7 @@ from vit_trace.diagnose.changes.records import Fix, InputChange
 from vit_trace.diagnose.grids import MOST_BESIDE
 from vit_trace.diagnose.naming import formula_of
 from vit_trace.diagnose.scene import Side
-from vit_trace.dims.solve import Condition, Wanted, at_values, solutions
+from vit_trace.dims.solve import Condition, Wanted, at_values, solutions, symbols_behind
 
 PATCHES = {"p", "p1", "p2", "pt"}
 """Symbols of the sides of a patch."""
@@ -43,10 +43,11 @@ def multiples(question: Question) -> Iterator[Fix]:
     windows = held.get("patch", 1) * held.get("window", 1)
     coarse = [windows * times for times in HALVED if windows > 1]
     found: list[Mapping[str, int]] = []
-    for names, numbers in ((("H", "W"), (*small, *coarse, *STRIDES)), (("h", "w"), small)):
+    sides = ("T", "H", "W") if len(first_input(question.scene)) == 5 and "T" in _axes(question) else ("H", "W")
+    for names, numbers in ((sides, (*small, *coarse, *STRIDES)), (("h", "w"), small)):
         for number in dict.fromkeys(numbers) if set(names) <= known.keys() else ():
             conditions = [Condition.of(number, name, Wanted.MULTIPLE) for name in names]
-            found += [changed for changed in solutions(conditions, known) if changed.keys() <= {"H", "W"}]
+            found += [changed for changed in solutions(conditions, known) if changed.keys() <= {*sides}]
     for changed in sorted(found, key=lambda one: sum(abs(size - known[name].value) for name, size in one.items())):
         yield from _fixes(question, changed)
 
@@ -63,11 +64,18 @@ def _changes(question: Question, conditions: Sequence[Condition]) -> Iterator[Fi
     """The changes at which conditions hold."""
     found = solutions(conditions, question.scene.trace.symbols)
     if any(one.wanted is Wanted.MULTIPLE for one in conditions):
-        several = (changed for changed in found if "b" not in changed)  # a batch is no remedy for what is left over
-        images_first = sorted(several, key=lambda changed: not changed.keys().isdisjoint(PATCHES))  # then other patches
-        found = iter(images_first)
-    for changed in found:
-        yield from _fixes(question, changed)
+        found = (changed for changed in found if "b" not in changed)  # a batch is no remedy for what is left over
+    for changed in sorted(found, key=lambda changed: not changed.keys().isdisjoint(PATCHES)):  # other patches are last
+        yield from _fixes(question, {**changed, **_other_side(question, conditions, changed)})
+
+
+def _other_side(question: Question, conditions: Sequence[Condition], changed: Mapping[str, int]) -> dict[str, int]:
+    """The other side of a square image, where what has to hold is of one side alone."""
+    names = frozenset().union(*(one.symbols for one in conditions))
+    sides = {"H", "W"} & symbols_behind(names, question.scene.trace.symbols).keys()
+    given = first_input(question.scene)
+    square = len(given) == 4 and given[2] == given[3]
+    return {one: changed[side] for side in sides & changed.keys() for one in "HW" if square and len(sides) == 1}
 
 
 def _conditions(question: Question) -> Iterator[Sequence[Condition]]:
@@ -137,12 +145,12 @@ def _axes(question: Question) -> tuple[str, ...]:
     """What the axes of the first input are called."""
     inputs = (spec.dims for stage in question.scene.inputs for spec in stage.outputs)
     names = next(inputs, ())
-    return names if len(names) != 4 or "H" in names else (*names[:2], "H", "W")
+    sides = ("T", "H", "W")[5 - len(names) :] if len(names) in (4, 5) and "T" not in names else ()
+    return (*names[:2], *sides) if sides else names
 
 
 def _with_sides(question: Question) -> Mapping[str, Symbol]:
     """The symbols of the trace, and the sides of its images where they have none."""
     known, shape = question.scene.trace.symbols, first_input(question.scene)
-    if len(shape) != 4 or "H" in known:
-        return known
-    return {**known, "H": Symbol(shape[2], "image height"), "W": Symbol(shape[3], "image width")}
+    sides = {name: size for name, size in zip(_axes(question)[2:], shape[2:], strict=False) if name in ("T", "H", "W")}
+    return {**{name: Symbol(size, "side of the input") for name, size in sides.items()}, **known}

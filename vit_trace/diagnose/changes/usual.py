@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from vit_trace.diagnose.cause import Changes, Question
-from vit_trace.diagnose.changes.inputs import expected_input, layouts, swapped_axes
+from vit_trace.diagnose.changes.inputs import expected_input, layouts, other_inputs, swapped_axes
 from vit_trace.diagnose.changes.pads import padded_axes
 from vit_trace.diagnose.changes.parameters import resized
 from vit_trace.diagnose.changes.records import Fix
@@ -46,6 +46,7 @@ def usual(
         dividing_numbers,
         expected_input,
         *sizes,
+        other_inputs,
         lengths_of_input,
         proportional,
         simple_fractions,

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 from vit_trace.base.trace import Trace
 from vit_trace.base.words import shape_text
+from vit_trace.diagnose.causes.beside_grid import grid_alone
 from vit_trace.diagnose.changes.orders import other_orders
+from vit_trace.diagnose.grids import swallowed
 from vit_trace.diagnose.silent import MakeCase, Mistake, once_a_line, silent_mistake
 
 
@@ -17,6 +19,9 @@ def scrambled(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
     """
     from vit_trace.mixing.aligned import displaced
 
+    pairs = zip(swallowed(trace), grid_alone(trace), strict=False)
+    for one, change in once_a_line(pairs, lambda pair: pair[0].stage):
+        yield Mistake(one.said, one.stage.source, (), (change,))
     measured = case().measured
     if measured is None:
         return
