@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from math import prod
 
@@ -9,9 +10,9 @@ import torch
 from torch import Tensor
 
 from vit_trace.mixing.attention import last_attention
-from vit_trace.mixing.coordinates import MOVES
+from vit_trace.mixing.coordinates import BATCH, MOVES
 from vit_trace.mixing.gradients import depends
-from vit_trace.mixing.measure import BATCH, CopyRun, Measured
+from vit_trace.mixing.measure import CopyRun, Measured
 from vit_trace.mixing.sums import ADDS, batch_axis
 from vit_trace.mixing.watch import Event
 
@@ -24,22 +25,25 @@ MEETING = 2.02
 FEW = 4
 """Tokens below which nothing is said."""
 
+EQUAL = 2
+"""Equal blocks that are asked: windows are shifted in every second one."""
+
 
 def displaced(measured: Measured) -> Iterator[tuple[Event, Event]]:
     """Sums of a tensor and of what was made of it where a token meets the result of others alone.
 
     Gives the sum, and the last step on the way that moved values.
     """
-    graph, seen = measured.graph, set()
+    graph, seen = measured.graph, Counter[object]()
     events = graph.watched.events if graph is not None else []
     for at, event in enumerate(events):
         if event.name not in ADDS or len(event.given) != 2 or event.given[0].shape != event.given[1].shape:
             continue
         source = measured.stage(event).source
         line = (source.file, source.line, event.given[0].shape) if source is not None else at
-        if line in seen:  # one of several equal blocks
+        seen[line] += 1
+        if seen[line] > EQUAL:
             continue
-        seen.add(line)
         for stream, branch in (event.given, event.given[::-1]):
             if stream.ndim > 2 and _displaces(measured, branch, stream):
                 yield measured.events[at], measured.events[_last_move(events, at, branch)]
@@ -97,7 +101,10 @@ def alone(measured: Measured) -> Event | None:
     graph, image = measured.graph, _image(measured)
     if graph is None or image is None:
         return None
+    weighed = _weighed(measured)
     for event, seen in zip(reversed(measured.events), reversed(graph.watched.events), strict=True):
+        if event.name in MOVES or not any(id(one) in weighed for one in event.made):
+            continue
         for made, tokens in zip(event.made, seen.made, strict=True):
             if tokens.ndim != 3 or not tokens.requires_grad or tokens.shape[2] < 2:
                 continue
@@ -107,6 +114,15 @@ def alone(measured: Measured) -> Event | None:
                     return None
                 return event if _keeps_to_itself(graph, tokens.movedim(batch, 0), image) else None
     return None
+
+
+def _weighed(measured: Measured) -> set[int]:
+    """The tensors that some parameter was made into, by identity: patches that are only cut are none."""
+    found: set[int] = set()
+    for event in measured.events:
+        if any(id(one) in measured.parameters or id(one) in found for one in event.given):
+            found |= {id(one) for one in event.made}
+    return found
 
 
 def _keeps_to_itself(graph: CopyRun, tokens: Tensor, image: Tensor) -> bool:

@@ -22,6 +22,20 @@ def attentions(measured: Measured) -> Iterator[Event]:
     return (one for one in measured.events if _attends(measured, one))
 
 
+def of_one_token(measured: Measured) -> Iterator[Event]:
+    """Attention whose values are one token's, expanded to all keys."""
+    for event in attentions(measured):
+        values = event.given[2] if event.name == "scaled_dot_product_attention" else event.given[-1]
+        weighs = event.name == "scaled_dot_product_attention" or id(event.given[0]) in _weights(measured)
+        if weighs and values.ndim > 2 and values.shape[-2] > 1 and (values == values[..., :1, :]).all():
+            yield event
+
+
+def _weights(measured: Measured) -> set[int]:
+    """What a softmax makes, by identity."""
+    return {id(one) for event in measured.events if event.name in SOFTMAX for one in event.made}
+
+
 def last_attention(measured: Measured, event: Event | None) -> Event | None:
     """The last attention before an event, or at all; None if there is none."""
     before = [*takewhile(lambda one: one is not event, measured.events)]

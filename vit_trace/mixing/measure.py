@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from vit_trace.base.trace import Source, Stage, Trace
+from vit_trace.mixing.coordinates import BATCH
 from vit_trace.mixing.sample import filled, wake, with_other_image
 from vit_trace.mixing.watch import SOFTMAX, Event, Watched, differs
 from vit_trace.record.build.anyhow import INITIALISED
@@ -24,9 +25,6 @@ from vit_trace.record.source import frames
 from vit_trace.targets.complaints import silenced
 from vit_trace.targets.inputs import Inputs
 from vit_trace.targets.target import Sample
-
-BATCH = 7
-"""Images that the copy is fed: one is changed, and the others must not notice. Few models have seven of anything."""
 
 MOST_FLOPS = 3_000_000_000
 """FLOPs of a forward above which a model is not run at its own size."""
@@ -170,8 +168,13 @@ class Measured:
 
 
 def spreads(one: Tensor, two: Tensor) -> bool:
-    """Whether more values differ than one image has."""
-    return one.shape == two.shape and int(differs(one, two).sum()) * BATCH > one.numel()
+    """Whether more values differ, by more than rounding, than one image has."""
+    if one.shape != two.shape:
+        return False
+    where = differs(one, two)
+    if one.is_floating_point():
+        where &= ~torch.isclose(one, two, 1e-4, 1e-6)
+    return int(where.sum()) * BATCH > one.numel()
 
 
 def same_values(one: Tensor, two: Tensor) -> bool:

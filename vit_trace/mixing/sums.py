@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 
+import torch
 from torch import Tensor
 
-from vit_trace.mixing.measure import BATCH, Measured
+from vit_trace.mixing.coordinates import BATCH, CONVOLUTIONS, LAST, MOVES
+from vit_trace.mixing.measure import Measured
 from vit_trace.mixing.watch import Event, differs
 
 ADDS = {"add", "add_", "__add__", "__iadd__", "__radd__"}
-
+TIMES = {"mul", "__mul__", "__rmul__", "mul_", "__imul__"}
 
 PAIRWISE = ADDS | {
     *("sub", "__sub__", "__rsub__", "mul", "__mul__", "__rmul__", "div", "__truediv__", "eq", "__eq__", "ne", "pow"),
@@ -41,12 +43,20 @@ def crossed(measured: Measured) -> Iterator[Event]:
             or not all(id(one) in measured.alive for one in event.given)
         ):
             continue
-        whole, origins = event.made[0].shape, measured.usual.watched.coordinates.origins
-        moved = [origins[id(one)].mover is not None for one in event.given if id(one) in origins]
-        if all(one.shape != whole for one in event.given) and moved != [True, True]:  # else both were given an axis
-            axes = [batch_axis(measured, one) for one in event.given]
+        whole = event.made[0].shape
+        spread = all(one.ndim == len(whole) for one in event.given)  # both were given an axis
+        if all(one.shape != whole for one in event.given) and not spread:
+            axes = [_axis_of_images(measured, one) for one in event.given]
             if None not in axes and axes[0] != axes[1]:
                 yield event
+
+
+def _axis_of_images(measured: Measured, tensor: Tensor) -> int | None:
+    """The axis that counts the images; of whole numbers, which may not change, the only one of as many."""
+    found = batch_axis(measured, tensor)
+    if found is None and not tensor.is_floating_point() and tensor.shape.count(BATCH) == 1:
+        return tensor.shape.index(BATCH) - tensor.ndim
+    return found
 
 
 def _one_of(measured: Measured, event: Event, small: Tensor) -> str:
@@ -78,11 +88,14 @@ def _pooled(measured: Measured, event: Event, small: Tensor) -> str:
     return f"the {made.name} of what came in, and adds to it what was made of that"
 
 
-def same_positions(measured: Measured) -> Iterator[tuple[Event, str, bool]]:
-    """Sums with positions that are the same for all tokens: the event, the table, whether it follows the images."""
+def same_positions(measured: Measured) -> Iterator[tuple[Event, str, str]]:
+    """Sums and products with positions that are the same for all tokens: the event, the table, what is taken of it.
+
+    Besides tables of positions by their name, any that has a place for each token, where one is taken.
+    """
     seen = set()
     for event in measured.events:
-        if event.name not in ADDS or len(event.given) != 2:
+        if event.name not in ADDS | TIMES or len(event.given) != 2:
             continue
         for table, tokens in (event.given, event.given[::-1]):
             name = _table(measured, table)
@@ -91,9 +104,25 @@ def same_positions(measured: Measured) -> Iterator[tuple[Event, str, bool]]:
             along = {axis for axis in range(-table.ndim, 0) if _varies(table, axis)}
             batch = batch_axis(measured, tokens)
             others = [axis for axis in range(-tokens.ndim, -1) if axis != batch and tokens.shape[axis] > 1]
-            if not along - {-1, batch} and others and batch is not None and -1 in along:
+            what = ""
+            if batch is not None and others and batch in along:
+                what = "one position for each image of the batch"
+            elif batch is not None and others and event.name in ADDS and "pos" in name.lower() and along == {-1}:
+                what = "one position for all tokens"
+            elif batch is not None:
+                counts = (tokens.shape[one] for one in others if one not in along)
+                count = next((one for one in counts if _one_taken(measured, table, one)), 0)
+                what = f"one of {count} places for all" if count else ""
+            if what:
                 seen.add(name)
-                yield event, name, batch in along
+                yield event, name, what
+
+
+def _one_taken(measured: Measured, table: Tensor, count: int) -> bool:
+    """Whether a table was cut out of one that has so many places."""
+    origin = measured.usual.watched.coordinates.origins.get(id(table))
+    cut = origin is not None and origin.mover is not None and len(origin.flat.unique()) * 2 <= prod(origin.shape)
+    return origin is not None and cut and count in origin.shape[:-1]
 
 
 def _varies(table: Tensor, axis: int) -> bool:
@@ -110,7 +139,7 @@ def _table(measured: Measured, tensor: Tensor) -> str | None:
     looked = (one for one in measured.events if one.name == "embedding" and any(id(made) == base for made in one.made))
     sources = [base, *(id(one) for event in looked for one in event.given)]
     names = [measured.parameters[one] for one in sources if one in measured.parameters]
-    return next((name for name in names if "pos" in name.lower()), None)
+    return next(iter(names), None)
 
 
 def batch_axis(measured: Measured, tensor: Tensor) -> int | None:
@@ -124,6 +153,43 @@ def batch_axis(measured: Measured, tensor: Tensor) -> int | None:
         if where.shape[axis] == BATCH and rest.tolist() == [True] + [False] * (BATCH - 1):
             return axis - where.ndim
     return None
+
+
+def moves_images(measured: Measured, event: Event) -> Event | None:
+    """The last step before another that takes the images from the first axis to another place; None for none."""
+    made = {id(one): at for at in measured.events for one in at.made}
+    tensor = event.given[0] if event.given and event.name not in MOVES else None
+    if tensor is not None and batch_axis(measured, tensor) == -tensor.ndim:
+        return None
+    while tensor is not None and (step := made.get(id(tensor))) is not None:
+        alive = [one for one in step.given if id(one) in measured.alive]
+        given, tensor = tensor, alive[0] if alive else None
+        if tensor is not None and batch_axis(measured, tensor) == -tensor.ndim:
+            kept = batch_axis(measured, given) == -given.ndim
+            return step if step.name in MOVES and not kept else None
+    return None
+
+
+def mixed_before_layers(measured: Measured) -> Event | None:
+    """The first step that makes each image depend on the others, before a layer with parameters: no loss does that."""
+    mixed: set[int] = set()
+    first = None
+    for event, other in zip(measured.events, measured.other.watched.events if measured.other else (), strict=False):
+        for made, one, two in zip(event.made, event.values, other.values, strict=True):
+            if one.ndim > 1 and one.shape[0] == BATCH and one.shape == two.shape and _all_change(one, two):
+                mixed.add(id(made))
+                first = first or event
+        weighed = any(id(one) in measured.parameters for one in event.given)
+        if weighed and event.name in LAST | CONVOLUTIONS and any(id(one) in mixed for one in event.given):
+            return first
+    return None
+
+
+def _all_change(one: Tensor, two: Tensor) -> bool:
+    """Whether each image of a tensor has other values than before, by more than rounding."""
+    return one.is_floating_point() and not any(
+        torch.allclose(before, after, 1e-3, 1e-4, equal_nan=True) for before, after in zip(one, two, strict=True)
+    )
 
 
 def _before_and_after(measured: Measured, tensor: Tensor) -> tuple[Tensor, Tensor] | None:

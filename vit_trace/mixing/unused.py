@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
+from math import prod
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from vit_trace.base.trace import Source, Stage
+from vit_trace.mixing.coordinates import BATCH, CATS
 from vit_trace.mixing.gradients import gradients
 from vit_trace.mixing.measure import Measured
 from vit_trace.mixing.places import assigned_at
@@ -22,17 +25,23 @@ from vit_trace.targets.inputs import Inputs
 LIBRARIES = ("timm", "transformers", "torchvision", "vit_pytorch", "torch")
 """Packages that keep spare parts in their models, for other uses of them."""
 
+NEAR = 10
+"""Lines after a module's call where the last use of its result is looked for."""
+
 MOST = 0.5
 """Share of the pixels above which it is said that they are not looked at."""
 
 
 @dataclass(frozen=True)
 class Unused:
-    """A part of the input on which no output depends: in words, its share of that input, and what loses it."""
+    """A part of the input on which no output depends: in words, its share of that input, and what loses it.
+
+    `tokens`: it is all of an input of patches.
+    """
 
     what: str
     share: float
-    whole: bool
+    tokens: bool
     event: Event | None
 
 
@@ -46,8 +55,38 @@ def unused(measured: Measured) -> Iterator[Unused]:
         for what, where in _parts(name, silent):
             given = _with_others(measured, path, where)
             if where.any() and measured.runs_alike(given):
-                yield Unused(what, where.float().mean().item(), bool(silent.all()), measured.loses(given))
+                yield Unused(
+                    what, where.float().mean().item(), bool(silent.all()) and silent.ndim > 2, measured.loses(given)
+                )
                 break
+
+
+def without_input(measured: Measured) -> Iterator[tuple[Event, str]]:
+    """Layers whose result is returned for each image, and depends on no input, while other outputs do."""
+    outputs = [one for one in measured.usual.outputs if one.ndim > 1 and one.shape[0] == BATCH]
+    made = {id(one): event for event in measured.events for one in event.made}
+    dead = [one for one in outputs if id(one) in made and id(one) not in measured.alive]
+    for output in dead if len(dead) < len(outputs) else ():
+        event: Event | None = made[id(output)]
+        while event is not None and event.name != "linear":
+            event = made.get(id(event.given[0])) if event.given else None
+        if event is not None:
+            yield event, "makes an output that depends on no input"
+
+
+def joined_twice(measured: Measured) -> Iterator[tuple[Event, str]]:
+    """A cat that gets the same part of a tensor twice, from two places of the code: another part is left out."""
+    origins = measured.usual.watched.coordinates.origins
+    for event in measured.events:
+        known = [(one, origins.get(id(one))) for one in event.given] if event.name in CATS else []
+        parts = [
+            (one, at) for one, at in known if at is not None and at.moved is not None and id(one) in measured.alive
+        ]
+        for (one, first), (two, second) in combinations(parts, 2):
+            whole = first.flat.numel() == prod(first.shape)
+            if one is not two and first.base == second.base and not whole and torch.equal(first.flat, second.flat):
+                yield event, "joins the same part twice"
+                return
 
 
 def _parts(name: str, silent: Tensor) -> Iterator[tuple[str, Tensor]]:
@@ -104,6 +143,8 @@ def unreached(measured: Measured) -> Iterator[Unreached]:
     groups: dict[tuple[str, object], list[tuple[str, list[str], Source | None]]] = defaultdict(list)
     for owner, names in _by_owner(measured, set(found.unreached)).items():
         kind, source = _fate(measured, owner)
+        if kind == "dropped":
+            source = _last_use(measured, owner) or source
         line = None if kind == "stopped" else (source.file, source.line) if source else owner
         groups[kind, line].append((owner, names, source))
     for (kind, _), owners in groups.items():
@@ -151,6 +192,26 @@ def _fate(measured: Measured, owner: str) -> tuple[str, Source | None]:
         return "stopped" if module is None and met else "unused", assigned_at(measured.model, owner)
     assert module is not None
     return "stopped" if _matters(measured, module) else "dropped", stage.source
+
+
+def _last_use(measured: Measured, owner: str) -> Source | None:
+    """The line that uses a module's result last, further on in the same file; None where none does."""
+    stages, called = measured.trace.stages, _calls(measured)[owner]
+    reaching: set[int] = set()
+    found = called.source
+    for event in measured.events:
+        place: int | None = event.step
+        while place is not None and place != called.index:
+            place = stages[place].parent
+        source = measured.source(event)
+        if place == called.index:
+            reaching |= {id(one) for one in event.made}
+        elif any(id(one) in reaching for one in event.given):
+            reaching |= {id(one) for one in event.made}
+            if found is None or source is None or source.file != found.file:
+                return None
+            found = source if found.line < source.line < found.line + NEAR else found
+    return found
 
 
 def _stops(measured: Measured, names: list[str]) -> tuple[str, Event | None]:

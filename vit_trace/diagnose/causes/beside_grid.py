@@ -1,5 +1,5 @@
-"""Tokens were reshaped to a map of their grid with those that are beside it, such as the class token: x.reshape(b, h, w, -1)
-ran, and made more features than there are. Leave these tokens out first: x[:, 1:].
+"""Tokens were reshaped to a map of their grid with those that are beside it, such as the class token.
+x.reshape(b, h, w, -1) ran, and made more features than there are. Leave these tokens out first: x[:, 1:].
 """
 
 from collections.abc import Iterator

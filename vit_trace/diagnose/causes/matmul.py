@@ -89,7 +89,9 @@ def _letters_in_place(question: Question) -> Iterator[Fix]:
         for one, two in combinations(range(1, len(operand.shape)), 2):
             sizes = [*operand.shape]
             sizes[one], sizes[two] = sizes[two], sizes[one]
-            if tuple(sizes) != operand.shape and all(known.get(*pair) == pair[1] for pair in zip(term, sizes, strict=False)):
+            if tuple(sizes) != operand.shape and all(
+                known.get(*pair) == pair[1] for pair in zip(term, sizes, strict=False)
+            ):
                 yield from turned(scene, place, ("transpose", one, two))
 
 

@@ -23,7 +23,7 @@ REORDERS = ("permute", "transpose", "swapaxes", "swapdims", "movedim", "moveaxis
 
 
 def map_as_tokens(question: Question) -> Iterator[Fix]:
-    """`.flatten(2).transpose(1, 2)` on what first made a map, where tokens are wanted; `.flatten(2)` where it is turned."""
+    """`.flatten(2).transpose(1, 2)` on what first made a map, where tokens are wanted; `.flatten(2)` if turned next."""
     scene, first = question.scene, question.scene.tensor(0)
     if question.cause.rank != 3 or first is None or len(first.shape) != 4:
         return

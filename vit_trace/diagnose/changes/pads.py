@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-from vit_trace.base.trace import Stage
 from vit_trace.diagnose.cause import Question
 from vit_trace.diagnose.changes.records import CallChange, Fix
 from vit_trace.diagnose.scene import Shape

@@ -70,7 +70,7 @@ def proportional(question: Question) -> Iterator[Fix]:
 def lengths_of_input(question: Question) -> Iterator[Fix]:
     """A setting of no known role, such as target_length, as long as an axis of the input, then the other way round."""
     case, shape = question.case, first_input(question.scene)
-    known = len(shape) == 5 or len(shape) == 4 and any(role_named(name) == "image" for name in case.hyperparameters)
+    known = len(shape) == 5 or (len(shape) == 4 and any(role_named(name) == "image" for name in case.hyperparameters))
     settings = case.hyperparameters.items() if case.variant is not None and not known else ()
     lengths = [(name, value) for name, value in settings if type(value) is int and not role_named(name)]
     pairs = [

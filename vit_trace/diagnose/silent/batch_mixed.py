@@ -15,16 +15,19 @@ def batch_mixed(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
     among the tokens. It runs, but an image gets other scores in another batch. Found by changing one image of a small
     copy of the model, and looking where what is computed from the others changes first.
     """
-    from vit_trace.mixing.measure import BATCH
+    from vit_trace.mixing.coordinates import BATCH
+    from vit_trace.mixing.sums import mixed_before_layers, moves_images
 
     measured = case().measured
-    if measured is None or not measured.mixes_images or any(attention_over_batch(trace, case)):
+    if measured is None or any(attention_over_batch(trace, case)):
         return
-    event = measured.first_mixed
+    event = measured.first_mixed if measured.mixes_images else mixed_before_layers(measured)
     if event is not None:
         stage = measured.stage(event)
         given, made = (
             " and ".join(shape_text(one.shape) for one in some) for some in (event.given[:1], event.made[:1])
         )
         note = f"in a small copy with {BATCH} images: with another first image, what it returns for the others changes"
-        yield Mistake(f"{stage.name} mixes images: {event.name} of {given} gives {made}", stage.source, (note,))
+        moved = moves_images(measured, event)
+        source = measured.source(moved) if moved is not None else stage.source
+        yield Mistake(f"{stage.name} mixes images: {event.name} of {given} gives {made}", source, (note,))

@@ -23,10 +23,28 @@ def height_width_exchanged(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
         stage = _exchanging(trace)
         if stage is not None:
             yield _mistake(stage, f"flattened as h·w, read as w·h: {' × '.join(stage.outputs[0].dims)}")
+    elif (stage := _turned_grid(trace)) is not None:
+        (down, across), made = _unflattened(stage) or (0, 0), stage.outputs[0].shape
+        yield _mistake(stage, f"the grid is {across}×{down}, its tokens become a map of {down}×{across}: {made}")
     elif any(found := list(_turning(case))):
         yield from found
     elif any(image.shape[2] == image.shape[3] for image in images(trace)) and any(map(_unflattened, trace.stages)):
         yield from _on_oblong(trace, case())
+
+
+def _turned_grid(trace: Trace) -> Stage | None:
+    """The first stage that makes a map of w rows and h columns of tokens, where all maps before had h rows."""
+    maps = {image.shape[2:] for image in images(trace)}
+    if any(down == across for down, across in maps):
+        return None
+    for stage in trace.stages:
+        pair = _unflattened(stage)
+        if pair is not None and pair[::-1] in maps and pair not in maps and pair[0] != pair[1]:
+            return stage
+        for spec in stage.outputs:
+            if len(spec.shape) == 4:
+                maps |= {spec.shape[1:3], spec.shape[2:]}
+    return None
 
 
 def _turning(case: MakeCase) -> Iterator[Mistake]:

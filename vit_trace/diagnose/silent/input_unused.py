@@ -13,13 +13,16 @@ def input_unused(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
     model does not look at, it cannot learn from. Found by the gradients of a small copy, and by changing those values.
     """
     from vit_trace.mixing.attention import last_attention
-    from vit_trace.mixing.unused import unused
+    from vit_trace.mixing.unused import joined_twice, unused, without_input
 
     measured = case().measured
     if measured is None:
         return
+    for event, what in (*without_input(measured), *joined_twice(measured)):
+        stage = measured.stage(event)
+        yield Mistake(f"{stage.name} {what}", measured.source(event), ("seen in a small copy",))
     for found in unused(measured):
-        if found.whole and last_attention(measured, found.event) is not None:  # said as tokens-never-meet
+        if found.tokens and last_attention(measured, found.event) is not None:  # said as tokens-never-meet
             continue
         stage = measured.stage(found.event) if found.event is not None else None
         note = f"in a small copy: with other values there, all outputs stay the same ({found.share:.0%} of the input)"

@@ -18,13 +18,12 @@ def position_grid(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
     from vit_trace.mixing.tables import other_grids
 
     measured = case().measured
-    for event, name, by_image in same_positions(measured) if measured is not None else ():
+    for event, name, what in same_positions(measured) if measured is not None else ():
         assert measured is not None
         stage = measured.stage(event)
         one, two = (shape_text(tensor.shape) for tensor in event.given[:2])
-        what = "one position for each image of the batch" if by_image else "one position for all tokens"
-        note = f"in a small copy: {one} and {two} are added, and the part of {name} is the same for every token"
-        yield Mistake(f"{stage.name} adds {what} of {name}", stage.source, (note,))
+        note = f"in a small copy {stage.operation} gets {one} and {two}"
+        yield Mistake(f"{stage.name} takes {what} of {name}", stage.source, (note,))
     for own in (one for one in case().samples() if one.own):
         for table in other_grids(trace, own):
             made_for, tokens = shape_text(table.made_for), shape_text(table.tokens)

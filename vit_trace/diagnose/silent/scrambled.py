@@ -18,23 +18,35 @@ def scrambled(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
     by following the coordinates of all values, and by asking what a token depends on where it is added to itself.
     """
     from vit_trace.mixing.aligned import displaced
+    from vit_trace.mixing.coordinates import SUMS
 
     pairs = zip(swallowed(trace), grid_alone(trace), strict=False)
-    for one, change in once_a_line(pairs, lambda pair: pair[0].stage):
-        yield Mistake(one.said, one.stage.source, (), (change,))
+    for taken, change in once_a_line(pairs, lambda pair: pair[0].stage):
+        yield Mistake(taken.said, taken.stage.source, (), (change,))
     measured = case().measured
     if measured is None:
         return
     stages, found = measured.trace.stages, measured.usual.watched.coordinates.found
+    again = measured.usual.watched.coordinates.joined
+    for cut, join in once_a_line(again, lambda pair: measured.own(stages[pair[1]])) if not found else ():
+        first, then = measured.own(stages[cut]), measured.own(stages[join])
+        note = "a cut that is joined otherwise leaves the values in their order: a permute is missing between"
+        yield Mistake(f"{then.name} joins what {first.name} has cut, in other pieces", then.source, (note,))
     for one in once_a_line(found, lambda rows: measured.own(stages[rows.mover])):
         reader, mover = measured.own(stages[one.step]), measured.own(stages[one.mover])
-        made = stages[one.maker].name if one.maker is not None else "the input"
+        made = stages[one.maker].name if one.maker is not None else "the table" if one.reader in SUMS else "the input"
         what = "pixels that lie apart" if one.apart else f"pieces of rows of {made} ({shape_text(one.made)})"
-        note = f"in a small copy: {reader.name} reads {shape_text(one.shape)}, and {one.share:.0%} of its rows are "
+        note = f"in a small copy: {reader.name} reads {shape_text(one.shape)}, "
+        note += f"and {one.share:.0%} of its rows are made of {what}"
+        if one.turner is not None and not one.apart:
+            mover = measured.own(stages[one.turner])
         message = f"{mover.name} scrambles {made}: {reader.name} reads rows that are made of pieces"
+        if not one.share:
+            note = f"in a small copy: {shape_text(one.made)} became {shape_text(one.shape)}"
+            message = f"{mover.name} puts rows and columns of {made} on one axis: {reader.name} takes them for one"
         remedies = other_orders(measured, stages[one.mover])
-        yield Mistake(message, mover.source, (f"{note}made of {what}",), remedies)
-    for total, last in displaced(measured) if not found else ():
+        yield Mistake(message, mover.source, (note,), remedies)
+    for total, last in displaced(measured) if not found and not again else ():
         stage, mover = measured.stage(total), measured.stage(last)
         note = f"in a small copy: {stage.name} adds to a token what was made of other tokens, and not of itself"
         yield Mistake(f"{mover.name} puts tokens at other places than they came from", measured.source(last), (note,))

@@ -13,20 +13,25 @@ def tokens_never_meet(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
     over all tokens at the end does not count. Found by changing one token at every step of a small copy.
     """
     from vit_trace.mixing.aligned import alone
-    from vit_trace.mixing.attention import attentions, last_attention
+    from vit_trace.mixing.attention import attentions, last_attention, of_one_token
     from vit_trace.mixing.unused import unused
 
     measured = case().measured
     if measured is None:
         return
     for found in unused(measured):
-        event = last_attention(measured, found.event) if found.whole else None
+        event = last_attention(measured, found.event) if found.tokens else None
         if event is not None:
             stage = measured.stage(event)
             note = "in a small copy: with other values in the input, all outputs stay the same"
             message = f"what is read from never meets the patches: {stage.name} does not let them"
             yield Mistake(message, measured.source(event), (note,))
             return
+    for event in of_one_token(measured):
+        stage = measured.stage(event)
+        note = "in a small copy: the values that it sums are the same for every key"
+        yield Mistake(f"{stage.name} gives every query the values of one token", measured.source(event), (note,))
+        return
     if (last := alone(measured)) is not None:
         stage = measured.stage(last)
         note = f"in a small copy a token of {stage.name} depends on the pixels of its own patch alone"
