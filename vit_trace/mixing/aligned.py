@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vit_trace.mixing.attention import last_attention
-from vit_trace.mixing.coordinates import BATCH, MOVES
+from vit_trace.mixing.coordinates import BATCH, CONVOLUTIONS, MOVES
 from vit_trace.mixing.gradients import depends
 from vit_trace.mixing.measure import CopyRun, Measured
 from vit_trace.mixing.sums import ADDS, batch_axis
@@ -110,10 +110,17 @@ def alone(measured: Measured) -> Event | None:
                 continue
             batch = batch_axis(measured, made)
             if batch in (-3, -2) and tokens.shape[-5 - batch] >= FEW:
-                if last_attention(measured, None) is not last_attention(measured, event):
+                met = last_attention(measured, None)
+                if met is not last_attention(measured, event) or (met is None and _convolved(measured, event)):
                     return None
                 return event if _keeps_to_itself(graph, tokens.movedim(batch, 0), image) else None
     return None
+
+
+def _convolved(measured: Measured, event: Event) -> bool:
+    """Whether a convolution after an event lets places of a map meet."""
+    later = measured.events[measured.events.index(event) :]
+    return any(one.name in CONVOLUTIONS and any(axis > 1 for _, axis in one.mixed) for one in later)
 
 
 def _weighed(measured: Measured) -> set[int]:
