@@ -5,23 +5,29 @@ Works on the exception's traceback and on a way to build again; knows no library
 
 from __future__ import annotations
 
+import inspect
 import linecache
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
+from torch import Tensor
 
 from vit_trace.base.refused import Refused
+from vit_trace.base.roles import role_named
 from vit_trace.base.trace import Diagnostic, Trace, Value
+from vit_trace.base.words import shape_text
 from vit_trace.diagnose.causes.python_error import nearby_notes
 from vit_trace.diagnose.changes.records import InputChange
 from vit_trace.diagnose.grids import grids_of
 from vit_trace.diagnose.scene import mentions
 from vit_trace.diagnose.trials import case_of_target
 from vit_trace.dims.allowed import near_numbers
+from vit_trace.record.meta.tensors import shape_of
 from vit_trace.record.raised.expressions import Link
 from vit_trace.record.raised.mishaps import numbers
 from vit_trace.record.raised.names import names_nearby, refused_by_python
@@ -70,6 +76,8 @@ def build_failure(
         notes += nearby_notes(found)
         if found.get("near"):  # no number mends a name
             return replace(known, notes=tuple(notes))
+    if named := _tensors(own, text):
+        notes.append(named)
     said = {name: value for name, value in met.items() if mentions(str(error), name)}
     pair = _indivisible(said, text, known.notes) or _indivisible(met, text, known.notes)
     if pair is not None:
@@ -111,6 +119,22 @@ def _indivisible(
     return pairs[0] if len(pairs) == 1 else None
 
 
+def _tensors(link: Link, text: str) -> str:
+    """pos is 1×196×48: the tensors that the raising line names."""
+    line = text.splitlines()[-1] if text else ""
+    held = link.frame.f_locals.items()
+    named = [(name, value) for name, value in held if mentions(line, name) and isinstance(value, Tensor)]
+    return ", ".join(f"{name} is {shape_text(shape_of(value))}" for name, value in named[:3])
+
+
+def _whole_patches(arguments: Mapping[str, int], name: str, value: int) -> bool:
+    """Whether images of this size, or in these patches, come out whole."""
+    role = role_named(name)
+    other = {"image": "patch", "patch": "image"}.get(role)
+    beside = next((number for word, number in arguments.items() if other and role_named(word) == other), None)
+    return beside is None or (beside % value if role == "patch" else value % beside) == 0
+
+
 @dataclass
 class _BuildSearch:
     """Looks for values that build; counts its trials."""
@@ -124,7 +148,12 @@ class _BuildSearch:
         """--set heads=4, 6 or 8 (tried: builds), for the first arguments that have such values."""
         blamed = [(name, culprit) for culprit in culprits for name in _knobs(links, culprit)]
         others = [(name, value) for name, value in _whole_arguments(links) if name not in dict(blamed)]
-        searches = {name: near_numbers(value, culprits) for name, value in (*blamed, *others)}
+        given = dict((*blamed, *others))
+        usual = {name: [value] for name, value in _defaults(links).items() if value != given.get(name)}
+        searches = {
+            name: filter(partial(_whole_patches, given, name), (*usual.get(name, ()), *near_numbers(value, culprits)))
+            for name, value in given.items()
+        }
         offered = 0
         for depth in (SHALLOW, FAILURES - SHALLOW):
             for name, values in searches.items():
@@ -192,6 +221,16 @@ def _whole_arguments(links: list[Link]) -> Iterator[tuple[str, int]]:
         code, held = link.frame.f_code, link.frame.f_locals
         names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         yield from ((name, held[name]) for name in names if type(held.get(name)) is int and held[name] > 0)
+
+
+def _defaults(links: list[Link]) -> dict[str, int]:
+    """The whole numbers that the outermost constructor takes where nothing is said."""
+    made = next((link.frame.f_locals.get("self") for link in links if link.frame.f_code.co_name == "__init__"), None)
+    try:
+        parameters = inspect.signature(type(made).__init__).parameters.values() if made is not None else ()
+    except (TypeError, ValueError):  # not written in Python
+        return {}
+    return {one.name: one.default for one in parameters if type(one.default) is int and one.default > 0}
 
 
 def what_builds(refused: Refused, build: Callable[[Mapping[str, int]], Target]) -> Refused:

@@ -14,6 +14,9 @@ from vit_trace.record.meta.tensors import shape_of
 from vit_trace.record.raised.crash import Entry, held_by
 from vit_trace.scripts.slices import MISSING, Scope, binders, path_to
 
+MADE_FROM = ("is the output", "is made from the output")
+"""What is said once a method or a subscript lies between."""
+
 MOST_STEPS = 12
 """Assignments that are followed."""
 
@@ -38,7 +41,7 @@ def origins(entries: Sequence[Entry]) -> Iterator[str]:
 
 def _origin(name: str, entries: Sequence[Entry]) -> str:
     """Where the innermost frame got a variable from, as a half sentence; "" where that is not known."""
-    left = list(entries)
+    left, whole = list(entries), True
     node: ast.AST = ast.Name(name, ast.Load())
     for _ in range(MOST_STEPS):
         if not left:
@@ -52,19 +55,19 @@ def _origin(name: str, entries: Sequence[Entry]) -> str:
             given = _given_by_caller(root, left)
             if given is None:
                 return ""
-            node = given
+            node, whole = given, whole and isinstance(given, ast.Name)
             left.pop()
             continue
         if (said := _said(binder.node, scope, root)) is not None:
-            return said
+            return said if whole else said.replace(*MADE_FROM)
         value = _element(binder.node, root)
         if value is None or not _root_name(_stripped(value)):
             return ""
         if _root_name(_stripped(value)) == root and binder.before is None:
             return ""
-        node = _stripped(value)
+        node, whole = _stripped(value), whole and isinstance(value, ast.Name)
         if _root_name(node) == root:
-            return _of_earlier(root, binder, path, scope)
+            return _of_earlier(root, binder, path, scope).replace(*MADE_FROM)
     return ""
 
 

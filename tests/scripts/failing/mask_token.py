@@ -1,5 +1,5 @@
 # code: broadcast
-# message: tokens[mask] is 12×48 and is given the value 1×64: 64 does not fit into 48
+# message: tokens[mask] is ?×48 and is given the value 1×64: 64 does not fit into 48
 # note: tokens 2×17×48 is made from the output of ViT.forward_features (model)
 # line: tokens[mask] = mask_token
 # fix: zeros(1, 64) => zeros(1, 48)

@@ -19,6 +19,9 @@ from vit_trace.diagnose.scene import Scene, Shape, Side, axes_text, called, clas
 
 INDEX = CauseKind("index", __doc__, usual(layout=layouts_of_expected_axes))
 
+COUNTED = -1
+"""The size of what a mask takes: its values decide."""
+
 WHOLE = ("int64", "int32", "int16", "int8", "uint8")
 
 
@@ -106,9 +109,7 @@ def subscript_of_tensor(scene: Scene) -> Cause | None:
     if wrong:
         return wrong[0]
     if scene.call == "setitem":
-        told = re.search(r"indexing result of shape \[([\d, ]+)\]", scene.raised[1])
-        room = tuple(map(int, told[1].split(","))) if told is not None else _selected_shape(tensor.shape, parts)
-        return _does_not_fit_into(scene, room, scene.tensor(1 + count))
+        return _does_not_fit_into(scene, _selected_shape(tensor.shape, parts), scene.tensor(1 + count))
     is_range = scene.raised[0] == "IndexError"
     return Cause(INDEX, f"the subscript is out of range for {with_shape(tensor)}") if is_range else None
 
@@ -157,8 +158,9 @@ def _does_not_fit_into(scene: Scene, shape: Shape | None, value: Operand | None)
     for back in range(1, max(len(shape), len(value.shape)) + 1):
         have = value.shape[-back] if back <= len(value.shape) else 1
         room = shape[-back] if back <= len(shape) else 1
-        if have not in (1, room):
-            text = f"{target} is {shape_text(shape)} and is given {with_shape(value)}: {have} does not fit into {room}"
+        if have not in (1, room) and room != COUNTED:
+            whole = "×".join("?" if size == COUNTED else str(size) for size in shape)
+            text = f"{target} is {whole} and is given {with_shape(value)}: {have} does not fit into {room}"
             return Cause(BROADCAST, text, sides=(side(value, -back), Side(None, None, room, target)))
     return None
 
@@ -171,9 +173,7 @@ def _selected_shape(shape: Sequence[int], parts: Sequence[_Part]) -> Shape | Non
         return None
     for part in parts:
         if part.tensor is not None:
-            if part.tensor.dtype == "bool":
-                return None
-            sizes += part.tensor.shape
+            sizes += (COUNTED,) if part.tensor.dtype == "bool" else part.tensor.shape
         elif part.value == "None":
             sizes.append(1)
         elif isinstance(part.value, str):
