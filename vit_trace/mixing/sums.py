@@ -121,8 +121,10 @@ def same_positions(measured: Measured) -> Iterator[tuple[Event, str, str]]:
 def _one_taken(measured: Measured, table: Tensor, count: int) -> bool:
     """Whether a table was cut out of one that has so many places."""
     origin = measured.usual.watched.coordinates.origins.get(id(table))
-    cut = origin is not None and origin.mover is not None and len(origin.flat.unique()) * 2 <= prod(origin.shape)
-    return origin is not None and cut and count in origin.shape[:-1]
+    if origin is None or origin.mover is None:
+        return False
+    places = len(origin.flat.unique())  # type: ignore[no-untyped-call]
+    return places * 2 <= prod(origin.shape) and count in origin.shape[:-1]
 
 
 def _varies(table: Tensor, axis: int) -> bool:

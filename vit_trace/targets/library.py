@@ -50,8 +50,8 @@ class Library:
             if isinstance(error, ModuleNotFoundError) and error.name == name:
                 install = (f"pip install {extra}",)
                 raise refuse("library-missing", f"{name} is not installed", help=install) from error
-            help = (f"python -c 'import {name}' shows the whole traceback", f"pip install --upgrade {extra}")
-            help = hiding_files(error) or help
+            whole = f"python -c 'import {name}' shows the whole traceback"
+            help = hiding_files(error) or (whole, f"pip install --upgrade {extra}")
             raise refusal("library-broken", f"{name} is installed but does not import", error, help) from error
 
     def require_no_weights(self, request: Request) -> None:

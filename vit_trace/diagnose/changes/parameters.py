@@ -138,8 +138,8 @@ def _parameter_change(scene: Scene, name: str, axis: int, shape: Shape) -> Param
             if layer.startswith("BatchNorm"):
                 shapes |= {f"{path}.running_{name}": shape[:1] for name in ("mean", "var")}
         word = size_attribute(layer, axis)
-        size = shape_text(shape) if layer == "LayerNorm" else shape[axis]
-        text = f"{path} with {word} {size}" if word else f"{name} as {shape_text(shape)}"
+        given = shape_text(shape) if layer == "LayerNorm" else shape[axis]
+        text = f"{path} with {word} {given}" if word else f"{name} as {shape_text(shape)}"
         return ParameterResize(text, shapes=shapes)
     text = f"{name} as {shape_text(shape)}"
     if "pos" in name and axis == max(len(shape) - 2, 0) and _both_grids(old, shape[axis]):

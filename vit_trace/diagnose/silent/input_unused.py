@@ -24,9 +24,9 @@ def input_unused(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
     for found in unused(measured):
         if found.tokens and last_attention(measured, found.event) is not None:  # said as tokens-never-meet
             continue
-        stage = measured.stage(found.event) if found.event is not None else None
+        dropped = measured.stage(found.event) if found.event is not None else None
         note = f"in a small copy: with other values there, all outputs stay the same ({found.share:.0%} of the input)"
-        where = f": {stage.name} leaves it out" if stage is not None else ""
+        where = f": {dropped.name} leaves it out" if dropped is not None else ""
         yield Mistake(
             f"no output depends on {found.what}{where}",
             measured.source(found.event) if found.event is not None else None,
