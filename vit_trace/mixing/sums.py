@@ -159,11 +159,12 @@ def batch_axis(measured: Measured, tensor: Tensor) -> int | None:
 
 def moves_images(measured: Measured, event: Event) -> Event | None:
     """The last step before another that takes the images from the first axis to another place; None for none."""
-    made = {id(one): at for at in measured.events for one in at.made}
     tensor = event.given[0] if event.given and event.name not in MOVES else None
     if tensor is not None and batch_axis(measured, tensor) == -tensor.ndim:
         return None
-    while tensor is not None and (step := made.get(id(tensor))) is not None:
+    for step in reversed(measured.events):  # a step in place makes what it was given: each is passed once
+        if tensor is None or not any(one is tensor for one in step.made):
+            continue
         alive = [one for one in step.given if id(one) in measured.alive]
         given, tensor = tensor, alive[0] if alive else None
         if tensor is not None and batch_axis(measured, tensor) == -tensor.ndim:

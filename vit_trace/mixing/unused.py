@@ -64,14 +64,21 @@ def unused(measured: Measured) -> Iterator[Unused]:
 def without_input(measured: Measured) -> Iterator[tuple[Event, str]]:
     """Layers whose result is returned for each image, and depends on no input, while other outputs do."""
     outputs = [one for one in measured.usual.outputs if one.ndim > 1 and one.shape[0] == BATCH]
-    made = {id(one): event for event in measured.events for one in event.made}
+    made = {id(one) for event in measured.events for one in event.made}
     dead = [one for one in outputs if id(one) in made and id(one) not in measured.alive]
     for output in dead if len(dead) < len(outputs) else ():
-        event: Event | None = made[id(output)]
-        while event is not None and event.name != "linear":
-            event = made.get(id(event.given[0])) if event.given else None
-        if event is not None:
+        if (event := _layer_behind(output, measured.events)) is not None:
             yield event, "makes an output that depends on no input"
+
+
+def _layer_behind(tensor: Tensor, events: Sequence[Event]) -> Event | None:
+    """The linear layer that a tensor comes from by its first operands; a step in place gives what it was given."""
+    for event in reversed(events):
+        if any(one is tensor for one in event.made):
+            if event.name == "linear" or not event.given:
+                return event if event.name == "linear" else None
+            tensor = event.given[0]
+    return None
 
 
 def joined_twice(measured: Measured) -> Iterator[tuple[Event, str]]:
