@@ -79,7 +79,7 @@ def test_a_site_shows_a_trace_until_its_shapes_change(name, tmp_path):
     done, made = build(folder)
     assert done.returncode == 0, done.stderr
     shown = made.read_text()
-    assert "2×48×4×4" in shown and "4·dim" in shown and 'class="flow"' in shown
+    assert "2×48×4×4" in shown and "4·dim" in shown and 'class="flow ' in shown
     assert '"up": "2×48×4×4"' in (folder / "shapes.json").read_text()
     (folder / "tiny.py").write_text(MODEL.format(5))
     (folder / page).write_text(text.format("page"))  # Sphinx reads again only what has changed

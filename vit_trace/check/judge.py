@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sysconfig
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -101,7 +102,7 @@ def _findings(subject: Examined) -> Iterator[Diagnostic]:
 
 def _of_library(said: Diagnostic) -> Diagnostic:
     """A result that a library's own code drops is only noted: no value of a config changes it."""
-    installed = said.span is not None and "site-packages" in Path(said.span.file).parts
+    installed = said.span is not None and Path(said.span.file).is_relative_to(sysconfig.get_path("purelib"))
     return replace(said, severity="note") if said.code == "result-dropped" and installed else said
 
 
