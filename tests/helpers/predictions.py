@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from helpers.targets import library_target
 from vit_trace.base.trace import Trace
 from vit_trace.dims.formula import FormulaError, evaluate, parse
-from vit_trace.dims.values import ValuesError, at, bindings
+from vit_trace.dims.values import ValuesError, at, bindings, changes_of
 from vit_trace.dims.walk import stage_keys
 from vit_trace.probing.bounded import TooLong
 from vit_trace.probing.foreign import ForeignTracer
@@ -44,8 +44,9 @@ def predictions(spec: str, assignments: tuple[str, ...], *inputs: str) -> Count:
     places = {knob.symbol: knob for one in foreign.knobs for knob in (one, *one.parts)}
     for values, changes in _settings(named, foreign.arguments, real.plan.sizes, places):
         try:
+            values = changes_of(named, {name: str(value) for name, value in values.items()})
             symbols = bindings(at(named, values), {}) if values else None
-        except ValuesError:  # said instead of a size: H is not a multiple of p, dim not one of heads
+        except ValuesError:  # said instead of a size: H is not a multiple of p, no size follows from depth
             continue
         fed = {name: symbols[name] for name in real.plan.sizes if symbols and name in symbols}
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 
 from vit_trace.base.trace import Source
@@ -53,6 +53,7 @@ class _Reader:
         self.names: dict[str, Node] = {}
         self.imported: dict[str, str] = {}
         self.makers = set(MAPPINGS)
+        self.code: set[str] = set()
         self.changes = 0
 
     def module(self, tree: ast.Module) -> Node:
@@ -68,7 +69,9 @@ class _Reader:
                     self.imported |= {one.asname or one.name: f"{module}.{one.name}" for one in names}
                 case ast.Import(names=names):
                     self.imported |= {one.asname: one.name for one in names if one.asname}
-                case ast.ClassDef(name=name) if not _is_code(statement):
+                case ast.ClassDef(name=name) if _is_code(statement, self.code):
+                    self.code.add(name)
+                case ast.ClassDef(name=name):
                     if entries := tuple(self._fields(statement)):
                         self.names[name] = Node("mapping", self._span(statement), entries=entries)
                 case ast.FunctionDef(name=name, body=[*_, ast.Return(value=ast.Call() as made)]) if self._makes(made):
@@ -245,8 +248,9 @@ def _folded(value: ast.expr) -> int | float | None:
     return None
 
 
-def _is_code(statement: ast.ClassDef) -> bool:
-    """Whether a class does something, as a model does, and is no config."""
+def _is_code(statement: ast.ClassDef, others: Set[str]) -> bool:
+    """Whether a class does something, as a model and as what derives from one of the `others` does: it is no config."""
     methods = {one.name for one in statement.body if isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef))}
-    modules = any(ast.unparse(base).rpartition(".")[2].endswith("Module") for base in statement.bases)
+    bases = {ast.unparse(base).rpartition(".")[2] for base in statement.bases}
+    modules = any(base.endswith("Module") for base in bases) or bool(bases & others)
     return modules or bool(methods & {"forward", "__init__", "__call__"})

@@ -20,7 +20,7 @@ OFFERED = 2
 
 
 def other_orders(measured: Measured, mover: Stage) -> tuple[CallChange, ...]:
-    """Exchanges of two axes before a reshape that leave no row of the small copy made of pieces."""
+    """Moves of one axis before a reshape that leave no row of the small copy made of pieces."""
     return tuple(islice((one for one in _orders(mover) if _cures(measured, one)), OFFERED))
 
 
@@ -32,13 +32,23 @@ def _orders(mover: Stage) -> Iterator[CallChange]:
         return
     count = len(mover.inputs[0].shape)
     pairs = sorted(combinations(range(count), 2), key=lambda pair: (pair[0] == 0, pair[1] - pair[0], pair))
-    orders: list[tuple[Method, ...]] = [(("transpose", *pair),) for pair in pairs]
+    orders: list[tuple[Method, ...]] = [(step,) for pair in pairs for step in _moves(count, *pair)]
     if count == 4:
         orders.insert(0, (("flatten", 2), ("transpose", 1, 2)))
     for steps in orders:
         whole = (*steps, ("contiguous",)) if mover.operation == "view" else steps
         text = f"{receiver}{methods_text(whole)} instead of {receiver}"
         yield CallChange(text, mover.operation, mover.source, steps=whole, runs=True)
+
+
+def _moves(count: int, first: int, second: int) -> Iterator[Method]:
+    """One axis taken to the place of another; the others keep their order, so that rows stay before columns."""
+    if second - first == 1:
+        yield ("transpose", first, second)
+        return
+    axes = [*range(count)]
+    yield ("permute", *axes[:first], second, *axes[first:second], *axes[second + 1 :])
+    yield ("permute", *axes[:first], *axes[first + 1 : second + 1], first, *axes[second + 1 :])
 
 
 def _receiver(span: Source, method: str) -> str:
