@@ -177,7 +177,12 @@ def _following(change: Fix, question: Question, after: Trace) -> Fix | None:
 
 
 def _further_edit(change: CallChange, again: Question) -> CallChange | None:
-    """The change together with the same methods in another line, where that fails next."""
+    """The change together with the same methods in another line, where that fails next.
+
+    Not two transposes: they make attention over tokens one over features.
+    """
+    if change.steps == (("transpose", -2, -1),):
+        return None
     edits = (one for edit in again.cause.edits for one in edit(again))
     for more in edits:
         if isinstance(more, CallChange) and more.steps == change.steps and more.span != change.span:
