@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sysconfig
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -22,6 +21,7 @@ from vit_trace.check.subject import Examined, examined
 from vit_trace.check.suggest import with_suggestions
 from vit_trace.check.verdict import SEVERITIES, Verdict
 from vit_trace.config import ConfigError
+from vit_trace.record.source import frames
 from vit_trace.targets.aimed import NOTHING_TO_CHECK, aimed, name_in_file
 from vit_trace.targets.found import config_of_spec, models_in, named_by
 
@@ -102,7 +102,7 @@ def _findings(subject: Examined) -> Iterator[Diagnostic]:
 
 def _of_library(said: Diagnostic) -> Diagnostic:
     """A result that a library's own code drops is only noted: no value of a config changes it."""
-    installed = said.span is not None and Path(said.span.file).is_relative_to(sysconfig.get_path("purelib"))
+    installed = said.span is not None and frames.is_installed(said.span.file)
     return replace(said, severity="note") if said.code == "result-dropped" and installed else said
 
 

@@ -159,7 +159,7 @@ class _BuildSearch:
             for name, values in searches.items():
                 if made := self.first(name, islice(values, depth + ENOUGH), depth):
                     self.stopped = False
-                    runs = [value for value, target in made.items() if (ran := _run(target)) and ran.failure is None]
+                    runs = [value for value, ran in made.items() if ran is not None and ran.failure is None]
                     found = sorted(runs or made)
                     listed = f"{', '.join(map(str, found[:-1]))} or {found[-1]}".removeprefix(" or ")
                     yield f"{self.setting}{name}={listed} (tried: builds{' and runs' if runs else ''})"
@@ -169,9 +169,9 @@ class _BuildSearch:
             if offered:
                 return
 
-    def first(self, name: str, values: Iterable[int], failures: int) -> dict[int, Target]:
-        """What the first values of an argument build, until so many have failed before any does."""
-        found: dict[int, Target] = {}
+    def first(self, name: str, values: Iterable[int], failures: int) -> dict[int, Trace | None]:
+        """The first values of an argument that build, each with a forward, until so many have failed before any."""
+        found: dict[int, Trace | None] = {}
         for value in values:
             if len(found) == ENOUGH or (failures == 0 and not found):
                 break
@@ -184,10 +184,11 @@ class _BuildSearch:
             except Exception:  # whatever it raises: it does not build
                 failures -= 1
                 continue
-            if _of_one_patch(made):
+            ran = _run(made)
+            if ran is not None and _of_one_patch(ran):
                 failures -= 1
             else:
-                found[value] = made
+                found[value] = ran
         return found
 
     def shortfall(self) -> Iterator[str]:
@@ -204,10 +205,9 @@ def _run(target: Target) -> Trace | None:
         return None
 
 
-def _of_one_patch(target: Target) -> bool:
+def _of_one_patch(trace: Trace) -> bool:
     """Whether the image is one patch: its position is then broadcast, whatever it was made for."""
-    trace = _run(target)
-    return trace is not None and grids_of(trace)[:1] == [(1, 1)]
+    return grids_of(trace)[:1] == [(1, 1)]
 
 
 def _knobs(links: list[Link], number: int) -> list[str]:

@@ -76,14 +76,13 @@ class Swallowed(NamedTuple):
 
 def swallowed(trace: Trace) -> Iterator[Swallowed]:
     """The reshapes that make maps of more features than the tokens had: x.reshape(b, h, w, -1) with the class token."""
-    for stage in trace.stages:
-        if stage.operation not in ("reshape", "view") or not stage.inputs or not stage.outputs:
-            continue
+    reshapes = [one for one in trace.stages if one.operation in ("reshape", "view") and one.inputs and one.outputs]
+    reshapes = [one for one in reshapes if (len(one.inputs[0].shape), len(one.outputs[0].shape)) == (3, 4)]
+    grids = grids_of(trace) if reshapes else []
+    for stage in reshapes:
         given, made = stage.inputs[0].shape, stage.outputs[0].shape
-        if len(given) != 3 or len(made) != 4:
-            continue
         for axis, width in ((1, given[2]), (2, given[1])):
-            for grid in grids_of(trace) if made[1:3] in grids_of(trace) or made[2:] in grids_of(trace) else ():
+            for grid in grids if made[1:3] in grids or made[2:] in grids else ():
                 more = beside_grid(trace, given[axis], grid)
                 rest = prod(made[1:]) // prod(grid)
                 if more and grid in (made[1:3], made[2:]) and rest > width and rest * prod(grid) == width * given[axis]:

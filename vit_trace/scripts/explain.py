@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from html import escape
 from itertools import islice
-from types import FrameType
 from typing import Any
 
 from msgspec import structs
@@ -135,15 +134,15 @@ def _in_its_words(trace: Trace, model: nn.Module) -> dict[str, Any]:
 
 def _reached_from(failure: Failure, crash: Crash) -> list[str]:
     """The program's own line that led to a failure in the files of a library."""
-    spans = (frames.span(frame.f_code, lasti) for frame, lasti in reversed(crash.own) if not _installed(frame))
+    spans = (
+        frames.span(frame.f_code, lasti)
+        for frame, lasti in reversed(crash.own)
+        if not frames.is_installed(frame.f_code.co_filename)
+    )
     line = next((span for span in spans if span is not None), None)
-    if line is None or failure.span is None or "site-packages" not in failure.span.file:
+    if line is None or failure.span is None or not frames.is_installed(failure.span.file):
         return []
     return [f"reached from {line.file}:{line.line}: {' '.join(line.text.split())}"]
-
-
-def _installed(frame: FrameType) -> bool:
-    return "site-packages" in frame.f_code.co_filename
 
 
 def _roots(crash: Crash) -> Iterator[Root]:

@@ -16,6 +16,7 @@ from vit_trace.diagnose.trials import Case
 from vit_trace.record.build.anyhow import Built, build_anyhow
 from vit_trace.record.meta.tensors import shape_of
 from vit_trace.record.raised.crash import Crash, Entry, held_by
+from vit_trace.record.source import frames
 from vit_trace.scripts.replay import light_copy
 from vit_trace.scripts.slices import MISSING, Excerpt, Scope
 from vit_trace.targets.target import argument_words
@@ -117,7 +118,7 @@ def _calls(crash: Crash, kind: type) -> Iterator[tuple[Entry, ast.Call]]:
     for entry in reversed(crash.own):
         frame = entry[0]
         file = frame.f_code.co_filename
-        if file in seen or "site-packages" in file:
+        if file in seen or frames.is_installed(file):
             continue
         seen.add(file)
         try:

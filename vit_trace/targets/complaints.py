@@ -109,7 +109,7 @@ def _raised_at(error: BaseException) -> Source | None:
     for frame, lasti in frames.entries(error.__traceback__):
         file = frame.f_code.co_filename
         if frames.owner(file) == frames.OWN and not file.startswith("<"):
-            spans["site-packages" in file or "dist-packages" in file] = frames.span(frame.f_code, lasti)
+            spans[frames.is_installed(file)] = frames.span(frame.f_code, lasti)
     return spans.get(False) or spans.get(True)
 
 

@@ -45,6 +45,6 @@ def too_few_axes(scene: Scene) -> Cause | None:
         return None
     space = " and ".join(("depth", "height", "width")[5 - wanted :])
     text = f"interpolate over {space} takes {axes_text(wanted)}, {with_shape(tensor)} has {len(tensor.shape)}"
-    batch, *rest = tensor.shape
-    note = f"it reads {shape_text((batch, *rest))} as batch, channels and {len(rest) - 1} of space"
-    return Cause(NO_GRID, text, (note,) if len(rest) > 1 else (), rank=wanted)
+    space_axes = len(tensor.shape) - 2
+    note = f"it reads {shape_text(tensor.shape)} as batch, channels and {space_axes} of space"
+    return Cause(NO_GRID, text, (note,) if space_axes > 0 else (), rank=wanted)

@@ -46,14 +46,13 @@ def _one_of_them(question: Question) -> Iterator[Fix]:
 
 def _written(scene: Scene, place: int, start: int) -> tuple[str, str]:
     """A tensor of the container, and the container, as the line writes them; [0] and "" where it does not."""
-    name = scene.operands[place].name
-    whole = input_written(scene)
-    step = f"[{place - start}]"
-    found = re.search(r"(\.\w+|\[[^][]*\])$", name)
-    if found is not None:
-        step, whole = found[0], whole or (name[: found.start()] if scene.operands[place].span is None else "")
-    whole = "" if whole in ("input", "x") and not input_written(scene) else whole
-    return f"{whole}{step}", whole
+    operand, whole = scene.operands[place], input_written(scene)
+    found = re.search(r"(\.\w+|\[[^][]*\])$", operand.name)
+    if found is None:
+        return f"{whole}[{place - start}]", whole
+    if not whole and operand.span is None and operand.name[: found.start()] not in ("input", "x"):  # torch's own names
+        whole = operand.name[: found.start()]
+    return f"{whole}{found[0]}", whole
 
 
 @finds(turn=Turn.FIRST, edits=[_one_of_them])

@@ -59,6 +59,11 @@ def owner(filename: str) -> int:
     return next((owner for prefix, owner in _directories() if filename.startswith(prefix)), OWN)
 
 
+def is_installed(file: str) -> bool:
+    """Whether a file is of an installed library, not of the user's own."""
+    return "site-packages" in file or "dist-packages" in file
+
+
 def is_own(frame: FrameType) -> bool:
     return owner(frame.f_code.co_filename) == OWN
 
