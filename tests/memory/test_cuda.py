@@ -1,6 +1,9 @@
 """The model of CUDA: which kernel attention takes, what it and dropout keep, what the allocator makes of sizes."""
 
+import json
+import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,11 +11,16 @@ import torch.nn.functional as F
 from helpers.targets import library_target
 from test_memory import MODELS, TRACKED, small
 
-from vit_trace.memory.cuda import CUBLAS, CudaAttention, allocate, drop
+from vit_trace.memory.cuda import BEFORE_HOPPER, HOPPER, CudaAttention, Reduction, allocate, drop, workspaces
 from vit_trace.memory.functions import Functions
 from vit_trace.memory.judge import Run, memory_report
 from vit_trace.memory.options import Training
 from vit_trace.memory.subject import Unmeasured, Way, run_step
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
+
+from gpu_memory import predicted, predicted_largest
+from gpu_runs import GpuRun
 
 MIB = 2**20
 HALF, FULL = torch.bfloat16, torch.float32
@@ -23,28 +31,103 @@ def heads(width, dtype, rows=9, count=4):
 
 
 CHOICES = [
-    (64, HALF, None, "flash"),
-    (72, HALF, None, "flash"),
-    (36, HALF, None, "flash"),  # padded to 40
-    (256, HALF, None, "flash"),
-    (264, HALF, None, "efficient"),
-    (64, HALF, (9, 9), "efficient"),
-    (64, FULL, None, "efficient"),
-    (68, FULL, (9, 9), "efficient"),
-    (66, FULL, None, "math"),
-    (36, HALF, (9, 9), "math"),
-    (64, torch.float64, None, "math"),
+    (24, HALF, None, "cudnn", "flash"),
+    (64, HALF, None, "cudnn", "flash"),
+    (72, HALF, None, "cudnn", "flash"),
+    (62, HALF, None, "flash", "flash"),
+    (256, HALF, None, "cudnn", "flash"),
+    (288, HALF, None, "efficient", "efficient"),
+    (64, HALF, "added", "cudnn", "efficient"),
+    (64, HALF, "learnt", "efficient", "efficient"),
+    (64, HALF, "bool", "cudnn", "efficient"),
+    (62, HALF, "added", "math", "math"),
+    (288, HALF, "bool", "efficient", "efficient"),
+    (64, FULL, None, "efficient", "efficient"),
+    (24, FULL, "bool", "efficient", "efficient"),
+    (288, FULL, "learnt", "efficient", "efficient"),
+    (62, FULL, None, "math", "math"),
+    (64, torch.float64, None, "math", "math"),
 ]
-"""Head dimension, dtype, mask: the kernel that ATen/native/transformers/cuda/sdp_utils.cpp lets through first."""
+"""Head dimension, dtype, mask: what torch._fused_sdp_choice answered on an H200 (torch 2.11) with 49, 197 and 256 rows,
+and what ATen/native/transformers/cuda/sdp_utils.cpp lets through first before Hopper.
+"""
+
+MASKS = {
+    "added": lambda dtype: torch.empty(9, 9, dtype=dtype, device="meta"),
+    "learnt": lambda dtype: torch.empty(9, 9, dtype=dtype, device="meta", requires_grad=True),
+    "bool": lambda dtype: torch.empty(9, 9, dtype=torch.bool, device="meta"),
+}
 
 
-@pytest.mark.parametrize(("width", "dtype", "mask", "kernel"), CHOICES)
-def test_the_kernel_of_attention(width, dtype, mask, kernel):
-    held = torch.empty(mask, dtype=dtype, device="meta") if mask else None
+@pytest.mark.parametrize(("width", "dtype", "mask", "hopper", "before"), CHOICES)
+def test_the_kernel_of_attention(width, dtype, mask, hopper, before):
+    held = MASKS[mask](dtype) if mask else None
     three = [heads(width, dtype)] * 3
-    assert CudaAttention().chosen(*three, held) == kernel
+    assert CudaAttention().chosen(*three, held) == hopper
+    assert CudaAttention(card=BEFORE_HOPPER).chosen(*three, held) == before
     assert CudaAttention("math").chosen(*three, held) == "math"
-    assert CudaAttention()(*three, held).shape == three[0].shape
+    for card in (HOPPER, BEFORE_HOPPER):
+        assert CudaAttention(card=card)(*three, held).shape == three[0].shape
+
+
+SUMS = [
+    ((12608, 1536), [0], 138412032),
+    ((12608, 384), [0], 38731776),
+    ((6304, 3072), [0], 138412032),
+    ((6304, 768), [0], 38928384),
+    ((32, 197, 768), [0, 1], 38928384),
+    ((32, 197, 768), None, 2112),
+    ((32, 1000), None, 0),
+    ((32, 197, 768), [1], 0),
+    ((32, 1000), [0], 0),
+]
+"""A sum of float32: bytes of its buffer on an H200, by torch.cuda.memory._record_memory_history."""
+
+
+@pytest.mark.parametrize(("shape", "dims", "count"), SUMS)
+def test_the_buffer_of_a_sum(shape, dims, count):
+    assert Reduction.of(torch.empty(shape, device="meta"), dims).buffer(HOPPER) == count
+
+
+KERNELS = [
+    ("efficient", FULL, (32, 12, 197, 64), [(19365888, 302592), (302592, 25190400)]),
+    ("efficient", FULL, (32, 12, 197, 80), [(24207360, 302592), (302592, 50356224)]),
+    ("efficient", FULL, (8, 6, 1374, 64), [(16883712, 263808), (263808, 17318400)]),
+    ("efficient", HALF, (32, 12, 197, 64), [(302592, 25190400)]),
+    ("efficient", HALF, (32, 12, 197, 72), [(302592, 50343936)]),
+    ("flash", HALF, (32, 12, 197, 64), [(393216, 25165824)]),
+    ("flash", HALF, (32, 12, 197, 72), [(393216, 37748736)]),
+    ("cudnn", HALF, (32, 12, 197, 64), [(19668736,)]),
+    ("cudnn", HALF, (8, 6, 1374, 64), [(17147776,)]),
+]
+"""Buffers of the backward kernel of attention on an H200, float32 and bfloat16."""
+
+
+@pytest.mark.parametrize(("kernel", "dtype", "shape", "groups"), KERNELS)
+def test_the_buffers_of_attentions_backward(kernel, dtype, shape, groups):
+    backward = getattr(torch.ops.aten, f"_scaled_dot_product_{kernel}_attention_backward").default
+    query = torch.empty(shape, dtype=dtype, device="meta")
+    assert workspaces()[backward](query, query) == groups
+
+
+CONVOLUTIONS = [
+    ((64, 3, 224, 224), (384, 3, 16, 16), FULL, 16, 72220688),
+    ((32, 3, 224, 224), (768, 3, 16, 16), HALF, 16, 38469648),
+    ((16, 64, 56, 56), (128, 64, 3, 3), HALF, 2, 9781264),
+    ((16, 64, 56, 56), (256, 64, 1, 1), HALF, 1, 0),
+    ((16, 96, 56, 56), (96, 1, 7, 7), HALF, 1, 0),
+]
+"""Input, weight, dtype and stride of a convolution: cuDNN's workspace on an H200, but for its last 16 bytes."""
+
+
+@pytest.mark.parametrize(("x", "weight", "dtype", "stride", "count"), CONVOLUTIONS)
+def test_the_workspace_of_a_convolution(x, weight, dtype, stride, count):
+    x, weight = (torch.empty(shape, dtype=dtype, device="meta") for shape in (x, weight))
+    groups = x.shape[1] // weight.shape[1]
+    pad = [weight.shape[2] // 2 * (weight.shape[2] < 16)] * 2
+    asked = (None, [stride] * 2, pad, [1] * 2, False, [0] * 2, groups)
+    sizes = workspaces()[torch.ops.aten.convolution.default](x, weight, *asked)
+    assert sum(map(sum, sizes)) == max(count - 16, 0)
 
 
 def test_a_kernel_that_cannot_take_it_is_refused():
@@ -77,6 +160,7 @@ RNG = 3 * 8
 @pytest.mark.parametrize(
     ("attention", "dtype", "count"),
     [
+        ("cudnn", HALF, 2 * OUT + 4 * BATCH * HEADS * ROWS + 2 * 8),
         ("flash", HALF, 2 * OUT + 4 * BATCH * HEADS * ROWS + RNG),
         ("efficient", FULL, 4 * OUT + 4 * BATCH * HEADS * 32 + 2 * 8),
         ("efficient", HALF, 2 * OUT + 4 * BATCH * HEADS * 32 + 2 * 8),
@@ -157,6 +241,32 @@ def test_segments_are_given_back_at_the_limit():
     assert allocate([0, 1], sizes, 0, 60 * MIB) is None
 
 
+# -- a real GPU ----------------------------------------------------------------------------------------------------
+
+GPU = json.loads((Path(__file__).parent / "gpu.json").read_text())
+"""Steps measured by tests/benchmarks/gpu_memory.py on an H200."""
+
+
+def measured_runs():
+    """All runs; each eighth by default, the others only in the long sweep."""
+    for place, (*fields, allocated, reserved) in enumerate(GPU["runs"]):
+        marks = [] if place % 8 == 0 else [pytest.mark.slow]
+        yield pytest.param(GpuRun(*fields), allocated, reserved, marks=marks, id=f"{place} {fields[0]}")
+
+
+@pytest.mark.parametrize(("run", "allocated", "reserved"), measured_runs())
+def test_a_step_takes_what_it_takes_on_a_gpu(run, allocated, reserved):
+    ours = predicted(run)
+    assert ours[0] == pytest.approx(allocated, rel=0.014)
+    assert ours[1] == pytest.approx(reserved, rel=0.08)
+
+
+@pytest.mark.parametrize("row", GPU["largest"], ids=lambda row: f"{row[1]} {row[0]} GiB")
+def test_the_largest_batch_is_the_largest_on_a_gpu(row):
+    gib, *fields, count = row
+    assert predicted_largest(GpuRun(*fields), gib) == pytest.approx(count, rel=0.015)
+
+
 # -- reports -------------------------------------------------------------------------------------------------------
 
 
@@ -171,7 +281,7 @@ def test_math_attention_keeps_the_scores():
     saved = {name: run.tape(2).saved_bytes for name, run in runs.items()}
     scores = 12 * 2 * 3 * 197 * 197
     assert saved["math"] - saved["flash"] > 4 * scores
-    assert saved["flash"] == saved[None]
+    assert abs(saved["flash"] - saved[None]) <= 12 * RNG  # cuDNN's has another random state
     with pytest.raises(Unmeasured, match="no flash attention"):
         Run(target, Training(2, attention="flash")).tape(2)
 
@@ -180,4 +290,4 @@ def test_the_reserve_counts():
     more = memory_report(small(), Training(2, reserve=3 * 2**30), None)
     less = memory_report(small(), Training(2, reserve=0), None)
     assert more.peak.bytes - less.peak.bytes == 3 * 2**30
-    assert less.peak.bytes == less.reserved >= less.allocated >= CUBLAS
+    assert less.peak.bytes == less.reserved >= less.allocated >= 2 * HOPPER.cublas

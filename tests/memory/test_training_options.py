@@ -152,7 +152,7 @@ def real_optimizer(name):
         "sgd": partial(torch.optim.SGD, lr=0.1, foreach=True),
         "sgd+momentum": partial(torch.optim.SGD, lr=0.1, momentum=0.9, foreach=True),
         "lion": partial(timm.optim.Lion, foreach=True),
-        "lamb": timm.optim.Lamb,
+        "lamb": partial(timm.optim.Lamb, foreach=True),
         "adafactor": torch.optim.Adafactor,
     }[name]
 

@@ -6,10 +6,11 @@ names and shapes. Where a block is itself only a list, its modules are the block
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from functools import partial
+from functools import cache, partial
 from itertools import groupby, islice
 from typing import Any
 
+import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
@@ -48,6 +49,13 @@ def _called(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
             yield from _called(child, f"{path}.{name}")
 
 
+@cache
+def _first_done() -> None:
+    """The first call in a process imports torch's compiler, and keeps its arguments alive."""
+    x = torch.zeros((), requires_grad=True)
+    torch.autograd.backward(checkpoint(torch.neg, x, use_reentrant=False))
+
+
 @contextmanager
 def checkpointed(model: nn.Module, around: Callable[[], AbstractContextManager[Any]], every: int = 1) -> Iterator[None]:
     """Compute every n-th block again in backward, as torch.utils.checkpoint does with use_reentrant=False.
@@ -55,6 +63,7 @@ def checkpointed(model: nn.Module, around: Callable[[], AbstractContextManager[A
     Args:
         around: what a forward runs under, needed again when a block is computed in backward.
     """
+    _first_done()
     with ExitStack() as stack:
         for _, module in [*blocks(model, every)]:
             stack.callback(vars(module).update, {name: own for name, own in vars(module).items() if name == "forward"})

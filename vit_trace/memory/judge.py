@@ -9,7 +9,7 @@ from functools import cached_property
 
 from msgspec.structs import replace
 
-from vit_trace.memory.cuda import CUBLAS, RESERVE, Reached, allocate
+from vit_trace.memory.cuda import HOPPER, RESERVE, Card, Reached, allocate
 from vit_trace.memory.options import PRECISIONS, Training
 from vit_trace.memory.report import MemoryReport, Peak, Remedy, StageBytes, not_counted
 from vit_trace.memory.sharding import BUFFERS, GATHERED, sharded
@@ -32,9 +32,9 @@ PARTS = (
 class Run:
     """One way to train a target: what a run at a batch takes; each batch runs once."""
 
-    def __init__(self, target: Target, training: Training, subject: Subject | None = None) -> None:
-        self.target, self.training = target, training
-        self.subject = subject or Subject(target, training)
+    def __init__(self, target: Target, training: Training, subject: Subject | None = None, card: Card = HOPPER) -> None:
+        self.target, self.training, self.card = target, training, card
+        self.subject = subject or Subject(target, training, card)
         self.tapes: dict[int | None, Tape] = {}
 
     def tape(self, batch: int | None) -> Tape:
@@ -54,7 +54,7 @@ class Run:
         return (RESERVE if asked is None else asked) if self.on_cuda else 0
 
     def timeline(self, step: Tape) -> Timeline:
-        return timeline(step, self.training, [CUBLAS // 2] * 2 if self.on_cuda else ())
+        return timeline(step, self.training, self.card.cublas if self.on_cuda else 0)
 
     def allocated(self, line: Timeline, limit: int | None = None) -> tuple[Reached, Reached] | None:
         """What the first step reaches in CUDA's allocator, and both; None where they do not keep to the limit."""
@@ -87,34 +87,25 @@ class Run:
         return self.tape(one), self.tape(one + 1)
 
     def largest(self, limit: int) -> int:
-        """The largest batch that fits while one more does not; it has been run. Raises Unmeasured where none runs."""
+        """The largest batch that fits while one more does not, both run. Raises Unmeasured where none runs."""
         if self.floor(self.two[0].batch) > limit:
             return 0
-        found = self.searched(limit, real=False)
-        if found is not None and found > 1 and self.runs_as_inferred(found):
-            return found
-        if found in (0, 1):
-            return int(self.fits(1, limit, real=True))
-        return self.searched(limit, real=True) or 0
+        guess = 2 if inferred(*self.two, 2) is None else self.searched(limit, 2, real=False)
+        return self.searched(limit, max(guess, 1), real=True)
 
-    def runs_as_inferred(self, batch: int) -> bool:
-        """Whether the step at this batch is the one that two other batches give."""
-        try:
-            real, step = self.tape(batch), inferred(*self.two, batch)
-        except Unmeasured:
-            return False
-        return step is not None and (real.events, real.bytes) == (step.events, step.bytes)
-
-    def searched(self, limit: int, real: bool) -> int | None:
-        """The largest batch by trying: doubling, then halving the gap. None where no step can be inferred."""
-        if not real and inferred(*self.two, 2) is None:
-            return None
-        if not self.fits(2, limit, real):
-            return int(self.fits(1, limit, real))
-        low, high = 2, 4
-        while high <= MOST_BATCHES and self.fits(high, limit, real):
-            low, high = high, high * 2
-        while high - low > 1 and low < MOST_BATCHES:
+    def searched(self, limit: int, start: int, real: bool) -> int:
+        """The largest batch that fits while one more does not, looked for in growing steps from `start` on."""
+        low, high, step = start, start + 1, 1
+        if self.fits(start, limit, real):
+            while high <= MOST_BATCHES and self.fits(high, limit, real):
+                low, step = high, step * 2
+                high = low + step
+        else:
+            low, high = start - 1, start
+            while low > 0 and not self.fits(low, limit, real):
+                high, step = low, step * 2
+                low = max(high - step, 0)
+        while high - low > 1 and high <= MOST_BATCHES:
             middle = (low + high) // 2
             low, high = (middle, high) if self.fits(middle, limit, real) else (low, middle)
         return low

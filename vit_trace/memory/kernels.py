@@ -123,6 +123,15 @@ def _flash(query: Any, key: Any, value: Any, *how: Any, scale: float | None = No
     return _laid_out(query), rows, None, None, query.shape[2], key.shape[2], seed, offset, mask
 
 
+def _cudnn(
+    query: Any, key: Any, value: Any, mask: Any, rows: bool, *how: Any, scale: float | None = None
+) -> tuple[Any, ...]:
+    require(value.shape[-1] == query.shape[-1])
+    kept = fresh((*query.shape[:3], 1), torch.float32) if rows else fresh((0,), torch.float32)
+    numbers = fresh((), torch.int64), fresh((), torch.int64)
+    return _laid_out(query), kept, None, None, query.shape[2], key.shape[2], *numbers, None
+
+
 def _flash_backward(grad: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> tuple[Tensor, ...]:
     return _laid_out(query), _laid_out(key), _laid_out(value)
 
@@ -164,6 +173,8 @@ def kernels() -> dict[Any, Kernel]:
         aten.cat.default: _cat,
         aten.native_dropout.default: _drop,
         aten.native_dropout_backward.default: lambda grad, mask, scale: elementwise((sure_float(grad),), grad.dtype),
+        aten._scaled_dot_product_cudnn_attention.default: _cudnn,
+        aten._scaled_dot_product_cudnn_attention_backward.default: _flash_backward,
         aten._scaled_dot_product_flash_attention.default: _flash,
         aten._scaled_dot_product_flash_attention_backward.default: _flash_backward,
         aten._scaled_dot_product_efficient_attention.default: _efficient,

@@ -4,12 +4,14 @@ One dispatch mode over torch's own autograd, and hooks that know which module ru
 those of whole storages, each counted once, as torch.distributed's MemTracker counts them.
 """
 
+import sys
 import weakref
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -22,8 +24,13 @@ from vit_trace.memory.states import Trained
 from vit_trace.memory.tape import Owned, Place, Tape
 
 LAST = chr(0x10FFFF)
+ENGINE = torch.autograd.graph._engine_run_backward.__code__
 sequence_number: Any = torch.autograd._get_sequence_nr  # type: ignore[attr-defined]
 
+
+Workspaces = Mapping[Any, Callable[..., list[tuple[int, ...]]]]
+"""Kernel -> bytes of the buffers that it takes while it runs: groups that are there together, one after the other."""
+NONE: Workspaces = MappingProxyType({})
 
 _Moment = tuple[str, str | int]
 """The phase, and the module or, in backward, the number of autograd's node."""
@@ -69,6 +76,20 @@ class Where:
         return Place(phase, self.marks[found][1] if found >= 0 else "")
 
 
+def _accumulates(func: Any, args: tuple[Any, ...], kwargs: Any) -> bool:
+    """Whether autograd adds a second gradient to one that nothing else holds: without a mode it does so in place."""
+    if func is not torch.ops.aten.add.Tensor or kwargs or torch._C._current_graph_task_id() == -1:
+        return False
+    held, other = args
+    caller = sys._getframe(2).f_code
+    return (
+        caller is ENGINE
+        and isinstance(other, Tensor)
+        and (held.shape, held.dtype) == (other.shape, other.dtype)
+        and torch._C._storage_Use_Count(held.untyped_storage()._cdata) <= 2  # the tensor and this look at it
+    )
+
+
 class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes every storage that lives while it is on."""
 
@@ -79,9 +100,10 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """No: torch would import its compiler only to keep it away from here."""
         return False
 
-    def __init__(self, where: Where, run: Kernels, workspaces: Mapping[Any, Callable[..., int]] = {}) -> None:
+    def __init__(self, where: Where, run: Kernels, workspaces: Workspaces = NONE) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.where, self.run, self.workspaces = where, run, workspaces
+        self.in_place = bool(workspaces)
         self.live: dict[int, int] = {}
         self.events: list[int] = []
         self.bytes: list[int] = []
@@ -137,13 +159,13 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.owned[number] = Owned(unit, Trained(tuple(tensor.shape), tensor.element_size()))
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = self.run(func, args, kwargs or {})
+        out = args[0] if self.in_place and _accumulates(func, args, kwargs) else self.run(func, args, kwargs or {})
         made = (out,) if isinstance(out, Tensor) else out if isinstance(out, (tuple, list)) else ()
         self.add_all((one for one in made if isinstance(one, Tensor)), "activations")
         if func in self.masking:
             self.masks.add(self.live.get(made[self.masking[func]].untyped_storage()._cdata, -1))
-        if func in self.workspaces:
-            self.events.append(~self.noted(self.workspaces[func](*args), "workspaces"))
+        for sizes in self.workspaces[func](*args) if func in self.workspaces else ():
+            self.events += [~number for number in [self.noted(size, "workspaces") for size in sizes]]
         return out
 
     def save(self, tensor: Tensor) -> Tensor:

@@ -68,7 +68,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "sgd+momentum": Optimizer("SGD with momentum, foreach as torch chooses on a GPU", _like(1)),
     "adamw8bit": Optimizer("bitsandbytes' AdamW8bit: blocks of 256, float32 below 4096 elements", _eight_bit),
     "lion": Optimizer("timm's Lion, foreach", _like(1), _like(1)),
-    "lamb": Optimizer("timm's Lamb, one parameter after the other", _like(2), _like(3), foreach=False),
+    "lamb": Optimizer("timm's Lamb, foreach", _like(2), _like(3)),
     "adafactor": Optimizer("torch's Adafactor, one parameter after the other", _factored, _like(1), foreach=False),
     "none": Optimizer("no optimizer", _like(0)),
 }

@@ -6,7 +6,7 @@ its words.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, nullcontext
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -22,10 +22,10 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from vit_trace.base.refused import Refused, refuse
 from vit_trace.memory.blocks import blocks, checkpointed
-from vit_trace.memory.cuda import WORKSPACES, CudaAttention, drop
+from vit_trace.memory.cuda import HOPPER, Card, CudaAttention, drop, workspaces
 from vit_trace.memory.functions import Casts, Functions, cuda
 from vit_trace.memory.kernels import Kernels
-from vit_trace.memory.meter import Meter, Where
+from vit_trace.memory.meter import NONE, Meter, Where, Workspaces
 from vit_trace.memory.options import Lora, Training
 from vit_trace.memory.states import Trained
 from vit_trace.memory.tape import Tape
@@ -48,8 +48,8 @@ class _NoGradient(Exception):
 class Subject:
     """One target as it is trained. `tape` runs a step at a batch; the model is built once."""
 
-    def __init__(self, target: Target, training: Training) -> None:
-        self.target, self.training = target, training
+    def __init__(self, target: Target, training: Training, card: Card = HOPPER) -> None:
+        self.target, self.training, self.card = target, training, card
         self.ways: list[tuple[Rung, int, bool]] = []
 
     def tape(self, batch: int | None, training: Training) -> Tape:
@@ -73,7 +73,7 @@ class Subject:
 
     def tried(self, rung: Rung, fed: Inputs, setting: StepSetting) -> Tape:
         """One step on a rung. Raises Unmeasured."""
-        functions = _functions(setting.training)
+        functions = _functions(setting.training, self.card)
         functions.truth = setting.truth
         try:
             with rung.ready(self.runnable, fed) as ready:
@@ -116,7 +116,7 @@ class Subject:
         with again if training.checkpointing else nullcontext():
             way = Way(
                 around=functions.on,
-                workspaces=WORKSPACES if training.device == "cuda" else {},
+                workspaces=workspaces(self.card) if training.device == "cuda" else NONE,
                 gradients=training.accumulate > 1,
                 forward_only=training.inference,
             )
@@ -131,13 +131,13 @@ class StepSetting(NamedTuple):
     truth: bool
 
 
-def _functions(training: Training) -> Functions:
+def _functions(training: Training, card: Card) -> Functions:
     """What the model's functions are on the device and at the precision."""
     lower = {"bf16-mixed": torch.bfloat16, "fp16-mixed": torch.float16}.get(training.precision)
     casts = Casts(cuda(), lower) if lower is not None else None
     if training.device == "cpu":
         return Functions(casts)
-    attend = CudaAttention(training.attention)
+    attend = CudaAttention(training.attention, card)
     return Functions(casts, {F.scaled_dot_product_attention: attend, F.dropout: drop, torch.dropout: drop})
 
 
@@ -206,12 +206,12 @@ class Way(NamedTuple):
     """How a step is run.
 
     `around` is a context for the forward, such as autocast; `rules`: compute kernels by rule where there is one;
-    `workspaces` as the meter takes them; `gradients`: those of an earlier batch are there already.
+    `workspaces`: those of the device, where it is a GPU; `gradients`: those of an earlier batch are there already.
     """
 
     around: Callable[[], Any] = nullcontext
     rules: bool = True
-    workspaces: Mapping[Any, Callable[..., int]] = {}
+    workspaces: Workspaces = NONE
     gradients: bool = False
     forward_only: bool = False
 

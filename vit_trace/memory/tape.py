@@ -89,13 +89,14 @@ class Tape:
 
 
 def inferred(one: Tape, other: Tape, batch: int) -> Tape | None:
-    """The tape at a third batch; None where the two have different events."""
+    """The tape at a third batch, with workspaces as large as in the two; None where the two have different events."""
     step = other.batch - one.batch
     if step == 0 or one.events != other.events or one.kinds != other.kinds:
         return None
     sizes = []
-    for a, b in zip(one.bytes, other.bytes, strict=True):
-        if (b - a) % step:
+    for a, b, kind in zip(one.bytes, other.bytes, one.kinds, strict=True):
+        uneven = (b - a) % step
+        if uneven and kind != "workspaces":
             return None
-        sizes.append(a + (b - a) // step * (batch - one.batch))
+        sizes.append(max(a, b) if uneven or b < a else a + (b - a) // step * (batch - one.batch))
     return replace(one, batch=batch, bytes=tuple(sizes))

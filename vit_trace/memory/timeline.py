@@ -4,7 +4,7 @@ The first step makes the optimizer's state; every later one is as the second.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from vit_trace.memory.options import Training
@@ -12,6 +12,8 @@ from vit_trace.memory.states import OPTIMIZERS, Trained
 from vit_trace.memory.tape import Place, Tape
 
 LASTING = ("parameters", "buffers")
+STEPS = ("activations", "gradients")
+"""Kinds of what a step makes."""
 FIRST_BUCKET, BUCKET = 2**20, 25 * 2**20
 """Bytes of DistributedDataParallel's buckets: a parameter that goes beyond them still belongs to the bucket."""
 
@@ -32,17 +34,23 @@ class Timeline:
         return self.tape.peak(self.second)
 
 
-def timeline(step: Tape, training: Training, workspaces: Iterable[int] = ()) -> Timeline:
+def timeline(step: Tape, training: Training, workspace: int = 0) -> Timeline:
     """Two steps of the run.
 
     Args:
-        workspaces: bytes of what libraries keep from the first step on.
+        workspace: bytes that cuBLAS takes in the first forward, and again in the first backward, and keeps.
     """
     writer = _Writer(step)
-    for kind, size in _held(step, training, workspaces):
+    for kind, size in _held(step, training):
         writer.make(size, kind)
     lasting = {number for number, kind in enumerate(step.kinds) if kind in LASTING}
-    writer.events += step.events
+    waiting = {"forward", "backward"} if workspace else set()
+    for event in step.events:
+        phase = step.places[event].phase if event >= 0 and step.kinds[event] in STEPS else ""
+        if phase in waiting:
+            waiting.remove(phase)
+            writer.make(workspace, "cuBLAS workspaces")
+        writer.events.append(event)
     if training.inference:
         return _twice(writer, step, lasting, [])
     optimizer = OPTIMIZERS[training.optimizer]
@@ -79,7 +87,7 @@ def _stepped(step: Tape, training: Training) -> Sequence[Trained]:
     return max(hands, key=lambda hand: sum(one.elements for one in hand))
 
 
-def _held(step: Tape, training: Training, workspaces: Iterable[int]) -> Iterator[tuple[str, int]]:
+def _held(step: Tape, training: Training) -> Iterator[tuple[str, int]]:
     """(kind, bytes) of what is there from the start besides the model."""
     sizes = list(zip(step.kinds, step.bytes, strict=True))
     if training.ema:
@@ -88,7 +96,6 @@ def _held(step: Tape, training: Training, workspaces: Iterable[int]) -> Iterator
         yield from (("DDP buckets", size) for size in _buckets(step.trained))
     if training.input_on_device:
         yield from (("next batch", size) for kind, size in sizes if kind == "inputs")
-    yield from (("cuBLAS workspaces", size) for size in workspaces)
 
 
 def _buckets(parameters: tuple[Trained, ...]) -> Iterator[int]:
