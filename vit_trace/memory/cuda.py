@@ -28,24 +28,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-RESERVE = 512 * 2**20
-"""Bytes beside the allocator's, unless the user says how many: nvidia-smi shows 300 to 600 MiB for an empty process."""
-
 
 class Card(NamedTuple):
-    """What memory depends on in a card: multiprocessors, threads that each holds, bytes of a workspace of cuBLAS, and
-    whether attention prefers cuDNN's kernel.
+    """What memory depends on in a card: multiprocessors, threads that each holds, bytes of a workspace of cuBLAS,
+    whether attention prefers cuDNN's kernel, and bytes that a process takes beside the allocator's.
     """
 
     multiprocessors: int
     threads: int
     cublas: int
     cudnn: bool
+    reserve: int
 
 
-HOPPER = Card(132, 2048, 32 * 2**20, cudnn=True)
-"""H100, H200."""
-BEFORE_HOPPER = Card(82, 1536, (2 * 4096 + 8 * 16) * 1024, cudnn=False)
+HOPPER = Card(132, 2048, 32 * 2**20, cudnn=True, reserve=768 * 2**20)
+"""H100, H200: an empty process takes 619 MiB of an H200, one that trains 767."""
+BEFORE_HOPPER = Card(82, 1536, (2 * 4096 + 8 * 16) * 1024, cudnn=False, reserve=512 * 2**20)
 """RTX 3090; an A100 has 108 multiprocessors of 2,048 threads."""
 
 HALVES = (torch.float16, torch.bfloat16)

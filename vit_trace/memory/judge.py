@@ -9,7 +9,7 @@ from functools import cached_property
 
 from msgspec.structs import replace
 
-from vit_trace.memory.cuda import HOPPER, RESERVE, Card, Reached, allocate
+from vit_trace.memory.cuda import HOPPER, Card, Reached, allocate
 from vit_trace.memory.options import PRECISIONS, Training
 from vit_trace.memory.report import MemoryReport, Peak, Remedy, StageBytes, not_counted
 from vit_trace.memory.sharding import BUFFERS, GATHERED, sharded
@@ -51,7 +51,7 @@ class Run:
     def reserve(self) -> int:
         """Bytes beside the allocator's."""
         asked = self.training.reserve
-        return (RESERVE if asked is None else asked) if self.on_cuda else 0
+        return (self.card.reserve if asked is None else asked) if self.on_cuda else 0
 
     def timeline(self, step: Tape) -> Timeline:
         return timeline(step, self.training, self.card.cublas if self.on_cuda else 0)
