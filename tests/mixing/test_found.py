@@ -19,7 +19,7 @@ from vit_trace.targets.request import Request
 
 FILES = sorted(path.stem for path in MODELS.glob("*.py"))
 EVERY = 1 if os.environ.get("VIT_TRACE_ALL_MUTANTS") else 16
-FLOOR = 0.65
+FLOOR = 0.8
 """Share of the mutants that are warned of, each on one of its lines."""
 
 

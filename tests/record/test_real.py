@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -101,3 +103,24 @@ def test_a_large_call_is_refused_in_the_words_of_a_real_run(name):
     given = tuple(torch.empty(shape, device="meta") for shape in shapes)
     trace, _ = trace_anyhow(Runnable(Step(function), lambda: Step(function)), lambda: (given, {}), RecordOptions())
     assert trace.failure.exception == f"RuntimeError: {raised.value}"
+
+
+WIDE_GRU = """
+from torch import nn
+
+class Scan(nn.Module):
+    def __init__(self, dim=32):
+        super().__init__()
+        self.embed, self.gru = nn.Conv2d(3, dim, 8, 8), nn.GRU(dim, dim, batch_first=True)
+
+    def forward(self, x):
+        x = self.embed(x).flatten(2).mT
+        return self.gru(x)[0] + self.gru(x.flip(1))[0].flip(1)
+"""
+
+
+def test_a_wide_recurrent_layer_is_not_tried_with_cut_weights(tmp_path):
+    """torch's gru does not check the sizes of its weights, and ends the process where they do not fit."""
+    (tmp_path / "scan.py").write_text(WIDE_GRU)
+    command = [sys.executable, "-m", "vit_trace", f"{tmp_path}/scan.py:Scan", "--input", "x=2x3x32x32"]
+    assert subprocess.run(command, capture_output=True).returncode == 0

@@ -83,6 +83,8 @@ def swallowed(trace: Trace) -> Iterator[Swallowed]:
         given, made = stage.inputs[0].shape, stage.outputs[0].shape
         for axis, width in ((1, given[2]), (2, given[1])):
             for grid in grids if made[1:3] in grids or made[2:] in grids else ():
+                if prod(grid) in given[1:]:
+                    continue
                 more = beside_grid(trace, given[axis], grid)
                 rest = prod(made[1:]) // prod(grid)
                 if more and grid in (made[1:3], made[2:]) and rest > width and rest * prod(grid) == width * given[axis]:

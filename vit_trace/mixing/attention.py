@@ -23,12 +23,27 @@ def attentions(measured: Measured) -> Iterator[Event]:
 
 
 def of_one_token(measured: Measured) -> Iterator[Event]:
-    """Attention whose values are one token's, expanded to all keys."""
+    """Attention whose values are one token's for all keys, or the step that picks one token of those that ask."""
     for event in attentions(measured):
         values = event.given[2] if event.name == "scaled_dot_product_attention" else event.given[-1]
         weighs = event.name == "scaled_dot_product_attention" or id(event.given[0]) in _weights(measured)
-        if weighs and values.ndim > 2 and values.shape[-2] > 1 and (values == values[..., :1, :]).all():
+        if (
+            weighs
+            and values.ndim > 2
+            and values.shape[-2] > 1
+            and all(map(_of_one_place, (values, *measured.twice(values))))
+        ):
             yield event
+        elif weighs and values.ndim > 2 and values.shape[-2] == 1:
+            picks = [one for one in measured.leading_to([values]) if one.picked and id(one.given[0]) in measured.alive]
+            if picks and measured.comes_from(event.given[0], picks[-1].given[0]):
+                yield picks[-1]
+
+
+def _of_one_place(values: Tensor) -> bool:
+    return bool(
+        (values == values[..., :1, :]).all() and (values != values[:1]).any()
+    )  # all alike: the copy is too small
 
 
 def _weights(measured: Measured) -> set[int]:
@@ -40,6 +55,13 @@ def last_attention(measured: Measured, event: Event | None) -> Event | None:
     """The last attention before an event, or at all; None if there is none."""
     before = [*takewhile(lambda one: one is not event, measured.events)]
     return next((one for one in reversed(before) if _attends(measured, one)), None)
+
+
+def scores_of(measured: Measured, event: Event) -> Event:
+    """The product that the weights of an attention were made by; the attention itself where it is one step."""
+    before = measured.leading_to(event.given[:1]) if id(event.given[0]) in measured.alive else []
+    weighs = event.name != "scaled_dot_product_attention" and any(one.name in SOFTMAX for one in before)
+    return next((one for one in reversed(before) if weighs and _attends(measured, one)), event)
 
 
 def _attends(measured: Measured, event: Event) -> bool:

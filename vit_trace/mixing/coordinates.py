@@ -20,21 +20,9 @@ from vit_trace.record.recorder import TorchCall
 
 MOVES = {
     *("view", "reshape", "permute", "transpose", "flatten", "unflatten", "chunk", "split", "unbind", "__getitem__"),
-    *(
-        "expand",
-        "squeeze",
-        "unsqueeze",
-        "contiguous",
-        "movedim",
-        "swapaxes",
-        "narrow",
-        "select",
-        "t",
-        "repeat",
-        "clone",
-    ),
+    *("expand", "squeeze", "unsqueeze", "contiguous", "movedim", "swapaxes", "narrow", "select", "t", "repeat"),
     *("expand_as", "view_as", "detach", "reshape_as", "swapdims", "tensor_split", "index_select", "flip", "moveaxis"),
-    *("split_with_sizes", "rot90", "roll", "T", "mT", "H", "mH", "broadcast_to", "unfold_copy", "adjoint"),
+    *("split_with_sizes", "rot90", "roll", "T", "mT", "H", "mH", "broadcast_to", "unfold_copy", "adjoint", "clone"),
 }
 """Functions whose results hold the values of their first tensor, in other places."""
 
@@ -45,21 +33,9 @@ HANDS_ON = {"float", "to", "type_as", "half", "bfloat16", "double", "requires_gr
 """Functions whose result has the same values at the same places."""
 
 ELEMENTWISE = {
-    *(
-        "add",
-        "__add__",
-        "add_",
-        "__iadd__",
-        "__radd__",
-        "mul",
-        "__mul__",
-        "__rmul__",
-        "__imul__",
-        "mul_",
-        "gelu",
-        "relu",
-    ),
+    *("add", "__add__", "add_", "__iadd__", "__radd__", "mul", "__mul__", "__rmul__", "__imul__", "mul_", "gelu"),
     *("silu", "sub", "__sub__", "div", "__truediv__", "batch_norm", "sigmoid", "tanh", "relu_", "hardswish", "div_"),
+    *("relu",),
 }
 """Functions that compute each value of the first tensor on its own, so that its coordinates still hold."""
 
@@ -82,7 +58,7 @@ TURNS = {"permute", "transpose", "movedim", "moveaxis", "swapaxes", "swapdims", 
 
 
 @dataclass(slots=True)
-class _Origin:
+class Origin:
     """Where the values of a tensor come from: places, counted flat, in a tensor of some shape that a step made.
 
     `base` is that tensor, by identity, and `features` are its axes of heads, features or channels; `mover` is the last
@@ -127,7 +103,7 @@ class Coordinates:
     """The coordinates of all tensors of one forward. Tensors are known by identity: whoever uses this keeps them."""
 
     def __init__(self) -> None:
-        self.origins: dict[int, _Origin] = {}
+        self.origins: dict[int, Origin] = {}
         self.found: list[Scrambled] = []
         self.images: set[int] = set()
         self.joined: list[tuple[int, int]] = []
@@ -142,6 +118,8 @@ class Coordinates:
         for tensor in call.args[:2] if call.name in SUMS else ():
             if isinstance(tensor, Tensor) and tensor.ndim > 2 and id(tensor) in self.origins:
                 self.judge_table(step, call.name, tensor)
+                if self.origins[id(tensor)].step is not None:
+                    self.judge(step, call.name, tensor, (-1,))
         if first is not None and call.name in HANDS_ON | ELEMENTWISE and isinstance(out, Tensor):
             origin = self.origins.get(id(first))
             if out is first or (out.shape == first.shape and origin is not None):
@@ -157,7 +135,7 @@ class Coordinates:
         """Tensors that a step computed: each value is at its own place."""
         for _, tensor in leaves(out):
             features = self.features(call, tensor.ndim) if call is not None else ()
-            self.origins[id(tensor)] = _Origin(tuple(tensor.shape), step, id(tensor), features)
+            self.origins[id(tensor)] = Origin(tuple(tensor.shape), step, id(tensor), features)
 
     def features(self, call: TorchCall, ndim: int) -> tuple[int, ...]:
         """The axes of heads, features or channels of what a function makes; () where that is not known."""
@@ -199,7 +177,7 @@ class Coordinates:
         for tensor, flat in zip(made, places, strict=True):
             known = origin.shape, origin.step, origin.base, origin.features
             moves = (*origin.moves, (step, call.name, flat))
-            self.origins[id(tensor)] = _Origin(*known, flat, mover, reshapes or origin.reshaped, moves)
+            self.origins[id(tensor)] = Origin(*known, flat, mover, reshapes or origin.reshaped, moves)
         return True
 
     def judge(self, step: int, reader: str, tensor: Tensor, axes: tuple[int, ...]) -> None:
@@ -215,7 +193,7 @@ class Coordinates:
         places = list(along_axes(rows, origin.shape))
         counts = [_distinct(one) for one in places]
         bad = torch.stack(counts).prod(0) != _distinct(rows)
-        if len(axes) == 1 and reader in LAST | CONVOLUTIONS | CATS:
+        if len(axes) == 1 and reader in LAST | CONVOLUTIONS | CATS | SUMS:
             bad |= _parts_of_several(counts, origin)
         apart = not bad.any() and origin.base in self.images and len(axes) == 1 and _apart(places[-2:], counts[-2:])
         split = reader in LAST | ATTENDS and not bad.any() and self.split(tensor, origin)
@@ -232,7 +210,7 @@ class Coordinates:
             shape = tuple(tensor.shape)
             self.found.append(Scrambled(step, reader, shape, 0.0, origin.shape, None, origin.mover, False))
 
-    def split(self, tensor: Tensor, origin: _Origin) -> bool:
+    def split(self, tensor: Tensor, origin: Origin) -> bool:
         """Whether heads hold tokens, and tokens parts of heads: x.view(b, heads, n, d) of b×n×(heads·d)."""
         features = {*origin.features}
         tokens = {*range(1, len(origin.shape))} - features
@@ -240,7 +218,7 @@ class Coordinates:
         mixed = [axis for axis, one in enumerate(varied[1:-1], 1) if one & features and one & tokens]
         return any(varied[axis] & tokens for place in mixed for axis in range(1, len(varied) - 1) if axis != place)
 
-    def first_bad(self, origin: _Origin) -> tuple[int, int | None]:
+    def first_bad(self, origin: Origin) -> tuple[int, int | None]:
         """The first step that put pieces of several tokens into one row; and one that turned what was cut before it."""
         for place, (step, name, flat) in enumerate(origin.moves):
             if name in RESHAPES and any(_mixes_pieces(flat, axis, origin) for axis in range(1, flat.ndim)):
@@ -288,21 +266,21 @@ def _bounds(shape: Sequence[int]) -> Iterator[int]:
             yield size
 
 
-def _mixes_pieces(flat: Tensor, axis: int, origin: _Origin) -> bool:
+def _mixes_pieces(flat: Tensor, axis: int, origin: Origin) -> bool:
     """Whether values along an axis come from several places that are no product of sets, or from parts of several."""
     rows = flat.movedim(axis, -1).reshape(-1, flat.shape[axis])
     counts = [_distinct(one) for one in along_axes(rows, origin.shape)]
     return bool((torch.stack(counts).prod(0) != _distinct(rows)).any() or _parts_of_several(counts, origin).any())
 
 
-def _parts_of_several(counts: Sequence[Tensor], origin: _Origin) -> Tensor:
+def _parts_of_several(counts: Sequence[Tensor], origin: Origin) -> Tensor:
     """Which rows hold several tokens, and of each more than one feature, but not all of them."""
     features = torch.ones_like(counts[0])
     tokens = torch.ones_like(counts[0])
     for axis, count in enumerate(counts):
         if axis in origin.features:
             features = features * count
-        elif axis:
+        else:
             tokens = tokens * count
     whole = prod(origin.shape[axis] for axis in origin.features)
     return (tokens > 1) & (features > 1) & (features < whole)

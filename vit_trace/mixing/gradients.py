@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vit_trace.mixing.measure import CopyRun, Measured, on_one_thread
+from vit_trace.mixing.sample import randomly
 
 MANY = 0.2
 """Share of the rows of a weight from which on it is asked whether they have an effect."""
@@ -41,8 +42,7 @@ def _gradients(measured: Measured) -> Gradients | None:
         return None
     parameters = {name: one for name, one in measured.model.named_parameters() if one.requires_grad}
     starts = {path: one for path, one in graph.starts.items() if one.requires_grad}
-    weights = torch.Generator().manual_seed(5)
-    total = torch.stack([(one * torch.randn(one.shape, generator=weights).to(one.dtype)).sum() for one in made]).sum()
+    total = torch.stack([(one * _weights(one, seed)).sum() for seed, one in enumerate(made)]).sum()
     try:
         with on_one_thread():
             wanted = [*parameters.values(), *starts.values()]
@@ -61,13 +61,18 @@ def _gradients(measured: Measured) -> Gradients | None:
     return Gradients(tuple(name for name, one in reached.items() if one is None), inputs, still)
 
 
+def _weights(made: Tensor, seed: int = 0) -> Tensor:
+    return randomly(made.detach(), 5 + seed)
+
+
 def depends(graph: CopyRun, made: Tensor, on: Tensor) -> Tensor | None:
-    """How much the sum of some values depends on each value of another tensor of the graph; None where not at all."""
+    """How much values, weighed at random, depend on each value of another tensor of the graph; None or None."""
     if not made.requires_grad or not on.requires_grad:
         return None
     try:
         with on_one_thread():
-            (found,) = torch.autograd.grad(made.sum(), [on], retain_graph=True, allow_unused=True)
+            total = (made * _weights(made)).sum()  # a plain sum may cancel out
+            (found,) = torch.autograd.grad(total, [on], retain_graph=True, allow_unused=True)
     except Exception:
         return None
     return found.abs() if found is not None else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_map_only
 
 from vit_trace.base.trace import Source, Stage, Trace
 from vit_trace.mixing.coordinates import BATCH
-from vit_trace.mixing.sample import filled, wake, with_other_image
+from vit_trace.mixing.sample import filled, wake, with_equal_images, with_other_image
 from vit_trace.mixing.watch import SOFTMAX, Event, Watched, differs
 from vit_trace.record.build.anyhow import INITIALISED
 from vit_trace.record.meta.collector import uncollected
@@ -34,6 +34,8 @@ MOST_WORK, MOST_TRIED = 2_000_000_000, 2_500_000_000
 
 During = Callable[[nn.Module], AbstractContextManager[None]]
 """Makes a context that changes what a model's forward does."""
+
+RANDOM = {"bernoulli", "bernoulli_", "multinomial", "normal", "normal_", "uniform_", "exponential_", "poisson"}
 
 MOST_KEPT = 8
 _KEPT: dict[object, Measured] = {}
@@ -107,19 +109,36 @@ class Measured:
         return {id(one): name for name, one in (*self.model.named_buffers(), *self.model.named_parameters())}
 
     @cached_property
-    def mixes_images(self) -> bool:
-        """Whether an output that is more than one number changes in more than its first image's share."""
-        pairs = zip(self.usual.outputs, self.other.outputs if self.other is not None else (), strict=False)
-        return any(one.ndim and spreads(one, two) for one, two in pairs)
-
-    @cached_property
     def first_mixed(self) -> Event | None:
-        """The first event that gives the first image more than its share of the places along every axis."""
+        """The first event before a mixed output that gives the first image more than its share along every axis."""
+        others = self.other.outputs if self.other is not None else ()
+        mixed = [one for one, two in zip(self.usual.outputs, others, strict=False) if one.ndim and spreads(one, two)]
+        before = {id(event) for event in self.leading_to(mixed)}
         for event, other in zip(self.events, self.other.watched.events if self.other is not None else (), strict=False):
+            if id(event) not in before:
+                continue
             for one, two in zip(event.values, other.values, strict=True):
                 where = differs(one, two) if one.shape == two.shape else None
                 if where is not None and where.any() and not any(map(partial(_kept_apart, where), range(where.ndim))):
                     return event
+        return None
+
+    @cached_property
+    def first_by_place(self) -> Event | None:
+        """The first event after which equal images differ; None where they come out equal, or anything is random."""
+        same = self.after(with_equal_images(self.given, BATCH))
+        if same is None or any("rand" in one.name or one.name in RANDOM for one in self.events):
+            return None
+        if all(_equal_shares(one) for one in same.outputs if _by_image(one)):
+            return None
+        since: dict[int, Event] = {}
+        for event, now in zip(self.events, same.watched.events, strict=True):
+            start = next((since[id(one)] for one in event.given if id(one) in since), event)
+            for made, values in zip(event.made, now.values, strict=True):
+                if id(made) in self.alive and (not values.ndim or values.shape[0] % BATCH):
+                    since[id(made)] = start
+                elif id(made) in self.alive and not _equal_shares(values):
+                    return start
         return None
 
     def stage(self, event: Event) -> Stage:
@@ -138,11 +157,30 @@ class Measured:
 
     def comes_from(self, made: Tensor, source: Tensor) -> bool:
         """Whether a tensor was made of another."""
-        wanted = {id(made)}
+        return made is source or any(one is source for event in self.leading_to([made]) for one in event.given)
+
+    def twice(self, tensor: Tensor) -> tuple[Tensor, ...]:
+        """The values of a tensor of the forward, and those with another first image."""
+        if self.other is None:
+            return ()
+        for path, start in self.usual.starts.items():
+            if start is tensor:
+                return start, self.other.starts[path]
+        for event, changed in zip(self.events, self.other.watched.events, strict=True):
+            for at, made in enumerate(event.made):
+                if made is tensor:
+                    return event.values[at], changed.values[at]
+        return ()
+
+    def leading_to(self, tensors: Iterable[Tensor]) -> list[Event]:
+        """The events that tensors were made by, in their order."""
+        wanted = {id(one) for one in tensors}
+        found: list[Event] = []
         for event in reversed(self.events):
             if any(id(one) in wanted for one in event.made):
                 wanted |= {id(one) for one in event.given}
-        return id(source) in wanted
+                found.append(event)
+        return found[::-1]
 
     def is_output(self, tensor: Tensor) -> bool:
         """Whether the model returns such a tensor."""
@@ -168,13 +206,18 @@ class Measured:
 
 
 def spreads(one: Tensor, two: Tensor) -> bool:
-    """Whether more values differ, by more than rounding, than one image has."""
+    """Whether values of other images than the first differ, by more than rounding."""
     if one.shape != two.shape:
         return False
     where = differs(one, two)
     if one.is_floating_point():
         where &= ~torch.isclose(one, two, 1e-4, 1e-6)
-    return int(where.sum()) * BATCH > one.numel()
+    return bool(where[1:].any()) if _by_image(one) else int(where.sum()) * BATCH > one.numel()
+
+
+def _by_image(tensor: Tensor) -> bool:
+    """Whether the first axis, and no other, has as many places as there are images."""
+    return tensor.shape[:1] == (BATCH,) and tensor.shape.count(BATCH) == 1
 
 
 def same_values(one: Tensor, two: Tensor) -> bool:
@@ -182,10 +225,19 @@ def same_values(one: Tensor, two: Tensor) -> bool:
     return one.shape == two.shape and not differs(one, two).any()
 
 
+def _equal_shares(tensor: Tensor) -> bool:
+    """Whether each image's share of a tensor is about that of the first."""
+    if not tensor.is_floating_point() or not tensor.numel():
+        return True
+    shares = tensor.reshape(BATCH, -1)
+    return torch.allclose(shares, shares[:1].expand_as(shares), 1e-3, 1e-4, equal_nan=True)
+
+
 def _kept_apart(where: Tensor, axis: int) -> bool:
     """Whether what differs lies in no more than one image's share of the places along an axis."""
     touched = where.movedim(axis, 0).reshape(where.shape[axis], -1).any(1)
-    return int(touched.sum()) * BATCH <= len(touched)
+    own = axis != 0 or not _by_image(where) or bool(touched[0])  # images that change places do not keep apart
+    return own and int(touched.sum()) * BATCH <= len(touched)
 
 
 def run_copy(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from itertools import product
 
 from torch import nn
 
@@ -34,9 +35,9 @@ def _bound_in(made: type, name: str) -> Source | None:
         file = inspect.getsourcefile(made) or ""
     except (OSError, TypeError):
         return None
-    for at, line in enumerate(lines):
-        bound = re.search(rf"self\.{name}\b[^=\n]*=(?!=)|register_(?:buffer|parameter)\(\s*[\"']{name}[\"']", line)
-        if bound:
+    bindings = (rf"self\.{name}\.append\(", rf"self\.{name}\b[^=\n]*=(?!=)|register_\w+\(\s*[\"']{name}[\"']")
+    for pattern, (at, line) in product(bindings, enumerate(lines)):
+        if bound := re.search(pattern, line):
             text = line.rstrip("\n")
             return Source(file, start + at, start + at, bound.start(), len(text), text)
     return None

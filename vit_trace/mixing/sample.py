@@ -41,10 +41,21 @@ def with_other_image(given: Inputs, batch: int) -> Inputs:
         if tensor.is_complex() or not tensor.ndim or tensor.shape[0] != batch:
             return tensor
         changed = tensor.clone()
-        changed[0] = randomly(tensor[0], 4) if tensor.is_floating_point() else 0
+        other = torch.arange(tensor[0].numel()).reshape(tensor[0].shape) % 2
+        changed[0] = randomly(tensor[0], 4) if tensor.is_floating_point() else other
         return changed
 
     args, kwargs = tree_map_only(Tensor, change, given)
+    return args, kwargs
+
+
+def with_equal_images(given: Inputs, batch: int) -> Inputs:
+    """The inputs with the first image in the place of each."""
+
+    def same(tensor: Tensor) -> Tensor:
+        return tensor[:1].expand_as(tensor) if tensor.ndim and tensor.shape[0] == batch else tensor
+
+    args, kwargs = tree_map_only(Tensor, same, given)
     return args, kwargs
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import prod
 
 import torch
@@ -146,8 +146,8 @@ def _table(measured: Measured, tensor: Tensor) -> str | None:
 
 def batch_axis(measured: Measured, tensor: Tensor) -> int | None:
     """The axis of a tensor that counts the images, from the end: along it all that changes with the first is first."""
-    found = _before_and_after(measured, tensor)
-    if found is None or found[0].shape != found[1].shape:
+    found = measured.twice(tensor)
+    if len(found) < 2 or found[0].shape != found[1].shape or not tensor.numel():
         return None
     where = differs(*found)
     for axis in range(where.ndim):
@@ -158,19 +158,33 @@ def batch_axis(measured: Measured, tensor: Tensor) -> int | None:
 
 
 def moves_images(measured: Measured, event: Event) -> Event | None:
-    """The last step before another that takes the images from the first axis to another place; None for none."""
-    tensor = event.given[0] if event.given and event.name not in MOVES else None
-    if tensor is not None and batch_axis(measured, tensor) == -tensor.ndim:
-        return None
+    """The last step before a stage that takes the images from the first axis, or to other places of it."""
+
+    def elsewhere(tensors: Iterable[Tensor]) -> Tensor | None:
+        return next((one for one in tensors if id(one) in measured.alive and not at_home(measured, one)), None)
+
+    def only(measured: Measured, tensor: Tensor) -> bool:
+        return batch_axis(measured, tensor) == -tensor.ndim
+
+    at_home = _images_first if event.name in MOVES else only
+
+    place = measured.stage(event).index
+    first = next((one for one in measured.events if measured.stage(one).index == place), event)
+    tensor = elsewhere((*first.given, *event.given))
     for step in reversed(measured.events):  # a step in place makes what it was given: each is passed once
-        if tensor is None or not any(one is tensor for one in step.made):
-            continue
-        alive = [one for one in step.given if id(one) in measured.alive]
-        given, tensor = tensor, alive[0] if alive else None
-        if tensor is not None and batch_axis(measured, tensor) == -tensor.ndim:
-            kept = batch_axis(measured, given) == -given.ndim
-            return step if step.name in MOVES and not kept else None
+        if tensor is not None and any(one is tensor for one in step.made):
+            given, tensor = tensor, elsewhere(step.given)
+            if tensor is None:
+                return step if step.name in MOVES and not at_home(measured, given) else None
     return None
+
+
+def _images_first(measured: Measured, tensor: Tensor) -> bool:
+    """Whether all that changes with the first image is the first share of the first axis."""
+    found = measured.twice(tensor)
+    if len(found) < 2 or found[0].shape != found[1].shape or not tensor.ndim:
+        return False
+    return not differs(*found)[-(-tensor.shape[0] // BATCH) :].any()
 
 
 def mixed_before_layers(measured: Measured) -> Event | None:
@@ -193,18 +207,3 @@ def _all_change(one: Tensor, two: Tensor) -> bool:
     return one.is_floating_point() and not any(
         torch.allclose(before, after, 1e-3, 1e-4, equal_nan=True) for before, after in zip(one, two, strict=True)
     )
-
-
-def _before_and_after(measured: Measured, tensor: Tensor) -> tuple[Tensor, Tensor] | None:
-    """The values of a tensor of the forward, and those with another first image."""
-    other = measured.other
-    if other is None:
-        return None
-    for path, start in measured.usual.starts.items():
-        if start is tensor:
-            return start, other.starts[path]
-    for event, changed in zip(measured.events, other.watched.events, strict=True):
-        for at, made in enumerate(event.made):
-            if made is tensor:
-                return event.values[at], changed.values[at]
-    return None

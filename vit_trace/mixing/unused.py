@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import linecache
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import combinations
 from math import prod
 
@@ -61,6 +64,17 @@ def unused(measured: Measured) -> Iterator[Unused]:
                 break
 
 
+def cut_off(measured: Measured) -> Event | None:
+    """The first event that an output is made by after the last that hangs on the input; None where an output does."""
+    chain = measured.leading_to(measured.usual.outputs)
+    if not chain or any(id(one) in measured.alive for event in chain for one in event.made):
+        return None
+    hang = [event for event in measured.events if any(id(one) in measured.alive for one in event.made)]
+    later = measured.events[measured.events.index(hang[-1]) + 1 :] if hang else []
+    first = next((event for event in later if event in chain), chain[0])
+    return _outermost(measured, first, hang)
+
+
 def without_input(measured: Measured) -> Iterator[tuple[Event, str]]:
     """Layers whose result is returned for each image, and depends on no input, while other outputs do."""
     outputs = [one for one in measured.usual.outputs if one.ndim > 1 and one.shape[0] == BATCH]
@@ -82,8 +96,14 @@ def _layer_behind(tensor: Tensor, events: Sequence[Event]) -> Event | None:
 
 
 def joined_twice(measured: Measured) -> Iterator[tuple[Event, str]]:
-    """A cat that gets the same part of a tensor twice, from two places of the code: another part is left out."""
+    """A cat that gets the same part of a tensor twice, from two places of the code: another part is left out.
+
+    The same tensor twice counts where another part was taken beside it, and is not used.
+    """
     origins = measured.usual.watched.coordinates.origins
+    used = {id(one) for event in measured.events for one in event.given}
+    picks = {id(event.made[0]): event for event in measured.events if event.picked is not None}
+    left = {id(event.given[0]) for one, event in picks.items() if one not in used}
     for event in measured.events:
         known = [(one, origins.get(id(one))) for one in event.given] if event.name in CATS else []
         parts = [
@@ -91,8 +111,9 @@ def joined_twice(measured: Measured) -> Iterator[tuple[Event, str]]:
         ]
         for (one, first), (two, second) in combinations(parts, 2):
             whole = first.flat.numel() == prod(first.shape)
-            if one is not two and first.base == second.base and not whole and torch.equal(first.flat, second.flat):
-                yield event, "joins the same part twice"
+            again = one is not two or (id(two) in picks and id(picks[id(two)].given[0]) in left)
+            if again and first.base == second.base and not whole and torch.equal(first.flat, second.flat):
+                yield (event if one is two else picks.get(id(two), event)), "takes the same part twice"
                 return
 
 
@@ -143,7 +164,7 @@ class Unreached:
 def unreached(measured: Measured) -> Iterator[Unreached]:
     """The parameters that no gradient reaches, together where one line is to blame; rows of layers without effect."""
     found = gradients(measured)
-    if found is None:
+    if found is None or cut_off(measured) is not None:
         return
     library = type(measured.model).__module__.partition(".")[0] in LIBRARIES
     sizes = {name: one.numel() for name, one in measured.model.named_parameters()}
@@ -169,6 +190,38 @@ def unreached(measured: Measured) -> Iterator[Unreached]:
             what = f"{called.name}, in {int(rows.sum())} of its {len(rows)} features,"
             count = int(rows.sum()) * sizes[name] // len(rows)
             yield Unreached("dropped", what, called.source, count, 1, library)
+
+
+def bare_statements(measured: Measured) -> Iterator[Stage]:
+    """Stages that are statements of their own, change nothing in place, and whose result nothing else uses."""
+    outputs = {id(one) for one in measured.usual.outputs}
+    for stage in measured.trace.stages:
+        source = stage.source
+        if source is None or measured.own(stage).index != stage.index:
+            continue
+        if (source.line, source.column) not in _statements("".join(linecache.getlines(source.file))):
+            continue
+        within = [_is_within(measured, event.step, stage.index) for event in measured.events]
+        inside = [event for event, here in zip(measured.events, within, strict=True) if here]
+        used = outputs.union(
+            id(one) for event, here in zip(measured.events, within, strict=True) if not here for one in event.given
+        )
+        in_place = any(one is given for event in inside for one in event.made for given in event.given)
+        if inside and not in_place and not any(id(one) in used for event in inside for one in event.made):
+            yield stage
+
+
+def _is_within(measured: Measured, place: int | None, outer: int) -> bool:
+    while place is not None and place > outer:
+        place = measured.trace.stages[place].parent
+    return place == outer
+
+
+@cache
+def _statements(text: str) -> frozenset[tuple[int, int]]:
+    """Where expressions begin that are whole statements: their lines and columns."""
+    tree = ast.parse(text)
+    return frozenset((one.lineno, one.col_offset) for one in ast.walk(tree) if isinstance(one, ast.Expr))
 
 
 def _calls(measured: Measured) -> dict[str, Stage]:
@@ -232,22 +285,22 @@ def _stops(measured: Measured, names: list[str]) -> tuple[str, Event | None]:
     for event in events:
         if any(id(one) in reaching for one in event.given):
             if not any(event.graded):
-                return "stopped", _outermost(measured, event, events)
+                return "stopped", _outermost(measured, event, [one for one in events if any(one.graded)])
             reaching |= {id(one) for one in event.made}
             last = event
     return ("dropped", last) if last is not None else ("stopped", None)
 
 
-def _outermost(measured: Measured, event: Event, events: Sequence[Event]) -> Event:
-    """The event, as one of the outermost stage around it where nothing has a gradient."""
+def _outermost(measured: Measured, event: Event, marked: Sequence[Event]) -> Event:
+    """The event, as one of the outermost stage around it that has none of the marked events in it."""
     stages, place = measured.trace.stages, event.step
-    graded = set()
-    for one in events:
-        inner: int | None = one.step if any(one.graded) else None
-        while inner is not None and inner not in graded:
-            graded.add(inner)
+    around = set()
+    for one in marked:
+        inner: int | None = one.step
+        while inner is not None and inner not in around:
+            around.add(inner)
             inner = stages[inner].parent
-    while (parent := stages[place].parent) is not None and parent not in graded:
+    while (parent := stages[place].parent) is not None and parent not in around:
         place = parent
     return event if place == event.step else replace(event, step=place, source=None)
 

@@ -135,11 +135,10 @@ class Watched:
     def measured(self, call: TorchCall, values: Sequence[Any], spec: Any, hangs: Sequence[int]) -> Iterator[Axis]:
         """The axes that a call mixes: one place is changed, and more changes in the result than that place."""
         cost = CALL + 3 * self.events[-1].work()
-        changes = call.name.startswith("__i") or (call.name[-1] == "_" != call.name[0])  # what it was given
 
         def again(place: int, tensor: Tensor) -> list[Tensor]:
             self.work += cost
-            given = [one.clone() if changes and isinstance(one, Tensor) else one for one in values]
+            given = [one.clone() if at in hangs else one for at, one in enumerate(values)]  # it may work in place
             given[place] = tensor
             args, kwargs = tree_unflatten(given, spec)
             out = call.func(*args, **kwargs)

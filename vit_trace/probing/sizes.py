@@ -42,7 +42,7 @@ TOKENS = {"n": "tokens", "h": "rows of tokens", "w": "columns of tokens"}
 MANY = {False: (107, 109, 113, 127, 131, 137), True: (9, 25, 49, 121, 169, 16)}
 """Numbers of tokens, by whether they stand in a square."""
 
-SMALL_GRIDS = {(False, False): (2, 5), (False, True): (1, 2), (True, False): (4, 4), (True, True): (2, 2)}
+SMALL_GRIDS = {(False, False): (4, 5), (False, True): (1, 2), (True, False): (4, 4), (True, True): (2, 2)}
 """Rows and columns of a small grid, by whether it has to be square and whether it is what all strides leave."""
 
 

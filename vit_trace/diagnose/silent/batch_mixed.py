@@ -21,8 +21,12 @@ def batch_mixed(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
     measured = case().measured
     if measured is None or any(attention_over_batch(trace, case)):
         return
-    event = measured.first_mixed if measured.mixes_images else mixed_before_layers(measured)
-    if event is not None:
+    event = measured.first_mixed or mixed_before_layers(measured)
+    if event is None and (event := measured.first_by_place) is not None:
+        note = f"in a small copy with {BATCH} equal images: what it returns for them differs"
+        message = f"{measured.stage(event).name} treats images by their place in the batch"
+        yield Mistake(message, measured.source(event), (note,))
+    elif event is not None:
         stage = measured.stage(event)
         given, made = (
             " and ".join(shape_text(one.shape) for one in some) for some in (event.given[:1], event.made[:1])

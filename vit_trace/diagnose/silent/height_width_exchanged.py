@@ -19,16 +19,15 @@ def height_width_exchanged(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
     On square images the shapes stay right; on others the image is scrambled. Found by tracing with an image that is not
     square.
     """
-    if {"h", "w"} <= trace.symbols.keys():
-        stage = _exchanging(trace)
-        if stage is not None:
-            yield _mistake(stage, f"flattened as h·w, read as w·h: {' × '.join(stage.outputs[0].dims)}")
+    square = any(image.shape[2] == image.shape[3] for image in images(trace))
+    if {"h", "w"} <= trace.symbols.keys() and (stage := _exchanging(trace)) is not None:
+        yield _mistake(stage, f"flattened as h·w, read as w·h: {' × '.join(stage.outputs[0].dims)}")
     elif (stage := _turned_grid(trace)) is not None:
         (down, across), made = _unflattened(stage) or (0, 0), stage.outputs[0].shape
         yield _mistake(stage, f"the grid is {across}×{down}, its tokens become a map of {down}×{across}: {made}")
     elif any(found := list(_turning(case))):
         yield from found
-    elif any(image.shape[2] == image.shape[3] for image in images(trace)) and any(map(_unflattened, trace.stages)):
+    elif not {"h", "w"} <= trace.symbols.keys() and square and any(map(_unflattened, trace.stages)):
         yield from _on_oblong(trace, case())
 
 

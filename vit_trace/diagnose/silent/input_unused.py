@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from vit_trace.base.trace import Trace
+from vit_trace.base.trace import Stage, Trace
 from vit_trace.diagnose.silent import MakeCase, Mistake, silent_mistake
 
 
@@ -13,7 +13,7 @@ def input_unused(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
     model does not look at, it cannot learn from. Found by the gradients of a small copy, and by changing those values.
     """
     from vit_trace.mixing.attention import last_attention
-    from vit_trace.mixing.unused import joined_twice, unused, without_input
+    from vit_trace.mixing.unused import cut_off, joined_twice, unused, without_input
 
     measured = case().measured
     if measured is None:
@@ -21,10 +21,18 @@ def input_unused(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
     for event, what in (*without_input(measured), *joined_twice(measured)):
         stage = measured.stage(event)
         yield Mistake(f"{stage.name} {what}", measured.source(event), ("seen in a small copy",))
+    if (first := cut_off(measured)) is not None:
+        stage = measured.stage(first)
+        note = "in a small copy: nothing that is made of the input leads to an output"
+        message = f"no output depends on the input: {stage.name} goes on without it"
+        yield Mistake(message, measured.source(first), (note,))
+        return
     for found in unused(measured):
         if found.tokens and last_attention(measured, found.event) is not None:  # said as tokens-never-meet
             continue
         dropped = measured.stage(found.event) if found.event is not None else None
+        if dropped is not None and _covers(trace, dropped):  # its kernel is as wide as its steps, but not in the copy
+            continue
         note = f"in a small copy: with other values there, all outputs stay the same ({found.share:.0%} of the input)"
         where = f": {dropped.name} leaves it out" if dropped is not None else ""
         yield Mistake(
@@ -32,3 +40,13 @@ def input_unused(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
             measured.source(found.event) if found.event is not None else None,
             (note,),
         )
+
+
+def _covers(trace: Trace, small: Stage) -> bool:
+    """Whether the convolution of a small copy reads every pixel in the model itself."""
+    weights = {one.name: one.shape for one in trace.parameters}
+    stage = next((one for one in trace.stages if one.name == small.name and one.operation == "Conv2d"), None)
+    if stage is None or len(kernel := weights.get(f"{stage.module}.weight", ())) != 4:
+        return False
+    given, made = stage.inputs[0].shape[-2:], stage.outputs[0].shape[-2:]
+    return all(one * two >= side for one, two, side in zip(made, kernel[2:], given, strict=True))

@@ -13,15 +13,16 @@ def tokens_never_meet(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
     over all tokens at the end does not count. Found by changing one token at every step of a small copy.
     """
     from vit_trace.mixing.aligned import alone
-    from vit_trace.mixing.attention import attentions, last_attention, of_one_token
-    from vit_trace.mixing.unused import unused
+    from vit_trace.mixing.attention import attentions, last_attention, of_one_token, scores_of
+    from vit_trace.mixing.unused import cut_off, unused
 
     measured = case().measured
-    if measured is None:
+    if measured is None or cut_off(measured) is not None:
         return
     for found in unused(measured):
         event = last_attention(measured, found.event) if found.tokens else None
         if event is not None:
+            event = scores_of(measured, event)
             stage = measured.stage(event)
             note = "in a small copy: with other values in the input, all outputs stay the same"
             message = f"what is read from never meets the patches: {stage.name} does not let them"

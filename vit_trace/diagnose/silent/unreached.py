@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from vit_trace.base.trace import Trace
-from vit_trace.diagnose.silent import MakeCase, Mistake, silent_mistake
+from vit_trace.diagnose.silent import MakeCase, Mistake, once_a_line, silent_mistake
 
 DDP = "DistributedDataParallel refuses a model with such parameters, unless it is given find_unused_parameters=True"
 
@@ -12,9 +12,19 @@ DDP = "DistributedDataParallel refuses a model with such parameters, unless it i
 def result_dropped(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
     """A module with parameters is called, and nothing that comes out of the model depends on its result.
     Example: `blk(x)` in a loop instead of `x = blk(x)`. It runs, but the module has no effect and learns nothing. Found
-    in a small copy: no gradient reaches its parameters, and outputs stay the same with other values in its result.
+    in a small copy: no gradient reaches its parameters, and outputs stay the same with other values in its result. So
+    is a step that is a statement of its own, such as `scores.masked_fill(mask, -1e4)`: masked_fill_ works in place.
     """
-    yield from _mistakes(case, "dropped")
+    from vit_trace.mixing.unused import bare_statements
+
+    measured = case().measured
+    lines = set()
+    for stage in once_a_line(bare_statements(measured) if measured is not None else (), lambda one: one):
+        assert stage.source is not None
+        lines.add(stage.source.line)
+        notes = (f"{stage.operation} does not change what it is given, and no later step uses what it returns",)
+        yield Mistake(f"the result of {stage.name} is dropped", stage.source, notes)
+    yield from (one for one in _mistakes(case, "dropped") if one.source is None or one.source.line not in lines)
 
 
 @silent_mistake("module-unused")

@@ -59,6 +59,9 @@ UNHEARD = torch._C.DisableTorchFunction
 UNTRIED = {"to", "item", "tolist", "numpy", "data_ptr", "set_", "backward", "grad", "__get__", "__set__", "__bool__"}
 """Functions that ask for a device, for values or for autograd's graph."""
 
+RECURRENT = {"gru", "lstm", "rnn_tanh", "rnn_relu"}
+"""Functions that do not check their weights: cut to other sizes, they end the process."""
+
 VIEWS = frozenset(
     "view reshape permute transpose t swapaxes swapdims movedim moveaxis unsqueeze squeeze flatten unflatten ravel"
     " expand expand_as view_as narrow select unbind chunk split size stride dim numel"
@@ -311,7 +314,8 @@ def _outcome(signature: _Signature, out: Any, refused: Exception | None) -> _Out
     elif refused is not None:
         return _Outcome(_refused_for_real(signature, refused))
     else:
-        smaller = (signature.cut(longest) for longest in CUTS)
+        uncut = getattr(signature.func, "__name__", "") in RECURRENT
+        smaller = (signature.cut(longest) for longest in (() if uncut else CUTS))
         small = next((one for one in smaller if _fits(one, 0) and _accepted_on_meta(one)), None)
         real = _tried(small) if small is not None else _AS_ON_META
         if real.error is not None:
