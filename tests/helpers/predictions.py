@@ -33,15 +33,26 @@ class Count:
         return self.known / max(self.sizes, 1)
 
 
+@dataclass(frozen=True)
+class _Tracer(ForeignTracer):
+    """Keeps the knobs that it varied: some change several numbers that must be equal."""
+
+    varied: list[Knob] = field(default_factory=list)
+
+    def sample(self, real, sizes, *more):
+        self.varied[:] = sizes.knobs
+        super().sample(real, sizes, *more)
+
+
 def predictions(spec: str, assignments: tuple[str, ...], *inputs: str) -> Count:
     """What the formulas of the model's trace say of settings that were not probed, against real traces of these."""
     foreign = library_target(spec, assignments, inputs).foreign
-    tracer = ForeignTracer(foreign, True)
+    tracer = _Tracer(foreign, True)
     named = tracer.trace()
     real = tracer.first()
     count = Count()
     count.sizes, count.known = _covered(named)
-    places = {knob.symbol: knob for one in foreign.knobs for knob in (one, *one.parts)}
+    places = {knob.symbol: knob for one in (*foreign.knobs, *tracer.varied) for knob in (one, *one.parts)}
     for values, changes in _settings(named, foreign.arguments, real.plan.sizes, places):
         try:
             values = changes_of(named, {name: str(value) for name, value in values.items()})

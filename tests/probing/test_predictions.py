@@ -145,3 +145,57 @@ def test_numbers_of_records_in_lists_are_varied(tmp_path, monkeypatch):
     count = predictions("records_in_lists.py:Net", ())
     assert not count.wrong and not count.false_constants
     assert count.covered == 1 and count.settings > 20, count
+
+
+TIED = """
+from torch import nn
+class Net(nn.Module):
+    '''Takes one number of heads only, and two widths that must be equal.'''
+    def __init__(self, embed_dim=24, num_heads=3, neck_width=24, spread=8):
+        super().__init__()
+        if embed_dim != neck_width or num_heads != 3:
+            raise ValueError
+        self.stem, self.neck = nn.Conv2d(3, embed_dim, 4, 4), nn.Linear(neck_width, 2 * neck_width)
+        self.heads, self.spread = num_heads, nn.Linear(embed_dim, spread)
+    def forward(self, x):
+        x = self.stem(x).flatten(2).transpose(1, 2)
+        return self.neck(x), self.spread(x), x.unflatten(2, (self.heads, -1))
+"""
+
+
+def test_numbers_that_must_be_equal_and_one_that_cannot_be_another(tmp_path, monkeypatch):
+    (tmp_path / "tied_widths.py").write_text(TIED)
+    monkeypatch.chdir(tmp_path)
+    count = predictions("tied_widths.py:Net", ())
+    assert not count.wrong and not count.false_constants
+    assert count.covered == 1 and count.settings > 10, count
+
+
+EACH = """
+import torch
+from torch import nn
+class Net(nn.Module):
+    '''Runs more steps for more images.'''
+    def __init__(self, embed_dim=24, patch_size=4):
+        super().__init__()
+        self.stem, self.neck = nn.Conv2d(3, embed_dim, patch_size, patch_size), nn.Linear(embed_dim, 2 * embed_dim)
+    def forward(self, x):
+        x = self.stem(x).flatten(2).transpose(1, 2)
+        return torch.stack([self.neck(one).softmax(-1) for one in x])
+"""
+
+
+def test_a_forward_that_goes_through_its_images_one_by_one(tmp_path, monkeypatch):
+    (tmp_path / "each_image.py").write_text(EACH)
+    monkeypatch.chdir(tmp_path)
+    count = predictions("each_image.py:Net", ())
+    assert not count.wrong and not count.false_constants
+    assert count.covered == 1, count
+
+
+@pytest.mark.slow
+def test_widths_are_changed_before_numbers_that_add_parts():
+    """MobileViT's blocks hold 45 numbers, more than the budget can change one by one."""
+    count = predictions("timm:mobilevit_xxs", ())
+    assert not count.wrong and not count.false_constants
+    assert count.covered > 0.86, count

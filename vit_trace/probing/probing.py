@@ -41,6 +41,9 @@ LINES_PER_STAGE = 200
 TRACES = 48
 """Traces that the search may make, in the same shares, however few stages they have."""
 
+REFUSED = 0.1
+"""What a setting counts at least that the model's constructor refuses; more by the share of its lines that it ran."""
+
 COVERED = 0.9
 """Share of dimensions with a formula below which fewer knobs are tried."""
 
@@ -71,7 +74,7 @@ Probe = Callable[[Changes, Mapping[str, int], Mapping[str, Symbol]], Trace | Non
 
 
 class _Budget:
-    """Counts the traces of one search. A trace counts as `cost` stages, those of the real one, whatever it took.
+    """Counts the traces of one search. A trace counts as `cost` stages, those of the real one, or more if it has more.
 
     `lines` that constructors ran for them count too.
     """
@@ -79,7 +82,7 @@ class _Budget:
     def __init__(self, cost: int, failed: bool) -> None:
         self.cost = max(cost, 1)
         self.stages = AFTER_FAILURE if failed else min(max(STAGES, TIMES * self.cost), MOST)
-        self.traces = self.lines = 0
+        self.traces, self.lines = 0.0, 0
         self.ended = False
         self.too_long: TooLong | None = None
 
@@ -91,7 +94,7 @@ class _Budget:
 
     def work(self, more: int = 0) -> int:
         """What has been done, and what so many more traces would be, in stages."""
-        return (self.traces + more) * self.cost + self.lines // LINES_PER_STAGE
+        return int((self.traces + more) * self.cost) + self.lines // LINES_PER_STAGE
 
     @property
     def used(self) -> float:
@@ -110,7 +113,7 @@ class _Budget:
         if self.too_long is not None:
             return f"stopped: {self.too_long}"
         built = f" and {self.lines:,} lines of constructors" if self.lines // LINES_PER_STAGE > self.cost else ""
-        many = f"{self.traces} traces, each" if self.traces != 1 else "one trace"
+        many = f"{self.traces:.0f} traces, each" if self.traces >= 1.5 else "one trace"
         return f"stopped after {many} with the work of {self.cost:,} stages{built}"
 
 
@@ -164,26 +167,32 @@ class Prober:
         self, changes: Changes, values: Mapping[str, int], symbols: Mapping[str, Symbol], budget: "_Budget"
     ) -> Trace | None:
         """One more trace; None where it cannot be made."""
-        budget.traces += 1
-        before = len(self.lines)
+        before, found = len(self.lines), None
         try:
-            return self.traced(changes, values, symbols)
+            found = self.traced(changes, values, symbols)
         except TooLong as error:
             self.budget.too_long = self.aside.too_long = error
-            return None
-        finally:
-            budget.lines += sum(self.lines[before:])
+        lines = sum(self.lines[before:])
+        budget.lines += lines
+        if found is None:
+            budget.traces += min(max(lines / max(self.whole.lines, 1), REFUSED), 1)
+        else:
+            budget.traces += max(len(found.stages) / max(len(self.trace.stages), 1), 1)
+        return found
 
-    def attempt(self, changes: Changes) -> Trace | None:
+    def attempt(self, changes: Changes, share: float = SCREENING) -> Trace | None:
         """The trace with some arguments changed and fed as the real one; None where it fails. Raises Spent."""
-        if self.budget.hopeless or not self.aside.allows(SCREENING):
+        if self.budget.hopeless or not self.aside.allows(share):
             raise Spent
         found = self.trace_at(changes, {}, {}, self.aside)
         return found if found is not None and found.failure is None else None
 
     def screen(self) -> None:
         """Change what no knob stands for, and the elements of lists alone; what makes sizes becomes a knob."""
-        self.screened = screen(self.trace, self.sizes.leaves, self.attempt)
+        self.sizes = replace(self.sizes, knobs=tuple(map(self.tied, self.sizes.knobs)))
+        taken = {path for knob in self.sizes.knobs for path, _ in knob.places}
+        leaves = [leaf for leaf in self.sizes.leaves if leaf.path not in taken]
+        self.screened = screen(self.trace, leaves, self.attempt)
         knobs: list[Knob] = []
         for knob in self.sizes.knobs:
             knobs += knob.parts if knob.parts and self.loose(knob) else [knob]
@@ -193,6 +202,21 @@ class Prober:
                 knobs.append(made)
         followers = self.followers([knob for knob in knobs if knob.role == "other"])
         self.sizes = replace(self.sizes, knobs=tuple(knob for knob in knobs if knob not in followers))
+
+    def tied(self, knob: Knob) -> Knob:
+        """The knob with the number that must be equal to it: neither has another value without the other."""
+        doubled = 2 * knob.value
+        equal = [leaf for leaf in self.sizes.leaves if leaf.value == knob.value and group_of(knob) == "width"]
+        try:
+            if not equal or self.attempt(knob.changes(doubled)) is not None:
+                return knob
+            for leaf in equal:
+                if self.attempt(knob.changes(doubled) | {leaf.path: doubled}) is not None:
+                    meaning = f"{knob.meaning}, and {leaf.name.replace('_', ' ')}"
+                    return replace(knob, places=(*knob.places, (leaf.path, 1)), meaning=meaning)
+        except Spent:
+            pass
+        return knob
 
     def followers(self, made: Sequence[Knob]) -> set[Knob]:
         """Knobs of single numbers that have another value where other knobs change, unless they are given."""
@@ -224,6 +248,10 @@ class Prober:
             return self.trace_at(self.sizes.changes(values), values, {}, self.aside)
 
         found = branches(self.trace, trace.symbols, at)
+        if any("b" in one.values and not one.same for one in self.seen) and self.aside.allows(1):
+            more = {"b": self.sizes.real["b"] + 1}  # a loop over the images makes more stages
+            there = at(more)
+            self.seen += [Seen(more, same_stages(self.trace, there))] if there is not None else []
         whole = dict.fromkeys((*self.whole_sides(trace), *wholes(trace, at)))
         symbols = with_kept(trace.symbols, self.seen)
         return self.layered(altered(trace, symbols=symbols, branches=found, wholes=tuple(whole)))
@@ -295,7 +323,7 @@ class Prober:
 
     def aligned(self, probe: Trace, share: float) -> bool:
         fails = self.trace.failure is not None  # then a probe may fail too, or go further
-        if not fails and (probe.failure is not None or len(probe.stages) > most_stages(self.trace)):
+        if not fails and probe.failure is not None:
             return False
         theirs = _ranks(probe)
         same = sum(theirs.get(key) == ranks for key, ranks in self.ranks.items())
@@ -350,12 +378,12 @@ class Prober:
         if self.trace.failure is None:
             self.screen()
         style = self.style()
-        if "width" not in style.groups and any(knob.parts for knob in self.whole.knobs):
-            made = tuple(knob for knob in self.sizes.knobs if knob.role == "other")
-            self.sizes = replace(self.whole, knobs=(*self.whole.knobs, *made))
-            self.tried = {}  # elements of a list that do not vary alone after all
-            self.budget = _Budget(self.budget.cost, failed=False)
-            style = self.style()
+        for others in (self.without_parts, self.without_stuck):
+            if "width" not in style.groups and (knobs := others()):
+                self.sizes = replace(self.whole, knobs=knobs)
+                self.tried = {}
+                self.budget = _Budget(self.budget.cost, failed=False)
+                style = self.style()
         best = self.with_formulas(style)
         if best is None:
             why = self.budget.note if self.budget.ended else "it does not run at other sizes"
@@ -375,6 +403,22 @@ class Prober:
             why = f" ({self.aside.note})" if self.aside.ended else ""
             best = noted(best, f"no size above 1 counts as constant: {', '.join(self.unseen[:8])} did not vary{why}")
         return best
+
+    def without_parts(self) -> tuple[Knob, ...]:
+        """The knobs with lists as a whole, as their elements do not vary alone; none where there are no lists."""
+        made = tuple(knob for knob in self.sizes.knobs if knob.role == "other")
+        return (*self.whole.knobs, *made) if any(knob.parts for knob in self.whole.knobs) else ()
+
+    def without_stuck(self) -> tuple[Knob, ...]:
+        """The knobs without widths that have no other value at which the model runs; none where all or none are so."""
+        if self.trace.failure is not None:
+            return ()
+        widths = [knob for knob in self.sizes.knobs if group_of(knob) == "width"]
+        try:
+            stuck = [one for one in widths if not any(self.attempt(one.changes(t * one.value), 1) for t in (2, 3))]
+        except Spent:
+            return ()
+        return tuple(knob for knob in self.sizes.knobs if knob not in stuck) if 0 < len(stuck) < len(widths) else ()
 
     def with_formulas(self, style: Style) -> Trace | None:
         """The trace named from the probes of a style; None where there are too few."""

@@ -54,8 +54,16 @@ def screen(trace: Trace, leaves: Sequence[Leaf], attempt: Attempt) -> Screened:
     sizes = {size for held in real.values() for shape in held for size in shape} - {0, 1}
     waiting = _groups(leaves, sizes)
     varied: set[Path] = set()
+    parts: set[Path] = set()  # those that make other stages
+
+    def turn(group: Sequence[Leaf]) -> tuple[bool, bool, float]:
+        """Comes first what nothing varied so far, then what may be a width: the larger, the likelier."""
+        paths = {leaf.path for leaf in group}
+        return paths <= varied, paths <= parts, -max(leaf.value for leaf in group)
+
     while waiting:
-        group = waiting.pop(0)
+        group = min(waiting, key=turn)
+        waiting.remove(group)
         try:
             value, tried = _with_changes(group, attempt, varied)
         except Spent:
@@ -65,9 +73,11 @@ def screen(trace: Trace, leaves: Sequence[Leaf], attempt: Attempt) -> Screened:
         settled = tried is not None and (fractions or unchanged(real, tried))
         if tried is not None and (settled or _of_one_list(group)):
             varied |= {leaf.path for leaf in group}
+        aligned = tried is not None and shapes(tried).keys() == real.keys()
         if len(group) > 1 and not settled:
             waiting += _parts(group, sizes)
-        elif tried is not None and not settled and shapes(tried).keys() == real.keys():
+            parts |= {leaf.path for leaf in group if not aligned}
+        elif tried is not None and not settled and aligned:
             found.alone.append((group[0], value, tried))
     found.unvaried = [leaf.name for leaf in leaves if leaf.path not in varied]
     return found
@@ -105,7 +115,7 @@ def _parts(group: Sequence[Leaf], sizes: Container[int]) -> list[list[Leaf]]:
     for leaf in group:
         parts.setdefault(paths[leaf.path][:depth], []).append(leaf)
     whole = not any(map(_counts, group))
-    if whole and several and all(leaf.value in sizes for leaf in group):
+    if whole and all(leaf.value in sizes for leaf in group):
         return [*parts.values()]
     first = {*[*parts][: (len(parts) + 1) // 2]}
     return [[leaf for leaf in group if (paths[leaf.path][:depth] in first) is half] for half in (True, False)]

@@ -107,7 +107,8 @@ def _independent(knobs: Sequence[Knob], follows: Callable[[Changes], Mapping[Pat
     for knob in knobs:
         try:
             after = follows(knob.changes(knob.value * 2))
-        except Exception:
+        except Exception:  # it may have to change together with another
+            alive.append(knob)
             continue
         own = {path if path in before else path[:-1] for path, _ in knob.places}
         moved = {path for path in before if path in after and after[path] != before[path]}
