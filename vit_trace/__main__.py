@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 from types import FrameType
+from typing import NoReturn
 
 
 def interrupted(number: int, frame: FrameType | None) -> None:
@@ -62,11 +63,25 @@ def main() -> None:
         code = 0
     except OSError:  # stderr is full: nothing can be said
         code = 2
+    except (ImportError, AttributeError) as error:  # a library that we start with
+        from vit_trace.base.imports import broken_library
+
+        if not (said := broken_library(error)):
+            raise
+        print(said, file=sys.stderr)
+        code = 2
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """Write what is left and end; at once where the user's code ran, which may have left threads and hooks."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except OSError:  # drop what is left, or Python complains of it at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    if "vit_trace.targets.importing" in sys.modules:
+        os._exit(code)
     sys.exit(code)
 
 

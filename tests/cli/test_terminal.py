@@ -65,7 +65,8 @@ def test_what_is_longer_than_the_terminal_goes_through_the_pager(saved):
     assert "PAGED:" not in in_terminal(f"vit-trace show {saved}", lines=400, **marked)
     assert "PAGED:" not in in_terminal(f"vit-trace show {saved} --no-pager", **marked)
     assert "PAGED:" not in in_terminal(f"vit-trace show {saved} | cat", **marked)
-    assert "4 steps mix tokens" in in_terminal(f"vit-trace show {saved}", PAGER="no-such-pager-at-all")
+    for broken in ("no-such-pager-at-all", "false"):
+        assert "4 steps mix tokens" in in_terminal(f"vit-trace show {saved}", PAGER=broken)
 
 
 def test_a_file_holds_the_diagnosis_too(tmp_path, monkeypatch):

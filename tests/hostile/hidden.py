@@ -24,7 +24,36 @@ def _hidden(name: str, spec: str, says: str, prepare: Callable[[Path], None], re
     return Case(name, (spec, "--no-formulas"), 2, says, prepare, requires=requires, alone=True, seconds=20)
 
 
+OWN = """from einops import rearrange
+from torch import nn
+class Net(nn.Module):
+    def __init__(self, dim=8):
+        super().__init__()
+        self.layer = nn.Linear(dim, dim)
+    def forward(self, x):
+        return self.layer(rearrange(x))
+"""
+
 CASES = [
+    *(
+        Case(
+            f"{name}.py where the command runs",
+            ("--depth", "1"),
+            2,
+            f"{name} does not import",
+            _files(**{name: ""}),
+            alone=True,
+        )
+        for name in ("einops", "typer", "msgspec")
+    ),
+    Case(
+        "a model's own einops.py",
+        ("net.py:Net", "--input", "2x3"),
+        1,
+        "error[linear]",
+        _files(net=OWN, einops="def rearrange(x): return x"),
+        alone=True,
+    ),
     *(
         _hidden(f"{name}.py beside it", "net.py:Net", f"{library} does not import", _files(net=SOURCE, **{name: ""}))
         for name, library in BESIDE.items()

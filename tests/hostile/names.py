@@ -25,6 +25,11 @@ def _not_utf8(folder: Path) -> None:
         stream.write(YAML)
 
 
+def _signed(folder: Path) -> None:
+    body = "def __init__(self):\n        super().__init__()\n        self.add_module('st#em', nn.ReLU())"
+    (folder / "m#1.py").write_text(f"from torch import nn\nclass Net(nn.Sequential):\n    {body}\n")
+
+
 def _deep(folder: Path) -> None:
     inner = folder
     for _ in range(12):
@@ -102,3 +107,4 @@ CASES += [
     for format in FORMATS
 ]
 CASES += [Case("directories of 250 characters, 12 deep", ("check", "."), 0, "", _deep)]
+CASES += [Case("a number sign in a file's and a module's name", ("m#1.py:Net", "--input", "2x3"), 0, "st#em", _signed)]

@@ -8,8 +8,10 @@ from pathlib import Path
 from traceback import walk_tb
 from types import FrameType, ModuleType
 
+from vit_trace.base.words import exception_text
 
-def failed_import(error: BaseException) -> str:
+
+def _failed_import(error: BaseException) -> str:
     """The library whose import raised, or that an ImportError names; "" for none, or a module of vit-trace."""
     modules = [str(frame.f_globals.get("__name__", "")) for frame in _frames(error) if _is_module(frame)]
     named = (isinstance(error, ImportError) and error.name) or ""
@@ -33,6 +35,17 @@ def hiding_files(error: BaseException) -> tuple[str, ...]:
         and library.origin not in (None, file)
     ]
     return tuple(f"rename {os.path.relpath(file)}: Python takes it for the library {Path(file).stem}" for file in files)
+
+
+def broken_library(error: Exception) -> str:
+    """The diagnostic of a library that does not import, in plain text: rich may be the one; "" for a defect of ours."""
+    name, help = _failed_import(error), hiding_files(error)
+    if not name and not help:
+        return ""
+    headline = f"{name} does not import" if name else "a library is hidden by a file of the same name"
+    help = help or (f"python -c 'import {name}' shows the whole traceback",)
+    lines = [f"note: {exception_text(type(error).__name__, str(error))}", *(f"help: {one}" for one in help)]
+    return "\n".join([f"error[library-broken]: {headline}", *lines])
 
 
 def _frames(error: BaseException) -> list[FrameType]:

@@ -41,7 +41,7 @@ _WORDS = {
     "labels": "the config names {:,} classes",
     "list": "a setting is a list of {:,} values",
     "calls": "the constructor calls torch {:,} times or more",
-    "lines": "the constructor runs {:,} lines of Python or more",
+    "lines": "the model's code runs {:,} lines of Python or more while it is imported or built",
     "steps": "the forward takes {:,} steps or more",
 }
 

@@ -21,6 +21,12 @@ def shape_text(shape: Sequence[int]) -> str:
     return "×".join(str(size) if size >= 0 else "?" for size in shape) or "scalar"
 
 
+def unnumbered(name: str) -> str:
+    """A stage's name without the number that tells it from earlier ones of the same name: `x` of `x#2`."""
+    plain, _, count = name.rpartition("#")
+    return plain if plain and count.isdigit() else name
+
+
 def exception_text(kind: str, message: str) -> str:
     """`ValueError: dim must divide`: an exception word for word, as a traceback ends."""
     said = message_text(kind, message)

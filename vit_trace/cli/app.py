@@ -193,7 +193,9 @@ def _answer(error: Exception, arguments: list[str]) -> int:
             return Exit.CANNOT_START
     except (ImportError, AttributeError) as broken:  # a library that prints diagnostics
         error = broken
-    if said := _broken_library(error):
+    from vit_trace.base.imports import broken_library
+
+    if said := broken_library(error):
         say(said)
         return Exit.CANNOT_START
     import traceback
@@ -235,20 +237,6 @@ def _diagnostics_of(error: Any, arguments: list[str]) -> list[Diagnostic]:
         if any(map(is_foreign, arguments)) and (refused := raised_by_model(error)) is not None:
             return list(refused.diagnostics)
     return []
-
-
-def _broken_library(error: Exception) -> str:
-    """The diagnostic of a library that does not import, in plain text: rich may be the one; "" for a defect of ours."""
-    from vit_trace.base.imports import failed_import, hiding_files
-    from vit_trace.base.words import exception_text
-
-    name, help = failed_import(error), hiding_files(error)
-    if not name and not help:
-        return ""
-    headline = f"{name} does not import" if name else "a library is hidden by a file of the same name"
-    help = help or (f"python -c 'import {name}' shows the whole traceback",)
-    lines = [f"note: {exception_text(type(error).__name__, str(error))}", *(f"help: {one}" for one in help)]
-    return "\n".join([f"error[library-broken]: {headline}", *lines])
 
 
 def _suggest_verb(diagnostic: Diagnostic, arguments: list[str]) -> Diagnostic:

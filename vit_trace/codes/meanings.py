@@ -140,8 +140,8 @@ needs-download: The model's code, or a library it uses, asks the network for wei
   Example: "backbone": "microsoft/resnet-50" in a config.json. Put the config of that model into `backbone_config`.
 over-limit: The model passes a limit that keeps a mistyped number or a loop from taking hours: 10,000 modules,
   10,000,000,000 elements in one parameter, 50,000,000 values that are filled, 1,000,000 classes, 100,000 values in a
-  list; 65,000 calls of torch and 10,000,000 lines of Python in one constructor; 30,000 steps in one forward. --limit
-  raises it.
+  list; 65,000 calls of torch in one constructor, 10,000,000 lines of Python in one or in an import; 30,000 steps in
+  one forward. --limit raises it.
   Example: --limit modules=200000
 library-missing: The model belongs to a library that is not installed. The help gives the command that installs it.
 library-broken: The library is installed but cannot be imported, often because its version does not fit that of

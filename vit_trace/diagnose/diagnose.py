@@ -24,7 +24,7 @@ _Found = TypeVar("_Found")
 
 
 def diagnosed(target: Target, rules: bool = True, formulas: bool = True) -> Trace:
-    """The target's trace, with a failure explained and silent mistakes among its diagnostics. Raises BuildError."""
+    """The target's trace, with a failure explained and silent mistakes among its diagnostics."""
     from vit_trace.diagnose.trials import case_of_target
     from vit_trace.probing.run import run_target
 

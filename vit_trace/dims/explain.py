@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from vit_trace.base.trace import Parameter, Stage, TensorSpec, Trace
-from vit_trace.base.words import name_range
+from vit_trace.base.words import name_range, unnumbered
 from vit_trace.dims.formula import Formula, Name, Number, Product, Sum, evaluate, parse, rewrite, symbols_of, terms
 from vit_trace.dims.origin import within_modules
 from vit_trace.dims.values import ValuesError, bindings, knob_of
@@ -120,9 +120,9 @@ def doublings(trace: Trace, formulas: list[str]) -> tuple[_Doubled, ...]:
 
 def stages_named(trace: Trace, name: str) -> list[Stage]:
     """The stages with that name, or whose names end in it; equal ones in several blocks once."""
-    plain = [stage for stage in trace.stages if stage.name.split("#")[0] == name]
+    plain = [stage for stage in trace.stages if unnumbered(stage.name) == name]
     exact = [stage for stage in trace.stages if stage.name == name and "#" in name]
-    found = exact or plain or [stage for stage in trace.stages if stage.name.split("#")[0].endswith(f".{name}")]
+    found = exact or plain or [stage for stage in trace.stages if unnumbered(stage.name).endswith(f".{name}")]
     kept: dict[object, Stage] = {}
     for stage in found:
         shapes = tuple((spec.shape, spec.dims) for spec in (*stage.inputs, *stage.outputs))

@@ -166,7 +166,7 @@ def unreached(measured: Measured) -> Iterator[Unreached]:
     found = gradients(measured)
     if found is None or cut_off(measured) is not None:
         return
-    library = type(measured.model).__module__.partition(".")[0] in LIBRARIES
+    library = str(type(measured.model).__module__).partition(".")[0] in LIBRARIES
     sizes = {name: one.numel() for name, one in measured.model.named_parameters()}
     groups: dict[tuple[str, object], list[tuple[str, list[str], Source | None]]] = defaultdict(list)
     for owner, names in _by_owner(measured, set(found.unreached)).items():

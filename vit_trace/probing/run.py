@@ -7,12 +7,8 @@ from vit_trace.record.meta.collector import uncollected
 from vit_trace.targets.target import Target
 
 
-class _BuildError(Exception):
-    """The model could not be built; the cause is the constructor's own exception."""
-
-
 def run_target(target: Target, rules: bool = True, formulas: bool = True) -> Trace:
-    """Build the target's model without memory, trace it and name its dimensions. Raises BuildError."""
+    """Build the target's model without memory, trace it and name its dimensions."""
     if target.foreign is not None:
         from vit_trace.probing.foreign import ForeignTracer
 
@@ -30,17 +26,14 @@ def run_target(target: Target, rules: bool = True, formulas: bool = True) -> Tra
 
 
 def trace_once(target: Target, rules: bool = True) -> Trace:
-    """Build the target's model without memory and trace one forward of it. Raises BuildError."""
+    """Build the target's model without memory and trace one forward of it."""
     if target.foreign is not None:
         return run_target(target, rules, formulas=False)
     from vit_trace.record.build.anyhow import ON_META
     from vit_trace.record.record import RecordOptions, record
 
     with uncollected():
-        try:
-            built = ON_META.build(target.build, rules, limited=False)  # a config has limits of its own
-        except Exception as error:
-            raise _BuildError(f"{type(error).__name__}: {error}") from error
+        built = ON_META.build(target.build, rules, limited=False)  # a config has limits of its own
         args, kwargs = target.inputs()
         said = target.record(), target.symbols, built.construction
         options = RecordOptions(*said, target.train, rules, limited=False)

@@ -2,7 +2,7 @@
 
 Other rooms use `record.record` (record, RecordOptions), `around` (code that is no forward), `recorder` (TorchCall),
 `amended` (CalledAgain), `rungs` (trace_anyhow, RUNGS), `build.anyhow` (build_anyhow), `build.captured` (program_of),
-`source.listing` (listed), `source.makers` (Makers), `source.frames`, of `raised` the facts of a crash (`failure`,
-`capture`, `programs`, `mishaps`, `expressions`, `names`), and of `meta` the rules that memory's own are made of
-(`core`, `arrange`, `contract`, `reduce`, `collector`, `tensors`).
+`build.construction` (loops_counted), `source.listing` (listed), `source.makers` (Makers), `source.frames`, of
+`raised` the facts of a crash (`failure`, `capture`, `programs`, `mishaps`, `expressions`, `names`), and of `meta` the
+rules that memory's own are made of (`core`, `arrange`, `contract`, `reduce`, `collector`, `tensors`).
 """

@@ -128,7 +128,7 @@ def known_modules(model: nn.Module, counted: set[int], prefix: str = "") -> dict
         forward = vars(module).get("forward") or getattr(type(module), "forward", None)
         author = getattr(forward, "__module__", None) or ""
         opaque = not module._modules and author.startswith(LIBRARY_MODULES)
-        pattern = getattr(module, "pattern", None) if type(module).__module__.startswith("einops.") else None
+        pattern = getattr(module, "pattern", None) if str(type(module).__module__).startswith("einops.") else None
         known[id(module)] = _Known(module, path, type(module).__name__, pattern, opaque, own, tuple(lazy))
     return known
 

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from vit_trace.base.trace import Parameter, Stage, Trace
-from vit_trace.base.words import shape_text
+from vit_trace.base.words import shape_text, unnumbered
 from vit_trace.dims.explain import bracketed, doublings, formulas_of, meanings, merged_places, with_grid
 from vit_trace.dims.formula import on_screen, parse
 from vit_trace.dims.origin import composition, folded_places, lost_axis, made_by, shape_makers, shapes_text
@@ -83,7 +83,7 @@ def _told_size(trace: Trace, formula: str, size: int) -> str:
 def _step_words(stage: Stage) -> str:
     """cat in forward, vit.py:167; blocks.0.attn.qkv (Linear)."""
     where = f", {source_cell(stage.source).plain}" if stage.source else ""
-    name = stage.name.split("#")[0]
+    name = unnumbered(stage.name)
     return f"{f'{name} ({stage.operation})' if name == stage.module else _in_module(stage)}{where}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import os
 import sys
@@ -28,13 +29,32 @@ LIKE = 0.85
 def contained() -> Iterator[None]:
     """Sends foreign prints to stderr, drops foreign warnings, stays off the network, lets only exceptions out."""
     network.close()
-    with contextlib.redirect_stdout(sys.stderr), _descriptor_moved(2), warnings.catch_warnings(), exceptions_only():
+    with (
+        contextlib.redirect_stdout(sys.stderr),
+        _descriptor_moved(2),
+        warnings.catch_warnings(),
+        exceptions_only(),
+        _python_kept(),
+    ):
         warnings.simplefilter("ignore")
         try:
             yield
         finally:
             if sys.stderr.closed:  # the model's code took it for its own
                 sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115  # for good
+
+
+@contextlib.contextmanager
+def _python_kept() -> Iterator[None]:
+    """Gives back what other people's code takes from Python itself: builtins, and what finds modules."""
+    own, finders, hooks = vars(builtins), [*sys.meta_path], [*sys.path_hooks]
+    before = own.copy()
+    try:
+        yield
+    finally:
+        own.update(before)
+        sys.meta_path += [one for one in finders if one not in sys.meta_path]
+        sys.path_hooks += [one for one in hooks if one not in sys.path_hooks]
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from vit_trace.base.imports import hiding_files
 from vit_trace.base.leaving import Exited
-from vit_trace.base.refused import refuse
+from vit_trace.base.refused import Refused, refuse
 from vit_trace.config.files import MAX_SOURCE, FileProblem, names_in, read_regular, shown_file
 from vit_trace.targets.complaints import contained, did_you_mean, nearest_names, refusal
 from vit_trace.targets.library import spec_forms
@@ -97,9 +97,13 @@ def _loaded(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         with _importing(str(path)):
-            spec.loader.exec_module(module)
+            from vit_trace.record.build.construction import loops_counted
+
+            code = spec.loader.get_code(name)  # type: ignore[attr-defined]
+            with loops_counted(code):
+                exec(code, vars(module))
     except Exception as error:
-        del sys.modules[name]
+        sys.modules.pop(name, None)
         raise _failed(str(path), error) from error
     return module
 
@@ -148,6 +152,8 @@ def _unknown_module(name: str, missing: str) -> Exception:
 
 def _failed(shown: str, error: Exception) -> Exception:
     """The diagnostic of a module that does not import."""
+    if isinstance(error, Refused):
+        return error
     if isinstance(error, (SyntaxError, UnicodeDecodeError)) or "null bytes" in str(error):
         if isinstance(error, SyntaxError) and not error.lineno:
             error.filename, error.lineno, error.offset = shown, 1, 1

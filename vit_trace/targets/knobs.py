@@ -145,7 +145,7 @@ def _leaf_name(path: Path, own: int) -> str:
 def _numbers(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
     """(path, number) of a number or of those in nested lists, unless these are long."""
     if isinstance(value, (tuple, list)):
-        for place, one in enumerate(value if len(value) <= LONGEST_LIST else ()):
+        for place, one in enumerate(value if len(value) <= LONGEST_LIST and len(path) < DEEPEST else ()):
             yield from _numbers(one, (*path, place))
     else:
         yield path, value
@@ -167,7 +167,7 @@ LONGEST_LIST = 16
 """Elements of a list above which it is data, not hyperparameters."""
 
 DEEPEST = 8
-"""Parts of a path beyond which no list is looked into."""
+"""Parts of a path beyond which no list is looked into; one may hold itself."""
 
 LABELS = ("id2label", "label2id")
 """Fields of a config that follow from its number of classes."""

@@ -10,7 +10,7 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from vit_trace.base.trace import Stage, Trace
-from vit_trace.base.words import name_range
+from vit_trace.base.words import name_range, unnumbered
 
 LONGEST_PERIOD = 64
 """Most consecutive stages that can be one repeated block; longer repetitions are not folded."""
@@ -89,7 +89,7 @@ class Folder:
         """A number that two nodes share if they show the same except for their place in the model."""
         stage = node.stage
         if stage.index not in self.signatures:
-            name = re.sub(r"\d+", "*", stage.name.split("#")[0].rpartition(".")[2])  # without its place in the model
+            name = re.sub(r"\d+", "*", unnumbered(stage.name).rpartition(".")[2])  # without its place in the model
             if stage.kind in ("function", "einops"):  # its result has any name
                 name = ""
             what = (name, stage.kind, stage.operation, stage.pattern, stage.parameters, stage.flops)
@@ -156,7 +156,7 @@ def _longest_run(ids: Sequence[int], place: int) -> _Repetition:
 
 def range_label(names: list[list[str]]) -> tuple[str, str]:
     """("layers.0…5", "layers.0"): the name of a block over all its repetitions, and of the first one."""
-    modules = [[name for name in block if "#" not in name and re.search(r"\d", name)] or block for block in names]
+    modules = [[one for one in block if one == unnumbered(one) and re.search(r"\d", one)] or block for block in names]
     first, last = _common_parts(modules[0]), _common_parts(modules[-1])
     for place, (start, end) in enumerate(zip(first, last, strict=False)):
         if start != end:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from vit_trace.base.refused import refuse
 from vit_trace.base.trace import Listed, Note, Stage, Trace
+from vit_trace.base.words import unnumbered
 
 
 def require_stage(trace: Trace, pattern: str | None) -> None:
@@ -44,7 +45,7 @@ def narrowed_listing(trace: Trace, pattern: str | None) -> tuple[Listed, ...]:
 
 
 def _matching_stages(trace: Trace, pattern: str) -> list[Stage]:
-    names = ((stage, (stage.name, stage.name.split("#")[0], stage.operation)) for stage in trace.stages)
+    names = ((stage, (stage.name, unnumbered(stage.name), stage.operation)) for stage in trace.stages)
     return [stage for stage, words in names if any(fnmatchcase(word, pattern) for word in words)]
 
 

@@ -7,7 +7,8 @@ from itertools import chain
 from typing import NamedTuple
 
 from vit_trace.base.trace import Stage, Trace
-from vit_trace.base.words import SIGNS, shape_text
+from vit_trace.base.words import SIGNS, shape_text, unnumbered
+from vit_trace.config.words import cut
 from vit_trace.dims.values import UNKNOWN
 from vit_trace.view.fold import Folder, StageNode, collapse_similar, matching, range_label, tree
 from vit_trace.view.plumbing import without_plumbing
@@ -26,6 +27,9 @@ SHORT_NAMES = {
     "NonDynamicallyQuantizableLinear": "Linear",
 }
 """Operation -> a shorter name for it on a screen."""
+
+MOST_PATTERN = 400
+"""Characters of an einops pattern above which the rest is cut off."""
 
 SHORT_TEXT = 28
 """Longest source text, in characters, that is shown as the operation."""
@@ -202,14 +206,14 @@ def _node_label(node: StageNode, prefix: str) -> str:
 
 def _relative(name: str, prefix: str) -> str:
     """`name` without the module path that the heading above shows already and without `#2`."""
-    name = name.split("#")[0]
+    name = unnumbered(name)
     return name[len(prefix) + 1 :] if prefix and name.startswith(prefix + ".") else name
 
 
 def operation(stage: Stage, sized: bool = True) -> str:
     """What a stage does, in a few words; with the shapes of what else it takes unless not `sized`."""
     if stage.pattern:
-        pattern = stage.pattern.replace("->", "→")
+        pattern = cut(stage.pattern.replace("->", "→"), MOST_PATTERN)
         return pattern if stage.operation in ("Rearrange", "rearrange") else f"{stage.operation} {pattern}"
     if stage.kind != "function":
         return SHORT_NAMES.get(stage.operation, stage.operation)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from vit_trace.base.trace import Trace
-from vit_trace.base.words import module_ranges
+from vit_trace.base.words import module_ranges, unnumbered
 from vit_trace.view.fold import StageNode, tree
 from vit_trace.view.outline import Outline, chosen, inclusive, operation, outline, says_nothing_new
 from vit_trace.view.rows import Row
@@ -51,7 +51,7 @@ def _steps(nodes: Sequence[StageNode], saved: dict[str, int]) -> Iterator[Row]:
         stage = node.stage
         leaf = not node.children or says_nothing_new(node)
         parameters, flops = inclusive(node) if leaf else (stage.parameters, stage.flops)
-        row = Row(0, stage.name.split("#")[0], operation(stage), stage.outputs, stage.inputs, 1, parameters, flops)
+        row = Row(0, unnumbered(stage.name), operation(stage), stage.outputs, stage.inputs, 1, parameters, flops)
         kept = saved.pop(stage.module, 0) if stage.kind == "module" else 0
         yield replace(row, source=stage.source, stage=stage.index, mixes=stage.mixes or (), saved=kept)
         if not leaf:

@@ -3,7 +3,7 @@
 import re
 
 from vit_trace.base.trace import Operand, Stage
-from vit_trace.base.words import shape_text
+from vit_trace.base.words import shape_text, unnumbered
 from vit_trace.diagnose.cause import Cause, CauseKind, finds
 from vit_trace.diagnose.causes.index import INDEX, valid_indices
 from vit_trace.diagnose.causes.wrong_rank import WRONG_RANK, map_as_tokens
@@ -92,7 +92,7 @@ def _stage_of_value(scene: Scene, value: str) -> Stage | None:
         if source is None or stage.kind == "input":
             continue
         near = span is not None and source.file == span.file and 0 <= span.line - source.line <= NEAR
-        named = stage.name.split("#")[0].rpartition(".")[2]
+        named = unnumbered(stage.name).rpartition(".")[2]
         if near and (_normalised_source(source.text) == text or named == value):
             return stage
     return None

@@ -4,7 +4,7 @@ import dis
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from itertools import chain, takewhile
 from types import CodeType, FrameType
@@ -160,6 +160,27 @@ class Watch:
             if (path := paths.get(id(module))) is not None:
                 found[path].append(replace(record, module=path))
         return tuple(chain.from_iterable(found.values()))
+
+
+@contextmanager
+def loops_counted(code: CodeType) -> Iterator[None]:
+    """Counts the lines of a file while it is imported, if it loops outside of functions. Raises OverLimit."""
+    before, watch = sys.gettrace(), Watch()
+    if before is not None or not any("JUMP_BACKWARD" in step.opname for step in frames.instructions(code)[0]):
+        yield
+        return
+
+    def on_call(frame: FrameType, event: str, argument: Any) -> Tracer | None:
+        if frame.f_code.co_filename != code.co_filename:
+            return None
+        frame.f_trace_opcodes |= (spins := _spins(frame.f_code))
+        return watch.counting(None, spins)
+
+    sys.settrace(on_call)
+    try:
+        yield
+    finally:
+        sys.settrace(None)
 
 
 @cache

@@ -96,7 +96,7 @@ def _of_ours(frame: FrameType) -> bool:
 
 
 def _hands_on(module: Any) -> bool:
-    return type(module).__module__.startswith(WRAPPERS) and held_by(module) is not module
+    return str(type(module).__module__).startswith(WRAPPERS) and held_by(module) is not module
 
 
 def held_by(module: Any) -> Any:
@@ -105,7 +105,7 @@ def held_by(module: Any) -> Any:
         inner = next(
             (found for name in HELD if name in module._modules and (found := module._modules[name]) is not None), None
         )
-        if inner is None or not type(module).__module__.startswith(WRAPPERS):
+        if inner is None or not str(type(module).__module__).startswith(WRAPPERS):
             return module
         module = inner
     return module

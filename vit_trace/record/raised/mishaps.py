@@ -147,7 +147,7 @@ def assignment(targets: Source) -> ast.Assign | None:
 def _capture_given(found: Captured, last: Link, names: Mapping[int, str]) -> None:
     """What torch's own forward got as its first argument, where that is no tensor."""
     code = last.frame.f_code
-    if code.co_name == "forward" and code.co_argcount > 1 and "torch" in type(last.module).__module__.split("."):
+    if code.co_name == "forward" and code.co_argcount > 1 and "torch" in str(type(last.module).__module__).split("."):
         given = last.frame.f_locals.get(name := code.co_varnames[1])
         if isinstance(given, (tuple, list, dict, type(None))):
             found.call = "forward"

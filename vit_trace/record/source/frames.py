@@ -32,9 +32,9 @@ LOOP_ENDS = {"END_FOR", "POP_TOP", "POP_ITER"}
 
 
 def _package_directory(name: str) -> str:
-    """Directory of an installed package, with a trailing separator; "" when there is none."""
+    """Directory of an installed package, with a trailing separator; "" when there is none, or a file has its name."""
     found = find_spec(name)
-    return os.path.join(os.path.dirname(found.origin), "") if found and found.origin else ""
+    return os.path.join(*found.submodule_search_locations, "") if found and found.submodule_search_locations else ""
 
 
 @cache

@@ -356,7 +356,7 @@ def _fills(frame: FrameType, module: nn.Module | None) -> bool:
 
 def _parameters_of(module: nn.Module, names: dict[int, str], line: int) -> Iterator[Bound]:
     """The parameters of a library's module, each at the first line that made it; no bias beside a weight."""
-    whole = type(module).__module__.startswith("torch.") and not isinstance(module, CONTAINERS)
+    whole = str(type(module).__module__).startswith("torch.") and not isinstance(module, CONTAINERS)
     own = dict(module.named_parameters(recurse=whole))
     for name, parameter in own.items():
         full = names.pop(id(parameter), None)
