@@ -14,6 +14,7 @@ from vit_trace.mixing.watch import SOFTMAX, Event
 
 DIVIDES = {"div", "div_", "__truediv__", "true_divide", "__itruediv__"}
 SUMS = PRODUCTS | {"einsum"}
+MASKS = {"masked_fill", "masked_fill_"}
 MEETS = SUMS | {"scaled_dot_product_attention"}
 
 
@@ -90,6 +91,19 @@ def softmaxes(measured: Measured) -> Iterator[tuple[Event, Event, int, int]]:
     for base, found in uses.items():
         if base not in divided and not any(right for *_, right in found):
             yield made[base], found[0][0], made[base].mixed[0][1], found[0][1]
+
+
+def masks_of_queries(measured: Measured) -> Iterator[Event]:
+    """Masks that are the same for every key: softmax of what they leave gives each masked query all keys alike."""
+    axes = {id(one.given[0]): one.mixed[0][1] for one in measured.events if one.name in SOFTMAX and len(one.mixed) == 1}
+    for event in measured.events:
+        scores, axis = event.made[0], axes.get(id(event.made[0]))
+        if event.name not in MASKS or axis is None or len(event.given) < 2 or event.given[1].ndim != scores.ndim:
+            continue
+        mask, before = event.given[1], measured.leading_to(event.given[:1])
+        masked = any(one.name in MASKS for one in before[-2:])
+        if mask.shape[axis] == 1 < scores.shape[axis] and mask.shape[axis - 1] > 1 and not masked:
+            yield event
 
 
 def _sums_values(measured: Measured, event: Event) -> bool:

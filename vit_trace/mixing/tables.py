@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from math import isqrt
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from vit_trace.base.trace import Stage, Trace
-from vit_trace.mixing.measure import on_one_thread
+from vit_trace.mixing.measure import Measured, on_one_thread
 from vit_trace.mixing.sums import ADDS
+from vit_trace.mixing.watch import Event
 from vit_trace.record.build.anyhow import INITIALISED
 from vit_trace.targets.complaints import silenced
 from vit_trace.targets.target import Sample
@@ -89,3 +91,37 @@ def _grid_of(table: Tensor) -> Grid | None:
         if some and (by_row | by_column).float().mean() >= MOST_FEATURES:
             return count // wide, wide
     return None
+
+
+def odd_offsets(measured: Measured) -> Iterator[tuple[Event, str]]:
+    """Lookups of relative positions, one row for each offset on a grid, where offsets share rows: what is odd.
+
+    Only where the table has as many rows as there are offsets: positions along the sequence have fewer.
+    """
+    maps = {(one.shape[-2], one.shape[-1]) for event in measured.events for one in event.made if one.ndim == 4}
+    for event in measured.events:
+        if event.name != "__getitem__" or len(event.given) != 2 or id(event.given[0]) in measured.alive:
+            continue
+        table, index = event.given
+        side = isqrt(index.numel())
+        for high, wide in {*maps, (isqrt(side), isqrt(side))}:
+            count = (2 * high - 1) * (2 * wide - 1)
+            if side**2 != index.numel() or high * wide != side or index.is_floating_point() or min(high, wide) < 2:
+                continue
+            rows = _rows_of_offsets(index, high, wide) if count in table.shape else None
+            if rows is not None:
+                used = len({*rows.flatten().tolist()})
+                even = all(len({*rows.diff(dim=axis).flatten().tolist()}) == 1 for axis in (0, 1))
+                if even and used < count:
+                    yield event, f"gives {count} offsets of a {high}×{wide} grid {used} rows"
+            elif count in table.shape and high != wide and _rows_of_offsets(index, wide, high) is not None:
+                yield event, f"takes tokens of a {high}×{wide} grid for those of {wide}×{high}"
+
+
+def _rows_of_offsets(index: Tensor, high: int, wide: int) -> Tensor | None:
+    """The row for each offset of two places of a grid; None where it is not the offset that decides."""
+    down, across = (one.flatten() for one in torch.meshgrid(torch.arange(high), torch.arange(wide), indexing="ij"))
+    key = (down[:, None] - down + high - 1) * (2 * wide - 1) + across[:, None] - across + wide - 1
+    rows = torch.zeros((2 * high - 1) * (2 * wide - 1), dtype=index.dtype)
+    rows[key.flatten()] = index.flatten()
+    return rows.reshape(2 * high - 1, -1) if torch.equal(rows[key.flatten()], index.flatten()) else None
