@@ -163,6 +163,8 @@ def scales(before: int | float, after: int, real: Trace, other: Trace) -> bool:
     pairs = [pair for key, held in shapes(real).items() for pair in zip(held, theirs[key], strict=False)]
     sizes = [pair for one, another in pairs for pair in zip(one, another, strict=False) if pair[0] != pair[1]]
     return bool(sizes) and all(
-        (new > old and (new - old) % before == 0) or old * after == new * before or old * before == new * after
+        (before and new > old and (new - old) % before == 0)
+        or old * after == new * before
+        or old * before == new * after
         for old, new in sizes
     )
