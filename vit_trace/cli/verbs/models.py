@@ -1,4 +1,4 @@
-"""Lists the models that installed libraries have."""
+"""Lists the models that installed libraries have, with the sizes that the libraries themselves say."""
 
 import sys
 
@@ -10,11 +10,20 @@ PATTERN = Option("pattern", "[GLOB]", "Only specs that match, such as 'timm:*din
 
 @verb(pattern=PATTERN)
 def models(pattern: str) -> int:
-    """List the models of all libraries that can be traced."""
+    """List the models of all libraries that can be traced; their image size and parameters if the library says."""
+    from vit_trace.base.words import compact
     from vit_trace.render.legible import printable
     from vit_trace.targets.library import listed_models
+    from vit_trace.targets.sizes import NOTHING, given_sizes
 
     specs, complaints = listed_models(pattern)
-    sys.stdout.writelines(f"{printable(spec)}\n" for spec in specs)
+    said = {prefix: given_sizes(prefix) for prefix in {spec.partition(":")[0] for spec in specs}}
+    width = max(map(len, specs), default=0)
+    for spec in specs:
+        prefix, _, name = spec.partition(":")
+        image, parameters = said[prefix].get(name, NOTHING)
+        size = "×".join(map(str, image)) if image else ""
+        count = f"{compact(parameters)} parameters" if parameters else ""
+        sys.stdout.write(f"{printable(spec):{width}}  {size:9}  {count}".rstrip() + "\n")
     print_diagnostics(complaints)
     return Exit.WELL if specs else Exit.FOUND
