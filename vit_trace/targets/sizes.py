@@ -23,17 +23,17 @@ HF_CONFIG = re.compile(r"^class (\w+Config)\b(.*?)(?=^class |\Z)", re.M | re.S)
 HF_SIZE = re.compile(r"^\s+image_size\b[^=\n]*=\s*[\(\[]?(\d+)(?:, (\d+)[\)\]])?,?$", re.M)
 
 
-class Registered(NamedTuple):
+class SaidSizes(NamedTuple):
     """Height and width of the images, and the number of parameters; None where the library does not say."""
 
     image: tuple[int, int] | None = None
     parameters: int | None = None
 
 
-NOTHING = Registered()
+NOTHING = SaidSizes()
 
 
-def given_sizes(prefix: str) -> dict[str, Registered]:
+def given_sizes(prefix: str) -> dict[str, SaidSizes]:
     """What a library says of its models, by name; empty where it is not installed or not known."""
     if prefix not in FINDERS:
         return {}
@@ -45,7 +45,7 @@ def given_sizes(prefix: str) -> dict[str, Registered]:
     return {name: given for file in files for name, given in finder(file.read_text(errors="replace"))}
 
 
-def _timm(text: str) -> Iterator[tuple[str, Registered]]:
+def _timm(text: str) -> Iterator[tuple[str, SaidSizes]]:
     """The size of a model's default weights: those with a star or without a tag, else the first that can be had."""
     defaults = {name: (int(height), int(width)) for name, height, width in TIMM_DEFAULT.findall(text)}
     chosen: dict[str, tuple[int, tuple[int, int] | None]] = {}
@@ -59,10 +59,10 @@ def _timm(text: str) -> Iterator[tuple[str, Registered]]:
         rank = 2 if star or (there and not tag) else int(there)
         if name not in chosen or rank > chosen[name][0]:
             chosen[name] = rank, image
-    yield from ((name, Registered(image)) for name, (_, image) in chosen.items() if image is not None)
+    yield from ((name, SaidSizes(image)) for name, (_, image) in chosen.items() if image is not None)
 
 
-def _torchvision(text: str) -> Iterator[tuple[str, Registered]]:
+def _torchvision(text: str) -> Iterator[tuple[str, SaidSizes]]:
     """The smallest images among the weights of a model: those that its constructor takes."""
     weights = dict(TORCHVISION_WEIGHTS.findall(text))
     for name, kind in TORCHVISION_MODEL.findall(text):
@@ -73,13 +73,13 @@ def _torchvision(text: str) -> Iterator[tuple[str, Registered]]:
                 given.append((int(size[1]) if size else 0, int(count[1])))
         if given:
             side, parameters = min(given)
-            yield name, Registered((side, side) if side else None, parameters)
+            yield name, SaidSizes((side, side) if side else None, parameters)
 
 
-def _hf(text: str) -> Iterator[tuple[str, Registered]]:
+def _hf(text: str) -> Iterator[tuple[str, SaidSizes]]:
     for name, body in HF_CONFIG.findall(text):
         if size := HF_SIZE.search(body):
-            yield name, Registered((int(size[1]), int(size[2] or size[1])))
+            yield name, SaidSizes((int(size[1]), int(size[2] or size[1])))
 
 
 FINDERS = {
