@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_map_only
 from vit_trace.base.trace import Source, Stage
 from vit_trace.mixing.coordinates import BATCH, CATS
 from vit_trace.mixing.gradients import gradients
-from vit_trace.mixing.measure import Measured
+from vit_trace.mixing.measure import Measured, run_copy, same_values
 from vit_trace.mixing.places import assigned_at
 from vit_trace.mixing.sample import randomly
 from vit_trace.mixing.watch import Event
@@ -306,16 +306,22 @@ def _outermost(measured: Measured, event: Event, marked: Sequence[Event]) -> Eve
 
 
 def _matters(measured: Measured, module: nn.Module) -> bool:
-    """Whether the outputs change with other values in what a module returns."""
+    """Whether the outputs change with other values in what a module returns, under masks or under their opposites."""
 
     def other(_: nn.Module, given: object, made: object) -> object:
         return tree_map_only(Tensor, lambda one: randomly(one, 7) if one.is_floating_point() else one, made)
 
-    handle = module.register_forward_hook(other)
-    try:
-        return not measured.runs_alike(measured.given)
-    finally:
-        handle.remove()
+    opposite = tree_map_only(Tensor, lambda one: ~one if one.dtype is torch.bool else one, measured.given)
+    for given in (measured.given, opposite):
+        before = run_copy(measured.model, given, None).outputs
+        handle = module.register_forward_hook(other)
+        try:
+            after = run_copy(measured.model, given, None).outputs
+        finally:
+            handle.remove()
+        if len(before) != len(after) or not all(map(same_values, before, after)):
+            return True
+    return False
 
 
 def _rows_matter_not(measured: Measured, name: str, rows: Tensor) -> bool:
