@@ -244,7 +244,8 @@ def test_the_help_has_examples_and_every_option_of_the_default_verb(capfd):
     flags = set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", trace, re.MULTILINE))
     assert len(flags) > 30 and flags - {"--help"} <= set(re.findall(r"--[a-z-]+", out))
     places = [
-        out.index(f"\n{panel}:\n") for panel in ("Examples", "Model and input", "What to show", "Where to, and how")
+        out.index(f"\n{panel}:\n")
+        for panel in ("Examples", "Commands", "Model and input", "What to show", "Where to, and how")
     ]
     assert places == sorted(places)
 

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import torch
 from helpers.commands import call
 
 SMALL = ("--dim", 24, "--depth", 2, "--heads", 2, "--mlp-dim", 32, "--num-classes", 5, "--batch-size", 2)
@@ -104,3 +105,51 @@ def test_two_models_are_told_apart(capfd, tmp_path):
     code, out, _ = call(capfd, net, "--compare", net, "--input", "2x3x32x32")
     assert code == 0 and "nothing differs: the same stages, shapes and hyperparameters\n" in out
     assert call(capfd, net, "--compare", net, "--view", "tree", "--input", "2x3x32x32").code == 2
+
+
+def test_a_model_beside_itself_is_shown_as_it_is_and_with_the_flags(capfd, tmp_path):
+    """Shapes of real forwards; the bytes are those that autograd packs away, but for parameters."""
+    (tmp_path / "nets.py").write_text(MODELS)
+    net, names = f"{tmp_path}/nets.py:Net", {}
+    exec(MODELS, names)
+    code, out, _ = call(capfd, net, "--compare", net, "--set", "dim=40", "--input", "2x3x32x32", "--width", 200)
+    table, _, differs = out.partition("what differs")
+    shapes = dict(re.findall(r"^(embed|norm) +(\S+ +\S+)", table, re.M))
+    assert code == 0 and table.splitlines()[2].split() == ["stage", net, "dim=40", "formula"]
+    for name in shapes:
+        assert shapes[name].split() == [shape_of(names["Net"](dim), name) for dim in (24, 40)]
+    kept = [f"{kept_by(names['Net'](dim)) / 2**10:.1f} KiB" for dim in (24, 40)]
+    assert shapes.keys() == {"embed", "norm"} and f"saved activations {' '.join(kept)}" in " ".join(differs.split())
+
+
+def shape_of(model, name):
+    found = []
+    getattr(model, name).register_forward_hook(lambda _, __, out: found.append("×".join(map(str, out.shape))))
+    model(torch.zeros(2, 3, 32, 32))
+    return found[0]
+
+
+def kept_by(model):
+    x, kept = torch.zeros(2, 3, 32, 32), {}
+    held = {one.data_ptr() for one in model.parameters()}
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda one: kept.setdefault(one.untyped_storage().data_ptr(), one) if one.data_ptr() not in held else one,
+        lambda one: one,
+    ):
+        out = model(x)
+    assert out.requires_grad
+    return sum(one.untyped_storage().nbytes() for one in kept.values())
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_no_row_is_wider_than_the_screen_and_no_shape_is_broken(width, capfd, tmp_path):
+    folder = tmp_path / "a_folder_whose_name_is_not_short"
+    folder.mkdir()
+    (folder / "nets.py").write_text(MODELS)
+    net = f"{folder.relative_to(tmp_path)}/nets.py"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(tmp_path)
+        out = call(capfd, f"{net}:Net", "--compare", f"{net}:Classifier", "--input", "2x3x32x32", "--width", width).out
+    out = out.partition("warning[")[0]
+    assert max(map(len, out.splitlines())) <= width
+    assert re.search(r"head +Linear 2×7$", out, re.M) and re.search(r"^dim +24 +48 +×2$", out, re.M)

@@ -52,3 +52,11 @@ class Net(nn.Module):
 def test_a_shape_that_nothing_has_is_refused_with_others(capfd):
     code, _, err = call(capfd, "explain", "5x1025")
     assert code == 2 and "no stage has an output of 5×1025" in err and "×1024" in err
+
+
+@pytest.mark.parametrize("what", ["197", "2x768"])
+def test_what_the_built_in_model_lacks_may_be_asked_of_another(what, capfd, tmp_path):
+    (tmp_path / "model.py").write_text(MODEL)
+    example = f"name your model: vit-trace explain timm:vit_base_patch16_224 {what}"
+    assert example in call(capfd, "explain", what).err
+    assert example not in call(capfd, "explain", f"{tmp_path}/model.py:Net", what).err

@@ -24,3 +24,15 @@ def test_a_method_gives_what_a_real_call_gives(name, tmp_path, capsys):
     trace = Trace.from_json(saved.read_text())
     assert trace.stages[0].outputs[0].shape == tuple(x.shape)
     assert trace.outputs[0].shape == tuple(getattr(model, name)(x).shape)
+
+
+def test_a_method_that_takes_the_images_has_the_formulas_of_the_forward(tmp_path, capsys):
+    """And what only the forward uses besides, the head, is not said to be unused."""
+    saved, whole = tmp_path / "features.json", tmp_path / "forward.json"
+    assert call(capsys, f"{FILE}:Net.forward", "-o", whole).code == 0
+    code, _, err = call(capsys, f"{FILE}:Net.features", "-o", saved)
+    features, forward = (Trace.from_json(file.read_text()).stages[1:] for file in (saved, whole))
+    dims = {one.name: one.outputs[0].dims for one in features if one.name and one.kind != "output"}
+    same = {one.name: one.outputs[0].dims for one in forward if one.name in dims}
+    assert dims["embed"] == ("b", "dim", "h", "h") and dims == same
+    assert code == 0 and "unused" not in err

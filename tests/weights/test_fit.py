@@ -272,6 +272,23 @@ def test_one_diagnosis_for_each_cause(name):
         assert one.severity == ("warning" if one.code in WARNINGS else "error")
 
 
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("vit_small_patch16_224", ["timm:vit_tiny_patch16_224, all hyperparameters equal"]),
+        ("vit_tiny_patch16_384", ["timm:vit_tiny_patch16_224, all hyperparameters equal"]),
+        ("vit_tiny_patch16_224", []),
+    ],
+)
+def test_the_published_model_of_the_checkpoint_is_named_where_another_was_meant(target, says):
+    import timm
+
+    with torch.device("meta"):
+        entries = state(timm.create_model("vit_tiny_patch16_224"))
+    diagnostics = fit(Checkpoint("x", "torch", entries), library_target(f"timm:{target}"))
+    assert [note.removeprefix("checkpoint: ") for one in diagnostics for note in one.notes if "timm:" in note] == says
+
+
 SET = re.compile(r"^set (.*) \(tried")
 SETTABLE = [
     name

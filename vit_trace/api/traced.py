@@ -178,7 +178,7 @@ class Traced(Trace, frozen=True):
         return same and all(getattr(self, name) == getattr(other, name) for name in self.__struct_fields__)
 
     def __str__(self) -> str:
-        return self.to_text()
+        return str(self.table())
 
     def __repr__(self) -> str:
         given = [spec.shape for stage in self.stages if stage.kind == "input" for spec in stage.outputs]

@@ -87,7 +87,11 @@ class _Verbs(TyperGroup):
         default = self.get_command(ctx, DEFAULT)
         default.format_options(type(ctx)(default, info_name=DEFAULT, parent=ctx), formatter)
         options = formatter.getvalue().rstrip()
-        return _fitting(f"{super().get_help(ctx)}\n\n{EXAMPLES}\n\nWithout a command, as for trace:\n\n{options}")
+        return _fitting(f"{super().get_help(ctx)}\n\nWithout a command, as for trace:\n\n{options}")
+
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:
+        super().format_help_text(ctx, formatter)
+        formatter.write(f"\n{EXAMPLES}\n")
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if len(args) == 1 and args[0] in COMPLETION_OPTIONS:

@@ -20,8 +20,11 @@ MAX_TRACE = 32 * 2**20
 """Bytes of the largest saved trace that is read: it takes about 150 MB of memory and 5 s."""
 
 
-def run_trace(spec: str | None, model: Request, needs_source: bool = False, saved: bool = False) -> Trace:
-    """The trace of what the command line names, if asked with source lines or with saved bytes. Raises Refused."""
+def run_trace(spec: str | None, model: Request, needs_source: bool = False, saved: str = "") -> Trace:
+    """The trace of what the command line names, with source lines or saved bytes: "needed" or "if known".
+
+    Raises Refused.
+    """
     if needs_source:
         from vit_trace.record.source.listing import listed
 
@@ -29,11 +32,11 @@ def run_trace(spec: str | None, model: Request, needs_source: bool = False, save
     from vit_trace.diagnose.resolve import of_spec
 
     trace, target = of_spec(spec, model, import_torch)
-    return _with_saved(trace, target) if saved and trace.failure is None else trace
+    return _with_saved(trace, target, saved == "needed") if saved and trace.failure is None else trace
 
 
-def _with_saved(trace: Trace, target: Target) -> Trace:
-    """The trace with the bytes that its modules keep for backward. Raises Refused."""
+def _with_saved(trace: Trace, target: Target, needed: bool) -> Trace:
+    """The trace with the bytes that its modules keep for backward. Raises Refused where they are needed."""
     from msgspec.structs import replace
 
     from vit_trace.memory.judge import saved_by_module
@@ -45,6 +48,8 @@ def _with_saved(trace: Trace, target: Target) -> Trace:
             saved = saved_by_module(target)
         return replace(trace, saved=saved)
     except Unmeasured as error:
+        if not needed:
+            return trace
         message = f"the memory of a training step could not be measured: {error}"
         raise refuse("memory-not-known", message) from None
 

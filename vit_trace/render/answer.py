@@ -1,6 +1,7 @@
 """Answers what a size, a shape, a stage, a parameter or a symbol of a trace is."""
 
 import re
+from collections.abc import Iterator
 
 from rich.console import Console
 
@@ -38,7 +39,8 @@ def _require_shape(trace: Trace, shape: tuple[int, ...]) -> None:
     if shape not in found:
         near = [shape_text(one) for one in found if len(one) == len(shape) and set(one) & set(shape)]
         help = (f"shapes near it: {', '.join(sorted(near)[:3])}",) if near else ()
-        raise refuse("no-such-size", f"no stage has an output of {shape_text(shape)}", help=help)
+        message = f"no stage has an output of {shape_text(shape)}"
+        raise refuse("no-such-size", message, help=(*help, *_of_another(trace, "x".join(map(str, shape)))))
 
 
 def _require_size(trace: Trace, size: int) -> None:
@@ -46,7 +48,14 @@ def _require_size(trace: Trace, size: int) -> None:
     found = sizes_in(trace)
     if size not in found:
         near = sorted(found, key=lambda other: abs(other - size))[:3]
-        raise refuse("no-such-size", f"no size is {size}", help=(f"sizes near it: {', '.join(map(str, near))}",))
+        help = (f"sizes near it: {', '.join(map(str, near))}", *_of_another(trace, str(size)))
+        raise refuse("no-such-size", f"no size is {size}", help=help)
+
+
+def _of_another(trace: Trace, subject: str) -> Iterator[str]:
+    """How to ask about a model, where none was named."""
+    if not trace.target.spec:
+        yield f"that is the built-in ViT; name your model: vit-trace explain timm:vit_base_patch16_224 {subject}"
 
 
 def _require_stages(trace: Trace, name: str) -> list[Stage]:

@@ -19,7 +19,7 @@ def print_beside(traces: Sequence[Labelled], screen: Screen, console: Console) -
     """One column of shapes for each trace; sizes that differ from those of the first trace stand out."""
     console.print(cells.title_text(traces[0].trace, console.width))
     console.print()
-    shapes = [f"shape {place}" for place in range(len(traces))]
+    shapes = [f"beside {place}" for place in range(len(traces))]
     labels: Line = {name: [Text(one.label)] for name, one in zip(shapes, traces, strict=True)}
     found = list(differences(traces))
     if of_one_model(traces) and len({one.trace.target.spec for one in traces}) == 1:
@@ -30,13 +30,13 @@ def print_beside(traces: Sequence[Labelled], screen: Screen, console: Console) -
     if not found:
         console.print("nothing differs: the same stages, shapes and hyperparameters")
     if found:
-        heads = {"stage": [Text("what differs")], **labels, "shape last": [Text("")]}
+        heads = {"stage": [Text("what differs")], **labels, "ratio": [Text("")]}
         lines = [
-            {"stage": [Text(one.name)], "shape last": [Text(one.ratio, theme.SAME)]}
+            {"stage": [Text(one.name)], "ratio": [Text(one.ratio, theme.SAME)]}
             | {name: [Text(value)] for name, value in zip(shapes, one.values, strict=True)}
             for one in found
         ]
-        _print_lines(heads, lines, [["stage", *shapes, "shape last"], ["stage", *shapes]], console)
+        _print_lines(heads, lines, [["stage", *shapes, "ratio"], ["stage", *shapes]], console)
 
 
 def _stage_line(rows: Sequence[Row], shapes: Sequence[str]) -> Line:

@@ -15,11 +15,11 @@ GAP = 2
 FROM_WIDTH = dict(stage=0, operation=0, shape=0, params=0, formula=100, flops=120, mixes=145, source=160)
 """Column -> width of the screen from which it is shown."""
 
-RIGHT = {"shape", "params", "flops", "saved", "share"}
-"""Columns that end at their right edge; so do several of a kind, `shape 0` and `shape 1`."""
+RIGHT = {"shape", "params", "flops", "saved", "share", "beside", "ratio"}
+"""Columns that end at their right edge; so do several of a kind, `beside 0` and `beside 1`."""
 
-FLEXIBLE = {"stage": 4, "operation": 2, "formula": 3, "mixes": 1}
-"""Columns whose cells may be broken, and what one more line costs."""
+FLEXIBLE = {"stage": 4, "operation": 2, "formula": 3, "mixes": 1, "beside": 3}
+"""Columns whose cells may be broken, and what one more line costs; so are several of a kind."""
 
 PIECE = re.compile(r"\s*(?:[×→*/+-] )?[^\s]+?(?:(?<=\.)(?=[A-Za-z_])|(?=\s)|$)\s*")
 """What stays together: a word, a factor with the × before it, one name of a path."""
@@ -100,11 +100,11 @@ def fitted(names: Sequence[str], cells: Mapping[str, Sequence[Cell]], room: int)
     """
     lines = {name: [[cell.text.cell_len] for cell in cells[name]] for name in names}
     widths = {name: max((size for held in lines[name] for size in held), default=0) for name in names}
-    flexible = [name for name in FLEXIBLE if name in names]
-    for least in ({name: max(map(_longest_piece, cells[name])) for name in flexible}, dict.fromkeys(flexible, 1)):
+    costs = {name: FLEXIBLE[kind] for name in names if (kind := name.split()[0]) in FLEXIBLE}
+    for least in ({name: max(map(_longest_piece, cells[name])) for name in costs}, dict.fromkeys(costs, 1)):
         while (excess := sum(widths.values()) + GAP * (len(names) - 1) - room) > 0:
-            found = [(name, _step(cells[name], lines[name], widths[name], least[name])) for name in flexible]
-            steps = [(one.added * FLEXIBLE[name] / (widths[name] - one.width), name, one) for name, one in found if one]
+            found = [(name, _step(cells[name], lines[name], widths[name], least[name])) for name in costs]
+            steps = [(one.added * costs[name] / (widths[name] - one.width), name, one) for name, one in found if one]
             if not steps:
                 break
             _, name, step = min(steps, key=lambda one: one[:2])

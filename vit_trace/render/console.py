@@ -71,7 +71,7 @@ def _folded(text: str, taken: int, width: int) -> tuple[str, int]:
     return "\n".join(lines), taken
 
 
-def _terminal_columns(stream: IO[str]) -> int:
+def terminal_columns(stream: IO[str]) -> int:
     """Columns of the terminal that stdout or, where that goes to a pipe or file, stderr is; 0 without one."""
     for other in (stream, sys.stderr) if stream is sys.stdout else ():
         with suppress(OSError, ValueError, AttributeError):
@@ -84,7 +84,7 @@ def console_for(stream: IO[str], width: int | None = None) -> FittingConsole:
     asked = os.environ.get("COLUMNS", "")
     if width is None and asked.isdecimal():
         width = min(whole_number(asked), UNLIMITED) or None  # 0 means unset, as in a shell
-    width = width or _terminal_columns(stream) or None
+    width = width or terminal_columns(stream) or None
     console = FittingConsole(
         file=stream,
         markup=False,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Callable, Iterator
 
 from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
+from vit_trace.render.console import terminal_columns
 from vit_trace.render.legible import CHOSEN
 
 
@@ -37,10 +39,10 @@ class Drawn:
         return stream.getvalue()
 
     def __str__(self) -> str:
-        return self.to_text()
+        """Plain text that fits the terminal, where stdout is one."""
+        return self.to_text(terminal_columns(sys.stdout) if sys.stdout.isatty() else None)
 
-    def __repr__(self) -> str:
-        return self.to_text()
+    __repr__ = __str__
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
         color = "always" if console.color_system else "never"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
@@ -12,6 +13,15 @@ from vit_trace.targets.inputs import Axis, Feed, Plan
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+MARK = "_traced_method"
+"""Name of the attribute of a class whose forward is another method."""
+
+
+def is_method(model: object) -> bool:
+    """Whether a method of the model is traced, which leaves to others what its forward uses besides."""
+    return hasattr(type(model), MARK)
 
 
 class Method(NamedTuple):
@@ -36,7 +46,7 @@ class Method(NamedTuple):
             finally:
                 model.__class__ = around
 
-        names = {"forward": forward, "__module__": own.__module__, "__qualname__": own.__qualname__}
+        names = {"forward": forward, "__module__": own.__module__, "__qualname__": own.__qualname__, MARK: self.name}
         model.__class__ = type(own.__name__, (own,), names)
         return model
 
@@ -105,6 +115,8 @@ def _given(method: Method, model: nn.Module, plan: Plan) -> Plan | None:
         model.__class__ = before
     if not heard or not heard[0][0] or heard[0][1] or not all(isinstance(one, Tensor) for one in heard[0][0]):
         return None
+    if not kwargs and len(args) == len(heard[0][0]) and all(map(operator.is_, args, heard[0][0])):
+        return plan  # what the forward itself is given, whose sizes can vary
     batch = plan.sizes.get("b")
     feeds = [Feed(None, _axes(tuple(one.shape), batch), str(one.dtype).removeprefix("torch.")) for one in heard[0][0]]
     return Plan(tuple(feeds), {"b": batch} if batch else {})

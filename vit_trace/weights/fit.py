@@ -21,6 +21,7 @@ from vit_trace.weights.data import Checkpoint, Entry
 from vit_trace.weights.describe import Description, description, description_of
 from vit_trace.weights.mapping import Conversion
 from vit_trace.weights.model import Model, loads, model_at_hand, model_of, name_in
+from vit_trace.weights.published import published_like
 from vit_trace.weights.remedy import remedy_for
 from vit_trace.weights.wrapped import Unwrapped, unwrapped
 
@@ -73,6 +74,9 @@ def _judged(checkpoint: Checkpoint, target: Target, model: Model, places: Mappin
         misfits = [saved_names(remedy)]
     remedies = _Remedies(checkpoint, target, misfits)
     diagnostics = [remedies.diagnostic(misfit, places) for misfit in misfits]
+    like = published_like(ours) if ours else None
+    if like is not None and any(misfit.roles.keys() & {"dim", "depth", "patch", "image"} for misfit in misfits):
+        diagnostics[0] = replace(diagnostics[0], notes=(*diagnostics[0].notes, f"checkpoint: {like.words}"))
     span = places.get(name_in(target, "heads") or "")
     diagnostics += [_as_diagnostic(one, span) for one in (other_heads(ours, target) if ours else ())]
     if remedy is not None and not remedy.is_identity and loads(remedy, checkpoint, model):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from vit_trace.base.refused import refuse
@@ -30,7 +31,7 @@ class _Models(NamedTuple):
     compare: str | None
 
 
-COMPARE = Option("compare", "SPEC", "Show what differs from another model.")
+COMPARE = Option("compare", "SPEC", "Show what differs from another model, or from itself without other flags.")
 MODELS = OptionGroup(_Models, (SPEC, COMPARE), MODEL.panel)
 
 
@@ -42,13 +43,31 @@ def trace(models: _Models, model: Request, screen: Screen, talk: Talk, output: O
     where = destinations("trace", output, screen.view)
     spec, compare = models
     require_table(compare is not None, screen, where)
-    found = run_trace(spec, model, needs_source(screen, where), screen.sort == "saved")
-    other = run_trace(compare, model) if compare and found.failure is None else None
-    if other is not None and other.failure is not None:
-        return report_trace(other, screen.traceback, talk)
-    beside = ((spec or "built-in ViT", found), (str(compare), other)) if other is not None else ()
-    write(Viewed(found, screen, beside), where, told_of(found, talk))
+    if compare is not None:
+        return _write_beside(models, model, screen, where, talk)
+    found = run_trace(spec, model, needs_source(screen, where), "needed" if screen.sort == "saved" else "")
+    write(Viewed(found, screen), where, told_of(found, talk))
     return report_trace(found, screen.traceback, talk)
+
+
+def _write_beside(models: _Models, model: Request, screen: Screen, where: Sequence[Destination], talk: Talk) -> int:
+    """Write two models side by side; of one model, as it is and with the flags that change it. The exit code."""
+    from vit_trace.cli.tracing import run_trace
+
+    spec, compare = models
+    pairs = [(spec or "built-in ViT", spec, model), (str(compare), compare, model)]
+    changes = ", ".join([*(f"{name}={value}" for name, value in model.flags.items()), *model.assignments])
+    if spec == compare and changes:
+        pairs = [(str(spec), spec, replace(model, flags={}, assignments=())), (changes, spec, model)]
+    beside = []
+    for label, name, request in pairs:
+        found = run_trace(name, request, saved="if known")
+        if found.failure is not None:
+            write(Viewed(found, screen), where, told_of(found, talk))
+            return report_trace(found, screen.traceback, talk)
+        beside.append((label, found))
+    write(Viewed(beside[0][1], screen, tuple(beside)), where, told_of(beside[-1][1], talk))
+    return report_trace(beside[-1][1], screen.traceback, talk)
 
 
 def require_table(beside: bool, screen: Screen, where: Sequence[Destination]) -> None:

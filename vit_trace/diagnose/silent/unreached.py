@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from vit_trace.base.trace import Trace
 from vit_trace.diagnose.silent import MakeCase, Mistake, once_a_line, silent_mistake
+from vit_trace.targets.methods import is_method
 
 DDP = "DistributedDataParallel refuses a model with such parameters, unless it is given find_unused_parameters=True"
 
@@ -31,9 +32,11 @@ def result_dropped(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
 def module_unused(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
     """A module with parameters is never called, and none of its parameters is used.
     Either a call of it is missing in forward, or the module is a spare part that could go. Models of libraries keep
-    such parts for other uses.
+    such parts for other uses. Not said where a method is traced (`Net.forward_features`): the others use the rest.
     """
-    yield from _mistakes(case, "unused")
+    measured = case().measured
+    if measured is not None and not is_method(measured.model):
+        yield from _mistakes(case, "unused")
 
 
 @silent_mistake("parameter-unused")
