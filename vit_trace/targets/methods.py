@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import operator
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
+from vit_trace.base.refused import refuse
 from vit_trace.targets.complaints import silenced
 from vit_trace.targets.inputs import Axis, Feed, Plan
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from vit_trace.record.build.anyhow import Built
+    from vit_trace.targets.target import Foreign
 
 
 MARK = "_traced_method"
@@ -81,7 +87,41 @@ def method_named(parent: object, name: str, value: object) -> Method | None:
     return Method(parent, name) if usual else None
 
 
-def plans_of(method: Method, model: nn.Module, plans: Sequence[Plan]) -> Sequence[Plan]:
+def traced_method(model: Foreign, method: Method) -> Foreign:
+    """The target with a method as the forward of its model. Raises Refused where it takes no such input."""
+    again, spec = model.again, f"{model.spec}.{method.name}"
+
+    def plans(one: Built) -> Sequence[Plan]:
+        return _plans(method, one.model, model.usual(one))
+
+    method.of(model.built.model)
+    fed = _plans(method, model.built.model, model.plans)
+    if not any(_takes(method, plan) for plan in fed):
+        message = f"{spec} does not take what the model's forward takes"
+        raise refuse("usage", message, help=(f"--input SHAPE for each argument of {method.name}, in its order",))
+    return replace(
+        model,
+        spec=spec,
+        make=lambda: method.of(model.make()),
+        again=None if again is None else lambda changes: method.of(again(changes)),
+        plans=fed,
+        usual=plans,
+    )
+
+
+def _takes(method: Method, plan: Plan) -> bool:
+    """Whether a call with the inputs of a plan fits the method's signature."""
+    args, kwargs = plan.inputs({})
+    try:
+        inspect.signature(getattr(method.owner, method.name)).bind(None, *args, **kwargs)
+    except TypeError:
+        return False
+    except ValueError:  # a method that tells no signature
+        pass
+    return True
+
+
+def _plans(method: Method, model: nn.Module, plans: Sequence[Plan]) -> Sequence[Plan]:
     """Ways to feed a method: what the model's forward gives it, where that calls it; else as the model is fed."""
     for plan in plans:
         given = _given(method, model, plan)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 import inspect
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vit_trace.base.refused import refuse
 from vit_trace.targets import assignments
@@ -16,16 +16,12 @@ from vit_trace.targets.complaints import build_first, did_you_mean, typed_text
 from vit_trace.targets.flags import required_values
 from vit_trace.targets.guess import guessed_plans, image_size_of
 from vit_trace.targets.importing import module_of
-from vit_trace.targets.inputs import Plan
 from vit_trace.targets.knobs import Changes, change_values, image_places
-from vit_trace.targets.methods import Method, method_named, plans_of
+from vit_trace.targets.methods import method_named, traced_method
 from vit_trace.targets.objects import with_objects
 from vit_trace.targets.recipe import Recipe, assemble
 from vit_trace.targets.request import Request
 from vit_trace.targets.target import Foreign
-
-if TYPE_CHECKING:
-    from vit_trace.record.build.anyhow import Built
 
 
 def python_model(spec: str, request: Request) -> Foreign:
@@ -36,7 +32,7 @@ def python_model(spec: str, request: Request) -> Foreign:
     parent, _, last = name.rpartition(".")
     method = method_named(attribute(spec, module, parent), last, value) if parent else None
     if method is not None:
-        return _method_target(spec, method, request)
+        return traced_method(python_model(spec.rpartition(".")[0], request), method)
     make, arguments = factory(spec, value, request)
     built = build_first(spec, make, request.rules)
     called = built.call.arguments if built.call else {}
@@ -52,21 +48,6 @@ def python_model(spec: str, request: Request) -> Foreign:
             return value(**with_objects(change_values(arguments, changes)))
 
         recipe = replace(recipe, arguments=arguments, vary=vary)
-    return assemble(recipe, request)
-
-
-def _method_target(spec: str, method: Method, request: Request) -> Foreign:
-    """A method as the forward of an instance that is built as for its class. Raises Refused."""
-    make, arguments = factory(spec.rpartition(".")[0], method.owner, request)
-    built = build_first(spec, lambda: method.of(make()), request.rules)
-
-    def vary(changes: Changes) -> object:
-        return method.of(method.owner(**change_values(arguments, changes)))
-
-    def plans(one: Built) -> Sequence[Plan]:
-        return plans_of(method, one.model, guessed_plans(one, request, image_size_of(arguments)))
-
-    recipe = Recipe(spec, lambda: method.of(make()), built, plans, arguments=arguments, vary=vary)
     return assemble(recipe, request)
 
 

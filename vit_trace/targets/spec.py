@@ -15,8 +15,8 @@ from vit_trace.config.words import cut
 from vit_trace.targets.assignments import literal
 from vit_trace.targets.contents import chosen_spec, names_module
 from vit_trace.targets.defined import specs_named
-from vit_trace.targets.library import config_reader, library, spec_forms
-from vit_trace.targets.target import Target
+from vit_trace.targets.library import Library, config_reader, library, spec_forms
+from vit_trace.targets.target import Foreign, Target
 
 if TYPE_CHECKING:
     from vit_trace.targets.request import Request
@@ -41,7 +41,7 @@ def foreign_target(spec: str, request: Request) -> Target:
     if (colon or not spec.endswith(".py")) and (found := library(prefix)) is not None:
         if not name:
             raise refuse("unknown-target", f"{spec} lacks a name", help=(f"vit-trace models '{prefix}:*'",))
-        return found.model(name, request).target()
+        return _of_library(found, name, request).target()
     if (found := config_reader(spec)) is not None and found.read is not None:
         _require_config(Path(spec), found.config)
         return found.read(Path(spec), request).target()
@@ -49,6 +49,24 @@ def foreign_target(spec: str, request: Request) -> Target:
     from vit_trace.targets.python_models import python_model
 
     return python_model(spec, request).target()
+
+
+def _of_library(library: Library, name: str, request: Request) -> Foreign:
+    """The model of that name, or the method of NAME.method as its forward. Raises Refused."""
+    from vit_trace.targets.methods import method_named, traced_method
+
+    whole, _, last = name.rpartition(".")
+    try:
+        return library.model(name, request)
+    except Refused:
+        try:
+            model = library.model(whole, request) if last.isidentifier() else None
+        except Refused:
+            model = None
+        own = type(model.built.model) if model is not None else None
+        if own is None or model is None or (method := method_named(own, last, getattr(own, last, None))) is None:
+            raise
+        return traced_method(model, method)
 
 
 def _require_config(path: Path, name: str) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ABOUT_SPEC = (
     f"{', '.join(f'{prefix}:NAME' for prefix in prefixes())}, a config.json, package.module:NAME, FILE.py:NAME or a "
-    "YAML file; without it the reference ViT."
+    "YAML file; NAME.METHOD traces a method; without a SPEC the reference ViT."
 )
 SPEC = Option("spec", "[SPEC]", ABOUT_SPEC, positional=True)
 
@@ -45,7 +45,8 @@ def trace(models: _Models, model: Request, screen: Screen, talk: Talk, output: O
     require_table(compare is not None, screen, where)
     if compare is not None:
         return _write_beside(models, model, screen, where, talk)
-    found = run_trace(spec, model, needs_source(screen, where), "needed" if screen.sort == "saved" else "")
+    kept = "needed" if screen.sort == "saved" else "if known" if model.train else ""
+    found = run_trace(spec, model, needs_source(screen, where), kept)
     write(Viewed(found, screen), where, told_of(found, talk))
     return report_trace(found, screen.traceback, talk)
 
