@@ -483,6 +483,13 @@ def test_json(capsys):
     assert verdict["memory"]["batch_size"] == 8 and verdict["memory"]["fits"] is False
 
 
+def test_the_answer_stands_before_the_figures_and_shares_end_in_one_column(capsys):
+    lines = call(capsys, "check", "configs/vit_ti_16.yaml", "--batch-size", "8", "--memory", "24GiB").out.splitlines()
+    title = next(place for place, line in enumerate(lines) if "a training step" in line)
+    assert lines[title + 1].startswith("fits 24.0 GiB · largest batch ")
+    assert len({len(line) for line in lines if line.endswith(" %")}) == 1
+
+
 def test_the_largest_vit_needs_no_compiler():
     """What makes it as quick as `import torch`: none of torch's Python kernels is ever called."""
     code = (

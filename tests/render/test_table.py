@@ -155,3 +155,11 @@ def test_a_long_name_is_broken_only_where_nothing_else_helps():
 @pytest.mark.parametrize(("part", "text"), [(1, "33 %"), (0, ""), (0.09, "3.0 %"), (0.0001, "< 0.1 %"), (-1, "")])
 def test_shares(part, text):
     assert share_text(part, 3) == text
+
+
+def test_a_formula_below_stands_beside_what_is_left_of_a_broken_operation(capfd):
+    """No line holds the rest of the operation alone."""
+    lines = call(capfd, "--width", 80).out.splitlines()
+    place = next(at for at, line in enumerate(lines) if "b c (h p1) (w p2) → b (h" in line)
+    assert lines[place + 1].split() == "w) (p1 p2 c) b × n × c·p1·p2".split()
+    assert lines[place + 1].index("c·p1·p2") + len("c·p1·p2") == lines[place].index("5×64×3072") + len("5×64×3072")

@@ -28,15 +28,15 @@ Row = tuple[str, int, str]
 def print_memory(spec: str, report: MemoryReport, console: Console) -> None:
     batch = f" · batch {report.batch_size}" if report.batch_size else ""
     console.print(Text(f"{spec} · {what(report.training)} on {report.training.device}{batch}", theme.TITLE))
-    console.print(_bytes_table(_step_rows(report)))
-    if len(report.stages) > 1:
-        console.print(Group(Text("  saved activations of"), _bytes_table(_saving_rows(report), report.activations, 4)))
     if report.budget is not None:  # fits 24.0 GiB · largest batch 148
         style = "" if report.fits else STYLES["error"]
         text = Text(f"{'fits' if report.fits else 'does not fit'} {budget_text(report.budget)}", style)
         if report.largest_batch is not None:
             text.append(f" · largest batch {report.largest_batch}" if report.largest_batch else " · no batch does")
         console.print(text)
+    console.print(_bytes_table(_step_rows(report)))
+    if len(report.stages) > 1:
+        console.print(Group(Text("  saved activations of"), _bytes_table(_saving_rows(report), report.activations, 4)))
     said = [*grounds(report.training), f"not counted: {'; '.join(report.left_out)}"]
     console.print(Text("\n".join(said), theme.SAME))
 
@@ -46,7 +46,7 @@ def _bytes_table(lines: Iterable[Row], whole: int = 0, indent: int = 2) -> Table
     made = borderless()
     made.add_column(min_width=20, overflow="fold")
     made.add_column(justify="right", no_wrap=True, min_width=10)
-    made.add_column(overflow="fold")
+    made.add_column(justify="right" if whole else "left", overflow="fold")
     for name, size, remark in lines:
         share = f"{100 * size / whole:.0f} %" if whole else remark
         made.add_row(Text(f"{' ' * indent}{name}"), Text(bytes_text(size)), Text(share, theme.SAME))

@@ -15,7 +15,7 @@ from rich.text import Text
 from vit_trace.base.trace import TensorSpec
 from vit_trace.dims.formula import on_screen
 from vit_trace.render import cells, theme
-from vit_trace.render.columns import FROM_WIDTH, Cell, Columns, broken, fitted
+from vit_trace.render.columns import FROM_WIDTH, GAP, Cell, Columns, broken, fitted
 from vit_trace.view.constructor import construction_phrases, construction_rows
 from vit_trace.view.outline import Outline
 from vit_trace.view.rows import Row
@@ -147,7 +147,7 @@ def _row_of(row: Row, before: TensorSpec | None, outline: Outline) -> TableRow:
     return TableRow(texts, 2 * row.level + 2, shapes, formulas, renamed)
 
 
-def _screen_lines(line: TableRow, columns: Columns, below: bool, width: int) -> Iterator[Text]:
+def _screen_lines(line: TableRow, columns: Columns, below: bool, width: int) -> list[Text]:
     """The screen lines of one row; its formulas `below` the shapes where they have no column or are too long for it."""
     stacks, edge = {}, "shape"
     for name in columns.names:
@@ -155,13 +155,16 @@ def _screen_lines(line: TableRow, columns: Columns, below: bool, width: int) -> 
         stacks[name] = list(chain.from_iterable(parts))
     if len(stacks.get("formula", ())) > len(line.formulas):
         stacks["formula"], edge, below = [], "formula", True
-    for place in range(max(map(len, stacks.values()))):
-        yield columns.lay_out({name: stack[place] for name, stack in stacks.items() if place < len(stack)})
+    lines = range(max(map(len, stacks.values())))
+    laid = [columns.lay_out({name: stack[at] for name, stack in stacks.items() if at < len(stack)}) for at in lines]
     if below and line.renamed:
         end = columns.edge(edge)
-        for formula in line.formulas:
-            for one in broken(formula, width if edge == "shape" else end) if formula.plain else ():
-                yield Text(" " * max(0, end - one.cell_len)).append_text(one)
+        pieces = (broken(one, width if edge == "shape" else end) for one in line.formulas if one.plain)
+        for one in chain.from_iterable(pieces):
+            beside = len(laid) > 1 and laid[-1].cell_len + GAP <= end - one.cell_len
+            before = laid.pop() if beside else Text()
+            laid.append(before.append(" " * max(0, end - one.cell_len - before.cell_len)).append_text(one))
+    return laid
 
 
 def _stacked(line: TableRow, width: int) -> Iterator[Text]:
