@@ -67,7 +67,21 @@ def test_what_is_no_method_is_refused_as_a_name(name, capsys):
     assert code == 2 and "error[unknown-model]" in err
 
 
-@pytest.mark.parametrize("spec", ["hf:ViTModel.get_input_embeddings", f"{FILE}:Net.nothing"])
-def test_a_method_that_takes_no_images_is_no_defect(spec, capsys):
+NOTHING = """
+from torch import nn
+
+class Net(nn.Module):
+    def nothing(self):
+        return 1
+
+    def forward(self, x):
+        return x
+"""
+
+
+@pytest.mark.parametrize("spec", ["hf:ViTModel.get_input_embeddings", "nothing.py:Net.nothing"])
+def test_a_method_that_takes_no_images_is_no_defect(spec, capsys, tmp_path, monkeypatch):
+    (tmp_path / "nothing.py").write_text(NOTHING)
+    monkeypatch.chdir(tmp_path)
     code, _, err = call(capsys, spec)
     assert code == 2 and "error[usage]" in err and "help: --input" in err
