@@ -149,8 +149,9 @@ class Configured(NamedTuple):
 
     def recipe(self, spec: str, built: Built, plans: Callable[[Built], Sequence[Plan]]) -> Recipe:
         """How its model is made again and fed."""
-        own = getattr(type(self.config), "__dataclass_fields__", {})  # the rest it works out of these
-        arguments = {name: value for name, value in arguments_of(self.config).items() if name in own or not own}
+        arguments = arguments_of(self.config)
+        if own := getattr(type(self.config), "__dataclass_fields__", None):  # the rest it works out of these
+            arguments = {name: value for name, value in arguments.items() if name in own or name in self.given}
         if "num_labels" not in arguments and any(word in type(built.model).__name__ for word in CLASSIFIERS):
             arguments["num_labels"] = self.config.num_labels
         return Recipe(spec, partial(self.vary, {}), built, plans, arguments, self.vary, self.sizes)
