@@ -99,6 +99,14 @@ def test_shapes_that_change_between_steps(tmp_path):
     done = process("run", "--steps", 2, "--levels", 1, tmp_path / "train.py")
     assert (done.returncode, "the end" in done.stdout, "cross_entropy" in done.stdout) == (0, False, True)
     assert "note[shapes-change]: step 2 feeds Sequential 2×3×32×32 instead of 3×3×32×32" in done.stderr
+    assert "same shapes" not in done.stderr
+
+
+@pytest.mark.slow
+def test_shapes_that_stay(tmp_path):
+    (tmp_path / "train.py").write_text(STEPS.replace("(5, 3", "(6, 3").replace("(5,)", "(6,)"))
+    done = process("run", "--steps", 2, "--levels", 1, tmp_path / "train.py")
+    assert done.stdout.startswith("train.py\n") and done.stderr == "vit-trace: all 2 steps feed the same shapes\n"
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import ast
 import builtins
 import linecache
 import math
+import os
 from collections import UserDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
@@ -487,16 +488,17 @@ def _assembled(scope: Scope, root: Any, lines: list[ast.stmt], made: set[str]) -
     if isinstance(root, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
         result = ast.Tuple([ast.Name(name, ast.Load()) for name in sorted(_bound(root))], ast.Load())
         body.append(ast.copy_location(ast.Return(result), root))
-    name = scope.frame.f_code.co_name
-    name = name if name.isidentifier() else "script"
+    own = scope.frame.f_code
+    name = own.co_name if own.co_name.isidentifier() else "script"
     names = [ast.arg(one) for one in rewriter.given]
     arguments = ast.arguments([], names, None, [], [], None, [])
     function = ast.copy_location(ast.FunctionDef(name, arguments, body, [], lineno=body[0].lineno), body[0])
     if "type_params" in ast.FunctionDef._fields:
         vars(function)["type_params"] = []
     module = ast.fix_missing_locations(ast.Module([function], []))
-    code = compile(module, scope.frame.f_code.co_filename, "exec", dont_inherit=True)
-    kind = type(name, (Excerpt,), {"__module__": __name__})
+    code = compile(module, own.co_filename, "exec", dont_inherit=True)
+    title = os.path.basename(own.co_filename) if own.co_name == "<module>" else name
+    kind = type(title, (Excerpt,), {"__module__": __name__})
     step = kind(_Held(code, name, dict(scope.names)), rewriter.parts)
     return Sliced(step, rewriter.given, dict(rewriter.texts))
 

@@ -91,7 +91,11 @@ class _Watch:
         if trace is None:
             sys.stderr.write("vit-trace: the script called no module to its end\n")
             return 1
-        return self.show(structs.replace(trace, diagnostics=(*trace.diagnostics, *self.changes())))
+        changes, steps = list(self.changes()), [one for one in self.fed if one]
+        code = self.show(structs.replace(trace, diagnostics=(*trace.diagnostics, *changes)))
+        if len(steps) > 1 and not changes and len(set(map(len, steps[1:]))) == 1:  # the first may warm up
+            sys.stderr.write(f"vit-trace: all {len(steps)} steps feed the same shapes\n")
+        return code
 
     def changes(self) -> Iterator[Diagnostic]:
         """The steps that feed other shapes than the step before."""
