@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,16 +56,15 @@ def _of_library(library: Library, name: str, request: Request) -> Foreign:
     """The model of that name, or the method of NAME.method as its forward. Raises Refused."""
     from vit_trace.targets.methods import method_named, traced_method
 
-    whole, _, last = name.rpartition(".")
     try:
         return library.model(name, request)
     except Refused:
-        try:
-            model = library.model(whole, request) if last.isidentifier() else None
-        except Refused:
-            model = None
-        own = type(model.built.model) if model is not None else None
-        if own is None or model is None or (method := method_named(own, last, getattr(own, last, None))) is None:
+        (whole, _, last), method = name.rpartition("."), None
+        with suppress(Refused):
+            model = library.model(whole, request)
+            own = type(model.built.model)
+            method = method_named(own, last, getattr(own, last, None))
+        if method is None:
             raise
         return traced_method(model, method)
 

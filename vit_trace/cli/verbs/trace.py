@@ -41,34 +41,25 @@ def trace(models: _Models, model: Request, screen: Screen, talk: Talk, output: O
     from vit_trace.cli.tracing import run_trace
 
     where = destinations("trace", output, screen.view)
-    spec, compare = models
-    require_table(compare is not None, screen, where)
-    if compare is not None:
-        return _write_beside(models, model, screen, where, talk)
-    kept = "needed" if screen.sort == "saved" else "if known" if model.train else ""
-    found = run_trace(spec, model, needs_source(screen, where), kept)
-    write(Viewed(found, screen), where, told_of(found, talk))
+    require_table(models.compare is not None, screen, where)
+    kept = "needed" if screen.sort == "saved" else "if known" if model.train or models.compare else ""
+    traces: list[tuple[str, Trace]] = []
+    for label, spec, request in _runs(models, model):
+        found = run_trace(spec, request, needs_source(screen, where), kept)
+        traces = [*traces, (label, found)] if found.failure is None else [(label, found)]
+        if found.failure is not None:
+            break
+    write(Viewed(traces[0][1], screen, tuple(traces) if len(traces) > 1 else ()), where, told_of(found, talk))
     return report_trace(found, screen.traceback, talk)
 
 
-def _write_beside(models: _Models, model: Request, screen: Screen, where: Sequence[Destination], talk: Talk) -> int:
-    """Write two models side by side; of one model, as it is and with the flags that change it. The exit code."""
-    from vit_trace.cli.tracing import run_trace
-
+def _runs(models: _Models, model: Request) -> list[tuple[str, str | None, Request]]:
+    """What to trace, with its label; a model beside itself is shown as it is, then with the flags that change it."""
     spec, compare = models
-    pairs = [(spec or "built-in ViT", spec, model), (str(compare), compare, model)]
     changes = ", ".join([*(f"{name}={value}" for name, value in model.flags.items()), *model.assignments])
-    if spec == compare and changes:
-        pairs = [(str(spec), spec, replace(model, flags={}, assignments=())), (changes, spec, model)]
-    beside = []
-    for label, name, request in pairs:
-        found = run_trace(name, request, saved="if known")
-        if found.failure is not None:
-            write(Viewed(found, screen), where, told_of(found, talk))
-            return report_trace(found, screen.traceback, talk)
-        beside.append((label, found))
-    write(Viewed(beside[0][1], screen, tuple(beside)), where, told_of(beside[-1][1], talk))
-    return report_trace(beside[-1][1], screen.traceback, talk)
+    if compare is not None and spec == compare and changes:
+        return [(spec, spec, replace(model, flags={}, assignments=())), (changes, spec, model)]
+    return [(one or "built-in ViT", one, model) for one in (spec, compare)[: 1 + (compare is not None)]]
 
 
 def require_table(beside: bool, screen: Screen, where: Sequence[Destination]) -> None:
