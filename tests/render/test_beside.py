@@ -122,6 +122,15 @@ def test_a_model_beside_itself_is_shown_as_it_is_and_with_the_flags(capfd, tmp_p
     assert shapes.keys() == {"embed", "norm"} and f"saved activations {' '.join(kept)}" in " ".join(differs.split())
 
 
+def test_flops_per_image_do_not_grow_with_the_batch(capfd):
+    """Twice the layers take nearly twice as many, whatever the batch."""
+    config = "configs/vit_ti_16.yaml"
+    batch = call(capfd, config, "--compare", config, "--batch-size", 4).out
+    depth = call(capfd, config, "--compare", config, "--batch-size", 4, "--depth", 24).out
+    assert re.search(r"^b +1 +4 +×4$", batch, re.M) and "FLOPs per image" not in batch
+    assert 1.9 < float(re.search(r"^FLOPs per image .*×([\d.]+)$", depth, re.M)[1]) < 2
+
+
 def shape_of(model, name):
     found = []
     getattr(model, name).register_forward_hook(lambda _, __, out: found.append("×".join(map(str, out.shape))))

@@ -68,7 +68,8 @@ def differences(traces: Sequence[Labelled]) -> Iterator[Difference]:
     if all(flops):
         texts = [flops_text(one.totals.flops, batch_of(one)).split(", batch")[0] for _, one in traces]
         each = " per image" if all(text.endswith(" per image") for text in texts) else ""
-        yield from _differing(f"FLOPs{each}", flops, [text.removesuffix(each) for text in texts])
+        counts = [one.totals.flops // (batch_of(one) or 1 if each else 1) for _, one in traces]
+        yield from _differing(f"FLOPs{each}", counts, [text.removesuffix(each) for text in texts])
     kept = [sum((one.trace.saved or {}).values()) for one in traces]
     yield from _differing("saved activations", kept, list(map(bytes_text, kept))) if all(kept) else ()
     if not of_one_model(traces):
