@@ -414,3 +414,30 @@ def test_a_function_that_does_more_runs_once(function):
     with MODEL.register_forward_hook(lambda *_: calls.append(1)):
         found = vit_trace.trace(function, torch.zeros(2, 3, 32, 48))
     assert len(calls) == 1 and len(SEEN) == (function is noting) and not found.symbols
+
+
+class _Bare:
+    """What a program may put in place of stdout."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+def test_a_table_fits_the_terminal_that_it_is_printed_on(monkeypatch):
+    import fcntl
+    import os
+    import struct
+    import sys
+    import termios
+
+    monkeypatch.delenv("COLUMNS", raising=False)
+    trace, (parent, child) = vit_trace.trace("configs/vit_ti_16.yaml"), os.openpty()
+    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 70, 0, 0))
+    with os.fdopen(child, "w") as terminal, monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", terminal)
+        narrow = str(trace)
+    os.close(parent)
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", _Bare())
+        wide = str(trace)
+    assert max(map(len, narrow.splitlines())) <= 70 < max(map(len, wide.splitlines()))

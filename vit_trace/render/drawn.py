@@ -40,7 +40,8 @@ class Drawn:
 
     def __str__(self) -> str:
         """Plain text that fits the terminal, where stdout is one."""
-        return self.to_text(terminal_columns(sys.stdout) if sys.stdout.isatty() else None)
+        shown = getattr(sys.stdout, "isatty", bool)()  # what a program put in its place may have no isatty
+        return self.to_text(terminal_columns(sys.stdout) if shown else None)
 
     __repr__ = __str__
 
