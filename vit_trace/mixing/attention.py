@@ -42,9 +42,8 @@ def of_one_token(measured: Measured) -> Iterator[Event]:
 
 
 def _of_one_place(values: Tensor) -> bool:
-    return bool(
-        (values == values[..., :1, :]).all() and (values != values[:1]).any()
-    )  # all alike: the copy is too small
+    alike = (values == values[..., :1, :]).all()
+    return bool(alike and (values != values[:1]).any())  # where all are alike the copy is too small
 
 
 def _weights(measured: Measured) -> set[int]:

@@ -66,7 +66,7 @@ def _weights(made: Tensor, seed: int = 0) -> Tensor:
 
 
 def depends(graph: CopyRun, made: Tensor, on: Tensor) -> Tensor | None:
-    """How much values, weighed at random, depend on each value of another tensor of the graph; None or None."""
+    """How much values, weighed at random, depend on each value of another tensor of the graph; None for not at all."""
     if not made.requires_grad or not on.requires_grad:
         return None
     try:
