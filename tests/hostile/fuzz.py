@@ -253,7 +253,7 @@ def shown(file: Path, seed: int) -> Iterator[Shown]:
 def holds_failure(file: Path) -> bool:
     """Whether a file is a trace of a forward that failed."""
     try:
-        held = json.loads(file.read_bytes())
+        held = json.loads(file.read_bytes().decode(errors="replace"))
     except (ValueError, RecursionError):
         return False
     return isinstance(held, dict) and isinstance(held.get("failure"), dict)

@@ -19,8 +19,8 @@ from vit_trace.targets.request import Request
 
 FILES = sorted(path.stem for path in MODELS.glob("*.py"))
 EVERY = 1 if os.environ.get("VIT_TRACE_ALL_MUTANTS") else 16
-FLOOR = 0.8
-"""Share of the mutants that are warned of, each on one of its lines."""
+FLOOR = 0.85 if EVERY == 1 else 0.75
+"""Share of the mutants that are warned of, each on one of its lines; a sample of 29 has not that of all."""
 
 
 def warnings(text, folder, name):
