@@ -1,7 +1,7 @@
 """Scripts that end in a shape error: what is said of each, and that its remedy makes it run.
 
 The lines at the head of a script are the facts: the code, the line pointed at, parts of the message, notes and helps,
-and the fix, which is applied to the script's text and run for real.
+the fix, which is applied to the script's text and run for real, and the last Python that has all that is told.
 """
 
 import re
@@ -37,6 +37,9 @@ def ended(path: Path, monkeypatch) -> BaseException | None:
 @pytest.mark.parametrize("path", SCRIPTS)
 def test_a_failing_script(path, monkeypatch, tmp_path):
     text, error = path.read_text(), ended(path, monkeypatch)
+    last = tuple(map(int, dict(facts(text)).get("until", "9.0").split(".")))
+    if sys.version_info[:2] > last:
+        pytest.skip("from Python 3.12 on an exception does not know the variables of a comprehension")
     assert error is not None
     found = explanation(error)
     assert found is not None, f"nothing is said of {type(error).__name__}: {error}"
@@ -49,6 +52,8 @@ def test_a_failing_script(path, monkeypatch, tmp_path):
             assert said.span is not None, said
             line = Path(said.span.file).read_text().splitlines()[said.span.line - 1].strip()
             assert line == value
+        elif key == "until":
+            continue
         elif key == "fix":
             old, _, new = value.partition(" => ")
             head, _, body = text.rpartition(f"# fix: {value}\n")

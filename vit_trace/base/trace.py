@@ -381,9 +381,27 @@ def _other_schema(text: str | bytes) -> str:
     return f"its schema is {name[:40]}, this vit-trace reads {SCHEMA}: the version that saved it can show it"
 
 
+def schema_of(record: type, name: str) -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a record and all that it holds."""
+    from inspect import cleandoc
+
+    def plain(value: Any) -> Any:  # Python before 3.13 keeps the indentation of docstrings
+        if isinstance(value, list):
+            return [plain(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        return {
+            key: cleandoc(one) if key == "description" and type(one) is str else plain(one)
+            for key, one in value.items()
+        }
+
+    made = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": name} | msgspec.json.schema(record)
+    return {key: plain(value) for key, value in made.items()}
+
+
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of `Trace`, generated from these records."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": SCHEMA} | msgspec.json.schema(Trace)
+    return schema_of(Trace, SCHEMA)
 
 
 if __name__ == "__main__":

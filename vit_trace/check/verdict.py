@@ -4,11 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from vit_trace.base.trace import ALWAYS_SAID, Diagnostic, Severity
+from vit_trace.base.trace import ALWAYS_SAID, Diagnostic, Severity, schema_of
 from vit_trace.memory.report import MemoryReport
 from vit_trace.weights.mapping import Conversion
 
@@ -108,7 +107,7 @@ def report(verdicts: Sequence[Verdict]) -> Report:
 
 def report_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of `Report`, generated from these records."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": SCHEMA} | msgspec.json.schema(Report)
+    return schema_of(Report, SCHEMA)
 
 
 if __name__ == "__main__":

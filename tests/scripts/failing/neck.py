@@ -1,3 +1,4 @@
+# until: 3.11
 # code: channels-last
 # message: f 1×8×8×24 has its channels last, the model takes them first
 # help: channels moved to the front: f.permute(0, 3, 1, 2) (tried: runs

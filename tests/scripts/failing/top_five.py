@@ -1,3 +1,4 @@
+# until: 3.11
 # code: view
 # line: return [right[:k].view(-1).float().sum() for k in (1, 5)]
 # fix: .view(-1) => .reshape(-1)

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
+from vit_trace.base.trace import schema_of
 from vit_trace.dims.allowed import Allowed
 
 SCHEMA = "vit-trace-sizes/1"
@@ -80,9 +80,7 @@ class SizesReport(Struct, frozen=True, omit_defaults=True):
 
 def sizes_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of `SizesReport`, generated from these records."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": SCHEMA} | msgspec.json.schema(
-        SizesReport
-    )
+    return schema_of(SizesReport, SCHEMA)
 
 
 if __name__ == "__main__":

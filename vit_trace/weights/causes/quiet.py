@@ -86,8 +86,9 @@ def about_file(checkpoint: Checkpoint, notes: bool = True) -> Iterator[Misfit]:
     """What the file needs to be loaded at all, and what else is in it."""
     trusted = "if you trust it, load it once with weights_only=False and save only its state dict"
     if checkpoint.needs and checkpoint.weights_only:
-        names = ", ".join(map(_safe, checkpoint.needs))
-        message = f"torch.load refuses the file as it is: it also holds {first_few(checkpoint.needs, 3)}"
+        needs = [name.replace("pathlib._local.", "pathlib.") for name in checkpoint.needs]  # as Python 3.13 saves them
+        names = ", ".join(map(_safe, needs))
+        message = f"torch.load refuses the file as it is: it also holds {first_few(needs, 3)}"
         help = f"with torch.serialization.safe_globals([{names}]): torch.load(FILE)"
         yield Misfit(GLOBALS, message, help=(help,))
     elif not checkpoint.weights_only:
