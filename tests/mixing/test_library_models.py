@@ -12,6 +12,7 @@ REASONS = {
     "timm:mvitv2_tiny": {},
     "timm:pit_ti_224": {},
     "timm:convit_tiny": {},
+    "timm:coatnet_nano_rw_224": {},
     "hf:VivitModel": {},
 }
 """Models whose warnings were looked into -> the code of each, and why it is true."""

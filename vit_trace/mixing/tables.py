@@ -98,7 +98,8 @@ def odd_offsets(measured: Measured) -> Iterator[tuple[Event, str]]:
 
     Only where the table has as many rows as there are offsets: positions along the sequence have fewer.
     """
-    maps = {(one.shape[-2], one.shape[-1]) for event in measured.events for one in event.made if one.ndim == 4}
+    convolved = (one.made[0].shape for one in measured.events if one.name == "conv2d")
+    maps = {(shape[-2], shape[-1]) for shape in convolved}
     for event in measured.events:
         if event.name != "__getitem__" or len(event.given) != 2 or id(event.given[0]) in measured.alive:
             continue
@@ -114,7 +115,7 @@ def odd_offsets(measured: Measured) -> Iterator[tuple[Event, str]]:
                 even = all(len({*rows.diff(dim=axis).flatten().tolist()}) == 1 for axis in (0, 1))
                 if even and used < count:
                     yield event, f"gives {count} offsets of a {high}×{wide} grid {used} rows"
-            elif count in table.shape and high != wide and _rows_of_offsets(index, wide, high) is not None:
+            elif count in table.shape and (wide, high) not in maps and _rows_of_offsets(index, wide, high) is not None:
                 yield event, f"takes tokens of a {high}×{wide} grid for those of {wide}×{high}"
 
 
