@@ -12,10 +12,11 @@ Compared with training runs measured on an H200: tests/benchmarks/gpu_memory.py,
   `pad_bias` in transformers/attention.cpp.
 - A sum over many rows, as of a bias' gradient, is split among blocks of threads, whose parts lie in a buffer that is
   largest where the card has many multiprocessors: `setReduceConfig` in ATen/native/cuda/Reduce.cuh.
-- Softmax's backward makes gradient x output first: ATen/native/cuda/SoftMax.cu.
+- Softmax's backward makes gradient x output first: ATen/native/cuda/SoftMax.cu. Convolutions take copies with the
+  channels last, padded; most of cuDNN's algorithms were seen to do so.
 - cuBLAS has one workspace for the forward's thread and one for backward's: cuda/CublasHandlePool.cpp.
 - Allocations are rounded, and cut from segments: c10/cuda/CUDACachingAllocator.cpp, without expandable segments.
-- What a process takes beside them (CUDA's context, kernels that are loaded, cuDNN's workspaces) is a reserve that the
+- What a process takes beside them (CUDA's context, kernels that are loaded) is a reserve that the
   user states: it depends on the card, the driver and the libraries.
 """
 

@@ -1,7 +1,8 @@
 """Decides whether a training run fits: runs steps without memory at two batches and infers the others from them.
 
-Every storage of a step grows by the same bytes per image. Where two steps have different events (a batch of one takes
-other paths in torch), batches are tried one by one. The largest batch that is reported has itself been run.
+Every storage of a step but kernels' buffers grows by the same bytes per image, which says where to look for the largest
+batch; it and one image more are then run. Where two steps have different events (a batch of one takes other paths in
+torch), all batches on the way are run.
 """
 
 import re

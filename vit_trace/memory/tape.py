@@ -89,7 +89,7 @@ class Tape:
 
 
 def inferred(one: Tape, other: Tape, batch: int) -> Tape | None:
-    """The tape at a third batch, with workspaces as large as in the two; None where the two have different events."""
+    """The tape at a third batch, its workspaces about; None where the two have different events."""
     step = other.batch - one.batch
     if step == 0 or one.events != other.events or one.kinds != other.kinds:
         return None
