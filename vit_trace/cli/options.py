@@ -234,6 +234,14 @@ SCREEN = OptionGroup(
 )
 
 
+STOPS = Option(
+    "stops",
+    "WHERE",
+    "Stop in Python's debugger at a stage (GLOB), at the first 197 or 2x197x768, or where a shape `changes`.",
+    (),
+    flags=("--break",),
+)
+
 TALK = (
     Option("verbose", None, "Show notes too.", False, flags=("-v", "--verbose")),
     Option("quiet", None, "Show only errors.", False, flags=("-q", "--quiet")),

@@ -6,6 +6,7 @@ import platform
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +28,8 @@ from vit_trace.version import __version__
 
 SEED = 0
 GUESSED = "branch-on-values"
+NEXT_WATCHER: ContextVar[list[Watcher] | None] = ContextVar("next_watcher", default=None)
+"""Who hears the next recording, whoever asks for it; the list is empty once it has."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ def record(
     kwargs = dict(kwargs or {})
     recorder = Recorder(model, record.__code__, options.rules)
     recorder.truth, recorder.limit, recorder.watcher = options.truth, options.limit, options.watcher
+    if waiting := NEXT_WATCHER.get():
+        recorder.watcher = waiting.pop()
     recorder.counter = Counter() if options.limited else None
     lines = current()
     recorder.makers = options.makers or Makers()

@@ -8,6 +8,7 @@ import io
 import os
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import CodeType, ModuleType, TracebackType
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 class Job:
     """What to run, with its arguments, as a file or as a module; where to keep the report.
 
-    With `steps` it is stopped after so many, and `show` gets the trace of the first.
+    With `steps` it is stopped after so many, and `show` gets the trace of the first, made inside `around`.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Job:
     files: tuple[str, ...] = ()
     steps: int = 0
     show: Callable[[Any], int] = lambda trace: 0
+    around: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 def plain_job(words: list[str]) -> Job | None:
@@ -49,7 +51,7 @@ def start(job: Job) -> None:
         if job.steps:
             from vit_trace.scripts.watch import watching
 
-            with watching(job.steps, job.show):
+            with watching(job.steps, job.show, job.around):
                 _execute(job, own)
         else:
             _execute(job, own)

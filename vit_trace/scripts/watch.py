@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -35,10 +35,11 @@ class _Stop(SystemExit):
 
 @dataclass
 class _Watch:
-    """What a script has fed so far; `show` gets the trace, and gives the exit code."""
+    """What a script has fed so far; `show` gets the trace that is made inside `around`, and gives the exit code."""
 
     steps: int
     show: Callable[[Trace], int]
+    around: Callable[[], AbstractContextManager[None]]
     fed: list[list[Fed]] = field(default_factory=lambda: [[]])
     first: Root | None = None
     trace: Trace | None = None
@@ -78,7 +79,7 @@ class _Watch:
             return None
         self.within.module = True
         try:
-            with quietly():
+            with self.around(), quietly():
                 return of_case(plain_case(root), lambda trace: trace)
         except Exception:  # whatever the program raises when it runs again
             return None
@@ -108,9 +109,11 @@ class _Watch:
 
 
 @contextmanager
-def watching(steps: int, show: Callable[[Trace], int]) -> Iterator[None]:
+def watching(
+    steps: int, show: Callable[[Trace], int], around: Callable[[], AbstractContextManager[None]]
+) -> Iterator[None]:
     """Stop the script after so many steps, and show the first one."""
-    watch = _Watch(steps, show)
+    watch = _Watch(steps, show, around)
     call, backward = nn.Module.__call__, torch.Tensor.backward
 
     def watched(self: nn.Module, *args: Any, **kwargs: Any) -> Any:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from vit_trace.base.refused import refuse
-from vit_trace.cli.options import SCREEN, Option, OptionGroup, Output, verb
+from vit_trace.cli.options import SCREEN, STOPS, Option, OptionGroup, Output, verb
 from vit_trace.cli.output import Exit, destinations, write
 from vit_trace.scripts.launch import Job
 from vit_trace.view.screen import Screen, Viewed
@@ -21,6 +22,7 @@ class Running(NamedTuple):
     module: bool = False
     first: bool = False
     steps: int | None = None
+    stops: tuple[str, ...] = ()
 
 
 WORDS = Option("words", "SCRIPT [ARGS]...", "The script, with its own arguments.", (), positional=True)
@@ -32,6 +34,7 @@ ASKED = OptionGroup(
         Option(
             "steps", "N", "Stop after training step N, show the first, tell where shapes changed.", None, int, (), (), 1
         ),
+        STOPS,
     ),
 )
 FILES = Option(
@@ -52,7 +55,7 @@ def run(words: tuple[str, ...], asked: Running, screen: Screen, files: tuple[Pat
 
     if not words:
         raise refuse("usage", "run what? A script, or -m and a module", help=("vit-trace run train.py",))
-    steps = 1 if asked.first else asked.steps or 0
+    steps = 1 if asked.first else asked.steps or int(bool(asked.stops))
     where = destinations("trace", Output(None, files), screen.view) if steps else []
     for path in files if not steps else ():
         if path.suffix.lower() not in SUFFIXES:
@@ -67,5 +70,11 @@ def run(words: tuple[str, ...], asked: Running, screen: Screen, files: tuple[Pat
         write(Viewed(trace, screen), where)
         return report_trace(trace, screen.traceback)
 
-    WANTED = Job(words[0], words[1:], asked.module, tuple(str(path.absolute()) for path in files), steps, show)
+    def around() -> AbstractContextManager[None]:
+        from vit_trace.cli.verbs.trace import stopped
+
+        return stopped(asked.stops)
+
+    kept = tuple(str(path.absolute()) for path in files)
+    WANTED = Job(words[0], words[1:], asked.module, kept, steps, show, around)
     return Exit.WELL

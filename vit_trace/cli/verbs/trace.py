@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from vit_trace.base.refused import refuse
 from vit_trace.base.trace import ALWAYS_SAID
-from vit_trace.cli.options import MODEL, SCREEN, TALKING, Option, OptionGroup, Output, Talk, output_of, verb
+from vit_trace.cli.options import MODEL, SCREEN, STOPS, TALKING, Option, OptionGroup, Output, Talk, output_of, verb
 from vit_trace.cli.output import Destination, Exit, destinations, print_diagnostics, say, write
 from vit_trace.targets.libraries import prefixes
 from vit_trace.view.screen import Screen, Viewed
@@ -25,14 +26,15 @@ SPEC = Option("spec", "[SPEC]", ABOUT_SPEC, positional=True)
 
 
 class _Models(NamedTuple):
-    """The model to trace, and one to compare it with."""
+    """The model to trace, one to compare it with, and where to stop in it."""
 
     spec: str | None
     compare: str | None
+    stops: tuple[str, ...]
 
 
 COMPARE = Option("compare", "SPEC", "Show what differs from another model, or from itself without other flags.")
-MODELS = OptionGroup(_Models, (SPEC, COMPARE), MODEL.panel)
+MODELS = OptionGroup(_Models, (SPEC, COMPARE, STOPS), MODEL.panel)
 
 
 @verb(models=MODELS, model=MODEL, screen=SCREEN, talk=TALKING, output=output_of("trace"))
@@ -45,7 +47,8 @@ def trace(models: _Models, model: Request, screen: Screen, talk: Talk, output: O
     kept = "needed" if screen.sort == "saved" else "if known" if model.train or models.compare else ""
     traces: list[tuple[str, Trace]] = []
     for label, spec, request in _runs(models, model):
-        found = run_trace(spec, request, needs_source(screen, where), kept)
+        with stopped(models.stops):
+            found = run_trace(spec, request, needs_source(screen, where), kept)
         traces = [*traces, (label, found)] if found.failure is None else [(label, found)]
         if found.failure is not None:
             break
@@ -53,9 +56,27 @@ def trace(models: _Models, model: Request, screen: Screen, talk: Talk, output: O
     return report_trace(found, screen.traceback, talk)
 
 
+@contextmanager
+def stopped(wanted: tuple[str, ...]) -> Iterator[None]:
+    """Stop the first forward in the debugger at what is wanted; say what never came."""
+    if not wanted:
+        yield
+        return
+    from vit_trace.cli.tracing import import_torch
+
+    import_torch()
+    from vit_trace.record.stopping import stopping
+
+    with stopping(wanted) as stops:
+        yield
+    for missed in dict.fromkeys(wanted):
+        if missed not in stops.met:
+            say(f"vit-trace: no step met --break {missed}")
+
+
 def _runs(models: _Models, model: Request) -> list[tuple[str, str | None, Request]]:
     """What to trace, with its label; a model beside itself is shown as it is, then with the flags that change it."""
-    spec, compare = models
+    spec, compare, _ = models
     changes = ", ".join([*(f"{name}={value}" for name, value in model.flags.items()), *model.assignments])
     if compare is not None and spec == compare and changes:
         return [(spec, spec, replace(model, flags={}, assignments=())), (changes, spec, model)]
