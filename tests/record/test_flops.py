@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
 from vit_trace.record.meta.flops import FORMULAS, flops
@@ -21,6 +22,8 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 def ones(*shape: int) -> torch.Tensor:
     return torch.ones(shape, device="meta")
 
+
+GRU = [ones(15, *size) for first in (3, 5) for size in ((first,), (5,), (), ())]  # two layers
 
 CALLS: dict[str, tuple[Any, list[Any], dict[str, Any]]] = {
     "linear": (F.linear, [ones(2, 3, 4), ones(5, 4)], {}),
@@ -63,6 +66,7 @@ CALLS: dict[str, tuple[Any, list[Any], dict[str, Any]]] = {
     "conv_transpose1d": (torch.conv_transpose1d, [ones(2, 3, 8), ones(3, 4, 2)], {}),
     "conv_transpose2d": (torch.conv_transpose2d, [ones(2, 3, 8, 8), ones(3, 4, 2, 2), None, 2], {}),
     "conv_transpose3d": (torch.conv_transpose3d, [ones(2, 4, 3, 3, 3), ones(4, 2, 2, 2, 2)], {"groups": 2}),
+    "gru": (torch.gru, [ones(2, 4, 3), ones(2, 4, 5), GRU, True, 2, 0.0, False, False, False], {}),
     "gelu": (F.gelu, [ones(2, 3)], {}),
     "layer_norm": (F.layer_norm, [ones(2, 3), (3,)], {}),
     "add": (torch.Tensor.add, [ones(2, 3), ones(3)], {}),
@@ -82,7 +86,7 @@ def test_a_call_counts_as_with_torch(name: str) -> None:
     expected, result = counted(function, *args, **kwargs)
     assert flops(function, tuple(args), kwargs, result) == expected
     if function is not F.scaled_dot_product_attention:
-        real = [torch.ones_like(arg, device="cpu") if isinstance(arg, torch.Tensor) else arg for arg in args]
+        real = tree_map_only(torch.Tensor, lambda arg: torch.ones_like(arg, device="cpu"), args)
         assert counted(function, *real, **kwargs)[0] == expected
 
 

@@ -6,6 +6,7 @@ is compared too. Strides of dims of size 1 are left out: no view depends on them
 
 import textwrap
 from contextlib import nullcontext
+from itertools import product
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from helpers.commands import python_process
 from helpers.shape_calls import FAMILIES, Drawer, T
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from torch import nn
 from torch.nn import init
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -87,9 +89,45 @@ def test_a_rule_says_what_torch_says(family: str, data: st.DataObject) -> None:
         agrees(function, call, not family.startswith(META_LAYOUT))
 
 
+RECURRENT = {torch.rnn_tanh: nn.RNN, torch.rnn_relu: nn.RNN, torch.gru: nn.GRU, torch.lstm: nn.LSTM}
+
+
+@pytest.mark.parametrize("function", RECURRENT)
+@pytest.mark.parametrize("layers, biases, batch_first", product((1, 3), (True, False), (True, False)))
+@pytest.mark.parametrize("more", [{}, {"bidirectional": True}, {"proj_size": 3}], ids=str)
+@torch.no_grad()
+def test_a_recurrent_layer_gives_what_torchs_gives(function, layers, biases, batch_first, more):
+    if "proj_size" in more and function is not torch.lstm:
+        pytest.skip("only an LSTM projects")
+    if function is torch.rnn_relu:
+        more = {**more, "nonlinearity": "relu"}
+    results = []
+    for device in ("cpu", "meta"):
+        layer = RECURRENT[function](6, 5, layers, bias=biases, batch_first=batch_first, device=device, **more).eval()
+        call = Call()
+        with call:
+            out, states = layer(torch.rand(4, 7, 6, device=device))
+        results.append([facts(one, ()) for one in (out, *(states if isinstance(states, tuple) else (states,)))])
+    assert call.func is function
+    answer = shapes.answer(function, call.args)
+    assert results == [[facts(one, ()) for one in answer]] * 2
+    for place in range(len(call.args[2])):  # torch's own does not look, and reads what is not there
+        wrong = [torch.empty(11, 13, device="meta") if at == place else one for at, one in enumerate(call.args[2])]
+        assert shapes.answer(function, (*call.args[:2], wrong, *call.args[3:])) is NotImplemented
+
+
+class Call(TorchFunctionMode):
+    """Keeps the last call of a recurrent layer's function."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func in RECURRENT:
+            self.func, self.args = func, args
+        return func(*args, **(kwargs or {}))
+
+
 def test_every_rule_is_tested() -> None:
     tested = {function for functions, _ in FAMILIES.values() for function in functions}
-    assert set(shapes.RULES) - tested == set()
+    assert set(shapes.RULES) - tested - RECURRENT.keys() == set()
 
 
 X, Y, Z = T((5, 16, 65, 64)), T((5, 65, 1024)), T((5, 3, 32, 48))

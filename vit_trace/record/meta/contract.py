@@ -1,6 +1,6 @@
 """Rules for functions that multiply and sum: linear, matrix products, einsum and attention."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -112,6 +112,37 @@ def attention(
     return fresh((*q[:-1], v[-1]), dtype)
 
 
+def recurrent(gates: int) -> Callable[..., tuple[torch.Tensor, ...]]:
+    """The rule of torch.gru, lstm, rnn_tanh or rnn_relu, by the matrices that a layer stacks in each weight."""
+
+    def rule(
+        input: Any, hx: Any, weights: Any, has_biases: bool, layers: int, dropout: float, train: bool,
+        bidirectional: bool, batch_first: bool,
+    ) -> tuple[torch.Tensor, ...]:  # fmt: skip
+        states = (hx,) if isinstance(hx, torch.Tensor) else tuple(hx)
+        dtype, directions = sure_float(input).dtype, 1 + bidirectional
+        width, dim = (sure_alike(one, dtype).shape[-1] for one in (states[0], states[-1]))
+        batch = input.shape[0 if batch_first else 1]
+        require(input.ndim == 3 and 0 not in input.shape)
+        require(
+            len(states) == 1 + (gates == 4) and all(one.shape[:-1] == (layers * directions, batch) for one in states)
+        )
+        biases, projection = [(gates * dim,)] * 2 * has_biases, [(width, dim)] * (width != dim)
+        sizes = [input.shape[-1], *[width * directions] * (layers - 1)]
+        expected = [
+            shape
+            for size in sizes
+            for _ in range(directions)
+            for shape in ((gates * dim, size), (gates * dim, width), *biases, *projection)
+        ]
+        require([tuple(sure_alike(one, dtype).shape) for one in weights] == expected)
+        shape = (*input.shape[:-1], width * directions)
+        out = fresh_strided(shape, strides_in_order(shape, (1, 0, 2) if batch_first else (0, 1, 2)), dtype)
+        return (out, *(fresh(one.shape, dtype) for one in states))
+
+    return rule
+
+
 RULES: dict[Any, Any] = {
     "matmul __matmul__": matmul,
     "__rmatmul__": lambda input, other: matmul(other, input),
@@ -122,4 +153,8 @@ RULES: dict[Any, Any] = {
     F.linear: linear,
     torch.einsum: einsum,
     F.scaled_dot_product_attention: attention,
+    torch.gru: recurrent(3),
+    torch.lstm: recurrent(4),
+    torch.rnn_tanh: recurrent(1),
+    torch.rnn_relu: recurrent(1),
 }

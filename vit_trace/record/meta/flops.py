@@ -59,6 +59,11 @@ def _convolution(out: Any, input: Any, weight: Any, *options: Any, **more: Any) 
     return 2 * int(product(weight.shape) * product(out.shape[-dims:]) * batch)
 
 
+def _recurrent(out: Any, input: Any, hx: Any, weights: Any, *options: Any) -> int:
+    """Each matrix of weights, at each place of the sequences."""
+    return 2 * int(product(input.shape[:-1]) * sum(weight.numel() for weight in weights if weight.ndim == 2))
+
+
 FORMULAS: dict[Any, Formula] = table(
     {
         F.linear: lambda out, input, weight, bias=None: mm(out, input, weight.mT) if weight.ndim == 2 else 0,
@@ -73,6 +78,10 @@ FORMULAS: dict[Any, Formula] = table(
         "conv_transpose1d conv_transpose2d conv_transpose3d": lambda out, input, weight, *options, **more: _convolution(
             input, input, weight
         ),
+        torch.gru: _recurrent,
+        torch.lstm: _recurrent,
+        torch.rnn_tanh: _recurrent,
+        torch.rnn_relu: _recurrent,
     }
 )
 
