@@ -88,8 +88,8 @@ def _prepared(make: Callable[[Path, str], None], name: str) -> Callable[[Path], 
 
 
 def _exit_of(place: str, kind: str) -> int:
-    """`check` judges what it was given; what is no config at all cannot start."""
-    return 1 if place.startswith(("check of", "an index")) and kind in LARGE else 2
+    """`check` judges what it was given; what is no config and no checkpoint at all cannot start."""
+    return 1 if place.startswith(("check of", "--checkpoint", "an index")) and kind in LARGE else 2
 
 
 LARGE = ("30 GB",)
@@ -101,6 +101,8 @@ CASES = [
 CASES += [
     Case("/dev/zero itself", ("show", "/dev/zero"), 2, "a device"),
     Case("/dev/urandom as YAML", ("--config", "/dev/urandom"), 2, "a device"),
+    Case("no name as --config", ("--config", ""), 2, "a directory"),
+    Case("no file as --config", ("--config", "settings"), 2, "there is no file"),
     Case("a file of the kernel without a size", ("show", "/proc/self/maps"), 2, "not a saved trace"),
     Case("a directory", ("show", "/"), 2, "a directory"),
     Case("no standard input", ("show", "-"), 2, "not a saved trace"),

@@ -63,7 +63,8 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 YAML: dict[str, bytes] = {
     "a bomb": BOMB.encode(),
     "an anchor in itself": b"dim: &a [*a]\n",
-    "merge keys": b"base: &b {dim: 64}\n<<: *b\n",
+    "merge keys": b"base: &b {dimm: 64}\n<<: *b\n",
+    "a merge with itself": b"base: &b\n  <<: *b\n<<: *b\n",
     "the same key twice": b"dim: 64\ndim: 128\n",
     "10,000 lists": b"dim: " + b"[" * 10_000 + b"]" * 10_000 + b"\n",
     "10,000 levels": "".join(" " * i + "a:\n" for i in range(2_000)).encode(),

@@ -193,6 +193,48 @@ def test_a_forward_that_goes_through_its_images_one_by_one(tmp_path, monkeypatch
     assert count.covered == 1, count
 
 
+TILED = """
+import einops
+from torch import nn
+class Net(nn.Module):
+    '''Cuts a grid into tiles of a side, and makes keys coarser by another; names of neither are known.'''
+    def __init__(self, width=24, s1_side=7, s1_reduce=2, s2_side=7):
+        super().__init__()
+        self.stem, self.down = nn.Conv2d(3, width, 4, 4), nn.Conv2d(width, 2 * width, 2, 2)
+        self.keys = nn.Conv2d(width, width, s1_reduce, s1_reduce)
+        self.sides = s1_side, s2_side
+    def forward(self, x):
+        kept = []
+        for layer, side in zip((self.stem, self.down), self.sides):
+            x = layer(x)
+            kept.append(einops.rearrange(x, "b c (h p) (w q) -> (b h w) (p q) c", p=side, q=side))
+            x = x if len(kept) > 1 else x + 0 * self.keys(x).mean((2, 3), keepdim=True)
+        return kept
+"""
+
+
+def test_sides_of_tiles_by_any_name(tmp_path, monkeypatch):
+    (tmp_path / "tiled_grids.py").write_text(TILED)
+    monkeypatch.chdir(tmp_path)
+    count = predictions("tiled_grids.py:Net", (), "2x3x224x224")
+    assert not count.wrong and not count.false_constants
+    assert count.covered == 1, count
+
+
+def test_the_length_of_a_series():
+    count = predictions("vit_pytorch.vit_1d:ViT", ALL["vit_pytorch.vit_1d:ViT"])
+    assert not count.wrong and not count.false_constants
+    assert count.covered == 1 and count.settings > 20, count
+
+
+@pytest.mark.slow
+def test_few_windows_are_counted_too():
+    """MaxViT's last stage is one window: how many there are says so little that larger images have to be traced."""
+    count = predictions("torchvision:maxvit_t", ())
+    assert not count.wrong and not count.false_constants
+    assert count.covered == 1, count
+
+
 @pytest.mark.slow
 def test_widths_are_changed_before_numbers_that_add_parts():
     """MobileViT's blocks hold 45 numbers, more than the budget can change one by one."""

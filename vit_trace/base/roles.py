@@ -19,6 +19,7 @@ ROLES = _names(
     image="image_size img_size crop_size input_size image img resolution input_resolution image_resolution"
     " im_size imgsize image_height image_width",
     frames="num_frames frames_per_clip frames max_frames",
+    length="seq_len seq_length",
     patch="patch_size image_patch_size patch ps patchsize patch_sz p_size patch_height patch_width local_patch_size",
     frame_patch="tubelet_size frame_patch_size",
     dim="dim embed_dim hidden_size hidden_dim d_model width dims embed_dims hidden_sizes block_channels hidden"

@@ -31,7 +31,9 @@ def explained(trace: Trace, case: Case) -> Trace:
     if trace.failure is None or trace.failure.code in (DEFECT, network.CODE):
         return trace
     again = case.again(trace)
-    named = trace if trace.symbols else named_by_image(trace, lambda shape: case.trial(InputChange.sized(shape)))
+    named, endless = trace, Scene(trace, trace.failure).raised[0] == "RecursionError"
+    if not trace.symbols and not endless:  # what calls itself does so at any size
+        named = named_by_image(trace, lambda shape: case.trial(InputChange.sized(shape)))
     failure = replace(trace.failure, operands=tuple(_named_operands(Scene(named, trace.failure))))
     scene = Scene(named, failure, again.sources)
     cause = dataclasses.replace(cause_of(scene), by_value=not again.fails)

@@ -96,7 +96,7 @@ def settings(spec: str | None, one: Naming) -> Settled:
             raise refuse("flag-of-the-builtin", message, help=(f"vit-trace {asked.config}",))
         asked = one.request
     entries = one.model.entries if one.model is not None else None
-    file = Path(spec) if spec is not None else None
+    file = Path(spec) if spec is not None else asked.config
     return settle(entries if entries is not None else file, asked.flags, asked.assignments)
 
 

@@ -34,7 +34,7 @@ class Beside:
     """Traces that establish no formula. A formula has to hold in the `checks`; what is constant has to stay in the
     `witnesses`, where numbers that no symbol stands for have other values. `unseen` says that there are such numbers
     that no witness changes: then no size but 1 is constant. `apart` is filled with settings at which formulas differ
-    that fit everywhere else; at the `refused` ones the model does not run.
+    that fit everywhere else; at the `refused` ones the model does not run. `tiles` are symbols that divide a grid.
     """
 
     checks: Sequence[Trace] = ()
@@ -42,6 +42,7 @@ class Beside:
     unseen: bool = False
     apart: list[Mapping[str, int]] = field(default_factory=list)
     refused: Sequence[Mapping[str, int]] = ()
+    tiles: Sequence[str] = ()
 
 
 def name_dims(trace: Trace, probes: Sequence[Trace], repeats: bool = False, beside: Beside | None = None) -> Trace:
@@ -81,7 +82,7 @@ class _Naming:
         every = (trace, *probes, *beside.checks)
         self.settings = [{name: symbol.value for name, symbol in one.symbols.items()} for one in every]
         derived = {name: one.formula for name, one in trace.symbols.items() if one.formula is not None}
-        self.elsewhere = Elsewhere(derived, beside.refused, _fractions(trace))
+        self.elsewhere = Elsewhere(derived, beside.refused, _fractions(trace), beside.tiles)
         self.done: dict[Key, Named] = {}
 
     def sized(self, record: Sized, others: Sequence[Sized | None]) -> Sized:

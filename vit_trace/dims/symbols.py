@@ -33,7 +33,7 @@ from vit_trace.dims.walk import Sized, map_specs
 OFTEN = 4
 """Dimensions from which on a quotient that they share gets a name."""
 
-SIDES = {"H": ("h", "rows"), "W": ("w", "columns"), "T": ("t", "frames")}
+SIDES = {"H": ("h", "rows"), "W": ("w", "columns"), "T": ("t", "frames"), "L": ("l", "steps")}
 """Symbol of an image side -> the first letter of its grids' names, and what they count."""
 
 OF_KIND = {"": "a stage", "win": "a window of a stage", "n": "windows"}
@@ -124,7 +124,7 @@ def _choose_names(values: Mapping[Formula, int], taken: set[str]) -> dict[Formul
 
 def _for_any_side(formula: Formula) -> str:
     """The quotient's text with any side for the image's: equal for rows and columns that are made the same way."""
-    return re.sub(r"\b[HWT]\b", "side", re.sub(r"\bp[12]\b", "p", str(formula)))
+    return re.sub(r"\b[HWTL]\b", "side", re.sub(r"\bp[12]\b", "p", str(formula)))
 
 
 def split(trace: Trace, probes: Sequence[Trace]) -> tuple[Trace, list[Trace]]:

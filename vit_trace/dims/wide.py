@@ -7,7 +7,7 @@ order counts: of several that give the same sizes the first is taken. `_candidat
 
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
-from math import gcd, log2
+from math import gcd, lcm, log2
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -32,8 +32,8 @@ Vector = tuple[int, ...]
 
 COEFFICIENTS = (1, 2, 3, 4, 6, 8, 9, 16)
 SUMMANDS = (0, 1, 2, 3, -1, 4, 5)
-SIDES = (("H", "p1"), ("W", "p2"), ("T", "pt"))
-"""Symbols of the image's sides, each with that of its patch."""
+SIDES = (("H", "p1"), ("W", "p2"), ("T", "pt"), ("L", "p"))
+"""Symbols of the input's sides, each with that of its patch."""
 
 STRIDES = (2, 4, 8, 16, 32, 64)
 WINDOWS = (7, 8, 12, 14, 16)
@@ -51,12 +51,13 @@ class _Ambiguous(Exception):
 
 class Elsewhere(NamedTuple):
     """What is known of settings that were not traced: the formulas of symbols that follow from others, settings at
-    which the model does not run, and the fractions that the model was made with.
+    which the model does not run, the fractions that the model was made with, and the symbols of windows.
     """
 
     derived: Mapping[str, str] = MappingProxyType({})
     refused: Sequence[Mapping[str, int]] = ()
     fractions: Sequence[Fraction] = ()
+    tiles: Sequence[str] = ()
 
 
 class Wide:
@@ -77,14 +78,15 @@ class Wide:
         self.settings = settings
         self.names = names
         self.products = [(names, values) for names, values in products if not {"H", "W"} & set(names)]
-        self.elsewhere = list(_elsewhere(settings, more.derived))
+        self.elsewhere = list(_elsewhere(settings, more))
         self.agreed: dict[tuple[Formula, Formula], Mapping[str, int] | None] = {}
         self.atoms: dict[Vector, list[tuple[Formula, int]]] = {}
         self.ranks: dict[Vector, int] = {}
         made = [parse(text) for name, text in more.derived.items() if name in settings[0]]
         ends = (one.bottom for one in made if isinstance(one, Quotient))
         numbers = [end.value for end in ends if isinstance(end, Number) and end.value not in STRIDES]
-        for formula in _candidates(names, [*dict.fromkeys(numbers)], more.fractions):
+        tiles = [name for name in more.tiles if name in names]
+        for formula in _candidates(names, [*dict.fromkeys(numbers)], more.fractions, tiles):
             self.add(formula)
 
     def add(self, formula: Formula) -> None:
@@ -125,6 +127,15 @@ class Wide:
             raise _Ambiguous
         return hits[0]
 
+    def certain(self, formula: Formula, said: float, ways: int) -> Formula | None:
+        """The formula, unless its sizes say too little to choose it of so many; then more of it is to be traced."""
+        if said >= log2(ways) + MARGIN:
+            return formula
+        untraced = [at for at in self.elsewhere if at not in self.refused and at not in self.settings]
+        if untraced:
+            self.apart.append(max(untraced, key=lambda at: evaluate(formula, at)))
+        return None
+
     def agree(self, one: Formula, other: Formula) -> bool:
         """Whether two formulas with the same sizes here have the same sizes at settings that were not traced.
 
@@ -154,11 +165,10 @@ class Wide:
                 if hit is None:
                     continue
                 formula, at_last = hit
-                if said < log2(len(self.atoms) * (place + 1) * (1 if coefficient == 1 else 4)) + MARGIN:
-                    return None
                 if coefficient * values[-1] * at_last == last:
                     head = ((Number(coefficient),) if coefficient > 1 else ()) + tuple(map(Name, names))
-                    return Product((*head, *factors(formula))) if head else formula
+                    found = Product((*head, *factors(formula))) if head else formula
+                    return self.certain(found, said, len(self.atoms) * (place + 1) * (1 if coefficient == 1 else 4))
         return None
 
     def counted(self, known: Vector, last: int, said: float) -> Formula | None:
@@ -169,24 +179,25 @@ class Wide:
             coefficient, rest = divmod(known[0], values[0])
             if rest or any(coefficient * value != size for value, size in zip(values, known, strict=False)):
                 continue
-            if coefficient * values[-1] == last and said >= log2(coefficient * coefficient * (place + 1)) + MARGIN:
-                return scaled(coefficient, product_of(names))
+            if coefficient * values[-1] == last:
+                found = scaled(coefficient, product_of(names))
+                return self.certain(found, said, coefficient * coefficient * (place + 1))
         return None
 
     def shifted(self, known: Vector, last: int, said: float) -> Formula | None:
         """quotient + number; where several fit, they have to agree elsewhere."""
-        fitting: list[tuple[Formula, float]] = []
+        fitting: list[tuple[Formula, int]] = []
         for place, summand in enumerate(SUMMANDS):
             rest = tuple(size - summand for size in known)
             hit = self.found(rest)
             if hit and hit[1] + summand == last:
-                cost = log2(self.ranks[rest] * (place + 1)) + MARGIN
-                fitting.append((Sum((hit[0], Number(summand))) if summand else hit[0], cost))
+                ways = self.ranks[rest] * (place + 1)
+                fitting.append((Sum((hit[0], Number(summand))) if summand else hit[0], ways))
         if not fitting:
             return None
         if any(not self.agree(fitting[0][0], other) for other, _ in fitting[1:]):
             raise _Ambiguous
-        return fitting[0][0] if said >= fitting[0][1] else None
+        return self.certain(fitting[0][0], said, fitting[0][1])
 
     def sum(self, known: Vector, last: int, said: float) -> Formula | None:
         """(coefficient · product or quotient) + coefficient · product of up to two symbols + number."""
@@ -202,18 +213,17 @@ class Wide:
                     hit = exact.get(rest) or self.found(rest)
                     if hit is None or hit[1] + coefficient * values[-1] + summand != last:
                         continue
-                    if said < log2((len(self.atoms) + len(exact)) * 16 * (place + 1)) + MARGIN:
-                        return None
                     added = (Number(summand),) if summand else ()
-                    return Sum((hit[0], scaled(coefficient, product_of(names)), *added))
+                    found = Sum((hit[0], scaled(coefficient, product_of(names)), *added))
+                    return self.certain(found, said, (len(self.atoms) + len(exact)) * 16 * (place + 1))
         return None
 
 
-def _elsewhere(settings: Sequence[Mapping[str, int]], derived: Mapping[str, str]) -> Iterator[dict[str, int]]:
+def _elsewhere(settings: Sequence[Mapping[str, int]], more: Elsewhere) -> Iterator[dict[str, int]]:
     """Settings near the probes, at image sizes that were not traced but divide as those of all probes do."""
-    formulas = {name: parse(text) for name, text in derived.items() if name in settings[0]}
+    formulas = {name: parse(text) for name, text in more.derived.items() if name in settings[0]}
     probes = settings[1:]
-    grains = {side: _common(probes, side, patch) for side, patch in SIDES}
+    grains = {side: _common(probes, side, patch, more.tiles) for side, patch in SIDES}
     for place, probe in enumerate(probes):
         for steps in (1, 2, 5, 11, 23):
             far = steps + 2 * place
@@ -223,14 +233,15 @@ def _elsewhere(settings: Sequence[Mapping[str, int]], derived: Mapping[str, str]
             yield made
 
 
-def _common(probes: Sequence[Mapping[str, int]], side: str, patch: str) -> list[int]:
-    """What a side is a multiple of in every probe: of the patch there, of the window there, of a number."""
+def _common(probes: Sequence[Mapping[str, int]], side: str, patch: str, tiles: Sequence[str]) -> list[int]:
+    """What a side is a multiple of in every probe: of the patch there, of the windows and tiles, of a number."""
     if any(side not in probe for probe in probes):
         return []
     grains = [1] * len(probes)
-    names = [name for name in probes[0] if name in (patch, "p") or "window" in name]
-    for name in names:
-        finer = [grain * probe.get(name, 1) for grain, probe in zip(grains, probes, strict=True)]
+    names = [(name,) for name in probes[0] if name in (patch, "p") or "window" in name]
+    for group in (*names, tiles):
+        parts = (lcm(*(probe.get(name, 1) for name in group)) for probe in probes)
+        finer = [grain * part for grain, part in zip(grains, parts, strict=True)]
         if all(probe[side] % grain == 0 for probe, grain in zip(probes, finer, strict=True)):
             grains = finer
     shared = gcd(*(probe[side] // grain for probe, grain in zip(probes, grains, strict=True)))
@@ -245,12 +256,18 @@ def _combine(formula: Formula, sizes: Sequence[int]) -> int:
         return 0
 
 
-def _candidates(names: Sequence[str], numbers: Sequence[int], fractions: Sequence[Fraction]) -> Iterator[Formula]:
-    """Every formula to choose from, over symbols of these names; `numbers` are patches that no symbol stands for."""
+def _candidates(
+    names: Sequence[str], numbers: Sequence[int], fractions: Sequence[Fraction], tiles: Sequence[str]
+) -> Iterator[Formula]:
+    """Every formula to choose from, over symbols of these names; `tiles` divide a grid as windows do.
+
+    `numbers` are patches that no symbol stands for.
+    """
     grids = [list(_patch_grids(names, side, patch)) for side, patch in SIDES]
     scaled = [list(_scaled_grids(names, side, numbers, fractions)) for side, _ in SIDES]
     divided = [[*grid, *more] for grid, more in zip(grids, scaled, strict=True)]
-    windows = [list(_windowed(_windows(names, axis), group)) for axis, group in enumerate(divided)]
+    known = [[*(_windows(names, axis) or map(Number, WINDOWS)), *map(Name, tiles)] for axis in range(len(divided))]
+    windows = [[*_windowed(*pair), *_tiled(tiles, pair[1])] for pair in zip(known, divided, strict=True)]
     for group in (*divided, [*_spans(names), *_volumes(names), *_shares(names)], *windows):
         yield from group
     rows = [*divided[0], *windows[0], *_fitted(names, 0)]
@@ -271,10 +288,16 @@ def _windows(names: Sequence[str], axis: int) -> list[Formula]:
 
 def _windowed(windows: Sequence[Formula], grids: Sequence[Formula]) -> Iterator[Formula]:
     """Grids divided into windows and padded to whole windows."""
-    for window in windows or [Number(side) for side in WINDOWS]:
+    for window in windows:
         for grid in grids:
             down, up = _rounded(grid, window)
             yield from (down, up, Product((window, up)), Product((window, down)))
+
+
+def _tiled(tiles: Sequence[str], grids: Sequence[Formula]) -> Iterator[Formula]:
+    """Grids divided by a symbol, and then into windows."""
+    parts = [Quotient(grid, Name(tile)) for tile in tiles for grid in grids]
+    yield from (Quotient(part, Number(window)) for window in WINDOWS for part in parts)
 
 
 def _fitted(names: Sequence[str], axis: int) -> Iterator[Formula]:
@@ -377,7 +400,7 @@ def _shares(names: Sequence[str]) -> Iterator[Formula]:
     for other in heads:
         for one in (name for name in names if name not in heads):
             yield from (Quotient(scaled(factor, Name(one)), Name(other)) for factor in (1, 2, 4, 8))
-    for name in (name for name in names if name not in ("b", "H", "W", "h", "w", "n", "T")):
+    for name in (name for name in names if name not in ("b", "H", "W", "h", "w", "n", "T", "L")):
         for bottom in (2, 4, 8, 16, 3, 6, 32, 12, 24, 5, 64):
             for top in (1, 2, 4, 8, 3, 5, 16):
                 if top % bottom and (bottom % top or top == 1):

@@ -29,7 +29,7 @@ from vit_trace.targets.target import Foreign, Sample
 MOST_CHANNELS = 4
 """Channels of an image above which its axes are taken to be in another order."""
 
-INPUTS = {"channels": "c", "frames": "T", "frame_patch": "T"}
+INPUTS = {"channels": "c", "frames": "T", "frame_patch": "T", "length": "L"}
 """Roles that change the input, with the axis they change: not varied where the input has no such axis."""
 
 FAKE_COST = 10

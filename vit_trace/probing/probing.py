@@ -44,8 +44,8 @@ TRACES = 48
 REFUSED = 0.1
 """What a setting counts at least that the model's constructor refuses; more by the share of its lines that it ran."""
 
-COVERED = 0.9
-"""Share of dimensions with a formula below which fewer knobs are tried."""
+COVERED, ALL_COVERED = 0.9, 0.99
+"""Share of dimensions with a formula below which fewer knobs are tried, and below which what tiles a grid is varied."""
 
 SCREENING = 0.75
 """Share of a budget of its own that changing single numbers may take."""
@@ -198,8 +198,8 @@ class Prober:
             knobs += knob.parts if knob.parts and self.loose(knob) else [knob]
         for leaf, value, after in self.screened.alone:
             made = leaf_knob(leaf, {*RESERVED, *(knob.symbol for knob in knobs)})
-            if made is not None and len(knobs) < MOST_SYMBOLS and scales(leaf.value, value, self.trace, after):
-                knobs.append(made)
+            if made is not None and len(knobs) < MOST_SYMBOLS and (how := scales(leaf.value, value, self.trace, after)):
+                knobs.append(replace(made, tiles=how == "tiles"))
         followers = self.followers([knob for knob in knobs if knob.role == "other"])
         self.sizes = replace(self.sizes, knobs=tuple(knob for knob in knobs if knob not in followers))
 
@@ -314,12 +314,13 @@ class Prober:
         rest = [
             Leaf(knob.name, knob.places[0][0], knob.value)
             for knob in self.sizes.knobs
-            if group_of(knob) not in style.groups and knob.role not in ("channels", "frames", "other")
+            if group_of(knob) not in style.groups and knob.role not in ("channels", "frames", "length", "other")
         ]
         alone = screen(self.trace, rest, self.attempt)
         witnesses = (*self.screened.witnesses, *alone.witnesses)
         self.unseen = [*self.screened.unvaried, *alone.unvaried]
-        return Beside(checks, witnesses, bool(self.unseen))
+        tiles = [knob.symbol for knob in self.sizes.varied(style) if knob.tiles]
+        return Beside(checks, witnesses, bool(self.unseen), tiles=tiles)
 
     def aligned(self, probe: Trace, share: float) -> bool:
         fails = self.trace.failure is not None  # then a probe may fail too, or go further
@@ -334,9 +335,10 @@ class Prober:
         return all(self.at(style, turn) is not None for turn in range(ENOUGH))
 
     def style(self) -> Style:
-        """The style that varies most and works at every setting that formulas need."""
-        everything = frozenset(map(group_of, self.sizes.knobs))
-        others = [*dict.fromkeys(group_of(knob) for knob in self.sizes.knobs if knob.role == "other")]
+        """The style that varies most, but for what tiles, and works at every setting that formulas need."""
+        knobs = [knob for knob in self.sizes.knobs if not knob.tiles]
+        everything = frozenset(map(group_of, knobs))
+        others = [*dict.fromkeys(group_of(knob) for knob in knobs if knob.role == "other")]
         even = 1 if self.sizes.lines > SLOW_BUILD else EVEN[0]
         if self.runs(style := Style(everything, even, self.images[0] if self.images else "fixed")):
             return style
@@ -363,7 +365,7 @@ class Prober:
 
     def piecemeal(self, best: Style, groups: frozenset[str]) -> Style:
         """Each group of knobs on its own, then those that worked together."""
-        for group in ("classes", "channels", "width", "patch", "window", "frames"):
+        for group in ("classes", "channels", "width", "patch", "window", "frames", "length"):
             if group not in groups:
                 continue
             for even in EVEN if group == "width" else (best.even,):
@@ -390,10 +392,10 @@ class Prober:
             return noted(self.trace, f"sizes have no formulas: {why}")
         for less in ({"patch"}, {"window"}, style.groups - {*GROUPS.values()}):
             if less & style.groups and _covered(best) < COVERED:  # it may take another branch at another stride
-                fewer = replace(style, groups=style.groups - less)
-                other = self.with_formulas(fewer) if self.runs(fewer) else None
-                if other is not None and _covered(other) > _covered(best):
-                    style, best = fewer, other
+                style, best = self.better(style, best, replace(style, groups=style.groups - less))
+        tiles = [group_of(knob) for knob in self.sizes.knobs if knob.tiles and style.image != "fixed"]
+        if tiles and _covered(best) < ALL_COVERED:
+            style, best = self.better(style, best, self.with_others(style, tiles))
         self.chosen = style
         best = shorten(self.structured(best))
         if names := [k.name for k in self.sizes.knobs if k.role != "other" and group_of(k) not in style.groups]:
@@ -403,6 +405,11 @@ class Prober:
             why = f" ({self.aside.note})" if self.aside.ended else ""
             best = noted(best, f"no size above 1 counts as constant: {', '.join(self.unseen[:8])} did not vary{why}")
         return best
+
+    def better(self, style: Style, best: Trace, other: Style) -> tuple[Style, Trace]:
+        """Of two styles the one that covers more, with its trace."""
+        found = self.with_formulas(other) if other != style and self.runs(other) else None
+        return (other, found) if found is not None and _covered(found) > _covered(best) else (style, best)
 
     def without_parts(self) -> tuple[Knob, ...]:
         """The knobs with lists as a whole, as their elements do not vary alone; none where there are no lists."""

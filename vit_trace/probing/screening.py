@@ -154,17 +154,23 @@ def unchanged(real: Shapes, other: Trace) -> bool:
     return all(theirs.get(key) == held for key, held in real.items())
 
 
-def scales(before: int | float, after: int, real: Trace, other: Trace) -> bool:
-    """Whether every size that changes does so as if made of a number that was `before` and is `after`.
+def scales(before: int | float, after: int, real: Trace, other: Trace) -> str:
+    """How all sizes that change do so, as if made of a number that was `before` and is `after`; "" where they do not.
 
-    It grows by a multiple of the number or by whole steps, or in its ratio, or shrinks in it as a head dimension does.
+    "grows": by a multiple of the number or by whole steps, in its ratio, or as a head dimension that shrinks in it.
+    "tiles": what stages make only shrinks as the number grows, or goes with the area of a window.
     """
     theirs = shapes(other)
-    pairs = [pair for key, held in shapes(real).items() for pair in zip(held, theirs[key], strict=False)]
-    sizes = [pair for one, another in pairs for pair in zip(one, another, strict=False) if pair[0] != pair[1]]
-    return bool(sizes) and all(
-        (before and new > old and (new - old) % before == 0)
-        or old * after == new * before
-        or old * before == new * after
-        for old, new in sizes
-    )
+    pairs = [(key[0], *pair) for key, held in shapes(real).items() for pair in zip(held, theirs[key], strict=False)]
+    sizes = [(kind, *pair) for kind, *both in pairs for pair in zip(*both, strict=False) if pair[0] != pair[1]]
+
+    def fit(*powers: int) -> bool:
+        scaled = [(before**power, after**power) for power in powers]
+        return bool(sizes) and all(
+            (before and new > old and (new - old) % before == 0)
+            or any(old * two == new * one or old * one == new * two for one, two in scaled)
+            for _, old, new in sizes
+        )
+
+    made = [(new > old) is (after > before) for kind, old, new in sizes if kind != "parameter"]
+    return "grows" if fit(1) and any(made or [True]) else "tiles" if fit(1, 2) else ""

@@ -132,9 +132,13 @@ class Sizes:
         """A value for every knob that the style varies; `heads` for all heads, if they are not to differ."""
         values: dict[str, int] = {}
         turned = self.varied(style)
+        tiles = [knob for knob in turned if knob.tiles]
         for knob in turned:
             value = next(small if knob.role in SMALL or knob.counts or knob.inner else primes)
-            if knob.role == "window":
+            if knob.tiles:
+                place = tiles.index(knob)
+                value = DIVISORS[(turn * (1 + 4 * (place // 6 % 2)) + place) % 6]
+            elif knob.role == "window":
                 value = 2 if heads else (3, 5, 7, 9, 4, 6)[(turn + knob.place) % 6]
             elif knob.role == "patch":
                 value = self.patch(knob, turn)
@@ -248,11 +252,13 @@ class Sizes:
         sides = self.patch_sides(values)
         if style.image == "multiple":
             high, wide = MULTIPLES[turn % 6]
-            values |= {"H": high * self.real["H"], "W": wide * self.real["W"]}
+            times = lcm(*(values[knob.symbol] for knob in self.varied(style) if knob.tiles))
+            values |= {"H": high * times * self.real["H"], "W": wide * times * self.real["W"]}
         elif style.image != "fixed" and self.spatial:
             coarse = self.coarse
             grid = (COARSE if coarse else GRIDS)[turn % 6]
             stride = 2 ** (max(self.stages, 4) - 1) * self.windows(values) if coarse else 1
+            stride *= lcm(*(values[knob.symbol] for knob in self.varied(style) if knob.tiles))
             units = [side * stride for side in sides]
             if coarse and units[0] < 64:
                 units = [unit * -(-64 // unit) for unit in units]
@@ -268,6 +274,8 @@ class Sizes:
         if "T" in self.real and "frames" in style.groups:
             tubelet = values.get("pt", next((knob.value for knob in self.knobs if knob.symbol == "pt"), 1))
             values["T"] = tubelet * (3, 5, 2, 7, 4, 6)[turn % 6]
+        if "length" in style.groups:
+            values["L"] = sides[0] * (7, 5, 11, 13, 9, 17)[turn % 6]
 
     def rest(self, side: int, unit: int, turn: int) -> int:
         """How much longer than a multiple of all strides a side is: a pixel, an odd number of patches, both, or almost
@@ -343,6 +351,8 @@ class Sizes:
             found["h"] = ("patch rows", f"H//{sides[0]}")
             found["w"] = ("patch columns", f"W//{sides[-1]}")
             found["n"] = ("patches", "h*w")
+        elif patches and "length" in style.groups:
+            found["n"] = ("patches", f"L//{patches[0].symbol if patches[0].symbol in turned else patches[0].value}")
         tubelet = next((knob for knob in self.knobs if knob.symbol == "pt"), None)
         if tubelet and "T" in self.real and "frames" in style.groups:
             found["t"] = ("patches in time", "T//pt")

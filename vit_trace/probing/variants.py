@@ -242,7 +242,7 @@ def _settings(arguments: Mapping[str, Any], sizes: Mapping[str, int]) -> Iterato
     for leaf in leaves_of(arguments, {path for knob in knobs for path, _ in knob.places}):
         if isinstance(leaf.value, int):
             yield Dial(_dotted(leaf.path), leaf.value, role_named(leaf.name), ((leaf.path, 1),))
-    for axis in ("H", "W", "T"):
+    for axis in ("H", "W", "T", "L"):
         if axis in sizes:
             yield Dial(f"input {axis}", sizes[axis], "input", (), axis)
 

@@ -57,7 +57,8 @@ def guessed_plans(built: Built, request: Request, side: Any = None) -> list[Plan
     if (said := integer_of(arguments, "channels")) is not None:
         channels = [said]
     if (axes := _other_axes(arguments)) is not None:
-        return [Plan((Feed(None, ("b", "c", *axes)),), {"b": request.batch, "c": one}) for one in channels]
+        given = {"b": request.batch, **axes}
+        return [Plan((Feed(None, ("b", "c", *axes)),), {**given, "c": one}) for one in channels]
     frames = integer_of(arguments, "frames")
     kinds = [IMAGE, IMAGES, VIDEO, FRAMES_FIRST]
     if listed:
@@ -90,14 +91,12 @@ def _plan_of(kind: str, sizes: Mapping[str, int]) -> Plan:
     return Plan((), sizes, listed)
 
 
-def _other_axes(arguments: Mapping[str, Any]) -> tuple[int, ...] | None:
-    """The axes after the channels where the input is not an image: a series, a volume of any rank."""
-    shape, length = arguments.get("input_shape"), arguments.get("seq_len")
+def _other_axes(arguments: Mapping[str, Any]) -> dict[str, int] | None:
+    """The axes after the channels where the input is not an image, with their sizes: a series, a volume of any rank."""
+    shape, length = arguments.get("input_shape"), integer_of(arguments, "length")
     if isinstance(shape, (tuple, list)) and shape and all(isinstance(one, int) for one in shape):
-        return tuple(shape)
-    if isinstance(length, int) and not isinstance(length, bool) and image_size_of(arguments) is None:
-        return (length,)
-    return None
+        return {f"side{place}": one for place, one in enumerate(shape, 1)}
+    return {"L": length} if length is not None and image_size_of(arguments) is None else None
 
 
 def refuse_unknown_inputs(model: nn.Module, names: Sequence[str]) -> None:

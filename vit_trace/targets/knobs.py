@@ -28,6 +28,7 @@ SYMBOLS = {
     "channels": _RoleSymbol("c", "channels", "channels"),
     "classes": _RoleSymbol("classes", "classes", "classes"),
     "frames": _RoleSymbol("T", "frames", "frames"),
+    "length": _RoleSymbol("L", "length of the series", "length"),
     "patch": _RoleSymbol("p", "patch size", "patch"),
     "frame_patch": _RoleSymbol("pt", "frames per patch", "frames"),
     "dim": _RoleSymbol("dim", "embedding dimension", "width"),
@@ -68,6 +69,7 @@ class Knob:
     places: tuple[tuple[Path, int], ...]
     meaning: str = ""
     parts: tuple["Knob", ...] = ()  # where it stands for a list whose elements change together: each alone
+    tiles: bool = False  # whether there is less of something the larger it is: the side of a window, a stride
 
     @property
     def container(self) -> Path:
