@@ -155,3 +155,46 @@ except RuntimeError as error:
     done = subprocess.run([sys.executable, tmp_path / "large.py"], capture_output=True, text=True, env=environment())
     assert "an input of 224×224 (tried" in done.stderr
     assert float(done.stdout) < 2.5
+
+
+CHILDREN = """
+import sys
+import torch
+from torch import multiprocessing
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.patch, self.head = nn.Conv2d(3, 8, 8, 8), nn.Linear(8 * 16, 10)
+    def forward(self, x):
+        return self.head(self.patch(x).flatten(1))
+
+def worker(rank, size):
+    Net()(torch.rand(2, 3, size, size)).sum().backward()
+
+if __name__ == "__main__":
+    if sys.argv[1] == "all":
+        multiprocessing.spawn(worker, (40,), nprocs=2)
+    one = multiprocessing.get_context(sys.argv[1]).Process(target=worker, args=(0, 40))
+    one.start()
+    one.join()
+    print("ended with", one.exitcode)
+"""
+
+
+@pytest.mark.parametrize("start", ["all", "fork", pytest.param("spawn", marks=pytest.mark.slow)])
+def test_a_process_that_the_script_starts_is_explained(start, tmp_path):
+    script, report, temporary = tmp_path / "train.py", tmp_path / "crash.json", tmp_path / "temporary"
+    script.write_text(CHILDREN)
+    temporary.mkdir()
+    done = process("run", "-o", report, script, start, TMPDIR=str(temporary))
+    account, _, found = done.stderr.partition("\nerror[linear]")
+    assert "Traceback" in account and account.rstrip().endswith("shapes cannot be multiplied (2x200 and 128x10)")
+    assert "children.py" not in account and "train.py:12:" in found and "an input of 32×32 (tried" in found
+    assert [*temporary.glob("vit-trace*")] == []  # torch leaves files of its own
+    if start == "all":
+        assert (done.returncode, done.stdout) == (1, "")
+        assert json.loads(report.read_text())["trace"]["failure"]["code"] == "linear"
+    else:
+        assert (done.returncode, done.stdout) == (0, "ended with 1\n")

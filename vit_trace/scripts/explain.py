@@ -22,6 +22,7 @@ from vit_trace.scripts.arrays import of_arrays
 from vit_trace.scripts.makers import with_maker
 from vit_trace.scripts.origins import origins
 from vit_trace.scripts.replay import Root, replayed
+from vit_trace.scripts.saved import left_by_child, told
 from vit_trace.scripts.slices import Excerpt, Sliced, sliced
 
 SILENT = {"python-error", "internal-defect"}
@@ -44,8 +45,6 @@ class Explanation:
 
     def text(self, stages: bool = False) -> str:
         """The diagnostics as a person reads them, and the table of the stages up to the failure."""
-        from vit_trace.scripts.saved import told
-
         return told(self.diagnostics, self.trace if stages else None)
 
     def __str__(self) -> str:
@@ -59,6 +58,8 @@ class Explanation:
 
 def explanation(error: BaseException) -> Explanation | None:
     """Why a program ended; None where no shape is the reason."""
+    if (left := left_by_child(error)) is not None:
+        return Explanation(left.diagnostics, left.trace)
     for crash in crashes(error):
         try:
             for explain in _EXPLAINERS:

@@ -54,6 +54,9 @@ def start(job: Job) -> None:
             with watching(job.steps, job.show, job.around):
                 _execute(job, own)
         else:
+            from vit_trace.scripts.children import follow
+
+            follow()
             _execute(job, own)
     except SystemExit:
         raise

@@ -98,3 +98,8 @@ def _is_alive(place: Seat, rank: int) -> bool:
 def _wait(ready: Callable[[], bool]) -> None:
     while not ready():
         time.sleep(POLL)
+
+
+def folder_of_children(parent: int) -> Path:
+    """Where processes that a script started leave their accounts for it."""
+    return Path(tempfile.gettempdir()) / f"vit-trace-children-{os.getuid()}-{parent}"

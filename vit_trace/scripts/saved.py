@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import io
+import os
 import traceback as tracebacks
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import IO
 
-from msgspec import Struct
+from msgspec import Struct, json
 
 from vit_trace.base.trace import Diagnostic, Trace
 from vit_trace.render.formats import write_json
 from vit_trace.render.legible import HANDLER
+from vit_trace.scripts.ranks import folder_of_children
 
 SCHEMA = "vit-trace-crash/1"
 
@@ -66,3 +68,9 @@ def write_found(diagnostics: Sequence[Diagnostic], stream: IO[str]) -> None:
         stream.write("\n")
         print_diagnostic(console, one)
     stream.flush()
+
+
+def left_by_child(error: BaseException) -> CrashReport | None:
+    """What the process whose end the exception reports left for this one, its parent."""
+    file = folder_of_children(os.getpid()) / f"{getattr(error, 'error_pid', None)}.json"
+    return json.decode(file.read_bytes(), type=CrashReport) if file.is_file() else None
