@@ -67,6 +67,7 @@ def test_what_is_longer_than_the_terminal_goes_through_the_pager(saved):
     assert "PAGED:" not in in_terminal(f"vit-trace show {saved} | cat", **marked)
     for broken in ("no-such-pager-at-all", "false"):
         assert "4 steps mix tokens" in in_terminal(f"vit-trace show {saved}", PAGER=broken)
+    assert in_terminal(f"vit-trace show {saved}", PAGER="sh -c 'cat; exit 3'").count("4 steps mix tokens") == 1
 
 
 def test_a_file_holds_the_diagnosis_too(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from shutil import get_terminal_size
@@ -50,15 +51,17 @@ def _pager() -> str:
 
 
 def _shown_by(command: str, text: str) -> bool:
-    """Whether the pager has shown the text; Ctrl-C is for it meanwhile."""
+    """Whether the pager has read the text, or is content; Ctrl-C is for it meanwhile."""
     sys.stdout.flush()
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         environment = {"LESS": LESS, "LV": "-c"} | dict(os.environ)
-        raw = text.encode(sys.stdout.encoding, HANDLER)
-        done = subprocess.run(command, shell=True, input=raw, env=environment, check=False)
+        with tempfile.TemporaryFile(buffering=0) as given:
+            given.write(text.encode(sys.stdout.encoding, HANDLER))
+            given.seek(0)
+            done = subprocess.run(command, shell=True, stdin=given, env=environment, check=False)
+            return done.returncode == 0 or given.tell() > 0
     except OSError:
         return False
     finally:
         signal.signal(signal.SIGINT, before)
-    return done.returncode == 0
