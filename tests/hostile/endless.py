@@ -1,7 +1,10 @@
-"""Constructors and forwards that never end, or nearly so: each is held to a count of what it does."""
+"""Imports, constructors and forwards that never end, or nearly so: each is held to a count of what it does."""
+
+from collections.abc import Callable
+from pathlib import Path
 
 from tests.hostile.case import Case
-from tests.hostile.network import RUN, model_file
+from tests.hostile.network import RUN, model_file, void
 
 
 def _loop(body: str, before: str = "pass", head: str = "while True:") -> str:
@@ -44,8 +47,22 @@ FORWARDS = {
     "einops": _loop("x = einops.rearrange(x, 'b c -> b c')", "import einops"),
 }
 
+IMPORTS = {
+    "a function": "def f():\n    while True: pass\nf()",
+    "a class": "class A:\n    while True: pass",
+    "a generator": "def f():\n    while True: yield 1\nfor _ in f(): pass",
+    "a comprehension": "import itertools\n[0 for _ in itertools.count()]",
+    "a decorator": "import functools\n@functools.lru_cache\ndef f(n):\n    while n: n += 1\nf(1)",
+}
+
 RECURSIONS = {"itself": "self(torch.zeros(1, 3, 16, 16))", "a function": "f = lambda y: f(y + 1)\n        f(x)"}
 RECURSIONS |= {"concatenation": _loop("x = torch.cat([x, x])")}
+
+
+def _module(text: str) -> Callable[[Path], None]:
+    """Writes model.py with these lines alone."""
+    return lambda folder: void(folder.joinpath("model.py").write_text(text))
+
 
 CASES = [
     *(
@@ -58,6 +75,7 @@ CASES = [
         )
         for name, text in CONSTRUCTORS.items()
     ),
+    *(Case(f"import without end: {name}", RUN, 2, "over-limit", _module(text)) for name, text in IMPORTS.items()),
     *(
         Case(f"forward without end: {name}", RUN, 2, "over-limit", model_file(forward=text))
         for name, text in FORWARDS.items()

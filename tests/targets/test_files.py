@@ -1,6 +1,7 @@
 """A file or a module without a name: what is in it is listed, its only model is taken, and what trains is not run."""
 
 import pytest
+from helpers.commands import process
 from helpers.targets import library_target
 
 from vit_trace.base.refused import Refused
@@ -117,3 +118,20 @@ def test_a_model_that_was_made_on_import_gets_formulas_for_its_batch(here):
     import sys
 
     assert not any(one.is_meta for one in sys.modules["made_net"].model.parameters()), "theirs stays as it is"
+
+
+SPINS = """
+def spin():
+    count = 0
+    while True:
+        count += 1
+"""
+
+
+@pytest.mark.parametrize("call", ["spin()", "spin()\nimport torch", "[count for count in iter(int, 1)]"])
+def test_a_loop_without_end_in_what_an_import_calls(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "spins_beside.py").write_text(SPINS + call)
+    (tmp_path / "spins.py").write_text(f"import spins_beside\n{NET}")
+    done = process("spins.py:Net", "--limit", "lines=200000")
+    assert done.returncode == 2 and done.stderr.count("error[over-limit]") == 1 and "Traceback" not in done.stderr

@@ -27,8 +27,27 @@ def with_references(tree: Node) -> Node:
         from omegaconf import OmegaConf
     except ImportError:
         return _Resolver(tree, None).whole()
+    tree = _readable(tree)
     with _guarded():
         return _Resolver(tree, OmegaConf.create(value_of_node(tree))).whole()
+
+
+def _readable(node: Node) -> Node:
+    """The tree with every text that is no reference, though it has a ${, as a value that says so."""
+    if node.kind != "text":
+        entries = tuple((key, _readable(value)) for key, value in node.entries)
+        return node._replace(entries=entries, items=tuple(map(_readable, node.items)))
+    if "${" not in node.text:
+        return node
+    if len(node.text) > LONGEST:
+        return _unresolved(node, f"has more than {LONGEST} characters")
+    from omegaconf.grammar_parser import parse
+
+    try:
+        parse(node.text)
+    except (Exception, RecursionError) as error:
+        return _unresolved(node, f"cannot be read: {_first_line(error)}")
+    return node
 
 
 class _Resolver:
@@ -68,8 +87,8 @@ class _Resolver:
             return _unresolved(node, "is ???, which stands for a value that has to be given"), 1
         if "${" not in node.text:
             return node, 1
-        if self.config is None or len(node.text) > LONGEST:
-            return _unresolved(node, NOT_INSTALLED if self.config is None else f"has more than {LONGEST} characters"), 1
+        if self.config is None:
+            return _unresolved(node, NOT_INSTALLED), 1
         try:
             target = _omega_node(self.config, path)._dereference_node()
             meant = _path_of(target)
@@ -79,8 +98,11 @@ class _Resolver:
         except _TooMany:
             fail("config-too-large", f"more than {MOST:,} references are followed in this file", node.span)
         except (Exception, RecursionError) as error:
-            said = str(error).strip().split("\n", 1)[0] or type(error).__name__
-            return _unresolved(node, f"cannot be resolved: {cut(said, 200)}"), 1
+            return _unresolved(node, f"cannot be resolved: {_first_line(error)}"), 1
+
+
+def _first_line(error: BaseException) -> str:
+    return cut(str(error).strip().split("\n", 1)[0] or type(error).__name__, 200)
 
 
 def _unresolved(node: Node, why: str) -> Node:

@@ -32,6 +32,9 @@ MOST_FLOPS = 3_000_000_000
 MOST_WORK, MOST_TRIED = 2_000_000_000, 2_500_000_000
 """Work of the forward of a copy, and of all that are tried, above which a model is not measured: see `Watched`."""
 
+MOST_RETURNED = 20_000_000
+"""Values that a copy returns above which it is not measured: each is looked at several times."""
+
 During = Callable[[nn.Module], AbstractContextManager[None]]
 """Makes a context that changes what a model's forward does."""
 
@@ -312,6 +315,8 @@ def _measured(samples: Sequence[Sample]) -> Measured | None:
             except Exception:  # a setting at which the copy does not run is not one to measure at
                 continue
             tried += watched.work
+            if sum(one.numel() for one in usual.outputs) > MOST_RETURNED:
+                continue
             if usual.trace.failure is None and (sample.own or not any(map(_of_one, usual.watched.events))):
                 return Measured(model, given, usual)
     return None

@@ -1,13 +1,12 @@
 """Stops constructors that run too many lines: a budget for building a model that does not depend on the clock."""
 
-import dis
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any
 
+from vit_trace.record.build.construction import loops
 from vit_trace.record.source import frames
 
 LINES, AFTER_FAILURE = 3_000_000, 300_000
@@ -76,7 +75,7 @@ class Looping(Bounded):
     """The same, where nobody else wants to hear of lines: only those of functions that loop are counted."""
 
     def on_call(self, frame: FrameType, event: str, argument: Any) -> Any:
-        return self._on_line if _loops(frame.f_code) else None
+        return self._on_line if loops(frame.f_code) else None
 
     def _on_line(self, frame: FrameType, event: str, argument: Any) -> Any:
         if event == "line":
@@ -84,10 +83,3 @@ class Looping(Bounded):
             if self.stopped:
                 raise self.too_long()
         return self._on_line
-
-
-@cache
-def _loops(code: CodeType) -> bool:
-    """Whether it is the model's own code and jumps back."""
-    own = frames.owner(code.co_filename) == frames.OWN
-    return own and any("JUMP_BACKWARD" in step.opname for step in dis.get_instructions(code))

@@ -36,6 +36,8 @@ def _importing(shown: str) -> Iterator[None]:
     import torch
     from torch.utils.data import DataLoader
 
+    from vit_trace.record.build.construction import loops_counted
+
     def end(*_: Any, **__: Any) -> NoReturn:
         raise _Training("the import ends here")
 
@@ -49,7 +51,8 @@ def _importing(shown: str) -> Iterator[None]:
     try:
         with contained():
             try:
-                yield
+                with loops_counted():
+                    yield
             except _Training as ended:
                 raise Exited(str(ended)).with_traceback(ended.__traceback__) from ended
     finally:
@@ -97,11 +100,7 @@ def _loaded(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         with _importing(str(path)):
-            from vit_trace.record.build.construction import loops_counted
-
-            code = spec.loader.get_code(name)  # type: ignore[attr-defined]
-            with loops_counted(code):
-                exec(code, vars(module))
+            spec.loader.exec_module(module)
     except Exception as error:
         sys.modules.pop(name, None)
         raise _failed(str(path), error) from error

@@ -2,7 +2,10 @@
 
 import dis
 import inspect
+import signal
 import sys
+import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import cache
@@ -69,6 +72,7 @@ class Watch:
         self.depth = 0
         self.lines = current()
         self.counter = Counter()
+        self.plain = [self.counting(None, spins) for spins in (False, True)]
 
     def run(self, build: Callable[[], object]) -> object:
         """build(), watched."""
@@ -96,7 +100,7 @@ class Watch:
             return inner
         if self.limited:
             spins = _spins(code)
-            inner = self.counting(inner, spins)
+            inner = self.counting(inner, spins) if inner is not None else self.plain[spins]
             frame.f_trace_opcodes |= spins
         if code.co_name != "__init__":
             return inner
@@ -162,25 +166,53 @@ class Watch:
         return tuple(chain.from_iterable(found.values()))
 
 
+SOON = 0.3
+"""Seconds of the processor after which a look is taken whether it is the user's own code that takes them."""
+
+
 @contextmanager
-def loops_counted(code: CodeType) -> Iterator[None]:
-    """Counts the lines of a file while it is imported, if it loops outside of functions. Raises OverLimit."""
-    before, watch = sys.gettrace(), Watch()
-    if before is not None or not any("JUMP_BACKWARD" in step.opname for step in frames.instructions(code)[0]):
+def loops_counted() -> Iterator[None]:
+    """Counts the lines of the user's own code that loops, while it is imported. Raises OverLimit.
+
+    It begins where that takes longer than imports do: counted from the start, imports of libraries would take half as
+    long again.
+    """
+    before, watch, itimer = sys.gettrace(), Watch(), getattr(signal, "ITIMER_VIRTUAL", None)
+    if before is not None or itimer is None or threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def on_call(frame: FrameType, event: str, argument: Any) -> Tracer | None:
-        if frame.f_code.co_filename != code.co_filename:
+        if frame.f_trace is not None:  # a generator goes on
+            return frame.f_trace
+        if frames.is_installed(frame.f_code.co_filename) or not loops(frame.f_code):
             return None
         frame.f_trace_opcodes |= (spins := _spins(frame.f_code))
-        return watch.counting(None, spins)
+        return watch.plain[spins]
 
-    sys.settrace(on_call)
+    def look(number: int, frame: FrameType | None) -> None:
+        stack = [one for one, _ in traceback.walk_stack(frame) if frames.is_own(one)]
+        if stack and not frames.is_installed(stack[0].f_code.co_filename):
+            signal.setitimer(itimer, 0)
+            for one in stack:
+                one.f_trace = on_call(one, "call", None)
+            sys.settrace(on_call)
+
+    held = signal.signal(signal.SIGVTALRM, look)
+    signal.setitimer(itimer, SOON, SOON)
     try:
         yield
     finally:
+        signal.setitimer(itimer, 0)
+        signal.signal(signal.SIGVTALRM, held)
         sys.settrace(None)
+
+
+@cache
+def loops(code: CodeType) -> bool:
+    """Whether it is the model's own code and jumps back."""
+    own = frames.owner(code.co_filename) == frames.OWN
+    return own and any("JUMP_BACKWARD" in step.opname for step in frames.instructions(code)[0])
 
 
 @cache
