@@ -58,6 +58,11 @@ TARGETS = {
         "hf:BeitForImageClassification",
         words(LABELS | {"use_relative_position_bias": True, "layer_scale_init_value": 0.1}),
     ),
+    "hf beit one table": (
+        "hf:BeitForImageClassification",
+        words(LABELS | {"use_shared_relative_position_bias": True, "layer_scale_init_value": 0.1}),
+    ),
+    "timm dinov3": ("timm:vit_small_patch16_dinov3_qkvb", words(zoo.SIZES | zoo.DINOV3)),
     "wrapped": (f"{Path(__file__).parent / 'wrapped.py'}:Wrapped", ()),
     "hf clip": ("hf:CLIPVisionModelWithProjection", words(zoo.CLIP_HF)),
     "timm clip": (
@@ -103,6 +108,7 @@ def in_model(values: Any, **how: Any) -> Saved:
 
 
 hf = zoo.hf
+ONE_TABLE = dict(use_rel_pos_bias=False, use_shared_rel_pos_bias=True)
 BEIT_HF = dict(use_relative_position_bias=True, use_mean_pooling=True, layer_scale_init_value=0.1)
 SWIN_HF = dict(HF_SWIN, depths=(1, 2), num_heads=(3, 6))
 SWIN_V2 = dict(embed_dim=24, depths=(1, 2), num_heads=(3, 6), image_size=64, window_size=4)
@@ -218,6 +224,13 @@ CASES = {
     "DINOv2's teacher": Case(
         saved(lambda: {"teacher": zoo.dinov2("")}), "timm bare", f"{NAMES} {PARTS}", says="dino_head."
     ),
+    "the original DINOv3": Case(
+        saved(zoo.dinov3),
+        "timm dinov3",
+        f"{NAMES} buffers unexpected",
+        same=lambda: zoo.timm("vit_small_patch16_dinov3_qkvb", **zoo.DINOV3),
+        says="the original DINOv3",
+    ),
     "MoCo v3": Case(
         saved(lambda: {"state_dict": zoo.moco(), "optimizer": zoo.optimizer()}),
         "timm bare",
@@ -274,6 +287,12 @@ CASES = {
         same=lambda: zoo.timm("beit_base_patch16_224"),
     ),
     "BEiT, one table for all": Case(saved(zoo.shared_table), "beit", NAMES),
+    "BEiT, one table for all, in transformers": Case(
+        saved(lambda: zoo.state(zoo.timm("beit_base_patch16_224", **ONE_TABLE))),
+        "hf beit one table",
+        NAMES,
+        same=lambda: zoo.timm("beit_base_patch16_224", **ONE_TABLE),
+    ),
     "original Swin": Case(
         saved(lambda: {"model": zoo.original_swin()}), "swin", f"{NAMES} buffers", same=zoo.swin, says="original Swin"
     ),

@@ -162,6 +162,20 @@ def dinov2(prefix: str) -> State:
     return chunks | {prefix + "backbone.mask_token": torch.randn(1, 24)} | projector(prefix + "dino_head.")
 
 
+DINOV3 = dict(img_size=64, embed_dim=64, depth=2, num_heads=4)
+
+
+def dinov3() -> State:
+    """facebookresearch/dinov3: registers under another name, a mask for the bias of the keys, RoPE's periods."""
+    values = state(timm("vit_small_patch16_dinov3_qkvb", **DINOV3))
+    found = renamed(values, (r"reg_token", "storage_tokens"), (r"gamma_(\d)", r"ls\1.gamma"))
+    for name in [name for name in found if name.endswith("q_bias")]:
+        other, qkv = name.replace("q_bias", "v_bias"), name.replace("q_bias", "qkv.bias")
+        q, v = found.pop(name), found.pop(other)
+        found |= {qkv: torch.cat([q, torch.zeros_like(q), v]), f"{qkv}_mask": torch.ones(192)}
+    return found | {"rope_embed.periods": torch.rand(4), "mask_token": torch.zeros(1, 64)}
+
+
 def mae() -> State:
     """facebookresearch/mae, pretrained: the encoder beside its decoder."""
     decoder = timm(embed_dim=16, num_heads=2, depth=1)

@@ -18,7 +18,7 @@ from vit_trace.weights.naming import modules_of, own_part
 
 BUFFER = re.compile(
     r"(^|\.)(position_ids|relative_position_index|num_batches_tracked|attn_mask|relative_coords_table|pos_ids"
-    r"|attention_bias_idxs|rope_embed|rope|inv_freq|periods)$"
+    r"|attention_bias_idxs|rope_embed|rope|inv_freq|periods|bias_mask)$"
 )
 """Names of buffers that follow from the config: a model computes them."""
 

@@ -1,4 +1,4 @@
-"""Names the parts of timm's Vision Transformers, and of the originals of DINOv2, MAE, SAM and Swin."""
+"""Names the parts of timm's Vision Transformers, and of the originals of DINOv2, DINOv3, MAE, SAM and Swin."""
 
 from vit_trace.weights.layouts import register_layouts
 
@@ -66,6 +66,11 @@ in blocks.#.
 DINOV2 = TIMM.replace("timm 1 timm", "dinov2 2 the original DINOv2").replace(
     "registers reg_token", "registers register_tokens"
 )
+DINOV3 = (
+    TIMM.replace("timm 1 timm", "dinov3 2 the original DINOv3")
+    .replace("registers reg_token", "registers storage_tokens\nindex rope_embed.periods")
+    .replace("index attn.", "index attn.qkv.bias_mask attn.")
+)
 SWIN = f"""
 layout swin 11 the original Swin
 patch.* patch_embed.proj.*
@@ -81,6 +86,7 @@ mask attn_mask
 register_layouts(TIMM)
 register_layouts(DINOV2.replace("in blocks.#.", "in blocks.#. blocks.@.#."))
 register_layouts(TIMM.replace("timm 1 timm", "sam 2 the original SAM").replace("mlp.fc", "mlp.lin"))
+register_layouts(DINOV3)
 register_layouts(SWIN)
 register_layouts(
     SWIN.replace("swin 11 the original Swin", "timm-swin 10 timm's Swin")

@@ -32,6 +32,7 @@ mask embeddings.mask_token decoder.mask_token
 detection embeddings.detection_tokens
 shared_relative encoder.relative_position_bias.relative_position_bias_table
 shared_relative relative_position_bias.relative_position_bias_table
+shared_relative shared_position_bias.relative_position_bias_table
 decoder.pos decoder.decoder_pos_embed
 decoder.embed.* decoder.decoder_embed.*
 decoder.norm.* decoder.decoder_norm.*
