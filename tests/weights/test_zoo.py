@@ -199,6 +199,9 @@ CASES = {
         "timm",
         f"no-head {PARTS}",
     ),
+    "quantised by torch.ao": Case(
+        saved(zoo.quantised), "timm", "dtype", loads=False, says="in 9 layers, blocks.0.attn.qkv"
+    ),
     "other classes": Case(saved(zoo.vit), "timm 7 classes", "classes"),
     "no head": Case(saved(zoo.bare), "timm", "no-head"),
     "head too many": Case(saved(zoo.vit), "timm bare", "no-head"),

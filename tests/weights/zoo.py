@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -160,6 +161,13 @@ def dinov2(prefix: str) -> State:
     """One side of a DINOv2 training checkpoint: blocks in chunks, a mask token, heads."""
     chunks = prefixed(prefix + "backbone.", renamed(bare(), (r"^blocks", "blocks.0")))
     return chunks | {prefix + "backbone.mask_token": torch.randn(1, 24)} | projector(prefix + "dino_head.")
+
+
+def quantised() -> State:
+    """Linear layers with packed weights of eight bits, as torch.ao makes them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.ao.quantization.quantize_dynamic(timm(), {nn.Linear}).state_dict()  # type: ignore[no-any-return]
 
 
 DINOV3 = dict(img_size=64, embed_dim=64, depth=2, num_heads=4)

@@ -15,7 +15,7 @@ from vit_trace.targets.target import Target, value_words
 from vit_trace.weights.causes import Misfit, MisfitKind, misfits_of
 from vit_trace.weights.causes.names import MODEL, find_names, other_model, saved_names
 from vit_trace.weights.causes.parts import adapter_alone, adapter_in, parts_of
-from vit_trace.weights.causes.quiet import about_file, other_dtypes, other_heads
+from vit_trace.weights.causes.quiet import about_file, other_dtypes, other_heads, packed
 from vit_trace.weights.compare import Comparison, compared
 from vit_trace.weights.data import Checkpoint, Entry
 from vit_trace.weights.describe import Description, description, description_of
@@ -60,9 +60,10 @@ def about_module(checkpoint: Checkpoint, module: nn.Module) -> Fit:
 
 
 def _judged(checkpoint: Checkpoint, target: Target, model: Model, places: Mapping[str, Source]) -> Fit:
-    adapter = adapter_alone(checkpoint.entries, model.entries, checkpoint.config or {}, checkpoint.path)
-    if adapter is not None:
-        return Fit([_as_diagnostic(adapter, None)], None)
+    other = adapter_alone(checkpoint.entries, model.entries, checkpoint.config or {}, checkpoint.path)
+    other = other or packed(checkpoint, model)
+    if other is not None:
+        return Fit([_as_diagnostic(other, None)], None)
     found, plain = _compared(checkpoint, model)
     ours, misfits = _differences(found, checkpoint, target, plain, model)
     stranger = any(misfit.kind is MODEL for misfit in misfits)

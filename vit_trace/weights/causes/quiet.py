@@ -82,6 +82,20 @@ def other_dtypes(checkpoint: Checkpoint, model: Model) -> Iterator[Misfit]:
         yield Misfit(DTYPE, message, help=("load the weights it was quantised from; copying these loses their scales",))
 
 
+def packed(checkpoint: Checkpoint, model: Model) -> Misfit | None:
+    """Layers that torch.ao has quantised: in place of a weight they have a scale, a zero point and a packed tensor."""
+    names = checkpoint.entries
+    layers = [name.removesuffix(".zero_point") for name in names if name.endswith(".zero_point")]
+    layers = [
+        one for one in layers if f"{one}.scale" in names and f"{one}.weight" in model.entries.keys() - names.keys()
+    ]
+    if not layers:
+        return None
+    message = f"checkpoint keeps packed weights in {len(layers)} layers, {first_few(layers, 2)}: quantised by torch.ao"
+    help = "load the weights it was quantised from, or quantise the model in the same way before it is loaded"
+    return Misfit(DTYPE, message, help=(help,), severity="error")
+
+
 def about_file(checkpoint: Checkpoint, notes: bool = True) -> Iterator[Misfit]:
     """What the file needs to be loaded at all, and what else is in it."""
     trusted = "if you trust it, load it once with weights_only=False and save only its state dict"
