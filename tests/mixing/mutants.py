@@ -115,6 +115,7 @@ VIT_EINOPS = [
             "attn = self.attend(dots)",
             'out = einsum("b h i, b h i d -> b h i d", attn, v)',
         ),
+        "attn = self.attend(dots)",
     ),
     (
         "head-layout",
@@ -239,8 +240,8 @@ VIT_MHA = [
     ("scrambled", "x.permute(0, 2, 4, 3, 5, 1)", "x.permute(0, 2, 3, 4, 5, 1)"),
     ("scrambled", "x.permute(0, 2, 4, 3, 5, 1)", "x.permute(0, 2, 5, 3, 4, 1)"),
     ("scrambled", "x.permute(0, 2, 4, 3, 5, 1)", "x.permute(0, 1, 2, 4, 3, 5)"),
-    ("scrambled", "images.reshape(b, c, g, p, g, p)", "images.reshape(b, c, p, g, p, g)", "self.embed(self.patchify"),
-    ("scrambled", "x.reshape(b, g * g, p * p * c)", "x.reshape(b, p * p * c, g * g).transpose(1, 2)"),
+    ("scrambled", "images.reshape(b, c, g, p, g, p)", "images.reshape(b, c, p, g, p, g)", "x = x.permute("),
+    ("scrambled", "x.reshape(b, g * g, p * p * c)", "x.reshape(b, p * p * c, g * g).transpose(1, 2)", "x = x.permute("),
     ("position-grid", "x = x + self.pos\n", "x = x + self.pos[0]\n"),
     ("position-grid", "torch.randn(self.grid**2, dim)", "torch.randn(dim)", "x = x + self.pos"),
     ("position-grid", "x = x + self.pos\n", "x = x + self.pos[: x.shape[0], None]\n"),
@@ -347,7 +348,12 @@ SWIN = [
     ("height-width", "windows.view(B, H // ws, W // ws,", "windows.view(B, W // ws, H // ws,"),
     ("height-width", PERMUTED + "B, H, W, -1)", "return x.permute(0, 1, 4, 2, 3, 5).reshape(B, H, W, -1)"),
     ("height-width", PERMUTED + "-1, ws * ws, C)", "return x.permute(0, 3, 1, 2, 4, 5).reshape(-1, ws * ws, C)"),
-    ("height-width", "x = self.norm1(x).view(B, H, W, C)", at(8, "H, W = W, H", "x = self.norm1(x).view(B, H, W, C)")),
+    (
+        "height-width",
+        "x = self.norm1(x).view(B, H, W, C)",
+        at(8, "H, W = W, H", "x = self.norm1(x).view(B, H, W, C)"),
+        "x = self.norm1(x).view",
+    ),
     ("batch-mixed", "shifts=(-self.shift, -self.shift), dims=(1, 2)", "shifts=(-self.shift, -self.shift), dims=(0, 1)"),
     ("batch-mixed", PERMUTED + "-1, ws * ws, C)", "return x.permute(1, 3, 0, 2, 4, 5).reshape(-1, ws * ws, C)"),
     (
@@ -378,7 +384,7 @@ SWIN = [
 
 MAE = [
     ("scrambled", at(8, 'x = torch.einsum("nchpwq->nhwpqc", x)', "return"), "return"),
-    ("scrambled", "nchpwq->nhwpqc", "nchpwq->nhwcpq"),
+    ("scrambled", "nchpwq->nhwpqc", "nchpwq->nhwcpq", "nhwpqc->nchpwq"),
     ("scrambled", at(8, 'x = torch.einsum("nhwpqc->nchpwq", x)', "return"), "return"),
     (
         "scrambled",
@@ -485,7 +491,7 @@ SEGMENTER = [
         at(12, "if i in self.taken:", "    features.append(x)", "x = block(x)"),
         "x = block(x)",
     ),
-    ("result-dropped", "self.norm(late)", "self.norm(early)"),
+    ("result-dropped", "self.norm(late)", "self.norm(early)", "x = block(x)"),
     ("result-dropped", "x = x + self.attention(self.norm1(x))", "x + self.attention(self.norm1(x))"),
     (
         "result-dropped",

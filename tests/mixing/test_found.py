@@ -8,6 +8,7 @@ import os
 from collections import Counter
 
 import pytest
+import torch
 from mixing.corpus import MODELS, build, command, equal, healthy_outputs, outputs, right
 from mixing.mutants import MUTANTS
 from mixing.sound import SOUND
@@ -19,8 +20,30 @@ from vit_trace.targets.request import Request
 
 FILES = sorted(path.stem for path in MODELS.glob("*.py"))
 EVERY = 1 if os.environ.get("VIT_TRACE_ALL_MUTANTS") else 16
-FLOOR = 0.85 if EVERY == 1 else 0.75
+FLOOR = 0.92 if EVERY == 1 else 0.8
 """Share of the mutants that are warned of, each on one of its lines; a sample of 29 has not that of all."""
+
+
+def queries_for_keys(name, weight):
+    """`to_qkv` with the rows of queries and keys exchanged."""
+    q, k, v = weight.chunk(3)
+    return torch.cat([k, q, v]) if name.endswith("to_qkv.weight") else weight
+
+
+def places_turned(name, table):
+    """`pos` of 1 × h × w × dim, as it is read as 1 × w × h × dim and turned."""
+    return table.transpose(1, 2).reshape(table.shape) if name == "pos" else table
+
+
+RELABELLED = {
+    ("vit_einops", "b h i d, b h j d -> b h j i"): queries_for_keys,
+    ("grid", "x = x + self.pos.reshape(1, *self.grid[::-1], -1).transpose(1, 2)\n"): places_turned,
+}
+"""Edits that give other names to what is learned -> the weights with which the outputs are those of the right model.
+
+They are no mistakes, and not counted.
+"""
+COUNTED = [one for one in enumerate(MUTANTS) if (one[1].file, one[1].new) not in RELABELLED]
 
 
 def warnings(text, folder, name):
@@ -65,10 +88,21 @@ def test_each_kind_is_found_once(tmp_path):
 @pytest.mark.slow
 def test_most_mutants_are_found(tmp_path):
     hits, counts = Counter(), Counter()
-    for place, mutant in list(enumerate(MUTANTS))[::EVERY]:
+    for place, mutant in COUNTED[::EVERY]:
         counts[mutant.kind] += 1
         hits[mutant.kind] += found(mutant, tmp_path, f"mutant{place}")
     assert sum(hits.values()) >= FLOOR * sum(counts.values()), (hits, counts)
+
+
+@pytest.mark.parametrize("file_new", RELABELLED, ids=lambda one: one[0])
+def test_a_relabelled_model_is_the_right_one_with_its_weights_in_another_order(file_new):
+    (mutant,) = [one for one in MUTANTS if (one.file, one.new) == file_new]
+    built = build(mutant.text, "relabelled")
+    with torch.no_grad():
+        assert not equal(outputs(built), healthy_outputs(mutant.file))
+        for name, one in built.model.named_parameters():
+            one.copy_(RELABELLED[file_new](name, one.clone()))
+        assert equal(outputs(built), healthy_outputs(mutant.file))
 
 
 SCRAMBLED = [(place, one) for place, one in enumerate(MUTANTS) if one.kind == "scrambled"][:: 1 if EVERY == 1 else 3]

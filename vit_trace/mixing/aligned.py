@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from math import prod
 
 import torch
 from torch import Tensor
 
 from vit_trace.mixing.attention import last_attention
-from vit_trace.mixing.coordinates import BATCH, COMPARES, CONVOLUTIONS, LAST, MOVES, RESHAPES, TURNS, Origin
+from vit_trace.mixing.coordinates import BATCH, CATS, COMPARES, CONVOLUTIONS, LAST, MOVES, RESHAPES, TURNS, Origin
 from vit_trace.mixing.gradients import depends
 from vit_trace.mixing.measure import CopyRun, Measured
 from vit_trace.mixing.sums import ADDS, batch_axis
@@ -24,6 +24,9 @@ MEETING = 2.02
 
 FEW = 4
 """Tokens below which nothing is said."""
+
+ROUNDING = 1e-5
+"""Share of the largest gradient up to which one is that of weights that sum to one: none, but for rounding."""
 
 EQUAL = 2
 """Equal blocks that are asked: windows are shifted in every second one."""
@@ -49,7 +52,9 @@ def displaced(measured: Measured) -> Iterator[tuple[Event, Event]]:
             return
         for stream, branch in (event.given, event.given[::-1]):
             if stream.ndim > 2 and _displaces(measured, branch, stream):
-                yield measured.events[at], measured.events[_last_move(events, at, branch)]
+                last = measured.events[_last_move(events, at, branch)]
+                if last.made[0].numel() >= stream.numel():  # a shift of some features is meant
+                    yield measured.events[at], last
                 return
 
 
@@ -78,7 +83,10 @@ def _unflat(place: int, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _put_elsewhere(measured: Measured, at: int) -> Event | None:
-    """The first move back to the tokens that a sum adds to which does not undo what was done to them before a layer."""
+    """The first move back to the tokens that a sum adds to which does not undo what was done to them before a layer.
+
+    Or the last on the way there, where only the way back turns them, or where their windows are not as windows are.
+    """
     chain, origins = measured.leading_to(measured.events[at].given), measured.usual.watched.coordinates.origins
     ways = [origins[id(one.given[0])] for one in reversed(chain) if one.name in LAST and id(one.given[0]) in origins]
     for back in (origins.get(id(one)) for one in measured.events[at].given):
@@ -86,6 +94,8 @@ def _put_elsewhere(measured: Measured, at: int) -> Event | None:
             same = back is not None and there.flat.shape[:-1] == back.shape[:-1]
             if back is not None and same and there.moves and there.flat.shape[-1] == there.shape[-1]:
                 step = _first_unlike(there, back)
+                if step is not None and _odd_there(there, back):
+                    step = next((one for one, name, _ in there.moves[::-1] if name in RESHAPES), step)
                 return next((one for one in measured.events if one.step == step), None)
     return None
 
@@ -100,6 +110,14 @@ def _first_unlike(there: Origin, back: Origin) -> int | None:
     if not found or found[-1][1].shape != known[0].shape or torch.equal(found[-1][1], known[0]):
         return None
     return next((step for step, one in found if not any(torch.equal(one, other) for other in known)), None)
+
+
+def _odd_there(there: Origin, back: Origin) -> bool:
+    """Whether tokens go to windows that are no parts of a map, or that do not follow each other in rows."""
+    turned = [any(name in TURNS for _, name, _ in one.moves) for one in (there, back)]
+    windows = there.flat[..., 0].reshape(-1, there.flat.shape[-2]) // there.shape[-1]
+    apart = (windows[0].diff() == 1).float().mean() < 0.5 or (windows[:, 0].diff() < 0).any()
+    return turned == [False, True] or (all(turned) and bool(apart))
 
 
 def _last_move(events: list[Event], at: int, branch: Tensor) -> int:
@@ -168,7 +186,7 @@ def _keeps_to_itself(graph: CopyRun, tokens: Tensor, image: Tensor) -> bool:
     for place in _asked_places(prod(tokens.shape[1:-1])):
         on = depends(graph, tokens[0].flatten(0, -2)[place], image)
         if on is not None and on.any():
-            own = on[0].flatten(0, -3).any(0)
+            own = (on[0].flatten(0, -3) > ROUNDING * on.max()).any(0)
             most, seen = max(most, own.float().mean().item()), seen | own
     return 0 < most <= MEETING / (many - 1) and seen.float().mean().item() > 1.5 * most
 
@@ -191,17 +209,22 @@ def turned_map(measured: Measured) -> Event | None:
         origin = measured.usual.watched.coordinates.origins.get(id(event.given[0])) if wide else None
         cut = origin is not None and origin.reshaped and len(origin.shape) == 3
         if cut and origin is not None and _lies(measured, seen.given[0], image, _reread):
-            return next(one for one in measured.events if one.step == origin.mover)
+            turned = (one for one, maps in pairs if one.name in TURNS and _on_its_side(measured, maps.made, image))
+            return next(turned, None) or next(one for one in measured.events if one.step == origin.mover)
     if not any(_lies(measured, one, image, _exchanged) for one in graph.outputs if one.ndim == 4 and one.requires_grad):
         return None
     for at, (event, seen) in enumerate(pairs):
-        for made in seen.made if event.name in MOVES | TURNS else ():
-            maps = (made, made.permute(0, 3, 1, 2)) if made.ndim == 4 and made.requires_grad else ()
-            if any(_lies(measured, one, image, _exchanged) for one in maps):
-                before = pairs[at - 1][0]
-                turns = before.name in TURNS and event.name in RESHAPES and before.made[0] is event.given[0]
-                return before if turns else event
+        if event.name in MOVES | TURNS and _on_its_side(measured, seen.made, image):
+            before = pairs[at - 1][0]
+            turns = before.name in TURNS and event.name in RESHAPES and before.made[0] is event.given[0]
+            return before if turns else event
     return None
+
+
+def _on_its_side(measured: Measured, made: Sequence[Tensor], image: Tensor) -> bool:
+    """Whether one is a map with rows that depend most on columns of the input."""
+    maps = [way for one in made if one.ndim == 4 and one.requires_grad for way in (one, one.permute(0, 3, 1, 2))]
+    return any(_lies(measured, one, image, _exchanged) for one in maps)
 
 
 def _exchanged(row: int, column: int, rows: int, columns: int) -> tuple[float, float]:
@@ -255,6 +278,42 @@ def other_pieces(measured: Measured) -> Event | None:
                     blamed = target if _across(target.flat, target.shape) else output
                     turns = [step for step, name, _ in blamed.moves if name in TURNS]
                     return next((one for one in measured.events if one.step in turns[-1:]), event)
+    return None
+
+
+def otherwise_restored(measured: Measured) -> Iterator[Event]:
+    """Lookups that put tokens back which an order for each image took out, at other places than they came from."""
+    looked = [one for one in measured.events if one.name in ("gather", "take_along_dim") and len(one.given) == 2]
+    looks = [(one, order) for one in looked if (order := _order_of(one)) is not None]
+    for at, (back, restored) in enumerate(looks):
+        for there, taken in looks[:at]:
+            count = there.given[0].shape[1]
+            if restored.shape[1] != count or taken.shape[1] >= count or back.given[0].shape[1] != count:
+                continue
+            start = _place_among(measured, back.given[0], there.made[0], taken.shape[1])
+            if start is not None and not torch.equal(restored.gather(1, taken) - start, _counted(taken)):
+                yield back
+
+
+def _counted(order: Tensor) -> Tensor:
+    return torch.arange(order.shape[1]).expand_as(order)
+
+
+def _order_of(lookup: Event) -> Tensor | None:
+    """The places of tokens that a lookup takes for each image, each once; None where it takes others."""
+    index = lookup.given[1]
+    order = index[..., 0] if index.ndim == 3 and index.shape[1] > 1 else index
+    each = order.ndim == 2 and (order[:, :, None] == order[:, None]).sum() == order.numel()
+    return order if each and lookup.given[0].ndim == 3 and order.shape[0] == BATCH else None
+
+
+def _place_among(measured: Measured, joined: Tensor, source: Tensor, count: int) -> int | None:
+    """The place where so many tokens that were made of a tensor begin in what a cat made of them and others."""
+    join = next((one for one in measured.leading_to([joined])[::-1] if one.name in CATS), None)
+    parts = [one for one in join.given if one.ndim == 3] if join is not None and join.made[0] is joined else []
+    for at, part in enumerate(parts):
+        if part.shape[1] == count and measured.comes_from(part, source):
+            return sum(one.shape[1] for one in parts[:at])
     return None
 
 

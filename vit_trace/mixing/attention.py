@@ -8,10 +8,12 @@ from itertools import takewhile
 
 from torch import Tensor
 
-from vit_trace.mixing.coordinates import PRODUCTS
+from vit_trace.mixing.coordinates import LAST, PRODUCTS
 from vit_trace.mixing.measure import Measured
 from vit_trace.mixing.watch import SOFTMAX, Event
 
+TIMES = {"mul", "__mul__", "__rmul__", "mul_", "__imul__"}
+POOLS = {"mean", "sum", "amax", "max"}
 DIVIDES = {"div", "div_", "__truediv__", "true_divide", "__itruediv__"}
 SUMS = PRODUCTS | {"einsum"}
 MASKS = {"masked_fill", "masked_fill_"}
@@ -68,25 +70,29 @@ def _attends(measured: Measured, event: Event) -> bool:
     return event.name in MEETS and len(event.given) > 1 and all(id(one) in measured.alive for one in event.given[:2])
 
 
-def softmaxes(measured: Measured) -> Iterator[tuple[Event, Event, int, int]]:
-    """Each softmax whose weights no product sums over its own axis: the softmax, a product, and the axes of both.
+def softmaxes(measured: Measured) -> Iterator[tuple[Event, Event, int, int | None]]:
+    """Each softmax of scores whose weights no product sums over its own axis: it, a product, and the axes of both.
 
-    Weights that are divided by a sum of theirs afterwards are left out; a product with a parameter only mixes heads.
+    No axis of the product where it sums over none. Weights that are divided by a sum of theirs afterwards are left out;
+    a product with a parameter only mixes heads.
     """
     coordinates, events = measured.usual.watched.coordinates, measured.events
-    made = {id(event.made[0]): event for event in events if event.name in SOFTMAX and len(event.mixed) == 1}
-    uses: dict[int, list[tuple[Event, int, bool]]] = defaultdict(list)
+    made = {id(one.made[0]): one for one in events if one.name in SOFTMAX and len(one.mixed) == 1}
+    made = {base: one for base, one in made.items() if _of_scores(measured, one)}
+    uses: dict[int, list[tuple[Event, int | None, bool]]] = defaultdict(list)
     divided = set()
     for event in events:
         for place, tensor in enumerate(event.given):
             origin = coordinates.origins.get(id(tensor))
             if origin is None or origin.base not in made or event is made[origin.base]:
                 continue
-            if event.name in DIVIDES and len(event.given) > 1:
+            if (event.name in DIVIDES and len(event.given) > 1) or event.name in POOLS:
                 divided.add(origin.base)
-            for axis in _summed(event, place) if _sums_values(measured, event) else ():
-                own = made[origin.base].mixed[0][1]
-                uses[origin.base].append((event, axis, own in _varying(measured, tensor, axis)))
+            own, meets = made[origin.base].mixed[0][1], event.name in SUMS | TIMES
+            summed = [axis for at, axis in event.mixed if at == place]
+            for axis in (*summed, *[None] * (not summed)) if meets and _all_alive(measured, event) else ():
+                right = axis is not None and own in coordinates.varying(tensor)[axis]
+                uses[origin.base].append((event, axis, right))
     for base, found in uses.items():
         if base not in divided and not any(right for *_, right in found):
             yield made[base], found[0][0], made[base].mixed[0][1], found[0][1]
@@ -105,14 +111,20 @@ def masks_of_queries(measured: Measured) -> Iterator[Event]:
             yield event
 
 
-def _sums_values(measured: Measured, event: Event) -> bool:
-    """Whether an event is a product of tensors that all hang on the input."""
-    return event.name in SUMS and all(id(one) in measured.alive for one in event.given)
+def _of_scores(measured: Measured, softmax: Event) -> bool:
+    """Whether a softmax is of products of what hangs on the input, and not of what a layer makes."""
+    before = [one for one in measured.leading_to(softmax.given[:1]) if id(one.made[0]) in measured.alive]
+    last = next((one for one in reversed(before) if one.name in LAST or _attends(measured, one)), None)
+    return last is not None and last.name not in LAST
 
 
-def _summed(event: Event, place: int) -> list[int]:
-    return [axis for at, axis in event.mixed if at == place]
+def of_one_score(measured: Measured) -> Iterator[Event]:
+    """Softmax of the one score that a layer makes for each token: its weights are all 1."""
+    for event in measured.events:
+        before = measured.leading_to(event.given[:1])[-1:] if event.name in SOFTMAX else []
+        if before and before[0].name == "linear" and before[0].given[1].shape[0] == 1 and not event.mixed:
+            yield event
 
 
-def _varying(measured: Measured, tensor: Tensor, axis: int) -> set[int]:
-    return measured.usual.watched.coordinates.varying(tensor)[axis]
+def _all_alive(measured: Measured, event: Event) -> bool:
+    return len(event.given) > 1 and all(id(one) in measured.alive for one in event.given)

@@ -47,6 +47,7 @@ BATCH = 7
 
 LAST = {"linear", "layer_norm", "rms_norm"}
 CONVOLUTIONS = {"conv1d", "conv2d", "conv3d", "conv_transpose2d", "batch_norm"}
+CHANNELS_SECOND = {"interpolate", "cross_entropy", "nll_loss", "group_norm"}
 PRODUCTS = {"matmul", "__matmul__", "bmm", "baddbmm"}
 ATTENDS = PRODUCTS | {"einsum", "scaled_dot_product_attention"}
 CATS = {"cat", "concat", "concatenate"}
@@ -193,7 +194,7 @@ class Coordinates:
         places = list(along_axes(rows, origin.shape))
         counts = [_distinct(one) for one in places]
         bad = torch.stack(counts).prod(0) != _distinct(rows)
-        if len(axes) == 1 and reader in LAST | CONVOLUTIONS | CATS | SUMS:
+        if len(axes) == 1 and reader in LAST | CONVOLUTIONS | CHANNELS_SECOND | CATS | SUMS:
             bad |= _parts_of_several(counts, origin)
         apart = not bad.any() and origin.base in self.images and len(axes) == 1 and _apart(places[-2:], counts[-2:])
         split = reader in LAST | ATTENDS and not bad.any() and self.split(tensor, origin)
@@ -292,7 +293,7 @@ def _read(call: TorchCall) -> Iterator[tuple[Tensor, tuple[int, ...]]]:
     first = args[0] if args and isinstance(args[0], Tensor) else None
     if name in LAST and first is not None and first.ndim:
         yield first, (-1,)
-    elif name in CONVOLUTIONS and first is not None and first.ndim > 1:
+    elif name in CONVOLUTIONS | CHANNELS_SECOND and first is not None and first.ndim > 1:
         yield first, (1,)
     elif name in PRODUCTS and len(args) > 1:
         for tensor, axis in ((args[0], -1), (args[1], -2)):

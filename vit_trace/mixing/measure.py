@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_map_only
 
 from vit_trace.base.trace import Source, Stage, Trace
 from vit_trace.mixing.coordinates import BATCH
-from vit_trace.mixing.sample import filled, wake, with_equal_images, with_other_image
+from vit_trace.mixing.sample import filled, wake, with_equal_images, with_opposite_masks, with_other_image
 from vit_trace.mixing.watch import SOFTMAX, Event, Watched, differs
 from vit_trace.record.build.anyhow import INITIALISED
 from vit_trace.record.meta.collector import uncollected
@@ -24,7 +24,7 @@ from vit_trace.record.record import RecordOptions, record
 from vit_trace.record.source import frames
 from vit_trace.targets.complaints import silenced
 from vit_trace.targets.inputs import Inputs
-from vit_trace.targets.target import Sample
+from vit_trace.targets.target import Sample, lines_of
 
 MOST_FLOPS = 3_000_000_000
 """FLOPs of a forward above which a model is not run at its own size."""
@@ -87,7 +87,8 @@ class Measured:
     @cached_property
     def other(self) -> CopyRun | None:
         """The forward with another first image; None where it goes another way."""
-        return self.after(with_other_image(self.given, BATCH))
+        changed = (with_other_image(self.given, BATCH, counted) for counted in (False, True))
+        return next((found for one in changed if (found := self.after(one)) is not None), None)
 
     @cached_property
     def graph(self) -> CopyRun | None:
@@ -190,9 +191,12 @@ class Measured:
         return any(same_values(tensor, one) for one in self.usual.outputs)
 
     def runs_alike(self, given: Inputs) -> bool:
-        """Whether the outputs are the same for another input."""
-        found = run_copy(self.model, given, None).outputs
-        return len(found) == len(self.usual.outputs) and all(map(same_values, found, self.usual.outputs))
+        """Whether the outputs are the same for another input, under masks and under their opposites."""
+        same = all_same(run_copy(self.model, given, None).outputs, self.usual.outputs)
+        under, others = with_opposite_masks(self.given), with_opposite_masks(given)
+        masked = any(one is not two for (_, one), (_, two) in zip(leaves(under), leaves(self.given), strict=True))
+        both = (run_copy(self.model, some, None).outputs for some in (under, others)) if same and masked else ()
+        return same and (not masked or all_same(*both))
 
     def loses(self, given: Inputs) -> Event | None:
         """The first event that takes values that differ with another input, and makes none; else the last that does."""
@@ -226,6 +230,11 @@ def _by_image(tensor: Tensor) -> bool:
 def same_values(one: Tensor, two: Tensor) -> bool:
     """Whether two tensors are the same."""
     return one.shape == two.shape and not differs(one, two).any()
+
+
+def all_same(some: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
+    """Whether all tensors are those of another run."""
+    return len(some) == len(others) and all(map(same_values, some, others))
 
 
 def _equal_shares(tensor: Tensor) -> bool:
@@ -285,7 +294,7 @@ def _within(model: nn.Module, during: During | None) -> Iterator[None]:
 
 
 def measure(samples: Sequence[Sample]) -> Measured | None:
-    """The first of the samples that runs, measured; None where none does, or all are too large.
+    """The first of the samples that runs, where each line makes as many axes as at the model's own size; None: none.
 
     What was measured of a sample with a key is kept: many configs have one small copy.
     """
@@ -301,7 +310,7 @@ def measure(samples: Sequence[Sample]) -> Measured | None:
 
 
 def _measured(samples: Sequence[Sample]) -> Measured | None:
-    tried = 0.0
+    tried, spare = 0.0, None
     for sample in samples:
         if sample.flops * BATCH <= MOST_FLOPS and tried < MOST_TRIED:
             watched = Watched(most=MOST_WORK)
@@ -318,8 +327,12 @@ def _measured(samples: Sequence[Sample]) -> Measured | None:
             if sum(one.numel() for one in usual.outputs) > MOST_RETURNED:
                 continue
             if usual.trace.failure is None and (sample.own or not any(map(_of_one, usual.watched.events))):
-                return Measured(model, given, usual)
-    return None
+                found = Measured(model, given, usual)
+                lines = lines_of(usual.trace)
+                if all(lines.get(place, 0) >= axes for place, axes in sample.lines.items()):
+                    return found
+                spare = spare or found
+    return spare
 
 
 def _of_one(event: Event) -> bool:

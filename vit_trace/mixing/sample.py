@@ -23,29 +23,48 @@ def wake(model: nn.Module) -> None:
 
 
 def filled(given: Inputs) -> Inputs:
-    """The inputs with values: random ones for floats."""
+    """The inputs with values: random ones for floats; masks and ids that are all ones leave out every second one."""
 
     def fill(tensor: Tensor) -> Tensor:
         if tensor.is_floating_point():
             return randomly(tensor, 3)
-        return torch.ones(tensor.shape, dtype=tensor.dtype) if tensor.is_meta else tensor
+        tensor = torch.ones(tensor.shape, dtype=tensor.dtype) if tensor.is_meta else tensor
+        some = torch.arange(tensor.shape[-1]) % 2 == 0 if tensor.ndim > 1 and (tensor == 1).all() else None
+        return tensor if some is None else some.to(tensor.dtype).expand_as(tensor).clone()
 
     args, kwargs = tree_map_only(Tensor, fill, given)
     return args, kwargs
 
 
-def with_other_image(given: Inputs, batch: int) -> Inputs:
-    """The inputs with other values in the first image: at place 0 of each first axis that counts the batch."""
+def with_other_image(given: Inputs, batch: int, counted: bool = False) -> Inputs:
+    """The inputs with other values in the first image: at place 0 of each first axis that counts the batch.
+
+    Masks leave out nothing there, or where `counted` as many as before.
+    """
 
     def change(tensor: Tensor) -> Tensor:
         if tensor.is_complex() or not tensor.ndim or tensor.shape[0] != batch:
             return tensor
         changed = tensor.clone()
-        other = torch.arange(tensor[0].numel()).reshape(tensor[0].shape) % 2
-        changed[0] = randomly(tensor[0], 4) if tensor.is_floating_point() else other
+        first = tensor[0]
+        other = first.roll(1, -1) if first.ndim else 1 - first.long()
+        if first.ndim and not counted and ((first == 0) | (first == 1)).all():
+            other = torch.ones_like(first) if first.dtype is torch.bool else 1 - first
+        changed[0] = randomly(first, 4) if tensor.is_floating_point() else other
         return changed
 
     args, kwargs = tree_map_only(Tensor, change, given)
+    return args, kwargs
+
+
+def with_opposite_masks(given: Inputs) -> Inputs:
+    """The inputs with masks, and ids that are 0 or 1, turned into their opposites."""
+
+    def opposite(tensor: Tensor) -> Tensor:
+        mask = tensor.ndim > 1 and not tensor.is_floating_point() and ((tensor == 0) | (tensor == 1)).all()
+        return (1 - tensor.long()).to(tensor.dtype) if mask else tensor
+
+    args, kwargs = tree_map_only(Tensor, opposite, given)
     return args, kwargs
 
 

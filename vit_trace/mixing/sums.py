@@ -8,20 +8,18 @@ from math import prod
 import torch
 from torch import Tensor
 
+from vit_trace.mixing.attention import POOLS, TIMES, last_attention
 from vit_trace.mixing.coordinates import BATCH, CONVOLUTIONS, LAST, MOVES
 from vit_trace.mixing.measure import Measured
-from vit_trace.mixing.watch import Event, differs
+from vit_trace.mixing.watch import JOINS, PICKS, SOFTMAX, Event, differs
 
 ADDS = {"add", "add_", "__add__", "__iadd__", "__radd__"}
-TIMES = {"mul", "__mul__", "__rmul__", "mul_", "__imul__"}
 
 PAIRWISE = ADDS | {
     *("sub", "__sub__", "__rsub__", "mul", "__mul__", "__rmul__", "div", "__truediv__", "eq", "__eq__", "ne", "pow"),
     *("l1_loss", "mse_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy_with_logits"),
 }
 """Functions that compare or combine two tensors value by value."""
-
-POOLS = {"mean", "sum", "amax", "max"}
 
 
 def broadcasts(measured: Measured) -> Iterator[tuple[Event, str]]:
@@ -34,8 +32,13 @@ def broadcasts(measured: Measured) -> Iterator[tuple[Event, str]]:
                 yield event, what
 
 
-def crossed(measured: Measured) -> Iterator[Event]:
-    """Functions of two tensors that are both broadcast, so that each image of one meets every image of the other."""
+def crossed(measured: Measured) -> Iterator[tuple[Event, str]]:
+    """Functions of two tensors that are both broadcast, so that each image of one meets every image of the other.
+
+    Or of one image alone and of all: the function, and which images meet.
+    """
+    picked = [one for one in measured.events if one.picked and len(one.picked.get(0, "all")) == 1]
+    alone = {id(one.made[0]) for one in picked if batch_axis(measured, one.given[0]) == -one.given[0].ndim}
     for event in measured.events:
         if (
             event.name not in PAIRWISE
@@ -43,18 +46,21 @@ def crossed(measured: Measured) -> Iterator[Event]:
             or not all(id(one) in measured.alive for one in event.given)
         ):
             continue
+        if any(id(one) in alone and batch_axis(measured, two) for one, two in (event.given, event.given[::-1])):
+            yield event, "one image meets all"
         whole = event.made[0].shape
         spread = all(one.ndim == len(whole) for one in event.given)  # both were given an axis
         if all(one.shape != whole for one in event.given) and not spread:
             axes = [_axis_of_images(measured, one) for one in event.given]
             if None not in axes and axes[0] != axes[1]:
-                yield event
+                yield event, "each image meets every other"
 
 
 def _axis_of_images(measured: Measured, tensor: Tensor) -> int | None:
-    """The axis that counts the images; of whole numbers, which may not change, the only one of as many."""
-    found = batch_axis(measured, tensor)
-    if found is None and not tensor.is_floating_point() and tensor.shape.count(BATCH) == 1:
+    """The axis that counts the images; where nothing changes with the first, the only one of as many."""
+    found, values = batch_axis(measured, tensor), measured.twice(tensor)
+    still = not tensor.is_floating_point() or (len(values) == 2 and torch.equal(*values))
+    if found is None and still and tensor.shape.count(BATCH) == 1:
         return tensor.shape.index(BATCH) - tensor.ndim
     return found
 
@@ -91,9 +97,9 @@ def _pooled(measured: Measured, event: Event, small: Tensor) -> str:
 def same_positions(measured: Measured) -> Iterator[tuple[Event, str, str]]:
     """Sums and products with positions that are the same for all tokens: the event, the table, what is taken of it.
 
-    Besides tables of positions by their name, any that has a place for each token, where one is taken.
+    Besides tables of positions by their name, any that has a place for each token, where one is taken: the pick.
     """
-    seen = set()
+    seen, origins = set(), measured.usual.watched.coordinates.origins
     for event in measured.events:
         if event.name not in ADDS | TIMES or len(event.given) != 2:
             continue
@@ -103,8 +109,10 @@ def same_positions(measured: Measured) -> Iterator[tuple[Event, str, str]]:
                 continue
             along = {axis for axis in range(-table.ndim, 0) if _varies(table, axis)}
             batch = batch_axis(measured, tokens)
+            if batch is None and _images_first(measured, tokens):  # windows of an image follow each other
+                batch = -tokens.ndim
             others = [axis for axis in range(-tokens.ndim, -1) if axis != batch and tokens.shape[axis] > 1]
-            what = ""
+            what, count = "", 0
             if batch is not None and others and batch in along:
                 what = "one position for each image of the batch"
             elif batch is not None and others and event.name in ADDS and "pos" in name.lower() and along == {-1}:
@@ -115,7 +123,19 @@ def same_positions(measured: Measured) -> Iterator[tuple[Event, str, str]]:
                 what = f"one of {count} places for all" if count else ""
             if what:
                 seen.add(name)
-                yield event, name, what
+                steps = [step for step, move, _ in origins[id(table)].moves if move in PICKS] if count else []
+                yield next((one for one in measured.events if one.step in steps[-1:]), event), name, what
+
+
+def positions_of_masks(measured: Measured) -> Iterator[tuple[Event, str, str]]:
+    """Lookups in a table of positions by what is 0 or 1: the event, the table, what is taken of it."""
+    for event, other in zip(measured.events, measured.other.watched.events if measured.other else (), strict=False):
+        name = measured.parameters.get(id(event.given[-1]), "") if event.name == "embedding" else ""
+        if "pos" not in name.lower() or id(event.given[0]) not in measured.alive or event.given[0].ndim < 2:
+            continue
+        rows, count = event.given[-1].shape[0], event.given[0].shape[-1]
+        if rows >= count > 2 and {*event.given[0].flatten().tolist(), *other.given[0].flatten().tolist()} <= {0, 1}:
+            yield event, name, f"2 of {rows} places for {count} tokens"
 
 
 def _one_taken(measured: Measured, table: Tensor, count: int) -> bool:
@@ -124,7 +144,8 @@ def _one_taken(measured: Measured, table: Tensor, count: int) -> bool:
     if origin is None or origin.mover is None:
         return False
     places = len(origin.flat.unique())  # type: ignore[no-untyped-call]
-    return places * 2 <= prod(origin.shape) and count in origin.shape[:-1]
+    sizes = (*origin.shape[:-1], *(size for _, name, flat in origin.moves if name not in PICKS for size in flat.shape))
+    return places * 2 <= prod(origin.shape) and count in sizes and any(name in PICKS for _, name, _ in origin.moves)
 
 
 def _varies(table: Tensor, axis: int) -> bool:
@@ -158,7 +179,10 @@ def batch_axis(measured: Measured, tensor: Tensor) -> int | None:
 
 
 def moves_images(measured: Measured, event: Event) -> Event | None:
-    """The last step before a stage that takes the images from the first axis, or to other places of it."""
+    """The last step before a stage that takes the images from the first axis, or to other places of it.
+
+    None where a computing step mixes them after an attention that kept them apart: they were meant to be there.
+    """
 
     def elsewhere(tensors: Iterable[Tensor]) -> Tensor | None:
         return next((one for one in tensors if id(one) in measured.alive and not at_home(measured, one)), None)
@@ -166,16 +190,17 @@ def moves_images(measured: Measured, event: Event) -> Event | None:
     def only(measured: Measured, tensor: Tensor) -> bool:
         return batch_axis(measured, tensor) == -tensor.ndim
 
-    at_home = _images_first if event.name in MOVES else only
+    at_home = _images_first if event.name in MOVES | JOINS else only
 
     place = measured.stage(event).index
     first = next((one for one in measured.events if measured.stage(one).index == place), event)
     tensor = elsewhere((*first.given, *event.given))
     for step in reversed(measured.events):  # a step in place makes what it was given: each is passed once
         if tensor is not None and any(one is tensor for one in step.made):
-            given, tensor = tensor, elsewhere(step.given)
+            tensor = elsewhere(step.given)
             if tensor is None:
-                return step if step.name in MOVES and not at_home(measured, given) else None
+                kept = last_attention(measured, step) is last_attention(measured, first)
+                return step if step.name in MOVES and (kept or event.name in MOVES) else None
     return None
 
 
@@ -184,7 +209,16 @@ def _images_first(measured: Measured, tensor: Tensor) -> bool:
     found = measured.twice(tensor)
     if len(found) < 2 or found[0].shape != found[1].shape or not tensor.ndim:
         return False
-    return not differs(*found)[-(-tensor.shape[0] // BATCH) :].any()
+    return tensor.shape[0] >= BATCH and not differs(*found)[-(-tensor.shape[0] // BATCH) :].any()
+
+
+def over_images(measured: Measured) -> Event | None:
+    """The first softmax over the images, of a tensor where they are one axis alone: not of pairs of images."""
+    for event in measured.events:
+        axes = [axis - event.given[0].ndim for _, axis in event.mixed if event.name in SOFTMAX | {"log_softmax"}]
+        if axes and axes == [batch_axis(measured, event.given[0])]:
+            return event
+    return None
 
 
 def mixed_before_layers(measured: Measured) -> Event | None:

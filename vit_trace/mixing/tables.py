@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from math import isqrt
 from typing import NamedTuple
 
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from vit_trace.base.trace import Stage, Trace
+from vit_trace.mixing.attention import TIMES
+from vit_trace.mixing.coordinates import RESHAPES
 from vit_trace.mixing.measure import Measured, on_one_thread
 from vit_trace.mixing.sums import ADDS
 from vit_trace.mixing.watch import Event
@@ -90,6 +93,40 @@ def _grid_of(table: Tensor) -> Grid | None:
         some = (by_row & ~by_column).any() and (by_column & ~by_row).any()
         if some and (by_row | by_column).float().mean() >= MOST_FEATURES:
             return count // wide, wide
+    return None
+
+
+def turned_tables(measured: Measured) -> Iterator[tuple[Event, Grid, Grid]]:
+    """Sums and products of tokens and positions that were flattened in rows of columns: the event, and both grids.
+
+    The grid of the image and the other way round, where they differ; a parameter that was only moved is learned so.
+    """
+    images = [
+        one.shape[-2:] for one in measured.usual.starts.values() if one.ndim > 3 and one.shape[-2] != one.shape[-1]
+    ]
+    flattened = {id(one.made[0]): grid for one in measured.events if (grid := _flattened(one, images)) is not None}
+    order = {grid for key, grid in flattened.items() if key in measured.alive}
+    origins = measured.usual.watched.coordinates.origins
+    for event in measured.events:
+        alive = [id(one) in measured.alive for one in event.given]
+        if event.name not in ADDS | TIMES or len(order) != 1 or sorted(alive) != [False, True]:
+            continue
+        table, ((rows, columns),) = event.given[alive.index(False)], order
+        made = [one for one in measured.leading_to([table]) if flattened.get(id(one.made[0])) == (columns, rows)]
+        base = origins[id(table)].base if id(table) in origins else 0
+        learned = id(table) in measured.parameters or base in measured.parameters
+        read = table.ndim > 1 and _grid_of(table.detach().reshape(-1, table.shape[-1])) == (columns, rows)
+        if (read or (made and not learned)) and rows * columns in event.made[0].shape:
+            yield event, (columns, rows), (rows, columns)
+
+
+def _flattened(event: Event, images: list[torch.Size]) -> Grid | None:
+    """The rows and columns that a reshape joins, where they are those of an image, or the other way round."""
+    before, after = (event.given[0].shape, event.made[0].shape) if event.name in RESHAPES else ((), ())
+    for at, (one, two) in enumerate(pairwise(before)):
+        joined = (*before[:at], one * two) == after[: at + 1] and min(one, two) > 1
+        if joined and any(one * wide == two * high or one * high == two * wide for high, wide in images):
+            return one, two
     return None
 
 

@@ -18,10 +18,10 @@ from torch.utils._pytree import tree_map_only
 from vit_trace.base.trace import Source, Stage
 from vit_trace.mixing.coordinates import BATCH, CATS
 from vit_trace.mixing.gradients import gradients
-from vit_trace.mixing.measure import Measured, run_copy, same_values
+from vit_trace.mixing.measure import Measured, all_same, run_copy
 from vit_trace.mixing.places import assigned_at
-from vit_trace.mixing.sample import randomly
-from vit_trace.mixing.watch import Event
+from vit_trace.mixing.sample import randomly, with_opposite_masks
+from vit_trace.mixing.watch import SOFTMAX, Event
 from vit_trace.record.meta.tensors import leaves
 from vit_trace.targets.inputs import Inputs
 
@@ -51,9 +51,10 @@ class Unused:
 def unused(measured: Measured) -> Iterator[Unused]:
     """Inputs, channels, frames and most pixels without effect: by their gradients, then by other values in them."""
     found = gradients(measured)
-    names = [stage.name for stage in measured.trace.stages if stage.kind == "input"]
-    for place, (path, weight) in enumerate(found.inputs.items() if found is not None else ()):
-        name = names[place] if place < len(names) else f"input {path}"
+    inputs = [stage.name for stage in measured.trace.stages if stage.kind == "input"]
+    names = dict(zip(measured.usual.starts, inputs, strict=False))  # those of whole numbers have no gradient
+    for path, weight in found.inputs.items() if found is not None else ():
+        name = names.get(path, f"input {path}")
         silent = weight == 0
         for what, where in _parts(name, silent):
             given = _with_others(measured, path, where)
@@ -193,8 +194,16 @@ def unreached(measured: Measured) -> Iterator[Unreached]:
 
 
 def bare_statements(measured: Measured) -> Iterator[Stage]:
-    """Stages that are statements of their own, change nothing in place, and whose result nothing else uses."""
+    """Stages that are statements of their own, change nothing in place, and whose result nothing else uses.
+
+    And masks of what a softmax reads that nothing reads.
+    """
     outputs = {id(one) for one in measured.usual.outputs}
+    read = outputs.union(id(one) for event in measured.events for one in event.given)
+    scores = {id(event.given[0]) for event in measured.events if event.name in SOFTMAX}
+    for event in measured.events:
+        if event.name == "masked_fill" and id(event.made[0]) not in read and id(event.given[0]) in scores:
+            yield measured.stage(event)
     for stage in measured.trace.stages:
         source = stage.source
         if source is None or measured.own(stage).index != stage.index:
@@ -311,15 +320,14 @@ def _matters(measured: Measured, module: nn.Module) -> bool:
     def other(_: nn.Module, given: object, made: object) -> object:
         return tree_map_only(Tensor, lambda one: randomly(one, 7) if one.is_floating_point() else one, made)
 
-    opposite = tree_map_only(Tensor, lambda one: ~one if one.dtype is torch.bool else one, measured.given)
-    for given in (measured.given, opposite):
+    for given in (measured.given, with_opposite_masks(measured.given)):
         before = run_copy(measured.model, given, None).outputs
         handle = module.register_forward_hook(other)
         try:
             after = run_copy(measured.model, given, None).outputs
         finally:
             handle.remove()
-        if len(before) != len(after) or not all(map(same_values, before, after)):
+        if not all_same(before, after):
             return True
     return False
 
@@ -330,6 +338,6 @@ def _rows_matter_not(measured: Measured, name: str, rows: Tensor) -> bool:
     before = held.data.clone()
     try:
         held.data[rows] = 3 * randomly(before[rows], 8)  # by .data: the graph of gradients does not mind it
-        return measured.runs_alike(measured.given)
+        return all_same(run_copy(measured.model, measured.given, None).outputs, measured.usual.outputs)
     finally:
         held.data.copy_(before)

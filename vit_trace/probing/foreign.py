@@ -24,7 +24,7 @@ from vit_trace.targets.complaints import contained, silenced
 from vit_trace.targets.inputs import Inputs, Plan
 from vit_trace.targets.knobs import Changes, image_places, leaves_of
 from vit_trace.targets.recipe import showable
-from vit_trace.targets.target import Foreign, Sample
+from vit_trace.targets.target import Foreign, Sample, lines_of
 
 MOST_CHANNELS = 4
 """Channels of an image above which its axes are taken to be in another order."""
@@ -191,7 +191,9 @@ class ForeignTracer:
         own = [self.sampled(real.plan, sizes.changes(one), one) for one in small[:SMALLEST]]
         probed = [self.sampled(real.plan, changes, values, flops) for flops, changes, values in ran]
         whole = dataclasses.replace(self.sampled(real.plan, {}, real.plan.sizes, real.trace.totals.flops), own=True)
-        self.foreign.samples[:] = [*own[:1], *probed, whole, *own[1:]]
+        lines = lines_of(real.trace)
+        samples = [*own[:1], *probed, *own[1:], whole]
+        self.foreign.samples[:] = [dataclasses.replace(one, lines=lines) for one in samples]
 
     def sampled(self, plan: Plan, changes: Changes, values: Mapping[str, int], flops: int = 0) -> Sample:
         """The model with some arguments changed, fed with some sizes changed."""

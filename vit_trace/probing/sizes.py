@@ -147,6 +147,7 @@ class Sizes:
             elif knob.role == "dim_head" or knob.wide or knob.inner:
                 value = (2 if heads else value) * style.even
             if heads:  # the smallest: as the others, and no larger than it is
+                value = {"frames": 4, "channels": 3}.get(knob.role, value)  # tubelets are whole, 2 divides a grid
                 value = heads if knob.role == "heads" or knob.counts else min(value, knob.value)
             values[knob.symbol] = value
         for knob in turned:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vit_trace.base import trace as schema
 from vit_trace.base.refused import Refused
-from vit_trace.base.trace import Symbol, Value, Whole
+from vit_trace.base.trace import Symbol, Trace, Value, Whole
 from vit_trace.targets.complaints import build_first, silenced
 from vit_trace.targets.inputs import Inputs, Plan
 from vit_trace.targets.knobs import Changes, Knob
@@ -43,7 +43,7 @@ class Sample:
     """A target at a setting at which it can be run with values: how to build it, how to feed it a batch.
 
     `flops` is what one forward at the target's own batch takes; 0 where it is small. `own` if nothing is changed;
-    samples with the same `key` are the same.
+    samples with the same `key` are the same. `lines` is what `lines_of` says of its own size.
     """
 
     build: Callable[[], object]
@@ -51,6 +51,16 @@ class Sample:
     flops: int = 0
     own: bool = False
     key: object = None
+    lines: Mapping[tuple[str, int], int] = field(default_factory=dict, compare=False)
+
+
+def lines_of(trace: Trace) -> Mapping[tuple[str, int], int]:
+    """How many axes of what each line makes are longer than 1, at the most."""
+    found: dict[tuple[str, int], int] = {}
+    for one in trace.stages:
+        place = (one.source.file, one.source.line) if one.source is not None else ("", 0)
+        found[place] = max(found.get(place, 0), *(sum(size > 1 for size in made.shape) for made in one.outputs), 0)
+    return found
 
 
 @dataclass(frozen=True)

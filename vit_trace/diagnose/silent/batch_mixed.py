@@ -16,12 +16,12 @@ def batch_mixed(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
     copy of the model, and looking where what is computed from the others changes first.
     """
     from vit_trace.mixing.coordinates import BATCH
-    from vit_trace.mixing.sums import mixed_before_layers, moves_images
+    from vit_trace.mixing.sums import mixed_before_layers, moves_images, over_images
 
     measured = case().measured
     if measured is None or any(attention_over_batch(trace, case)):
         return
-    event = measured.first_mixed or mixed_before_layers(measured)
+    event = measured.first_mixed or mixed_before_layers(measured) or over_images(measured)
     if event is None and (event := measured.first_by_place) is not None:
         note = f"in a small copy with {BATCH} equal images: what it returns for them differs"
         message = f"{measured.stage(event).name} treats images by their place in the batch"

@@ -4,31 +4,33 @@ from collections.abc import Iterator
 from itertools import pairwise
 from math import prod
 
-from vit_trace.base.roles import role_named
-from vit_trace.base.trace import Stage, Trace, Value
-from vit_trace.diagnose.changes.inputs import built_for
-from vit_trace.diagnose.changes.records import InputChange
+from vit_trace.base.trace import Stage, Trace
+from vit_trace.base.words import shape_text
 from vit_trace.diagnose.pixels import images
 from vit_trace.diagnose.silent import RESHAPES, MakeCase, Mistake, silent_mistake
-from vit_trace.diagnose.trials import Case
+
+SCALES = {"interpolate", "Upsample", "upsample", "UpsamplingBilinear2d"}
 
 
 @silent_mistake("height-width-exchanged")
 def height_width_exchanged(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
     """Height and width change places on the way: tokens that were flattened in rows of w are read in rows of h.
-    On square images the shapes stay right; on others the image is scrambled. Found by tracing with an image that is not
-    square.
+    On square images the shapes stay right; on others the image is scrambled. Found in a small copy with an image that
+    is not square.
     """
-    square = any(image.shape[2] == image.shape[3] for image in images(trace))
+    measured = case().measured
+    for one in (trace, measured.trace) if measured is not None else (trace,):
+        if (stage := _turned_grid(one)) is not None:
+            (down, across), made = _grid_made(stage) or (0, 0), stage.outputs[0].shape
+            note = f"the grid is {across}×{down}, and becomes a map of {down}×{across}: {shape_text(made)}"
+            where = "" if one is trace else "in a small copy: "
+            yield Mistake(f"{stage.name} exchanges height and width", stage.source, (where + note,))
+            return
     if {"h", "w"} <= trace.symbols.keys() and (stage := _exchanging(trace)) is not None:
-        yield _mistake(stage, f"flattened as h·w, read as w·h: {' × '.join(stage.outputs[0].dims)}")
-    elif (stage := _turned_grid(trace)) is not None:
-        (down, across), made = _unflattened(stage) or (0, 0), stage.outputs[0].shape
-        yield _mistake(stage, f"the grid is {across}×{down}, its tokens become a map of {down}×{across}: {made}")
-    elif any(found := list(_turning(case))):
-        yield from found
-    elif not {"h", "w"} <= trace.symbols.keys() and square and any(map(_unflattened, trace.stages)):
-        yield from _on_oblong(trace, case())
+        note = f"flattened as h·w, read as w·h: {' × '.join(stage.outputs[0].dims)}"
+        yield Mistake(f"{stage.name} exchanges height and width", stage.source, (note,))
+    else:
+        yield from _turning(case)
 
 
 def _turned_grid(trace: Trace) -> Stage | None:
@@ -36,8 +38,9 @@ def _turned_grid(trace: Trace) -> Stage | None:
     maps = {image.shape[2:] for image in images(trace)}
     if any(down == across for down, across in maps):
         return None
-    for stage in trace.stages:
-        pair = _unflattened(stage)
+    around = {stage.parent for stage in trace.stages}
+    for stage in (one for one in trace.stages if one.index not in around):
+        pair = _grid_made(stage)
         if pair is not None and pair[::-1] in maps and pair not in maps and pair[0] != pair[1]:
             return stage
         for spec in stage.outputs:
@@ -81,12 +84,10 @@ def _splits_only(stage: Stage, merged: set[str]) -> bool:
     return any((*made[:place], one, *made[place + 2 :]) == given for one in merged)
 
 
-def _mistake(stage: Stage, note: str) -> Mistake:
-    return Mistake(f"{stage.name} exchanges height and width", stage.source, (note,))
-
-
-def _unflattened(stage: Stage) -> tuple[int, int] | None:
-    """(rows, columns) that a stage splits one axis into, all other axes staying."""
+def _grid_made(stage: Stage) -> tuple[int, int] | None:
+    """(rows, columns) that a stage splits one axis into, all other axes staying, or that it scales a map to."""
+    if stage.operation in SCALES and stage.outputs and len(stage.outputs[0].shape) == 4:
+        return stage.outputs[0].shape[2], stage.outputs[0].shape[3]
     if stage.operation not in RESHAPES or not stage.inputs or not stage.outputs:
         return None
     given, made = stage.inputs[0].shape, stage.outputs[0].shape
@@ -96,48 +97,3 @@ def _unflattened(stage: Stage) -> tuple[int, int] | None:
         if min(pair) > 1 and (*made[:place], prod(pair), *made[place + 2 :]) == given
     ]
     return pairs[-1] if pairs else None
-
-
-def _on_oblong(trace: Trace, case: Case) -> Iterator[Mistake]:
-    """Traces two oblong images as well: a grid g × 2g that comes back as 2g × g, and turns as the image is turned.
-
-    What only looks like a grid, such as as many tokens as images, does not turn.
-    """
-    for pair in _oblongs(images(trace)[0].shape, case):
-        wide, tall = (case.trial(oblong) for oblong in pair)
-        if wide is not None and tall is not None and wide.failure is tall.failure is None:
-            yield from _turned(wide, tall)
-            return
-
-
-def _oblongs(image: tuple[int, ...], case: Case) -> Iterator[tuple[InputChange, InputChange]]:
-    """An image twice as wide and one twice as high; then models built for them."""
-    shapes = ((*image[:3], 2 * image[3]), (*image[:2], 2 * image[2], image[3]))
-    wide, tall = map(InputChange.sized, shapes)
-    yield wide, tall
-    wide, tall = (InputChange("", shape=shape, settings=_built_for(shape, case)) for shape in shapes)
-    if wide.settings and tall.settings:
-        yield wide, tall
-
-
-def _built_for(shape: tuple[int, ...], case: Case) -> dict[str, Value]:
-    """The image size of a model built for such images."""
-    return {name: value for name, value in built_for(shape, case).items() if role_named(name) == "image"}
-
-
-def _turned(wide: Trace, tall: Trace) -> Iterator[Mistake]:
-    """The first stage that reads tokens of a wide image in a high grid, and those of a high image in a wide one."""
-    grids = {
-        spec.shape[2:]
-        for stage in wide.stages
-        for spec in stage.outputs
-        if len(spec.shape) == 4 and spec.shape[3] == 2 * spec.shape[2]
-    }
-    others = {stage.name: _unflattened(stage) for stage in tall.stages}
-    for stage in wide.stages:
-        found = _unflattened(stage)
-        if found is not None and found[::-1] in grids and others.get(stage.name) == found[::-1]:
-            (rows, columns), image = found, wide.stages[0].outputs[0].shape
-            note = f"an image of {image[2]}×{image[3]}: a grid of {columns}×{rows} comes back as {rows}×{columns}"
-            yield _mistake(stage, note)
-            return

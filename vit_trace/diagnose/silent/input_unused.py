@@ -45,8 +45,9 @@ def input_unused(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
 def _covers(trace: Trace, small: Stage) -> bool:
     """Whether the convolution of a small copy reads every pixel in the model itself."""
     weights = {one.name: one.shape for one in trace.parameters}
-    stage = next((one for one in trace.stages if one.name == small.name and one.operation == "Conv2d"), None)
-    if stage is None or len(kernel := weights.get(f"{stage.module}.weight", ())) != 4:
+    stage = next((one for one in trace.stages if one.name == small.name and one.operation.startswith("Conv")), None)
+    kernel = weights.get(f"{stage.module}.weight", ())[2:] if stage is not None else ()
+    if stage is None or not kernel:
         return False
-    given, made = stage.inputs[0].shape[-2:], stage.outputs[0].shape[-2:]
-    return all(one * two >= side for one, two, side in zip(made, kernel[2:], given, strict=True))
+    given, made = (one.shape[-len(kernel) :] for one in (stage.inputs[0], stage.outputs[0]))
+    return all(one * two >= side for one, two, side in zip(made, kernel, given, strict=True))

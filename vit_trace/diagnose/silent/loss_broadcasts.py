@@ -28,16 +28,26 @@ def loss_broadcasts(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
     It runs, and torch only warns, but the model learns the mean of the targets. target.squeeze(-1) removes the axis.
     """
     inner = {stage.parent for stage in trace.stages}
+    crossed = [*_crossed(case)]
     for stage in trace.stages:
+        if any(stage.source == one.source for one in crossed) and stage.operation not in (*MODULES, *COMPARING):
+            break
         call = MODULES.get(stage.operation, stage.operation)
         if call not in COMPARING or stage.index in inner or len(stage.inputs) < 2:
             continue
         one, two = (spec.shape for spec in stage.inputs[:2])
         whole = _broadcast(one, two)
-        if whole is not None and prod(whole) > max(prod(one), prod(two)):
+        if whole is not None and (prod(whole) > max(prod(one), prod(two)) or _shared(one, two)):
             yield _mistake(stage, call, whole)
             return
-    yield from _crossed(case)
+    yield from crossed
+
+
+def _shared(one: Shape, two: Shape) -> bool:
+    """Whether a tensor of several values has one for several of the other's, behind an axis that both have."""
+    pairs = list(zip(one, two, strict=True)) if len(one) == len(two) and min(prod(one), prod(two)) > 1 else []
+    first = next((at for at, pair in enumerate(pairs) if min(pair) > 1), len(pairs))
+    return any(min(pair) == 1 < max(pair) for pair in pairs[first:])
 
 
 def _crossed(case: MakeCase) -> Iterator[Mistake]:
@@ -45,11 +55,11 @@ def _crossed(case: MakeCase) -> Iterator[Mistake]:
     from vit_trace.mixing.sums import crossed
 
     measured = case().measured
-    for event in crossed(measured) if measured is not None else ():
+    for event, who in crossed(measured) if measured is not None else ():
         assert measured is not None
         one, two, whole = (shape_text(tensor.shape) for tensor in (*event.given[:2], event.made[0]))
         stage = measured.stage(event)
-        message = f"{stage.name} broadcasts {one} and {two} to {whole}: each image meets every other"
+        message = f"{stage.name} broadcasts {one} and {two} to {whole}: {who}"
         yield Mistake(message, measured.source(event), ("the sizes are those of a small copy with 7 images",))
         return
 
@@ -65,7 +75,8 @@ def _mistake(stage: Stage, call: str, whole: Shape) -> Mistake:
     shapes = [spec.shape for spec in stage.inputs[:2]]
     names = arguments_written(stage.source) or ["the first tensor", "the second"]
     one, two = (f"{name} {shape_text(shape)}" for name, shape in zip(names, shapes, strict=True))
-    count, many = max(map(prod, shapes)), prod(whole)
+    many = prod(whole)
+    count = next(one for one in (max(map(prod, shapes)), min(map(prod, shapes))) if one < many)
     message = f"{call} broadcasts {one} and {two} to {shape_text(whole)}: {many} differences instead of {count}"
     note = "each prediction is compared with the targets of the others too; torch only warns of it"
     return Mistake(message, stage.source, (note,), tuple(_remedies(stage, call, names)))

@@ -54,7 +54,7 @@ def _rows(measured: Measured) -> Iterator[Mistake]:
 
 def _moved(measured: Measured) -> Iterator[Mistake]:
     """Values that were cut and joined otherwise, patches in another order, tokens at other places."""
-    from vit_trace.mixing.aligned import displaced, other_pieces
+    from vit_trace.mixing.aligned import displaced, other_pieces, otherwise_restored
     from vit_trace.mixing.attention import of_one_token
 
     stages, again = measured.trace.stages, measured.usual.watched.coordinates.joined
@@ -62,6 +62,10 @@ def _moved(measured: Measured) -> Iterator[Mistake]:
         first, then = measured.own(stages[cut]), measured.own(stages[join])
         note = "a cut that is joined otherwise leaves the values in their order: a permute is missing between"
         yield Mistake(f"{then.name} joins what {first.name} has cut, in other pieces", then.source, (note,))
+    for lookup in once_a_line(otherwise_restored(measured), measured.stage):
+        note = "in a small copy: what was taken from a place is not put there again; argsort of an order undoes it"
+        what = f"{measured.stage(lookup).name} puts tokens back in another order than they were taken in"
+        yield Mistake(what, measured.source(lookup), (note,))
     if (turn := other_pieces(measured)) is not None:
         stage = measured.stage(turn)
         note = "in a small copy: the same values, put together as the output is, are not the input"

@@ -1,6 +1,7 @@
 """Finds models where no step lets tokens look at each other."""
 
 from collections.abc import Iterator
+from itertools import islice
 
 from vit_trace.base.trace import Trace
 from vit_trace.diagnose.silent import MakeCase, Mistake, silent_mistake
@@ -36,6 +37,8 @@ def tokens_never_meet(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
     if (last := alone(measured)) is not None:
         stage = measured.stage(last)
         note = f"in a small copy a token of {stage.name} depends on the pixels of its own patch alone"
-        first = next(attentions(measured), None)
+        first, second = islice((*attentions(measured), None, None), 2)
+        if first is not None and first.made[0].shape[-2:] == last.made[0].shape[1:2] * 2:  # it compares all tokens
+            first = second or first
         where = f": {measured.stage(first).name} does not let them" if first is not None else ""
         yield Mistake(f"the tokens never meet{where}", measured.source(first or last), (note,))
