@@ -26,8 +26,10 @@ FLOOR = 0.92 if EVERY == 1 else 0.8
 
 def queries_for_keys(name, weight):
     """`to_qkv` with the rows of queries and keys exchanged."""
+    if not name.endswith("to_qkv.weight"):
+        return weight
     q, k, v = weight.chunk(3)
-    return torch.cat([k, q, v]) if name.endswith("to_qkv.weight") else weight
+    return torch.cat([k, q, v])
 
 
 def places_turned(name, table):
@@ -43,6 +45,52 @@ RELABELLED = {
 
 They are no mistakes, and not counted.
 """
+MISSED = {
+    (
+        "vit_encoder",
+        "x = x.mean(dim=1, keepdim=True) + self.position_embedding",
+    ): "one latent that positions ask back may be meant",
+    ("mae", "torch.argsort(noise, dim=0)"): "only the noise is mixed",
+    (
+        "mae",
+        "x, mask, ids_restore = self.random_masking(x)\n        x = x + self.pos_embed[:, 1 : x.shape[1] + 1, :]",
+    ): "not looked for: the places of tokens in a random order",
+    ("mae", "loss = loss.mean(dim=(0, 2))"): "a loss may compare with means over images",
+    ("mae", "loss = (pred - target.mean(dim=1, keepdim=True)) ** 2"): "a loss may compare with a mean",
+    ("mae", "[x_[:, :1, :], x_]"): "a part that stands twice may pad",
+    ("segmenter", "x.mean((2, 3), keepdim=True) + self.project(skip)"): "a pooled map may be added to every place",
+    ("detector", "self.class_head(tgt).softmax(1)"): "softmax over tokens is what spans and key points want",
+    ("detector", "query_pos, tgt + query_pos, tgt)"): "said where the queries begin",
+    ("video", "x.reshape(b * n, t, d)"): "said where the frames are put back",
+    (
+        "video",
+        'y = rearrange(x, "b t n d -> (b n) t d")\n        y = self.space(y)\n        '
+        'x = x + rearrange(y, "(b n) t d -> b t n d", b=b)',
+    ): "said where attention is computed, in a class that both share",
+    (
+        "video",
+        "x.reshape(b * t, n, d)\n        y = self.time(y)\n        x = x + y.reshape(b, t, n, d)",
+    ): "frames may be kept apart until the mean",
+    (
+        "video",
+        "x = x + self.pos_time.repeat_interleave(x.shape[2] // t, 1).transpose(1, 2)\n",
+    ): "coarse positions may be meant",
+    ("video", "x = x.reshape(b, x.shape[1], t, x.shape[2]).transpose(1, 2)"): "sizes of the copy divide each other",
+    ("video", "x = x + self.pos_time[0, :b, None]\n"): "another number of images is an error",
+    ("grid", "torch.randn(1, h, 1, dim)"): "one position for each row may be meant",
+    ("classify", "(log_probs.detach().exp() - labels.unsqueeze(1))"): "class numbers may be meant as numbers",
+    ("classify", "losses.mean()"): "nothing reads it: there is no line",
+    ("rope", "x = x.permute(0, 2, 3, 1).flatten(2)"): "rotary embeddings hide where features come from",
+    (
+        "rope",
+        "view(b, n, self.dim_head, self.heads).permute(0, 3, 1, 2)",
+    ): "rotary embeddings hide where features come from",
+    ("rope", "v = v.repeat(1, self.heads // self.kv_heads, 1, 1)"): "said where keys and values are cut",
+    ("rope", "xs = torch.zeros(w)[:, None]"): "angles along rows alone may be meant",
+    ("pairs", "x[:, -1]"): "the last word may be meant",
+    ("pairs", "self.text(captions[:, :1].expand_as(captions))"): "not looked for: words that nothing reads",
+}
+"""Mutants that no warning points at -> why."""
 COUNTED = [one for one in enumerate(MUTANTS) if (one[1].file, one[1].new) not in RELABELLED]
 
 
@@ -90,7 +138,9 @@ def test_most_mutants_are_found(tmp_path):
     hits, counts = Counter(), Counter()
     for place, mutant in COUNTED[::EVERY]:
         counts[mutant.kind] += 1
-        hits[mutant.kind] += found(mutant, tmp_path, f"mutant{place}")
+        hit = found(mutant, tmp_path, f"mutant{place}")
+        assert hit or (mutant.file, mutant.new) in MISSED, mutant
+        hits[mutant.kind] += hit
     assert sum(hits.values()) >= FLOOR * sum(counts.values()), (hits, counts)
 
 
