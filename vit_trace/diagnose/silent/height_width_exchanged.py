@@ -20,7 +20,8 @@ def height_width_exchanged(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
     """
     measured = case().measured
     for one in (trace, measured.trace) if measured is not None else (trace,):
-        if (stage := _turned_grid(one)) is not None:
+        stage = next((found for found in _turned_grids(one) if one is trace or _makes_grid(trace, found.name)), None)
+        if stage is not None:
             (down, across), made = _grid_made(stage) or (0, 0), stage.outputs[0].shape
             note = f"the grid is {across}×{down}, and becomes a map of {down}×{across}: {shape_text(made)}"
             where = "" if one is trace else "in a small copy: "
@@ -33,20 +34,31 @@ def height_width_exchanged(trace: Trace, case: MakeCase) -> Iterator[Mistake]:
         yield from _turning(case)
 
 
-def _turned_grid(trace: Trace) -> Stage | None:
-    """The first stage that makes a map of w rows and h columns of tokens, where all maps before had h rows."""
-    maps = {image.shape[2:] for image in images(trace)}
-    if any(down == across for down, across in maps):
-        return None
+def _turned_grids(trace: Trace) -> Iterator[Stage]:
+    """Stages that make a map of w rows and h columns of tokens, where all maps before had h rows."""
+    if any(image.shape[2] == image.shape[3] for image in images(trace)):
+        return
+    for stage, pair, maps in _grids_made(trace):
+        if pair[::-1] in maps and pair not in maps and pair[0] != pair[1]:
+            yield stage
+
+
+def _makes_grid(trace: Trace, name: str) -> bool:
+    """Whether a stage makes a map with the sides of maps before it: sizes of a small copy may be equal by chance."""
+    grids = ((pair, maps) for stage, pair, maps in _grids_made(trace) if stage.name == name)
+    return any(pair in maps or pair[::-1] in maps for pair, maps in grids)
+
+
+def _grids_made(trace: Trace) -> Iterator[tuple[Stage, tuple[int, int], set[tuple[int, ...]]]]:
+    """Stages that make a map of tokens, with its sides, and those of all maps before."""
+    maps: set[tuple[int, ...]] = {image.shape[2:] for image in images(trace)}
     around = {stage.parent for stage in trace.stages}
     for stage in (one for one in trace.stages if one.index not in around):
-        pair = _grid_made(stage)
-        if pair is not None and pair[::-1] in maps and pair not in maps and pair[0] != pair[1]:
-            return stage
+        if (pair := _grid_made(stage)) is not None:
+            yield stage, pair, maps
         for spec in stage.outputs:
             if len(spec.shape) == 4:
                 maps |= {spec.shape[1:3], spec.shape[2:]}
-    return None
 
 
 def _turning(case: MakeCase) -> Iterator[Mistake]:
