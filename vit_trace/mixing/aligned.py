@@ -25,7 +25,7 @@ MEETING = 2.02
 FEW = 4
 """Tokens below which nothing is said."""
 
-ROUNDING = 1e-5
+ROUNDING = 1e-9
 """Share of the largest gradient up to which one is that of weights that sum to one: none, but for rounding."""
 
 EQUAL = 2
