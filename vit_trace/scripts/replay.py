@@ -30,9 +30,6 @@ PLAIN = (int, float, complex, str, bytes, bool, type(None), list, tuple, dict, s
 REAL = 50_000_000
 """Elements up to which a single call is run for real."""
 
-MIXED = ("dtype", "wrong-dtype")
-"""Codes that say that dtypes differ."""
-
 
 @dataclass(frozen=True)
 class Root:
