@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
+LONGEST = 2**26
+"""Bytes of a script above which it is not read: a device never ends."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -92,10 +95,13 @@ def _compiled(name: str, own: ModuleType) -> CodeType:
     path = os.path.abspath(name)
     try:
         with io.open_code(path) as file:
-            source = file.read()
+            source = file.read(LONGEST + 1)
     except OSError as error:
         sys.stderr.write(f"{sys.executable}: can't open file {path!r}: [Errno {error.errno}] {error.strerror}\n")
         raise SystemExit(2) from None
+    if len(source) > LONGEST:
+        sys.stderr.write(f"vit-trace run: {path!r} has more than {LONGEST:,} bytes: it is no script\n")
+        raise SystemExit(2)
     from importlib.machinery import SourceFileLoader
 
     vars(own).update(__file__=path, __cached__=None, __loader__=SourceFileLoader("__main__", path))
