@@ -104,7 +104,7 @@ CASES += [
     Case("no name as --config", ("--config", ""), 2, "a directory"),
     Case("no file as --config", ("--config", "settings"), 2, "there is no file"),
     Case("/dev/zero as a script", ("run", "/dev/zero"), 2, "it is no script"),
-    Case("a directory as a script", ("run", "."), 1, "__main__"),
+    Case("a directory as a script", ("run", "."), 1),
     Case("a file of the kernel without a size", ("show", "/proc/self/maps"), 2, "not a saved trace"),
     Case("a directory", ("show", "/"), 2, "a directory"),
     Case("no standard input", ("show", "-"), 2, "not a saved trace"),
