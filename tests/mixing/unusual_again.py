@@ -182,6 +182,14 @@ class TwoTowers(nn.Module):
         return F.normalize(image, dim=-1), F.normalize(text, dim=-1)
 
 
+class PairLogits(TwoTowers):
+    """Every image with every caption: the scores of a pair depend on both."""
+
+    def forward(self, img, ids):
+        image, text = super().forward(img, ids)
+        return image @ text.t(), text @ image.t()
+
+
 class Tubelets(nn.Module):
     """Two frames are one token."""
 
@@ -1268,6 +1276,7 @@ INPUTS = {
     "TemporalShift": ["clip=2x4x3x32x32"],
     "MaskHeads": ["x=3x3x32x32", "keep=3x16:bool"],
     "TwoTowers": ["img=2x3x32x32", "ids=2x9:int64"],
+    "PairLogits": ["img=2x3x32x32", "ids=2x9:int64"],
     "Tubelets": ["clip=2x3x4x32x32"],
     "TubeletsFixed": ["clip=2x4x3x32x32"],
     "ChannelsLast": ["img=2x32x32x3"],
