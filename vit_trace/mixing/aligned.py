@@ -12,7 +12,7 @@ from torch import Tensor
 from vit_trace.mixing.attention import last_attention
 from vit_trace.mixing.coordinates import BATCH, CATS, COMPARES, CONVOLUTIONS, LAST, MOVES, RESHAPES, TURNS, Origin
 from vit_trace.mixing.gradients import depends
-from vit_trace.mixing.measure import CopyRun, Measured
+from vit_trace.mixing.measure import CopyRun, Measured, asked_once
 from vit_trace.mixing.sums import ADDS, batch_axis
 from vit_trace.mixing.watch import Event
 
@@ -32,6 +32,7 @@ EQUAL = 2
 """Equal blocks that are asked: windows are shifted in every second one."""
 
 
+@asked_once
 def displaced(measured: Measured) -> Iterator[tuple[Event, Event]]:
     """Sums of a tensor and of what was made of it where a token meets the result of others alone.
 
@@ -139,6 +140,7 @@ def _image(measured: Measured) -> Tensor | None:
     return images[0] if len(images) == 1 else None
 
 
+@asked_once
 def alone(measured: Measured) -> Event | None:
     """The last event that makes tokens, where a token of them depends on no pixels but those of its own patch.
 
@@ -195,6 +197,7 @@ ASKED_OF_MAPS = ((0.2, 0.8), (0.8, 0.2), (0.3, 0.7), (0.1, 0.6), (0.9, 0.4))
 """Places of a map that are asked, by their share of its rows and columns."""
 
 
+@asked_once
 def turned_map(measured: Measured) -> Event | None:
     """The first move after which a map that comes out has rows that depend most on columns of the input.
 
@@ -259,6 +262,7 @@ def _lies(measured: Measured, made: Tensor, image: Tensor, other: Callable[..., 
     return True
 
 
+@asked_once
 def other_pieces(measured: Measured) -> Event | None:
     """The step that puts patches together in another order than those they are compared with were cut in."""
     coordinates = measured.usual.watched.coordinates
@@ -281,6 +285,7 @@ def other_pieces(measured: Measured) -> Event | None:
     return None
 
 
+@asked_once
 def otherwise_restored(measured: Measured) -> Iterator[Event]:
     """Lookups that put tokens back which an order for each image took out, at other places than they came from."""
     looked = [one for one in measured.events if one.name in ("gather", "take_along_dim") and len(one.given) == 2]

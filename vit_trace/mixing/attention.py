@@ -9,7 +9,7 @@ from itertools import takewhile
 from torch import Tensor
 
 from vit_trace.mixing.coordinates import LAST, PRODUCTS
-from vit_trace.mixing.measure import Measured
+from vit_trace.mixing.measure import Measured, asked_once
 from vit_trace.mixing.watch import SOFTMAX, Event
 
 TIMES = {"mul", "__mul__", "__rmul__", "mul_", "__imul__"}
@@ -25,6 +25,7 @@ def attentions(measured: Measured) -> Iterator[Event]:
     return (one for one in measured.events if _attends(measured, one))
 
 
+@asked_once
 def of_one_token(measured: Measured) -> Iterator[Event]:
     """Attention whose values are one token's for all keys, or the step that picks one token of those that ask."""
     for event in attentions(measured):
@@ -70,6 +71,7 @@ def _attends(measured: Measured, event: Event) -> bool:
     return event.name in MEETS and len(event.given) > 1 and all(id(one) in measured.alive for one in event.given[:2])
 
 
+@asked_once
 def softmaxes(measured: Measured) -> Iterator[tuple[Event, Event, int, int | None]]:
     """Each softmax of scores whose weights no product sums over its own axis: it, a product, and the axes of both.
 
@@ -98,6 +100,7 @@ def softmaxes(measured: Measured) -> Iterator[tuple[Event, Event, int, int | Non
             yield made[base], found[0][0], made[base].mixed[0][1], found[0][1]
 
 
+@asked_once
 def masks_of_queries(measured: Measured) -> Iterator[Event]:
     """Masks that are the same for every key: softmax of what they leave gives each masked query all keys alike."""
     axes = {id(one.given[0]): one.mixed[0][1] for one in measured.events if one.name in SOFTMAX and len(one.mixed) == 1}
@@ -118,6 +121,7 @@ def _of_scores(measured: Measured, softmax: Event) -> bool:
     return last is not None and last.name not in LAST
 
 
+@asked_once
 def of_one_score(measured: Measured) -> Iterator[Event]:
     """Softmax of the one score that a layer makes for each token: its weights are all 1."""
     for event in measured.events:

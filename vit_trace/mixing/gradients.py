@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vit_trace.mixing.measure import CopyRun, Measured, on_one_thread
+from vit_trace.mixing.measure import CopyRun, Measured, asked_once, on_one_thread
 from vit_trace.mixing.sample import randomly
 
 MANY = 0.2
@@ -27,15 +27,9 @@ class Gradients:
     still: Mapping[str, Tensor]
 
 
+@asked_once
 def gradients(measured: Measured) -> Gradients | None:
     """The gradients of a sum of all outputs, each weighed at random; None where nothing can be differentiated."""
-    if "gradients" not in measured.answers:
-        measured.answers["gradients"] = _gradients(measured)
-    found: Gradients | None = measured.answers["gradients"]
-    return found
-
-
-def _gradients(measured: Measured) -> Gradients | None:
     graph = measured.graph
     made = [one for one in graph.outputs if one.requires_grad] if graph is not None else []
     if graph is None or not made:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vit_trace.mixing.attention import MEETS
 from vit_trace.mixing.coordinates import along_axes
-from vit_trace.mixing.measure import Measured
+from vit_trace.mixing.measure import Measured, asked_once
 from vit_trace.mixing.watch import Event
 
 
@@ -28,6 +28,7 @@ class Layout(NamedTuple):
         return self.order == tuple(range(len(self.order)))
 
 
+@asked_once
 def mismatches(measured: Measured) -> Iterator[tuple[Layout, Layout]]:
     """Two layouts of one attention that differ: the unusual one first."""
     groups: dict[tuple[int | None, tuple[int, int]], list[Layout]] = defaultdict(list)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property, partial
-from typing import Any
+from functools import cached_property, partial, wraps
+from inspect import isgeneratorfunction
+from typing import Any, TypeVar
 
 import torch
 from msgspec.structs import replace
@@ -212,6 +213,24 @@ class Measured:
         return last
 
 
+Asked = TypeVar("Asked")
+
+
+def asked_once(ask: Callable[[Measured], Asked]) -> Callable[[Measured], Asked]:
+    """A question to a copy, whose answer is kept with it: many configs have one copy."""
+
+    @wraps(ask)
+    def asked(measured: Measured) -> Any:
+        name = ask.__qualname__
+        if name not in measured.answers:
+            found = ask(measured)
+            measured.answers[name] = (*found,) if isgeneratorfunction(ask) else found  # type: ignore[misc]
+        found = measured.answers[name]
+        return iter(found) if isgeneratorfunction(ask) else found
+
+    return asked
+
+
 def spreads(one: Tensor, two: Tensor) -> bool:
     """Whether values of other images than the first differ, by more than rounding; of pairs of images, without it."""
     if one.shape != two.shape:
@@ -300,41 +319,42 @@ def measure(samples: Sequence[Sample]) -> Measured | None:
 
     What was measured of a sample with a key is kept: many configs have one small copy.
     """
-    key = samples[0].key if samples else None
-    if key is not None and key in _KEPT:
-        return _KEPT[key]
-    found = _measured(samples)
-    if key is not None and found is not None:
-        if len(_KEPT) >= MOST_KEPT:
-            _KEPT.clear()
-        _KEPT[key] = found
-    return found
-
-
-def _measured(samples: Sequence[Sample]) -> Measured | None:
     tried, spare = 0.0, None
     for sample in samples:
-        if sample.flops * BATCH <= MOST_FLOPS and tried < MOST_TRIED:
-            watched = Watched(most=MOST_WORK)
-            try:
-                with silenced(), uncollected():
-                    model = INITIALISED.build(sample.build).model
-                    tried += BUILT * sum(one.numel() for one in model.parameters())
-                    wake(model)
-                    given = filled(sample.inputs(BATCH))
-                    usual = run_copy(model, given, watched)
-            except Exception:  # a setting at which the copy does not run is not one to measure at
-                continue
-            tried += watched.work
-            if sum(one.numel() for one in usual.outputs) > MOST_RETURNED:
-                continue
-            if usual.trace.failure is None and (sample.own or not any(map(_of_one, usual.watched.events))):
-                found = Measured(model, given, usual)
-                lines = lines_of(usual.trace)
-                if all(lines.get(place, 0) >= axes for place, axes in sample.lines.items()):
-                    return found
-                spare = spare or found
+        found = _KEPT.get(sample.key)
+        if found is None and sample.flops * BATCH <= MOST_FLOPS and tried < MOST_TRIED:
+            found, work = _measured(sample)
+            tried += work
+        if found is not None:
+            lines = lines_of(found.trace)
+            if all(lines.get(place, 0) >= axes for place, axes in sample.lines.items()):
+                return found
+            spare = spare or found
     return spare
+
+
+def _measured(sample: Sample) -> tuple[Measured | None, float]:
+    """One sample, None where it does not run or is too large; the work that it took."""
+    watched, work = Watched(most=MOST_WORK), 0.0
+    try:
+        with silenced(), uncollected():
+            model = INITIALISED.build(sample.build).model
+            work = BUILT * sum(one.numel() for one in model.parameters())
+            wake(model)
+            given = filled(sample.inputs(BATCH))
+            usual = run_copy(model, given, watched)
+    except Exception:  # a setting at which the copy does not run is not one to measure at
+        return None, work
+    work += watched.work
+    large = sum(one.numel() for one in usual.outputs) > MOST_RETURNED
+    if large or usual.trace.failure is not None or not (sample.own or not any(map(_of_one, usual.watched.events))):
+        return None, work
+    found = Measured(model, given, usual)
+    if sample.key is not None and not sample.own:  # which may be large
+        if len(_KEPT) >= MOST_KEPT:
+            _KEPT.clear()
+        _KEPT[sample.key] = found
+    return found, work
 
 
 def _of_one(event: Event) -> bool:

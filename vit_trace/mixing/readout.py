@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vit_trace.mixing.coordinates import PRODUCTS
 from vit_trace.mixing.gradients import depends
-from vit_trace.mixing.measure import Measured
+from vit_trace.mixing.measure import Measured, asked_once
 from vit_trace.mixing.watch import JOINS, Event
 
 FEW = 4
@@ -30,6 +30,7 @@ class Readout:
     what: str
 
 
+@asked_once
 def odd_readouts(measured: Measured) -> Iterator[Readout]:
     """One patch that is read alone, or left out alone; a learned token that is read in place of the class token."""
     events = measured.leading_to(measured.usual.outputs)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vit_trace.mixing.attention import POOLS, TIMES, last_attention
 from vit_trace.mixing.coordinates import BATCH, CONVOLUTIONS, LAST, MOVES
-from vit_trace.mixing.measure import Measured
+from vit_trace.mixing.measure import Measured, asked_once
 from vit_trace.mixing.watch import JOINS, PICKS, SOFTMAX, Event, differs
 
 ADDS = {"add", "add_", "__add__", "__iadd__", "__radd__"}
@@ -22,6 +22,7 @@ PAIRWISE = ADDS | {
 """Functions that compare or combine two tensors value by value."""
 
 
+@asked_once
 def broadcasts(measured: Measured) -> Iterator[tuple[Event, str]]:
     """Sums where one token of one tensor is added to all of another, or what was pooled to what was made of it."""
     for event in measured.events:
@@ -32,6 +33,7 @@ def broadcasts(measured: Measured) -> Iterator[tuple[Event, str]]:
                 yield event, what
 
 
+@asked_once
 def crossed(measured: Measured) -> Iterator[tuple[Event, str]]:
     """Functions of two tensors that are both broadcast, so that each image of one meets every image of the other.
 
@@ -94,6 +96,7 @@ def _pooled(measured: Measured, event: Event, small: Tensor) -> str:
     return f"the {made.name} of what came in, and adds to it what was made of that"
 
 
+@asked_once
 def same_positions(measured: Measured) -> Iterator[tuple[Event, str, str]]:
     """Sums and products with positions that are the same for all tokens: the event, the table, what is taken of it.
 
@@ -127,6 +130,7 @@ def same_positions(measured: Measured) -> Iterator[tuple[Event, str, str]]:
                 yield next((one for one in measured.events if one.step in steps[-1:]), event), name, what
 
 
+@asked_once
 def positions_of_masks(measured: Measured) -> Iterator[tuple[Event, str, str]]:
     """Lookups in a table of positions by what is 0 or 1: the event, the table, what is taken of it."""
     for event, other in zip(measured.events, measured.other.watched.events if measured.other else (), strict=False):
@@ -212,6 +216,7 @@ def _images_first(measured: Measured, tensor: Tensor) -> bool:
     return tensor.shape[0] >= BATCH and not differs(*found)[-(-tensor.shape[0] // BATCH) :].any()
 
 
+@asked_once
 def over_images(measured: Measured) -> Event | None:
     """The first softmax over the images, of a tensor where they are one axis alone: not of pairs of images."""
     for event in measured.events:
@@ -221,6 +226,7 @@ def over_images(measured: Measured) -> Event | None:
     return None
 
 
+@asked_once
 def mixed_before_layers(measured: Measured) -> Event | None:
     """The first step that makes each image depend on the others, before a layer with parameters: no loss does that."""
     mixed: set[int] = set()

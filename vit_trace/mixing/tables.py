@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from vit_trace.base.trace import Stage, Trace
 from vit_trace.mixing.attention import TIMES
 from vit_trace.mixing.coordinates import RESHAPES
-from vit_trace.mixing.measure import Measured, on_one_thread
+from vit_trace.mixing.measure import Measured, asked_once, on_one_thread
 from vit_trace.mixing.sums import ADDS
 from vit_trace.mixing.watch import Event
 from vit_trace.record.build.anyhow import INITIALISED
@@ -96,6 +96,7 @@ def _grid_of(table: Tensor) -> Grid | None:
     return None
 
 
+@asked_once
 def turned_tables(measured: Measured) -> Iterator[tuple[Event, Grid, Grid]]:
     """Sums and products of tokens and positions that were flattened in rows of columns: the event, and both grids.
 
@@ -130,6 +131,7 @@ def _flattened(event: Event, images: list[torch.Size]) -> Grid | None:
     return None
 
 
+@asked_once
 def odd_offsets(measured: Measured) -> Iterator[tuple[Event, str]]:
     """Lookups of relative positions, one row for each offset on a grid, where offsets share rows: what is odd.
 

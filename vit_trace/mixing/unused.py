@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_map_only
 from vit_trace.base.trace import Source, Stage
 from vit_trace.mixing.coordinates import BATCH, CATS
 from vit_trace.mixing.gradients import gradients
-from vit_trace.mixing.measure import Measured, all_same, run_copy
+from vit_trace.mixing.measure import Measured, all_same, asked_once, run_copy
 from vit_trace.mixing.places import assigned_at
 from vit_trace.mixing.sample import randomly, with_opposite_masks
 from vit_trace.mixing.watch import SOFTMAX, Event
@@ -48,6 +48,7 @@ class Unused:
     event: Event | None
 
 
+@asked_once
 def unused(measured: Measured) -> Iterator[Unused]:
     """Inputs, channels, frames and most pixels without effect: by their gradients, then by other values in them."""
     found = gradients(measured)
@@ -65,6 +66,7 @@ def unused(measured: Measured) -> Iterator[Unused]:
                 break
 
 
+@asked_once
 def cut_off(measured: Measured) -> Event | None:
     """The first event that an output is made by after the last that hangs on the input; None where an output does."""
     chain = measured.leading_to(measured.usual.outputs)
@@ -76,6 +78,7 @@ def cut_off(measured: Measured) -> Event | None:
     return _outermost(measured, first, hang)
 
 
+@asked_once
 def without_input(measured: Measured) -> Iterator[tuple[Event, str]]:
     """Layers whose result is returned for each image, and depends on no input, while other outputs do."""
     outputs = [one for one in measured.usual.outputs if one.ndim > 1 and one.shape[0] == BATCH]
@@ -96,6 +99,7 @@ def _layer_behind(tensor: Tensor, events: Sequence[Event]) -> Event | None:
     return None
 
 
+@asked_once
 def joined_twice(measured: Measured) -> Iterator[tuple[Event, str]]:
     """A cat that gets the same part of a tensor twice, from two places of the code: another part is left out.
 
@@ -162,6 +166,7 @@ class Unreached:
     why: str = ""
 
 
+@asked_once
 def unreached(measured: Measured) -> Iterator[Unreached]:
     """The parameters that no gradient reaches, together where one line is to blame; rows of layers without effect."""
     found = gradients(measured)
@@ -193,6 +198,7 @@ def unreached(measured: Measured) -> Iterator[Unreached]:
             yield Unreached("dropped", what, called.source, count, 1, library)
 
 
+@asked_once
 def bare_statements(measured: Measured) -> Iterator[Stage]:
     """Stages that are statements of their own, change nothing in place, and whose result nothing else uses.
 

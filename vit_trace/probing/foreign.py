@@ -22,7 +22,7 @@ from vit_trace.record.record import RecordOptions
 from vit_trace.record.rungs import RUNGS, Rung, Runnable, trace_anyhow
 from vit_trace.targets.complaints import contained, silenced
 from vit_trace.targets.inputs import Inputs, Plan
-from vit_trace.targets.knobs import Changes, image_places, leaves_of
+from vit_trace.targets.knobs import Changes, change_values, image_places, leaves_of
 from vit_trace.targets.recipe import showable
 from vit_trace.targets.target import Foreign, Sample, lines_of
 
@@ -199,7 +199,19 @@ class ForeignTracer:
         """The model with some arguments changed, fed with some sizes changed."""
         again = self.foreign.again
         build = self.foreign.make if again is None else partial(again, changes)
-        return Sample(build, partial(_fed_at, plan, values), flops)
+        return Sample(build, partial(_fed_at, plan, values), flops, key=self.key(plan, changes, values))
+
+    def key(self, plan: Plan, changes: Changes, values: Mapping[str, int]) -> object:
+        """What makes a sample the same as another: its class with all that it is given; None where that may hide more.
+
+        Only of a model that is a call of its class.
+        """
+        call, arguments = self.foreign.built.call, self.foreign.arguments
+        if call is None or plan.make is not None or call.arguments.keys() != arguments.keys():
+            return None
+        made = change_values(arguments, changes)
+        text = repr((self.foreign.spec, made, call.positional, plan.feeds, {**plan.sizes, **values}, plan.fixed))
+        return None if " at 0x" in text or "tensor(" in text else (call.made, text)
 
     def probe(
         self, changes: Changes, plan: Plan, values: Mapping[str, int], more: Mapping[str, Any], rung: Rung

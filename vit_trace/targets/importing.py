@@ -128,6 +128,9 @@ def _named_module(name: str) -> ModuleType:
 
 
 def _imported(name: str, shown: str) -> ModuleType:
+    held = sys.modules.get(name)
+    if held is not None and not getattr(held.__spec__, "_initializing", False):
+        return held
     try:
         with _importing(shown):
             return importlib.import_module(name)
