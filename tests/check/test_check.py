@@ -38,7 +38,7 @@ TRIED = " (tried: builds and runs)"
 
 
 CASES = sections(PAGES)
-ASKED = Check()
+ASKED = Check(verbose=True)
 
 
 def model(*assignments: str, inputs: tuple[str, ...] = ()) -> Request:

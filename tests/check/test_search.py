@@ -27,7 +27,7 @@ def test_remedies_end_at_the_limit_and_the_report_says_so(config, monkeypatch, c
     assert "search-cut-off" not in called(capfd, config)
     monkeypatch.setattr(judge, "LIMIT", 1)
     told = "remedies: 1 tried, "
-    assert told in called(capfd, config)
+    assert told in called(capfd, config, "-v")
     found = json.loads(called(capfd, config, "--format", "json"))["configs"][0]["diagnostics"]
     note = next(one for one in found if one["code"] == "search-cut-off")
     assert note["severity"] == "note" and told in note["message"]

@@ -79,7 +79,7 @@ def _asked(options: Mapping[str, Any]) -> Check:
         given[name] = (value,) if isinstance(value, str) else tuple(value)
     weights = given.pop("checkpoint", None)
     training = TrainingAsked(**{name: given.pop(name) for name in TrainingAsked._fields if name in given})
-    return Check(checkpoint=None if weights is None else Path(weights), training=training, **given)
+    return Check(verbose=True, checkpoint=None if weights is None else Path(weights), training=training, **given)
 
 
 def _drawn(format: str, verdicts: Sequence[Verdict]) -> str:

@@ -58,7 +58,7 @@ def judge_spec(spec: str | None, request: Request, asked: Check = Check()) -> Ve
     subject = None
     try:
         subject = examined(spec, request)
-        verdict = _verdict(shown, subject)
+        verdict = _verdict(shown, subject, asked.verbose)
     except (Refused, ConfigError) as refused:
         started = not any(one.code in NOTHING_TO_CHECK for one in refused.diagnostics)
         verdict = Verdict(shown, tuple(aimed(one, spec, request) for one in refused.diagnostics), started=started)
@@ -67,12 +67,12 @@ def judge_spec(spec: str | None, request: Request, asked: Check = Check()) -> Ve
     return with_suggestions(verdict, subject, (spec, request), asked.suggest)
 
 
-def _verdict(shown: str, subject: Examined) -> Verdict:
+def _verdict(shown: str, subject: Examined, notes: bool) -> Verdict:
     errors = tuple(aimed(one, subject.spec, subject.request) for one in subject.said if one.severity == "error")
     if errors:
         return Verdict(shown, errors)
     expected = subject.facts.target.expected
-    found = tuple(sorted(_findings(subject), key=_place))
+    found = tuple(sorted(_findings(subject, notes), key=_place))
     return Verdict(shown, found, subject.parameters, subject.flops, expected[0] if expected else None)
 
 
@@ -82,8 +82,8 @@ def _place(diagnostic: Diagnostic) -> tuple[int, int, int]:
     return SEVERITIES.index(diagnostic.severity), *((span.line, span.column) if span else (0, 0))
 
 
-def _findings(subject: Examined) -> Iterator[Diagnostic]:
-    """What the trace warns of, then what the rules find, each with remedies."""
+def _findings(subject: Examined, notes: bool) -> Iterator[Diagnostic]:
+    """What the trace warns of, then what the rules find, each with remedies; those of `notes` only where told."""
     from vit_trace.check.preprocessed import wrong_size
 
     found = [(rule, finding) for rule in all_rules() for finding in rule.find(subject.facts)]
@@ -94,7 +94,8 @@ def _findings(subject: Examined) -> Iterator[Diagnostic]:
     search, before = Search(subject.spec, subject.request, LIMIT), alarms(subject)
     for rule, finding in found:
         doubtful = rule.severity != "note"
-        works = (one for one in _changes(subject, finding) if _helps(search.at(one, doubtful), rule, before))
+        changes = _changes(subject, finding) if doubtful or notes else ()
+        works = (one for one in changes if _helps(search.at(one, doubtful), rule, before))
         help = tuple(f"{_words(subject, change)} (tried: builds and runs)" for change in islice(works, OFFERED))
         yield Diagnostic(rule.code, rule.severity, finding.message, finding.span, finding.notes, help)
     yield from search.cut_off("remedies")

@@ -81,7 +81,8 @@ def check(specs: tuple[str, ...], model: Request, asked: Check, training: Traini
     memory_question(asked)  # refuses what cannot be asked
     wanted = expanded(specs) if specs else [None]
     choice = codes_of(asked.select, asked.ignore)
-    judged = list(with_progress(verdicts(wanted, model, asked), len(wanted)))
+    told = asked._replace(verbose=asked.verbose or not all(one.format.for_people for one in where))
+    judged = list(with_progress(verdicts(wanted, model, told), len(wanted)))
     found = [counted(one, choice) for several in judged for one in several]
     if (skipped := sum(not several for several in judged)) and not asked.quiet:
         say(f"{skipped} file{'s' * (skipped > 1)} without a model to check {'were' if skipped > 1 else 'was'} skipped")
