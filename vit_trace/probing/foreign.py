@@ -187,8 +187,8 @@ class ForeignTracer:
         sets: tuple[frozenset[str], ...] = (groups, groups - {"patch", "window"}, frozenset())
         tried = [Style(some, even, image) for some in sets for even in (2, 8) for image in ("exact", "square exact")]
         first = (dataclasses.replace(chosen, even=2), chosen) if chosen is not None else ()
-        small = list({str(one): one for one in map(sizes.smallest, (*first, *tried))}.values())
-        own = [self.sampled(real.plan, sizes.changes(one), one) for one in small[:SMALLEST]]
+        small = {str(one): one for one in map(sizes.smallest, (*first, *tried)) if not sizes.wider(one)}
+        own = [self.sampled(real.plan, sizes.changes(one), one) for one in [*small.values()][:SMALLEST]]
         probed = [self.sampled(real.plan, changes, values, flops) for flops, changes, values in ran]
         whole = dataclasses.replace(self.sampled(real.plan, {}, real.plan.sizes, real.trace.totals.flops), own=True)
         lines = lines_of(real.trace)

@@ -45,6 +45,9 @@ MANY = {False: (107, 109, 113, 127, 131, 137), True: (9, 25, 49, 121, 169, 16)}
 SMALL_GRIDS = {(False, False): (4, 5), (False, True): (1, 2), (True, False): (4, 4), (True, True): (2, 2)}
 """Rows and columns of a small grid, by whether it has to be square and whether it is what all strides leave."""
 
+NARROW = 64
+"""A width that is small in any model."""
+
 
 @dataclass(frozen=True)
 class Style:
@@ -121,6 +124,10 @@ class Sizes:
         if style.image != "fixed":
             values |= dict.fromkeys(self.tokens, 4)
         return values
+
+    def wider(self, values: Mapping[str, int]) -> bool:
+        """Whether a setting is far above the model's own, as where many heads have to divide a width."""
+        return any(values.get(knob.symbol, 0) > max(2 * knob.value, NARROW) for knob in self.knobs)
 
     def windows(self, values: Mapping[str, int]) -> int:
         """What a grid is a multiple of, if all windows are whole."""
