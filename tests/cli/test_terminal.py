@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import re
 import struct
 import subprocess
 import sys
@@ -94,3 +95,19 @@ def test_a_place_stays_whole_in_a_narrow_terminal(capfd, tmp_path, monkeypatch):
     (place,) = [line for line in err.splitlines() if "-->" in line]
     file, line, _ = place.split("--> ")[1].split(":")
     assert file.endswith("vit.py") and line.isdecimal()
+
+
+@pytest.mark.parametrize("columns", [80, 130])
+@pytest.mark.parametrize("words", ["--help", "run --help"])
+def test_help_stands_in_panels_in_a_terminal(words, columns):
+    text = re.sub(r"\x1b\[[0-9;]*m", "", in_terminal(f"vit-trace {words}", columns))
+    titles = re.findall(r"^╭─ (.+?) ─+╮$", text, re.M)
+    assert widest(text) <= columns and "..." not in text.replace("]...", "")
+    assert {"Arguments", "What to show"} < {*titles}
+    assert {*re.findall(r"--[a-z-]+", shell(f"vit-trace {words}").stdout)} <= {*re.findall(r"--[a-z-]+", text)}
+
+
+def test_help_is_plain_where_there_are_no_panels():
+    plain = shell("vit-trace --help", COLUMNS="80").stdout
+    assert "╭" not in plain and "╭" not in in_terminal("vit-trace --help", TERM="dumb")
+    assert "╭" not in in_terminal("vit-trace --help", 50)

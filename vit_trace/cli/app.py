@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from vit_trace.cli.output import Exit, print_diagnostics, say
+from vit_trace.cli.panels import in_panels
 from vit_trace.cli.verbs import DEFAULT, load_verb, verb_names
 from vit_trace.version import __version__
 
@@ -52,7 +53,7 @@ class _Verb(TyperCommand):
         return super().parse_args(ctx, words)
 
     def get_help(self, ctx: Any) -> str:
-        return _fitting(super().get_help(ctx))
+        return super().get_help(ctx) if in_panels(ctx) else _fitting(super().get_help(ctx))
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """The arguments, then the options in their panels."""
@@ -83,11 +84,13 @@ class _Verbs(TyperGroup):
 
     def get_help(self, ctx: Any) -> str:
         """The verbs, then the options of the default one, which needs no name."""
+        fits = in_panels(ctx)
         formatter = ctx.make_formatter()
         default = self.get_command(ctx, DEFAULT)
         default.format_options(type(ctx)(default, info_name=DEFAULT, parent=ctx), formatter)
         options = formatter.getvalue().rstrip()
-        return _fitting(f"{super().get_help(ctx)}\n\nWithout a command, as for trace:\n\n{options}")
+        text = f"{super().get_help(ctx)}\n\nWithout a command, as for trace:\n\n{options}"
+        return text if fits else _fitting(text)
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
         super().format_help_text(ctx, formatter)

@@ -19,7 +19,7 @@ SECOND = Option("what", "SIZE|SHAPE|NAME|CODE", "197, 2x768, a stage, a symbol, 
 
 @verb(first=FIRST, second=SECOND, model=BARE_MODEL, pager=PAGER)
 def explain(first: str | None, second: str | None, model: Request, pager: bool) -> int:
-    """Explain a size, a shape, a stage, a parameter, a symbol, or the code of a diagnostic.
+    """Explain a size, shape, stage, parameter, symbol or code.
 
     A size or a shape: what it is made of, the step that made it, and where it stands. A stage: its sizes with each
     hyperparameter doubled. The code of a diagnostic: what it means; `codes` shows all of them.

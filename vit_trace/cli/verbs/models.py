@@ -10,7 +10,10 @@ PATTERN = Option("pattern", "[GLOB]", "Only specs that match, such as 'timm:*din
 
 @verb(pattern=PATTERN)
 def models(pattern: str) -> int:
-    """List the models of all libraries that can be traced; their image size and parameters if the library says."""
+    """List models that can be traced, with image size and parameters.
+
+    Image size and parameters are said where the library itself says them.
+    """
     from vit_trace.base.words import compact
     from vit_trace.render.legible import printable
     from vit_trace.targets.library import listed_models

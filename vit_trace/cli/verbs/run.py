@@ -49,7 +49,7 @@ WANTED: Job | None = None
 
 @verb(interspersed=False, words=WORDS, asked=ASKED, screen=SCREEN, files=FILES)
 def run(words: tuple[str, ...], asked: Running, screen: Screen, files: tuple[Path, ...]) -> int:
-    """Run a script as Python does; if a shape error ends it, explain that."""
+    """Run a script as Python does; explain a shape error that ends it."""
     global WANTED
     from vit_trace.config.files import shown_file
 

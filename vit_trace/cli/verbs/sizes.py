@@ -17,9 +17,10 @@ AT = Option("at", "NAME=N", "Say what becomes of this value, and which near it w
 
 @verb(spec=SPEC, names=NAMES, at=AT, model=BARE_MODEL, output=output_of("sizes"))
 def sizes(spec: str | None, names: tuple[str, ...], at: tuple[str, ...], model: Request, output: Output) -> int:
-    """Say which values of each hyperparameter and input size work, as rules: `multiples of patch_size = 16`.
+    """Say which values of hyperparameters and inputs work, as rules.
 
-    Each rule is found by building and running the model, without memory, and confirmed at values that took no part.
+    For example `multiples of patch_size = 16`. Each rule is found by building and running the model, without memory,
+    and confirmed at values that took no part.
     """
     from vit_trace.check.sizes.sizes import size_report
     from vit_trace.cli.tracing import import_torch
