@@ -2,15 +2,13 @@
 
 import dis
 import inspect
-import signal
 import sys
-import threading
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import cache
+from importlib.machinery import SourceFileLoader
 from itertools import chain, takewhile
-from types import CodeType, FrameType
+from types import CodeType, FrameType, ModuleType
 from typing import Any, NamedTuple, TypeGuard
 
 import torch
@@ -166,19 +164,14 @@ class Watch:
         return tuple(chain.from_iterable(found.values()))
 
 
-SOON = 0.3
-"""Seconds of the processor after which a look is taken whether it is the user's own code that takes them."""
-
-
 @contextmanager
 def loops_counted() -> Iterator[None]:
-    """Counts the lines of the user's own code that loops, while it is imported. Raises OverLimit.
+    """Counts the lines of the user's own code that loops, while his modules are imported. Raises OverLimit.
 
-    It begins where that takes longer than imports do: counted from the start, imports of libraries would take half as
-    long again.
+    Not while they import libraries, which would take half as long again.
     """
-    before, watch, itimer = sys.gettrace(), Watch(), getattr(signal, "ITIMER_VIRTUAL", None)
-    if before is not None or itimer is None or threading.current_thread() is not threading.main_thread():
+    before, watch, plain = sys.gettrace(), Watch(), SourceFileLoader.exec_module
+    if before is not None:
         yield
         return
 
@@ -190,21 +183,20 @@ def loops_counted() -> Iterator[None]:
         frame.f_trace_opcodes |= (spins := _spins(frame.f_code))
         return watch.plain[spins]
 
-    def look(number: int, frame: FrameType | None) -> None:
-        stack = [one for one, _ in traceback.walk_stack(frame) if frames.is_own(one)]
-        if stack and not frames.is_installed(stack[0].f_code.co_filename):
-            signal.setitimer(itimer, 0)
-            for one in stack:
-                one.f_trace = on_call(one, "call", None)
-            sys.settrace(on_call)
+    def exec_module(self: SourceFileLoader, module: ModuleType) -> None:
+        own = frames.owner(self.path) == frames.OWN and not frames.is_installed(self.path)
+        held = sys.gettrace()
+        sys.settrace(on_call if own else None)
+        try:
+            plain(self, module)
+        finally:
+            sys.settrace(held)
 
-    held = signal.signal(signal.SIGVTALRM, look)
-    signal.setitimer(itimer, SOON, SOON)
+    SourceFileLoader.exec_module = exec_module  # type: ignore[assignment, method-assign]
     try:
         yield
     finally:
-        signal.setitimer(itimer, 0)
-        signal.signal(signal.SIGVTALRM, held)
+        SourceFileLoader.exec_module = plain  # type: ignore[method-assign]
         sys.settrace(None)
 
 
