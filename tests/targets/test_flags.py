@@ -9,6 +9,7 @@ timm = pytest.importorskip("timm")
 transformers = pytest.importorskip("transformers")
 torchvision = pytest.importorskip("torchvision")
 vit_pytorch = pytest.importorskip("vit_pytorch")
+t2t = pytest.importorskip("vit_pytorch.t2t")
 
 OWN = """
 from torch import nn
@@ -37,6 +38,11 @@ def _hf():
 
 
 FACTS = [
+    (  # depth, heads and mlp_dim are None in its signature, and wanted by an assertion
+        "vit_pytorch.t2t:T2TViT",
+        dict(image_size="64", num_classes="10", dim="64", depth="2", heads="4", mlp_dim="128"),
+        lambda: t2t.T2TViT(image_size=64, num_classes=10, dim=64, depth=2, heads=4, mlp_dim=128),
+    ),
     (
         "timm:vit_tiny_patch16_224",
         dict(depth="2", heads="6", patch_size="32x16", num_classes="7", channels="4"),

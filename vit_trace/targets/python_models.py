@@ -63,7 +63,8 @@ def factory(spec: str, value: Any, request: Request) -> tuple[Callable[[], objec
         raise refuse("not-a-model", f"{spec} is {typed_text(value)}, not a function or class that makes a model")
     values = assignments.call_values(request.assigned, value)
     parameters = assignments.signature_of(value) or {}
-    values = required_values(request.flags, assignments.missing(parameters, values)) | values
+    unset = [name for name, one in parameters.items() if one.default is None and name in request.flags]
+    values = required_values(request.flags, [*assignments.missing(parameters, values), *unset]) | values
     if lacking := assignments.missing(parameters, values):
         help = " ".join(f"--set {name}=…" for name in lacking)
         more = "or name a function of yours that calls it: FILE.py:NAME"
