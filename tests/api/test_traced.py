@@ -441,3 +441,14 @@ def test_a_table_fits_the_terminal_that_it_is_printed_on(monkeypatch):
         patched.setattr(sys, "stdout", _Bare())
         wide = str(trace)
     assert max(map(len, narrow.splitlines())) <= 70 < max(map(len, wide.splitlines()))
+
+
+def test_a_refusal_says_why_and_what_to_do():
+    with pytest.raises(ValueError, match="could not be built") as refused:
+        vit_trace.trace(
+            "vit_pytorch:ViT", image_size=64, patch_size=7, num_classes=3, dim=8, depth=1, heads=1, mlp_dim=8
+        )
+    assert "note: AssertionError: Image dimensions must be divisible by the patch size." in refused.value.__notes__
+    with pytest.raises(ValueError, match="vit_tiny_patch16_225") as refused:
+        vit_trace.trace("timm:vit_tiny_patch16_225")
+    assert any(one.startswith("help: did you mean") for one in refused.value.__notes__)

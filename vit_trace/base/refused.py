@@ -20,11 +20,15 @@ class Refused(Exception):
 
 @contextmanager
 def value_errors() -> Iterator[None]:
-    """Turns a refusal into the ValueError that a program expects; its text is the diagnostic's."""
+    """Turns a refusal into the ValueError that a program expects, with the diagnostic's message, notes and help."""
     try:
         yield
     except Refused as refused:
-        raise ValueError(str(refused)) from refused
+        error = ValueError(str(refused))
+        for one in refused.diagnostics:
+            for text in (*(f"note: {note}" for note in one.notes), *(f"help: {help}" for help in one.help)):
+                error.add_note(text)
+        raise error from refused
 
 
 def refuse(code: str, message: str, *, help: tuple[str, ...] = (), notes: tuple[str, ...] = ()) -> Refused:
