@@ -6,6 +6,8 @@ from vit_trace.base.roles import same_role
 from vit_trace.check.facts import Facts, Quantity
 from vit_trace.check.rules import Finding, rule
 
+NUMBER = (int, float)
+
 
 @rule("other-library-name", "warning")
 def other_library(facts: Facts) -> Iterator[Finding]:
@@ -17,7 +19,7 @@ def other_library(facts: Facts) -> Iterator[Finding]:
     for name, place in facts.json_fields.items():
         own = same_role(name, facts.class_fields) if name not in facts.class_fields else []
         given, value = facts.json_values.get(name), next((facts.field(one) for one in own), None)
-        if own and isinstance(given, int) and isinstance(value, int) and given != value and name in arguments:
+        if own and isinstance(given, NUMBER) and isinstance(value, NUMBER) and given != value and name in arguments:
             found.append((Quantity("field", name, given, place), own[0], given, value))
     meant = {own_name: given for _, own_name, given, _ in found}
     for quantity, own_name, given, value in found:
