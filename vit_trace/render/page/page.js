@@ -120,7 +120,7 @@
     const untried = data.failed ? "not run at these values: there it may run, or fail at another step" : "";
     note.textContent = wrong || unused || (same ? "" : others || (dropping ? divided(dropping, values) : untried));
     if ((wrong || (dropping && !others && !unused)) && touched) {
-      const better = near(touched);
+      const better = undivided(values).length ? near(touched) : []; // what makes no size 0 may be refused for another reason
       note.append(better.length ? "; near it " : "");
       for (const value of better) {
         const button = document.createElement("button");
