@@ -110,3 +110,9 @@ def test_in_a_script_it_stops_in_the_first_step(tmp_path):
     assert stops(done.stdout) == [("net.head  Linear  4×8 → 4×10", 22)]
     assert "torch.Size([4, 3, 16, 16])" in done.stdout and "a step" not in done.stdout
     assert "cross_entropy" in done.stdout and done.returncode == 0
+
+
+def test_where_nobody_types_every_stop_is_told(tmp_path):
+    done = debugged(tmp_path, "", "--break", "changes", "--input", "img=2x3x16x16", "net.py:make")
+    assert [one for one in stops(done.stderr) if "attention" not in one[0]] == CASES["changes"]
+    assert done.returncode == 0 and "params" in done.stdout

@@ -118,10 +118,8 @@ class WindowPlaces(nn.Module):
         x = self.proj(img).permute(0, 2, 3, 1)
         B, H, W, C = x.shape
         ws = self.ws
-        y = self.norm(x)
-        y = (
-            y.view(B, H // ws, ws, W // ws, ws, C).permute(0, 3, 1, 2, 4, 5).reshape(-1, ws * ws, C)
-        )  # WRONG columns first
+        y = self.norm(x).view(B, H // ws, ws, W // ws, ws, C)
+        y = y.permute(0, 3, 1, 2, 4, 5).reshape(-1, ws * ws, C)  # WRONG columns first
         y = self.attn(y)
         y = y.view(B, H // ws, W // ws, ws, ws, C).permute(0, 1, 3, 2, 4, 5).reshape(B, H, W, C)  # WRONG or here
         x = x + y

@@ -104,7 +104,11 @@ class _Debugger(pdb.Pdb):
         signal.raise_signal(signal.SIGINT)
         return super().do_quit(arg) or True
 
-    do_q = do_exit = do_EOF = do_quit
+    do_q = do_exit = do_quit
+
+    def do_EOF(self, arg: str) -> bool | None:
+        """Ctrl-D quits; where nobody types, every stop is only told."""
+        return self.do_quit(arg) if self.stdin.isatty() else self.do_continue(arg)
 
 
 @contextmanager
