@@ -51,7 +51,7 @@ def _pager() -> str:
 
 
 def _shown_by(command: str, text: str) -> bool:
-    """Whether the pager has read the text, or is content; Ctrl-C is for it meanwhile."""
+    """Whether the pager has read some of the text, or ended without an error; Ctrl-C is for it meanwhile."""
     sys.stdout.flush()
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
